@@ -1,0 +1,187 @@
+//! The events of the pair as two closed families, one per topic.
+//!
+//! A family says how its events are named on the wire (CloudEvents `type`), which message they carry and who sends
+//! them. [`crate::record`] turns them into Kafka records and back.
+
+use prost::{DecodeError, Message};
+
+use crate::orders::v1::{CancellationRequested, OrderPlaced};
+use crate::processing::v1::{
+    OrderCancelled, OrderFulfilled, OrderRejected, PaymentCaptured, StockReserved,
+};
+
+/// A family of events that share a topic and a sender.
+pub trait Event: Sized {
+    /// CloudEvents `source`: the service that publishes the family.
+    const SOURCE: &'static str;
+
+    /// CloudEvents `type`: reverse-DNS, in kebab case, with the major version.
+    fn event_type(&self) -> &'static str;
+
+    /// Full name of the protobuf message, for `dataschema`.
+    fn message_name(&self) -> &'static str;
+
+    /// The order that the event is about, as the message says it.
+    fn order_id(&self) -> &str;
+
+    /// The protobuf bytes of the message.
+    fn encode_payload(&self) -> Vec<u8>;
+
+    /// The event of this `type`; `None` for a type that this version of the contract does not know.
+    fn decode_payload(event_type: &str, payload: &[u8]) -> Option<Result<Self, DecodeError>>;
+}
+
+/// What order-service publishes on [`crate::topics::ORDER_EVENTS`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum OrderEvent {
+    /// An order was accepted and confirmed.
+    OrderPlaced(OrderPlaced),
+    /// A customer asked to cancel.
+    CancellationRequested(CancellationRequested),
+}
+
+const ORDER_PLACED: &str = "com.example.orders.order-placed.v1";
+const CANCELLATION_REQUESTED: &str = "com.example.orders.cancellation-requested.v1";
+
+impl OrderEvent {
+    /// The event's name in the domain: the name of its message.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::OrderPlaced(_) => "OrderPlaced",
+            Self::CancellationRequested(_) => "CancellationRequested",
+        }
+    }
+}
+
+impl Event for OrderEvent {
+    const SOURCE: &'static str = "/order-service";
+
+    fn event_type(&self) -> &'static str {
+        match self {
+            Self::OrderPlaced(_) => ORDER_PLACED,
+            Self::CancellationRequested(_) => CANCELLATION_REQUESTED,
+        }
+    }
+
+    fn message_name(&self) -> &'static str {
+        match self {
+            Self::OrderPlaced(_) => "orders.v1.OrderPlaced",
+            Self::CancellationRequested(_) => "orders.v1.CancellationRequested",
+        }
+    }
+
+    fn order_id(&self) -> &str {
+        match self {
+            Self::OrderPlaced(event) => &event.order_id,
+            Self::CancellationRequested(event) => &event.order_id,
+        }
+    }
+
+    fn encode_payload(&self) -> Vec<u8> {
+        match self {
+            Self::OrderPlaced(event) => event.encode_to_vec(),
+            Self::CancellationRequested(event) => event.encode_to_vec(),
+        }
+    }
+
+    fn decode_payload(event_type: &str, payload: &[u8]) -> Option<Result<Self, DecodeError>> {
+        let event = match event_type {
+            ORDER_PLACED => OrderPlaced::decode(payload).map(Self::OrderPlaced),
+            CANCELLATION_REQUESTED => {
+                CancellationRequested::decode(payload).map(Self::CancellationRequested)
+            }
+            _ => return None,
+        };
+        Some(event)
+    }
+}
+
+/// What processing-service publishes on [`crate::topics::PROCESSING_EVENTS`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum ProcessingEvent {
+    /// Stock for every line is set aside.
+    StockReserved(StockReserved),
+    /// The payment is captured.
+    PaymentCaptured(PaymentCaptured),
+    /// Final: paid and shipped.
+    OrderFulfilled(OrderFulfilled),
+    /// Final: could not be processed.
+    OrderRejected(OrderRejected),
+    /// Final: cancelled in time.
+    OrderCancelled(OrderCancelled),
+}
+
+const STOCK_RESERVED: &str = "com.example.processing.stock-reserved.v1";
+const PAYMENT_CAPTURED: &str = "com.example.processing.payment-captured.v1";
+const ORDER_FULFILLED: &str = "com.example.processing.order-fulfilled.v1";
+const ORDER_REJECTED: &str = "com.example.processing.order-rejected.v1";
+const ORDER_CANCELLED: &str = "com.example.processing.order-cancelled.v1";
+
+impl ProcessingEvent {
+    /// The event's name in the domain: the name of its message.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::StockReserved(_) => "StockReserved",
+            Self::PaymentCaptured(_) => "PaymentCaptured",
+            Self::OrderFulfilled(_) => "OrderFulfilled",
+            Self::OrderRejected(_) => "OrderRejected",
+            Self::OrderCancelled(_) => "OrderCancelled",
+        }
+    }
+}
+
+impl Event for ProcessingEvent {
+    const SOURCE: &'static str = "/processing-service";
+
+    fn event_type(&self) -> &'static str {
+        match self {
+            Self::StockReserved(_) => STOCK_RESERVED,
+            Self::PaymentCaptured(_) => PAYMENT_CAPTURED,
+            Self::OrderFulfilled(_) => ORDER_FULFILLED,
+            Self::OrderRejected(_) => ORDER_REJECTED,
+            Self::OrderCancelled(_) => ORDER_CANCELLED,
+        }
+    }
+
+    fn message_name(&self) -> &'static str {
+        match self {
+            Self::StockReserved(_) => "processing.v1.StockReserved",
+            Self::PaymentCaptured(_) => "processing.v1.PaymentCaptured",
+            Self::OrderFulfilled(_) => "processing.v1.OrderFulfilled",
+            Self::OrderRejected(_) => "processing.v1.OrderRejected",
+            Self::OrderCancelled(_) => "processing.v1.OrderCancelled",
+        }
+    }
+
+    fn order_id(&self) -> &str {
+        match self {
+            Self::StockReserved(event) => &event.order_id,
+            Self::PaymentCaptured(event) => &event.order_id,
+            Self::OrderFulfilled(event) => &event.order_id,
+            Self::OrderRejected(event) => &event.order_id,
+            Self::OrderCancelled(event) => &event.order_id,
+        }
+    }
+
+    fn encode_payload(&self) -> Vec<u8> {
+        match self {
+            Self::StockReserved(event) => event.encode_to_vec(),
+            Self::PaymentCaptured(event) => event.encode_to_vec(),
+            Self::OrderFulfilled(event) => event.encode_to_vec(),
+            Self::OrderRejected(event) => event.encode_to_vec(),
+            Self::OrderCancelled(event) => event.encode_to_vec(),
+        }
+    }
+
+    fn decode_payload(event_type: &str, payload: &[u8]) -> Option<Result<Self, DecodeError>> {
+        let event = match event_type {
+            STOCK_RESERVED => StockReserved::decode(payload).map(Self::StockReserved),
+            PAYMENT_CAPTURED => PaymentCaptured::decode(payload).map(Self::PaymentCaptured),
+            ORDER_FULFILLED => OrderFulfilled::decode(payload).map(Self::OrderFulfilled),
+            ORDER_REJECTED => OrderRejected::decode(payload).map(Self::OrderRejected),
+            ORDER_CANCELLED => OrderCancelled::decode(payload).map(Self::OrderCancelled),
+            _ => return None,
+        };
+        Some(event)
+    }
+}

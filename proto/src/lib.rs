@@ -1,0 +1,40 @@
+//! The contract of the pair, and nothing else: generated messages and services, topic names, and how an event becomes
+//! a Kafka record and back.
+//!
+//! It knows neither a runtime nor a broker nor a database, so that anything may depend on it.
+
+pub mod orders {
+    //! Package `orders`: what order-service offers and publishes.
+    #[allow(
+        missing_docs,
+        missing_debug_implementations,
+        unreachable_pub,
+        clippy::all,
+        clippy::pedantic,
+        reason = "generated from orders/v1"
+    )]
+    pub mod v1 {
+        tonic::include_proto!("orders.v1");
+    }
+}
+
+pub mod processing {
+    //! Package `processing`: what processing-service publishes.
+    #[allow(
+        missing_docs,
+        unreachable_pub,
+        clippy::all,
+        clippy::pedantic,
+        reason = "generated from processing/v1"
+    )]
+    pub mod v1 {
+        tonic::include_proto!("processing.v1");
+    }
+}
+
+pub mod event;
+pub mod record;
+pub mod topics;
+
+/// All descriptors of the contract, for server reflection.
+pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

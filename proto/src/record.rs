@@ -1,0 +1,206 @@
+//! An event as a Kafka record: CloudEvents 1.0, binary content mode (CloudEvents Kafka protocol binding, section 3.2).
+//!
+//! ```text
+//! key      order id, so that all events of one order share a partition
+//! headers  ce_specversion, ce_id, ce_source, ce_type, ce_subject, ce_time, ce_dataschema, ce_sequence,
+//!          ce_partitionkey, content-type, traceparent (and tracestate)
+//! value    the protobuf message that ce_type names
+//! ```
+//!
+//! Decoding never panics and never guesses: what is missing or malformed is named.
+
+use std::time::SystemTime;
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use uuid::Uuid;
+
+use crate::event::Event;
+
+/// Headers of a Kafka record, in order.
+pub type Headers = Vec<(String, Vec<u8>)>;
+
+/// The media type of the value.
+pub const CONTENT_TYPE: &str = "application/protobuf";
+
+/// What is said of an event beside its content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventMeta {
+    /// Identity of the event: consumers drop what they have seen before.
+    pub id: Uuid,
+    /// The order it is about.
+    pub order_id: Uuid,
+    /// Position among the events that this sender published about this order, from 1, without gaps.
+    pub sequence: u64,
+    /// When it happened.
+    pub time: SystemTime,
+}
+
+/// A record ready for the topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// The order id in its hyphenated form.
+    pub key: Vec<u8>,
+    /// CloudEvents attributes and the trace context.
+    pub headers: Headers,
+    /// The protobuf message.
+    pub payload: Vec<u8>,
+}
+
+/// An event taken from a topic.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Received<E> {
+    /// What is said of the event.
+    pub meta: EventMeta,
+    /// The event.
+    pub event: E,
+}
+
+/// Why a record is no event of the family that was expected.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// A header that every event carries is not there.
+    #[error("header {0} is missing")]
+    MissingHeader(&'static str),
+    /// A header's value is not of the form that it must have.
+    #[error("header {name} is malformed: {value:?}")]
+    MalformedHeader {
+        /// The header.
+        name: &'static str,
+        /// Its value, shortened.
+        value: String,
+    },
+    /// The value is null: a tombstone is no event.
+    #[error("the record has no value")]
+    NoPayload,
+    /// The value is not the message that the type promises.
+    #[error("the value is no {event_type}")]
+    MalformedPayload {
+        /// CloudEvents `type`.
+        event_type: String,
+        /// What the decoder says.
+        source: prost::DecodeError,
+    },
+    /// The message is about another order than the record's subject.
+    #[error("the subject names order {subject}, the message another")]
+    OrderMismatch {
+        /// The order id in the subject.
+        subject: Uuid,
+    },
+}
+
+/// Builds the record of an event. `trace` holds the W3C headers of the span that decided it; they become part of the
+/// event and are never rewritten on the way.
+pub fn encode<E: Event>(meta: &EventMeta, event: &E, trace: &[(String, String)]) -> Record {
+    let order_id = meta.order_id.to_string();
+    let attributes = [
+        ("ce_specversion", "1.0".to_owned()),
+        ("ce_id", meta.id.to_string()),
+        ("ce_source", E::SOURCE.to_owned()),
+        ("ce_type", event.event_type().to_owned()),
+        ("ce_subject", order_id.clone()),
+        ("ce_time", rfc3339(meta.time)),
+        (
+            "ce_dataschema",
+            format!("urn:protobuf:{}", event.message_name()),
+        ),
+        // The sequence extension compares as text, hence the fixed width.
+        ("ce_sequence", format!("{:020}", meta.sequence)),
+        ("ce_partitionkey", order_id.clone()),
+        ("content-type", CONTENT_TYPE.to_owned()),
+    ];
+    let attributes = attributes
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value.into_bytes()));
+    let trace = trace
+        .iter()
+        .map(|(name, value)| (name.clone(), value.clone().into_bytes()));
+    Record {
+        key: order_id.into_bytes(),
+        headers: attributes.chain(trace).collect(),
+        payload: event.encode_payload(),
+    }
+}
+
+/// Reads an event of family `E`; `Ok(None)` is an event of a type that this version does not know and may ignore.
+pub fn decode<E: Event>(
+    headers: &[(String, Vec<u8>)],
+    payload: Option<&[u8]>,
+) -> Result<Option<Received<E>>, RecordError> {
+    let version = required(headers, "ce_specversion")?;
+    if !version.starts_with("1.") {
+        return Err(malformed("ce_specversion", version));
+    }
+    let event_type = required(headers, "ce_type")?;
+    let content_type = required(headers, "content-type")?;
+    if content_type != CONTENT_TYPE {
+        return Err(malformed("content-type", content_type));
+    }
+    let payload = payload.ok_or(RecordError::NoPayload)?;
+    let Some(event) = E::decode_payload(event_type, payload) else {
+        return Ok(None);
+    };
+    let event = event.map_err(|source| RecordError::MalformedPayload {
+        event_type: event_type.to_owned(),
+        source,
+    })?;
+    let meta = decode_meta(headers)?;
+    if Uuid::try_parse(event.order_id()) != Ok(meta.order_id) {
+        return Err(RecordError::OrderMismatch {
+            subject: meta.order_id,
+        });
+    }
+    Ok(Some(Received { meta, event }))
+}
+
+fn decode_meta(headers: &[(String, Vec<u8>)]) -> Result<EventMeta, RecordError> {
+    let sequence = required(headers, "ce_sequence")?;
+    let time = required(headers, "ce_time")?;
+    Ok(EventMeta {
+        id: uuid(headers, "ce_id")?,
+        order_id: uuid(headers, "ce_subject")?,
+        sequence: sequence
+            .parse()
+            .map_err(|_| malformed("ce_sequence", sequence))?,
+        time: OffsetDateTime::parse(time, &Rfc3339)
+            .map_err(|_| malformed("ce_time", time))?
+            .into(),
+    })
+}
+
+/// The value of a header, if it is there and is text.
+pub fn header<'a>(headers: &'a [(String, Vec<u8>)], name: &str) -> Option<&'a str> {
+    let (_, value) = headers.iter().find(|(header, _)| header == name)?;
+    std::str::from_utf8(value).ok()
+}
+
+fn required<'a>(
+    headers: &'a [(String, Vec<u8>)],
+    name: &'static str,
+) -> Result<&'a str, RecordError> {
+    header(headers, name).ok_or(RecordError::MissingHeader(name))
+}
+
+fn uuid(headers: &[(String, Vec<u8>)], name: &'static str) -> Result<Uuid, RecordError> {
+    let value = required(headers, name)?;
+    Uuid::try_parse(value).map_err(|_| malformed(name, value))
+}
+
+fn malformed(name: &'static str, value: &str) -> RecordError {
+    // A header may be as long as a record: an error message must not be.
+    const SHOWN: usize = 64;
+    RecordError::MalformedHeader {
+        name,
+        value: value.chars().take(SHOWN).collect(),
+    }
+}
+
+fn rfc3339(at: SystemTime) -> String {
+    // Formatting fails only for years beyond 9999, which no clock of ours shows; the epoch is a valid stand-in.
+    OffsetDateTime::from(at)
+        .format(&Rfc3339)
+        .unwrap_or_else(|_| "1970-01-01T00:00:00Z".to_owned())
+}
+
+#[cfg(test)]
+mod tests;

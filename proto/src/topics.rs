@@ -1,0 +1,21 @@
+//! Topic names: `<domain>.<entity>.<kind>.v<major>`. A breaking change of the events is a new major, hence a new topic.
+
+/// Published by order-service, consumed by processing-service. Key: order id.
+pub const ORDER_EVENTS: &str = "orders.order.events.v1";
+
+/// Published by processing-service, consumed by order-service. Key: order id.
+pub const PROCESSING_EVENTS: &str = "processing.order.events.v1";
+
+/// Records of [`ORDER_EVENTS`] that processing-service had to set aside.
+pub const ORDER_EVENTS_DEAD_LETTERS: &str = "orders.order.events.v1.dlq";
+
+/// Records of [`PROCESSING_EVENTS`] that order-service had to set aside.
+pub const PROCESSING_EVENTS_DEAD_LETTERS: &str = "processing.order.events.v1.dlq";
+
+/// Every topic of the pair.
+pub const ALL: [&str; 4] = [
+    ORDER_EVENTS,
+    PROCESSING_EVENTS,
+    ORDER_EVENTS_DEAD_LETTERS,
+    PROCESSING_EVENTS_DEAD_LETTERS,
+];
