@@ -1,0 +1,286 @@
+//! Group commit: many callers, one transaction, each caller its own answer.
+//!
+//! ```text
+//! callers ──submit──▶ queue ──whatever waits──▶ Committer::commit (one transaction) ──▶ one reply each
+//! ```
+//!
+//! A batch is what came in while the previous commit ran: there is no timer, an idle system commits at once, and a busy
+//! one shares each fsync among as many callers as there are. A batch that fails is repeated one command at a time, so
+//! that a bad row costs its neighbours nothing but time; commands must therefore be idempotent.
+//!
+//! A submitted command is carried out even when its caller goes away.
+
+use async_trait::async_trait;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::task::TaskTracker;
+
+/// Carries out a batch of commands in one transaction.
+#[async_trait]
+pub trait Committer: Send + Sync + 'static {
+    /// What a caller asks for.
+    type Command: Send + Sync + 'static;
+    /// What the caller gets.
+    type Reply: Send + 'static;
+    /// Why the transaction failed; nothing of it took place.
+    type Error: Send + 'static;
+
+    /// Commits all commands or none, and answers each, in their order.
+    async fn commit(&self, batch: &[Self::Command]) -> Result<Vec<Self::Reply>, Self::Error>;
+}
+
+/// Bounds of a group commit.
+#[derive(Clone, Copy, Debug)]
+pub struct GroupCommitConfig {
+    /// Commands per transaction. Beyond about 200 a batch only adds latency (measured on both databases).
+    pub max_batch: usize,
+    /// Commands that may wait; one more is refused at once.
+    pub queue: usize,
+}
+
+impl Default for GroupCommitConfig {
+    fn default() -> Self {
+        Self {
+            max_batch: 200,
+            queue: 4_096,
+        }
+    }
+}
+
+/// Why a command was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum SubmitError<E> {
+    /// Too many commands wait; this one was not taken.
+    #[error("too many commands wait")]
+    QueueFull,
+    /// The service is stopping. A command that was already taken may have been committed.
+    #[error("the writer has stopped")]
+    Stopped,
+    /// The transaction failed. If the database failed while committing, the outcome is unknown to it, too: repeat.
+    #[error("the transaction failed")]
+    Failed(#[source] E),
+}
+
+type Answer<C> = Result<<C as Committer>::Reply, SubmitError<<C as Committer>::Error>>;
+
+struct Submission<C: Committer> {
+    command: C::Command,
+    answer: oneshot::Sender<Answer<C>>,
+}
+
+/// A handle to the writer; clones share it.
+pub struct GroupCommit<C: Committer> {
+    queue: mpsc::Sender<Submission<C>>,
+}
+
+impl<C: Committer> Clone for GroupCommit<C> {
+    fn clone(&self) -> Self {
+        Self {
+            queue: self.queue.clone(),
+        }
+    }
+}
+
+impl<C: Committer> std::fmt::Debug for GroupCommit<C> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("GroupCommit")
+            .finish_non_exhaustive()
+    }
+}
+
+impl<C: Committer> GroupCommit<C> {
+    /// Starts the writer on `tracker`. It ends when the last handle is gone and the queue is empty.
+    pub fn start(committer: C, config: GroupCommitConfig, tracker: &TaskTracker) -> Self {
+        let (queue, submissions) = mpsc::channel(config.queue);
+        tracker.spawn(write(committer, submissions, config.max_batch));
+        Self { queue }
+    }
+
+    /// Has the command carried out and waits for its reply. Waits as long as the database does, so callers bring a
+    /// deadline of their own; giving up does not undo the command.
+    pub async fn submit(&self, command: C::Command) -> Result<C::Reply, SubmitError<C::Error>> {
+        let (answer, reply) = oneshot::channel();
+        self.queue
+            .try_send(Submission { command, answer })
+            .map_err(|error| match error {
+                mpsc::error::TrySendError::Full(_) => SubmitError::QueueFull,
+                mpsc::error::TrySendError::Closed(_) => SubmitError::Stopped,
+            })?;
+        reply.await.unwrap_or(Err(SubmitError::Stopped))
+    }
+
+    /// As [`GroupCommit::submit`], but a full queue makes the caller wait: for callers that bound themselves.
+    pub async fn submit_waiting(
+        &self,
+        command: C::Command,
+    ) -> Result<C::Reply, SubmitError<C::Error>> {
+        let (answer, reply) = oneshot::channel();
+        self.queue
+            .send(Submission { command, answer })
+            .await
+            .map_err(|_| SubmitError::Stopped)?;
+        reply.await.unwrap_or(Err(SubmitError::Stopped))
+    }
+}
+
+async fn write<C: Committer>(
+    committer: C,
+    mut submissions: mpsc::Receiver<Submission<C>>,
+    max_batch: usize,
+) {
+    let mut waiting = Vec::with_capacity(max_batch);
+    while submissions.recv_many(&mut waiting, max_batch).await > 0 {
+        let (commands, answers): (Vec<_>, Vec<_>) =
+            waiting.drain(..).map(|s| (s.command, s.answer)).unzip();
+        let replies = commit_batch(&committer, &commands).await;
+        for (answer, reply) in answers.into_iter().zip(replies) {
+            // The caller may have given up; the command took place all the same.
+            let _ = answer.send(reply);
+        }
+    }
+}
+
+async fn commit_batch<C: Committer>(committer: &C, commands: &[C::Command]) -> Vec<Answer<C>> {
+    match committer.commit(commands).await {
+        Ok(replies) => replies.into_iter().map(Ok).collect(),
+        Err(error) if commands.len() == 1 => vec![Err(SubmitError::Failed(error))],
+        Err(_) => commit_one_by_one(committer, commands).await,
+    }
+}
+
+async fn commit_one_by_one<C: Committer>(committer: &C, commands: &[C::Command]) -> Vec<Answer<C>> {
+    let mut answers = Vec::with_capacity(commands.len());
+    for command in commands {
+        let reply = committer.commit(std::slice::from_ref(command)).await;
+        let reply = reply.map(|mut replies| replies.pop());
+        answers.push(match reply {
+            Ok(Some(reply)) => Ok(reply),
+            // A committer that answers nothing has broken its contract: the caller must not wait for ever.
+            Ok(None) => Err(SubmitError::Stopped),
+            Err(error) => Err(SubmitError::Failed(error)),
+        });
+    }
+    answers
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    /// Doubles numbers, refuses 13, and waits for permission before each commit.
+    struct Doubler {
+        gate: Arc<Semaphore>,
+        batches: Arc<Mutex<Vec<usize>>>,
+    }
+
+    #[async_trait]
+    impl Committer for Doubler {
+        type Command = u32;
+        type Reply = u32;
+        type Error = &'static str;
+
+        async fn commit(&self, batch: &[u32]) -> Result<Vec<u32>, &'static str> {
+            self.gate.acquire().await.unwrap().forget();
+            self.batches.lock().unwrap().push(batch.len());
+            if batch.contains(&13) {
+                return Err("unlucky");
+            }
+            Ok(batch.iter().map(|number| number * 2).collect())
+        }
+    }
+
+    struct Writer {
+        handle: GroupCommit<Doubler>,
+        gate: Arc<Semaphore>,
+        batches: Arc<Mutex<Vec<usize>>>,
+        tracker: TaskTracker,
+    }
+
+    fn writer(queue: usize) -> Writer {
+        let gate = Arc::new(Semaphore::new(0));
+        let batches = Arc::default();
+        let tracker = TaskTracker::new();
+        let doubler = Doubler {
+            gate: Arc::clone(&gate),
+            batches: Arc::clone(&batches),
+        };
+        let config = GroupCommitConfig {
+            max_batch: 10,
+            queue,
+        };
+        let handle = GroupCommit::start(doubler, config, &tracker);
+        Writer {
+            handle,
+            gate,
+            batches,
+            tracker,
+        }
+    }
+
+    /// Polls each submission once, so that all of them wait in the queue, then lets the writer run.
+    async fn submit_together(
+        writer: &Writer,
+        numbers: &[u32],
+    ) -> Vec<Result<u32, SubmitError<&'static str>>> {
+        let submissions = numbers.iter().map(|number| writer.handle.submit(*number));
+        let all = futures::future::join_all(submissions);
+        tokio::pin!(all);
+        assert!(futures::poll!(&mut all).is_pending());
+        writer.gate.add_permits(100);
+        all.await
+    }
+
+    #[tokio::test]
+    async fn commands_that_wait_together_share_a_commit_and_each_gets_its_own_reply() {
+        let writer = writer(10);
+
+        let replies = submit_together(&writer, &[1, 2, 3]).await;
+
+        let replies: Vec<_> = replies.into_iter().map(Result::unwrap).collect();
+        assert_eq!(replies, [2, 4, 6]);
+        assert_eq!(*writer.batches.lock().unwrap(), [3]);
+    }
+
+    #[tokio::test]
+    async fn one_bad_command_does_not_fail_its_neighbours() {
+        let writer = writer(10);
+
+        let replies = submit_together(&writer, &[1, 13, 3]).await;
+
+        assert!(matches!(replies[0], Ok(2)));
+        assert!(matches!(replies[1], Err(SubmitError::Failed("unlucky"))));
+        assert!(matches!(replies[2], Ok(6)));
+        assert_eq!(*writer.batches.lock().unwrap(), [3, 1, 1, 1]);
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_refuses_at_once() {
+        let writer = writer(2);
+
+        let replies = submit_together(&writer, &[1, 2, 3]).await;
+
+        assert!(matches!(replies[2], Err(SubmitError::QueueFull)));
+        assert!(matches!(replies[0], Ok(2)));
+    }
+
+    #[tokio::test]
+    async fn a_command_is_carried_out_although_its_caller_gave_up() {
+        let writer = writer(10);
+        {
+            let submission = writer.handle.submit(1);
+            tokio::pin!(submission);
+            assert!(futures::poll!(&mut submission).is_pending());
+        }
+
+        writer.gate.add_permits(1);
+        drop(writer.handle);
+        writer.tracker.close();
+        writer.tracker.wait().await;
+
+        assert_eq!(*writer.batches.lock().unwrap(), [1]);
+    }
+}

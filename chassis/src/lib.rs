@@ -1,0 +1,25 @@
+//! What any service of this kind needs, and nothing of what an order is.
+//!
+//! The modules in reading order: how a service is configured, observed and stopped; how it serves gRPC; how it keeps
+//! data and shares commits; how an event leaves it, and how one arrives.
+
+pub mod config;
+pub mod propagation;
+pub mod shutdown;
+pub mod telemetry;
+
+pub mod grpc;
+pub mod health;
+
+pub mod group_commit;
+pub mod inbox;
+pub mod outbox;
+pub mod sqlite;
+
+pub mod relay;
+
+pub mod consumer;
+
+pub mod backoff;
+pub mod headers;
+pub mod kafka;

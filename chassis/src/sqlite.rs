@@ -1,0 +1,100 @@
+//! SQLite as a durable store with one writer.
+//!
+//! Guarantees: what is committed survives a power loss (WAL with `synchronous=FULL`), and there is never more than one
+//! writer, so commits have one order and `SQLITE_BUSY` cannot come from within the process. Readers use connections
+//! of their own and never wait for the writer.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{Sqlite as Driver, Transaction};
+
+use crate::config::DatabaseUrl;
+
+/// The one write transaction, a `SqliteConnection` by dereference. Dropped without `commit`, it is rolled back.
+pub type WriteTransaction = Transaction<'static, Driver>;
+
+/// Another process (a backup, an auditor) may hold the lock for a moment; longer than this is an error.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Reads are short and the page cache is shared by the operating system: more connections only cost memory.
+const READERS: u32 = 4;
+
+/// Work waits this long for a connection before it fails; the writer's queue is bounded by group commit.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Pages in the write-ahead log before SQLite copies them back: 16 MiB, so that a burst of commits is not interrupted
+/// by a checkpoint every 4 MiB.
+const CHECKPOINT_PAGES: &str = "4000";
+
+/// One database file.
+#[derive(Debug)]
+pub struct Sqlite {
+    writer: SqlitePool,
+    readers: SqlitePool,
+}
+
+/// Why a database could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The file cannot be opened or is no database.
+    #[error("opening the database")]
+    Open(#[from] sqlx::Error),
+    /// The schema cannot be brought up to date.
+    #[error("migrating the database")]
+    Migrate(#[from] MigrateError),
+}
+
+impl Sqlite {
+    /// Opens the file, creating it if need be, and brings its schema up to date.
+    pub async fn open(url: &DatabaseUrl, migrator: &Migrator) -> Result<Self, OpenError> {
+        let options = options(url)?;
+        let writer = pool(1).connect_with(options.clone()).await?;
+        migrator.run(&writer).await?;
+        let readers = pool(READERS).connect_with(options.read_only(true)).await?;
+        Ok(Self { writer, readers })
+    }
+
+    /// Connections for reading: they see the last commit and cannot write.
+    pub fn reader(&self) -> &SqlitePool {
+        &self.readers
+    }
+
+    /// Begins the one write transaction, waiting for the one before it.
+    pub async fn begin(&self) -> Result<WriteTransaction, sqlx::Error> {
+        // IMMEDIATE takes the write lock now: a lock taken later can fail with SQLITE_BUSY in the middle.
+        self.writer.begin_with("BEGIN IMMEDIATE").await
+    }
+
+    /// Closes all connections; the last one folds the write-ahead log into the file.
+    pub async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+}
+
+fn pool(connections: u32) -> SqlitePoolOptions {
+    SqlitePoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        // A connection to a local file does not go stale: a ping per use would double the cost of a small read.
+        .test_before_acquire(false)
+        .idle_timeout(None)
+        .max_lifetime(None)
+}
+
+fn options(url: &DatabaseUrl) -> Result<SqliteConnectOptions, sqlx::Error> {
+    Ok(SqliteConnectOptions::from_str(url.expose())?
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        // NORMAL would lose the last commits on power loss, and a confirmation is a promise.
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(BUSY_TIMEOUT)
+        .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
+        .statement_cache_capacity(256))
+}
