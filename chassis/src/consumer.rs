@@ -1,0 +1,150 @@
+//! The Kafka consumer: events of one key in order, different keys at once, nothing committed before it is done.
+//!
+//! ```text
+//!  thread kafka-poll          one task per partition and assignment                    one task per event in work
+//! ┌───────────────────┐ assign ┌──────────────────────────────────────┐ head of lane  ┌─────────────────────────┐
+//! │ poll: rebalances, │───────▶│ queue ─▶ tracker ─▶ lane of the key  │──────────────▶│ handler, again and again│
+//! │ errors, commits   │ drain  │          ▲                           │◀──────────────│ until done or set aside │
+//! └───────────────────┘◀──────▶└──────────┼───────────────────────────┘   finished    └─────────────────────────┘
+//!          ▲                              │ progress: the lowest offset that is not done
+//!          └──────────────────────────────┘
+//! ```
+//!
+//! * **Order**: one event per key is in work; the next starts when it is done, also when it had to be retried.
+//! * **Offsets**: what is committed lies never above the lowest offset that is not done ([`tracker`]).
+//! * **Back-pressure**: a partition that has enough in work is not read; librdkafka stops fetching by itself.
+//! * **Rebalance and shutdown are one path**: stop reading, drop what has not begun, finish what has up to a deadline,
+//!   commit synchronously, give the partition back. What finishes later is ignored, and the inbox makes it harmless.
+//! * **Delivery is at least once**: effects are made idempotent by the handler, with an inbox row in its transaction.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use rdkafka::error::KafkaError;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::kafka::KafkaConfig;
+
+mod dead_letters;
+mod delivery;
+mod lanes;
+mod partition;
+mod poll;
+mod rebalance;
+mod tracker;
+mod work;
+
+pub use delivery::{Delivery, Record};
+
+use dead_letters::DeadLetters;
+use work::Scope;
+
+/// Any error, as a handler gives it to the consumer.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Carries out events.
+#[async_trait]
+pub trait Handler: Send + Sync + 'static {
+    /// Makes the event's effect durable. Must be idempotent: every event may come again.
+    async fn handle(&self, delivery: &Delivery) -> Result<(), Failure>;
+}
+
+/// Why an event could not be carried out, and what is to be done about it.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The cause may pass (a database that is away): try again; only this key waits.
+    #[error("event is to be retried")]
+    Retry(#[source] BoxError),
+    /// The cause will not pass (bytes that are no event): put it on the dead-letter topic and go on.
+    #[error("event is to be set aside")]
+    Reject(#[source] BoxError),
+    /// Nothing can be carried out any more: stop the service.
+    #[error("events cannot be handled")]
+    Fatal(#[source] BoxError),
+}
+
+impl Failure {
+    /// The cause may pass.
+    pub fn retry(cause: impl Into<BoxError>) -> Self {
+        Self::Retry(cause.into())
+    }
+
+    /// The cause will not pass.
+    pub fn reject(cause: impl Into<BoxError>) -> Self {
+        Self::Reject(cause.into())
+    }
+
+    /// Nothing can be carried out any more.
+    pub fn fatal(cause: impl Into<BoxError>) -> Self {
+        Self::Fatal(cause.into())
+    }
+}
+
+/// What a consumer reads, as whom, and where it puts what it cannot read.
+#[derive(Clone, Copy, Debug)]
+pub struct ConsumerConfig {
+    /// The consumer group: members share the partitions.
+    pub group: &'static str,
+    /// The topic.
+    pub topic: &'static str,
+    /// Where rejected records go, with their provenance.
+    pub dead_letter_topic: &'static str,
+    /// Events in work at once, over all partitions.
+    pub max_in_flight: usize,
+}
+
+/// Why a consumer ended other than by its shutdown.
+#[derive(Debug, thiserror::Error)]
+pub enum ConsumerError {
+    /// The client could not be created or subscribed.
+    #[error("setting up the kafka client")]
+    Client(#[from] KafkaError),
+    /// librdkafka or the broker reported an error that a client does not survive.
+    #[error("the kafka client failed for good: {0}")]
+    Broken(String),
+    /// The handler gave up.
+    #[error("a handler gave up")]
+    Handler(#[source] BoxError),
+    /// The thread that polls Kafka could not be started.
+    #[error("starting the poll thread")]
+    Thread(#[source] std::io::Error),
+    /// The thread that polls Kafka ended without a word.
+    #[error("the poll thread ended unexpectedly")]
+    ThreadGone,
+}
+
+/// A consumer, ready to run.
+pub struct Consumer {
+    kafka: KafkaConfig,
+    config: ConsumerConfig,
+    handler: Arc<dyn Handler>,
+}
+
+impl std::fmt::Debug for Consumer {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Consumer")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Consumer {
+    /// A consumer of `config.topic` that hands each record to `handler`.
+    pub fn new(kafka: &KafkaConfig, config: ConsumerConfig, handler: Arc<dyn Handler>) -> Self {
+        Self {
+            kafka: kafka.clone(),
+            config,
+            handler,
+        }
+    }
+
+    /// Consumes until `shutdown`, then drains, commits and leaves the group.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), ConsumerError> {
+        let dead_letters = DeadLetters::new(&self.kafka, &self.config)?;
+        let (fatal_sender, fatal) = mpsc::channel(1);
+        let scope = Scope::new(self.handler, dead_letters, self.config, fatal_sender);
+        poll::run(&self.kafka, &self.config, scope, fatal, shutdown).await
+    }
+}

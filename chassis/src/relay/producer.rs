@@ -1,0 +1,119 @@
+//! The relay's end of librdkafka's producer: rows go in, reports come out.
+
+use std::sync::Arc;
+
+use rdkafka::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
+use rdkafka::producer::{
+    BaseRecord, Producer as _, ProducerContext, PurgeConfig, ThreadedProducer,
+};
+use tokio::sync::mpsc;
+
+use crate::kafka::KafkaConfig;
+use crate::outbox::OutboxRow;
+
+/// Reports taken at once.
+const REPORT_BATCH: usize = 1_000;
+
+/// What became of a row that was sent.
+#[derive(Debug)]
+pub(super) struct Report {
+    pub(super) seq: i64,
+    pub(super) result: Result<(), KafkaError>,
+}
+
+/// The producer cannot be used, or not any longer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ProducerError {
+    #[error("creating the kafka producer")]
+    Create(#[source] KafkaError),
+    #[error("the kafka producer failed for good ({code:?}): {reason}")]
+    Fatal {
+        code: RDKafkaErrorCode,
+        reason: String,
+    },
+}
+
+/// A producer whose thread reports on a channel. The channel is unbounded, the relay's window bounds what is in it.
+pub(super) struct Producer {
+    client: ThreadedProducer<Reporter>,
+    reports: mpsc::UnboundedReceiver<Report>,
+}
+
+impl Producer {
+    pub(super) fn new(kafka: &KafkaConfig) -> Result<Self, ProducerError> {
+        let (sender, reports) = mpsc::unbounded_channel();
+        let client = kafka
+            .producer()
+            .create_with_context(Reporter(sender))
+            .map_err(ProducerError::Create)?;
+        Ok(Self { client, reports })
+    }
+
+    /// Hands a row to librdkafka, which copies it.
+    pub(super) fn send(&self, row: &Arc<OutboxRow>) -> Result<(), KafkaError> {
+        let headers = row.headers.iter().fold(
+            OwnedHeaders::new_with_capacity(row.headers.len()),
+            |headers, (key, value)| {
+                headers.insert(Header {
+                    key,
+                    value: Some(value),
+                })
+            },
+        );
+        let record = BaseRecord::with_opaque_to(&row.topic, Box::new(row.seq))
+            .key(&row.key)
+            .payload(&row.payload)
+            .headers(headers);
+        self.client.send(record).map_err(|(error, _)| error)
+    }
+
+    /// The next reports; waits for the first.
+    pub(super) async fn reports(&mut self) -> Vec<Report> {
+        let mut reports = Vec::new();
+        self.reports.recv_many(&mut reports, REPORT_BATCH).await;
+        reports
+    }
+
+    /// Fails if this producer can never send again, for example because the broker lost its identity.
+    pub(super) fn check(&self) -> Result<(), ProducerError> {
+        match self.client.client().fatal_error() {
+            None => Ok(()),
+            Some((code, reason)) => Err(ProducerError::Fatal { code, reason }),
+        }
+    }
+}
+
+impl Drop for Producer {
+    fn drop(&mut self) {
+        // What is still queued is in the table and will be sent again: waiting here would only delay the shutdown.
+        self.client.purge(PurgeConfig::default().queue().inflight());
+    }
+}
+
+struct Reporter(mpsc::UnboundedSender<Report>);
+
+impl ClientContext for Reporter {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        crate::kafka::log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        crate::kafka::log_error(&error, reason);
+    }
+}
+
+impl ProducerContext for Reporter {
+    type DeliveryOpaque = Box<i64>;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, seq: Self::DeliveryOpaque) {
+        let result = match result {
+            Ok(_) => Ok(()),
+            Err((error, _)) => Err(error.clone()),
+        };
+        // The relay is gone: the row is still in the table.
+        let _ = self.0.send(Report { seq: *seq, result });
+    }
+}

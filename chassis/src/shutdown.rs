@@ -1,0 +1,56 @@
+//! When to stop: the signals of a terminal and of an orchestrator.
+
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Settings;
+
+/// How long a stop may take.
+#[derive(Clone, Copy, Debug)]
+pub struct ShutdownConfig {
+    /// All steps of the shutdown together; what is not done by then is cut off.
+    pub grace: Duration,
+}
+
+/// The consumer may need 13 s to drain and leave its group, and the relay 5 s for its last acknowledgements; both run
+/// at the same time.
+const LEAST_GRACE: Duration = Duration::from_secs(15);
+
+impl ShutdownConfig {
+    /// Reads the settings.
+    pub fn read(settings: &mut Settings<'_>) -> Self {
+        let grace = settings.value(
+            "SHUTDOWN_GRACE",
+            "20s",
+            "time for an orderly stop; keep it below the pod's termination grace period",
+        );
+        if grace < LEAST_GRACE {
+            let least = LEAST_GRACE.as_secs();
+            settings.reject(
+                "SHUTDOWN_GRACE",
+                format!(
+                    "must be at least {least}s, the time a consumer may need to leave its group"
+                ),
+            );
+        }
+        Self { grace }
+    }
+}
+
+/// A token that is cancelled by SIGTERM or SIGINT.
+pub fn on_signal() -> std::io::Result<CancellationToken> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let token = CancellationToken::new();
+    let cancelled = token.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => tracing::info!(signal = "SIGTERM", "stopping"),
+            _ = interrupt.recv() => tracing::info!(signal = "SIGINT", "stopping"),
+        }
+        cancelled.cancel();
+    });
+    Ok(token)
+}
