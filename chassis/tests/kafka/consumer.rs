@@ -1,0 +1,205 @@
+//! The consumer against librdkafka's mock cluster: order, retries, dead letters, offsets.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+
+use crate::support::{Broker, DEAD_LETTERS, TOPIC, eventually};
+use async_trait::async_trait;
+use chassis::consumer::{Delivery, Failure, Handler};
+use tokio::sync::Semaphore;
+
+/// Notes what it handles. Payloads are instructions: `reject`, `panic`, `retry-N` (fails N times), `wait` (for a permit).
+#[derive(Default)]
+struct Scribe {
+    handled: Mutex<Vec<(String, String)>>,
+    begun: AtomicU32,
+    gate: Option<Arc<Semaphore>>,
+}
+
+impl Scribe {
+    fn handled(&self) -> Vec<(String, String)> {
+        self.handled.lock().unwrap().clone()
+    }
+
+    fn of_key(&self, key: &str) -> Vec<String> {
+        let handled = self.handled().into_iter();
+        handled
+            .filter(|(k, _)| k == key)
+            .map(|(_, payload)| payload)
+            .collect()
+    }
+}
+
+#[async_trait]
+impl Handler for Scribe {
+    async fn handle(&self, delivery: &Delivery) -> Result<(), Failure> {
+        self.begun.fetch_add(1, Ordering::AcqRel);
+        let key = String::from_utf8_lossy(delivery.key.as_deref().unwrap_or_default()).into_owned();
+        let payload =
+            String::from_utf8_lossy(delivery.payload.as_deref().unwrap_or_default()).into_owned();
+        if payload == "reject" {
+            return Err(Failure::reject("told to"));
+        }
+        assert!(payload != "panic", "told to panic");
+        if let Some(times) = payload.strip_prefix("retry-")
+            && delivery.attempt() <= times.parse().unwrap()
+        {
+            return Err(Failure::retry("told to"));
+        }
+        if let (true, Some(gate)) = (payload == "wait", &self.gate) {
+            gate.acquire().await.unwrap().forget();
+        }
+        self.handled.lock().unwrap().push((key, payload));
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_of_one_key_are_handled_in_order_also_when_one_must_be_retried() {
+    let broker = Broker::start();
+    broker.publish("a", "1").await;
+    broker.publish("a", "retry-2").await;
+    broker.publish("a", "3").await;
+
+    let scribe = Arc::new(Scribe::default());
+    let consumer = broker.start_consumer(scribe.clone());
+
+    eventually("all are handled", async || scribe.handled().len() == 3).await;
+    assert_eq!(scribe.of_key("a"), ["1", "retry-2", "3"]);
+    consumer.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_waits_for_its_retry_holds_up_no_other_key() {
+    let broker = Broker::start();
+    broker.publish("stuck", "retry-1000").await;
+    for key in 0..50 {
+        broker.publish(&key.to_string(), "go").await;
+    }
+
+    let scribe = Arc::new(Scribe::default());
+    let consumer = broker.start_consumer(scribe.clone());
+
+    eventually("the others are handled", async || {
+        scribe.handled().len() == 50
+    })
+    .await;
+    consumer.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rejected_record_goes_to_the_dead_letters_with_its_provenance_and_the_rest_goes_on() {
+    let broker = Broker::start();
+    broker.publish("a", "reject").await;
+    broker.publish("a", "2").await;
+
+    let scribe = Arc::new(Scribe::default());
+    let consumer = broker.start_consumer(scribe.clone());
+
+    eventually("the rest is handled", async || scribe.of_key("a") == ["2"]).await;
+    let letters = broker.read(DEAD_LETTERS);
+    assert_eq!(letters[0].payload, b"reject");
+    assert_eq!(letters[0].key, "a");
+    assert_eq!(letters[0].header("x-dlq-original-topic"), Some(TOPIC));
+    assert_eq!(letters[0].header("x-dlq-original-offset"), Some("0"));
+    assert_eq!(letters[0].header("x-dlq-reason"), Some("told to"));
+    consumer.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_makes_the_handler_panic_is_set_aside_after_three_attempts() {
+    let broker = Broker::start();
+    broker.publish("a", "panic").await;
+    broker.publish("a", "2").await;
+
+    let scribe = Arc::new(Scribe::default());
+    let consumer = broker.start_consumer(scribe.clone());
+
+    eventually("the rest is handled", async || scribe.of_key("a") == ["2"]).await;
+    let letters = broker.read(DEAD_LETTERS);
+    assert_eq!(letters[0].header("x-dlq-attempts"), Some("3"));
+    consumer.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clean_stop_commits_what_was_done_and_the_next_consumer_gets_nothing_twice() {
+    let broker = Broker::start();
+    for number in 0..100 {
+        broker.publish(&number.to_string(), "go").await;
+    }
+    let first = Arc::new(Scribe::default());
+    let consumer = broker.start_consumer(first.clone());
+    eventually("all are handled", async || first.handled().len() == 100).await;
+    consumer.stop().await;
+
+    broker.publish("last", "go").await;
+    let second = Arc::new(Scribe::default());
+    let consumer = broker.start_consumer(second.clone());
+
+    eventually("the new one is handled", async || {
+        !second.handled().is_empty()
+    })
+    .await;
+    assert_eq!(second.handled(), [("last".to_owned(), "go".to_owned())]);
+    consumer.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_not_done_when_the_consumer_stopped_is_delivered_again() {
+    let broker = Broker::start();
+    broker.publish("stuck", "retry-1000").await;
+    broker.publish("stuck", "behind").await;
+    broker.publish("other", "go").await;
+    let first = Arc::new(Scribe::default());
+    let consumer = broker.start_consumer(first.clone());
+    eventually("the other is handled", async || {
+        first.of_key("other") == ["go"]
+    })
+    .await;
+    consumer.stop().await;
+
+    let seen = Arc::new(SeenAgain::default());
+    let consumer = broker.start_consumer(seen.clone());
+
+    eventually("the stuck key is delivered again", async || {
+        let payloads = seen.0.lock().unwrap();
+        payloads.contains(&"retry-1000".to_owned()) && payloads.contains(&"behind".to_owned())
+    })
+    .await;
+    consumer.stop().await;
+}
+
+#[derive(Default)]
+struct SeenAgain(Mutex<Vec<String>>);
+
+#[async_trait]
+impl Handler for SeenAgain {
+    async fn handle(&self, delivery: &Delivery) -> Result<(), Failure> {
+        let payload =
+            String::from_utf8_lossy(delivery.payload.as_deref().unwrap_or_default()).into_owned();
+        self.0.lock().unwrap().push(payload);
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_waits_for_the_handler_that_is_at_work() {
+    let broker = Broker::start();
+    broker.publish("a", "wait").await;
+    let gate = Arc::new(Semaphore::new(0));
+    let scribe = Arc::new(Scribe {
+        gate: Some(Arc::clone(&gate)),
+        ..Scribe::default()
+    });
+    let consumer = broker.start_consumer(scribe.clone());
+    eventually("the handler is at work", async || {
+        scribe.begun.load(Ordering::Acquire) == 1
+    })
+    .await;
+
+    consumer.begin_stop();
+    gate.add_permits(1);
+    consumer.stop().await;
+
+    assert_eq!(scribe.of_key("a"), ["wait"]);
+}
