@@ -52,44 +52,46 @@ impl Published {
     }
 }
 
-pub(crate) struct Broker(MockCluster<'static, DefaultProducerContext>);
+pub(crate) struct Broker {
+    cluster: MockCluster<'static, DefaultProducerContext>,
+    producer: FutureProducer,
+}
 
 impl Broker {
     pub(crate) fn start() -> Self {
         let cluster = MockCluster::new(1).unwrap();
         cluster.create_topic(TOPIC, PARTITIONS, 1).unwrap();
         cluster.create_topic(DEAD_LETTERS, PARTITIONS, 1).unwrap();
-        Self(cluster)
+        let producer = client(&cluster).create().unwrap();
+        Self { cluster, producer }
     }
 
     pub(crate) fn config(&self) -> KafkaConfig {
         KafkaConfig {
-            brokers: self.0.bootstrap_servers(),
+            brokers: self.cluster.bootstrap_servers(),
         }
     }
 
     pub(crate) fn refuse_produce(&self, errors: &[RDKafkaRespErr]) {
-        self.0.request_errors(RDKafkaApiKey::Produce, errors);
+        self.cluster.request_errors(RDKafkaApiKey::Produce, errors);
     }
 
     pub(crate) fn go_away(&self) {
-        self.0.broker_down(1).unwrap();
+        self.cluster.broker_down(1).unwrap();
     }
 
     pub(crate) fn come_back(&self) {
-        self.0.broker_up(1).unwrap();
+        self.cluster.broker_up(1).unwrap();
     }
 
     pub(crate) async fn publish(&self, key: &str, payload: &str) {
-        let producer: FutureProducer = self.client().create().unwrap();
         let record = FutureRecord::to(TOPIC).key(key).payload(payload);
-        producer.send(record, PATIENCE).await.unwrap();
+        self.producer.send(record, PATIENCE).await.unwrap();
     }
 
     /// Everything on the topic, in the order of its partitions.
     pub(crate) fn read(&self, topic: &str) -> Vec<Published> {
-        let consumer: BaseConsumer = self
-            .client()
+        let consumer: BaseConsumer = client(&self.cluster)
             .set("group.id", "reader")
             .set("enable.partition.eof", "true")
             .create()
@@ -126,12 +128,12 @@ impl Broker {
         let task = tokio::spawn(async { running.await.unwrap() });
         Running { stop, task }
     }
+}
 
-    fn client(&self) -> ClientConfig {
-        let mut config = ClientConfig::new();
-        config.set("bootstrap.servers", self.0.bootstrap_servers());
-        config
-    }
+fn client(cluster: &MockCluster<'static, DefaultProducerContext>) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", cluster.bootstrap_servers());
+    config
 }
 
 impl Published {
