@@ -90,3 +90,80 @@ impl Extractor for Metadata<'_> {
         self.0.keys().map(http::HeaderName::as_str).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry::trace::TracerProvider as _;
+    use opentelemetry_sdk::trace::SdkTracerProvider;
+    use tracing_subscriber::layer::SubscriberExt;
+
+    use super::*;
+
+    const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+    const CALLER: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+    /// Runs with tracing as a service has it that exports nothing.
+    fn with_tracing<T>(run: impl FnOnce() -> T) -> T {
+        let tracer = SdkTracerProvider::builder().build().tracer("test");
+        let subscriber =
+            tracing_subscriber::registry().with(tracing_opentelemetry::layer().with_tracer(tracer));
+        tracing::subscriber::with_default(subscriber, run)
+    }
+
+    fn traceparent(headers: &[(String, String)]) -> &str {
+        let found = headers.iter().find(|(name, _)| name == "traceparent");
+        found.map(|(_, value)| value.as_str()).unwrap()
+    }
+
+    #[test]
+    fn a_call_continues_its_callers_trace_and_its_events_carry_it_on() {
+        let mut metadata = http::HeaderMap::new();
+        metadata.insert("traceparent", http::HeaderValue::from_static(CALLER));
+
+        let headers =
+            with_tracing(|| server_span("PlaceOrder", &metadata).in_scope(current_trace_headers));
+
+        let carried = traceparent(&headers);
+        assert!(carried.contains(TRACE), "{carried}");
+        assert!(
+            !carried.contains("00f067aa0ba902b7"),
+            "the event's parent is the call: {carried}"
+        );
+    }
+
+    #[test]
+    fn a_call_without_a_trace_begins_one() {
+        let metadata = http::HeaderMap::new();
+
+        let headers =
+            with_tracing(|| server_span("PlaceOrder", &metadata).in_scope(current_trace_headers));
+
+        assert_eq!(traceparent(&headers).len(), CALLER.len());
+    }
+
+    #[test]
+    fn handling_an_event_continues_the_trace_in_its_headers() {
+        let record = Record {
+            headers: vec![("traceparent".to_owned(), CALLER.as_bytes().to_vec())],
+            ..Record::default()
+        };
+
+        let headers =
+            with_tracing(|| process_span(&record, "group").in_scope(current_trace_headers));
+
+        assert!(traceparent(&headers).contains(TRACE));
+    }
+
+    #[test]
+    fn a_malformed_trace_context_is_ignored() {
+        let record = Record {
+            headers: vec![("traceparent".to_owned(), b"00-not-a-trace".to_vec())],
+            ..Record::default()
+        };
+
+        let headers =
+            with_tracing(|| process_span(&record, "group").in_scope(current_trace_headers));
+
+        assert_eq!(traceparent(&headers).len(), CALLER.len());
+    }
+}
