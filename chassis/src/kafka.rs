@@ -1,8 +1,11 @@
 //! How this system talks to Kafka: every librdkafka property, each with the guarantee that it buys.
 
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
 use rdkafka::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use crate::config::Settings;
 
@@ -107,8 +110,10 @@ impl KafkaConfig {
 }
 
 /// Passes what librdkafka reports on to the log.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct LogContext;
+#[derive(Debug, Default)]
+pub(crate) struct LogContext {
+    errors: ErrorLog,
+}
 
 impl ClientContext for LogContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
@@ -116,7 +121,7 @@ impl ClientContext for LogContext {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        log_error(&error, reason);
+        self.errors.report(&error, reason);
     }
 }
 
@@ -139,7 +144,66 @@ pub(crate) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
     }
 }
 
-/// An error event of a client.
-pub(crate) fn log_error(error: &KafkaError, reason: &str) {
-    tracing::warn!(error = %error, detail = reason, "kafka client error");
+/// The log of one client's errors. While a broker is away librdkafka repeats the same error many times a second: one
+/// line says it, and another follows when it changes or after [`ErrorLog::SILENCE`].
+#[derive(Debug, Default)]
+pub(crate) struct ErrorLog {
+    last: Mutex<Option<Repetition>>,
+}
+
+#[derive(Debug)]
+struct Repetition {
+    code: Option<RDKafkaErrorCode>,
+    logged_at: Instant,
+    suppressed: u64,
+}
+
+impl ErrorLog {
+    const SILENCE: Duration = Duration::from_secs(30);
+
+    /// Logs an error unless it was logged a moment ago.
+    pub(crate) fn report(&self, error: &KafkaError, reason: &str) {
+        if let Some(suppressed) = self.admit(error.rdkafka_error_code(), Instant::now()) {
+            tracing::warn!(error = %error, detail = reason, suppressed, "kafka client error");
+        }
+    }
+
+    /// How many of its like were suppressed before this error; `None` if it is suppressed itself.
+    fn admit(&self, code: Option<RDKafkaErrorCode>, now: Instant) -> Option<u64> {
+        // Whole after every statement: a panic elsewhere does not spoil it.
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let suppressed = match last.as_mut().filter(|last| last.code == code) {
+            Some(same) if now < same.logged_at + Self::SILENCE => {
+                same.suppressed += 1;
+                return None;
+            }
+            Some(same) => same.suppressed,
+            None => 0,
+        };
+        *last = Some(Repetition {
+            code,
+            logged_at: now,
+            suppressed: 0,
+        });
+        Some(suppressed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_that_repeats_itself_is_logged_once_until_it_changes_or_time_passes() {
+        let log = ErrorLog::default();
+        let away = Some(RDKafkaErrorCode::AllBrokersDown);
+        let slow = Some(RDKafkaErrorCode::RequestTimedOut);
+        let now = Instant::now();
+
+        assert_eq!(log.admit(away, now), Some(0));
+        assert_eq!(log.admit(away, now), None);
+        assert_eq!(log.admit(away, now), None);
+        assert_eq!(log.admit(away, now + ErrorLog::SILENCE), Some(2));
+        assert_eq!(log.admit(slow, now + ErrorLog::SILENCE), Some(0));
+    }
 }

@@ -31,7 +31,7 @@ impl DeadLetters {
         Ok(Self {
             producer: kafka
                 .dead_letter_producer()
-                .create_with_context(LogContext)?,
+                .create_with_context(LogContext::default())?,
             topic: config.dead_letter_topic,
             group: config.group,
         })

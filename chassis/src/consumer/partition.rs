@@ -124,7 +124,7 @@ impl Partition {
                     self.queue_is_empty = true;
                     return;
                 }
-                Some(Err(error)) => crate::kafka::log_error(&error, "reading a partition"),
+                Some(Err(error)) => tracing::warn!(error = %error, "a partition could not be read"),
                 Some(Ok(message)) => {
                     let record = Record::from(&message);
                     drop(message);

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaError;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -87,15 +86,11 @@ fn poll_until(consumer: &BaseConsumer<Context>, stop: &CancellationToken) {
         match consumer.poll(POLL) {
             None => {}
             Some(Ok(message)) => consumer.context().stray(Record::from(&message)),
-            Some(Err(error)) => report(&error),
+            Some(Err(error)) => consumer.context().report(&error),
         }
         if last_commit.elapsed() >= COMMIT_INTERVAL {
             consumer.context().commit_progress(consumer);
             last_commit = Instant::now();
         }
     }
-}
-
-fn report(error: &KafkaError) {
-    crate::kafka::log_error(error, "polling");
 }

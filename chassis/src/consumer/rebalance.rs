@@ -20,6 +20,7 @@ use tokio::time::Instant;
 use super::delivery::Record;
 use super::partition::{Command, Partition, Progress};
 use super::work::Scope;
+use crate::kafka::ErrorLog;
 
 /// How long handlers may finish what they have begun when their partition is revoked. The group waits for us that
 /// long, so it stays below the session timeout of 10 s.
@@ -41,6 +42,7 @@ pub(super) struct Context {
     consumer: OnceLock<Weak<BaseConsumer<Self>>>,
     assigned: Mutex<HashMap<i32, Assigned>>,
     broken: mpsc::Sender<String>,
+    errors: ErrorLog,
 }
 
 impl Context {
@@ -57,7 +59,13 @@ impl Context {
             consumer: OnceLock::new(),
             assigned: Mutex::default(),
             broken,
+            errors: ErrorLog::default(),
         }
+    }
+
+    /// An error that a poll returned.
+    pub(super) fn report(&self, error: &KafkaError) {
+        self.errors.report(error, "polling");
     }
 
     /// Must be called before the first poll: splitting queues needs the consumer.
@@ -212,7 +220,7 @@ impl ClientContext for Context {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        crate::kafka::log_error(&error, reason);
+        self.errors.report(&error, reason);
         if error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal) {
             self.give_up(reason.to_owned());
         }

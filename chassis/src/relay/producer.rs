@@ -11,7 +11,7 @@ use rdkafka::producer::{
 };
 use tokio::sync::mpsc;
 
-use crate::kafka::KafkaConfig;
+use crate::kafka::{ErrorLog, KafkaConfig};
 use crate::outbox::OutboxRow;
 
 /// Reports taken at once.
@@ -47,7 +47,7 @@ impl Producer {
         let (sender, reports) = mpsc::unbounded_channel();
         let client = kafka
             .producer()
-            .create_with_context(Reporter(sender))
+            .create_with_context(Reporter::new(sender))
             .map_err(ProducerError::Create)?;
         Ok(Self { client, reports })
     }
@@ -93,7 +93,19 @@ impl Drop for Producer {
     }
 }
 
-struct Reporter(mpsc::UnboundedSender<Report>);
+struct Reporter {
+    reports: mpsc::UnboundedSender<Report>,
+    errors: ErrorLog,
+}
+
+impl Reporter {
+    fn new(reports: mpsc::UnboundedSender<Report>) -> Self {
+        Self {
+            reports,
+            errors: ErrorLog::default(),
+        }
+    }
+}
 
 impl ClientContext for Reporter {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
@@ -101,7 +113,7 @@ impl ClientContext for Reporter {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        crate::kafka::log_error(&error, reason);
+        self.errors.report(&error, reason);
     }
 }
 
@@ -114,6 +126,6 @@ impl ProducerContext for Reporter {
             Err((error, _)) => Err(error.clone()),
         };
         // The relay is gone: the row is still in the table.
-        let _ = self.0.send(Report { seq: *seq, result });
+        let _ = self.reports.send(Report { seq: *seq, result });
     }
 }
