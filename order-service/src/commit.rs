@@ -1,0 +1,132 @@
+//! The three writers of the service, each one a group commit: many commands, one transaction, an answer each.
+//!
+//! What has to follow a commit stands here and not with the caller, who may be gone by then: the relay is woken for new
+//! events, and the watchers of every order that moved.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use chassis::group_commit::{Committer, GroupCommit, GroupCommitConfig};
+use chassis::outbox::OutboxSignal;
+use tokio_util::task::TaskTracker;
+
+use crate::store::{
+    Applied, ApplyOutcome, CancelOrder, CancelReply, OrderStore, PlaceOrder, Placed, StoreError,
+};
+use crate::watchers::Watchers;
+
+/// The writers, shared by everything that writes.
+#[derive(Clone, Debug)]
+pub struct Writers {
+    /// For PlaceOrder.
+    pub place: GroupCommit<PlaceCommitter>,
+    /// For CancelOrder.
+    pub cancel: GroupCommit<CancelCommitter>,
+    /// For the outcomes of processing.
+    pub apply: GroupCommit<ApplyCommitter>,
+}
+
+impl Writers {
+    /// Starts the writers on `tracker`; each ends when its last handle is gone and its queue is empty.
+    pub fn start(
+        store: &Arc<dyn OrderStore>,
+        watchers: &Watchers,
+        signal: &OutboxSignal,
+        config: GroupCommitConfig,
+        tracker: &TaskTracker,
+    ) -> Self {
+        let place = PlaceCommitter::new(Arc::clone(store), signal.clone());
+        let cancel = CancelCommitter {
+            store: Arc::clone(store),
+            signal: signal.clone(),
+            watchers: watchers.clone(),
+        };
+        let apply = ApplyCommitter {
+            store: Arc::clone(store),
+            watchers: watchers.clone(),
+        };
+        Self {
+            place: GroupCommit::start(place, config, tracker),
+            cancel: GroupCommit::start(cancel, config, tracker),
+            apply: GroupCommit::start(apply, config, tracker),
+        }
+    }
+}
+
+/// Commits new orders.
+#[derive(Debug)]
+pub struct PlaceCommitter {
+    store: Arc<dyn OrderStore>,
+    signal: OutboxSignal,
+}
+
+impl PlaceCommitter {
+    /// Commits to `store` and wakes the relay by `signal`.
+    pub fn new(store: Arc<dyn OrderStore>, signal: OutboxSignal) -> Self {
+        Self { store, signal }
+    }
+}
+
+#[async_trait]
+impl Committer for PlaceCommitter {
+    type Command = PlaceOrder;
+    type Reply = Placed;
+    type Error = StoreError;
+
+    async fn commit(&self, batch: &[PlaceOrder]) -> Result<Vec<Placed>, StoreError> {
+        let replies = self.store.place(batch).await?;
+        // Nobody can watch an order that nobody has been told of: there are no watchers to wake.
+        self.signal.notify();
+        Ok(replies)
+    }
+}
+
+/// Commits wishes to cancel.
+#[derive(Debug)]
+pub struct CancelCommitter {
+    store: Arc<dyn OrderStore>,
+    signal: OutboxSignal,
+    watchers: Watchers,
+}
+
+#[async_trait]
+impl Committer for CancelCommitter {
+    type Command = CancelOrder;
+    type Reply = CancelReply;
+    type Error = StoreError;
+
+    async fn commit(&self, batch: &[CancelOrder]) -> Result<Vec<CancelReply>, StoreError> {
+        let replies = self.store.cancel(batch).await?;
+        self.signal.notify();
+        for (command, reply) in batch.iter().zip(&replies) {
+            if matches!(reply, CancelReply::Requested(_)) {
+                self.watchers.wake(command.order_id);
+            }
+        }
+        Ok(replies)
+    }
+}
+
+/// Commits outcomes of processing.
+#[derive(Debug)]
+pub struct ApplyCommitter {
+    store: Arc<dyn OrderStore>,
+    watchers: Watchers,
+}
+
+#[async_trait]
+impl Committer for ApplyCommitter {
+    type Command = ApplyOutcome;
+    type Reply = Applied;
+    type Error = StoreError;
+
+    async fn commit(&self, batch: &[ApplyOutcome]) -> Result<Vec<Applied>, StoreError> {
+        let replies = self.store.apply(batch).await?;
+        for (command, reply) in batch.iter().zip(&replies) {
+            if matches!(reply, Applied::Moved(_)) {
+                self.watchers.wake(command.order_id);
+            }
+        }
+        Ok(replies)
+    }
+}

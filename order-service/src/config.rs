@@ -1,0 +1,182 @@
+//! The configuration: data, read once, every mistake named at once.
+
+use chassis::config::{ConfigError, DatabaseUrl, SettingDoc, Settings, Source};
+use chassis::group_commit::GroupCommitConfig;
+use chassis::grpc::GrpcConfig;
+use chassis::kafka::KafkaConfig;
+use chassis::shutdown::ShutdownConfig;
+use chassis::telemetry::TelemetryConfig;
+
+/// Everything that can be set.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where the API listens.
+    pub grpc: GrpcConfig,
+    /// Where orders are kept.
+    pub database: DatabaseUrl,
+    /// Where events go and outcomes come from.
+    pub kafka: KafkaConfig,
+    /// How requests share commits.
+    pub commit: GroupCommitConfig,
+    /// Most WatchOrder streams that are open at once.
+    pub watch_streams: usize,
+    /// What is logged and where telemetry goes.
+    pub telemetry: TelemetryConfig,
+    /// How long a stop may take.
+    pub shutdown: ShutdownConfig,
+}
+
+/// Most orders in one commit: a larger one delays its callers more than it spares them.
+const MAX_COMMIT_BATCH: usize = 1_000;
+
+impl Config {
+    /// Reads the configuration.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with every setting that is wrong, by itself or beside another.
+    pub fn from_source(source: &dyn Source) -> Result<Self, ConfigError> {
+        let mut settings = Settings::new(source);
+        let config = Self::read(&mut settings);
+        settings.finish(config)
+    }
+
+    /// All settings with their defaults, in reading order.
+    pub fn documentation() -> Vec<SettingDoc> {
+        let nothing = std::collections::BTreeMap::new();
+        let mut settings = Settings::new(&nothing);
+        Self::read(&mut settings);
+        settings.documentation().to_vec()
+    }
+
+    fn read(settings: &mut Settings<'_>) -> Self {
+        Self {
+            grpc: GrpcConfig::read(settings, "127.0.0.1:50051"),
+            database: settings.value(
+                "DATABASE_URL",
+                "sqlite://order-service.db",
+                "where orders are kept; the file is created if need be",
+            ),
+            kafka: KafkaConfig::read(settings),
+            commit: read_commit(settings),
+            watch_streams: read_watch_streams(settings),
+            telemetry: TelemetryConfig::read(settings),
+            shutdown: ShutdownConfig::read(settings),
+        }
+    }
+}
+
+fn read_commit(settings: &mut Settings<'_>) -> GroupCommitConfig {
+    let max_batch = settings.value(
+        "COMMIT_MAX_BATCH",
+        "200",
+        "most orders that share one commit",
+    );
+    let queue = settings.value(
+        "COMMIT_QUEUE",
+        "4096",
+        "orders that may wait for their commit; more are refused with RESOURCE_EXHAUSTED",
+    );
+    if !(1..=MAX_COMMIT_BATCH).contains(&max_batch) {
+        let why = format!("must be 1 to {MAX_COMMIT_BATCH}");
+        settings.reject("COMMIT_MAX_BATCH", why);
+    }
+    if queue < max_batch {
+        settings.reject("COMMIT_QUEUE", "must not be below COMMIT_MAX_BATCH");
+    }
+    GroupCommitConfig { max_batch, queue }
+}
+
+fn read_watch_streams(settings: &mut Settings<'_>) -> usize {
+    let streams = settings.value(
+        "WATCH_STREAMS",
+        "4096",
+        "WatchOrder streams that may be open; more are refused with RESOURCE_EXHAUSTED",
+    );
+    // Tokio's semaphore panics above this; no machine holds so many connections.
+    if streams > tokio::sync::Semaphore::MAX_PERMITS {
+        settings.reject("WATCH_STREAMS", "must be below 2^61");
+    }
+    streams
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    use super::*;
+
+    fn config(pairs: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        let pairs = pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Config::from_source(&pairs.collect::<BTreeMap<_, _>>())
+    }
+
+    #[test]
+    fn the_defaults_are_valid_and_stay_on_this_machine() {
+        let config = config(&[]).unwrap();
+
+        assert_eq!(config.grpc.listen, "127.0.0.1:50051".parse().unwrap());
+        assert_eq!(config.database.expose(), "sqlite://order-service.db");
+        assert_eq!(config.kafka.brokers, "127.0.0.1:9092");
+        assert_eq!(config.shutdown.grace, Duration::from_secs(20));
+    }
+
+    #[test]
+    fn every_mistake_is_named_at_once() {
+        let error = config(&[
+            ("GRPC_LISTEN", "everywhere"),
+            ("DATABASE_URL", "oracle://"),
+            ("COMMIT_MAX_BATCH", "0"),
+            ("COMMIT_QUEUE", "-1"),
+            ("WATCH_STREAMS", "18446744073709551615"),
+        ])
+        .unwrap_err();
+
+        let names: Vec<_> = error
+            .mistakes()
+            .iter()
+            .map(|mistake| mistake.split(':').next().unwrap())
+            .collect();
+        assert_eq!(
+            names,
+            [
+                "GRPC_LISTEN",
+                "DATABASE_URL",
+                "COMMIT_QUEUE",
+                "COMMIT_MAX_BATCH",
+                "WATCH_STREAMS"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_queue_holds_at_least_one_batch() {
+        let error = config(&[("COMMIT_MAX_BATCH", "100"), ("COMMIT_QUEUE", "99")]).unwrap_err();
+
+        assert_eq!(error.mistakes().len(), 1);
+    }
+
+    #[test]
+    fn every_setting_is_documented() {
+        let documented = Config::documentation();
+
+        let names: Vec<_> = documented.iter().map(|setting| setting.name).collect();
+        assert_eq!(
+            names,
+            [
+                "GRPC_LISTEN",
+                "DATABASE_URL",
+                "KAFKA_BROKERS",
+                "COMMIT_MAX_BATCH",
+                "COMMIT_QUEUE",
+                "WATCH_STREAMS",
+                "LOG_FILTER",
+                "OTEL_EXPORTER_OTLP_ENDPOINT",
+                "SHUTDOWN_GRACE",
+            ]
+        );
+        assert!(documented.iter().all(|setting| !setting.help.is_empty()));
+    }
+}

@@ -1,0 +1,156 @@
+//! One position of an order: what, how many, at what price.
+
+use thiserror::Error;
+
+use super::money::Money;
+
+/// One position of an order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OrderLine {
+    /// What is ordered.
+    pub sku: Sku,
+    /// How many pieces.
+    pub quantity: Quantity,
+    /// What one piece costs.
+    pub unit_price: UnitPrice,
+}
+
+/// A stock keeping unit. Whether the catalogue has it is decided by processing.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Sku(String);
+
+impl Sku {
+    /// Longest name in characters; all of them are ASCII.
+    const MAX_LENGTH: usize = 64;
+
+    /// Takes a name that keeps to the bounds of the contract.
+    ///
+    /// # Errors
+    /// [`InvalidSku`] when it is empty, too long or not printable ASCII.
+    pub fn parse(text: impl Into<String>) -> Result<Self, InvalidSku> {
+        let text = text.into();
+        if is_printable_ascii(&text, Self::MAX_LENGTH) {
+            Ok(Self(text))
+        } else {
+            Err(InvalidSku)
+        }
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A number of pieces, from 1 to [`Quantity::MAX`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Quantity(u32);
+
+impl Quantity {
+    /// Most pieces in one line.
+    pub const MAX: u32 = 100_000;
+
+    /// Takes a number within the bounds.
+    ///
+    /// # Errors
+    /// [`InvalidQuantity`] for 0 and for more than [`Quantity::MAX`].
+    pub fn parse(pieces: u32) -> Result<Self, InvalidQuantity> {
+        if (1..=Self::MAX).contains(&pieces) {
+            Ok(Self(pieces))
+        } else {
+            Err(InvalidQuantity)
+        }
+    }
+
+    /// The number of pieces.
+    pub fn get(self) -> u32 {
+        self.0
+    }
+}
+
+/// The price of one piece: more than nothing, at most [`UnitPrice::MAX_MINOR_UNITS`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnitPrice(Money);
+
+impl UnitPrice {
+    /// Highest price of one piece in minor units.
+    pub const MAX_MINOR_UNITS: i64 = 100_000_000;
+
+    /// Takes a price within the bounds.
+    ///
+    /// # Errors
+    /// [`InvalidUnitPrice`] for zero, a negative amount, and more than [`UnitPrice::MAX_MINOR_UNITS`].
+    pub fn parse(price: Money) -> Result<Self, InvalidUnitPrice> {
+        if (1..=Self::MAX_MINOR_UNITS).contains(&price.minor_units) {
+            Ok(Self(price))
+        } else {
+            Err(InvalidUnitPrice)
+        }
+    }
+
+    /// The price.
+    pub fn money(self) -> Money {
+        self.0
+    }
+}
+
+/// The text is no SKU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("must have 1 to 64 printable ASCII characters")]
+pub struct InvalidSku;
+
+/// The number of pieces is out of bounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("must be 1 to 100000")]
+pub struct InvalidQuantity;
+
+/// The price is out of bounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("must be 1 to 100000000 minor units")]
+pub struct InvalidUnitPrice;
+
+/// The space counts as printable: stock codes of real shops contain it.
+pub(super) fn is_printable_ascii(text: &str, max_length: usize) -> bool {
+    (1..=max_length).contains(&text.len()) && text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::money::Currency;
+    use super::*;
+
+    #[test]
+    fn a_sku_is_short_printable_ascii() {
+        for text in ["85123A", "BANK CHARGES", "~", &"x".repeat(64)] {
+            assert_eq!(Sku::parse(text).unwrap().as_str(), text);
+        }
+        for text in ["", "tab\t", "ü", "\u{7f}", &"x".repeat(65)] {
+            assert_eq!(Sku::parse(text), Err(InvalidSku), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_quantity_is_at_least_one_and_bounded() {
+        assert_eq!(Quantity::parse(1).unwrap().get(), 1);
+        assert_eq!(Quantity::parse(Quantity::MAX).unwrap().get(), 100_000);
+        for pieces in [0, Quantity::MAX + 1, u32::MAX] {
+            assert_eq!(Quantity::parse(pieces), Err(InvalidQuantity), "{pieces}");
+        }
+    }
+
+    #[test]
+    fn a_price_is_positive_and_bounded() {
+        let price = |minor_units| {
+            UnitPrice::parse(Money {
+                currency: Currency::Gbp,
+                minor_units,
+            })
+        };
+
+        assert!(price(1).is_ok());
+        assert!(price(UnitPrice::MAX_MINOR_UNITS).is_ok());
+        for minor_units in [i64::MIN, -1, 0, UnitPrice::MAX_MINOR_UNITS + 1, i64::MAX] {
+            assert_eq!(price(minor_units), Err(InvalidUnitPrice), "{minor_units}");
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! The authorisation to capture a payment. It is a secret: it is shown nowhere and kept only in the event
+//! that carries it to processing.
+
+use std::fmt;
+
+use thiserror::Error;
+
+use super::line::is_printable_ascii;
+
+/// Stands for an authorisation that the client got at checkout.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PaymentToken(String);
+
+impl PaymentToken {
+    /// Longest token in characters; all of them are ASCII.
+    const MAX_LENGTH: usize = 128;
+
+    /// Takes a token that keeps to the bounds of the contract.
+    ///
+    /// # Errors
+    /// [`InvalidPaymentToken`] when it is empty, too long or not printable ASCII.
+    pub fn parse(text: impl Into<String>) -> Result<Self, InvalidPaymentToken> {
+        let text = text.into();
+        if is_printable_ascii(&text, Self::MAX_LENGTH) {
+            Ok(Self(text))
+        } else {
+            Err(InvalidPaymentToken)
+        }
+    }
+
+    /// The token itself, for the event and the fingerprint. Never for a log, a span or an answer.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for PaymentToken {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("PaymentToken(redacted)")
+    }
+}
+
+/// The text is no payment token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("must have 1 to 128 printable ASCII characters")]
+pub struct InvalidPaymentToken;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_short_printable_ascii() {
+        assert_eq!(
+            PaymentToken::parse("tok_approved").unwrap().expose(),
+            "tok_approved"
+        );
+        assert!(PaymentToken::parse("x".repeat(128)).is_ok());
+        for text in ["", "tok\n", "£", &"x".repeat(129)] {
+            assert_eq!(PaymentToken::parse(text), Err(InvalidPaymentToken));
+        }
+    }
+
+    #[test]
+    fn debug_output_does_not_show_the_token() {
+        let token = PaymentToken::parse("tok_approved").unwrap();
+
+        assert_eq!(format!("{token:?}"), "PaymentToken(redacted)");
+    }
+}

@@ -1,0 +1,134 @@
+//! The states of an order.
+
+/// The state of an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum OrderStatus {
+    /// Durably stored and confirmed, waiting to be processed.
+    Accepted,
+    /// Processing has reported progress.
+    Processing,
+    /// The customer asked to cancel; processing decides whether that came in time.
+    CancelRequested,
+    /// Final: paid and shipped.
+    Fulfilled,
+    /// Final: could not be processed.
+    Rejected(RejectionReason),
+    /// Final: cancelled in time.
+    Cancelled,
+}
+
+impl OrderStatus {
+    /// Whether nothing can happen to the order any more.
+    pub fn is_final(self) -> bool {
+        match self {
+            Self::Accepted | Self::Processing | Self::CancelRequested => false,
+            Self::Fulfilled | Self::Rejected(_) | Self::Cancelled => true,
+        }
+    }
+
+    /// The name of the state, as the contract spells it without its prefix.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Accepted => "ACCEPTED",
+            Self::Processing => "PROCESSING",
+            Self::CancelRequested => "CANCEL_REQUESTED",
+            Self::Fulfilled => "FULFILLED",
+            Self::Rejected(_) => "REJECTED",
+            Self::Cancelled => "CANCELLED",
+        }
+    }
+
+    /// Why the order was rejected, when it was.
+    pub fn rejection_reason(self) -> Option<RejectionReason> {
+        match self {
+            Self::Rejected(reason) => Some(reason),
+            _ => None,
+        }
+    }
+
+    /// Reads a state back from its name and, for a rejected order, its reason.
+    pub fn from_names(name: &str, reason: Option<&str>) -> Option<Self> {
+        match (name, reason) {
+            ("ACCEPTED", None) => Some(Self::Accepted),
+            ("PROCESSING", None) => Some(Self::Processing),
+            ("CANCEL_REQUESTED", None) => Some(Self::CancelRequested),
+            ("FULFILLED", None) => Some(Self::Fulfilled),
+            ("REJECTED", Some(reason)) => RejectionReason::from_name(reason).map(Self::Rejected),
+            ("CANCELLED", None) => Some(Self::Cancelled),
+            _ => None,
+        }
+    }
+}
+
+/// Why processing rejected an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RejectionReason {
+    /// For a reason that this release does not know. The rejection counts all the same.
+    Unspecified,
+    /// A line names a SKU that the catalogue does not have.
+    UnknownSku,
+    /// A line asks for more than is in stock.
+    OutOfStock,
+    /// The payment was declined.
+    PaymentDeclined,
+    /// The payment provider could not be reached within the attempts allowed.
+    PaymentUnavailable,
+}
+
+impl RejectionReason {
+    /// Every reason.
+    pub const ALL: [Self; 5] = [
+        Self::Unspecified,
+        Self::UnknownSku,
+        Self::OutOfStock,
+        Self::PaymentDeclined,
+        Self::PaymentUnavailable,
+    ];
+
+    /// The name of the reason, as the contract spells it without its prefix.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unspecified => "UNSPECIFIED",
+            Self::UnknownSku => "UNKNOWN_SKU",
+            Self::OutOfStock => "OUT_OF_STOCK",
+            Self::PaymentDeclined => "PAYMENT_DECLINED",
+            Self::PaymentUnavailable => "PAYMENT_UNAVAILABLE",
+        }
+    }
+
+    fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.name() == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_state_is_read_back_from_its_names() {
+        let rejected = RejectionReason::ALL.map(OrderStatus::Rejected);
+        let others = [
+            OrderStatus::Accepted,
+            OrderStatus::Processing,
+            OrderStatus::CancelRequested,
+            OrderStatus::Fulfilled,
+            OrderStatus::Cancelled,
+        ];
+
+        for status in rejected.into_iter().chain(others) {
+            let reason = status.rejection_reason().map(RejectionReason::name);
+            assert_eq!(OrderStatus::from_names(status.name(), reason), Some(status));
+        }
+    }
+
+    #[test]
+    fn a_reason_belongs_to_a_rejected_order_only() {
+        assert_eq!(OrderStatus::from_names("REJECTED", None), None);
+        assert_eq!(
+            OrderStatus::from_names("ACCEPTED", Some("UNKNOWN_SKU")),
+            None
+        );
+        assert_eq!(OrderStatus::from_names("LOST", None), None);
+    }
+}

@@ -1,0 +1,227 @@
+//! The one place where an error becomes a gRPC status.
+//!
+//! Every status carries an ErrorInfo whose `reason` a program can branch on and whose metadata has the facts of the
+//! message; BadRequest lists the faults of a request; RetryInfo says when to come back. No internal text gets out:
+//! what went wrong inside stands in the log, under the same trace.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use thiserror::Error;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
+
+use super::violations::Violations;
+use crate::domain::{OrderId, OrderStatus, RequestId};
+
+/// `domain` of every ErrorInfo: who defines the reasons.
+const DOMAIN: &str = "order-service";
+
+/// When to try again after a refusal for load or an outage: long enough to empty a full queue of the writer (4,096
+/// orders at some 10,000/s), short enough not to be noticed as a pause.
+const RETRY_DELAY: Duration = Duration::from_millis(500);
+
+/// Why a call fails, as far as a client may know.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum RpcError {
+    /// The request breaks rules.
+    #[error("the request has {} invalid field(s)", .0.total())]
+    InvalidRequest(Violations),
+    /// There is no such order.
+    #[error("there is no order {0}")]
+    OrderNotFound(OrderId),
+    /// The request id stands for another body already.
+    #[error("request_id {0} was used before with another body")]
+    RequestIdReused(RequestId),
+    /// The order ended before it could be cancelled.
+    #[error("order {order_id} is {} already", status.name())]
+    OrderIsFinal {
+        /// The order.
+        order_id: OrderId,
+        /// How it ended.
+        status: OrderStatus,
+    },
+    /// As many streams are open as are allowed.
+    #[error("too many streams are open")]
+    TooManyStreams,
+    /// More work waits than can be done in time.
+    #[error("the service is overloaded")]
+    Overloaded,
+    /// The service is on its way out; another instance takes the call.
+    #[error("the service is shutting down")]
+    ShuttingDown,
+    /// The store does not answer.
+    #[error("the order store is unavailable")]
+    StoreUnavailable,
+    /// A defect; the log has the facts.
+    #[error("internal error")]
+    Internal,
+}
+
+impl RpcError {
+    fn code(&self) -> Code {
+        match self {
+            Self::InvalidRequest(_) => Code::InvalidArgument,
+            Self::OrderNotFound(_) => Code::NotFound,
+            Self::RequestIdReused(_) => Code::AlreadyExists,
+            Self::OrderIsFinal { .. } => Code::FailedPrecondition,
+            Self::TooManyStreams | Self::Overloaded => Code::ResourceExhausted,
+            Self::ShuttingDown | Self::StoreUnavailable => Code::Unavailable,
+            Self::Internal => Code::Internal,
+        }
+    }
+
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::InvalidRequest(_) => "INVALID_REQUEST",
+            Self::OrderNotFound(_) => "ORDER_NOT_FOUND",
+            Self::RequestIdReused(_) => "REQUEST_ID_REUSED",
+            Self::OrderIsFinal { .. } => "ORDER_IS_FINAL",
+            Self::TooManyStreams => "TOO_MANY_STREAMS",
+            Self::Overloaded => "OVERLOADED",
+            Self::ShuttingDown => "SHUTTING_DOWN",
+            Self::StoreUnavailable => "STORE_UNAVAILABLE",
+            Self::Internal => "INTERNAL",
+        }
+    }
+
+    /// Every fact of the message, so that no client has to parse it.
+    fn metadata(&self) -> HashMap<String, String> {
+        let facts = match self {
+            Self::InvalidRequest(faults) => vec![("violations", faults.total().to_string())],
+            Self::OrderNotFound(order_id) => vec![("order_id", order_id.to_string())],
+            Self::RequestIdReused(request_id) => vec![("request_id", request_id.to_string())],
+            Self::OrderIsFinal { order_id, status } => vec![
+                ("order_id", order_id.to_string()),
+                ("status", status.name().to_owned()),
+            ],
+            _ => Vec::new(),
+        };
+        let owned = facts
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value));
+        owned.collect()
+    }
+
+    fn details(&self) -> ErrorDetails {
+        let mut details = ErrorDetails::with_error_info(self.reason(), DOMAIN, self.metadata());
+        match self {
+            Self::InvalidRequest(faults) => {
+                details.set_bad_request(field_violations(faults));
+            }
+            Self::TooManyStreams
+            | Self::Overloaded
+            | Self::ShuttingDown
+            | Self::StoreUnavailable => {
+                details.set_retry_info(Some(RETRY_DELAY));
+            }
+            _ => {}
+        }
+        details
+    }
+}
+
+impl From<RpcError> for Status {
+    fn from(error: RpcError) -> Self {
+        Status::with_error_details(error.code(), error.to_string(), error.details())
+    }
+}
+
+impl From<Violations> for RpcError {
+    fn from(faults: Violations) -> Self {
+        Self::InvalidRequest(faults)
+    }
+}
+
+fn field_violations(faults: &Violations) -> Vec<FieldViolation> {
+    let listed = faults.listed().iter();
+    listed
+        .map(|fault| FieldViolation::new(&fault.field, &fault.rule))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn every_status_carries_a_reason_of_this_domain() {
+        let order_id = OrderId::new(Uuid::from_u128(7));
+        let status = OrderStatus::Fulfilled;
+        let errors = [
+            RpcError::InvalidRequest(Violations::default()),
+            RpcError::OrderNotFound(order_id),
+            RpcError::RequestIdReused(RequestId::new(Uuid::from_u128(8))),
+            RpcError::OrderIsFinal { order_id, status },
+            RpcError::TooManyStreams,
+            RpcError::Overloaded,
+            RpcError::ShuttingDown,
+            RpcError::StoreUnavailable,
+            RpcError::Internal,
+        ];
+
+        for error in errors {
+            let details = Status::from(error.clone()).get_error_details();
+            let info = details.error_info().unwrap();
+            assert_eq!(info.domain, "order-service");
+            assert_eq!(info.reason, error.reason());
+        }
+    }
+
+    #[test]
+    fn the_faults_of_a_request_are_listed() {
+        let mut faults = Violations::default();
+        faults.add("lines[3].quantity", "must be 1 to 100000");
+
+        let status = Status::from(RpcError::from(faults));
+
+        assert_eq!(status.code(), Code::InvalidArgument);
+        let details = status.get_error_details();
+        let listed = &details.bad_request().unwrap().field_violations;
+        assert_eq!(listed[0].field, "lines[3].quantity");
+        assert_eq!(listed[0].description, "must be 1 to 100000");
+    }
+
+    #[test]
+    fn a_final_order_is_named_with_its_state() {
+        let order_id = OrderId::new(Uuid::from_u128(7));
+        let status = OrderStatus::Fulfilled;
+
+        let answer = Status::from(RpcError::OrderIsFinal { order_id, status });
+
+        assert_eq!(answer.code(), Code::FailedPrecondition);
+        let details = answer.get_error_details();
+        assert_eq!(
+            details.error_info().unwrap().metadata["status"],
+            "FULFILLED"
+        );
+    }
+
+    #[test]
+    fn what_passes_by_itself_says_when_to_come_back() {
+        for error in [
+            RpcError::TooManyStreams,
+            RpcError::Overloaded,
+            RpcError::StoreUnavailable,
+        ] {
+            let details = Status::from(error).get_error_details();
+            assert_eq!(details.retry_info().unwrap().retry_delay, Some(RETRY_DELAY));
+        }
+    }
+
+    #[test]
+    fn the_largest_answer_fits_the_header_limit_of_clients() {
+        let mut faults = Violations::default();
+        for line in 0..500 {
+            let field = format_args!("lines[{line}].unit_price.currency_code");
+            faults.add(field, crate::domain::UnknownCurrency);
+        }
+
+        let status = Status::from(RpcError::from(faults));
+
+        let on_the_wire = status.details().len() * 4 / 3;
+        assert!(on_the_wire < 7 * 1024 + 512, "{on_the_wire}");
+    }
+}

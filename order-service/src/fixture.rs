@@ -1,0 +1,112 @@
+//! What the tests beside the code work on: a store in a file of its own, with its writers and watchers.
+
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+
+use chassis::config::{DatabaseUrl, FromSetting};
+use chassis::consumer::Record;
+use chassis::group_commit::GroupCommitConfig;
+use chassis::outbox::OutboxSignal;
+use chassis::sqlite::Sqlite;
+use proto::event::ProcessingEvent;
+use proto::orders::v1::{Money, OrderLine, PlaceOrderRequest};
+use proto::record::{self, EventMeta};
+use tempfile::TempDir;
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+use crate::commit::Writers;
+use crate::domain::{Order, OrderId, Timestamp};
+use crate::edge::parse_place_order;
+use crate::events;
+use crate::store::sqlite::{MIGRATOR, SqliteStore};
+use crate::store::{OrderStore, PlaceOrder};
+use crate::watchers::Watchers;
+
+pub(crate) struct Fixture {
+    pub(crate) store: Arc<dyn OrderStore>,
+    pub(crate) writers: Writers,
+    pub(crate) watchers: Watchers,
+    pub(crate) database: Arc<Sqlite>,
+    _directory: TempDir,
+}
+
+impl Fixture {
+    pub(crate) async fn start() -> Self {
+        Self::start_with(GroupCommitConfig::default()).await
+    }
+
+    pub(crate) async fn start_with(config: GroupCommitConfig) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("orders.db");
+        let url = DatabaseUrl::from_setting(&format!("sqlite://{}", path.display())).unwrap();
+        let database = Arc::new(Sqlite::open(&url, &MIGRATOR).await.unwrap());
+        let store: Arc<dyn OrderStore> = Arc::new(SqliteStore::new(Arc::clone(&database)));
+        let watchers = Watchers::default();
+        let signal = OutboxSignal::default();
+        let writers = Writers::start(&store, &watchers, &signal, config, &TaskTracker::new());
+        Self {
+            store,
+            writers,
+            watchers,
+            database,
+            _directory: directory,
+        }
+    }
+
+    /// An order that is placed.
+    pub(crate) async fn placed(&self) -> OrderId {
+        let command = place(&request());
+        let order_id = command.order.id;
+        self.store.place(&[command]).await.unwrap();
+        order_id
+    }
+}
+
+/// A well-formed request under a request id of its own.
+pub(crate) fn request() -> PlaceOrderRequest {
+    PlaceOrderRequest {
+        request_id: Uuid::new_v4().to_string(),
+        customer_id: "guest".to_owned(),
+        lines: vec![OrderLine {
+            sku: "85123A".to_owned(),
+            quantity: 6,
+            unit_price: Some(Money {
+                currency_code: "GBP".to_owned(),
+                minor_units: 255,
+            }),
+        }],
+        payment_token: "tok_approved".to_owned(),
+    }
+}
+
+fn place(request: &PlaceOrderRequest) -> PlaceOrder {
+    let request = parse_place_order(request.clone()).unwrap();
+    let order_id = OrderId::new(Uuid::now_v7());
+    let event_id = Uuid::now_v7();
+    let order = Order::placed(order_id, &request, Timestamp::from_unix_millis(1_000));
+    PlaceOrder {
+        request_id: request.request_id,
+        fingerprint: request.fingerprint(),
+        event_id,
+        event: events::order_placed(&order, &request.payment_token, event_id),
+        order,
+    }
+}
+
+/// The record of an outcome, as it comes from the topic.
+pub(crate) fn outcome(order_id: OrderId, sequence: u64, event: &ProcessingEvent) -> Record {
+    let meta = EventMeta {
+        id: Uuid::now_v7(),
+        order_id: order_id.as_uuid(),
+        sequence,
+        time: UNIX_EPOCH + Duration::from_secs(2),
+    };
+    let encoded = record::encode(&meta, event, &[]);
+    Record {
+        key: Some(encoded.key),
+        headers: encoded.headers,
+        payload: Some(encoded.payload),
+        ..Record::default()
+    }
+}

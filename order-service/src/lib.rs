@@ -1,0 +1,39 @@
+//! order-service: takes orders. The caller gets a durable confirmation at once; what becomes of the order arrives later
+//! as events of processing and is shown to whoever watches.
+//!
+//! In reading order, along the life of an order:
+//!
+//! 1. [`domain`]: what an order is and what may become of it, as pure functions.
+//! 2. [`edge`]: a request becomes values, or all its faults are named; an error becomes a status.
+//! 3. [`rpc`]: the five methods, each one parse, decide, persist, reply.
+//! 4. [`events`]: the decision as an event, with the trace it belongs to.
+//! 5. [`commit`]: many callers share a transaction, and each gets its own answer.
+//! 6. [`store`]: order, history and event in one commit; the rules of every database, and SQLite's way to keep them.
+//! 7. [`outcomes`]: events of processing come back and move the order on, once each and in sequence.
+//! 8. [`watchers`]: who waits for news of an order is woken.
+//! 9. [`app`]: how all of it is wired, started and stopped.
+
+pub mod domain;
+
+pub mod edge;
+
+pub mod rpc;
+
+pub mod events;
+
+pub mod commit;
+
+pub mod store;
+
+pub mod outcomes;
+
+pub mod watchers;
+
+pub mod app;
+
+pub mod arguments;
+pub mod config;
+pub mod convert;
+
+#[cfg(test)]
+mod fixture;

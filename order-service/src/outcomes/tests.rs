@@ -1,0 +1,179 @@
+//! What becomes of each kind of record, on a real store.
+
+use futures::FutureExt;
+use proto::processing::v1::{OrderCancelled, OrderFulfilled, StockReserved};
+use uuid::Uuid;
+
+use super::*;
+use crate::domain::OrderStatus;
+use crate::fixture::{self, Fixture};
+
+struct Harness {
+    handler: OutcomeHandler,
+    fixture: Fixture,
+    order_id: OrderId,
+}
+
+impl Harness {
+    /// A handler, and one order that is placed.
+    async fn start() -> Self {
+        let fixture = Fixture::start().await;
+        Self {
+            handler: OutcomeHandler::new(fixture.writers.apply.clone()),
+            order_id: fixture.placed().await,
+            fixture,
+        }
+    }
+
+    async fn handle(&self, record: Record) -> Result<(), Failure> {
+        let delivery = Delivery::new(record, 1, Vec::new());
+        self.handler.handle(&delivery).await
+    }
+
+    fn reserved(&self, sequence: u64) -> Record {
+        let order_id = self.order_id.to_string();
+        let event = ProcessingEvent::StockReserved(StockReserved { order_id });
+        self.record(sequence, &event)
+    }
+
+    fn record(&self, sequence: u64, event: &ProcessingEvent) -> Record {
+        fixture::outcome(self.order_id, sequence, event)
+    }
+
+    async fn status(&self) -> OrderStatus {
+        let order = self.fixture.store.get(self.order_id).await.unwrap();
+        order.unwrap().status
+    }
+}
+
+#[tokio::test]
+async fn an_outcome_moves_its_order_and_wakes_who_watches_it() {
+    let harness = Harness::start().await;
+    let mut watcher = harness.fixture.watchers.subscribe(harness.order_id);
+
+    harness.handle(harness.reserved(1)).await.unwrap();
+
+    assert_eq!(harness.status().await, OrderStatus::Processing);
+    assert!(watcher.news().now_or_never().is_some());
+}
+
+#[tokio::test]
+async fn an_outcome_that_is_delivered_again_is_done() {
+    let harness = Harness::start().await;
+    let record = harness.reserved(1);
+
+    harness.handle(record.clone()).await.unwrap();
+    harness.handle(record).await.unwrap();
+
+    let history = harness
+        .fixture
+        .store
+        .history(harness.order_id, 0, 10)
+        .await
+        .unwrap();
+    assert_eq!(history.len(), 2);
+}
+
+#[tokio::test]
+async fn a_record_that_is_no_event_is_set_aside() {
+    let harness = Harness::start().await;
+    let mut truncated = harness.reserved(1);
+    truncated.payload = Some(vec![0xff]);
+    let mut tombstone = harness.reserved(1);
+    tombstone.payload = None;
+
+    for record in [Record::default(), truncated, tombstone] {
+        let outcome = harness.handle(record).await;
+        assert!(matches!(outcome, Err(Failure::Reject(_))), "{outcome:?}");
+    }
+    assert_eq!(harness.status().await, OrderStatus::Accepted);
+}
+
+#[tokio::test]
+async fn an_event_of_a_later_release_is_ignored() {
+    let harness = Harness::start().await;
+    let mut record = harness.reserved(1);
+    for (name, value) in &mut record.headers {
+        if name == "ce_type" {
+            *value = b"com.example.processing.parcel-weighed.v1".to_vec();
+        }
+    }
+
+    harness.handle(record).await.unwrap();
+
+    assert_eq!(harness.status().await, OrderStatus::Accepted);
+}
+
+#[tokio::test]
+async fn an_outcome_of_an_unknown_order_is_set_aside() {
+    let mut harness = Harness::start().await;
+    harness.order_id = OrderId::new(Uuid::now_v7());
+
+    let outcome = harness.handle(harness.reserved(1)).await;
+
+    assert!(matches!(outcome, Err(Failure::Reject(_))), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn an_outcome_ahead_of_its_sequence_is_retried() {
+    let harness = Harness::start().await;
+
+    let outcome = harness.handle(harness.reserved(2)).await;
+
+    assert!(matches!(outcome, Err(Failure::Retry(_))), "{outcome:?}");
+    assert_eq!(harness.status().await, OrderStatus::Accepted);
+}
+
+#[tokio::test]
+async fn an_outcome_that_the_order_refuses_is_set_aside_with_its_reason() {
+    let harness = Harness::start().await;
+    let order_id = harness.order_id.to_string();
+    let fulfilled = OrderFulfilled {
+        order_id: order_id.clone(),
+        ..OrderFulfilled::default()
+    };
+    let fulfilled = ProcessingEvent::OrderFulfilled(fulfilled);
+    harness.handle(harness.record(1, &fulfilled)).await.unwrap();
+
+    let cancelled = ProcessingEvent::OrderCancelled(OrderCancelled { order_id });
+    let outcome = harness.handle(harness.record(2, &cancelled)).await;
+
+    let Err(Failure::Reject(cause)) = outcome else {
+        panic!("{outcome:?}");
+    };
+    assert!(cause.to_string().contains(&harness.order_id.to_string()));
+    assert_eq!(
+        cause.source().unwrap().to_string(),
+        "the order is final: FULFILLED"
+    );
+}
+
+#[test]
+fn a_store_that_is_away_is_waited_for_and_a_damaged_one_is_not() {
+    let operation = "test";
+    let unavailable = StoreError::Unavailable {
+        operation,
+        source: "away".into(),
+    };
+    let damaged = StoreError::Damaged {
+        operation,
+        source: "odd".into(),
+    };
+
+    assert!(matches!(
+        write_failed(SubmitError::Failed(unavailable)),
+        Failure::Retry(_)
+    ));
+    assert!(matches!(
+        write_failed(SubmitError::Stopped),
+        Failure::Retry(_)
+    ));
+    assert!(matches!(
+        write_failed(SubmitError::QueueFull),
+        Failure::Retry(_)
+    ));
+    assert!(matches!(
+        write_failed(SubmitError::Failed(damaged)),
+        Failure::Reject(_)
+    ));
+}

@@ -1,0 +1,127 @@
+//! The API of the service. One file per method, all of one shape: parse, decide, persist, reply.
+
+use std::sync::Arc;
+
+use chassis::group_commit::SubmitError;
+use proto::orders::v1 as messages;
+use proto::orders::v1::order_service_server::{OrderService, OrderServiceServer};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tonic::codegen::BoxStream;
+use tonic::{Request, Response, Status};
+
+use crate::commit::Writers;
+use crate::domain::{Order, OrderId};
+use crate::edge::RpcError;
+use crate::store::{OrderStore, StoreError};
+use crate::watchers::Watchers;
+
+mod place_order;
+
+mod get_order;
+mod list_orders;
+
+mod watch_order;
+
+mod cancel_order;
+
+#[cfg(test)]
+mod tests;
+
+/// Largest request message: 500 lines with the longest names need some 50 KiB.
+const MAX_REQUEST_BYTES: usize = 256 * 1024;
+
+/// What the methods work with.
+#[derive(Clone, Debug)]
+pub struct OrderRpc {
+    /// Where orders are read.
+    pub store: Arc<dyn OrderStore>,
+    /// Through whom they are written.
+    pub writers: Writers,
+    /// Who waits for news.
+    pub watchers: Watchers,
+    /// A permit for each stream that may be open.
+    pub streams: Arc<Semaphore>,
+    /// Ends the streams, which would otherwise keep a stopping server waiting.
+    pub shutdown: CancellationToken,
+}
+
+impl OrderRpc {
+    /// The service as a route for the server.
+    pub fn into_server(self) -> OrderServiceServer<Self> {
+        OrderServiceServer::new(self).max_decoding_message_size(MAX_REQUEST_BYTES)
+    }
+
+    async fn find(&self, order_id: OrderId) -> Result<Order, RpcError> {
+        let order = self.store.get(order_id).await.map_err(read_failed)?;
+        order.ok_or(RpcError::OrderNotFound(order_id))
+    }
+}
+
+#[tonic::async_trait]
+impl OrderService for OrderRpc {
+    async fn place_order(
+        &self,
+        request: Request<messages::PlaceOrderRequest>,
+    ) -> Result<Response<messages::PlaceOrderResponse>, Status> {
+        let response = place_order::place_order(self, request.into_inner()).await?;
+        Ok(Response::new(response))
+    }
+
+    async fn get_order(
+        &self,
+        request: Request<messages::GetOrderRequest>,
+    ) -> Result<Response<messages::GetOrderResponse>, Status> {
+        let response = get_order::get_order(self, request.get_ref()).await?;
+        Ok(Response::new(response))
+    }
+
+    async fn list_orders(
+        &self,
+        request: Request<messages::ListOrdersRequest>,
+    ) -> Result<Response<messages::ListOrdersResponse>, Status> {
+        let response = list_orders::list_orders(self, request.into_inner()).await?;
+        Ok(Response::new(response))
+    }
+
+    type WatchOrderStream = BoxStream<messages::WatchOrderResponse>;
+
+    async fn watch_order(
+        &self,
+        request: Request<messages::WatchOrderRequest>,
+    ) -> Result<Response<Self::WatchOrderStream>, Status> {
+        let stream = watch_order::watch_order(self, request.get_ref()).await?;
+        Ok(Response::new(stream))
+    }
+
+    async fn cancel_order(
+        &self,
+        request: Request<messages::CancelOrderRequest>,
+    ) -> Result<Response<messages::CancelOrderResponse>, Status> {
+        let response = cancel_order::cancel_order(self, request.get_ref()).await?;
+        Ok(Response::new(response))
+    }
+}
+
+/// What a client may know of a failed read; the log gets the rest.
+fn read_failed(error: StoreError) -> RpcError {
+    match error {
+        StoreError::Unavailable { operation, source } => {
+            tracing::warn!(operation, error = %source, "store unavailable");
+            RpcError::StoreUnavailable
+        }
+        StoreError::Damaged { operation, source } => {
+            tracing::error!(operation, error = %source, "stored data is damaged");
+            RpcError::Internal
+        }
+    }
+}
+
+/// What a client may know of a failed write.
+fn write_failed(error: SubmitError<StoreError>) -> RpcError {
+    match error {
+        SubmitError::QueueFull => RpcError::Overloaded,
+        SubmitError::Stopped => RpcError::ShuttingDown,
+        SubmitError::Failed(error) => read_failed(error),
+    }
+}

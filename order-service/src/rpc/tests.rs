@@ -1,0 +1,290 @@
+//! What the wire does not show well: streams to their end, callers that go away, and a store that fails.
+
+use std::time::Duration;
+
+use chassis::consumer::{Delivery, Handler};
+use chassis::group_commit::GroupCommitConfig;
+use futures::future::join_all;
+use futures::{FutureExt, StreamExt, poll};
+use proto::event::ProcessingEvent;
+use proto::orders::v1::{OrderHistoryEntry, OrderStatus};
+use proto::processing::v1::{OrderFulfilled, StockReserved};
+use tokio::time::timeout;
+use tonic::Code;
+use tonic_types::StatusExt;
+
+use uuid::Uuid;
+
+use super::*;
+use crate::domain::{OrderEvent, Timestamp};
+use crate::fixture::{self, Fixture, request};
+use crate::outcomes::OutcomeHandler;
+use crate::store::ApplyOutcome;
+use crate::store::sqlite::SqliteStore;
+
+mod racing_store;
+
+use racing_store::RacingStore;
+
+type Events = BoxStream<messages::WatchOrderResponse>;
+
+struct Harness {
+    rpc: OrderRpc,
+    fixture: Fixture,
+}
+
+impl Harness {
+    async fn start() -> Self {
+        Self::on(Fixture::start().await)
+    }
+
+    fn on(fixture: Fixture) -> Self {
+        let rpc = OrderRpc {
+            store: Arc::clone(&fixture.store),
+            writers: fixture.writers.clone(),
+            watchers: fixture.watchers.clone(),
+            streams: Arc::new(Semaphore::new(1)),
+            shutdown: CancellationToken::new(),
+        };
+        Self { rpc, fixture }
+    }
+
+    async fn watch(&self, order_id: OrderId, after_version: i64) -> Events {
+        let request = messages::WatchOrderRequest {
+            order_id: order_id.to_string(),
+            after_version,
+        };
+        let response = self.rpc.watch_order(Request::new(request)).await;
+        response.unwrap().into_inner()
+    }
+
+    /// Processing reserves the stock of the order.
+    async fn reserve(&self, order_id: OrderId) {
+        let event = StockReserved {
+            order_id: order_id.to_string(),
+        };
+        self.consume(order_id, 1, ProcessingEvent::StockReserved(event))
+            .await;
+    }
+
+    /// Processing ships the order.
+    async fn fulfil(&self, order_id: OrderId) {
+        let event = OrderFulfilled {
+            order_id: order_id.to_string(),
+            ..Default::default()
+        };
+        self.consume(order_id, 2, ProcessingEvent::OrderFulfilled(event))
+            .await;
+    }
+
+    async fn consume(&self, order_id: OrderId, sequence: u64, event: ProcessingEvent) {
+        let record = fixture::outcome(order_id, sequence, &event);
+        let handler = OutcomeHandler::new(self.rpc.writers.apply.clone());
+        handler
+            .handle(&Delivery::new(record, 1, Vec::new()))
+            .await
+            .unwrap();
+    }
+}
+
+/// Long enough for anything that works, short enough to see that something hangs.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+async fn next(events: &mut Events) -> OrderHistoryEntry {
+    let event = timeout(PATIENCE, events.next()).await.unwrap();
+    event.unwrap().unwrap().entry.unwrap()
+}
+
+async fn the_end(events: &mut Events) {
+    let event = timeout(PATIENCE, events.next()).await.unwrap();
+    assert!(event.is_none());
+}
+
+#[tokio::test]
+async fn a_watcher_sees_every_event_once_and_the_stream_ends_with_the_order() {
+    let harness = Harness::start().await;
+    let order_id = harness.fixture.placed().await;
+    let mut events = harness.watch(order_id, 0).await;
+
+    assert_eq!(next(&mut events).await.event_type, "OrderPlaced");
+    assert!(poll!(events.next()).is_pending());
+    harness.reserve(order_id).await;
+    assert_eq!(next(&mut events).await.event_type, "StockReserved");
+    harness.fulfil(order_id).await;
+    let last = next(&mut events).await;
+
+    assert_eq!((last.version, last.status()), (3, OrderStatus::Fulfilled));
+    the_end(&mut events).await;
+}
+
+#[tokio::test]
+async fn a_slow_watcher_misses_nothing() {
+    let harness = Harness::start().await;
+    let order_id = harness.fixture.placed().await;
+    let events = harness.watch(order_id, 0).await;
+
+    harness.reserve(order_id).await;
+    harness.fulfil(order_id).await;
+
+    let seen: Vec<_> = events
+        .map(|event| event.unwrap().entry.unwrap().version)
+        .collect()
+        .await;
+    assert_eq!(seen, [1, 2, 3]);
+}
+
+#[tokio::test]
+async fn a_stream_is_resumed_behind_the_version_seen_last() {
+    let harness = Harness::start().await;
+    let order_id = harness.fixture.placed().await;
+    harness.reserve(order_id).await;
+    harness.fulfil(order_id).await;
+
+    for (after_version, expected) in [(1, vec![2, 3]), (3, vec![]), (100, vec![])] {
+        let events = harness.watch(order_id, after_version).await;
+        let seen: Vec<_> = events
+            .map(|event| event.unwrap().entry.unwrap().version)
+            .collect()
+            .await;
+        assert_eq!(seen, expected, "after {after_version}");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_resumed_beyond_the_history_waits_for_the_end() {
+    let harness = Harness::start().await;
+    let order_id = harness.fixture.placed().await;
+    let mut events = harness.watch(order_id, 100).await;
+    assert!(poll!(events.next()).is_pending());
+
+    harness.reserve(order_id).await;
+    harness.fulfil(order_id).await;
+
+    the_end(&mut events).await;
+}
+
+#[tokio::test]
+async fn an_end_that_falls_between_two_reads_is_shown() {
+    let mut harness = Harness::start().await;
+    let order_id = harness.fixture.placed().await;
+    let fulfilled = ApplyOutcome {
+        order_id,
+        event_id: Uuid::now_v7(),
+        sequence: 1,
+        event: OrderEvent::OrderFulfilled,
+        occurred_at: Timestamp::from_unix_millis(2_000),
+    };
+    let inner = SqliteStore::new(Arc::clone(&harness.fixture.database));
+    harness.rpc.store = Arc::new(RacingStore::new(inner, fulfilled));
+
+    let mut events = harness.watch(order_id, 1).await;
+
+    assert_eq!(next(&mut events).await.status(), OrderStatus::Fulfilled);
+    the_end(&mut events).await;
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_leaves_nothing_behind() {
+    let harness = Harness::start().await;
+    let order_id = harness.fixture.placed().await;
+    let mut events = harness.watch(order_id, 1).await;
+    assert!(poll!(events.next()).is_pending());
+    assert_eq!(harness.rpc.streams.available_permits(), 0);
+
+    drop(events);
+
+    assert_eq!(harness.rpc.streams.available_permits(), 1);
+    assert_eq!(harness.rpc.watchers.orders(), 0);
+}
+
+#[tokio::test]
+async fn a_stream_for_an_unknown_order_takes_no_room() {
+    let harness = Harness::start().await;
+    let order_id = OrderId::parse("0192f0c1-2345-7abc-8def-0123456789ab").unwrap();
+
+    let request = messages::WatchOrderRequest {
+        order_id: order_id.to_string(),
+        after_version: 0,
+    };
+    let status = harness
+        .rpc
+        .watch_order(Request::new(request))
+        .await
+        .err()
+        .unwrap();
+
+    assert_eq!(status.code(), Code::NotFound);
+    assert_eq!(harness.rpc.streams.available_permits(), 1);
+    assert_eq!(harness.rpc.watchers.orders(), 0);
+}
+
+#[tokio::test]
+async fn an_order_is_placed_although_its_caller_went_away() {
+    let harness = Harness::start().await;
+    let request = request();
+
+    let gave_up = harness
+        .rpc
+        .place_order(Request::new(request.clone()))
+        .now_or_never();
+    let again = harness
+        .rpc
+        .place_order(Request::new(request))
+        .await
+        .unwrap();
+
+    assert!(gave_up.is_none());
+    let page = messages::ListOrdersRequest {
+        customer_id: "guest".to_owned(),
+        ..Default::default()
+    };
+    let listed = harness
+        .rpc
+        .list_orders(Request::new(page))
+        .await
+        .unwrap()
+        .into_inner()
+        .orders;
+    assert_eq!(listed, [again.into_inner().order.unwrap()]);
+}
+
+#[tokio::test]
+async fn more_orders_than_can_wait_are_refused_at_once() {
+    let config = GroupCommitConfig {
+        max_batch: 1,
+        queue: 1,
+    };
+    let harness = Harness::on(Fixture::start_with(config).await);
+
+    let calls = (0..3).map(|_| harness.rpc.place_order(Request::new(request())));
+    let answers = join_all(calls).await;
+
+    assert!(answers[0].is_ok());
+    let status = answers[2].as_ref().unwrap_err();
+    assert_eq!(status.code(), Code::ResourceExhausted);
+    let details = status.get_error_details();
+    assert_eq!(details.error_info().unwrap().reason, "OVERLOADED");
+    assert!(details.retry_info().is_some());
+}
+
+#[tokio::test]
+async fn a_store_that_fails_is_unavailable_and_says_nothing_of_itself() {
+    let harness = Harness::start().await;
+    let order_id = harness.fixture.placed().await;
+    harness.fixture.database.close().await;
+
+    let place = harness
+        .rpc
+        .place_order(Request::new(request()))
+        .await
+        .unwrap_err();
+    let get = messages::GetOrderRequest {
+        order_id: order_id.to_string(),
+    };
+    let get = harness.rpc.get_order(Request::new(get)).await.unwrap_err();
+
+    for status in [place, get] {
+        assert_eq!(status.code(), Code::Unavailable);
+        assert_eq!(status.message(), "the order store is unavailable");
+    }
+}

@@ -1,0 +1,71 @@
+//! A store on which an order ends between the read of its history and the next read.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+
+use crate::domain::{CustomerId, HistoryEntry, Order, OrderId};
+use crate::store::{
+    Applied, ApplyOutcome, CancelOrder, CancelReply, OrderStore, PlaceOrder, Placed, StoreError,
+};
+
+#[derive(Debug)]
+pub(super) struct RacingStore<S> {
+    inner: S,
+    outcome: ApplyOutcome,
+    has_raced: AtomicBool,
+}
+
+impl<S: OrderStore> RacingStore<S> {
+    /// Applies the outcome right behind the first read of a history.
+    pub(super) fn new(inner: S, outcome: ApplyOutcome) -> Self {
+        Self {
+            inner,
+            outcome,
+            has_raced: AtomicBool::new(false),
+        }
+    }
+}
+
+#[async_trait]
+impl<S: OrderStore> OrderStore for RacingStore<S> {
+    async fn history(
+        &self,
+        order_id: OrderId,
+        after_version: u64,
+        limit: u32,
+    ) -> Result<Vec<HistoryEntry>, StoreError> {
+        let entries = self.inner.history(order_id, after_version, limit).await;
+        if !self.has_raced.swap(true, Ordering::Relaxed) {
+            self.inner
+                .apply(std::slice::from_ref(&self.outcome))
+                .await?;
+        }
+        entries
+    }
+
+    async fn place(&self, batch: &[PlaceOrder]) -> Result<Vec<Placed>, StoreError> {
+        self.inner.place(batch).await
+    }
+
+    async fn apply(&self, batch: &[ApplyOutcome]) -> Result<Vec<Applied>, StoreError> {
+        self.inner.apply(batch).await
+    }
+
+    async fn cancel(&self, batch: &[CancelOrder]) -> Result<Vec<CancelReply>, StoreError> {
+        self.inner.cancel(batch).await
+    }
+
+    async fn get(&self, order_id: OrderId) -> Result<Option<Order>, StoreError> {
+        self.inner.get(order_id).await
+    }
+
+    async fn list(
+        &self,
+        customer_id: &CustomerId,
+        before: Option<OrderId>,
+        limit: u32,
+    ) -> Result<Vec<Order>, StoreError> {
+        self.inner.list(customer_id, before, limit).await
+    }
+}

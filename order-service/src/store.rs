@@ -1,0 +1,179 @@
+//! Where orders are kept: the rules that every database has to honour, as commands and their answers.
+//!
+//! * A batch takes place in one transaction, all of it or nothing; each command gets its own answer, in order.
+//! * An order, its history entry and the event that announces it appear together or not at all.
+//! * Every command is idempotent: repeated after a failure of unknown outcome it changes nothing twice.
+//!
+//! The contract test (`tests/store_contract.rs`) runs against this trait. No SQL stands outside the implementations.
+
+use std::fmt;
+
+use async_trait::async_trait;
+use chassis::outbox::OutboxRecord;
+use thiserror::Error;
+use uuid::Uuid;
+
+use crate::domain::{
+    CustomerId, Fingerprint, HistoryEntry, Order, OrderEvent, OrderId, OrderStatus, Refusal,
+    RequestId, Timestamp,
+};
+
+pub mod sqlite;
+
+/// A store of orders.
+#[async_trait]
+pub trait OrderStore: fmt::Debug + Send + Sync + 'static {
+    /// Takes new orders, each under the request id of its customer.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing of the batch took place, unless the failure hit the commit itself.
+    async fn place(&self, batch: &[PlaceOrder]) -> Result<Vec<Placed>, StoreError>;
+
+    /// Applies outcomes of processing, each order's in sequence.
+    ///
+    /// # Errors
+    /// As [`OrderStore::place`].
+    async fn apply(&self, batch: &[ApplyOutcome]) -> Result<Vec<Applied>, StoreError>;
+
+    /// Notes that customers want to cancel.
+    ///
+    /// # Errors
+    /// As [`OrderStore::place`].
+    async fn cancel(&self, batch: &[CancelOrder]) -> Result<Vec<CancelReply>, StoreError>;
+
+    /// Reads an order.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    async fn get(&self, order_id: OrderId) -> Result<Option<Order>, StoreError>;
+
+    /// Reads up to `limit` orders of a customer, newest first, from behind `before` on.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    async fn list(
+        &self,
+        customer_id: &CustomerId,
+        before: Option<OrderId>,
+        limit: u32,
+    ) -> Result<Vec<Order>, StoreError>;
+
+    /// Reads up to `limit` entries of an order's history with a version above `after_version`, in order.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    async fn history(
+        &self,
+        order_id: OrderId,
+        after_version: u64,
+        limit: u32,
+    ) -> Result<Vec<HistoryEntry>, StoreError>;
+}
+
+/// A new order, with everything that is written for it.
+#[derive(Clone, Debug)]
+pub struct PlaceOrder {
+    /// The order as it will be.
+    pub order: Order,
+    /// The client's id of the intent.
+    pub request_id: RequestId,
+    /// What makes a repetition the same request.
+    pub fingerprint: Fingerprint,
+    /// Identity of the event that announces it.
+    pub event_id: Uuid,
+    /// The event's record, trace context included.
+    pub event: OutboxRecord,
+}
+
+/// What became of a [`PlaceOrder`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Placed {
+    /// The order is stored.
+    New,
+    /// The same request made this order before.
+    Duplicate(Order),
+    /// The request id was used before for another body.
+    Conflict,
+}
+
+/// An event of processing about an order.
+#[derive(Clone, Debug)]
+pub struct ApplyOutcome {
+    /// The order.
+    pub order_id: OrderId,
+    /// Identity of the event.
+    pub event_id: Uuid,
+    /// Its position among processing's events about the order, from 1.
+    pub sequence: u64,
+    /// What happened.
+    pub event: OrderEvent,
+    /// When, by processing's clock.
+    pub occurred_at: Timestamp,
+}
+
+/// What became of an [`ApplyOutcome`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Applied {
+    /// The order moved on and is now in this state.
+    Moved(OrderStatus),
+    /// The event was applied before.
+    Duplicate,
+    /// Events before this one are missing.
+    Gap {
+        /// The position that must come first.
+        expected: u64,
+    },
+    /// The order's state does not allow it; nothing changed.
+    Refused(Refusal),
+    /// There is no such order.
+    UnknownOrder,
+}
+
+/// A customer's wish to cancel.
+#[derive(Clone, Debug)]
+pub struct CancelOrder {
+    /// The order.
+    pub order_id: OrderId,
+    /// Identity of the event that announces it.
+    pub event_id: Uuid,
+    /// When.
+    pub requested_at: Timestamp,
+    /// The event's record, trace context included.
+    pub event: OutboxRecord,
+}
+
+/// What became of a [`CancelOrder`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CancelReply {
+    /// The wish is stored.
+    Requested(Order),
+    /// It was stored before; the order as it is now.
+    AlreadyRequested(Order),
+    /// The order has ended another way.
+    Refused(OrderStatus),
+    /// There is no such order.
+    UnknownOrder,
+}
+
+/// Why a store does not answer.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// The database failed; it may recover.
+    #[error("{operation}: the database failed")]
+    Unavailable {
+        /// What was being done.
+        operation: &'static str,
+        /// What the driver says.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The stored data or the schema is not what this release writes: repeating does not help.
+    #[error("{operation}: the stored data is not as expected")]
+    Damaged {
+        /// What was being done.
+        operation: &'static str,
+        /// What is wrong.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}

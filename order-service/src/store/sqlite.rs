@@ -1,0 +1,127 @@
+//! The order store on SQLite: one file, one writer, reads beside it.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use chassis::sqlite::Sqlite;
+use sqlx::error::ErrorKind;
+use sqlx::migrate::Migrator;
+
+use super::{
+    Applied, ApplyOutcome, CancelOrder, CancelReply, OrderStore, PlaceOrder, Placed, StoreError,
+};
+use crate::domain::{CustomerId, HistoryEntry, Order, OrderId};
+
+mod rows;
+
+mod place;
+
+mod tracked;
+
+mod apply;
+
+mod cancel;
+
+mod read;
+
+/// The schema.
+pub static MIGRATOR: Migrator = sqlx::migrate!("migrations/sqlite");
+
+/// Rows per statement: at most ten parameters each, well below SQLite's limit of 32,766.
+const ROWS_PER_STATEMENT: usize = 1_000;
+
+/// The order store on SQLite.
+#[derive(Clone, Debug)]
+pub struct SqliteStore {
+    database: Arc<Sqlite>,
+}
+
+impl SqliteStore {
+    /// The store in this database, which was opened with [`MIGRATOR`].
+    pub fn new(database: Arc<Sqlite>) -> Self {
+        Self { database }
+    }
+}
+
+#[async_trait]
+impl OrderStore for SqliteStore {
+    async fn place(&self, batch: &[PlaceOrder]) -> Result<Vec<Placed>, StoreError> {
+        let failed = failed("placing orders");
+        let mut transaction = self.database.begin().await.map_err(failed)?;
+        let answers = place::place(&mut transaction, batch)
+            .await
+            .map_err(failed)?;
+        transaction.commit().await.map_err(failed)?;
+        Ok(answers)
+    }
+
+    async fn apply(&self, batch: &[ApplyOutcome]) -> Result<Vec<Applied>, StoreError> {
+        let failed = failed("applying outcomes");
+        let mut transaction = self.database.begin().await.map_err(failed)?;
+        let answers = apply::apply(&mut transaction, batch)
+            .await
+            .map_err(failed)?;
+        transaction.commit().await.map_err(failed)?;
+        Ok(answers)
+    }
+
+    async fn cancel(&self, batch: &[CancelOrder]) -> Result<Vec<CancelReply>, StoreError> {
+        let failed = failed("requesting cancellations");
+        let mut transaction = self.database.begin().await.map_err(failed)?;
+        let answers = cancel::cancel(&mut transaction, batch)
+            .await
+            .map_err(failed)?;
+        transaction.commit().await.map_err(failed)?;
+        Ok(answers)
+    }
+
+    async fn get(&self, order_id: OrderId) -> Result<Option<Order>, StoreError> {
+        let order = read::order(self.database.reader(), order_id).await;
+        order.map_err(failed("reading an order"))
+    }
+
+    async fn list(
+        &self,
+        customer_id: &CustomerId,
+        before: Option<OrderId>,
+        limit: u32,
+    ) -> Result<Vec<Order>, StoreError> {
+        let page = read::page(self.database.reader(), customer_id, before, limit).await;
+        page.map_err(failed("listing orders"))
+    }
+
+    async fn history(
+        &self,
+        order_id: OrderId,
+        after_version: u64,
+        limit: u32,
+    ) -> Result<Vec<HistoryEntry>, StoreError> {
+        let reader = self.database.reader();
+        let entries = read::history(reader, order_id, after_version, limit).await;
+        entries.map_err(failed("reading a history"))
+    }
+}
+
+/// Tells what may pass (a full disk, a lock held too long) from what will not.
+fn failed(operation: &'static str) -> impl Fn(sqlx::Error) -> StoreError + Copy {
+    move |error| match &error {
+        sqlx::Error::Decode(_)
+        | sqlx::Error::ColumnDecode { .. }
+        | sqlx::Error::ColumnNotFound(_)
+        | sqlx::Error::RowNotFound => StoreError::Damaged {
+            operation,
+            source: error.into(),
+        },
+        // A broken constraint is a defect of this program or of the file.
+        sqlx::Error::Database(reported) if !matches!(reported.kind(), ErrorKind::Other) => {
+            StoreError::Damaged {
+                operation,
+                source: error.into(),
+            }
+        }
+        _ => StoreError::Unavailable {
+            operation,
+            source: error.into(),
+        },
+    }
+}

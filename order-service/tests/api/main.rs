@@ -1,0 +1,9 @@
+//! The API over a real connection, with no Kafka anywhere: orders are taken and confirmed all the same.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod service;
+
+mod errors;
+mod orders;
+mod shutdown;

@@ -1,0 +1,52 @@
+//! Stopping: streams end with a status that says to resume, the service ends cleanly, and nothing is forgotten.
+
+use order_service::app::BuildError;
+use proto::orders::v1::WatchOrderRequest;
+use tokio::time::timeout;
+use tonic::Code;
+
+use crate::service::{PATIENCE, Service, build, request};
+
+#[tokio::test]
+async fn an_open_stream_is_told_to_resume_elsewhere_and_the_service_ends_cleanly() {
+    let mut service = Service::start().await;
+    let order_id = service.place(request("17850")).await.unwrap().order_id;
+    let watch = WatchOrderRequest {
+        order_id,
+        after_version: 1,
+    };
+    let mut events = service
+        .client
+        .watch_order(watch)
+        .await
+        .unwrap()
+        .into_inner();
+
+    service.begin_stop();
+    let status = timeout(PATIENCE, events.message())
+        .await
+        .unwrap()
+        .unwrap_err();
+
+    assert_eq!(status.code(), Code::Unavailable);
+    drop(events);
+    let (ended, _directory) = timeout(PATIENCE, service.stop()).await.unwrap();
+    ended.unwrap();
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_is_named_and_disturbs_nobody() {
+    let mut service = Service::start().await;
+    let listen = service.address.to_string();
+    let elsewhere = tempfile::tempdir().unwrap();
+
+    let refused = build(elsewhere.path(), &[("GRPC_LISTEN", &listen)])
+        .await
+        .unwrap_err();
+
+    let BuildError::Server(cause) = refused else {
+        panic!("{refused:?}");
+    };
+    assert!(cause.to_string().contains(&listen), "{cause}");
+    service.place(request("17850")).await.unwrap();
+}

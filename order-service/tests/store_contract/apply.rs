@@ -1,0 +1,229 @@
+//! Applying outcomes: once each, in sequence, by the state machine.
+
+use order_service::domain::{
+    EventType, OrderEvent, OrderId, OrderStatus, Refusal, RejectionReason,
+};
+use order_service::store::{Applied, ApplyOutcome};
+use uuid::Uuid;
+
+use crate::database::{Database, on_every_database};
+use crate::orders::{at, outcome, place, request};
+
+async fn placed(database: &Database) -> OrderId {
+    let command = place(&request("guest", 6));
+    let order_id = command.order.id;
+    database.store.place(&[command]).await.unwrap();
+    order_id
+}
+
+async fn apply(database: &Database, outcome: ApplyOutcome) -> Applied {
+    database.store.apply(&[outcome]).await.unwrap()[0]
+}
+
+#[tokio::test]
+async fn outcomes_move_the_order_and_its_history_on() {
+    on_every_database(async |database| {
+        let order_id = placed(&database).await;
+
+        for (sequence, event, status) in [
+            (1, OrderEvent::StockReserved, OrderStatus::Processing),
+            (2, OrderEvent::PaymentCaptured, OrderStatus::Processing),
+            (3, OrderEvent::OrderFulfilled, OrderStatus::Fulfilled),
+        ] {
+            let applied = apply(&database, outcome(order_id, sequence, event)).await;
+            assert_eq!(applied, Applied::Moved(status));
+        }
+
+        let order = database.store.get(order_id).await.unwrap().unwrap();
+        assert_eq!((order.status, order.version), (OrderStatus::Fulfilled, 4));
+        assert_eq!((order.created_at, order.updated_at), (at(1_000), at(2_000)));
+        let history = database.store.history(order_id, 0, 10).await.unwrap();
+        let seen: Vec<_> = history
+            .iter()
+            .map(|entry| (entry.version, entry.event_type))
+            .collect();
+        assert_eq!(
+            seen,
+            [
+                (1, EventType::OrderPlaced),
+                (2, EventType::StockReserved),
+                (3, EventType::PaymentCaptured),
+                (4, EventType::OrderFulfilled),
+            ]
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn outcomes_of_one_order_in_one_batch_follow_each_other() {
+    on_every_database(async |database| {
+        let one = placed(&database).await;
+        let two = placed(&database).await;
+
+        let answers = database
+            .store
+            .apply(&[
+                outcome(one, 1, OrderEvent::StockReserved),
+                outcome(
+                    two,
+                    1,
+                    OrderEvent::OrderRejected(RejectionReason::OutOfStock),
+                ),
+                outcome(one, 2, OrderEvent::PaymentCaptured),
+                outcome(one, 3, OrderEvent::OrderFulfilled),
+            ])
+            .await
+            .unwrap();
+
+        let rejected = OrderStatus::Rejected(RejectionReason::OutOfStock);
+        assert_eq!(
+            answers,
+            [
+                Applied::Moved(OrderStatus::Processing),
+                Applied::Moved(rejected),
+                Applied::Moved(OrderStatus::Processing),
+                Applied::Moved(OrderStatus::Fulfilled),
+            ]
+        );
+        let order = database.store.get(one).await.unwrap().unwrap();
+        assert_eq!((order.status, order.version), (OrderStatus::Fulfilled, 4));
+        let order = database.store.get(two).await.unwrap().unwrap();
+        assert_eq!((order.status, order.version), (rejected, 2));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_outcome_that_arrives_twice_is_applied_once() {
+    on_every_database(async |database| {
+        let order_id = placed(&database).await;
+        let event = outcome(order_id, 1, OrderEvent::StockReserved);
+        apply(&database, event.clone()).await;
+
+        let again = apply(&database, event.clone()).await;
+        let in_one_batch = database.store.apply(&[event.clone(), event]).await.unwrap();
+
+        assert_eq!(again, Applied::Duplicate);
+        assert_eq!(in_one_batch, [Applied::Duplicate, Applied::Duplicate]);
+        assert_eq!(
+            database.store.history(order_id, 0, 10).await.unwrap().len(),
+            2
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_outcome_that_arrives_twice_after_the_end_is_still_a_duplicate() {
+    on_every_database(async |database| {
+        let order_id = placed(&database).await;
+        let event = outcome(order_id, 1, OrderEvent::OrderFulfilled);
+        apply(&database, event.clone()).await;
+
+        assert_eq!(apply(&database, event).await, Applied::Duplicate);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_outcome_ahead_of_its_sequence_waits() {
+    on_every_database(async |database| {
+        let order_id = placed(&database).await;
+        let ahead = outcome(order_id, 2, OrderEvent::PaymentCaptured);
+
+        let early = apply(&database, ahead.clone()).await;
+        apply(&database, outcome(order_id, 1, OrderEvent::StockReserved)).await;
+        let later = apply(&database, ahead).await;
+
+        assert_eq!(early, Applied::Gap { expected: 1 });
+        assert_eq!(later, Applied::Moved(OrderStatus::Processing));
+        assert_eq!(
+            database.store.history(order_id, 0, 10).await.unwrap().len(),
+            3
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn nothing_happens_to_an_order_that_has_ended() {
+    on_every_database(async |database| {
+        let order_id = placed(&database).await;
+        apply(&database, outcome(order_id, 1, OrderEvent::OrderFulfilled)).await;
+        let before = database.store.get(order_id).await.unwrap();
+
+        let refused = Applied::Refused(Refusal::OrderIsFinal(OrderStatus::Fulfilled));
+        let next = outcome(order_id, 2, OrderEvent::OrderCancelled);
+        assert_eq!(apply(&database, next).await, refused);
+        let behind_a_gap = outcome(order_id, 9, OrderEvent::StockReserved);
+        assert_eq!(apply(&database, behind_a_gap).await, refused);
+
+        assert_eq!(database.store.get(order_id).await.unwrap(), before);
+        assert_eq!(
+            database.store.history(order_id, 0, 10).await.unwrap().len(),
+            2
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_order_that_nobody_asked_to_cancel_is_not_cancelled() {
+    on_every_database(async |database| {
+        let order_id = placed(&database).await;
+
+        let applied = apply(&database, outcome(order_id, 1, OrderEvent::OrderCancelled)).await;
+
+        assert_eq!(applied, Applied::Refused(Refusal::NotRequested));
+        let order = database.store.get(order_id).await.unwrap().unwrap();
+        assert_eq!((order.status, order.version), (OrderStatus::Accepted, 1));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_outcome_of_an_unknown_order_is_told_apart() {
+    on_every_database(async |database| {
+        let known = placed(&database).await;
+        let unknown = OrderId::new(Uuid::now_v7());
+
+        let answers = database
+            .store
+            .apply(&[
+                outcome(unknown, 1, OrderEvent::StockReserved),
+                outcome(known, 1, OrderEvent::StockReserved),
+            ])
+            .await
+            .unwrap();
+
+        assert_eq!(
+            answers,
+            [
+                Applied::UnknownOrder,
+                Applied::Moved(OrderStatus::Processing)
+            ]
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_event_id_is_not_applied_at_two_positions() {
+    on_every_database(async |database| {
+        let order_id = placed(&database).await;
+        let first = outcome(order_id, 1, OrderEvent::StockReserved);
+        apply(&database, first.clone()).await;
+        let mut reused = outcome(order_id, 2, OrderEvent::PaymentCaptured);
+        reused.event_id = first.event_id;
+
+        let failure = database.store.apply(&[reused]).await;
+
+        assert!(failure.is_err());
+        assert_eq!(
+            database.store.history(order_id, 0, 10).await.unwrap().len(),
+            2
+        );
+    })
+    .await;
+}

@@ -1,0 +1,108 @@
+//! Reading: complete pages, histories from a version on, and a past that nobody changes.
+
+use order_service::domain::{CustomerId, OrderEvent, OrderId};
+use uuid::Uuid;
+
+use crate::database::{Database, on_every_database};
+use crate::orders::{outcome, place, request};
+
+async fn place_for(database: &Database, customer: &str, orders: usize) -> Vec<OrderId> {
+    let batch: Vec<_> = (0..orders).map(|_| place(&request(customer, 1))).collect();
+    database.store.place(&batch).await.unwrap();
+    batch.iter().map(|command| command.order.id).collect()
+}
+
+async fn page(database: &Database, before: Option<OrderId>, limit: u32) -> Vec<OrderId> {
+    let guest = CustomerId::parse("guest").unwrap();
+    let orders = database.store.list(&guest, before, limit).await.unwrap();
+    orders.iter().map(|order| order.id).collect()
+}
+
+#[tokio::test]
+async fn pages_show_every_order_of_a_customer_once_and_newest_first() {
+    on_every_database(async |database| {
+        let mut placed = place_for(&database, "guest", 11).await;
+        place_for(&database, "other", 5).await;
+
+        let mut shown = Vec::new();
+        loop {
+            let page = page(&database, shown.last().copied(), 4).await;
+            assert!(page.len() <= 4);
+            if page.is_empty() {
+                break;
+            }
+            shown.extend(page);
+        }
+
+        placed.reverse();
+        assert_eq!(shown, placed);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_order_placed_between_two_pages_shifts_nothing() {
+    on_every_database(async |database| {
+        let placed = place_for(&database, "guest", 4).await;
+
+        let first = page(&database, None, 2).await;
+        place_for(&database, "guest", 1).await;
+        let second = page(&database, first.last().copied(), 2).await;
+
+        assert_eq!(first, [placed[3], placed[2]]);
+        assert_eq!(second, [placed[1], placed[0]]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_unknown_order_is_none_and_has_no_history() {
+    on_every_database(async |database| {
+        let unknown = OrderId::new(Uuid::now_v7());
+
+        assert_eq!(database.store.get(unknown).await.unwrap(), None);
+        assert_eq!(database.store.history(unknown, 0, 10).await.unwrap(), []);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_history_is_read_from_any_version_on() {
+    on_every_database(async |database| {
+        let order_id = place_for(&database, "guest", 1).await[0];
+        let batch = [
+            outcome(order_id, 1, OrderEvent::StockReserved),
+            outcome(order_id, 2, OrderEvent::PaymentCaptured),
+            outcome(order_id, 3, OrderEvent::OrderFulfilled),
+        ];
+        database.store.apply(&batch).await.unwrap();
+
+        let versions = async |after, limit| {
+            let entries = database
+                .store
+                .history(order_id, after, limit)
+                .await
+                .unwrap();
+            entries
+                .iter()
+                .map(|entry| entry.version)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(versions(0, 10).await, [1, 2, 3, 4]);
+        assert_eq!(versions(0, 2).await, [1, 2]);
+        assert_eq!(versions(2, 10).await, [3, 4]);
+        assert!(versions(4, 10).await.is_empty());
+        assert!(versions(u64::MAX, 10).await.is_empty());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_past_cannot_be_changed() {
+    on_every_database(async |database| {
+        let order_id = place_for(&database, "guest", 1).await[0];
+
+        assert!(!database.tamper_with_history(order_id).await);
+    })
+    .await;
+}
