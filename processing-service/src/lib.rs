@@ -1,0 +1,25 @@
+//! processing-service: takes accepted orders through reserve → capture → ship, or gives back what it took.
+//!
+//! A tour, in reading order:
+//!
+//! * [`config`] and [`app`]: the settings, and how the parts are put together, run and stopped;
+//! * [`events`]: what is consumed, one file per event;
+//! * [`steps`]: what follows from it, one file per step;
+//! * [`domain`]: the rules that decide: the saga's table and the stock's arithmetic, pure;
+//! * [`store`], [`payment`], [`catalogue`]: what the steps work with;
+//! * [`conversion`]: between the contract's messages and the domain; [`cli`]: the command line.
+
+pub mod app;
+pub mod config;
+
+pub mod events;
+pub mod steps;
+
+pub mod domain;
+
+pub mod catalogue;
+pub mod payment;
+pub mod store;
+
+pub mod cli;
+pub mod conversion;

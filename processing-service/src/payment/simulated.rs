@@ -1,0 +1,159 @@
+//! A payment provider without a provider, for demonstrations, tests and load: it decides by the token, in the manner
+//! of card test numbers.
+//!
+//! | token | what happens |
+//! |---|---|
+//! | `tok_approved` | captured |
+//! | `tok_declined`, and every token that is not in this table | declined |
+//! | `tok_slow` | captured after two seconds |
+//! | `tok_timeout_once` | the first capture is made but never answered, later ones are answered |
+//! | `tok_unavailable` | never answered; nothing is captured |
+//!
+//! What it remembers lives as long as the process; a capture's identity follows from its key and needs no memory.
+
+use std::collections::HashSet;
+use std::future;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use uuid::Uuid;
+
+use super::{CaptureError, CaptureRequest, GatewayUnavailable, PaymentGateway};
+use crate::domain::{CaptureId, OrderId};
+
+/// How long `tok_slow` takes: noticeable to a person, and below any sensible timeout.
+const SLOW: Duration = Duration::from_secs(2);
+
+/// Namespace of capture ids: a fixed random UUID, so that they cannot meet ids derived elsewhere.
+const CAPTURES: Uuid = Uuid::from_u128(0x3d1c_9a64_e0b7_4f58_8c21_7be4_94d0_f6a3);
+
+/// The simulated provider.
+#[derive(Debug)]
+pub struct SimulatedGateway {
+    latency: Duration,
+    unanswered: Mutex<HashSet<OrderId>>,
+    refunded: Mutex<HashSet<OrderId>>,
+}
+
+impl SimulatedGateway {
+    /// A provider whose every answer takes this long.
+    pub fn new(latency: Duration) -> Self {
+        Self {
+            latency,
+            unanswered: Mutex::default(),
+            refunded: Mutex::default(),
+        }
+    }
+}
+
+#[async_trait]
+impl PaymentGateway for SimulatedGateway {
+    async fn capture(&self, request: &CaptureRequest) -> Result<CaptureId, CaptureError> {
+        tokio::time::sleep(self.latency).await;
+        if lock(&self.refunded).contains(&request.key) {
+            return Err(CaptureError::Declined);
+        }
+        match request.token.expose() {
+            "tok_approved" => {}
+            "tok_slow" => tokio::time::sleep(SLOW).await,
+            "tok_timeout_once" => {
+                let first = lock(&self.unanswered).insert(request.key);
+                if first {
+                    future::pending::<()>().await;
+                }
+            }
+            "tok_unavailable" => return Err(GatewayUnavailable.into()),
+            _ => return Err(CaptureError::Declined),
+        }
+        Ok(capture_id(request.key))
+    }
+
+    async fn refund(&self, key: OrderId) -> Result<(), GatewayUnavailable> {
+        tokio::time::sleep(self.latency).await;
+        lock(&self.refunded).insert(key);
+        Ok(())
+    }
+}
+
+fn capture_id(key: OrderId) -> CaptureId {
+    let id = Uuid::new_v5(&CAPTURES, key.as_uuid().as_bytes());
+    CaptureId::new(&format!("cap_{}", id.simple()))
+}
+
+/// A set of keys is whole after every insertion, so a panic elsewhere is no reason to give up.
+fn lock(keys: &Mutex<HashSet<OrderId>>) -> MutexGuard<'_, HashSet<OrderId>> {
+    keys.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Currency, Money, PaymentToken};
+
+    fn request(token: &str) -> CaptureRequest {
+        CaptureRequest {
+            key: OrderId::new(Uuid::from_u128(1)),
+            amount: Money::new(Currency::parse("GBP").unwrap(), 255).unwrap(),
+            token: PaymentToken::parse(token).unwrap(),
+        }
+    }
+
+    async fn capture(gateway: &SimulatedGateway, token: &str) -> Result<CaptureId, CaptureError> {
+        gateway.capture(&request(token)).await
+    }
+
+    #[tokio::test]
+    async fn the_token_decides() {
+        let gateway = SimulatedGateway::new(Duration::ZERO);
+
+        assert!(capture(&gateway, "tok_approved").await.is_ok());
+        assert_eq!(
+            capture(&gateway, "tok_declined").await,
+            Err(CaptureError::Declined)
+        );
+        assert_eq!(
+            capture(&gateway, "tok_of_somebody_else").await,
+            Err(CaptureError::Declined)
+        );
+        assert_eq!(
+            capture(&gateway, "tok_unavailable").await,
+            Err(GatewayUnavailable.into())
+        );
+    }
+
+    #[tokio::test]
+    async fn one_key_is_one_capture() {
+        let gateway = SimulatedGateway::new(Duration::ZERO);
+
+        let first = capture(&gateway, "tok_approved").await.unwrap();
+        let second = capture(&gateway, "tok_approved").await.unwrap();
+
+        assert_eq!(first, second);
+    }
+
+    #[tokio::test]
+    async fn a_capture_that_was_not_answered_is_answered_when_repeated() {
+        let gateway = SimulatedGateway::new(Duration::ZERO);
+
+        let limit = Duration::from_millis(20);
+        let first = tokio::time::timeout(limit, capture(&gateway, "tok_timeout_once")).await;
+        let second = capture(&gateway, "tok_timeout_once").await;
+
+        assert!(first.is_err());
+        assert!(second.is_ok());
+    }
+
+    #[tokio::test]
+    async fn nothing_is_captured_after_a_refund() {
+        let gateway = SimulatedGateway::new(Duration::ZERO);
+        let key = request("tok_approved").key;
+
+        gateway.refund(key).await.unwrap();
+
+        assert_eq!(
+            capture(&gateway, "tok_approved").await,
+            Err(CaptureError::Declined)
+        );
+    }
+}

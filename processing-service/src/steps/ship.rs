@@ -1,0 +1,19 @@
+//! The last step: hand the pieces over.
+
+use super::{Pipeline, StepError};
+use crate::domain::{OrderId, SagaEvent, SagaState, ShipmentId};
+use crate::store::Cause;
+
+/// Ships the order; after this commit no cancellation comes in time.
+pub async fn run(
+    pipeline: &Pipeline,
+    order_id: OrderId,
+    cause: &Cause,
+) -> Result<SagaState, StepError> {
+    let event = SagaEvent::Shipped(ShipmentId::of(order_id));
+    let recorded = pipeline
+        .store
+        .advance(order_id, event, cause.clone())
+        .await?;
+    Ok(recorded.state())
+}

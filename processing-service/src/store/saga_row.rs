@@ -1,0 +1,96 @@
+//! How a saga is written in a row: the same on every database, because auditors and people read it.
+
+use crate::domain::{Abandonment, RejectionReason, SagaState};
+
+/// The columns `state` and `reason`. A compensation without a reason will end in a cancellation.
+pub(super) fn columns(state: SagaState) -> (&'static str, Option<&'static str>) {
+    match state {
+        // A saga that is only placed has no row; the word is here so that the function is total.
+        SagaState::Placed => ("PLACED", None),
+        SagaState::Reserved => ("RESERVED", None),
+        SagaState::Captured => ("CAPTURED", None),
+        SagaState::Compensating(Abandonment::Rejected(reason)) => {
+            ("COMPENSATING", Some(word(reason)))
+        }
+        SagaState::Compensating(Abandonment::Cancelled) => ("COMPENSATING", None),
+        SagaState::Fulfilled => ("FULFILLED", None),
+        SagaState::Rejected(reason) => ("REJECTED", Some(word(reason))),
+        SagaState::Cancelled => ("CANCELLED", None),
+    }
+}
+
+/// The state that [`columns`] wrote; `None` for anything else.
+pub(super) fn state(state: &str, reason: Option<&str>) -> Option<SagaState> {
+    let state = match (state, reason) {
+        ("RESERVED", None) => SagaState::Reserved,
+        ("CAPTURED", None) => SagaState::Captured,
+        ("COMPENSATING", None) => SagaState::Compensating(Abandonment::Cancelled),
+        ("COMPENSATING", Some(word)) => {
+            SagaState::Compensating(Abandonment::Rejected(reason_of(word)?))
+        }
+        ("FULFILLED", None) => SagaState::Fulfilled,
+        ("REJECTED", Some(word)) => SagaState::Rejected(reason_of(word)?),
+        ("CANCELLED", None) => SagaState::Cancelled,
+        _ => return None,
+    };
+    Some(state)
+}
+
+fn word(reason: RejectionReason) -> &'static str {
+    match reason {
+        RejectionReason::UnknownSku => "UNKNOWN_SKU",
+        RejectionReason::OutOfStock => "OUT_OF_STOCK",
+        RejectionReason::PaymentDeclined => "PAYMENT_DECLINED",
+        RejectionReason::PaymentUnavailable => "PAYMENT_UNAVAILABLE",
+    }
+}
+
+fn reason_of(word: &str) -> Option<RejectionReason> {
+    match word {
+        "UNKNOWN_SKU" => Some(RejectionReason::UnknownSku),
+        "OUT_OF_STOCK" => Some(RejectionReason::OutOfStock),
+        "PAYMENT_DECLINED" => Some(RejectionReason::PaymentDeclined),
+        "PAYMENT_UNAVAILABLE" => Some(RejectionReason::PaymentUnavailable),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_stored_state_is_read_back() {
+        let reasons = [
+            RejectionReason::UnknownSku,
+            RejectionReason::OutOfStock,
+            RejectionReason::PaymentDeclined,
+            RejectionReason::PaymentUnavailable,
+        ];
+        let mut states = vec![
+            SagaState::Reserved,
+            SagaState::Captured,
+            SagaState::Compensating(Abandonment::Cancelled),
+            SagaState::Fulfilled,
+            SagaState::Cancelled,
+        ];
+        states.extend(reasons.map(SagaState::Rejected));
+        states.extend(reasons.map(|reason| SagaState::Compensating(Abandonment::Rejected(reason))));
+
+        for written in states {
+            let (word, reason) = columns(written);
+            assert_eq!(state(word, reason), Some(written));
+        }
+    }
+
+    #[test]
+    fn words_that_are_never_written_are_not_read() {
+        for (word, reason) in [
+            ("SHIPPED", None),
+            ("REJECTED", None),
+            ("REJECTED", Some("BAD_MOOD")),
+        ] {
+            assert_eq!(state(word, reason), None);
+        }
+    }
+}
