@@ -1,0 +1,106 @@
+//! Starts the library's broker on an address and a file, and tells a wanted stop from a failure.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use tansu_broker::{
+    broker::Broker, coordinator::group::administrator::Controller as GroupController,
+};
+use tansu_storage::StorageContainer;
+use tokio::time::Instant;
+use url::Url;
+use uuid::Uuid;
+
+/// Consumer offsets and topics are filed under these two: a change would orphan every existing file.
+const CLUSTER_ID: &str = "local";
+const NODE_ID: i32 = 1;
+
+/// Serves until SIGTERM or SIGINT.
+///
+/// # Errors
+/// When the address cannot be bound, the file cannot be opened, or the broker ends without having been asked to.
+pub(crate) async fn run(listen: SocketAddr, database: &Path) -> Result<()> {
+    ensure!(
+        listen.port() != 0,
+        "--listen needs a port: clients are told to come back to it"
+    );
+    ensure_free(listen)?;
+    let stop_wanted = StopSignals::listen()?;
+    let address = Url::parse(&format!("tcp://{listen}")).context("the listen address is no URL")?;
+    let broker = Broker::<GroupController<StorageContainer>, StorageContainer>::builder()
+        .node_id(NODE_ID)
+        .cluster_id(CLUSTER_ID)
+        .incarnation_id(Uuid::new_v4())
+        .listener(address.clone())
+        .advertised_listener(address)
+        .storage(storage_url(database)?)
+        .silent(true)
+        .build()
+        .await
+        .with_context(|| format!("cannot open the database {}", database.display()))?;
+    println!("embedded-broker listens on {listen}");
+
+    let ended = broker.main(Instant::now()).await;
+
+    ended.context("the broker failed")?;
+    // The library answers "fine" when its accept loop dies, so only a signal counts as a clean end.
+    ensure!(
+        stop_wanted.received().await,
+        "the broker ended by itself; the lines above say why"
+    );
+    Ok(())
+}
+
+/// The library reports a taken port as a panic in a task; asking first gives the one-line answer.
+fn ensure_free(listen: SocketAddr) -> Result<()> {
+    TcpListener::bind(listen)
+        .map(drop)
+        .with_context(|| format!("cannot listen on {listen}"))
+}
+
+/// The library resolves the URL's path below the working directory and does not decode percent signs. Standing in the
+/// file's own directory and naming the file alone makes every directory usable, with spaces and all.
+fn storage_url(database: &Path) -> Result<Url> {
+    let Some(name) = database.file_name().and_then(|name| name.to_str()) else {
+        bail!("{} does not name a file", database.display());
+    };
+    let url = Url::parse(&format!("sqlite:///{name}"))
+        .with_context(|| format!("{name} cannot stand in a storage URL"))?;
+    ensure!(
+        url.path().strip_prefix('/') == Some(name) && url.query().is_none(),
+        "the file name {name:?} has characters other than letters, digits, '-', '_' and '.'"
+    );
+    if let Some(directory) = database.parent().filter(|path| *path != Path::new("")) {
+        std::env::set_current_dir(directory)
+            .with_context(|| format!("cannot use the directory {}", directory.display()))?;
+    }
+    Ok(url)
+}
+
+/// Remembers a stop signal that arrives while the library handles it too.
+struct StopSignals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl StopSignals {
+    fn listen() -> Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?,
+            terminate: signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?,
+        })
+    }
+
+    /// Whether one of them came since `listen`; does not wait.
+    async fn received(mut self) -> bool {
+        tokio::select! {
+            // In this order: a signal that is there already must win over "nothing yet".
+            biased;
+            _ = self.interrupt.recv() => true,
+            _ = self.terminate.recv() => true,
+            () = std::future::ready(()) => false,
+        }
+    }
+}

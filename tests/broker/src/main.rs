@@ -1,0 +1,62 @@
+//! A Kafka-compatible broker on one SQLite file, for the local stack and the tests.
+//!
+//! A thin command line around the `tansu-broker` library: one node, one listener, one file. A process of its own because
+//! its SQLite (libsql) and the services' SQLite (libsqlite3-sys) export the same symbols and must never meet in one binary.
+//!
+//! Guarantees: an acknowledged record survives a kill of this process; the same file started again serves the same
+//! topics, records and consumer offsets. It stops on SIGTERM and SIGINT with exit code 0.
+//!
+//! Deliberately not for production: it commits without fsync (a power cut may lose the last records), speaks neither TLS
+//! nor SASL here, has no usable transactions, and its group coordinator is dependable with one member per group only.
+
+mod broker;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+
+/// A Kafka-compatible broker on one SQLite file, for the local stack and the tests.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    /// Address to listen on, which is also the address that clients are told.
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9092")]
+    listen: SocketAddr,
+
+    /// File that keeps topics, records and consumer offsets; created when missing.
+    #[arg(long, value_name = "FILE", default_value = "broker.db")]
+    database: PathBuf,
+
+    /// What to log on standard error, for example "info" or "tansu_broker=debug".
+    #[arg(
+        long,
+        value_name = "FILTER",
+        env = "LOG_FILTER",
+        default_value = "warn"
+    )]
+    log_filter: EnvFilter,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let Arguments {
+        listen,
+        database,
+        log_filter,
+    } = Arguments::parse();
+    tracing_subscriber::fmt()
+        .with_env_filter(log_filter)
+        .with_writer(std::io::stderr)
+        .init();
+
+    match broker::run(listen, &database).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("embedded-broker: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

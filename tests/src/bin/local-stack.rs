@@ -1,0 +1,36 @@
+//! The whole system on one machine, by one command: `up` keeps it running, `demo` replays real orders through it.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tests::demo::{self, DemoArguments};
+use tests::stack::up::{self, UpArguments};
+
+/// The whole system on one machine: an embedded Kafka-compatible broker and both services on SQLite files.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Up(UpArguments),
+    Demo(DemoArguments),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::Up(arguments) => up::run(arguments).await,
+        Command::Demo(arguments) => demo::run(arguments).await,
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("local-stack: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! A client for people: places, shows, lists, watches and cancels orders, and reads the topics of the pair.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use tests::orderctl::{self, Arguments};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let (address, json) = (arguments.address.clone(), arguments.json);
+    match orderctl::run(arguments).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{}", orderctl::errors::text(&error, &address, json));
+            orderctl::errors::exit_code(&error)
+        }
+    }
+}

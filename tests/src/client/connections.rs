@@ -1,0 +1,98 @@
+//! Connections to one order-service.
+//!
+//! An HTTP/2 connection carries a limited number of streams at once (servers commonly allow 100 to 200); a call beyond
+//! that waits unseen for a free one. Whoever wants many calls open at once therefore spreads them over connections.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use anyhow::Context;
+use tonic::transport::{Channel, Endpoint};
+
+use super::OrderClient;
+
+/// Streams per connection: the least that HTTP/2 recommends a server to allow (RFC 9113, section 6.5.2).
+const STREAMS: usize = 100;
+
+/// Time to connect: a local address answers or refuses at once; a remote one gets a few round trips.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A peer that vanished without closing (a lost machine, a cut cable) is noticed after interval plus timeout.
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
+const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A set of connections that are used in turn. They are opened by their first call and again after they broke.
+#[derive(Clone, Debug)]
+pub struct Connections {
+    clients: Arc<Vec<OrderClient>>,
+    turn: Arc<AtomicUsize>,
+}
+
+impl Connections {
+    /// Connections for so many calls at once to an address such as `http://127.0.0.1:50051`.
+    pub fn to(address: &str, calls: usize) -> anyhow::Result<Self> {
+        let endpoint = endpoint(address)?;
+        let connections = calls.div_ceil(STREAMS).max(1);
+        let clients = (0..connections).map(|_| OrderClient::new(endpoint.connect_lazy()));
+        Ok(Self {
+            clients: Arc::new(clients.collect()),
+            turn: Arc::default(),
+        })
+    }
+
+    /// The next connection in turn.
+    pub fn next(&self) -> OrderClient {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        self.clients[turn % self.clients.len()].clone()
+    }
+}
+
+/// One connection to an address such as `http://127.0.0.1:50051`; opened by its first call.
+pub fn connect(address: &str) -> anyhow::Result<Channel> {
+    Ok(endpoint(address)?.connect_lazy())
+}
+
+fn endpoint(address: &str) -> anyhow::Result<Endpoint> {
+    let endpoint = Endpoint::from_shared(address.to_owned())
+        .with_context(|| format!("{address:?} is no address; expected http://HOST:PORT"))?;
+    let has_host = endpoint.uri().scheme_str() == Some("http") && endpoint.uri().host().is_some();
+    anyhow::ensure!(
+        has_host,
+        "{address:?} is no address; expected http://HOST:PORT"
+    );
+    Ok(endpoint
+        .connect_timeout(CONNECT_TIMEOUT)
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
+        .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
+        .keep_alive_while_idle(true))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn many_calls_are_spread_over_connections() {
+        let few = Connections::to("http://127.0.0.1:50051", 32).unwrap();
+        let many = Connections::to("http://127.0.0.1:50051", 1_000).unwrap();
+
+        assert_eq!((few.clients.len(), many.clients.len()), (1, 10));
+    }
+
+    #[tokio::test]
+    async fn an_address_without_a_scheme_is_explained() {
+        for address in [
+            "localhost:50051",
+            "127.0.0.1:50051",
+            "ftp://host:1",
+            "",
+            " ",
+        ] {
+            let error = Connections::to(address, 1).unwrap_err();
+
+            assert!(error.to_string().contains("http://HOST:PORT"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Following an order to its end, across streams that break.
+//!
+//! A stream that breaks is opened again after the version seen last, so that every event is seen once and in order.
+//! What the stream shows is checked on the way: versions grow by one, and nothing follows the final event.
+
+use std::time::Duration;
+
+use proto::orders::v1::{OrderHistoryEntry, WatchOrderRequest, WatchOrderResponse};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tonic::Streaming;
+
+use super::OrderClient;
+use super::failure::Failure;
+use super::retry::{Backoff, until_answered};
+use super::vocabulary::{is_final, status_name};
+
+/// The stream has to end after the final event; a server that leaves it open is not waited for any longer.
+const STREAM_END: Duration = Duration::from_secs(1);
+
+/// Why an order could not be followed to its end.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WatchError {
+    /// No final state came in time.
+    #[error("it was not final in time: {status} at version {version}")]
+    NotFinal {
+        /// The version seen last; 0 when none was seen.
+        version: i64,
+        /// The status seen last.
+        status: &'static str,
+    },
+    /// The service refused the watch.
+    #[error("it cannot be watched")]
+    Refused(#[source] Failure),
+    /// The history has a hole, or shows an event twice.
+    #[error("its history shows version {shown} after version {last}")]
+    OutOfOrder {
+        /// The version before.
+        last: i64,
+        /// The version that came.
+        shown: i64,
+    },
+    /// The service ended the stream as if the order were final. So it is when the watch began after its last version.
+    #[error("its history ended at version {version} without a final event")]
+    Ended {
+        /// The version seen last.
+        version: i64,
+    },
+    /// Something happened to a final order.
+    #[error("its history goes on after it was {status} at version {version}")]
+    AfterFinal {
+        /// The version of the final event.
+        version: i64,
+        /// The final status.
+        status: &'static str,
+    },
+}
+
+/// A watch on one order.
+#[derive(Debug)]
+pub struct Watch {
+    client: OrderClient,
+    order_id: String,
+    last: Seen,
+}
+
+/// How far the history was seen.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    version: i64,
+    status: i32,
+}
+
+/// What a stream brings next.
+enum Next {
+    Entry(OrderHistoryEntry),
+    /// The connection is gone: open it again.
+    Broken,
+}
+
+impl Watch {
+    /// A watch that shows what comes after a version; 0 shows everything.
+    pub fn new(client: OrderClient, order_id: &str, after_version: i64) -> Self {
+        Self {
+            client,
+            order_id: order_id.to_owned(),
+            last: Seen {
+                version: after_version,
+                status: 0,
+            },
+        }
+    }
+
+    /// Hands every event to `show` until the order is final.
+    pub async fn until_final(
+        mut self,
+        deadline: Instant,
+        mut show: impl FnMut(&OrderHistoryEntry),
+    ) -> Result<(), WatchError> {
+        let mut backoff = Backoff::default();
+        loop {
+            let mut stream = self.open(deadline).await?;
+            let before = self.last.version;
+            while let Next::Entry(entry) = self.next(&mut stream, deadline).await? {
+                show(&entry);
+                if is_final(entry.status) {
+                    return self.expect_end(stream).await;
+                }
+            }
+            if self.last.version > before {
+                backoff = Backoff::default();
+            }
+            sleep(backoff.next_pause()).await;
+        }
+    }
+
+    async fn open(&self, deadline: Instant) -> Result<Streaming<WatchOrderResponse>, WatchError> {
+        let opened = until_answered(deadline, || {
+            let mut client = self.client.clone();
+            let request = WatchOrderRequest {
+                order_id: self.order_id.clone(),
+                after_version: self.last.version,
+            };
+            async move { client.watch_order(request).await }
+        });
+        opened.await.map_err(|failure| {
+            if failure.is_transient() {
+                self.not_final()
+            } else {
+                WatchError::Refused(failure)
+            }
+        })
+    }
+
+    async fn next(
+        &mut self,
+        stream: &mut Streaming<WatchOrderResponse>,
+        deadline: Instant,
+    ) -> Result<Next, WatchError> {
+        let message = timeout_at(deadline, stream.message())
+            .await
+            .map_err(|_| self.not_final())?;
+        let entry = match message.map_err(Failure::from) {
+            Ok(message) => message.and_then(|message| message.entry),
+            Err(failure) if failure.is_transient() => return Ok(Next::Broken),
+            Err(failure) => return Err(WatchError::Refused(failure)),
+        };
+        let version = self.last.version;
+        let entry = entry.ok_or(WatchError::Ended { version })?;
+        self.last = self.last.advance(&entry)?;
+        Ok(Next::Entry(entry))
+    }
+
+    async fn expect_end(self, mut stream: Streaming<WatchOrderResponse>) -> Result<(), WatchError> {
+        // A stream that breaks now is none of our business: the outcome was seen.
+        match timeout(STREAM_END, stream.message()).await {
+            Ok(Ok(Some(_))) => Err(WatchError::AfterFinal {
+                version: self.last.version,
+                status: status_name(self.last.status),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    fn not_final(&self) -> WatchError {
+        WatchError::NotFinal {
+            version: self.last.version,
+            status: status_name(self.last.status),
+        }
+    }
+}
+
+impl Seen {
+    fn advance(self, entry: &OrderHistoryEntry) -> Result<Self, WatchError> {
+        if entry.version != self.version + 1 {
+            return Err(WatchError::OutOfOrder {
+                last: self.version,
+                shown: entry.version,
+            });
+        }
+        Ok(Self {
+            version: entry.version,
+            status: entry.status,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,219 @@
+//! `local-stack demo`: a fresh stack, real orders, their outcomes, and the proof that everything adds up.
+//!
+//! ```text
+//! fresh data directory → stack with the catalogue of the orders → replay → settle → audit → stop in order → report
+//! ```
+//!
+//! The stack is stopped in order whatever the replay and the audit say, and also on Ctrl-C; a second Ctrl-C kills it.
+
+mod fresh_directory;
+mod interrupt;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::Args;
+use tokio::sync::broadcast::error::RecvError;
+
+use self::interrupt::Interrupt;
+use crate::audit::{self, Databases, settled};
+use crate::orders::{OrderBook, SAMPLE};
+use crate::replay::progress::Progress;
+use crate::replay::summary::Summary;
+use crate::replay::tally::Tally;
+use crate::replay::{self, Patience, Plan};
+use crate::report::Report;
+use crate::stack::{Notice, Process, Stack, StackOptions};
+
+/// Where the data is kept unless said otherwise: below the directory that `make` runs in.
+const DATA_DIRECTORY: &str = ".local/demo";
+
+/// The journal's name in the data directory.
+const JOURNAL: &str = "journal.jsonl";
+
+/// What a last event may take to be published and applied, a restart of the broker included.
+const SETTLE: Duration = Duration::from_secs(60);
+
+/// Replay real orders through a fresh stack and check what became of them.
+#[derive(Clone, Debug, Args)]
+pub struct DemoArguments {
+    /// CSV file of invoices with the columns of the Online Retail data set.
+    #[arg(long, value_name = "FILE", default_value = SAMPLE, hide_default_value = true)]
+    orders: PathBuf,
+
+    /// Place the first N orders; more than the file holds goes round again [default: all, once].
+    #[arg(long, value_name = "N", value_parser = positive_count)]
+    count: Option<usize>,
+
+    /// Place R orders per second, on time whether or not answers come [default: as fast as the callers go].
+    #[arg(long, value_name = "R", value_parser = positive_rate)]
+    rate: Option<f64>,
+
+    /// Calls open at once.
+    #[arg(long, value_name = "N", default_value = "32", value_parser = positive_count)]
+    concurrency: usize,
+
+    /// Write the figures of the report to this file.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+
+    #[command(flatten)]
+    stack: StackOptions,
+}
+
+/// Runs the demo.
+///
+/// # Errors
+/// When the stack does not start or stop cleanly, when the run was interrupted, or when the report does not pass.
+pub async fn run(arguments: DemoArguments) -> Result<()> {
+    let interrupt = Interrupt::listen()?;
+    let book = Arc::new(OrderBook::open(&arguments.orders)?);
+    let count = arguments.count.unwrap_or(book.len());
+    let default = Path::new(DATA_DIRECTORY);
+    fresh_directory::prepare(arguments.stack.data_dir().unwrap_or(default))?;
+    let catalogue = book.catalogue(count).to_csv()?;
+    let config = arguments.stack.clone().into_config(default, catalogue);
+    let stack = tokio::select! {
+        stack = Stack::start(config) => stack?,
+        () = interrupt.stop.cancelled() => bail!("interrupted while the stack was starting"),
+    };
+    let plan = plan(&arguments, book, count, &stack);
+    tokio::select! {
+        result = run_on(stack, plan, arguments.json.as_deref(), &interrupt) => result,
+        () = interrupt.kill.cancelled() => bail!("killed before everything had stopped"),
+    }
+}
+
+fn plan(arguments: &DemoArguments, orders: Arc<OrderBook>, count: usize, stack: &Stack) -> Plan {
+    Plan {
+        address: format!("http://{}", stack.addresses().orders),
+        orders,
+        count,
+        rate: arguments.rate,
+        concurrency: arguments.concurrency,
+        journal: stack.data_dir().join(JOURNAL),
+        patience: Patience::default(),
+    }
+}
+
+async fn run_on(
+    stack: Stack,
+    plan: Plan,
+    json: Option<&Path>,
+    interrupt: &Interrupt,
+) -> Result<()> {
+    println!(
+        "placing {} orders at {}; data and logs are in {}",
+        plan.count,
+        plan.address,
+        stack.data_dir().display()
+    );
+    let report = replay_and_audit(&stack, plan, interrupt).await;
+    let unclean = stop(stack).await;
+    let report = report?;
+    println!("\n{report}");
+    if let Some(path) = json {
+        report.write_json(path)?;
+    }
+    ensure!(report.passed(), "the run did not pass");
+    ensure!(unclean.is_empty(), "{}", unclean.join("; "));
+    ensure!(!interrupt.stop.is_cancelled(), "the run was interrupted");
+    Ok(())
+}
+
+async fn replay_and_audit(stack: &Stack, plan: Plan, interrupt: &Interrupt) -> Result<Report> {
+    let journal = plan.journal.clone();
+    let summary = replay(stack, plan, interrupt).await?;
+    let databases = Databases {
+        orders: stack.database(Process::Orders),
+        processing: stack.database(Process::Processing),
+    };
+    // What is still under way after that, the audit names.
+    settled::wait(&databases, SETTLE).await?;
+    let audit = audit::run(&databases, Some(&journal)).await?;
+    Ok(Report {
+        summary,
+        restarts: restarts(stack),
+        audit,
+    })
+}
+
+async fn replay(stack: &Stack, plan: Plan, interrupt: &Interrupt) -> Result<Summary> {
+    let tally = Arc::new(Tally::new()?);
+    let progress = Progress::new(tally.clone(), plan.count)?;
+    let summary = tokio::select! {
+        summary = replay::run(plan, tally, interrupt.stop.clone()) => summary,
+        // These two never end.
+        () = progress.run() => bail!("the progress display ended"),
+        () = show_notices(stack, &progress, interrupt) => bail!("the notices ended"),
+    };
+    progress.finish();
+    summary
+}
+
+/// Shows what happens to the processes; when one of them stays down, the replay has nobody to talk to and is stopped.
+async fn show_notices(stack: &Stack, progress: &Progress, interrupt: &Interrupt) {
+    let mut notices = stack.notices();
+    loop {
+        match notices.recv().await {
+            Ok(notice) => {
+                progress.note(&notice.to_string());
+                if matches!(notice, Notice::GivenUp(..)) {
+                    interrupt.stop.cancel();
+                }
+            }
+            // Lines of text are lost, nothing else.
+            Err(RecvError::Lagged(_)) => {}
+            // Cannot be while the stack lives.
+            Err(RecvError::Closed) => std::future::pending().await,
+        }
+    }
+}
+
+fn restarts(stack: &Stack) -> BTreeMap<String, u32> {
+    let processes = Process::IN_STOP_ORDER.into_iter();
+    let restarts = processes.map(|process| (process.to_string(), stack.state(process).restarts));
+    restarts.collect()
+}
+
+/// Stops everything in order and names what did not stop cleanly.
+async fn stop(stack: Stack) -> Vec<String> {
+    let endings = stack.stop().await.into_iter();
+    let unclean = endings.filter(|(_, ending)| !ending.is_clean());
+    unclean
+        .map(|(process, ending)| format!("{process} did not stop cleanly: {ending}"))
+        .collect()
+}
+
+fn positive_count(text: &str) -> Result<usize> {
+    let count = text.parse().context("expected a whole number")?;
+    ensure!(count > 0, "expected at least 1");
+    Ok(count)
+}
+
+fn positive_rate(text: &str) -> Result<f64> {
+    let rate: f64 = text.parse().context("expected a number")?;
+    ensure!(
+        (0.001..=1_000_000.0).contains(&rate),
+        "expected a rate from 0.001 to 1000000 per second"
+    );
+    Ok(rate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_and_rates_that_mean_nothing_are_refused() {
+        assert_eq!(positive_count("5").ok(), Some(5));
+        assert_eq!(positive_rate("0.5").ok(), Some(0.5));
+        for text in ["0", "-1", "", "x", "NaN", "inf"] {
+            assert!(positive_count(text).is_err(), "{text}");
+            assert!(positive_rate(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! Everything that drives the pair from outside: real orders, their replay, the audit, the local stack, a client.
+//!
+//! It talks to the services as any client does, over gRPC and Kafka; only the audit looks into their databases.
+//! No service may depend on it.
+
+pub mod audit;
+pub mod client;
+pub mod demo;
+pub mod orderctl;
+pub mod orders;
+pub mod replay;
+pub mod report;
+pub mod stack;
+pub mod system;

@@ -1,0 +1,43 @@
+//! `orderctl watch`: an order's history, then every event as it happens, until the order is final.
+
+use std::time::Duration;
+
+use proto::orders::v1::OrderHistoryEntry;
+use tokio::time::Instant;
+
+use super::{Context, events};
+use crate::client::watch::{Watch, WatchError};
+
+/// Nobody watches longer; a person presses Ctrl-C long before.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Show an order's history and follow it until it is final.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// The order's id.
+    order_id: String,
+
+    /// Leave out the events up to this version.
+    #[arg(
+        long,
+        default_value_t = 0,
+        value_name = "VERSION",
+        allow_negative_numbers = true
+    )]
+    after: i64,
+}
+
+pub(super) async fn run(context: Context, arguments: Arguments) -> anyhow::Result<()> {
+    follow(&context, &arguments.order_id, arguments.after).await
+}
+
+pub(super) async fn follow(context: &Context, order_id: &str, after: i64) -> anyhow::Result<()> {
+    let watch = Watch::new(context.client.clone(), order_id, after);
+    let show = |entry: &OrderHistoryEntry| events::print(entry, context.json);
+    match watch.until_final(Instant::now() + LONGEST, show).await {
+        // The order was final before: what was asked for has been shown.
+        Err(WatchError::Ended { version }) if version == after => Ok(()),
+        Err(WatchError::Refused(failure)) => Err(failure.into()),
+        end => Ok(end?),
+    }
+}

@@ -1,0 +1,90 @@
+//! Real orders for the replay: invoices of the Online Retail data set, read from CSV, as requests to order-service.
+//!
+//! One invoice becomes one order: StockCode is the SKU, UnitPrice in pounds becomes pence, CustomerID the customer.
+//! The data is messy and stays messy. Nothing is rounded, repaired or left out in silence: what the contract can
+//! express is sent, so that order-service judges it; what it cannot express is refused here, with the field named.
+//!
+//! Reading order: [`invoice`] (lines to invoices), [`price`] (pounds to pence), [`request`] (invoice to request),
+//! [`payment`] (which test token an invoice pays with), [`catalogue`] (what the shop has in stock).
+
+pub mod invoice;
+pub mod price;
+pub mod request;
+
+pub mod payment;
+
+pub mod catalogue;
+
+use std::path::Path;
+
+use anyhow::Context;
+use proto::orders::v1::PlaceOrderRequest;
+use uuid::Uuid;
+
+use self::catalogue::Catalogue;
+use self::invoice::Invoice;
+use self::request::Inexpressible;
+
+/// The sample that is replayed when no file is named; `data/README.md` credits its source.
+pub const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data/online-retail-sample.csv");
+
+/// All orders of one file, in file order.
+#[derive(Clone, Debug)]
+pub struct OrderBook {
+    invoices: Vec<Invoice>,
+}
+
+/// One order of a run.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// The invoice that it comes from.
+    pub invoice: String,
+    /// What to send, or why nothing can be sent.
+    pub request: Result<PlaceOrderRequest, Inexpressible>,
+}
+
+impl OrderBook {
+    /// Reads a file of invoices. A line that cannot be read fails the whole file and is named.
+    pub fn open(path: &Path) -> anyhow::Result<Self> {
+        let file = std::fs::File::open(path)
+            .with_context(|| format!("cannot open the orders file {}", path.display()))?;
+        Self::read(file).with_context(|| format!("cannot use the orders file {}", path.display()))
+    }
+
+    /// Reads invoices from CSV text.
+    pub fn read(text: impl std::io::Read) -> anyhow::Result<Self> {
+        let invoices = invoice::read(text)?;
+        anyhow::ensure!(!invoices.is_empty(), "it holds no invoice");
+        Ok(Self { invoices })
+    }
+
+    /// How many orders the file holds.
+    pub fn len(&self) -> usize {
+        self.invoices.len()
+    }
+
+    /// Whether the file holds no order; [`OrderBook::read`] refuses such a file.
+    pub fn is_empty(&self) -> bool {
+        self.invoices.is_empty()
+    }
+
+    /// Order number `n` of run `run`, from 0. Beyond the end of the file it goes round again: the same invoice, but
+    /// another request id, hence another order.
+    pub fn order(&self, n: usize, run: Uuid) -> Order {
+        let invoice = &self.invoices[n % self.invoices.len()];
+        let round = n / self.invoices.len();
+        Order {
+            invoice: invoice.number.clone(),
+            request: request::of(invoice, request::id(invoice, round, run)),
+        }
+    }
+
+    /// A catalogue with stock for the first `count` orders.
+    pub fn catalogue(&self, count: usize) -> Catalogue {
+        let rounds = count.div_ceil(self.invoices.len()).max(1);
+        Catalogue::derive(&self.invoices, rounds)
+    }
+}
+
+#[cfg(test)]
+mod tests;

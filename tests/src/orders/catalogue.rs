@@ -1,0 +1,168 @@
+//! What the shop has in stock: derived from the orders themselves.
+//!
+//! Every stock code of goods is in it; codes such as `POST` or `BANK CHARGES` are not, so an order with one of them is
+//! rejected as UNKNOWN_SKU. The opening stock covers every line that can be ordered except bulk, which is therefore
+//! OUT_OF_STOCK. Both outcomes follow from the file alone, in whichever order processing takes the orders.
+
+use std::collections::BTreeMap;
+
+use super::invoice::{Invoice, InvoiceLine};
+use super::price::POUND_DECIMALS;
+
+/// A line of so many pieces or more is bulk, which is not stocked. In the sample: five lines, two of them (74,215 and
+/// 80,995 pieces) were mistakes of the shop and cancelled within minutes.
+const BULK: i64 = 1_000;
+
+/// Pieces of each SKU beyond what the file orders, for those who order by hand. Less than [`BULK`], or bulk would fit.
+const SPARE: u64 = 10;
+
+/// The goods of the shop by SKU.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Catalogue {
+    /// The entries in the order of their SKUs.
+    pub entries: BTreeMap<String, Entry>,
+}
+
+/// One kind of goods.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// What it is called.
+    pub name: String,
+    /// Pieces in stock before the first order.
+    pub opening_stock: u64,
+}
+
+impl Catalogue {
+    /// The catalogue for so many rounds through the invoices.
+    pub fn derive(invoices: &[Invoice], rounds: usize) -> Self {
+        let mut entries: BTreeMap<String, Entry> = BTreeMap::new();
+        for line in invoices.iter().flat_map(|invoice| &invoice.lines) {
+            if is_goods(&line.sku) {
+                let name = name_of(line);
+                let entry = entries.entry(line.sku.clone());
+                entry.or_insert(Entry::called(name)).prefer_name(line);
+            }
+        }
+        for line in invoices.iter().flat_map(orderable_lines) {
+            if let Some(entry) = entries.get_mut(&line.sku) {
+                entry.opening_stock += line.quantity.unsigned_abs() * rounds as u64;
+            }
+        }
+        Self { entries }
+    }
+
+    /// The text of `catalogue.csv`, which processing-service reads.
+    pub fn to_csv(&self) -> anyhow::Result<String> {
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        writer.write_record(["sku", "name", "opening_stock"])?;
+        for (sku, entry) in &self.entries {
+            let stock = entry.opening_stock.to_string();
+            writer.write_record([sku, &entry.name, &stock])?;
+        }
+        Ok(String::from_utf8(writer.into_inner()?)?)
+    }
+}
+
+impl Entry {
+    fn called(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            opening_stock: SPARE,
+        }
+    }
+
+    /// The first name stands, but a clerk's remark on a loss ("smashed", "?") gives way to the name on a sale.
+    fn prefer_name(&mut self, line: &InvoiceLine) {
+        let is_remark = self.name.chars().any(char::is_lowercase) || self.name.len() < 4;
+        if is_remark && is_orderable(line) && !line.description.is_empty() {
+            self.name.clone_from(&line.description);
+        }
+    }
+}
+
+/// The data set's goods have codes that begin with five digits.
+fn is_goods(sku: &str) -> bool {
+    sku.len() >= 5 && sku.bytes().take(5).all(|byte| byte.is_ascii_digit())
+}
+
+fn name_of(line: &InvoiceLine) -> &str {
+    if line.description.is_empty() {
+        &line.sku
+    } else {
+        &line.description
+    }
+}
+
+/// The lines of an invoice that will be accepted, without bulk.
+fn orderable_lines(invoice: &Invoice) -> impl Iterator<Item = &InvoiceLine> {
+    let accepted = invoice.lines.iter().all(is_orderable);
+    let lines = invoice.lines.iter();
+    lines.filter(move |line| accepted && line.quantity < BULK)
+}
+
+fn is_orderable(line: &InvoiceLine) -> bool {
+    let price = line.unit_price.minor_units(POUND_DECIMALS);
+    line.quantity > 0 && price.is_ok_and(|pence| pence > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::OrderBook;
+    use super::*;
+
+    fn catalogue(lines: &str, rounds: usize) -> Catalogue {
+        let text = format!(
+            "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n{lines}"
+        );
+        let book = OrderBook::read(text.as_bytes()).unwrap();
+        Catalogue::derive(&book.invoices, rounds)
+    }
+
+    #[test]
+    fn only_goods_are_in_it() {
+        let catalogue = catalogue(
+            "1,85123A,HOLDER,6,,2.55,1,UK\n1,POST,POSTAGE,1,,18.0,1,UK\n1,M,Manual,1,,1.0,1,UK\n",
+            1,
+        );
+
+        assert_eq!(catalogue.entries.keys().collect::<Vec<_>>(), ["85123A"]);
+    }
+
+    #[test]
+    fn stock_covers_what_can_be_ordered_but_bulk() {
+        let catalogue = catalogue(
+            "1,85123A,HOLDER,6,,2.55,1,UK\n\
+             2,85123A,HOLDER,7,,2.55,1,UK\n\
+             3,85123A,HOLDER,80995,,2.55,1,UK\n\
+             4,85123A,smashed,-9,,0.0,,UK\n\
+             5,85123A,HOLDER,100,,0.0,,UK\n",
+            2,
+        );
+
+        assert_eq!(
+            catalogue.entries["85123A"].opening_stock,
+            SPARE + 2 * (6 + 7)
+        );
+    }
+
+    #[test]
+    fn goods_are_called_by_their_name_on_a_sale() {
+        let catalogue = catalogue(
+            "1,84988,?,3000,,0.0,,UK\n2,84988,SET OF 72 DOILIES,1,,1.45,1,UK\n3,22139,,56,,0.0,,UK\n",
+            1,
+        );
+
+        assert_eq!(catalogue.entries["84988"].name, "SET OF 72 DOILIES");
+        assert_eq!(catalogue.entries["22139"].name, "22139");
+    }
+
+    #[test]
+    fn it_is_written_as_the_file_that_processing_reads() {
+        let catalogue = catalogue("1,82567,\"AIRLINE LOUNGE,METAL SIGN\",2,,2.1,1,UK\n", 1);
+
+        assert_eq!(
+            catalogue.to_csv().unwrap(),
+            "sku,name,opening_stock\n82567,\"AIRLINE LOUNGE,METAL SIGN\",12\n"
+        );
+    }
+}

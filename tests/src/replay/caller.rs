@@ -1,0 +1,196 @@
+//! One caller: takes orders in turn, places each, and hands the accepted ones to a watcher of their own.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use proto::orders::v1::{CancelOrderRequest, Order, PlaceOrderRequest};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, sleep_until};
+
+use super::Replay;
+use super::history::History;
+use super::journal::{Accepted, Final, Line};
+use super::schedule::Turn;
+use super::tally::{Ending, Unanswered};
+use crate::client::failure::Failure;
+use crate::client::retry::until_answered;
+use crate::client::vocabulary::{rejection_name, status_name};
+use crate::client::watch::Watch;
+
+/// Every so manieth accepted order is cancelled right after its confirmation, so that cancellation meets processing
+/// in each of its steps.
+const CANCEL_EVERY: u64 = 40;
+
+pub(super) struct Caller {
+    replay: Arc<Replay>,
+}
+
+/// An order on its way, with the moment that latencies count from.
+struct Placed {
+    order: Order,
+    invoice: String,
+    sent: Instant,
+}
+
+impl Caller {
+    pub(super) fn new(replay: Arc<Replay>) -> Self {
+        Self { replay }
+    }
+
+    /// Takes turns until there are none, or until the replay is stopped.
+    pub(super) async fn run(self) -> anyhow::Result<()> {
+        while let Some((turn, permit)) = self.next_turn().await {
+            self.take(turn, permit).await?;
+        }
+        Ok(())
+    }
+
+    async fn next_turn(&self) -> Option<(Turn, OwnedSemaphorePermit)> {
+        let next = async {
+            let permit = self.replay.open_orders.clone().acquire_owned().await.ok()?;
+            let turn = self.replay.schedule.next()?;
+            if let Some(due) = turn.due {
+                sleep_until(due).await;
+            }
+            Some((turn, permit))
+        };
+        tokio::select! {
+            // Stop first: a turn that is due at the same time is not begun any more.
+            biased;
+            () = self.replay.stop.cancelled() => None,
+            turn = next => turn,
+        }
+    }
+
+    async fn take(&self, turn: Turn, permit: OwnedSemaphorePermit) -> anyhow::Result<()> {
+        let replay = &self.replay;
+        let order = replay.plan.orders.order(turn.number, replay.run);
+        let sent = turn.due.unwrap_or_else(Instant::now);
+        replay.tally.submitted(sent);
+        let request = match order.request {
+            Ok(request) => request,
+            Err(refusal) => {
+                replay.tally.refused_by_client(&refusal);
+                return Ok(());
+            }
+        };
+        match self.place(&request).await {
+            Ok(confirmed) => {
+                replay.tally.accepted(sent.elapsed());
+                replay
+                    .journal
+                    .write(&accepted(&confirmed, &request, &order.invoice))?;
+                self.follow(confirmed, order.invoice, sent, permit);
+            }
+            Err(failure) if failure.is_transient() => replay.tally.unanswered(&Unanswered {
+                invoice: order.invoice,
+                failure,
+            }),
+            Err(failure) => replay.tally.refused_by_server(&failure),
+        }
+        Ok(())
+    }
+
+    async fn place(&self, request: &PlaceOrderRequest) -> Result<Order, Failure> {
+        let deadline = Instant::now() + self.replay.plan.patience.confirmation;
+        let client = self.replay.calls.next();
+        let answer = until_answered(deadline, || {
+            let (mut client, request) = (client.clone(), request.clone());
+            async move { client.place_order(request).await }
+        });
+        let response = tokio::select! {
+            response = answer => response?,
+            () = self.replay.give_up.cancelled() => return Err(stopped()),
+        };
+        response.order.ok_or_else(no_order)
+    }
+
+    /// Leaves the order to a task of its own, which keeps the permit until the order is final.
+    fn follow(&self, order: Order, invoice: String, sent: Instant, permit: OwnedSemaphorePermit) {
+        let accepted_before = self.replay.accepted.fetch_add(1, Ordering::Relaxed);
+        let cancel = (accepted_before + 1).is_multiple_of(CANCEL_EVERY);
+        let placed = Placed {
+            order,
+            invoice,
+            sent,
+        };
+        let replay = self.replay.clone();
+        self.replay.watchers.spawn(async move {
+            if cancel {
+                placed.cancel(&replay).await;
+            }
+            placed.watch(&replay).await;
+            drop(permit);
+        });
+    }
+}
+
+impl Placed {
+    async fn cancel(&self, replay: &Replay) {
+        let deadline = Instant::now() + replay.plan.patience.confirmation;
+        let client = replay.calls.next();
+        let answer = until_answered(deadline, || {
+            let mut client = client.clone();
+            let request = CancelOrderRequest {
+                order_id: self.order.order_id.clone(),
+            };
+            async move { client.cancel_order(request).await }
+        });
+        let answer = tokio::select! {
+            answer = answer => answer.map(drop),
+            () = replay.give_up.cancelled() => return,
+        };
+        replay.tally.cancel_answered(&self.order.order_id, &answer);
+    }
+
+    async fn watch(self, replay: &Replay) {
+        let deadline = Instant::now() + replay.plan.patience.outcome;
+        let watch = Watch::new(replay.watches.next(), &self.order.order_id, 0);
+        let mut history = History::new(&self.order, &self.invoice);
+        let mut last_seen = Instant::now();
+        let end = watch.until_final(deadline, |entry| {
+            last_seen = Instant::now();
+            history.push(entry);
+        });
+        let end = tokio::select! {
+            end = end => end.map_err(Into::into),
+            () = replay.give_up.cancelled() => Err(Ending::Stopped),
+        };
+        let end = end.and_then(|()| {
+            let line = outcome(&history).ok_or(Ending::Stopped)?;
+            replay.journal.write(&line).map_err(Ending::Unwritten)
+        });
+        match end {
+            Ok(()) => replay.tally.ended(last_seen - self.sent, history),
+            Err(ending) => replay.tally.not_ended(&history, &ending),
+        }
+    }
+}
+
+fn accepted(order: &Order, request: &PlaceOrderRequest, invoice: &str) -> Line {
+    Line::Accepted(Accepted {
+        order_id: order.order_id.clone(),
+        request_id: request.request_id.clone(),
+        customer_id: request.customer_id.clone(),
+        invoice: invoice.to_owned(),
+    })
+}
+
+fn outcome(history: &History) -> Option<Line> {
+    let last = history.entries.last()?;
+    let is_rejected = last.rejection_reason != 0;
+    Some(Line::Final(Final {
+        order_id: history.order_id.clone(),
+        status: status_name(last.status).to_owned(),
+        rejection_reason: is_rejected.then(|| rejection_name(last.rejection_reason).to_owned()),
+    }))
+}
+
+fn stopped() -> Failure {
+    Failure::from(tonic::Status::cancelled("the replay was stopped"))
+}
+
+fn no_order() -> Failure {
+    // A confirmation without an order confirms nothing; it is a defect of the service.
+    Failure::from(tonic::Status::data_loss("the confirmation names no order"))
+}

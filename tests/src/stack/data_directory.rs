@@ -1,0 +1,87 @@
+//! The directory that a stack keeps everything in: databases, logs, process files. One running stack owns it.
+//!
+//! Ownership is a lock on the file `lock`, which the operating system drops however the owner dies, so that there is no
+//! stale state to clean up by hand.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::{Process, StackError};
+
+/// A data directory that is locked for this process until it is dropped.
+#[derive(Debug)]
+pub(super) struct DataDirectory {
+    root: PathBuf,
+    _lock: File,
+}
+
+impl DataDirectory {
+    /// Creates what is missing and takes the lock.
+    pub(super) fn open(path: &Path) -> Result<Self, StackError> {
+        let failed = |source| StackError::DataDirectory {
+            path: path.to_owned(),
+            source,
+        };
+        fs::create_dir_all(path.join("logs")).map_err(failed)?;
+        fs::create_dir_all(path.join("run")).map_err(failed)?;
+        // Children run inside this directory, so a path relative to our own working directory would mislead them.
+        let root = path.canonicalize().map_err(failed)?;
+        let lock = open_for_locking(&root.join("lock")).map_err(failed)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { root, _lock: lock }),
+            Err(TryLockError::WouldBlock) => Err(StackError::InUse { path: root }),
+            Err(TryLockError::Error(source)) => Err(failed(source)),
+        }
+    }
+
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Where everything that a process writes to its standard streams ends up, run after run.
+    pub(super) fn log_file(&self, process: Process) -> PathBuf {
+        self.root.join("logs").join(format!("{process}.log"))
+    }
+
+    /// Holds the process's pid and, as long as it lives, its lock.
+    pub(super) fn process_file(&self, process: Process) -> PathBuf {
+        self.root.join("run").join(format!("{process}.pid"))
+    }
+
+    /// Stores the text of a catalogue that was made for this stack.
+    pub(super) fn write_catalogue(&self, text: &str) -> Result<PathBuf, StackError> {
+        let path = self.root.join("catalogue.csv");
+        match fs::write(&path, text) {
+            Ok(()) => Ok(path),
+            Err(source) => Err(StackError::DataDirectory { path, source }),
+        }
+    }
+}
+
+/// Opens without truncating: what the file says belongs to whoever holds the lock.
+pub(super) fn open_for_locking(path: &Path) -> io::Result<File> {
+    File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_in_use_is_refused_until_it_is_released() {
+        let home = tempfile::tempdir().expect("a temporary directory");
+        let first = DataDirectory::open(home.path()).expect("the first lock");
+
+        let second = DataDirectory::open(home.path());
+
+        assert!(matches!(second, Err(StackError::InUse { .. })));
+        drop(first);
+        assert!(DataDirectory::open(home.path()).is_ok());
+    }
+}

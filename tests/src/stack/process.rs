@@ -1,0 +1,210 @@
+//! The processes of a stack, how one is launched, and how one that outlived an earlier stack is recognised and ended.
+//!
+//! A child's standard input is its process file, locked. The lock belongs to the open file that the child inherits, so it
+//! is held exactly as long as the child lives, on every Unix and without reading a process table: a held lock proves that
+//! the pid in the file is still that child and no stranger that got the number later.
+
+use std::fmt;
+use std::fs::{File, TryLockError};
+use std::io::{self, Seek as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::process::{Child, Command};
+use tokio::time::{Instant, sleep};
+
+use super::data_directory::open_for_locking;
+use super::{DataDirectory, StackError};
+
+/// A process of the stack.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Process {
+    /// order-service.
+    Orders,
+    /// processing-service.
+    Processing,
+    /// The embedded broker.
+    Broker,
+}
+
+impl Process {
+    /// In the order in which they are stopped: who takes new work first, what the others rely on last.
+    pub const IN_STOP_ORDER: [Self; 3] = [Self::Orders, Self::Processing, Self::Broker];
+
+    /// The name of its program, which also names its files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Orders => "order-service",
+            Self::Processing => "processing-service",
+            Self::Broker => "embedded-broker",
+        }
+    }
+
+    /// The command line option that sets its port.
+    pub fn port_option(self) -> &'static str {
+        match self {
+            Self::Orders => "--order-port",
+            Self::Processing => "--processing-port",
+            Self::Broker => "--broker-port",
+        }
+    }
+}
+
+impl fmt::Display for Process {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(self.name())
+    }
+}
+
+/// Everything needed to start a process, as often as necessary.
+#[derive(Clone, Debug)]
+pub(super) struct Launch {
+    pub(super) process: Process,
+    pub(super) program: PathBuf,
+    pub(super) arguments: Vec<String>,
+    pub(super) environment: Vec<(String, String)>,
+    pub(super) working_directory: PathBuf,
+    pub(super) log_file: PathBuf,
+    pub(super) process_file: PathBuf,
+}
+
+impl Launch {
+    /// Starts the process in a process group of its own, so that Ctrl-C in the terminal reaches only the stack, which
+    /// then stops its children in order.
+    pub(super) fn spawn(&self) -> io::Result<Child> {
+        let mut process_file = lock(&self.process_file)?;
+        let log = File::options()
+            .append(true)
+            .create(true)
+            .open(&self.log_file)?;
+        let child = Command::new(&self.program)
+            .args(&self.arguments)
+            .envs(self.environment.iter().cloned())
+            .current_dir(&self.working_directory)
+            .stdin(Stdio::from(process_file.try_clone()?))
+            .stdout(Stdio::from(log.try_clone()?))
+            .stderr(Stdio::from(log))
+            .process_group(0)
+            // The last resort when a stack is dropped without `stop`, as in a test that panics.
+            .kill_on_drop(true)
+            .spawn()?;
+        record_pid(&mut process_file, child.id())?;
+        Ok(child)
+    }
+}
+
+fn lock(path: &Path) -> io::Result<File> {
+    let file = open_for_locking(path)?;
+    file.try_lock().map_err(|error| match error {
+        TryLockError::WouldBlock => io::Error::other("an earlier child is still running"),
+        TryLockError::Error(error) => error,
+    })?;
+    Ok(file)
+}
+
+fn record_pid(file: &mut File, pid: Option<u32>) -> io::Result<()> {
+    file.set_len(0)?;
+    file.rewind()?;
+    match pid {
+        Some(pid) => writeln!(file, "{pid}"),
+        None => Ok(()),
+    }
+}
+
+/// How long a process of an earlier stack gets to end by itself before it is killed.
+const LEFTOVER_GRACE: Duration = Duration::from_secs(10);
+
+/// How long the operating system may take to end a killed process.
+const KILL_GRACE: Duration = Duration::from_secs(5);
+
+/// Ends what an earlier stack, itself killed, left running on this data directory.
+pub(super) async fn end_leftovers(directory: &DataDirectory) -> Result<(), StackError> {
+    for process in Process::IN_STOP_ORDER {
+        end_leftover(process, &directory.process_file(process))
+            .await
+            .map_err(|source| StackError::Leftover { process, source })?;
+    }
+    Ok(())
+}
+
+async fn end_leftover(process: Process, process_file: &Path) -> io::Result<()> {
+    if lock(process_file).is_ok() {
+        return Ok(());
+    }
+    let pid: i32 = std::fs::read_to_string(process_file)?
+        .trim()
+        .parse()
+        .map_err(|_| io::Error::other(format!("{} names no pid", process_file.display())))?;
+    eprintln!("stopping {process} (pid {pid}), which an earlier stack left running");
+    for (signal, grace) in [
+        (Signal::SIGTERM, LEFTOVER_GRACE),
+        (Signal::SIGKILL, KILL_GRACE),
+    ] {
+        match kill(Pid::from_raw(pid), signal) {
+            // Gone since we looked: its lock is about to show it.
+            Ok(()) | Err(Errno::ESRCH) => {}
+            Err(error) => return Err(error.into()),
+        }
+        if is_unlocked_within(process_file, grace).await {
+            return Ok(());
+        }
+    }
+    Err(io::Error::other(format!("pid {pid} does not end")))
+}
+
+async fn is_unlocked_within(process_file: &Path, grace: Duration) -> bool {
+    let deadline = Instant::now() + grace;
+    while Instant::now() < deadline {
+        if lock(process_file).is_ok() {
+            return true;
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn launch(directory: &DataDirectory, program: &str, arguments: &[&str]) -> Launch {
+        Launch {
+            process: Process::Processing,
+            program: program.into(),
+            arguments: arguments.iter().map(ToString::to_string).collect(),
+            environment: Vec::new(),
+            working_directory: directory.root().to_owned(),
+            log_file: directory.log_file(Process::Processing),
+            process_file: directory.process_file(Process::Processing),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_child_of_an_earlier_stack_is_ended() {
+        let home = tempfile::tempdir().expect("a temporary directory");
+        let directory = DataDirectory::open(home.path()).expect("a data directory");
+        let mut child = launch(&directory, "sleep", &["60"])
+            .spawn()
+            .expect("a child");
+
+        end_leftovers(&directory).await.expect("it ends");
+
+        let status = child.wait().await.expect("its status");
+        assert!(!status.success());
+    }
+
+    #[tokio::test]
+    async fn a_pid_whose_process_is_gone_is_left_alone() {
+        let home = tempfile::tempdir().expect("a temporary directory");
+        let directory = DataDirectory::open(home.path()).expect("a data directory");
+        let bystander = std::process::id().to_string();
+        std::fs::write(directory.process_file(Process::Processing), bystander)
+            .expect("a process file");
+
+        end_leftovers(&directory).await.expect("nothing to end");
+    }
+}

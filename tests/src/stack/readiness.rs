@@ -1,0 +1,62 @@
+//! When a process counts as ready: a service when its own health check says so, a broker when it answers a metadata request.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use tokio::time::{sleep, timeout};
+use tonic::transport::Endpoint;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+
+/// Between two questions. A service starts in well under a second, and a person waits for it.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// One question; an answer takes a millisecond, but a machine may be busy.
+const QUESTION: Duration = Duration::from_secs(2);
+
+/// Returns once the service reports SERVING; asks for ever.
+pub(super) async fn service(address: SocketAddr) {
+    while !is_serving(address).await {
+        sleep(PAUSE).await;
+    }
+}
+
+async fn is_serving(address: SocketAddr) -> bool {
+    let check = async {
+        let endpoint = Endpoint::from_shared(format!("http://{address}")).ok()?;
+        let mut client = HealthClient::new(endpoint.connect().await.ok()?);
+        let answer = client.check(HealthCheckRequest::default()).await.ok()?;
+        Some(answer.into_inner().status() == ServingStatus::Serving)
+    };
+    matches!(timeout(QUESTION, check).await, Ok(Some(true)))
+}
+
+/// Returns once the broker answers; asks for ever.
+pub(super) async fn broker(address: &str) {
+    while !answers(address.to_owned()).await {
+        sleep(PAUSE).await;
+    }
+}
+
+async fn answers(address: String) -> bool {
+    if !accepts_connections(&address).await {
+        return false;
+    }
+    // librdkafka blocks its caller, and a new client has no back-off from earlier failures.
+    let asked = tokio::task::spawn_blocking(move || {
+        let client: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", address)
+            .create()
+            .ok()?;
+        client.fetch_metadata(None, QUESTION).ok()
+    });
+    matches!(asked.await, Ok(Some(_)))
+}
+
+async fn accepts_connections(address: &str) -> bool {
+    let connection = tokio::net::TcpStream::connect(address);
+    matches!(timeout(QUESTION, connection).await, Ok(Ok(_)))
+}

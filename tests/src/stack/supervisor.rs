@@ -1,0 +1,307 @@
+//! Keeps one child process alive: restarts it when it dies, stops it when told, says what happened.
+//!
+//! A task per process owns the child; everyone else sends commands and reads the published state. A process that dies
+//! again and again, or that says its configuration is wrong, is given up instead of being restarted for ever.
+
+use std::fmt;
+use std::io;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::process::Child;
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::process::{Launch, Process};
+
+/// Pause before a restart; it doubles with each early death, so that a crash loop does not eat the machine.
+const FIRST_RESTART_PAUSE: Duration = Duration::from_millis(100);
+
+/// A process that lived shorter than this died early.
+const EARLY_DEATH: Duration = Duration::from_secs(5);
+
+/// Early deaths in a row after which restarting is no help; the pauses add up to about 3 s by then.
+const EARLY_DEATHS_TOLERATED: u32 = 5;
+
+/// Exit codes that say "wrong invocation" and "wrong configuration": the next start would end the same.
+const HOPELESS_EXIT_CODES: [i32; 2] = [64, 78];
+
+/// What a process does at the moment.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Phase {
+    /// Stopped on request, or not started yet.
+    #[default]
+    Down,
+    /// Running.
+    Running,
+    /// Died; a restart is due.
+    Restarting,
+    /// Died too often, or in a way that a restart cannot help.
+    GivenUp,
+}
+
+/// The published state of a supervised process.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct State {
+    /// What it does at the moment.
+    pub phase: Phase,
+    /// How often it was restarted after a death that nobody asked for.
+    pub restarts: u32,
+}
+
+/// Something that happened to a process without having been asked for.
+#[derive(Clone, Debug)]
+pub enum Notice {
+    /// It died and will be restarted.
+    Died(Process, ExitStatus),
+    /// It runs again; the number counts its restarts.
+    Restarted(Process, u32),
+    /// It is not restarted any more.
+    GivenUp(Process, String),
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Died(process, status) => write!(formatter, "{process} died ({status})"),
+            Self::Restarted(process, count) => {
+                write!(formatter, "{process} restarted (restart {count})")
+            }
+            Self::GivenUp(process, why) => write!(formatter, "{process} is given up: {why}"),
+        }
+    }
+}
+
+/// How a process ended when it was told to stop.
+#[derive(Clone, Copy, Debug)]
+pub struct Ending {
+    /// Its exit status.
+    pub status: ExitStatus,
+    /// It did not end within the time it had, so it was killed.
+    pub forced: bool,
+}
+
+impl Ending {
+    /// It ended by itself, in time, with exit code 0.
+    pub fn is_clean(&self) -> bool {
+        !self.forced && self.status.success()
+    }
+}
+
+impl fmt::Display for Ending {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let how = if self.forced { "forced" } else { "by itself" };
+        write!(formatter, "{how}, {}", self.status)
+    }
+}
+
+enum Command {
+    Start(oneshot::Sender<io::Result<()>>),
+    Kill,
+    Stop(Duration, oneshot::Sender<Option<Ending>>),
+}
+
+/// The handle on a supervised process. Dropping it kills the process.
+#[derive(Debug)]
+pub(super) struct Supervised {
+    commands: mpsc::Sender<Command>,
+    state: watch::Receiver<State>,
+}
+
+impl Supervised {
+    /// Supervises a process that is not started yet.
+    pub(super) fn new(launch: Launch, notices: broadcast::Sender<Notice>) -> Self {
+        let (commands, received) = mpsc::channel(1);
+        let (publish, state) = watch::channel(State::default());
+        let supervisor = Supervisor {
+            launch,
+            child: None,
+            started: Instant::now(),
+            restart_at: None,
+            early_deaths: 0,
+            state: publish,
+            notices,
+        };
+        tokio::spawn(supervisor.run(received));
+        Self { commands, state }
+    }
+
+    /// Starts it, unless it runs already.
+    pub(super) async fn start(&self) -> io::Result<()> {
+        let (done, answer) = oneshot::channel();
+        self.command(Command::Start(done)).await;
+        answer.await.unwrap_or_else(|_| Err(gone()))
+    }
+
+    /// Kills it with SIGKILL; the supervisor then restarts it as after any other death.
+    pub(super) async fn kill(&self) {
+        self.command(Command::Kill).await;
+    }
+
+    /// Asks it to stop with SIGTERM and kills it after `grace`. `None` when it was not running.
+    pub(super) async fn stop(&self, grace: Duration) -> Option<Ending> {
+        let (done, answer) = oneshot::channel();
+        self.command(Command::Stop(grace, done)).await;
+        answer.await.ok().flatten()
+    }
+
+    pub(super) fn state(&self) -> State {
+        *self.state.borrow()
+    }
+
+    pub(super) fn watch(&self) -> watch::Receiver<State> {
+        self.state.clone()
+    }
+
+    /// The task ends only with the runtime, after which there is nobody to tell.
+    async fn command(&self, command: Command) {
+        let _ = self.commands.send(command).await;
+    }
+}
+
+fn gone() -> io::Error {
+    io::Error::other("its supervisor is gone")
+}
+
+struct Supervisor {
+    launch: Launch,
+    child: Option<Child>,
+    started: Instant,
+    restart_at: Option<Instant>,
+    early_deaths: u32,
+    state: watch::Sender<State>,
+    notices: broadcast::Sender<Notice>,
+}
+
+impl Supervisor {
+    async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
+        loop {
+            tokio::select! {
+                // A command goes first: the death that follows a wanted stop is no reason to restart.
+                biased;
+                command = commands.recv() => match command {
+                    Some(command) => self.obey(command).await,
+                    None => return,
+                },
+                status = death(&mut self.child) => self.mourn(status),
+                () = due(self.restart_at) => self.restart(),
+            }
+        }
+    }
+
+    async fn obey(&mut self, command: Command) {
+        match command {
+            Command::Start(done) => {
+                let _ = done.send(self.start());
+            }
+            Command::Kill => {
+                // An error means that it is dead already, which is what was wanted.
+                let _ = self.child.as_mut().map(Child::start_kill);
+            }
+            Command::Stop(grace, done) => {
+                let _ = done.send(self.stop(grace).await);
+            }
+        }
+    }
+
+    fn start(&mut self) -> io::Result<()> {
+        if self.child.is_some() {
+            return Ok(());
+        }
+        self.restart_at = None;
+        self.child = Some(self.launch.spawn()?);
+        self.started = Instant::now();
+        self.state.send_modify(|state| state.phase = Phase::Running);
+        Ok(())
+    }
+
+    async fn stop(&mut self, grace: Duration) -> Option<Ending> {
+        self.restart_at = None;
+        self.early_deaths = 0;
+        let ending = match self.child.take() {
+            Some(child) => end(child, grace).await,
+            None => None,
+        };
+        self.state.send_modify(|state| state.phase = Phase::Down);
+        ending
+    }
+
+    fn mourn(&mut self, status: ExitStatus) {
+        let process = self.launch.process;
+        self.child = None;
+        self.notify(Notice::Died(process, status));
+        self.early_deaths = if self.started.elapsed() < EARLY_DEATH {
+            self.early_deaths + 1
+        } else {
+            0
+        };
+        let hopeless = status
+            .code()
+            .is_some_and(|code| HOPELESS_EXIT_CODES.contains(&code));
+        if hopeless || self.early_deaths > EARLY_DEATHS_TOLERATED {
+            return self.give_up(format!("{status}; see {}", self.launch.log_file.display()));
+        }
+        let pause = FIRST_RESTART_PAUSE * 2_u32.pow(self.early_deaths.saturating_sub(1));
+        self.restart_at = Some(Instant::now() + pause);
+        self.state
+            .send_modify(|state| state.phase = Phase::Restarting);
+    }
+
+    fn restart(&mut self) {
+        match self.start() {
+            Ok(()) => {
+                self.state.send_modify(|state| state.restarts += 1);
+                let restarts = self.state.borrow().restarts;
+                self.notify(Notice::Restarted(self.launch.process, restarts));
+            }
+            Err(error) => self.give_up(format!("cannot be started: {error}")),
+        }
+    }
+
+    fn give_up(&mut self, why: String) {
+        self.restart_at = None;
+        self.state.send_modify(|state| state.phase = Phase::GivenUp);
+        self.notify(Notice::GivenUp(self.launch.process, why));
+    }
+
+    /// Nobody listening is fine: the state says the essential too.
+    fn notify(&self, notice: Notice) {
+        let _ = self.notices.send(notice);
+    }
+}
+
+async fn death(child: &mut Option<Child>) -> ExitStatus {
+    match child {
+        // Fails only when somebody else reaped our child; then nobody knows how it died.
+        Some(child) => child.wait().await.unwrap_or_default(),
+        None => std::future::pending().await,
+    }
+}
+
+async fn due(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn end(mut child: Child, grace: Duration) -> Option<Ending> {
+    // `id` is there only until the child is reaped, so the signal cannot hit a stranger with the same pid.
+    if let Some(pid) = child.id().and_then(|pid| i32::try_from(pid).ok()) {
+        let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
+    }
+    if let Ok(Ok(status)) = timeout(grace, child.wait()).await {
+        return Some(Ending {
+            status,
+            forced: false,
+        });
+    }
+    child.kill().await.ok()?;
+    let status = child.wait().await.ok()?;
+    Some(Ending {
+        status,
+        forced: true,
+    })
+}

@@ -1,0 +1,150 @@
+//! `local-stack up`: starts the stack, says how to use it, keeps it running until Ctrl-C.
+
+use std::path::Path;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use clap::Args;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::broadcast::error::RecvError;
+
+use super::{Addresses, Notice, Process, Stack, StackOptions};
+use crate::orders::{OrderBook, SAMPLE};
+
+/// Where the data is kept unless said otherwise: below the directory that `make` runs in.
+const DATA_DIRECTORY: &str = ".local/up";
+
+/// The stock suffices for so many replays of the sample.
+const ROUNDS: usize = 10;
+
+/// Start the stack and keep it running until Ctrl-C.
+#[derive(Clone, Debug, Args)]
+pub struct UpArguments {
+    #[command(flatten)]
+    stack: StackOptions,
+}
+
+/// Runs until Ctrl-C or SIGTERM, then stops everything in order.
+///
+/// # Errors
+/// When the stack does not start, when a process cannot be kept running, or when one had to be forced to stop.
+pub async fn run(arguments: UpArguments) -> Result<()> {
+    let mut signals = StopSignals::listen()?;
+    let book = OrderBook::open(Path::new(SAMPLE))?;
+    let catalogue = book.catalogue(book.len() * ROUNDS).to_csv()?;
+    let config = arguments
+        .stack
+        .into_config(Path::new(DATA_DIRECTORY), catalogue);
+    let stack = tokio::select! {
+        stack = Stack::start(config) => stack?,
+        () = signals.received() => bail!("stopped while starting"),
+    };
+    println!("{}", welcome(stack.addresses(), stack.data_dir()));
+
+    let given_up = tokio::select! {
+        () = signals.received() => None,
+        notice = first_given_up(&stack) => Some(notice),
+    };
+
+    println!("stopping; a second Ctrl-C kills what is left");
+    tokio::select! {
+        clean = stop(stack) => ensure!(clean, "not everything stopped cleanly"),
+        () = signals.received() => bail!("killed before everything had stopped"),
+    }
+    match given_up {
+        Some(notice) => bail!("{notice}"),
+        None => Ok(()),
+    }
+}
+
+/// Says what happens to the processes; returns when one of them stays down.
+async fn first_given_up(stack: &Stack) -> Notice {
+    let mut notices = stack.notices();
+    loop {
+        match notices.recv().await {
+            Ok(notice @ Notice::GivenUp(..)) => return notice,
+            Ok(notice) => eprintln!("{notice}"),
+            // Lagging loses lines of text only; closed cannot be while the stack lives.
+            Err(RecvError::Lagged(_) | RecvError::Closed) => {}
+        }
+    }
+}
+
+/// Whether every process ended by itself.
+async fn stop(stack: Stack) -> bool {
+    let mut clean = true;
+    for (process, ending) in stack.stop().await {
+        println!("{process} stopped: {ending}");
+        clean &= ending.is_clean();
+    }
+    clean
+}
+
+/// SIGINT and SIGTERM.
+struct StopSignals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl StopSignals {
+    fn listen() -> Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?,
+            terminate: signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?,
+        })
+    }
+
+    async fn received(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+/// Addresses, and commands to copy.
+fn welcome(addresses: &Addresses, data_dir: &Path) -> String {
+    let orderctl = orderctl();
+    let Addresses {
+        orders,
+        processing,
+        kafka,
+    } = addresses;
+    let topic = proto::topics::ORDER_EVENTS;
+    format!(
+        "The stack is up; Ctrl-C stops it.
+
+  {:<20}http://{orders}  (gRPC, with reflection)
+  {:<20}http://{processing}  (gRPC, with reflection)
+  {:<20}{kafka}
+  {:<20}{}
+
+Try, in another terminal:
+
+# place an order; it prints the order's id
+{orderctl} --address http://{orders} place --line 85123A:2:2.55
+
+# watch it, with that id
+{orderctl} --address http://{orders} watch ORDER_ID
+
+# read the events, with the client of this repository or with any other (pip install confluent-kafka)
+{orderctl} topic --kafka {kafka} --topic {topic}
+python3 -c \"import confluent_kafka as k; c = k.Consumer({{'bootstrap.servers': '{kafka}', 'group.id': 'look', \
+'auto.offset.reset': 'earliest'}}); c.subscribe(['{topic}']); \
+[print(m.key(), m.headers(), m.value(), sep='\\n', end='\\n\\n') for m in iter(lambda: c.poll(10), None)]\"",
+        Process::Orders,
+        Process::Processing,
+        "Kafka broker",
+        "data and logs",
+        data_dir.display(),
+    )
+}
+
+/// How to call the client that was built together with this program: as short as it works from here.
+fn orderctl() -> String {
+    let Ok(program) = std::env::current_exe().map(|path| path.with_file_name("orderctl")) else {
+        return "orderctl".to_owned();
+    };
+    let here = std::env::current_dir().unwrap_or_default();
+    let program = program.strip_prefix(here).unwrap_or(&program);
+    program.display().to_string()
+}

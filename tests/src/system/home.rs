@@ -1,0 +1,46 @@
+//! A directory for one system: removed when the test succeeds, kept and named when it does not.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+
+/// The directory of one system.
+#[derive(Debug)]
+pub(super) struct Home {
+    path: PathBuf,
+    succeeded: bool,
+}
+
+impl Home {
+    pub(super) fn new() -> Result<Self> {
+        let directory = tempfile::Builder::new()
+            .prefix("system-test-")
+            .tempdir()
+            .context("cannot create a directory for the test")?;
+        Ok(Self {
+            path: directory.keep(),
+            succeeded: false,
+        })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn remove(mut self) -> Result<()> {
+        self.succeeded = true;
+        std::fs::remove_dir_all(&self.path)
+            .with_context(|| format!("cannot remove {}", self.path.display()))
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        if !self.succeeded {
+            eprintln!(
+                "the system did not finish well; its logs are in {}",
+                self.path.join("logs").display()
+            );
+        }
+    }
+}

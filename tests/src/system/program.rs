@@ -1,0 +1,32 @@
+//! A service's program run by hand, for what it says before it serves anything.
+
+use std::process::{Output, Stdio};
+
+use anyhow::{Context as _, Result};
+use tokio::process::Command;
+use tokio::time::timeout;
+
+use super::{PATIENCE, Process};
+use crate::stack::programs_directory;
+
+/// Runs a program of the stack to its end, with these arguments and only these environment variables.
+///
+/// # Errors
+/// When it cannot be started or does not end.
+pub async fn run_to_end(
+    process: Process,
+    arguments: &[&str],
+    environment: &[(&str, &str)],
+) -> Result<Output> {
+    let output = Command::new(programs_directory().join(process.name()))
+        .args(arguments)
+        .env_clear()
+        .envs(environment.iter().copied())
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output();
+    timeout(PATIENCE, output)
+        .await
+        .with_context(|| format!("{process} does not end"))?
+        .with_context(|| format!("cannot run {process}"))
+}

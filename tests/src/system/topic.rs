@@ -1,0 +1,209 @@
+//! A topic of the system's broker, seen by a Kafka client that knows nothing of the services.
+
+use std::time::Duration;
+
+use super::Process;
+use anyhow::{Context as _, Result, bail};
+use proto::record::Headers;
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::message::{BorrowedMessage, Header, Headers as _, Message as _, OwnedHeaders};
+use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+/// One answer of the broker.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// A topic of the system's broker.
+#[derive(Clone, Debug)]
+pub struct Topic {
+    brokers: String,
+    name: &'static str,
+}
+
+/// A record as it lies on the topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicRecord {
+    /// Where it lies.
+    pub partition: i32,
+    /// At which offset.
+    pub offset: i64,
+    /// The order id, if it is one of ours.
+    pub key: Option<Vec<u8>>,
+    /// The headers, in order.
+    pub headers: Headers,
+    /// The value.
+    pub payload: Option<Vec<u8>>,
+}
+
+impl TopicRecord {
+    /// The text of a header.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        proto::record::header(&self.headers, name)
+    }
+
+    /// Whether the key is this order's id.
+    pub fn is_about(&self, order_id: &str) -> bool {
+        self.key.as_deref() == Some(order_id.as_bytes())
+    }
+}
+
+impl Topic {
+    pub(super) fn new(brokers: String, name: &'static str) -> Self {
+        Self { brokers, name }
+    }
+
+    /// Every record that lies on the topic now, by partition and offset.
+    ///
+    /// # Errors
+    /// When the broker does not answer.
+    pub async fn records(&self) -> Result<Vec<TopicRecord>> {
+        let topic = self.clone();
+        tokio::task::spawn_blocking(move || topic.read())
+            .await?
+            .with_context(|| format!("cannot read the topic {}", self.name))
+    }
+
+    /// The records about one order, in the order of publication.
+    ///
+    /// # Errors
+    /// When the broker does not answer.
+    pub async fn records_about(&self, order_id: &str) -> Result<Vec<TopicRecord>> {
+        let mut records = self.records().await?;
+        records.retain(|record| record.is_about(order_id));
+        Ok(records)
+    }
+
+    /// Whether a consumer group has committed everything that lies on the topic now.
+    ///
+    /// # Errors
+    /// When the broker does not answer.
+    pub async fn is_consumed_by(&self, group: Process) -> Result<bool> {
+        let topic = self.clone();
+        tokio::task::spawn_blocking(move || topic.has_committed(group.name()))
+            .await?
+            .with_context(|| format!("cannot read the offsets of {group} on {}", self.name))
+    }
+
+    /// Publishes a record with the partition, key, headers and value of this one.
+    ///
+    /// # Errors
+    /// When the broker does not acknowledge it.
+    pub async fn publish(&self, record: &TopicRecord) -> Result<()> {
+        let producer: FutureProducer = ClientConfig::new()
+            .set("bootstrap.servers", &self.brokers)
+            .create()?;
+        let headers = record
+            .headers
+            .iter()
+            .fold(OwnedHeaders::new(), |headers, (key, value)| {
+                headers.insert(Header {
+                    key,
+                    value: Some(value),
+                })
+            });
+        let mut message = FutureRecord::<[u8], [u8]>::to(self.name)
+            .partition(record.partition)
+            .headers(headers);
+        message.key = record.key.as_deref();
+        message.payload = record.payload.as_deref();
+        match producer.send(message, ANSWER).await {
+            Ok(_) => Ok(()),
+            Err((error, _)) => Err(error).context("the record is not acknowledged"),
+        }
+    }
+
+    /// Partitions are assigned by hand and nothing is committed, so the group is never joined.
+    fn consumer(&self, group: &str) -> Result<BaseConsumer> {
+        let consumer = ClientConfig::new()
+            .set("bootstrap.servers", &self.brokers)
+            .set("group.id", group)
+            .set("enable.auto.commit", "false")
+            .create()?;
+        Ok(consumer)
+    }
+
+    fn has_committed(&self, group: &str) -> Result<bool> {
+        let consumer = self.consumer(group)?;
+        for partition in self.partitions(&consumer)? {
+            let (low, high) = consumer.fetch_watermarks(self.name, partition, ANSWER)?;
+            let mut wanted = TopicPartitionList::new();
+            wanted.add_partition(self.name, partition);
+            let committed = consumer.committed_offsets(wanted, ANSWER)?;
+            let offset = committed
+                .elements()
+                .first()
+                .and_then(|element| element.offset().to_raw())
+                .unwrap_or(low);
+            if low < high && offset < high {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn read(&self) -> Result<Vec<TopicRecord>> {
+        let consumer = self.consumer("system-tests")?;
+        let mut records = Vec::new();
+        for partition in self.partitions(&consumer)? {
+            self.read_partition(&consumer, partition, &mut records)?;
+        }
+        Ok(records)
+    }
+
+    fn partitions(&self, consumer: &BaseConsumer) -> Result<Vec<i32>> {
+        let metadata = consumer.fetch_metadata(Some(self.name), ANSWER)?;
+        let topic = metadata.topics().first().context("no such topic")?;
+        Ok(topic
+            .partitions()
+            .iter()
+            .map(|partition| partition.id())
+            .collect())
+    }
+
+    fn read_partition(
+        &self,
+        consumer: &BaseConsumer,
+        partition: i32,
+        records: &mut Vec<TopicRecord>,
+    ) -> Result<()> {
+        let (low, high) = consumer.fetch_watermarks(self.name, partition, ANSWER)?;
+        if low == high {
+            return Ok(());
+        }
+        let mut assignment = TopicPartitionList::new();
+        assignment.add_partition_offset(self.name, partition, Offset::Offset(low))?;
+        consumer.assign(&assignment)?;
+        loop {
+            let Some(message) = consumer.poll(ANSWER) else {
+                bail!("partition {partition} ends before offset {high}");
+            };
+            let message = message?;
+            records.push(record_of(&message));
+            if message.offset() + 1 >= high {
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn record_of(message: &BorrowedMessage<'_>) -> TopicRecord {
+    let headers = message.headers().map(|headers| {
+        headers
+            .iter()
+            .map(|header| {
+                (
+                    header.key.to_owned(),
+                    header.value.unwrap_or_default().to_vec(),
+                )
+            })
+            .collect()
+    });
+    TopicRecord {
+        partition: message.partition(),
+        offset: message.offset(),
+        key: message.key().map(<[u8]>::to_vec),
+        headers: headers.unwrap_or_default(),
+        payload: message.payload().map(<[u8]>::to_vec),
+    }
+}

@@ -1,0 +1,64 @@
+//! kill -9 in the middle of a run: after the restart nothing is lost, nothing is done twice, every order gets its outcome.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use anyhow::Result;
+use futures::future::try_join_all;
+use proto::orders::v1::Order;
+use tests::system::{Draft, Process, System, eventually};
+
+/// Orders of a run, and how many are confirmed when the process is killed.
+const ORDERS: usize = 60;
+const CONFIRMED_BEFORE_THE_KILL: usize = 20;
+
+/// Clients that place orders at the same time, each one after the other.
+const CLIENTS: usize = 4;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_lost_or_doubled_when_order_service_is_killed() -> Result<()> {
+    survives_a_kill_of(Process::Orders).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_lost_or_doubled_when_processing_service_is_killed() -> Result<()> {
+    survives_a_kill_of(Process::Processing).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_lost_or_doubled_when_the_broker_is_killed() -> Result<()> {
+    survives_a_kill_of(Process::Broker).await
+}
+
+async fn survives_a_kill_of(process: Process) -> Result<()> {
+    let system = System::start().await?;
+    let confirmed = AtomicUsize::new(0);
+    let clients = (0..CLIENTS).map(|_| place_in_turn(&system, &confirmed));
+    let kill_amid_the_run = async {
+        eventually("some orders are confirmed", async || {
+            let count = confirmed.load(Ordering::Relaxed);
+            Ok((count >= CONFIRMED_BEFORE_THE_KILL).then_some(()))
+        })
+        .await?;
+        system.kill(process).await
+    };
+
+    let (placed, ()) = tokio::try_join!(try_join_all(clients), kill_amid_the_run)?;
+
+    let orders = placed.concat();
+    assert_eq!(orders.len(), ORDERS);
+    for order in &orders {
+        system.watch_until_final(&order.order_id).await?;
+    }
+    assert_eq!(system.stock("LAMP").await?.shipped, i64::try_from(ORDERS)?);
+    system.finish().await
+}
+
+async fn place_in_turn(system: &System, confirmed: &AtomicUsize) -> Result<Vec<Order>> {
+    let mut orders = Vec::new();
+    for _ in 0..ORDERS / CLIENTS {
+        let draft = Draft::of("LAMP", 1);
+        orders.push(system.place_order_patiently(&draft).await?);
+        confirmed.fetch_add(1, Ordering::Relaxed);
+    }
+    Ok(orders)
+}

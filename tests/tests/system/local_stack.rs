@@ -1,0 +1,160 @@
+//! The local stack itself: what a person sees who starts it twice, kills it, or starts it where a port is taken.
+
+use std::path::Path;
+use std::process::Stdio;
+
+use anyhow::{Context as _, Result};
+use proto::orders::v1::OrderStatus;
+use tests::stack::{CatalogueSource, Stack, StackConfig, StackError, programs_directory};
+use tests::system::{Draft, PATIENCE, Process, System};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_stack_on_the_same_data_is_refused_and_the_first_goes_on() -> Result<()> {
+    let system = System::start().await?;
+    let order = system.place_order(&Draft::of("MUG", 1)).await?;
+
+    let second = Stack::start(config(system.data_dir())).await;
+
+    assert!(
+        matches!(second, Err(StackError::InUse { .. })),
+        "{second:?}"
+    );
+    system.watch_until_final(&order.order_id).await?;
+    system.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_taken_port_is_named_and_nothing_is_started() -> Result<()> {
+    let system = System::start().await?;
+    let home = tempfile::tempdir()?;
+    let mut config = config(home.path());
+    config.processing_port = system.addresses().orders.port();
+    let port = config.processing_port.to_string();
+
+    let refused = Stack::start(config).await;
+
+    let message = refused.err().context("the port is taken")?.to_string();
+    assert!(message.contains(&port), "{message}");
+    assert!(message.contains("--processing-port"), "{message}");
+    assert!(!home.path().join("order-service.db").exists());
+    system.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_run_continues_from_the_data_of_the_first() -> Result<()> {
+    let system = System::start().await?;
+    let finished = system.place_order(&Draft::of("MUG", 1)).await?;
+    system.watch_until_final(&finished.order_id).await?;
+    system.stop(Process::Processing).await?;
+    let waiting = system.place_order(&Draft::of("MUG", 1)).await?;
+
+    let system = system.start_again().await?;
+
+    for order in [finished, waiting] {
+        system.watch_until_final(&order.order_id).await?;
+        let order = system.order(&order.order_id).await?;
+        assert_eq!(order.status(), OrderStatus::Fulfilled);
+    }
+    assert_eq!(system.stock("MUG").await?.shipped, 2);
+    system.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupt_stops_everything_in_order() -> Result<()> {
+    let home = tempfile::tempdir()?;
+    let mut up = local_stack_up(home.path()).await?;
+
+    signal(&up, "-INT").await?;
+
+    let output = timeout(PATIENCE, up.wait()).await??;
+    assert_eq!(output.code(), Some(0));
+    for process in Process::IN_STOP_ORDER {
+        assert!(!is_running(home.path(), process)?, "{process} still runs");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_killed_stack_left_running_is_ended_by_the_next_one() -> Result<()> {
+    let home = tempfile::tempdir()?;
+    let mut up = local_stack_up(home.path()).await?;
+    up.kill().await?;
+    assert!(is_running(home.path(), Process::Broker)?);
+
+    let next = Stack::start(config(home.path())).await?;
+
+    assert_eq!(next.restarts(), 0);
+    for (process, ending) in next.stop().await {
+        assert!(ending.is_clean(), "{process}: {ending}");
+    }
+    assert!(!is_running(home.path(), Process::Broker)?);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_cannot_start_is_reported_with_its_log() -> Result<()> {
+    let home = tempfile::tempdir()?;
+    let mut config = config(home.path());
+    let environment = (Process::Orders, "SHUTDOWN_GRACE", "soon");
+    config.environment = vec![(environment.0, environment.1.into(), environment.2.into())];
+
+    let failed = Stack::start(config).await;
+
+    let message = failed.err().context("a wrong setting")?.to_string();
+    assert!(message.contains("order-service"), "{message}");
+    assert!(message.contains("SHUTDOWN_GRACE"), "{message}");
+    for process in Process::IN_STOP_ORDER {
+        assert!(!is_running(home.path(), process)?, "{process} still runs");
+    }
+    Ok(())
+}
+
+fn config(data_dir: &Path) -> StackConfig {
+    let catalogue = "sku,name,opening_stock\nMUG,a mug,10\n".to_owned();
+    StackConfig::on_free_ports(data_dir, CatalogueSource::Text(catalogue))
+}
+
+/// Starts the program as a person does and waits until it says that it is up.
+async fn local_stack_up(data_dir: &Path) -> Result<Child> {
+    let mut child = Command::new(programs_directory().join("local-stack"))
+        .args([
+            "up",
+            "--order-port=0",
+            "--processing-port=0",
+            "--broker-port=0",
+        ])
+        .arg("--data-dir")
+        .arg(data_dir)
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()?;
+    let output = child.stdout.take().context("a pipe")?;
+    let mut lines = BufReader::new(output).lines();
+    timeout(PATIENCE, async {
+        while let Some(line) = lines.next_line().await? {
+            if line.contains("The stack is up") {
+                // Read on, or the program would fail to print.
+                tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+                return Ok(child);
+            }
+        }
+        anyhow::bail!("local-stack ended early")
+    })
+    .await?
+}
+
+async fn signal(child: &Child, signal: &str) -> Result<()> {
+    let pid = child.id().context("it runs")?.to_string();
+    let status = Command::new("kill").args([signal, &pid]).status().await?;
+    anyhow::ensure!(status.success(), "cannot signal {pid}");
+    Ok(())
+}
+
+/// Whether the process holds the lock on its process file.
+fn is_running(data_dir: &Path, process: Process) -> Result<bool> {
+    let path = data_dir.join("run").join(format!("{process}.pid"));
+    Ok(std::fs::File::open(path)?.try_lock().is_err())
+}

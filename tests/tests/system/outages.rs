@@ -1,0 +1,60 @@
+//! The halves fail apart: what is down delays outcomes, never confirmations.
+
+use anyhow::Result;
+use proto::orders::v1::OrderStatus;
+use tests::system::{Draft, Process, System};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn orders_are_confirmed_while_the_broker_is_down_and_catch_up_later() -> Result<()> {
+    confirmed_while_down(Process::Broker).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn orders_are_confirmed_while_processing_is_down_and_catch_up_later() -> Result<()> {
+    confirmed_while_down(Process::Processing).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn outcomes_wait_for_order_service_to_come_back() -> Result<()> {
+    let system = System::start().await?;
+    let draft = Draft::of("MUG", 1).paid_with("tok_slow");
+    let order = system.place_order(&draft).await?;
+    let mut watched = system
+        .watch_until(&order.order_id, OrderStatus::Processing)
+        .await?;
+
+    system.stop(Process::Orders).await?;
+    system.payment_is(&order.order_id, "CAPTURED").await?;
+    system.restart(Process::Orders).await?;
+
+    let version = watched.pop().map_or(0, |entry| entry.version);
+    let rest = system
+        .watch_until_final_after(&order.order_id, version)
+        .await?;
+    assert_eq!(rest.first().map(|entry| entry.version), Some(version + 1));
+    assert_eq!(
+        system.order(&order.order_id).await?.status(),
+        OrderStatus::Fulfilled
+    );
+    system.finish().await
+}
+
+async fn confirmed_while_down(process: Process) -> Result<()> {
+    let system = System::start().await?;
+    system.stop(process).await?;
+
+    let mut orders = Vec::new();
+    for _ in 0..5 {
+        let order = system.place_order(&Draft::of("MUG", 1)).await?;
+        assert_eq!(order.status(), OrderStatus::Accepted);
+        orders.push(order);
+    }
+    system.restart(process).await?;
+
+    for order in &orders {
+        system.watch_until_final(&order.order_id).await?;
+        let order = system.order(&order.order_id).await?;
+        assert_eq!(order.status(), OrderStatus::Fulfilled);
+    }
+    system.finish().await
+}

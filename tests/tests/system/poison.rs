@@ -1,0 +1,84 @@
+//! A record that cannot be understood neither blocks nor vanishes.
+
+use anyhow::Result;
+use proto::orders::v1::OrderStatus;
+use proto::topics;
+use tests::system::{Draft, Process, System, TopicRecord, eventually};
+
+/// As the stack creates its topics.
+const PARTITIONS: i32 = 6;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn processing_sets_undecodable_records_aside_and_goes_on() -> Result<()> {
+    set_aside(
+        topics::ORDER_EVENTS,
+        topics::ORDER_EVENTS_DEAD_LETTERS,
+        Process::Processing,
+    )
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn order_service_sets_undecodable_records_aside_and_goes_on() -> Result<()> {
+    set_aside(
+        topics::PROCESSING_EVENTS,
+        topics::PROCESSING_EVENTS_DEAD_LETTERS,
+        Process::Orders,
+    )
+    .await
+}
+
+async fn set_aside(topic: &'static str, dead_letters: &'static str, group: Process) -> Result<()> {
+    let system = System::start().await?;
+    // One on every partition, so that whatever comes next comes behind one.
+    for partition in 0..PARTITIONS {
+        system.topic(topic).publish(&poison(partition)).await?;
+    }
+
+    let order = system.place_order(&Draft::of("MUG", 1)).await?;
+
+    system.watch_until_final(&order.order_id).await?;
+    assert_eq!(
+        system.order(&order.order_id).await?.status(),
+        OrderStatus::Fulfilled
+    );
+    let letters = eventually("every bad record is a dead letter", async || {
+        let letters = system.topic(dead_letters).records().await?;
+        Ok((letters.len() == PARTITIONS as usize).then_some(letters))
+    })
+    .await?;
+    for letter in &letters {
+        keeps_record_and_provenance(letter, topic, group);
+    }
+    assert!(
+        system.log(group)?.contains("set aside on the dead-letter topic"),
+        "the log says so"
+    );
+    system.finish().await
+}
+
+fn poison(partition: i32) -> TopicRecord {
+    TopicRecord {
+        partition,
+        offset: 0,
+        key: Some(b"no order".to_vec()),
+        headers: vec![("ce_type".to_owned(), b"com.example.nonsense".to_vec())],
+        payload: Some(vec![0xff; 32]),
+    }
+}
+
+fn keeps_record_and_provenance(letter: &TopicRecord, topic: &str, group: Process) {
+    assert_eq!(letter.key.as_deref(), Some(&b"no order"[..]));
+    assert_eq!(letter.payload.as_deref(), Some(&[0xff; 32][..]));
+    assert_eq!(letter.header("ce_type"), Some("com.example.nonsense"));
+    assert_eq!(letter.header("x-dlq-original-topic"), Some(topic));
+    assert_eq!(letter.header("x-dlq-original-offset"), Some("0"));
+    assert_eq!(letter.header("x-dlq-consumer-group"), Some(group.name()));
+    let partition = letter.header("x-dlq-original-partition");
+    assert!(partition.is_some_and(|number| number.parse::<i32>().is_ok()));
+    let reason = letter.header("x-dlq-reason");
+    assert!(
+        reason.is_some_and(|reason| reason.contains("ce_")),
+        "{reason:?}"
+    );
+}

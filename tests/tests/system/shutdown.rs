@@ -1,0 +1,104 @@
+//! Stopping and starting as an operator does it: cleanly, with exit codes that mean something.
+
+use anyhow::{Context as _, Result};
+use proto::orders::v1::OrderStatus;
+use tests::system::{Draft, Process, System, run_to_end};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_told_to_stop_finishes_its_work_and_says_so() -> Result<()> {
+    let system = System::start().await?;
+    let mut orders = Vec::new();
+    for _ in 0..10 {
+        orders.push(system.place_order(&Draft::of("MUG", 1)).await?);
+    }
+
+    for process in [Process::Orders, Process::Processing] {
+        let ending = system.stop(process).await?;
+
+        assert!(ending.is_clean(), "{process}: {ending}");
+        let log = system.log(process)?;
+        let last = log.lines().last().context("a log")?;
+        assert!(last.contains("\"clean\""), "{process}: {last}");
+    }
+
+    system.restart(Process::Processing).await?;
+    system.restart(Process::Orders).await?;
+    for order in &orders {
+        system.watch_until_final(&order.order_id).await?;
+        let order = system.order(&order.order_id).await?;
+        assert_eq!(order.status(), OrderStatus::Fulfilled);
+    }
+    system.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watcher_is_told_to_come_back_when_the_service_stops() -> Result<()> {
+    let system = System::start().await?;
+    let draft = Draft::of("MUG", 1).paid_with("tok_slow");
+    let order = system.place_order(&draft).await?;
+    let watching = system.watch_until_final(&order.order_id);
+
+    let (history, stopped) = tokio::join!(watching, async {
+        system
+            .watch_until(&order.order_id, OrderStatus::Processing)
+            .await?;
+        let ending = system.stop(Process::Orders).await?;
+        system.restart(Process::Orders).await?;
+        anyhow::Ok(ending)
+    });
+
+    let stopped = stopped?;
+    assert!(stopped.is_clean(), "{stopped}");
+    let versions: Vec<i64> = history?.iter().map(|entry| entry.version).collect();
+    assert_eq!(versions, [1, 2, 3, 4]);
+    system.finish().await
+}
+
+#[tokio::test]
+async fn a_wrong_configuration_ends_the_start_with_every_mistake_named() -> Result<()> {
+    let mistakes = [
+        ("GRPC_LISTEN", "somewhere"),
+        ("DATABASE_URL", "oracle://nowhere"),
+        ("SHUTDOWN_GRACE", "soon"),
+    ];
+    for process in [Process::Orders, Process::Processing] {
+        let output = run_to_end(process, &[], &mistakes).await?;
+
+        assert_eq!(output.status.code(), Some(78), "{process}");
+        let message = String::from_utf8(output.stderr)?;
+        for (name, value) in mistakes {
+            assert!(message.contains(name), "{process}: {name} in {message}");
+            assert!(
+                !message.contains("panicked"),
+                "{process} {value}: {message}"
+            );
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_unknown_argument_is_refused() -> Result<()> {
+    for process in [Process::Orders, Process::Processing] {
+        let output = run_to_end(process, &["--no-such-option"], &[]).await?;
+
+        assert_eq!(output.status.code(), Some(64), "{process}");
+        let message = String::from_utf8(output.stderr)?;
+        assert!(message.contains("--no-such-option"), "{process}: {message}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn help_names_every_setting() -> Result<()> {
+    for process in [Process::Orders, Process::Processing] {
+        let output = run_to_end(process, &["--help"], &[]).await?;
+
+        assert_eq!(output.status.code(), Some(0), "{process}");
+        let text = String::from_utf8(output.stdout)?;
+        for name in ["GRPC_LISTEN", "DATABASE_URL", "KAFKA_BROKERS", "LOG_FILTER"] {
+            assert!(text.contains(name), "{process}: {name} in {text}");
+        }
+    }
+    Ok(())
+}
