@@ -1,0 +1,40 @@
+# What to do here. Every target takes options for its program: make demo ARGS='--count 100'
+#
+# Needed: a Rust toolchain (rustup takes the version from rust-toolchain.toml), a C and C++ compiler, make.
+
+CARGO ?= cargo
+CARGO_TARGET_DIR ?= target
+export CARGO_TARGET_DIR
+ARGS ?=
+
+# A system test runs three processes of its own; two at once keep two cores busy.
+RUST_TEST_THREADS ?= 2
+export RUST_TEST_THREADS
+
+PROGRAMS := -p order-service -p processing-service -p embedded-broker -p tests
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up test lint fmt release
+
+help: ## Show this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST)
+
+demo: release ## Replay real orders through the whole system and check the outcome
+	$(CARGO_TARGET_DIR)/release/local-stack demo $(ARGS)
+
+up: release ## Start the whole system and keep it running until Ctrl-C
+	$(CARGO_TARGET_DIR)/release/local-stack up $(ARGS)
+
+test: ## Run every test: units, properties, and the system tests on real processes
+	$(CARGO) build --workspace --bins --locked
+	$(CARGO) test --workspace --locked $(ARGS)
+
+lint: ## Check formatting, lints and the contract
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked $(ARGS) -- -D warnings
+
+fmt: ## Format the code
+	$(CARGO) fmt --all $(ARGS)
+
+release: ## Build the programs with optimisation
+	$(CARGO) build --release --locked $(PROGRAMS)
