@@ -39,6 +39,7 @@ pub(crate) async fn run(listen: SocketAddr, database: &Path) -> Result<()> {
         .build()
         .await
         .with_context(|| format!("cannot open the database {}", database.display()))?;
+    index_headers(database).await?;
     println!("embedded-broker listens on {listen}");
 
     let ended = broker.main(Instant::now()).await;
@@ -49,6 +50,21 @@ pub(crate) async fn run(listen: SocketAddr, database: &Path) -> Result<()> {
         stop_wanted.received().await,
         "the broker ended by itself; the lines above say why"
     );
+    Ok(())
+}
+
+/// The library looks up the headers of each record by (topition, offset) in a table without an index: with a dozen
+/// headers per record, reading a topic would take time in the square of its length.
+async fn index_headers(database: &Path) -> Result<()> {
+    let name = database.file_name().unwrap_or(database.as_os_str());
+    let connection = libsql::Builder::new_local(name).build().await?.connect()?;
+    connection
+        .execute(
+            "CREATE INDEX IF NOT EXISTS header_by_record ON header (topition, offset_id)",
+            (),
+        )
+        .await
+        .context("cannot index the record headers")?;
     Ok(())
 }
 
