@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use futures::TryStreamExt;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
@@ -15,6 +16,10 @@ use crate::config::Settings;
 use crate::health::Health;
 use crate::propagation;
 
+mod connection;
+
+use connection::Connection;
+
 /// A connection that says nothing for this long is asked whether it is still there, and dropped if it does not answer
 /// within [`KEEPALIVE_TIMEOUT`]: a half-open connection must not hold a stream for ever.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
@@ -22,6 +27,10 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// No call may take longer to begin its answer, whatever deadline the client brings or forgets.
 const CALL_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How long calls in work may take to finish when the server stops. Then every connection is closed, also those whose
+/// clients never spoke; a call that was cut off is repeated by its client.
+const DRAIN: Duration = Duration::from_secs(5);
 
 /// Calls and streams per connection. Streams are cheap and a client watches many orders over one connection.
 const MAX_STREAMS: u32 = 4_096;
@@ -104,8 +113,10 @@ impl GrpcServer {
         shutdown: CancellationToken,
     ) -> Result<(), GrpcError> {
         let routes = with_reflection(routes, descriptors)?.add_service(health_service(health));
-        let incoming = TcpIncoming::from(self.listener).with_nodelay(Some(true));
-        Server::builder()
+        let closing = CancellationToken::new();
+        let connections = TcpIncoming::from(self.listener).with_nodelay(Some(true));
+        let incoming = connections.map_ok(|tcp| Connection::new(tcp, closing.clone()));
+        let serving = Server::builder()
             .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
             .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
             .max_concurrent_streams(Some(MAX_STREAMS))
@@ -113,9 +124,18 @@ impl GrpcServer {
             .timeout(CALL_TIMEOUT)
             .trace_fn(|request| propagation::server_span(request.uri().path(), request.headers()))
             .add_routes(routes)
-            .serve_with_incoming_shutdown(incoming, shutdown.cancelled_owned())
-            .await?;
-        Ok(())
+            .serve_with_incoming_shutdown(incoming, shutdown.clone().cancelled_owned());
+        let close_late = async {
+            shutdown.cancelled().await;
+            tokio::time::sleep(DRAIN).await;
+            closing.cancel();
+        };
+        tokio::pin!(serving);
+        tokio::select! {
+            served = &mut serving => return Ok(served?),
+            () = close_late => {}
+        }
+        Ok(serving.await?)
     }
 }
 

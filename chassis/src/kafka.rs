@@ -14,6 +14,8 @@ use crate::config::Settings;
 pub struct KafkaConfig {
     /// Bootstrap servers, `host:port` separated by commas.
     pub brokers: String,
+    /// How long a broker may hold a fetch that finds nothing.
+    pub fetch_wait: Duration,
 }
 
 impl KafkaConfig {
@@ -24,6 +26,11 @@ impl KafkaConfig {
                 "KAFKA_BROKERS",
                 "127.0.0.1:9092",
                 "Kafka bootstrap servers, `host:port` separated by commas",
+            ),
+            fetch_wait: settings.value(
+                "KAFKA_FETCH_WAIT",
+                "500ms",
+                "how long a broker may hold a fetch that finds nothing; Apache Kafka answers at once when there is something",
             ),
         }
     }
@@ -98,7 +105,7 @@ impl KafkaConfig {
             .set("enable.partition.eof", "false")
             // Return at once when there is something, else wait at the broker.
             .set("fetch.min.bytes", "1")
-            .set("fetch.wait.max.ms", "100")
+            .set("fetch.wait.max.ms", self.fetch_wait.as_millis().to_string())
             // Per partition: memory is bounded by partitions times this.
             .set("queued.max.messages.kbytes", "4096")
             .set("queued.min.messages", "2000")

@@ -3,6 +3,7 @@
 //! The modules in reading order: how a service is configured, observed and stopped; how it serves gRPC; how it keeps
 //! data and shares commits; how an event leaves it, and how one arrives.
 
+pub mod command_line;
 pub mod config;
 pub mod propagation;
 pub mod shutdown;
@@ -21,5 +22,6 @@ pub mod relay;
 pub mod consumer;
 
 pub mod backoff;
+pub mod error_chain;
 pub mod headers;
 pub mod kafka;

@@ -22,6 +22,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::backoff::Backoff;
+use crate::error_chain::ErrorChain;
 use crate::kafka::KafkaConfig;
 use crate::outbox::{Outbox, OutboxError, OutboxRow, OutboxSignal};
 
@@ -100,7 +101,7 @@ impl Relay {
             } else {
                 failures + 1
             };
-            tracing::warn!(error = %Chain(&error), failures, "relay starts anew");
+            tracing::warn!(error = %ErrorChain(&error), failures, "relay starts anew");
             tokio::select! {
                 () = shutdown.cancelled() => return,
                 () = tokio::time::sleep(RECOVERY.delay(failures)) => {}
@@ -257,20 +258,5 @@ impl<'a> Session<'a> {
             }
         }
         self.delete_acknowledged(true).await
-    }
-}
-
-/// An error with its causes, in one line.
-struct Chain<'a>(&'a dyn std::error::Error);
-
-impl std::fmt::Display for Chain<'_> {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "{}", self.0)?;
-        let mut cause = self.0.source();
-        while let Some(error) = cause {
-            write!(formatter, ": {error}")?;
-            cause = error.source();
-        }
-        Ok(())
     }
 }

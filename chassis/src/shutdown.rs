@@ -14,16 +14,16 @@ pub struct ShutdownConfig {
     pub grace: Duration,
 }
 
-/// The consumer may need 13 s to drain and leave its group, and the relay 5 s for its last acknowledgements; both run
-/// at the same time.
-const LEAST_GRACE: Duration = Duration::from_secs(15);
+/// In the worst case the consumer needs 13 s to drain and leave its group, and then the relay 5 s for its last
+/// acknowledgements.
+const LEAST_GRACE: Duration = Duration::from_secs(20);
 
 impl ShutdownConfig {
     /// Reads the settings.
     pub fn read(settings: &mut Settings<'_>) -> Self {
         let grace = settings.value(
             "SHUTDOWN_GRACE",
-            "20s",
+            "25s",
             "time for an orderly stop; keep it below the pod's termination grace period",
         );
         if grace < LEAST_GRACE {
@@ -31,7 +31,7 @@ impl ShutdownConfig {
             settings.reject(
                 "SHUTDOWN_GRACE",
                 format!(
-                    "must be at least {least}s, the time a consumer may need to leave its group"
+                    "must be at least {least}s, the time that draining the consumer and then the relay may take"
                 ),
             );
         }

@@ -75,6 +75,8 @@ pub struct ServiceIdentity {
     pub name: &'static str,
     /// `service.version`.
     pub version: &'static str,
+    /// What it does, in one sentence.
+    pub about: &'static str,
 }
 
 /// Telemetry of this process.

@@ -120,7 +120,7 @@ mod tests {
         assert_eq!(config.grpc.listen, "127.0.0.1:50051".parse().unwrap());
         assert_eq!(config.database.expose(), "sqlite://order-service.db");
         assert_eq!(config.kafka.brokers, "127.0.0.1:9092");
-        assert_eq!(config.shutdown.grace, Duration::from_secs(20));
+        assert_eq!(config.shutdown.grace, Duration::from_secs(25));
     }
 
     #[test]
@@ -156,27 +156,5 @@ mod tests {
         let error = config(&[("COMMIT_MAX_BATCH", "100"), ("COMMIT_QUEUE", "99")]).unwrap_err();
 
         assert_eq!(error.mistakes().len(), 1);
-    }
-
-    #[test]
-    fn every_setting_is_documented() {
-        let documented = Config::documentation();
-
-        let names: Vec<_> = documented.iter().map(|setting| setting.name).collect();
-        assert_eq!(
-            names,
-            [
-                "GRPC_LISTEN",
-                "DATABASE_URL",
-                "KAFKA_BROKERS",
-                "COMMIT_MAX_BATCH",
-                "COMMIT_QUEUE",
-                "WATCH_STREAMS",
-                "LOG_FILTER",
-                "OTEL_EXPORTER_OTLP_ENDPOINT",
-                "SHUTDOWN_GRACE",
-            ]
-        );
-        assert!(documented.iter().all(|setting| !setting.help.is_empty()));
     }
 }

@@ -31,7 +31,6 @@ pub mod watchers;
 
 pub mod app;
 
-pub mod arguments;
 pub mod config;
 pub mod convert;
 

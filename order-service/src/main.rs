@@ -1,59 +1,58 @@
-//! Runs order-service: arguments, configuration, telemetry, then the application until a signal.
+//! Runs order-service: command line, configuration, telemetry, then the application until a signal; telemetry is
+//! flushed last.
 
 use std::process::ExitCode;
 
-use anyhow::Context;
-use chassis::config::{self, Environment};
+use chassis::command_line::{EXIT_USAGE, Invocation};
+use chassis::config::{ConfigError, EXIT_CODE as EXIT_CONFIG, Environment};
 use chassis::shutdown;
 use chassis::telemetry::{ServiceIdentity, Telemetry};
 use order_service::app::App;
-use order_service::arguments::{self, Arguments};
 use order_service::config::Config;
 
+const SERVICE: ServiceIdentity = ServiceIdentity {
+    name: env!("CARGO_PKG_NAME"),
+    version: env!("CARGO_PKG_VERSION"),
+    about: env!("CARGO_PKG_DESCRIPTION"),
+};
+
 fn main() -> ExitCode {
-    match Arguments::parse(std::env::args().skip(1)) {
-        Arguments::Run => {}
-        Arguments::Show(text) => {
+    let arguments = std::env::args().skip(1);
+    match Invocation::parse(arguments, &SERVICE, &Config::documentation()) {
+        Invocation::Run => run().map_or_else(|error| failed(&error), |()| ExitCode::SUCCESS),
+        Invocation::Show(text) => {
             println!("{text}");
-            return ExitCode::SUCCESS;
+            ExitCode::SUCCESS
         }
-        Arguments::Unknown(message) => {
+        Invocation::Unknown(message) => {
             eprintln!("{message}");
-            return ExitCode::from(arguments::EXIT_CODE);
-        }
-    }
-    let config = match Config::from_source(&Environment) {
-        Ok(config) => config,
-        Err(mistakes) => {
-            eprintln!("{}: {mistakes}", arguments::NAME);
-            return ExitCode::from(config::EXIT_CODE);
-        }
-    };
-    match start(config) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{}: {error:#}", arguments::NAME);
-            ExitCode::FAILURE
+            ExitCode::from(EXIT_USAGE)
         }
     }
 }
 
 /// Telemetry lives outside the runtime: it starts before it and is flushed when nothing can speak any more.
-fn start(config: Config) -> anyhow::Result<()> {
-    let identity = ServiceIdentity {
-        name: arguments::NAME,
-        version: arguments::VERSION,
-    };
-    let telemetry = Telemetry::start(&config.telemetry, identity).context("starting telemetry")?;
-    let runtime = tokio::runtime::Runtime::new().context("starting the runtime")?;
-    let outcome = runtime.block_on(run(config));
-    drop(runtime);
+fn run() -> anyhow::Result<()> {
+    let config = Config::from_source(&Environment)?;
+    let telemetry = Telemetry::start(&config.telemetry, SERVICE)?;
+    let runtime = tokio::runtime::Runtime::new()?;
+    let served = runtime.block_on(serve(config));
+    // What did not stop within the grace period is cut off here instead of being waited for.
+    runtime.shutdown_background();
     telemetry.shutdown();
-    outcome
+    served
 }
 
-async fn run(config: Config) -> anyhow::Result<()> {
-    let shutdown = shutdown::on_signal().context("listening for signals")?;
-    let app = App::build(config).await.context("starting")?;
-    app.run(shutdown).await.context("running")
+async fn serve(config: Config) -> anyhow::Result<()> {
+    let shutdown = shutdown::on_signal()?;
+    let app = App::build(config).await?;
+    Ok(app.run(shutdown).await?)
+}
+
+fn failed(error: &anyhow::Error) -> ExitCode {
+    eprintln!("{}: {error:#}", SERVICE.name);
+    if error.is::<ConfigError>() {
+        return ExitCode::from(EXIT_CONFIG);
+    }
+    ExitCode::FAILURE
 }

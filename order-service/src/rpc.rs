@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use chassis::error_chain::ErrorChain;
 use chassis::group_commit::SubmitError;
 use proto::orders::v1 as messages;
 use proto::orders::v1::order_service_server::{OrderService, OrderServiceServer};
@@ -107,11 +108,11 @@ impl OrderService for OrderRpc {
 fn read_failed(error: StoreError) -> RpcError {
     match error {
         StoreError::Unavailable { operation, source } => {
-            tracing::warn!(operation, error = %source, "store unavailable");
+            tracing::warn!(operation, error = %ErrorChain(source.as_ref()), "store unavailable");
             RpcError::StoreUnavailable
         }
         StoreError::Damaged { operation, source } => {
-            tracing::error!(operation, error = %source, "stored data is damaged");
+            tracing::error!(operation, error = %ErrorChain(source.as_ref()), "stored data is damaged");
             RpcError::Internal
         }
     }

@@ -7,7 +7,7 @@
 //! * [`steps`]: what follows from it, one file per step;
 //! * [`domain`]: the rules that decide: the saga's table and the stock's arithmetic, pure;
 //! * [`store`], [`payment`], [`catalogue`]: what the steps work with;
-//! * [`conversion`]: between the contract's messages and the domain; [`cli`]: the command line.
+//! * [`conversion`]: between the contract's messages and the domain.
 
 pub mod app;
 pub mod config;
@@ -21,5 +21,4 @@ pub mod catalogue;
 pub mod payment;
 pub mod store;
 
-pub mod cli;
 pub mod conversion;

@@ -14,6 +14,7 @@ use super::delivery::{Delivery, Record};
 use super::lanes::Lane;
 use super::{BoxError, ConsumerConfig, Failure, Handler};
 use crate::backoff::Backoff;
+use crate::error_chain::ErrorChain;
 use crate::propagation;
 
 /// Waits between attempts: short at first, since most causes pass quickly; at most half a minute, so that an order
@@ -160,7 +161,7 @@ impl Work {
             offset = self.record.offset,
             attempt,
             delay_ms = delay.as_millis(),
-            error = error_chain(cause.as_ref()),
+            error = %ErrorChain(cause.as_ref()),
             "event will be retried"
         );
         tokio::select! {
@@ -171,7 +172,7 @@ impl Work {
 
     /// Puts the record on the dead-letter topic, as often as it takes: only then may its offset be committed.
     async fn set_aside(self, attempts: u32, cause: BoxError) -> Outcome {
-        let reason = error_chain(cause.as_ref());
+        let reason = ErrorChain(cause.as_ref()).to_string();
         tracing::error!(
             topic = self.record.topic,
             partition = self.record.partition,
@@ -211,16 +212,4 @@ fn judge_panic(panic: Box<dyn std::any::Any + Send>, panics: u32) -> Failure {
     } else {
         Failure::reject(cause)
     }
-}
-
-/// An error and its causes in one line.
-fn error_chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

@@ -1,5 +1,6 @@
 //! The outbox on SQLite. There is one writer, so `seq` is commit order and no row can appear below one already read.
 
+use std::borrow::Borrow;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -14,15 +15,16 @@ use crate::sqlite::Sqlite;
 const ROWS_PER_STATEMENT: usize = 1_000;
 
 /// Writes events in the caller's transaction, next to the state that they announce.
-pub async fn insert(
+pub async fn insert<R: Borrow<OutboxRecord>>(
     connection: &mut SqliteConnection,
-    records: &[OutboxRecord],
+    records: &[R],
 ) -> Result<(), sqlx::Error> {
     let now = unix_millis(SystemTime::now());
     for chunk in records.chunks(ROWS_PER_STATEMENT) {
         let mut statement =
             QueryBuilder::new("INSERT INTO outbox (topic, key, headers, payload, created_at) ");
         statement.push_values(chunk, |mut row, record| {
+            let record = record.borrow();
             row.push_bind(record.topic)
                 .push_bind(&record.key)
                 .push_bind(headers::encode(&record.headers))

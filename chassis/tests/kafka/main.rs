@@ -1,6 +1,10 @@
 //! The relay and the consumer on librdkafka's mock cluster: a broker in this process that can be told to misbehave.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test may fail by panicking"
+)]
 
 mod consumer;
 mod relay;

@@ -69,6 +69,7 @@ impl Broker {
     pub(crate) fn config(&self) -> KafkaConfig {
         KafkaConfig {
             brokers: self.cluster.bootstrap_servers(),
+            fetch_wait: Duration::from_millis(100),
         }
     }
 

@@ -2,6 +2,8 @@
 
 use order_service::app::BuildError;
 use proto::orders::v1::WatchOrderRequest;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tonic::Code;
 
@@ -32,6 +34,31 @@ async fn an_open_stream_is_told_to_resume_elsewhere_and_the_service_ends_cleanly
     drop(events);
     let (ended, _directory) = timeout(PATIENCE, service.stop()).await.unwrap();
     ended.unwrap();
+}
+
+#[tokio::test]
+async fn connections_that_never_speak_or_stop_halfway_do_not_hold_up_a_stop() {
+    let mut service = Service::start().await;
+    let silent = TcpStream::connect(service.address).await.unwrap();
+    let mut halting = TcpStream::connect(service.address).await.unwrap();
+    halting.write_all(b"PRI * HT").await.unwrap();
+    service.place(request("17850")).await.unwrap();
+
+    let (ended, _directory) = timeout(PATIENCE, service.stop()).await.unwrap();
+
+    ended.unwrap();
+    drop((silent, halting));
+}
+
+#[tokio::test]
+async fn a_connection_that_never_speaks_is_closed() {
+    let service = Service::start().await;
+    let mut silent = TcpStream::connect(service.address).await.unwrap();
+
+    let mut answer = Vec::new();
+    let closed = timeout(PATIENCE, silent.read_to_end(&mut answer)).await;
+
+    assert!(closed.is_ok(), "the connection is still open");
 }
 
 #[tokio::test]

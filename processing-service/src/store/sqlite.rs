@@ -75,7 +75,7 @@ impl ProcessingStore for SqliteStore {
 
     async fn acknowledge(&self, cause: Cause) -> Result<(), StoreError> {
         let mut transaction = self.database.begin().await?;
-        inbox::sqlite::accept(&mut transaction, &cause.event).await?;
+        inbox::sqlite::accept(&mut transaction, &[cause.event]).await?;
         transaction.commit().await?;
         Ok(())
     }

@@ -9,6 +9,10 @@ use super::{Addresses, DataDirectory, Process, StackConfig, StackError};
 /// How long a service may take to stop cleanly; it is told so, and killed a little later.
 pub(super) const SHUTDOWN_GRACE_SECONDS: u64 = 20;
 
+/// The embedded broker holds every fetch for its full wait, also one that finds something: a long wait would be the
+/// latency of every event.
+const EMBEDDED_FETCH_WAIT: &str = "20ms";
+
 /// Makes the launches of one stack.
 #[derive(Debug)]
 pub(super) struct Launches<'a> {
@@ -51,6 +55,9 @@ impl Launches<'_> {
             variable("KAFKA_BROKERS", &self.addresses.kafka),
             variable("SHUTDOWN_GRACE", format!("{SHUTDOWN_GRACE_SECONDS}s")),
         ];
+        if self.config.kafka.is_none() {
+            environment.push(variable("KAFKA_FETCH_WAIT", EMBEDDED_FETCH_WAIT));
+        }
         if let Some(otlp) = &self.config.otlp {
             environment.push(variable("OTEL_EXPORTER_OTLP_ENDPOINT", otlp));
         }

@@ -16,6 +16,7 @@ pub(super) async fn apply(
     let order_ids = batch.iter().map(|outcome| outcome.order_id).collect();
     let mut orders = tracked::read(connection, order_ids).await?;
     let mut entries = Vec::with_capacity(batch.len());
+    let mut applied = Vec::with_capacity(batch.len());
     let mut answers = Vec::with_capacity(batch.len());
     for outcome in batch {
         let answer = match orders.get_mut(&outcome.order_id) {
@@ -23,7 +24,7 @@ pub(super) async fn apply(
             Some(order) => match decide(order, outcome) {
                 Err(answer) => answer,
                 Ok(entry) => {
-                    remember(connection, outcome).await?;
+                    applied.push(inbox_entry(outcome));
                     let status = entry.status;
                     entries.push(entry);
                     Applied::Moved(status)
@@ -32,6 +33,7 @@ pub(super) async fn apply(
         };
         answers.push(answer);
     }
+    remember(connection, &applied).await?;
     tracked::write(connection, &orders, &entries).await?;
     Ok(answers)
 }
@@ -54,21 +56,23 @@ fn decide(tracked: &mut Tracked, outcome: &ApplyOutcome) -> Result<HistoryEntry,
     Ok(entry)
 }
 
-/// The sequence has told duplicates before: an event id that is known all the same contradicts the history.
-async fn remember(
-    connection: &mut SqliteConnection,
-    outcome: &ApplyOutcome,
-) -> Result<(), sqlx::Error> {
-    let entry = InboxEntry {
+fn inbox_entry(outcome: &ApplyOutcome) -> InboxEntry {
+    InboxEntry {
         event_id: outcome.event_id,
         key: outcome.order_id.as_uuid(),
         sequence: outcome.sequence,
-    };
-    if inbox::sqlite::accept(connection, &entry).await? {
+    }
+}
+
+/// The sequence has told duplicates before: an event id that is known all the same contradicts the history.
+async fn remember(
+    connection: &mut SqliteConnection,
+    applied: &[InboxEntry],
+) -> Result<(), sqlx::Error> {
+    let new = inbox::sqlite::accept(connection, applied).await?;
+    if new.len() == applied.len() {
         Ok(())
     } else {
-        Err(rows::damaged(
-            "the event id was applied at another position",
-        ))
+        Err(rows::damaged("an event id was applied at another position"))
     }
 }

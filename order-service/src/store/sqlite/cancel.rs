@@ -28,7 +28,7 @@ pub(super) async fn cancel(
             match order.apply(event, command.event_id, command.requested_at) {
                 Ok(entry) => {
                     entries.push(entry);
-                    events.push(command.event.clone());
+                    events.push(&command.event);
                     CancelReply::Requested(order.clone())
                 }
                 Err(Refusal::AlreadyRequested) => CancelReply::AlreadyRequested(order.clone()),

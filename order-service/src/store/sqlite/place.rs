@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use chassis::outbox::{self, OutboxRecord};
+use chassis::outbox;
 use sqlx::{QueryBuilder, SqliteConnection};
 
 use super::tracked::insert_history;
@@ -29,7 +29,7 @@ pub(super) async fn place(
         .map(|command| command.order.placed_entry(command.event_id))
         .collect();
     insert_history(connection, &entries).await?;
-    let events: Vec<OutboxRecord> = new.iter().map(|command| command.event.clone()).collect();
+    let events: Vec<_> = new.iter().map(|command| &command.event).collect();
     outbox::sqlite::insert(connection, &events).await?;
 
     let saved = find_saved(connection, &known).await?;

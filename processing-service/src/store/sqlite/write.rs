@@ -31,9 +31,7 @@ pub(super) async fn changes(
     refund_payments(connection, &changes.refunds, now).await?;
     insert_shipments(connection, &changes.shipments, now).await?;
     outbox::sqlite::insert(connection, &changes.outbox).await?;
-    for entry in &changes.inbox {
-        inbox::sqlite::accept(connection, entry).await?;
-    }
+    inbox::sqlite::accept(connection, &changes.inbox).await?;
     Ok(())
 }
 

@@ -1,0 +1,129 @@
+//! The command line of a service: there is nothing to set on it, only to ask. Settings are environment variables.
+
+use std::fmt::Write;
+
+use crate::config::SettingDoc;
+use crate::telemetry::ServiceIdentity;
+
+/// Exit code for a command line that cannot be understood: `EX_USAGE` of sysexits.h.
+pub const EXIT_USAGE: u8 = 64;
+
+/// What the command line asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Invocation {
+    /// To run the service.
+    Run,
+    /// To print a text and end.
+    Show(String),
+    /// Something that does not exist; the text says so.
+    Unknown(String),
+}
+
+impl Invocation {
+    /// Reads the arguments behind the program's name; `settings` is what `--help` documents.
+    pub fn parse(
+        arguments: impl IntoIterator<Item = String>,
+        service: &ServiceIdentity,
+        settings: &[SettingDoc],
+    ) -> Self {
+        let mut invocation = Self::Run;
+        for argument in arguments {
+            invocation = match argument.as_str() {
+                "--help" | "-h" => Self::Show(help(service, settings)),
+                "--version" | "-V" => Self::Show(format!("{} {}", service.name, service.version)),
+                _ => return Self::Unknown(unknown(service, &argument)),
+            };
+        }
+        invocation
+    }
+}
+
+fn unknown(service: &ServiceIdentity, argument: &str) -> String {
+    let name = service.name;
+    format!(
+        "{name}: unknown argument {argument:?}; settings are environment variables, see {name} --help"
+    )
+}
+
+fn help(service: &ServiceIdentity, settings: &[SettingDoc]) -> String {
+    let ServiceIdentity {
+        name,
+        version,
+        about,
+    } = service;
+    let mut text = format!(
+        "{name} {version}\n{about}\n\nUsage: {name} [--help | --version]\n\nSettings (environment variables):"
+    );
+    for setting in settings {
+        let default = match setting.default {
+            "" => "unset",
+            default => default,
+        };
+        // Writing to a string does not fail.
+        let _ = write!(
+            text,
+            "\n  {} [{default}]\n      {}",
+            setting.name, setting.help
+        );
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SERVICE: ServiceIdentity = ServiceIdentity {
+        name: "some-service",
+        version: "1.2.3",
+        about: "Does something.",
+    };
+
+    fn parse(arguments: &[&str]) -> Invocation {
+        let settings = [SettingDoc {
+            name: "SOME_LIMIT",
+            default: "5s",
+            help: "how long something may take",
+        }];
+        let arguments = arguments.iter().map(|&argument| argument.to_owned());
+        Invocation::parse(arguments, &SERVICE, &settings)
+    }
+
+    #[test]
+    fn without_arguments_the_service_runs() {
+        assert_eq!(parse(&[]), Invocation::Run);
+    }
+
+    #[test]
+    fn the_help_names_every_setting_and_its_default() {
+        let Invocation::Show(help) = parse(&["--help"]) else {
+            panic!("no help");
+        };
+
+        for part in [
+            "some-service",
+            "SOME_LIMIT",
+            "5s",
+            "how long something may take",
+        ] {
+            assert!(help.contains(part), "{help}");
+        }
+    }
+
+    #[test]
+    fn the_version_is_shown() {
+        assert_eq!(
+            parse(&["-V"]),
+            Invocation::Show("some-service 1.2.3".to_owned())
+        );
+    }
+
+    #[test]
+    fn an_unknown_argument_is_named_wherever_it_stands() {
+        let Invocation::Unknown(message) = parse(&["--help", "--fast"]) else {
+            panic!("accepted");
+        };
+
+        assert!(message.contains("--fast"), "{message}");
+    }
+}

@@ -1,0 +1,36 @@
+//! An error with its causes.
+
+use std::error::Error;
+use std::fmt;
+
+/// Shows an error and all its causes in one line. Error types here do not repeat their causes, so a log that shows
+/// only the error itself would show only where it was noticed.
+#[derive(Clone, Copy, Debug)]
+pub struct ErrorChain<'a>(pub &'a (dyn Error + 'static));
+
+impl fmt::Display for ErrorChain<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(formatter, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::consumer::Failure;
+
+    #[test]
+    fn causes_follow_what_they_caused() {
+        let failure = Failure::retry("the database is away");
+
+        let text = ErrorChain(&failure).to_string();
+
+        assert_eq!(text, "event is to be retried: the database is away");
+    }
+}
