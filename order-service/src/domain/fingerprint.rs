@@ -72,7 +72,7 @@ mod tests {
     use super::super::money::{Currency, Money};
     use super::*;
 
-    fn line(sku: &str, pieces: u32, minor_units: i64) -> OrderLine {
+    fn line(sku: &str, pieces: i32, minor_units: i64) -> OrderLine {
         let currency = Currency::Gbp;
         OrderLine {
             sku: Sku::parse(sku).unwrap(),

@@ -44,17 +44,17 @@ impl Sku {
 
 /// A number of pieces, from 1 to [`Quantity::MAX`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Quantity(u32);
+pub struct Quantity(i32);
 
 impl Quantity {
     /// Most pieces in one line.
-    pub const MAX: u32 = 100_000;
+    pub const MAX: i32 = 100_000;
 
     /// Takes a number within the bounds.
     ///
     /// # Errors
-    /// [`InvalidQuantity`] for 0 and for more than [`Quantity::MAX`].
-    pub fn parse(pieces: u32) -> Result<Self, InvalidQuantity> {
+    /// [`InvalidQuantity`] for less than 1 and for more than [`Quantity::MAX`].
+    pub fn parse(pieces: i32) -> Result<Self, InvalidQuantity> {
         if (1..=Self::MAX).contains(&pieces) {
             Ok(Self(pieces))
         } else {
@@ -63,7 +63,7 @@ impl Quantity {
     }
 
     /// The number of pieces.
-    pub fn get(self) -> u32 {
+    pub fn get(self) -> i32 {
         self.0
     }
 }
@@ -133,7 +133,7 @@ mod tests {
     fn a_quantity_is_at_least_one_and_bounded() {
         assert_eq!(Quantity::parse(1).unwrap().get(), 1);
         assert_eq!(Quantity::parse(Quantity::MAX).unwrap().get(), 100_000);
-        for pieces in [0, Quantity::MAX + 1, u32::MAX] {
+        for pieces in [0, -1, i32::MIN, Quantity::MAX + 1, i32::MAX] {
             assert_eq!(Quantity::parse(pieces), Err(InvalidQuantity), "{pieces}");
         }
     }

@@ -91,7 +91,7 @@ mod tests {
     use super::super::line::{Quantity, Sku, UnitPrice};
     use super::*;
 
-    fn line(currency: Currency, minor_units: i64, pieces: u32) -> OrderLine {
+    fn line(currency: Currency, minor_units: i64, pieces: i32) -> OrderLine {
         OrderLine {
             sku: Sku::parse("85123A").unwrap(),
             quantity: Quantity::parse(pieces).unwrap(),

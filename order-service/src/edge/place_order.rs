@@ -102,7 +102,7 @@ fn parse_unit_price(
 mod tests {
     use super::*;
 
-    fn line(sku: &str, quantity: u32, currency: &str, minor_units: i64) -> messages::OrderLine {
+    fn line(sku: &str, quantity: i32, currency: &str, minor_units: i64) -> messages::OrderLine {
         messages::OrderLine {
             sku: sku.to_owned(),
             quantity,

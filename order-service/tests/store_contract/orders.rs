@@ -9,7 +9,7 @@ use order_service::store::{ApplyOutcome, CancelOrder, PlaceOrder};
 use uuid::Uuid;
 
 /// A request of a customer for some pieces of one thing, under a request id of its own.
-pub(crate) fn request(customer: &str, pieces: u32) -> NewOrder {
+pub(crate) fn request(customer: &str, pieces: i32) -> NewOrder {
     let line = OrderLine {
         sku: Sku::parse("85123A").unwrap(),
         quantity: Quantity::parse(pieces).unwrap(),

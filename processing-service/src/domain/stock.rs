@@ -17,7 +17,7 @@ use super::{Malformed, is_printable};
 const SKU_LIMIT: usize = 64;
 
 /// Pieces per order line, as the contract limits them.
-const QUANTITY_LIMIT: u32 = 100_000;
+const QUANTITY_LIMIT: i32 = 100_000;
 
 /// Stock keeping unit. Whether the catalogue has it is another question.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -53,11 +53,11 @@ impl fmt::Display for Sku {
 
 /// Pieces of one order line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Quantity(u32);
+pub struct Quantity(i32);
 
 impl Quantity {
     /// Reads a quantity.
-    pub fn new(pieces: u32) -> Result<Self, Malformed> {
+    pub fn new(pieces: i32) -> Result<Self, Malformed> {
         if !(1..=QUANTITY_LIMIT).contains(&pieces) {
             return Err(Malformed::expected("1 to 100000 pieces"));
         }
@@ -65,7 +65,7 @@ impl Quantity {
     }
 
     /// Number of pieces.
-    pub fn pieces(self) -> u32 {
+    pub fn pieces(self) -> i32 {
         self.0
     }
 
@@ -73,7 +73,7 @@ impl Quantity {
     pub fn split(pieces: i64) -> impl Iterator<Item = Self> {
         let mut left = pieces;
         std::iter::from_fn(move || {
-            let next = u32::try_from(left.min(i64::from(QUANTITY_LIMIT))).ok()?;
+            let next = i32::try_from(left.min(i64::from(QUANTITY_LIMIT))).ok()?;
             left -= i64::from(next);
             Self::new(next).ok()
         })

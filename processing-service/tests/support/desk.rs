@@ -139,7 +139,7 @@ impl PaymentGateway for CountingGateway {
 pub(crate) fn placed(order: &Order) -> Record {
     let lines = order.demand.iter().map(|(sku, pieces)| OrderLine {
         sku: sku.as_str().to_owned(),
-        quantity: u32::try_from(pieces).unwrap(),
+        quantity: i32::try_from(pieces).unwrap(),
         unit_price: None,
     });
     let event = OrderPlaced {

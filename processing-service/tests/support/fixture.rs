@@ -168,7 +168,7 @@ impl Fixture {
 }
 
 /// An order of its own for these pieces, paid with `tok_approved`.
-pub(crate) fn order(lines: &[(&str, u32)]) -> Order {
+pub(crate) fn order(lines: &[(&str, i32)]) -> Order {
     let lines = lines
         .iter()
         .map(|&(sku, pieces)| (Sku::parse(sku).unwrap(), Quantity::new(pieces).unwrap()));

@@ -21,7 +21,7 @@ pub(super) enum LineError {
         "expected SKU:QUANTITY:PRICE or SKU:QUANTITY:PRICE:CURRENCY, such as 85123A:2:2.55:GBP"
     )]
     Shape,
-    #[error("the quantity {0:?} is no whole number from 0 to 4294967295")]
+    #[error("the quantity {0:?} is no whole number from -2147483648 to 2147483647")]
     Quantity(String),
     #[error("the price {0}")]
     Price(String),
@@ -68,7 +68,7 @@ fn money(price: &str, currency: &str) -> Result<Money, LineError> {
 mod tests {
     use super::*;
 
-    fn line(sku: &str, quantity: u32, minor_units: i64, currency: &str) -> LineArgument {
+    fn line(sku: &str, quantity: i32, minor_units: i64, currency: &str) -> LineArgument {
         LineArgument(OrderLine {
             sku: sku.into(),
             quantity,
@@ -100,7 +100,7 @@ mod tests {
         for (text, complaint) in [
             ("85123A", "expected SKU:QUANTITY:PRICE"),
             ("85123A:2", "expected SKU:QUANTITY:PRICE"),
-            ("85123A:-2:2.55", "the quantity \"-2\" is no whole number"),
+            ("85123A:two:2.55", "the quantity \"two\" is no whole number"),
             (
                 "85123A:2:cheap1",
                 "the price \"cheap1\" is no decimal number",

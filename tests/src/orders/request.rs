@@ -1,7 +1,7 @@
 //! An invoice as a request to order-service, or the reason why there can be none.
 //!
-//! Only what the wire cannot carry is refused here: a quantity below zero or beyond 32 bits, and a price that is no
-//! whole number of pence. A quantity or price of zero can be said, so it is sent, and order-service refuses it.
+//! Only what the wire cannot carry is refused here: a quantity beyond 32 bits, and a price that is no whole number of
+//! pence. A quantity or price that is zero or negative can be said, so it is sent, and order-service refuses it.
 
 use std::fmt;
 
@@ -65,15 +65,11 @@ pub fn of(invoice: &Invoice, request_id: Uuid) -> Result<PlaceOrderRequest, Inex
     })
 }
 
-fn quantity(line: &InvoiceLine, position: usize) -> Result<u32, Violation> {
-    u32::try_from(line.quantity).map_err(|_| Violation {
+fn quantity(line: &InvoiceLine, position: usize) -> Result<i32, Violation> {
+    i32::try_from(line.quantity).map_err(|_| Violation {
         field: format!("lines[{position}].quantity"),
-        reason: if line.quantity < 0 {
-            "QUANTITY_NEGATIVE"
-        } else {
-            "QUANTITY_TOO_LARGE"
-        },
-        description: format!("{} is no unsigned 32-bit number", line.quantity),
+        reason: "QUANTITY_OUT_OF_RANGE",
+        description: format!("{} is no 32-bit number", line.quantity),
     })
 }
 
@@ -136,9 +132,9 @@ mod tests {
     }
 
     #[test]
-    fn a_zero_is_left_to_the_server() {
+    fn what_is_zero_or_negative_is_left_to_the_server() {
         let request = of(
-            &invoice(&[(0, "2.55"), (1, "0.0"), (1, "-2.5")]),
+            &invoice(&[(0, "2.55"), (-6, "0.0"), (1, "-2.5")]),
             Uuid::nil(),
         )
         .unwrap();
@@ -147,25 +143,24 @@ mod tests {
             let price = line.unit_price.as_ref().unwrap();
             (line.quantity, price.minor_units)
         });
-        assert_eq!(prices.collect::<Vec<_>>(), [(0, 255), (1, 0), (1, -250)]);
+        assert_eq!(prices.collect::<Vec<_>>(), [(0, 255), (-6, 0), (1, -250)]);
     }
 
     #[test]
     fn every_inexpressible_field_is_named_at_once() {
-        let lines = [(1, "2.55"), (-6, "0.001"), (4_294_967_296, "1.0")];
+        let lines = [(1, "2.55"), (6, "0.001"), (2_147_483_648, "1.0")];
 
         let refusal = of(&invoice(&lines), Uuid::nil()).unwrap_err();
 
         assert_eq!(
             refusal.to_string(),
-            "lines[1].quantity: -6 is no unsigned 32-bit number; \
-             lines[1].unit_price.minor_units: 0.001 is no 64-bit number of whole minor units (2 decimal places); \
-             lines[2].quantity: 4294967296 is no unsigned 32-bit number"
+            "lines[1].unit_price.minor_units: 0.001 is no 64-bit number of whole minor units (2 decimal places); \
+             lines[2].quantity: 2147483648 is no 32-bit number"
         );
         let reasons = refusal.violations.iter().map(|violation| violation.reason);
         assert_eq!(
             reasons.collect::<Vec<_>>(),
-            ["QUANTITY_NEGATIVE", "PRICE_INEXACT", "QUANTITY_TOO_LARGE"]
+            ["PRICE_INEXACT", "QUANTITY_OUT_OF_RANGE"]
         );
     }
 

@@ -117,6 +117,10 @@ impl Bars {
 
     fn show(&self, counts: &Counts) {
         self.placed.set_position(answered(counts));
+        if self.placed.length() == Some(answered(counts)) {
+            // Its rate stands still from here on.
+            self.placed.abandon();
+        }
         self.ended.set_length(counts.accepted);
         self.ended.set_position(counts.ended());
         self.details.set_message(details(counts));

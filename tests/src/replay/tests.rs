@@ -13,12 +13,12 @@ use crate::client::fake::{Fake, entry};
 
 const INVOICES: usize = 100;
 
-/// One hundred invoices; every tenth comes back (negative), every tenth after it is free (zero).
+/// One hundred invoices; every tenth has a price that is no whole number of pence, every tenth after it is free.
 fn book() -> Arc<OrderBook> {
     let header =
         "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n";
     let lines = (0..INVOICES).map(|n| match n % 10 {
-        0 => format!("{n},85123A,HOLDER,-1,,2.55,1,UK\n"),
+        0 => format!("{n},85123A,HOLDER,1,,0.001,1,UK\n"),
         1 => format!("{n},85123A,HOLDER,1,,0.0,1,UK\n"),
         _ => format!("{n},85123A,HOLDER,1,,2.55,1,UK\n"),
     });
@@ -142,7 +142,7 @@ async fn every_order_gets_its_answer_and_every_accepted_one_its_outcome() {
             .map(|(reason, n)| (reason.as_str(), *n))
             .collect::<Vec<_>>(),
         [
-            ("client: QUANTITY_NEGATIVE lines[].quantity", 10),
+            ("client: PRICE_INEXACT lines[].unit_price.minor_units", 10),
             ("server: INVALID_REQUEST lines[].unit_price.minor_units", 10),
         ]
     );

@@ -10,7 +10,7 @@ fn report() -> Report {
                 submitted: 10,
                 accepted: 7,
                 refused: BTreeMap::from([
-                    ("client: QUANTITY_NEGATIVE lines[].quantity".to_owned(), 2),
+                    ("server: INVALID_REQUEST lines[].quantity".to_owned(), 2),
                     ("server: INVALID_REQUEST lines[].unit_price".to_owned(), 1),
                 ]),
                 fulfilled: 4,
@@ -85,7 +85,7 @@ fn the_json_holds_the_promised_figures() {
         "submitted": 10,
         "accepted": 7,
         "refused": {
-            "client: QUANTITY_NEGATIVE lines[].quantity": 2,
+            "server: INVALID_REQUEST lines[].quantity": 2,
             "server: INVALID_REQUEST lines[].unit_price": 1,
         },
         "unanswered": 0,

@@ -15,7 +15,7 @@ pub struct Draft {
 
 impl Draft {
     /// An order of some pieces of one thing.
-    pub fn of(sku: &str, quantity: u32) -> Self {
+    pub fn of(sku: &str, quantity: i32) -> Self {
         let request = PlaceOrderRequest {
             request_id: Uuid::new_v4().to_string(),
             customer_id: CUSTOMER.to_owned(),
@@ -27,7 +27,7 @@ impl Draft {
 
     /// Another line.
     #[must_use]
-    pub fn and(mut self, sku: &str, quantity: u32) -> Self {
+    pub fn and(mut self, sku: &str, quantity: i32) -> Self {
         self.request.lines.push(OrderLine {
             sku: sku.to_owned(),
             quantity,

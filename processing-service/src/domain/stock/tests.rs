@@ -8,7 +8,7 @@ fn sku(text: &str) -> Sku {
     Sku::parse(text).unwrap()
 }
 
-fn demand(lines: &[(&str, u32)]) -> Demand {
+fn demand(lines: &[(&str, i32)]) -> Demand {
     Demand::of(
         lines
             .iter()
@@ -23,7 +23,7 @@ fn levels(available: &[(&str, i64)]) -> BTreeMap<Sku, StockLevel> {
         .collect()
 }
 
-fn decide(lines: &[(&str, u32)], available: &[(&str, i64)]) -> Result<(), Rejection> {
+fn decide(lines: &[(&str, i32)], available: &[(&str, i64)]) -> Result<(), Rejection> {
     let levels = levels(available);
     check(&demand(lines), |sku| levels.get(sku).copied())
 }
@@ -106,7 +106,7 @@ proptest! {
 
     #[test]
     fn a_demand_that_passes_the_check_can_be_reserved(
-        lines in prop::collection::vec((0..4_usize, 1..20_u32), 1..10),
+        lines in prop::collection::vec((0..4_usize, 1..20_i32), 1..10),
         available in prop::collection::vec(0..40_i64, 4),
     ) {
         let names = ["A", "B", "C", "D"];

@@ -86,7 +86,7 @@ fn cause(order_id: OrderId) -> Cause {
     }
 }
 
-fn open(number: u128, opening: Opening, lines: &[(&str, u32)]) -> Command {
+fn open(number: u128, opening: Opening, lines: &[(&str, i32)]) -> Command {
     let lines = lines
         .iter()
         .map(|&(name, pieces)| (sku(name), Quantity::new(pieces).unwrap()));
@@ -172,7 +172,7 @@ fn a_rejection_in_a_batch_changes_nothing_for_the_next() {
 
 #[derive(Clone, Debug)]
 enum Play {
-    Open(u128, Opening, u32),
+    Open(u128, Opening, i32),
     Advance(u128, SagaEvent),
 }
 
@@ -192,7 +192,7 @@ fn any_play() -> impl Strategy<Value = Play> {
         1 => Just(SagaEvent::StockRefused(refusal)),
     ];
     prop_oneof![
-        (0..6_u128, opening, 1..4_u32)
+        (0..6_u128, opening, 1..4_i32)
             .prop_map(|(n, opening, pieces)| Play::Open(n, opening, pieces)),
         (0..6_u128, event).prop_map(|(n, event)| Play::Advance(n, event)),
     ]

@@ -212,7 +212,7 @@ fn saga() -> OrderPlaced {
     }
 }
 
-fn line(quantity: u32) -> OrderLine {
+fn line(quantity: i32) -> OrderLine {
     OrderLine {
         sku: "85123A".into(),
         quantity,

@@ -27,8 +27,8 @@ fn a_refusal_is_counted_by_its_side_reason_and_fields_but_not_positions() {
     let tally = Tally::new().unwrap();
     let violation = |line: usize| Violation {
         field: format!("lines[{line}].quantity"),
-        reason: "QUANTITY_NEGATIVE",
-        description: "-6 is no unsigned 32-bit number".into(),
+        reason: "QUANTITY_OUT_OF_RANGE",
+        description: "2147483648 is no 32-bit number".into(),
     };
     let mut details = ErrorDetails::with_error_info("INVALID_REQUEST", "order-service", []);
     details.add_bad_request_violation("lines[10].unit_price.minor_units", "must be positive");
@@ -44,7 +44,7 @@ fn a_refusal_is_counted_by_its_side_reason_and_fields_but_not_positions() {
     assert_eq!(
         refused.keys().collect::<Vec<_>>(),
         [
-            "client: QUANTITY_NEGATIVE lines[].quantity",
+            "client: QUANTITY_OUT_OF_RANGE lines[].quantity",
             "server: INVALID_REQUEST lines[].unit_price.minor_units",
         ]
     );
