@@ -24,7 +24,7 @@ impl ShutdownConfig {
         let grace = settings.value(
             "SHUTDOWN_GRACE",
             "25s",
-            "time for an orderly stop; keep it below the pod's termination grace period",
+            "time for an orderly stop; flushing telemetry may take 6s more, and a pod's termination grace period must exceed both",
         );
         if grace < LEAST_GRACE {
             let least = LEAST_GRACE.as_secs();

@@ -7,7 +7,6 @@
 //! The stack is stopped in order whatever the replay and the audit say, and also on Ctrl-C; a second Ctrl-C kills it.
 
 mod fresh_directory;
-mod interrupt;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -18,7 +17,6 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use tokio::sync::broadcast::error::RecvError;
 
-use self::interrupt::Interrupt;
 use crate::audit::{self, Databases, settled};
 use crate::orders::{OrderBook, SAMPLE};
 use crate::replay::progress::Progress;
@@ -26,6 +24,7 @@ use crate::replay::summary::Summary;
 use crate::replay::tally::Tally;
 use crate::replay::{self, Patience, Plan};
 use crate::report::Report;
+use crate::stack::interrupt::Interrupt;
 use crate::stack::{Notice, Process, Stack, StackOptions};
 
 /// Where the data is kept unless said otherwise: below the directory that `make` runs in.

@@ -9,16 +9,22 @@
 //! Guarantees: a start that fails stops what it had started and leaves the data directory as usable as before; the next
 //! start on a data directory continues from it, however the last stack ended.
 //!
+//! Reading order: `config` (what it is told), `data_directory` and `ports` (what must be free), `launches` and
+//! `process` (how a child is started and recognised), `supervisor` (how it is kept alive), `readiness`, `topics`,
+//! [`up`] (the command).
+//!
 //! One replica of each service, because the embedded broker's groups are dependable with one member only.
 
 mod config;
 mod data_directory;
 mod error;
+pub(crate) mod interrupt;
 mod launches;
 mod options;
 mod ports;
 mod process;
 mod readiness;
+mod status;
 mod supervisor;
 mod topics;
 pub mod up;
@@ -40,7 +46,7 @@ pub use error::StackError;
 pub use launches::programs_directory;
 pub use options::StackOptions;
 pub use process::Process;
-pub use supervisor::{Ending, Notice, Phase, State};
+pub use status::{Ending, Notice, Phase, State};
 pub use topics::TopicsError;
 
 /// Start to ready takes well under a second; a debug build on a machine that compiles something else takes longer.

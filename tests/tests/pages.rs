@@ -1,6 +1,10 @@
 //! The pages are code: what they name exists, and the configuration table is the one in the code.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test may fail by panicking"
+)]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +14,10 @@ use chassis::config::SettingDoc;
 const PAGES: [&str; 3] = ["README.md", "ARCHITECTURE.md", "docs/configuration.md"];
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap()
+        .to_owned()
 }
 
 fn read(page: &str) -> String {
@@ -22,7 +29,9 @@ fn links(text: &str) -> Vec<(String, String)> {
     let mut links = Vec::new();
     let mut rest = text;
     while let Some(middle) = rest.find("](") {
-        let label = rest[..middle].rfind('[').map_or("", |start| &rest[start + 1..middle]);
+        let label = rest[..middle]
+            .rfind('[')
+            .map_or("", |start| &rest[start + 1..middle]);
         let after = &rest[middle + 2..];
         let end = after.find(')').expect("a link is closed");
         let target = &after[..end];
@@ -44,7 +53,9 @@ fn every_link_leads_to_a_file_and_every_test_it_names_is_in_it() {
             if !path.exists() {
                 missing.push(format!("{page}: {target}"));
             } else if names_a_test(&label, &path)
-                && !fs::read_to_string(&path).unwrap().contains(&format!("fn {label}("))
+                && !fs::read_to_string(&path)
+                    .unwrap()
+                    .contains(&format!("fn {label}("))
             {
                 missing.push(format!("{page}: {label} in {target}"));
             }

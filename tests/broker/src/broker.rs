@@ -39,7 +39,7 @@ pub(crate) async fn run(listen: SocketAddr, database: &Path) -> Result<()> {
         .build()
         .await
         .with_context(|| format!("cannot open the database {}", database.display()))?;
-    index_headers(database).await?;
+    repair(database).await?;
     println!("embedded-broker listens on {listen}");
 
     let ended = broker.main(Instant::now()).await;
@@ -55,16 +55,23 @@ pub(crate) async fn run(listen: SocketAddr, database: &Path) -> Result<()> {
 
 /// The library looks up the headers of each record by (topition, offset) in a table without an index: with a dozen
 /// headers per record, reading a topic would take time in the square of its length.
-async fn index_headers(database: &Path) -> Result<()> {
+const INDEX_HEADERS: &str =
+    "CREATE INDEX IF NOT EXISTS header_by_record ON header (topition, offset_id)";
+
+/// A member that died before this process did would come back from the file as if it lived, and keep its partitions from
+/// the others without end. A group that starts empty is joined anew by whoever is alive. The offsets are elsewhere.
+const FORGET_GROUP_MEMBERS: &str = "DELETE FROM consumer_group_detail";
+
+/// Repairs in the library's file what the library does not.
+async fn repair(database: &Path) -> Result<()> {
     let name = database.file_name().unwrap_or(database.as_os_str());
     let connection = libsql::Builder::new_local(name).build().await?.connect()?;
-    connection
-        .execute(
-            "CREATE INDEX IF NOT EXISTS header_by_record ON header (topition, offset_id)",
-            (),
-        )
-        .await
-        .context("cannot index the record headers")?;
+    for statement in [INDEX_HEADERS, FORGET_GROUP_MEMBERS] {
+        connection
+            .execute(statement, ())
+            .await
+            .with_context(|| format!("cannot prepare the database: {statement}"))?;
+    }
     Ok(())
 }
 

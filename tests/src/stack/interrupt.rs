@@ -1,36 +1,59 @@
-//! Ctrl-C, once and twice. SIGTERM counts as one, for those who run the demo from a script.
+//! Ctrl-C, once and twice. SIGTERM counts as one, for those who run the stack from a script.
 
-use anyhow::{Context, Result};
-use tokio::signal::unix::{SignalKind, signal};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
+
+/// Signals that come this close together are one: `timeout` and some shells signal a program and its whole group.
+const ONE_INTERRUPT: Duration = Duration::from_millis(500);
 
 /// What the person at the terminal wants.
 #[derive(Debug)]
-pub(super) struct Interrupt {
-    /// Asked once: end in order, and report.
-    pub(super) stop: CancellationToken,
+pub(crate) struct Interrupt {
+    /// Asked once: end in order.
+    pub(crate) stop: CancellationToken,
     /// Asked twice: end at once.
-    pub(super) kill: CancellationToken,
+    pub(crate) kill: CancellationToken,
 }
 
 impl Interrupt {
     /// Listens from now on; the task ends with the process.
-    pub(super) fn listen() -> Result<Self> {
-        let mut interrupted =
-            signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
-        let mut terminated =
-            signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    pub(crate) fn listen() -> Result<Self> {
+        let mut signals = Signals {
+            interrupt: signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?,
+            terminate: signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?,
+        };
         let (stop, kill) = (CancellationToken::new(), CancellationToken::new());
         let tokens = [stop.clone(), kill.clone()];
         tokio::spawn(async move {
             for token in tokens {
-                tokio::select! {
-                    _ = interrupted.recv() => {}
-                    _ = terminated.recv() => {}
-                }
+                signals.one().await;
                 token.cancel();
+                signals.swallow_echoes().await;
             }
         });
         Ok(Self { stop, kill })
+    }
+}
+
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    async fn one(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+
+    async fn swallow_echoes(&mut self) {
+        let deadline = Instant::now() + ONE_INTERRUPT;
+        while timeout_at(deadline, self.one()).await.is_ok() {}
     }
 }

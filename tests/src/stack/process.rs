@@ -168,10 +168,15 @@ async fn is_unlocked_within(process_file: &Path, grace: Duration) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn launch(directory: &DataDirectory, program: &str, arguments: &[&str]) -> Launch {
+    /// Stands in for a service: any program, in the place of processing-service.
+    pub(in super::super) fn launch(
+        directory: &DataDirectory,
+        program: &str,
+        arguments: &[&str],
+    ) -> Launch {
         Launch {
             process: Process::Processing,
             program: program.into(),

@@ -3,7 +3,6 @@
 //! A task per process owns the child; everyone else sends commands and reads the published state. A process that dies
 //! again and again, or that says its configuration is wrong, is given up instead of being restarted for ever.
 
-use std::fmt;
 use std::io;
 use std::process::ExitStatus;
 use std::time::Duration;
@@ -14,7 +13,8 @@ use tokio::process::Child;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::process::{Launch, Process};
+use super::process::Launch;
+use super::{Ending, Notice, Phase, State};
 
 /// Pause before a restart; it doubles with each early death, so that a crash loop does not eat the machine.
 const FIRST_RESTART_PAUSE: Duration = Duration::from_millis(100);
@@ -27,75 +27,6 @@ const EARLY_DEATHS_TOLERATED: u32 = 5;
 
 /// Exit codes that say "wrong invocation" and "wrong configuration": the next start would end the same.
 const HOPELESS_EXIT_CODES: [i32; 2] = [64, 78];
-
-/// What a process does at the moment.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum Phase {
-    /// Stopped on request, or not started yet.
-    #[default]
-    Down,
-    /// Running.
-    Running,
-    /// Died; a restart is due.
-    Restarting,
-    /// Died too often, or in a way that a restart cannot help.
-    GivenUp,
-}
-
-/// The published state of a supervised process.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct State {
-    /// What it does at the moment.
-    pub phase: Phase,
-    /// How often it was restarted after a death that nobody asked for.
-    pub restarts: u32,
-}
-
-/// Something that happened to a process without having been asked for.
-#[derive(Clone, Debug)]
-pub enum Notice {
-    /// It died and will be restarted.
-    Died(Process, ExitStatus),
-    /// It runs again; the number counts its restarts.
-    Restarted(Process, u32),
-    /// It is not restarted any more.
-    GivenUp(Process, String),
-}
-
-impl fmt::Display for Notice {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Died(process, status) => write!(formatter, "{process} died ({status})"),
-            Self::Restarted(process, count) => {
-                write!(formatter, "{process} restarted (restart {count})")
-            }
-            Self::GivenUp(process, why) => write!(formatter, "{process} is given up: {why}"),
-        }
-    }
-}
-
-/// How a process ended when it was told to stop.
-#[derive(Clone, Copy, Debug)]
-pub struct Ending {
-    /// Its exit status.
-    pub status: ExitStatus,
-    /// It did not end within the time it had, so it was killed.
-    pub forced: bool,
-}
-
-impl Ending {
-    /// It ended by itself, in time, with exit code 0.
-    pub fn is_clean(&self) -> bool {
-        !self.forced && self.status.success()
-    }
-}
-
-impl fmt::Display for Ending {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let how = if self.forced { "forced" } else { "by itself" };
-        write!(formatter, "{how}, {}", self.status)
-    }
-}
 
 enum Command {
     Start(oneshot::Sender<io::Result<()>>),
@@ -305,3 +236,6 @@ async fn end(mut child: Child, grace: Duration) -> Option<Ending> {
         forced: true,
     })
 }
+
+#[cfg(test)]
+mod tests;

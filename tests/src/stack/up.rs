@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use clap::Args;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::broadcast::error::RecvError;
 
+use super::interrupt::Interrupt;
 use super::{Addresses, Notice, Process, Stack, StackOptions};
 use crate::orders::{OrderBook, SAMPLE};
 
@@ -28,7 +28,7 @@ pub struct UpArguments {
 /// # Errors
 /// When the stack does not start, when a process cannot be kept running, or when one had to be forced to stop.
 pub async fn run(arguments: UpArguments) -> Result<()> {
-    let mut signals = StopSignals::listen()?;
+    let interrupt = Interrupt::listen()?;
     let book = OrderBook::open(Path::new(SAMPLE))?;
     let catalogue = book.catalogue(book.len() * ROUNDS).to_csv()?;
     let config = arguments
@@ -36,19 +36,19 @@ pub async fn run(arguments: UpArguments) -> Result<()> {
         .into_config(Path::new(DATA_DIRECTORY), catalogue);
     let stack = tokio::select! {
         stack = Stack::start(config) => stack?,
-        () = signals.received() => bail!("stopped while starting"),
+        () = interrupt.stop.cancelled() => bail!("interrupted while the stack was starting"),
     };
     println!("{}", welcome(stack.addresses(), stack.data_dir()));
 
     let given_up = tokio::select! {
-        () = signals.received() => None,
+        () = interrupt.stop.cancelled() => None,
         notice = first_given_up(&stack) => Some(notice),
     };
 
     println!("stopping; a second Ctrl-C kills what is left");
     tokio::select! {
         clean = stop(stack) => ensure!(clean, "not everything stopped cleanly"),
-        () = signals.received() => bail!("killed before everything had stopped"),
+        () = interrupt.kill.cancelled() => bail!("killed before everything had stopped"),
     }
     match given_up {
         Some(notice) => bail!("{notice}"),
@@ -77,28 +77,6 @@ async fn stop(stack: Stack) -> bool {
         clean &= ending.is_clean();
     }
     clean
-}
-
-/// SIGINT and SIGTERM.
-struct StopSignals {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl StopSignals {
-    fn listen() -> Result<Self> {
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?,
-            terminate: signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?,
-        })
-    }
-
-    async fn received(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
 }
 
 /// Addresses, and commands to copy.

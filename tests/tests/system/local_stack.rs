@@ -1,14 +1,14 @@
 //! The local stack itself: what a person sees who starts it twice, kills it, or starts it where a port is taken.
 
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use proto::orders::v1::OrderStatus;
 use tests::stack::{CatalogueSource, Stack, StackConfig, StackError, programs_directory};
 use tests::system::{Draft, PATIENCE, Process, System};
-use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::{Child, Command};
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::timeout;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -65,12 +65,16 @@ async fn a_second_run_continues_from_the_data_of_the_first() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_interrupt_stops_everything_in_order() -> Result<()> {
     let home = tempfile::tempdir()?;
-    let mut up = local_stack_up(home.path()).await?;
+    let up = Up::start(home.path()).await?;
 
-    signal(&up, "-INT").await?;
+    up.interrupt_as_a_terminal_does().await?;
 
-    let output = timeout(PATIENCE, up.wait()).await??;
-    assert_eq!(output.code(), Some(0));
+    let (status, said) = up.until_it_ends().await?;
+    assert_eq!(status.code(), Some(0), "{said:?}");
+    let stopped: Vec<String> = Process::IN_STOP_ORDER
+        .map(|process| format!("{process} stopped: by itself, exit status: 0"))
+        .into();
+    assert_eq!(said[said.len() - 3..], stopped);
     for process in Process::IN_STOP_ORDER {
         assert!(!is_running(home.path(), process)?, "{process} still runs");
     }
@@ -80,8 +84,8 @@ async fn an_interrupt_stops_everything_in_order() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_killed_stack_left_running_is_ended_by_the_next_one() -> Result<()> {
     let home = tempfile::tempdir()?;
-    let mut up = local_stack_up(home.path()).await?;
-    up.kill().await?;
+    let mut up = Up::start(home.path()).await?;
+    up.child.kill().await?;
     assert!(is_running(home.path(), Process::Broker)?);
 
     let next = Stack::start(config(home.path())).await?;
@@ -117,40 +121,53 @@ fn config(data_dir: &Path) -> StackConfig {
     StackConfig::on_free_ports(data_dir, CatalogueSource::Text(catalogue))
 }
 
-/// Starts the program as a person does and waits until it says that it is up.
-async fn local_stack_up(data_dir: &Path) -> Result<Child> {
-    let mut child = Command::new(programs_directory().join("local-stack"))
-        .args([
-            "up",
-            "--order-port=0",
-            "--processing-port=0",
-            "--broker-port=0",
-        ])
-        .arg("--data-dir")
-        .arg(data_dir)
-        .stdout(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()?;
-    let output = child.stdout.take().context("a pipe")?;
-    let mut lines = BufReader::new(output).lines();
-    timeout(PATIENCE, async {
-        while let Some(line) = lines.next_line().await? {
-            if line.contains("The stack is up") {
-                // Read on, or the program would fail to print.
-                tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-                return Ok(child);
-            }
-        }
-        anyhow::bail!("local-stack ended early")
-    })
-    .await?
+/// `local-stack up` as a person runs it.
+struct Up {
+    child: Child,
+    output: Lines<BufReader<ChildStdout>>,
 }
 
-async fn signal(child: &Child, signal: &str) -> Result<()> {
-    let pid = child.id().context("it runs")?.to_string();
-    let status = Command::new("kill").args([signal, &pid]).status().await?;
-    anyhow::ensure!(status.success(), "cannot signal {pid}");
-    Ok(())
+impl Up {
+    /// Starts it and waits until it says that it is up.
+    async fn start(data_dir: &Path) -> Result<Self> {
+        let mut child = Command::new(programs_directory().join("local-stack"))
+            .args(["up", "--order-port=0", "--processing-port=0"])
+            .args(["--broker-port=0", "--data-dir"])
+            .arg(data_dir)
+            .stdout(Stdio::piped())
+            // As a shell starts a program in the foreground.
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()?;
+        let output = child.stdout.take().context("a pipe")?;
+        let mut output = BufReader::new(output).lines();
+        loop {
+            let line = timeout(PATIENCE, output.next_line()).await??;
+            if line.context("it ended early")?.contains("The stack is up") {
+                return Ok(Self { child, output });
+            }
+        }
+    }
+
+    /// Ctrl-C goes to the whole group in the foreground.
+    async fn interrupt_as_a_terminal_does(&self) -> Result<()> {
+        let group = format!("-{}", self.child.id().context("it runs")?);
+        let status = Command::new("kill")
+            .args(["-INT", "--", &group])
+            .status()
+            .await?;
+        ensure!(status.success(), "cannot signal the group {group}");
+        Ok(())
+    }
+
+    /// How it ended, and what it said since it was up.
+    async fn until_it_ends(mut self) -> Result<(ExitStatus, Vec<String>)> {
+        let mut said = Vec::new();
+        while let Some(line) = timeout(PATIENCE, self.output.next_line()).await?? {
+            said.push(line);
+        }
+        Ok((self.child.wait().await?, said))
+    }
 }
 
 /// Whether the process holds the lock on its process file.

@@ -51,7 +51,9 @@ async fn set_aside(topic: &'static str, dead_letters: &'static str, group: Proce
         keeps_record_and_provenance(letter, topic, group);
     }
     assert!(
-        system.log(group)?.contains("set aside on the dead-letter topic"),
+        system
+            .log(group)?
+            .contains("set aside on the dead-letter topic"),
         "the log says so"
     );
     system.finish().await

@@ -1,0 +1,92 @@
+//! Deaths, stops and what the supervisor makes of them, with shell scripts in the place of a service.
+
+use super::super::process::tests::launch;
+use super::super::{DataDirectory, Phase};
+use super::*;
+
+struct Fixture {
+    supervised: Supervised,
+    _directory: DataDirectory,
+    home: tempfile::TempDir,
+}
+
+fn supervise(script: &str) -> Fixture {
+    let home = tempfile::tempdir().expect("a temporary directory");
+    let directory = DataDirectory::open(home.path()).expect("a data directory");
+    let launch = launch(&directory, "sh", &["-c", script]);
+    Fixture {
+        supervised: Supervised::new(launch, broadcast::Sender::new(16)),
+        _directory: directory,
+        home,
+    }
+}
+
+async fn until(supervised: &Supervised, wanted: impl FnMut(&State) -> bool) -> State {
+    let mut state = supervised.watch();
+    let seen = timeout(Duration::from_secs(20), state.wait_for(wanted));
+    *seen.await.expect("in time").expect("a supervisor")
+}
+
+#[tokio::test]
+async fn a_killed_process_is_restarted_and_counted() {
+    let fixture = supervise("exec sleep 60");
+    fixture.supervised.start().await.expect("a child");
+
+    fixture.supervised.kill().await;
+
+    let state = until(&fixture.supervised, |state| state.restarts == 1).await;
+    assert_eq!(state.phase, Phase::Running);
+}
+
+#[tokio::test]
+async fn a_wrong_configuration_is_not_tried_again() {
+    let fixture = supervise("exit 78");
+    fixture.supervised.start().await.expect("a child");
+
+    let state = until(&fixture.supervised, |state| state.phase == Phase::GivenUp).await;
+
+    assert_eq!(state.restarts, 0);
+}
+
+#[tokio::test]
+async fn a_process_that_dies_again_and_again_is_given_up() {
+    let fixture = supervise("exit 1");
+    fixture.supervised.start().await.expect("a child");
+
+    let state = until(&fixture.supervised, |state| state.phase == Phase::GivenUp).await;
+
+    assert_eq!(state.restarts, EARLY_DEATHS_TOLERATED);
+}
+
+#[tokio::test]
+async fn a_process_that_will_not_stop_is_killed_and_stays_down() {
+    let fixture = supervise("trap '' TERM; echo ready > ready; while :; do sleep 1; done");
+    fixture.supervised.start().await.expect("a child");
+    let ready = fixture.home.path().join("ready");
+    while !ready.exists() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+
+    let ending = fixture.supervised.stop(Duration::from_millis(200)).await;
+
+    let ending = ending.expect("it was running");
+    assert!(ending.forced);
+    assert!(!ending.is_clean());
+    assert_eq!(fixture.supervised.state().phase, Phase::Down);
+}
+
+#[tokio::test]
+async fn a_stop_in_the_pause_before_a_restart_prevents_it() {
+    let fixture = supervise("exit 1");
+    fixture.supervised.start().await.expect("a child");
+    until(&fixture.supervised, |state| {
+        state.phase == Phase::Restarting
+    })
+    .await;
+
+    let ending = fixture.supervised.stop(Duration::from_secs(1)).await;
+
+    assert!(ending.is_none());
+    tokio::time::sleep(2 * FIRST_RESTART_PAUSE).await;
+    assert_eq!(fixture.supervised.state().phase, Phase::Down);
+}
