@@ -13,3 +13,4 @@ mod poison;
 mod reading;
 mod rejection;
 mod shutdown;
+mod telemetry;
