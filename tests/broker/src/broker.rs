@@ -12,6 +12,8 @@ use tokio::time::Instant;
 use url::Url;
 use uuid::Uuid;
 
+use crate::groups::Groups;
+
 /// Consumer offsets and topics are filed under these two: a change would orphan every existing file.
 const CLUSTER_ID: &str = "local";
 const NODE_ID: i32 = 1;
@@ -28,17 +30,28 @@ pub(crate) async fn run(listen: SocketAddr, database: &Path) -> Result<()> {
     ensure_free(listen)?;
     let stop_wanted = StopSignals::listen()?;
     let address = Url::parse(&format!("tcp://{listen}")).context("the listen address is no URL")?;
-    let broker = Broker::<GroupController<StorageContainer>, StorageContainer>::builder()
-        .node_id(NODE_ID)
+    let storage = StorageContainer::builder()
         .cluster_id(CLUSTER_ID)
-        .incarnation_id(Uuid::new_v4())
-        .listener(address.clone())
-        .advertised_listener(address)
+        .node_id(NODE_ID)
+        .advertised_listener(address.clone())
+        .schema_registry(None)
+        .lake_house(None)
         .storage(storage_url(database)?)
+        .cancellation(tokio_util::sync::CancellationToken::new())
         .silent(true)
         .build()
         .await
         .with_context(|| format!("cannot open the database {}", database.display()))?;
+    let groups = Groups(GroupController::with_storage(storage.clone())?);
+    let broker = Broker::new(
+        NODE_ID,
+        CLUSTER_ID,
+        address.clone(),
+        address,
+        storage,
+        groups,
+        Uuid::new_v4(),
+    );
     repair(database).await?;
     println!("embedded-broker listens on {listen}");
 

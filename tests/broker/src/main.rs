@@ -10,6 +10,7 @@
 //! nor SASL here, has no usable transactions, and its group coordinator is dependable with one member per group only.
 
 mod broker;
+mod groups;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -9,17 +9,20 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Mutex;
 
+/// Path and body of every request.
+type Received = Arc<Mutex<Vec<(String, Vec<u8>)>>>;
+
 /// An OTLP/HTTP receiver that keeps what it gets.
 struct Receiver {
     address: SocketAddr,
-    received: Arc<Mutex<Vec<(String, Vec<u8>)>>>,
+    received: Received,
 }
 
 impl Receiver {
     async fn start() -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
-        let received = Arc::default();
+        let received = Received::default();
         let kept = Arc::clone(&received);
         tokio::spawn(async move {
             while let Ok((connection, _)) = listener.accept().await {
@@ -39,7 +42,7 @@ impl Receiver {
 }
 
 /// Answers every request on the connection with 200, after its body has arrived.
-async fn receive(connection: TcpStream, kept: Arc<Mutex<Vec<(String, Vec<u8>)>>>) -> Result<()> {
+async fn receive(connection: TcpStream, kept: Received) -> Result<()> {
     let mut connection = BufReader::new(connection);
     loop {
         let mut request = String::new();
