@@ -14,7 +14,7 @@ export RUST_TEST_THREADS
 PROGRAMS := -p order-service -p processing-service -p embedded-broker -p tests
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test lint fmt release
+.PHONY: help demo up test bench lint fmt release
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST)
@@ -26,8 +26,10 @@ up: release ## Start the whole system and keep it running until Ctrl-C
 	$(CARGO_TARGET_DIR)/release/local-stack up $(ARGS)
 
 test: ## Run every test: units, properties, and the system tests on real processes
-	$(CARGO) build --workspace --bins --locked
 	$(CARGO) test --workspace --locked $(ARGS)
+
+bench: release ## Measure durable confirmations beside empty calls
+	$(CARGO_TARGET_DIR)/release/confirmations $(ARGS)
 
 lint: ## Check formatting, lints and the contract
 	$(CARGO) fmt --all --check
