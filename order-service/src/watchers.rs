@@ -66,9 +66,11 @@ impl Subscription {
 impl Drop for Subscription {
     fn drop(&mut self) {
         let mut orders = self.watchers.lock();
+        // The receiver goes under the lock: of two subscriptions that end at once, each would count the other's.
+        drop(std::mem::replace(&mut self.news, watch::channel(()).1));
         let is_last = orders
             .get(&self.order_id)
-            .is_some_and(|sender| sender.receiver_count() == 1);
+            .is_some_and(|sender| sender.receiver_count() == 0);
         if is_last {
             orders.remove(&self.order_id);
         }
