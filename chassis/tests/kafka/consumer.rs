@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use crate::support::{Broker, DEAD_LETTERS, TOPIC, eventually};
 use async_trait::async_trait;
@@ -197,9 +198,19 @@ async fn a_stop_waits_for_the_handler_that_is_at_work() {
     })
     .await;
 
-    consumer.begin_stop();
+    let stopping = consumer.stop();
+    tokio::pin!(stopping);
+    let waits = tokio::time::timeout(Duration::from_secs(1), &mut stopping).await;
+    assert!(waits.is_err(), "the stop did not wait");
     gate.add_permits(1);
-    consumer.stop().await;
+    stopping.await;
 
+    // What it finished was committed: the next consumer begins behind it.
+    broker.publish("b", "next").await;
+    let next = Arc::new(Scribe::default());
+    let consumer = broker.start_consumer(next.clone());
+    eventually("the next is handled", async || !next.of_key("b").is_empty()).await;
     assert_eq!(scribe.of_key("a"), ["wait"]);
+    assert!(next.of_key("a").is_empty(), "delivered again");
+    consumer.stop().await;
 }

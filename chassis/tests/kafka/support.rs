@@ -162,12 +162,8 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    pub(crate) fn begin_stop(&self) {
-        self.stop.cancel();
-    }
-
     pub(crate) async fn stop(self) {
-        self.begin_stop();
+        self.stop.cancel();
         self.task.await.unwrap();
     }
 }
