@@ -10,7 +10,10 @@
 //!
 //! A submitted command is carried out even when its caller goes away.
 
+use std::panic::AssertUnwindSafe;
+
 use async_trait::async_trait;
+use futures::FutureExt;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
@@ -52,8 +55,8 @@ pub enum SubmitError<E> {
     /// Too many commands wait; this one was not taken.
     #[error("too many commands wait")]
     QueueFull,
-    /// The service is stopping. A command that was already taken may have been committed.
-    #[error("the writer has stopped")]
+    /// The service is stopping, or the commit panicked. A command that was already taken may have been committed.
+    #[error("the writer did not answer")]
     Stopped,
     /// The transaction failed. If the database failed while committing, the outcome is unknown to it, too: repeat.
     #[error("the transaction failed")]
@@ -132,7 +135,13 @@ async fn write<C: Committer>(
     while submissions.recv_many(&mut waiting, max_batch).await > 0 {
         let (commands, answers): (Vec<_>, Vec<_>) =
             waiting.drain(..).map(|s| (s.command, s.answer)).unzip();
-        let replies = commit_batch(&committer, &commands).await;
+        // A panic is a defect of one command: it must not end the writer, and with it every write of the service. The
+        // callers of its batch are told by their channels closing.
+        let batch = AssertUnwindSafe(commit_batch(&committer, &commands));
+        let Ok(replies) = batch.catch_unwind().await else {
+            tracing::error!(commands = commands.len(), "a commit panicked");
+            continue;
+        };
         for (answer, reply) in answers.into_iter().zip(replies) {
             // The caller may have given up; the command took place all the same.
             let _ = answer.send(reply);
@@ -171,7 +180,7 @@ mod tests {
 
     use super::*;
 
-    /// Doubles numbers, refuses 13, and waits for permission before each commit.
+    /// Doubles numbers, refuses 13, panics at 666, and waits for permission before each commit.
     struct Doubler {
         gate: Arc<Semaphore>,
         batches: Arc<Mutex<Vec<usize>>>,
@@ -186,6 +195,7 @@ mod tests {
         async fn commit(&self, batch: &[u32]) -> Result<Vec<u32>, &'static str> {
             self.gate.acquire().await.unwrap().forget();
             self.batches.lock().unwrap().push(batch.len());
+            assert!(!batch.contains(&666), "told to panic");
             if batch.contains(&13) {
                 return Err("unlucky");
             }
@@ -255,6 +265,20 @@ mod tests {
         assert!(matches!(replies[1], Err(SubmitError::Failed("unlucky"))));
         assert!(matches!(replies[2], Ok(6)));
         assert_eq!(*writer.batches.lock().unwrap(), [3, 1, 1, 1]);
+    }
+
+    #[tokio::test]
+    async fn a_commit_that_panics_does_not_end_the_writer() {
+        let writer = writer(10);
+
+        let replies = submit_together(&writer, &[1, 666]).await;
+
+        assert!(
+            replies
+                .iter()
+                .all(|reply| matches!(reply, Err(SubmitError::Stopped)))
+        );
+        assert!(matches!(writer.handle.submit(2).await, Ok(4)));
     }
 
     #[tokio::test]
