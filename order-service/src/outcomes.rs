@@ -95,11 +95,13 @@ fn outcome(received: Received<ProcessingEvent>) -> ApplyOutcome {
     }
 }
 
-/// What comes in time or will pass is retried; what contradicts the order is set aside for a human.
+/// What contradicts the order is set aside for a human. So is an event whose predecessors are missing: they were set
+/// aside themselves or are lost, and waiting for them would be in vain, since whatever still comes stands behind this
+/// event in the lane of its order.
 fn judge(order_id: OrderId, sequence: u64, applied: Applied) -> Result<(), Failure> {
     match applied {
         Applied::Moved(_) | Applied::Duplicate => Ok(()),
-        Applied::Gap { expected } => Err(Failure::retry(OutcomeError::Gap {
+        Applied::Gap { expected } => Err(Failure::reject(OutcomeError::Gap {
             order_id,
             sequence,
             expected,

@@ -115,12 +115,12 @@ async fn an_outcome_of_an_unknown_order_is_set_aside() {
 }
 
 #[tokio::test]
-async fn an_outcome_ahead_of_its_sequence_is_retried() {
+async fn an_outcome_whose_predecessor_is_missing_is_set_aside_and_changes_nothing() {
     let harness = Harness::start().await;
 
     let outcome = harness.handle(harness.reserved(2)).await;
 
-    assert!(matches!(outcome, Err(Failure::Retry(_))), "{outcome:?}");
+    assert!(matches!(outcome, Err(Failure::Reject(_))), "{outcome:?}");
     assert_eq!(harness.status().await, OrderStatus::Accepted);
 }
 

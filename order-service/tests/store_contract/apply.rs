@@ -127,7 +127,7 @@ async fn an_outcome_that_arrives_twice_after_the_end_is_still_a_duplicate() {
 }
 
 #[tokio::test]
-async fn an_outcome_ahead_of_its_sequence_waits() {
+async fn an_outcome_ahead_of_its_sequence_is_not_applied() {
     on_every_database(async |database| {
         let order_id = placed(&database).await;
         let ahead = outcome(order_id, 2, OrderEvent::PaymentCaptured);
