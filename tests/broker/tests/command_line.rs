@@ -1,5 +1,7 @@
 //! The broker as a program: what a wrong start gets. Everything else it does is tested with the services.
 
+#![allow(clippy::expect_used, reason = "a test may fail by panicking")]
+
 use std::net::TcpListener;
 use std::process::{Command, Output};
 
