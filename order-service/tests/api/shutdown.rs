@@ -37,17 +37,21 @@ async fn an_open_stream_is_told_to_resume_elsewhere_and_the_service_ends_cleanly
 }
 
 #[tokio::test]
-async fn connections_that_never_speak_or_stop_halfway_do_not_hold_up_a_stop() {
+async fn connections_that_never_speak_or_fall_silent_do_not_hold_up_a_stop() {
     let mut service = Service::start().await;
     let silent = TcpStream::connect(service.address).await.unwrap();
     let mut halting = TcpStream::connect(service.address).await.unwrap();
     halting.write_all(b"PRI * HT").await.unwrap();
+    // Greets as HTTP/2 asks for, preface and empty settings, and then answers nothing, not even the farewell.
+    let mut mute = TcpStream::connect(service.address).await.unwrap();
+    let greeting = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    mute.write_all(greeting).await.unwrap();
     service.place(request("17850")).await.unwrap();
 
     let (ended, _directory) = timeout(PATIENCE, service.stop()).await.unwrap();
 
     ended.unwrap();
-    drop((silent, halting));
+    drop((silent, halting, mute));
 }
 
 #[tokio::test]
