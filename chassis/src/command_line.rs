@@ -1,4 +1,4 @@
-//! The command line of a service: there is nothing to set on it, only to ask. Settings are environment variables.
+//! The command line of a service: what it is to do, and nothing to set. Settings are environment variables.
 
 use std::fmt::Write;
 
@@ -13,6 +13,10 @@ pub const EXIT_USAGE: u8 = 64;
 pub enum Invocation {
     /// To run the service.
     Run,
+    /// To bring the database schema up to date and end.
+    Migrate,
+    /// To create the topics that the service writes and end.
+    Topics,
     /// To print a text and end.
     Show(String),
     /// Something that does not exist; the text says so.
@@ -29,6 +33,8 @@ impl Invocation {
         let mut invocation = Self::Run;
         for argument in arguments {
             invocation = match argument.as_str() {
+                "migrate" if invocation == Self::Run => Self::Migrate,
+                "topics" if invocation == Self::Run => Self::Topics,
                 "--help" | "-h" => Self::Show(help(service, settings)),
                 "--version" | "-V" => Self::Show(format!("{} {}", service.name, service.version)),
                 _ => return Self::Unknown(unknown(service, &argument)),
@@ -45,6 +51,12 @@ fn unknown(service: &ServiceIdentity, argument: &str) -> String {
     )
 }
 
+const COMMANDS: &str = "  (none)     run the service
+  migrate    bring the database schema up to date and end
+  topics     create the Kafka topics that the service writes and end; differences of existing ones are an error
+  --help     show this text
+  --version  show the version";
+
 fn help(service: &ServiceIdentity, settings: &[SettingDoc]) -> String {
     let ServiceIdentity {
         name,
@@ -52,7 +64,7 @@ fn help(service: &ServiceIdentity, settings: &[SettingDoc]) -> String {
         about,
     } = service;
     let mut text = format!(
-        "{name} {version}\n{about}\n\nUsage: {name} [--help | --version]\n\nSettings (environment variables):"
+        "{name} {version}\n{about}\n\nUsage: {name} [COMMAND]\n\nCommands:\n{COMMANDS}\n\nSettings (environment variables):"
     );
     for setting in settings {
         let default = match setting.default {
@@ -92,6 +104,16 @@ mod tests {
     #[test]
     fn without_arguments_the_service_runs() {
         assert_eq!(parse(&[]), Invocation::Run);
+    }
+
+    #[test]
+    fn a_command_is_one_word() {
+        assert_eq!(parse(&["migrate"]), Invocation::Migrate);
+        assert_eq!(parse(&["topics"]), Invocation::Topics);
+        assert!(matches!(
+            parse(&["migrate", "topics"]),
+            Invocation::Unknown(_)
+        ));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::fmt;
 
 mod value;
 
-pub use value::{DatabaseUrl, FromSetting};
+pub use value::{DatabaseEngine, DatabaseUrl, FromSetting};
 
 /// Exit code of a service whose configuration is wrong: `EX_CONFIG` of sysexits.h.
 pub const EXIT_CODE: u8 = 78;

@@ -14,7 +14,9 @@
 //! * **Offsets**: what is committed lies never above the lowest offset that is not done ([`tracker`]).
 //! * **Back-pressure**: a partition that has enough in work is not read; librdkafka stops fetching by itself.
 //! * **Rebalance and shutdown are one path**: stop reading, drop what has not begun, finish what has up to a deadline,
-//!   commit synchronously, give the partition back. What finishes later is ignored, and the inbox makes it harmless.
+//!   commit synchronously, give the partition back. What finishes later moves no offset, and the inbox makes it
+//!   harmless. If the same partition comes back first, the keys of such work wait for it ([`partition`]).
+//! * **A lost session commits nothing**: others may have the partitions already ([`rebalance`]).
 //! * **Delivery is at least once**: effects are made idempotent by the handler, with an inbox row in its transaction.
 
 use std::sync::Arc;
@@ -26,12 +28,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::kafka::KafkaConfig;
 
+mod assignment;
 mod dead_letters;
 mod delivery;
 mod lanes;
 mod partition;
 mod poll;
 mod rebalance;
+mod source;
 mod tracker;
 mod work;
 

@@ -5,16 +5,19 @@
 //! ```
 //!
 //! A batch is what came in while the previous commit ran: there is no timer, an idle system commits at once, and a busy
-//! one shares each fsync among as many callers as there are. A batch that fails is repeated one command at a time, so
-//! that a bad row costs its neighbours nothing but time; commands must therefore be idempotent.
+//! one shares each fsync among as many callers as there are. A batch that fails because of one of its commands is repeated
+//! one command at a time, so that a bad row costs its neighbours nothing but time; commands must therefore be idempotent.
+//! A batch that fails because the database is away fails as a whole: trying its commands one by one would multiply the
+//! wait by their number.
 //!
 //! A submitted command is carried out even when its caller goes away.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::FutureExt;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
 /// Carries out a batch of commands in one transaction.
@@ -29,6 +32,9 @@ pub trait Committer: Send + Sync + 'static {
 
     /// Commits all commands or none, and answers each, in their order.
     async fn commit(&self, batch: &[Self::Command]) -> Result<Vec<Self::Reply>, Self::Error>;
+
+    /// Whether every other batch would have failed as well, because the database is away or does not answer.
+    fn concerns_whole_batch(&self, error: &Self::Error) -> bool;
 }
 
 /// Bounds of a group commit.
@@ -38,6 +44,8 @@ pub struct GroupCommitConfig {
     pub max_batch: usize,
     /// Commands that may wait; one more is refused at once.
     pub queue: usize,
+    /// Commits that may be in work at once. With more than one, a command does not wait for those before it.
+    pub writers: usize,
 }
 
 impl Default for GroupCommitConfig {
@@ -45,6 +53,7 @@ impl Default for GroupCommitConfig {
         Self {
             max_batch: 200,
             queue: 4_096,
+            writers: 1,
         }
     }
 }
@@ -58,6 +67,9 @@ pub enum SubmitError<E> {
     /// The service is stopping, or the commit panicked. A command that was already taken may have been committed.
     #[error("the writer did not answer")]
     Stopped,
+    /// The transaction of its batch failed as a whole; another caller of the batch has the reason.
+    #[error("the transaction of the batch failed")]
+    BatchFailed,
     /// The transaction failed. If the database failed while committing, the outcome is unknown to it, too: repeat.
     #[error("the transaction failed")]
     Failed(#[source] E),
@@ -92,10 +104,15 @@ impl<C: Committer> std::fmt::Debug for GroupCommit<C> {
 }
 
 impl<C: Committer> GroupCommit<C> {
-    /// Starts the writer on `tracker`. It ends when the last handle is gone and the queue is empty.
+    /// Starts the writers on `tracker`. They end when the last handle is gone and the queue is empty.
     pub fn start(committer: C, config: GroupCommitConfig, tracker: &TaskTracker) -> Self {
         let (queue, submissions) = mpsc::channel(config.queue);
-        tracker.spawn(write(committer, submissions, config.max_batch));
+        let committer = Arc::new(committer);
+        let submissions = Arc::new(Mutex::new(submissions));
+        for _ in 0..config.writers.max(1) {
+            let (committer, submissions) = (Arc::clone(&committer), Arc::clone(&submissions));
+            tracker.spawn(write(committer, submissions, config.max_batch));
+        }
         Self { queue }
     }
 
@@ -126,18 +143,17 @@ impl<C: Committer> GroupCommit<C> {
     }
 }
 
-async fn write<C: Committer>(
-    committer: C,
-    mut submissions: mpsc::Receiver<Submission<C>>,
-    max_batch: usize,
-) {
+/// The queue, of which one writer at a time takes a batch.
+type Submissions<C> = Arc<Mutex<mpsc::Receiver<Submission<C>>>>;
+
+async fn write<C: Committer>(committer: Arc<C>, submissions: Submissions<C>, max_batch: usize) {
     let mut waiting = Vec::with_capacity(max_batch);
-    while submissions.recv_many(&mut waiting, max_batch).await > 0 {
+    while take_batch(&submissions, &mut waiting, max_batch).await > 0 {
         let (commands, answers): (Vec<_>, Vec<_>) =
             waiting.drain(..).map(|s| (s.command, s.answer)).unzip();
         // A panic is a defect of one command: it must not end the writer, and with it every write of the service. The
         // callers of its batch are told by their channels closing.
-        let batch = AssertUnwindSafe(commit_batch(&committer, &commands));
+        let batch = AssertUnwindSafe(commit_batch(committer.as_ref(), &commands));
         let Ok(replies) = batch.catch_unwind().await else {
             tracing::error!(commands = commands.len(), "a commit panicked");
             continue;
@@ -149,12 +165,29 @@ async fn write<C: Committer>(
     }
 }
 
+async fn take_batch<C: Committer>(
+    submissions: &Submissions<C>,
+    batch: &mut Vec<Submission<C>>,
+    max_batch: usize,
+) -> usize {
+    submissions.lock().await.recv_many(batch, max_batch).await
+}
+
 async fn commit_batch<C: Committer>(committer: &C, commands: &[C::Command]) -> Vec<Answer<C>> {
     match committer.commit(commands).await {
         Ok(replies) => replies.into_iter().map(Ok).collect(),
-        Err(error) if commands.len() == 1 => vec![Err(SubmitError::Failed(error))],
+        Err(error) if commands.len() == 1 || committer.concerns_whole_batch(&error) => {
+            fail_batch(error, commands.len())
+        }
         Err(_) => commit_one_by_one(committer, commands).await,
     }
+}
+
+fn fail_batch<R, E>(error: E, commands: usize) -> Vec<Result<R, SubmitError<E>>> {
+    let others = (1..commands).map(|_| Err(SubmitError::BatchFailed));
+    std::iter::once(Err(SubmitError::Failed(error)))
+        .chain(others)
+        .collect()
 }
 
 async fn commit_one_by_one<C: Committer>(committer: &C, commands: &[C::Command]) -> Vec<Answer<C>> {
@@ -174,13 +207,13 @@ async fn commit_one_by_one<C: Committer>(committer: &C, commands: &[C::Command])
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
+    use std::sync::Mutex;
 
     use tokio::sync::Semaphore;
 
     use super::*;
 
-    /// Doubles numbers, refuses 13, panics at 666, and waits for permission before each commit.
+    /// Doubles numbers, refuses 13, is away for 500, panics at 666, and waits for permission before each commit.
     struct Doubler {
         gate: Arc<Semaphore>,
         batches: Arc<Mutex<Vec<usize>>>,
@@ -196,10 +229,17 @@ mod tests {
             self.gate.acquire().await.unwrap().forget();
             self.batches.lock().unwrap().push(batch.len());
             assert!(!batch.contains(&666), "told to panic");
+            if batch.contains(&500) {
+                return Err("away");
+            }
             if batch.contains(&13) {
                 return Err("unlucky");
             }
             Ok(batch.iter().map(|number| number * 2).collect())
+        }
+
+        fn concerns_whole_batch(&self, error: &&'static str) -> bool {
+            *error == "away"
         }
     }
 
@@ -211,6 +251,10 @@ mod tests {
     }
 
     fn writer(queue: usize) -> Writer {
+        writers(1, queue)
+    }
+
+    fn writers(writers: usize, queue: usize) -> Writer {
         let gate = Arc::new(Semaphore::new(0));
         let batches = Arc::default();
         let tracker = TaskTracker::new();
@@ -221,6 +265,7 @@ mod tests {
         let config = GroupCommitConfig {
             max_batch: 10,
             queue,
+            writers,
         };
         let handle = GroupCommit::start(doubler, config, &tracker);
         Writer {
@@ -265,6 +310,40 @@ mod tests {
         assert!(matches!(replies[1], Err(SubmitError::Failed("unlucky"))));
         assert!(matches!(replies[2], Ok(6)));
         assert_eq!(*writer.batches.lock().unwrap(), [3, 1, 1, 1]);
+    }
+
+    #[tokio::test]
+    async fn a_batch_that_finds_the_database_away_is_not_tried_one_by_one() {
+        let writer = writer(10);
+
+        let replies = submit_together(&writer, &[1, 500, 3]).await;
+
+        assert!(matches!(replies[0], Err(SubmitError::Failed("away"))));
+        assert!(matches!(replies[1], Err(SubmitError::BatchFailed)));
+        assert!(matches!(replies[2], Err(SubmitError::BatchFailed)));
+        assert_eq!(*writer.batches.lock().unwrap(), [3]);
+    }
+
+    #[tokio::test]
+    async fn a_second_writer_begins_while_the_first_commits() {
+        let writer = writers(2, 10);
+        let (first, second) = (writer.handle.submit(1), writer.handle.submit(2));
+        tokio::pin!(first, second);
+        assert!(futures::poll!(&mut first).is_pending());
+        // The first writer takes the command and waits at the gate.
+        while writer.handle.queue.capacity() < 10 {
+            tokio::task::yield_now().await;
+        }
+        assert!(futures::poll!(&mut second).is_pending());
+        while writer.handle.queue.capacity() < 10 {
+            tokio::task::yield_now().await;
+        }
+
+        writer.gate.add_permits(2);
+
+        assert!(matches!(first.await, Ok(2)));
+        assert!(matches!(second.await, Ok(4)));
+        assert_eq!(*writer.batches.lock().unwrap(), [1, 1]);
     }
 
     #[tokio::test]

@@ -5,6 +5,7 @@
 
 use uuid::Uuid;
 
+pub mod postgres;
 pub mod sqlite;
 
 /// An event as the inbox remembers it.

@@ -1,21 +1,49 @@
 //! How this system talks to Kafka: every librdkafka property, each with the guarantee that it buys.
 
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rdkafka::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use crate::config::Settings;
 
-/// Where Kafka is.
+mod log;
+mod security;
+
+pub use security::{ClientCertificate, Mechanism, Password, Protocol, Sasl, Security};
+
+pub(crate) use log::{ErrorLog, LogContext, log};
+
+/// Where Kafka is, and how to talk to it.
 #[derive(Clone, Debug)]
 pub struct KafkaConfig {
     /// Bootstrap servers, `host:port` separated by commas.
     pub brokers: String,
     /// How long a broker may hold a fetch that finds nothing.
     pub fetch_wait: Duration,
+    /// Encryption and credentials.
+    pub security: Security,
+    /// Time limits of a group's member.
+    pub group: GroupTimeouts,
+}
+
+/// Time limits of a member of a consumer group. No settings: they stand in relation to each other.
+#[derive(Clone, Copy, Debug)]
+pub struct GroupTimeouts {
+    /// A dead member's partitions move on after this long. Brokers accept 6 s and more
+    /// (`group.min.session.timeout.ms`).
+    pub session: Duration,
+    /// How long handlers may finish what they have begun when their partition is revoked. Nobody works on the partition
+    /// meanwhile, so it stays below the time that a crash of this member would cost.
+    pub drain: Duration,
+}
+
+impl Default for GroupTimeouts {
+    fn default() -> Self {
+        Self {
+            session: Duration::from_secs(10),
+            drain: Duration::from_secs(8),
+        }
+    }
 }
 
 impl KafkaConfig {
@@ -32,6 +60,18 @@ impl KafkaConfig {
                 "500ms",
                 "how long a broker may hold a fetch that finds nothing; Apache Kafka answers at once when there is something",
             ),
+            security: Security::read(settings),
+            group: GroupTimeouts::default(),
+        }
+    }
+
+    /// Brokers that ask for nothing: no encryption, no credentials.
+    pub fn plaintext(brokers: impl Into<String>) -> Self {
+        Self {
+            brokers: brokers.into(),
+            fetch_wait: Duration::from_millis(500),
+            security: Security::default(),
+            group: GroupTimeouts::default(),
         }
     }
 
@@ -47,8 +87,18 @@ impl KafkaConfig {
             .set("allow.auto.create.topics", "false")
             // A request to a broker that hangs fails in bounded time.
             .set("socket.timeout.ms", "15000")
+            // So does the way to a host that is gone: TCP, TLS and SASL together.
+            .set("socket.connection.setup.timeout.ms", "10000")
+            // A topic that gets more partitions, or is created after all, is noticed within a minute.
+            .set("topic.metadata.refresh.interval.ms", "60000")
             .set_log_level(RDKafkaLogLevel::Info);
+        self.security.apply(&mut config);
         config
+    }
+
+    /// A client that looks at the cluster and takes part in nothing.
+    pub(crate) fn observer(&self) -> ClientConfig {
+        self.client()
     }
 
     /// A producer that neither loses nor reorders what it is given.
@@ -88,12 +138,19 @@ impl KafkaConfig {
             .set("group.id", group)
             // The newer protocol stalls with librdkafka 2.12 (fixed in 2.15).
             .set("group.protocol", "classic")
-            // A member that joins or leaves stops only the partitions that move.
+            // A member that joins or leaves takes only the partitions that move out of work.
             .set("partition.assignment.strategy", "cooperative-sticky")
-            // A dead member's partitions move on after this long.
-            .set("session.timeout.ms", "10000")
-            .set("heartbeat.interval.ms", "3000")
-            // The poll thread does no work of its own, so this only catches a thread that hangs.
+            // A dead member's partitions move on after this long; one lost heartbeat or two do not count as death.
+            .set(
+                "session.timeout.ms",
+                self.group.session.as_millis().to_string(),
+            )
+            .set(
+                "heartbeat.interval.ms",
+                (self.group.session / 4).as_millis().to_string(),
+            )
+            // The poll thread does no work of its own, so this only catches a thread that hangs. It is also how long a
+            // rebalance waits for a member; one that is alive answers with its next heartbeat.
             .set("max.poll.interval.ms", "300000")
             // Offsets are committed once the effect is durable; automatic commits come before it.
             .set("enable.auto.commit", "false")
@@ -116,101 +173,28 @@ impl KafkaConfig {
     }
 }
 
-/// Passes what librdkafka reports on to the log.
-#[derive(Debug, Default)]
-pub(crate) struct LogContext {
-    errors: ErrorLog,
-}
-
-impl ClientContext for LogContext {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        log(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.errors.report(&error, reason);
-    }
-}
-
-/// One line of librdkafka's own log.
-pub(crate) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
-    match level {
-        RDKafkaLogLevel::Emerg
-        | RDKafkaLogLevel::Alert
-        | RDKafkaLogLevel::Critical
-        | RDKafkaLogLevel::Error => {
-            // A broker that is away is an error to librdkafka; to this system it is weather.
-            tracing::warn!(facility, detail = message, "kafka client reports an error");
-        }
-        RDKafkaLogLevel::Warning | RDKafkaLogLevel::Notice => {
-            tracing::info!(facility, detail = message, "kafka client notice");
-        }
-        RDKafkaLogLevel::Info | RDKafkaLogLevel::Debug => {
-            tracing::debug!(facility, detail = message, "kafka client detail");
-        }
-    }
-}
-
-/// The log of one client's errors. While a broker is away librdkafka repeats the same error many times a second: one
-/// line says it, and another follows when it changes or after [`ErrorLog::SILENCE`].
-#[derive(Debug, Default)]
-pub(crate) struct ErrorLog {
-    last: Mutex<Option<Repetition>>,
-}
-
-#[derive(Debug)]
-struct Repetition {
-    code: Option<RDKafkaErrorCode>,
-    logged_at: Instant,
-    suppressed: u64,
-}
-
-impl ErrorLog {
-    const SILENCE: Duration = Duration::from_secs(30);
-
-    /// Logs an error unless it was logged a moment ago.
-    pub(crate) fn report(&self, error: &KafkaError, reason: &str) {
-        if let Some(suppressed) = self.admit(error.rdkafka_error_code(), Instant::now()) {
-            tracing::warn!(error = %error, detail = reason, suppressed, "kafka client error");
-        }
-    }
-
-    /// How many of its like were suppressed before this error; `None` if it is suppressed itself.
-    fn admit(&self, code: Option<RDKafkaErrorCode>, now: Instant) -> Option<u64> {
-        // Whole after every statement: a panic elsewhere does not spoil it.
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let suppressed = match last.as_mut().filter(|last| last.code == code) {
-            Some(same) if now < same.logged_at + Self::SILENCE => {
-                same.suppressed += 1;
-                return None;
-            }
-            Some(same) => same.suppressed,
-            None => 0,
-        };
-        *last = Some(Repetition {
-            code,
-            logged_at: now,
-            suppressed: 0,
-        });
-        Some(suppressed)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn an_error_that_repeats_itself_is_logged_once_until_it_changes_or_time_passes() {
-        let log = ErrorLog::default();
-        let away = Some(RDKafkaErrorCode::AllBrokersDown);
-        let slow = Some(RDKafkaErrorCode::RequestTimedOut);
-        let now = Instant::now();
+    fn librdkafka_knows_every_property_that_is_set() {
+        let kafka = KafkaConfig::plaintext("127.0.0.1:1");
 
-        assert_eq!(log.admit(away, now), Some(0));
-        assert_eq!(log.admit(away, now), None);
-        assert_eq!(log.admit(away, now), None);
-        assert_eq!(log.admit(away, now + ErrorLog::SILENCE), Some(2));
-        assert_eq!(log.admit(slow, now + ErrorLog::SILENCE), Some(0));
+        for config in [
+            kafka.observer(),
+            kafka.producer(),
+            kafka.dead_letter_producer(),
+            kafka.consumer("group"),
+        ] {
+            config.create_native_config().unwrap();
+        }
+    }
+
+    #[test]
+    fn handlers_may_finish_while_the_session_lasts() {
+        let group = GroupTimeouts::default();
+
+        assert!(group.drain < group.session);
     }
 }

@@ -12,9 +12,11 @@ pub mod telemetry;
 pub mod grpc;
 pub mod health;
 
+pub mod database;
 pub mod group_commit;
 pub mod inbox;
 pub mod outbox;
+pub mod postgres;
 pub mod sqlite;
 
 pub mod relay;
@@ -25,3 +27,4 @@ pub mod backoff;
 pub mod error_chain;
 pub mod headers;
 pub mod kafka;
+pub mod topics;

@@ -1,17 +1,28 @@
 //! The task that works through one partition for as long as one assignment of it lasts.
+//!
+//! A handler that is not done when the drain of a revoke ends is left to itself: it cannot be stopped without tearing
+//! its effect apart. It outlives its assignment, and the same partition may be assigned to this process again while it
+//! runs. Two rules keep that safe:
+//!
+//! * **One handler per key.** The next assignment takes over the lanes of what is still running ([`Leftovers`]). The
+//!   event comes again, since it was not committed, and waits in its lane until the old handler has ended. The other
+//!   keys do not wait.
+//! * **An old completion moves no offset.** What ends carries the epoch of its assignment. The tracker of another
+//!   epoch knows nothing of it, so the event counts as done only once its new delivery is.
+//!
+//! Between two processes the first rule cannot hold: Kafka gives the partition to another member although our handler
+//! runs. There the inbox row in the handler's transaction decides which of the two takes effect.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
 
-use rdkafka::consumer::base_consumer::PartitionQueue;
-use tokio::sync::{Notify, mpsc};
-use tokio::task::JoinSet;
+use tokio::sync::mpsc;
+use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio::time::Instant;
 
 use super::delivery::Record;
 use super::lanes::{LaneKey, Lanes, Turn};
-use super::rebalance::Context;
+use super::source::Source;
 use super::tracker::OffsetTracker;
 use super::work::{Outcome, Scope, Work};
 
@@ -22,16 +33,16 @@ const READ_BATCH: usize = 128;
 /// one stuck key can make the others fill.
 const MAX_SPAN: u64 = 10_000;
 
-/// The queue signals when it turns from empty to filled. A signal that librdkafka coalesced with an event of its own
-/// would be missed; looking this often makes that harmless.
-const RECHECK: Duration = Duration::from_millis(100);
+/// Which assignment something belongs to: each assignment of any partition has its own number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Epoch(pub(super) u64);
 
 /// What the poll thread tells a partition's task.
 #[derive(Debug)]
 pub(super) enum Command {
     /// A record of this partition that arrived on the consumer's main queue, as librdkafka reserves itself to do.
     Stray(Record),
-    /// Finish what is in work until the deadline, give the queue back, then say so.
+    /// Finish what is in work until the deadline, then say so. The source is closed already.
     Drain {
         /// How long handlers may still take.
         deadline: Instant,
@@ -59,45 +70,73 @@ impl Progress {
     }
 }
 
+/// Work that ended, and the assignment that it was begun in.
+#[derive(Debug)]
+struct Finished {
+    epoch: Epoch,
+    record: Arc<Record>,
+    outcome: Outcome,
+}
+
+/// What an assignment left running when it ended: handlers, and the lanes that they occupy.
+#[derive(Debug, Default)]
+pub(super) struct Leftovers {
+    in_work: JoinSet<Finished>,
+    lanes: Lanes,
+}
+
+impl Drop for Leftovers {
+    fn drop(&mut self) {
+        // Dropping the set would cut the handlers off. What they finish is not committed, will be delivered again, and
+        // the inbox drops it then.
+        self.in_work.detach_all();
+    }
+}
+
 /// The task of one partition.
 pub(super) struct Partition {
-    queue: PartitionQueue<Context>,
-    filled: Arc<Notify>,
+    epoch: Epoch,
+    source: Arc<Source>,
     commands: mpsc::UnboundedReceiver<Command>,
     progress: Arc<Progress>,
     scope: Scope,
     tracker: OffsetTracker,
-    lanes: Lanes,
-    in_work: JoinSet<Outcome>,
-    /// Whether the queue was empty when last looked at.
-    queue_is_empty: bool,
+    /// All that runs, and its lanes; what earlier assignments left is among it.
+    running: Leftovers,
+    /// How much of that belongs to this assignment.
+    own_in_work: usize,
+    /// Whether the source was empty when last looked at.
+    source_is_empty: bool,
 }
 
 impl Partition {
     pub(super) fn new(
-        mut queue: PartitionQueue<Context>,
+        epoch: Epoch,
+        source: Arc<Source>,
         commands: mpsc::UnboundedReceiver<Command>,
         progress: Arc<Progress>,
         scope: Scope,
     ) -> Self {
-        let filled = Arc::new(Notify::new());
-        let signal = Arc::clone(&filled);
-        queue.set_nonempty_callback(move || signal.notify_one());
         Self {
-            queue,
-            filled,
+            epoch,
+            source,
             commands,
             progress,
             scope,
             tracker: OffsetTracker::default(),
-            lanes: Lanes::default(),
-            in_work: JoinSet::new(),
-            queue_is_empty: false,
+            running: Leftovers::default(),
+            own_in_work: 0,
+            source_is_empty: false,
         }
     }
 
-    /// Works until the partition is revoked, or until the consumer that owns it is gone.
-    pub(super) async fn run(mut self) {
+    /// Works until the partition is revoked, or until the consumer that owns it is gone. Begins when the task of the
+    /// assignment before has ended, and takes over what that one left running.
+    pub(super) async fn run(mut self, before: Option<JoinHandle<Leftovers>>) -> Leftovers {
+        if let Some(before) = before {
+            // It has its orders to end. If it was lost with its runtime, it left nothing.
+            self.running = before.await.unwrap_or_default();
+        }
         loop {
             // Biased: a revoke must not wait behind a backlog, and finished work makes room before more is read.
             tokio::select! {
@@ -105,61 +144,75 @@ impl Partition {
                 command = self.commands.recv() => match command {
                     Some(Command::Stray(record)) => self.take_in(record),
                     Some(Command::Drain { deadline, drained }) => return self.drain(deadline, drained).await,
-                    None => return,
+                    None => return self.running,
                 },
-                Some(finished) = self.in_work.join_next() => self.finish(finished),
-                () = wait_until_filled(&self.filled, self.queue_is_empty), if self.has_room() => self.read(),
+                Some(finished) = self.running.in_work.join_next() => self.finish(finished),
+                () = wait_until_filled(&self.source, self.source_is_empty), if self.has_room() => self.read(),
             }
         }
     }
 
     fn has_room(&self) -> bool {
-        self.lanes.len() < self.scope.max_records_per_partition() && self.tracker.span() < MAX_SPAN
+        self.running.lanes.len() < self.scope.max_records_per_partition()
+            && self.tracker.span() < MAX_SPAN
     }
 
     fn read(&mut self) {
-        for _ in 0..READ_BATCH {
-            match self.queue.poll(Duration::ZERO) {
-                None => {
-                    self.queue_is_empty = true;
-                    return;
-                }
-                Some(Err(error)) => tracing::warn!(error = %error, "a partition could not be read"),
-                Some(Ok(message)) => {
-                    let record = Record::from(&message);
-                    drop(message);
-                    self.take_in(record);
-                }
-            }
+        let records = self.source.read(READ_BATCH);
+        self.source_is_empty = records.len() < READ_BATCH;
+        for record in records {
+            self.take_in(record);
         }
-        self.queue_is_empty = false;
     }
 
     fn take_in(&mut self, record: Record) {
         if !self.tracker.receive(record.offset) {
             return;
         }
-        if let Some(turn) = self.lanes.enter(record) {
+        if let Some(turn) = self.running.lanes.enter(record) {
             self.start(turn);
         }
     }
 
     fn start(&mut self, (record, lane): Turn) {
-        let work = Work::new(self.scope.clone(), record, lane);
-        self.in_work.spawn(work.run());
+        let epoch = self.epoch;
+        let work = Work::new(self.scope.clone(), Arc::clone(&record), lane);
+        self.own_in_work += 1;
+        self.running.in_work.spawn(async move {
+            Finished {
+                epoch,
+                record,
+                outcome: work.run().await,
+            }
+        });
     }
 
-    fn finish(&mut self, finished: Result<Outcome, tokio::task::JoinError>) {
-        let Ok(outcome) = finished else {
+    fn finish(&mut self, finished: Result<Finished, JoinError>) {
+        let Ok(finished) = finished else {
             // A handler's panic is caught where the handler is called, so this is the runtime going down.
             return;
         };
-        if let Outcome::Done(record) = outcome {
-            self.tracker.complete(record.offset);
-            self.publish_progress();
-            if let Some(turn) = self.lanes.leave(&LaneKey::of(&record)) {
-                self.start(turn);
+        if finished.epoch == self.epoch && !self.finish_own(&finished) {
+            return;
+        }
+        let lane = LaneKey::of(&finished.record);
+        if let Some(turn) = self.running.lanes.leave(&lane) {
+            self.start(turn);
+        }
+    }
+
+    /// Notes the end of work of this assignment; `false` if its lane must stay closed.
+    fn finish_own(&mut self, finished: &Finished) -> bool {
+        self.own_in_work -= 1;
+        match finished.outcome {
+            Outcome::Done => {
+                self.tracker.complete(finished.record.offset);
+                self.publish_progress();
+                true
             }
+            // Interrupted without a drain, it failed for good: the consumer is stopping, and until then nothing of the
+            // same key may pass it.
+            Outcome::Interrupted => self.scope.is_draining(),
         }
     }
 
@@ -169,25 +222,27 @@ impl Partition {
         }
     }
 
-    async fn drain(mut self, deadline: Instant, drained: std::sync::mpsc::SyncSender<()>) {
-        self.lanes.drop_waiting();
+    async fn drain(
+        mut self,
+        deadline: Instant,
+        drained: std::sync::mpsc::SyncSender<()>,
+    ) -> Leftovers {
+        self.running.lanes.drop_waiting();
         self.scope.stop_waiting();
-        while let Ok(Some(finished)) =
-            tokio::time::timeout_at(deadline, self.in_work.join_next()).await
+        // What an earlier assignment left is not waited for: it moves no offset.
+        while self.own_in_work > 0
+            && let Ok(Some(finished)) =
+                tokio::time::timeout_at(deadline, self.running.in_work.join_next()).await
         {
             self.finish(finished);
         }
-        // What is still running may finish: it is not committed, will be delivered again, and the inbox drops it then.
-        self.in_work.detach_all();
-        // The queue keeps the consumer alive: it must be gone before the poll thread goes on.
-        drop(self.queue);
         let _ = drained.send(());
+        self.running
     }
 }
 
-async fn wait_until_filled(filled: &Notify, queue_is_empty: bool) {
-    if queue_is_empty {
-        // Either way the queue is looked at.
-        let _ = tokio::time::timeout(RECHECK, filled.notified()).await;
+async fn wait_until_filled(source: &Source, source_is_empty: bool) {
+    if source_is_empty {
+        source.filled().await;
     }
 }

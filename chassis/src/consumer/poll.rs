@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::delivery::Record;
-use super::rebalance::{Context, DRAIN};
+use super::rebalance::Context;
 use super::work::Scope;
 use super::{BoxError, ConsumerConfig, ConsumerError};
 use crate::kafka::KafkaConfig;
@@ -25,7 +25,11 @@ const POLL: Duration = Duration::from_millis(50);
 /// Time between commits: what a crash delivers again is at most what was completed in this time.
 const COMMIT_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Leaving the group takes a round trip; with the broker away, closing can hang and is given up.
+/// Time between commits of everything. The outcome of a commit that is not waited for is never learnt (the consumer of
+/// rdkafka 0.39 does not call its commit callback), so one that failed is made good by the next of these.
+const COMMIT_AGAIN_INTERVAL: Duration = Duration::from_secs(5);
+
+/// The last commit, and leaving the group: two round trips. With the broker away either can hang and is given up.
 const CLOSE: Duration = Duration::from_secs(5);
 
 /// Polls on a thread of its own until `shutdown` or the first error that ends the consumer.
@@ -37,7 +41,8 @@ pub(super) async fn run(
     shutdown: CancellationToken,
 ) -> Result<(), ConsumerError> {
     let (broken_sender, mut broken) = mpsc::channel(1);
-    let context = Context::new(config.topic, scope, Handle::current(), broken_sender);
+    let drain = kafka.group.drain;
+    let context = Context::new(config.topic, scope, Handle::current(), drain, broken_sender);
     let consumer: BaseConsumer<Context> =
         kafka.consumer(config.group).create_with_context(context)?;
     let consumer = Arc::new(consumer);
@@ -53,7 +58,7 @@ pub(super) async fn run(
         _ = &mut finished => return Err(ConsumerError::ThreadGone),
     };
     stop.cancel();
-    if tokio::time::timeout(DRAIN + CLOSE, finished).await.is_err() {
+    if tokio::time::timeout(drain + CLOSE, finished).await.is_err() {
         // Everything that counts is committed by now; the process may exit over a client that does not close.
         tracing::warn!(topic = config.topic, "kafka consumer did not close in time");
     }
@@ -69,9 +74,7 @@ fn spawn(
         .name("kafka-poll".to_owned())
         .spawn(move || {
             poll_until(&consumer, &stop);
-            consumer
-                .context()
-                .release_all(&consumer, Instant::now() + DRAIN);
+            consumer.context().release_all(&consumer);
             // Closing leaves the group and runs callbacks on this thread.
             drop(consumer);
             let _ = done.send(());
@@ -81,16 +84,44 @@ fn spawn(
 }
 
 fn poll_until(consumer: &BaseConsumer<Context>, stop: &CancellationToken) {
-    let mut last_commit = Instant::now();
+    let context = consumer.context();
+    let mut commit = Interval::new(COMMIT_INTERVAL);
+    let mut commit_again = Interval::new(COMMIT_AGAIN_INTERVAL);
     while !stop.is_cancelled() {
         match consumer.poll(POLL) {
             None => {}
-            Some(Ok(message)) => consumer.context().stray(Record::from(&message)),
-            Some(Err(error)) => consumer.context().report(&error),
+            Some(Ok(message)) => context.stray(Record::from(&message)),
+            Some(Err(error)) => context.report(&error),
         }
-        if last_commit.elapsed() >= COMMIT_INTERVAL {
-            consumer.context().commit_progress(consumer);
-            last_commit = Instant::now();
+        if commit_again.is_over() {
+            context.commit_again();
         }
+        if commit.is_over() {
+            context.commit_progress(consumer);
+        }
+    }
+}
+
+/// Something to do every so often.
+struct Interval {
+    length: Duration,
+    began: Instant,
+}
+
+impl Interval {
+    fn new(length: Duration) -> Self {
+        Self {
+            length,
+            began: Instant::now(),
+        }
+    }
+
+    /// Whether its time is over; then the next one begins.
+    fn is_over(&mut self) -> bool {
+        let over = self.began.elapsed() >= self.length;
+        if over {
+            self.began = Instant::now();
+        }
+        over
     }
 }

@@ -3,44 +3,52 @@
 //! librdkafka calls in here from the thread that polls. On *assign*, each partition gets a queue and a task before the
 //! first record is fetched. On *revoke*, the tasks are drained and their progress is committed before the call
 //! returns, because another member reads on from the committed offset the moment it does.
+//!
+//! Only the partitions that move are stopped. The tasks of the others go on with what they have read; until the call
+//! returns they get no more, because librdkafka fetches nothing for a member that has not answered a rebalance. That
+//! is one reason for the drain to have a deadline.
+//!
+//! A revoke of partitions that were *lost* (the session expired, so others may have them already) waits for nothing
+//! and commits nothing: it gives up reading at once, so that this member can join again.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use rdkafka::ClientContext;
+use rdkafka::TopicPartitionList;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance};
-use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
-use rdkafka::{Offset, TopicPartitionList};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::assignment::Assignments;
 use super::delivery::Record;
-use super::partition::{Command, Partition, Progress};
 use super::work::Scope;
 use crate::kafka::ErrorLog;
 
-/// How long handlers may finish what they have begun when their partition is revoked. The group waits for us that
-/// long, so it stays below the session timeout of 10 s.
-pub(super) const DRAIN: Duration = Duration::from_secs(8);
+/// How long the last commit of a revoked partition is tried again while the group is between two assignments and
+/// refuses it. Whoever takes the partition over would otherwise get events again, on every rolling restart.
+const COMMIT_PATIENCE: Duration = Duration::from_secs(2);
 
-/// A partition that is assigned to this member.
-struct Assigned {
-    commands: mpsc::UnboundedSender<Command>,
-    progress: Arc<Progress>,
-    committed: Option<i64>,
-}
+/// Between two such tries.
+const COMMIT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What librdkafka's log calls a commit that failed. It is refused for as long as a rebalance takes and made again
+/// afterwards, so it is no more than a notice.
+const COMMIT_FAILED: &str = "COMMITFAIL";
 
 /// What librdkafka calls back into.
 pub(super) struct Context {
     topic: &'static str,
     scope: Scope,
     runtime: Handle,
+    /// How long handlers may finish what they have begun when their partition is revoked.
+    drain: Duration,
     /// Weak, since the consumer owns this context.
     consumer: OnceLock<Weak<BaseConsumer<Self>>>,
-    assigned: Mutex<HashMap<i32, Assigned>>,
+    assignments: Mutex<Assignments>,
     broken: mpsc::Sender<String>,
     errors: ErrorLog,
 }
@@ -50,14 +58,16 @@ impl Context {
         topic: &'static str,
         scope: Scope,
         runtime: Handle,
+        drain: Duration,
         broken: mpsc::Sender<String>,
     ) -> Self {
         Self {
             topic,
             scope,
             runtime,
+            drain,
             consumer: OnceLock::new(),
-            assigned: Mutex::default(),
+            assignments: Mutex::new(Assignments::new(topic)),
             broken,
             errors: ErrorLog::default(),
         }
@@ -76,62 +86,56 @@ impl Context {
 
     /// Hands a record that arrived on the main queue to its partition.
     pub(super) fn stray(&self, record: Record) {
-        if let Some(assigned) = self.assigned().get(&record.partition) {
-            // A task that is gone was revoked: the record will be delivered to whoever has the partition now.
-            let _ = assigned.commands.send(Command::Stray(record));
-        }
+        self.assignments().stray(record);
     }
 
     /// Commits what was completed since the last call, without waiting.
     pub(super) fn commit_progress(&self, consumer: &BaseConsumer<Self>) {
-        let offsets = self.uncommitted(None);
-        if offsets.count() == 0 {
+        let offsets = self.assignments().take_uncommitted();
+        if offsets.count() == 0 || consumer.assignment_lost() {
             return;
         }
         if let Err(error) = consumer.commit(&offsets, CommitMode::Async) {
-            tracing::warn!(error = %error, "offsets were not committed");
+            self.errors.report(&error, "committing offsets");
         }
     }
 
-    /// Gives every partition back: a shutdown is a revoke of everything.
-    pub(super) fn release_all(&self, consumer: &BaseConsumer<Self>, deadline: Instant) {
-        let all: Vec<i32> = self.assigned().keys().copied().collect();
-        self.release(consumer, &all, deadline);
+    /// Lets the next call of [`Context::commit_progress`] commit everything, whether or not it did so before.
+    pub(super) fn commit_again(&self) {
+        self.assignments().commit_again();
     }
 
-    fn assign(&self, partitions: &TopicPartitionList) {
+    /// Gives every partition back: a shutdown is a revoke of everything.
+    pub(super) fn release_all(&self, consumer: &BaseConsumer<Self>) {
+        let all = self.assignments().partitions();
+        self.release(consumer, &all, Instant::now() + self.drain);
+    }
+
+    fn assign(&self, partitions: &[i32]) {
         let Some(consumer) = self.consumer.get().and_then(Weak::upgrade) else {
+            // The consumer is closing.
             return;
         };
-        for partition in partition_numbers(partitions) {
+        for &partition in partitions {
             let Some(queue) = consumer.split_partition_queue(self.topic, partition) else {
                 self.give_up(format!("partition {partition} has no queue"));
                 return;
             };
-            let (commands, receiver) = mpsc::unbounded_channel();
-            let progress = Arc::new(Progress::default());
             let scope = self.scope.for_partition();
-            let task = Partition::new(queue, receiver, Arc::clone(&progress), scope);
-            self.runtime.spawn(task.run());
-            let assigned = Assigned {
-                commands,
-                progress,
-                committed: None,
-            };
-            // The task of an earlier assignment, were there one, ends when its sender is dropped here.
-            self.assigned().insert(partition, assigned);
+            self.assignments()
+                .begin(partition, queue, scope, &self.runtime);
         }
     }
 
+    fn revoke(&self, consumer: &BaseConsumer<Self>, partitions: &[i32]) {
+        let lost = consumer.assignment_lost();
+        tracing::info!(topic = self.topic, ?partitions, lost, "partitions revoked");
+        let patience = if lost { Duration::ZERO } else { self.drain };
+        self.release(consumer, partitions, Instant::now() + patience);
+    }
+
     fn release(&self, consumer: &BaseConsumer<Self>, partitions: &[i32], deadline: Instant) {
-        let (drained, finished) = std::sync::mpsc::sync_channel(partitions.len());
-        for partition in partitions {
-            if let Some(assigned) = self.assigned().get(partition) {
-                let drained = drained.clone();
-                let _ = assigned.commands.send(Command::Drain { deadline, drained });
-            }
-        }
-        drop(drained);
+        let finished = self.assignments().drain(partitions, deadline);
         self.wait_until_drained(&finished, deadline);
         if consumer.assignment_lost() {
             // The group has given the partitions to others: a commit would come too late and move their offsets.
@@ -142,10 +146,7 @@ impl Context {
         } else {
             self.commit_released(consumer, partitions);
         }
-        let mut assigned = self.assigned();
-        partitions.iter().for_each(|partition| {
-            assigned.remove(partition);
-        });
+        self.assignments().end(partitions);
     }
 
     /// Ends when every task has reported or is gone.
@@ -166,41 +167,20 @@ impl Context {
     }
 
     fn commit_released(&self, consumer: &BaseConsumer<Self>, partitions: &[i32]) {
-        let offsets = self.uncommitted(Some(partitions));
+        let offsets = self.assignments().progress(partitions);
         if offsets.count() == 0 {
             return;
         }
-        if let Err(error) = consumer.commit(&offsets, CommitMode::Sync) {
-            // Nothing is lost: the next reader gets these events again and finds them in the inbox.
-            tracing::warn!(error = %error, "offsets were not committed, events will be delivered again");
-        }
-    }
-
-    /// The progress not committed yet, of some partitions or of all, noted as committed.
-    fn uncommitted(&self, partitions: Option<&[i32]>) -> TopicPartitionList {
-        let mut offsets = TopicPartitionList::new();
-        for (partition, assigned) in self.assigned().iter_mut() {
-            let wanted = partitions.is_none_or(|wanted| wanted.contains(partition));
-            let committable = assigned.progress.committable();
-            if !wanted || committable == assigned.committed {
+        let patience = Instant::now() + COMMIT_PATIENCE;
+        while let Err(error) = consumer.commit(&offsets, CommitMode::Sync) {
+            if is_between_assignments(&error) && Instant::now() < patience {
+                std::thread::sleep(COMMIT_PAUSE);
                 continue;
             }
-            if let Some(offset) = committable
-                && offsets
-                    .add_partition_offset(self.topic, *partition, Offset::Offset(offset))
-                    .is_ok()
-            {
-                assigned.committed = committable;
-            }
+            // Nothing is lost: the next reader gets these events again and finds them in the inbox.
+            tracing::warn!(error = %error, "offsets were not committed, events will be delivered again");
+            return;
         }
-        offsets
-    }
-
-    /// Forgets what was taken for committed, so that the next round commits it again.
-    fn commit_again(&self) {
-        self.assigned()
-            .values_mut()
-            .for_each(|assigned| assigned.committed = None);
     }
 
     fn give_up(&self, reason: String) {
@@ -208,15 +188,21 @@ impl Context {
         let _ = self.broken.try_send(reason);
     }
 
-    fn assigned(&self) -> MutexGuard<'_, HashMap<i32, Assigned>> {
-        // The map is whole after every operation: a panic elsewhere does not spoil it.
-        self.assigned.lock().unwrap_or_else(PoisonError::into_inner)
+    fn assignments(&self) -> MutexGuard<'_, Assignments> {
+        // Whole after every operation: a panic elsewhere does not spoil it.
+        self.assignments
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        crate::kafka::log(level, facility, message);
+        if facility == COMMIT_FAILED {
+            self.errors.notice(COMMIT_FAILED, message);
+        } else {
+            crate::kafka::log(level, facility, message);
+        }
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
@@ -230,36 +216,28 @@ impl ClientContext for Context {
 impl ConsumerContext for Context {
     fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         match rebalance {
-            Rebalance::Assign(partitions) => self.assign(partitions),
-            Rebalance::Revoke(partitions) => {
-                let partitions: Vec<i32> = partition_numbers(partitions).collect();
-                tracing::info!(topic = self.topic, ?partitions, "partitions revoked");
-                self.release(consumer, &partitions, Instant::now() + DRAIN);
-            }
+            Rebalance::Assign(partitions) => self.assign(&partition_numbers(partitions)),
+            Rebalance::Revoke(partitions) => self.revoke(consumer, &partition_numbers(partitions)),
             Rebalance::Error(error) => tracing::warn!(error = %error, "rebalance failed"),
         }
     }
 
     fn post_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        // What was on its way while the group rebalanced was refused.
+        self.commit_again();
         if let Rebalance::Assign(partitions) = rebalance {
-            let partitions: Vec<i32> = partition_numbers(partitions).collect();
+            let partitions = partition_numbers(partitions);
             tracing::info!(topic = self.topic, ?partitions, "partitions assigned");
-        }
-    }
-
-    fn commit_callback(&self, result: KafkaResult<()>, _: &TopicPartitionList) {
-        if let Err(error) = result {
-            tracing::warn!(error = %error, "offsets were not committed");
-            self.commit_again();
         }
     }
 }
 
-fn partition_numbers(partitions: &TopicPartitionList) -> impl Iterator<Item = i32> {
-    let numbers: Vec<i32> = partitions
-        .elements()
-        .iter()
-        .map(|element| element.partition())
-        .collect();
-    numbers.into_iter()
+/// Whether the group refuses a commit only because it is about to assign its partitions anew.
+fn is_between_assignments(error: &KafkaError) -> bool {
+    error.rdkafka_error_code() == Some(RDKafkaErrorCode::RebalanceInProgress)
+}
+
+fn partition_numbers(partitions: &TopicPartitionList) -> Vec<i32> {
+    let elements = partitions.elements();
+    elements.iter().map(|element| element.partition()).collect()
 }

@@ -75,13 +75,17 @@ impl Scope {
     pub(super) fn stop_waiting(&self) {
         self.draining.cancel();
     }
+
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining.is_cancelled()
+    }
 }
 
 /// How work on an event ended.
 #[derive(Debug)]
 pub(super) enum Outcome {
     /// Its effect is durable, or it is on the dead-letter topic: its offset is done.
-    Done(Arc<Record>),
+    Done,
     /// It was interrupted: it will be delivered again.
     Interrupted,
 }
@@ -110,7 +114,7 @@ impl Work {
                 return Outcome::Interrupted;
             };
             let failure = match result {
-                Ok(Ok(())) => return Outcome::Done(self.record),
+                Ok(Ok(())) => return Outcome::Done,
                 Ok(Err(failure)) => failure,
                 Err(panic) => {
                     panics += 1;
@@ -188,7 +192,7 @@ impl Work {
                 .publish(&self.record, attempts, &reason)
                 .await
             {
-                Ok(()) => return Outcome::Done(self.record),
+                Ok(()) => return Outcome::Done,
                 Err(error) => {
                     if !self.wait_before_next(attempt, &error.into()).await {
                         return Outcome::Interrupted;

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use async_trait::async_trait;
 use sqlx::{QueryBuilder, Row, SqliteConnection, sqlite::SqliteRow};
 
-use super::{Backlog, Outbox, OutboxError, OutboxRecord, OutboxRow};
+use super::{Backlog, Outbox, OutboxError, OutboxRecord, OutboxRow, Shard};
 use crate::headers;
 use crate::sqlite::Sqlite;
 
@@ -51,7 +51,14 @@ impl SqliteOutbox {
 
 #[async_trait]
 impl Outbox for SqliteOutbox {
-    async fn read(&self, after: i64, limit: u32) -> Result<Vec<OutboxRow>, OutboxError> {
+    /// The one relay owns all shards, and `after` is exact: neither needs a condition.
+    async fn read(
+        &self,
+        _shards: &[Shard],
+        after: i64,
+        _except: &[i64],
+        limit: u32,
+    ) -> Result<Vec<OutboxRow>, OutboxError> {
         let rows = sqlx::query(
             "SELECT seq, topic, key, headers, payload FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?",
         )
@@ -90,15 +97,22 @@ impl Outbox for SqliteOutbox {
             oldest: Duration::from_millis(u64::try_from(waited).unwrap_or(0)),
         })
     }
+
+    fn has_other_writers(&self) -> bool {
+        false
+    }
 }
 
 fn outbox_row(row: &SqliteRow) -> Result<OutboxRow, OutboxError> {
     let seq = row.try_get("seq")?;
     let encoded: &[u8] = row.try_get("headers")?;
+    let key: String = row.try_get("key")?;
     Ok(OutboxRow {
         seq,
+        shard: Shard::of(&key),
+        predecessor: None,
         topic: row.try_get("topic")?,
-        key: row.try_get("key")?,
+        key,
         headers: headers::decode(encoded).map_err(|source| OutboxError::Damaged { seq, source })?,
         payload: row.try_get("payload")?,
     })

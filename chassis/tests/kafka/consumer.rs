@@ -146,6 +146,44 @@ async fn a_clean_stop_commits_what_was_done_and_the_next_consumer_gets_nothing_t
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_stop_amid_a_rebalance_commits_as_soon_as_the_group_takes_commits_again() {
+    let broker = Broker::start();
+    broker.publish("a", "go").await;
+    let first = Arc::new(Scribe::default());
+    let consumer = broker.start_consumer(first.clone());
+    eventually("it is handled", async || !first.handled().is_empty()).await;
+    broker.publish("b", "go").await;
+    broker.refuse_commits(8);
+    eventually("the other is handled", async || first.handled().len() == 2).await;
+    consumer.stop().await;
+
+    broker.publish("last", "go").await;
+    let second = Arc::new(Scribe::default());
+    let consumer = broker.start_consumer(second.clone());
+
+    eventually("the new one is handled", async || {
+        second.of_key("last") == ["go"]
+    })
+    .await;
+    assert_eq!(second.handled().len(), 1, "{:?}", second.handled());
+    consumer.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_that_was_refused_is_made_again_although_nothing_else_happens() {
+    let broker = Broker::start();
+    broker.refuse_commits(1);
+    broker.publish_to(0, "a", "go").await;
+
+    let scribe = Arc::new(Scribe::default());
+    let consumer = broker.start_consumer(scribe.clone());
+
+    eventually("it is committed", async || broker.committed(0).await == 1).await;
+    assert_eq!(scribe.handled().len(), 1);
+    consumer.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_not_done_when_the_consumer_stopped_is_delivered_again() {
     let broker = Broker::start();
     broker.publish("stuck", "retry-1000").await;

@@ -7,5 +7,11 @@
 )]
 
 mod consumer;
+mod group;
+mod leases;
+mod postgres;
+mod rebalance;
 mod relay;
+mod shared_outbox;
 mod support;
+mod topics;

@@ -7,6 +7,7 @@ use chassis::config::DatabaseUrl;
 use chassis::config::FromSetting;
 use chassis::consumer::{Consumer, ConsumerConfig, Handler};
 use chassis::kafka::KafkaConfig;
+use chassis::outbox::lease::SoleOwner;
 use chassis::outbox::sqlite::{SqliteOutbox, insert};
 use chassis::outbox::{OutboxRecord, OutboxSignal};
 use chassis::relay::Relay;
@@ -21,8 +22,9 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) const TOPIC: &str = "events";
+pub(crate) const GROUP: &str = "group";
 pub(crate) const DEAD_LETTERS: &str = "events.dlq";
-const PARTITIONS: i32 = 3;
+pub(crate) const PARTITIONS: i32 = 3;
 
 /// Conditions come true within this time, or never.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -68,13 +70,17 @@ impl Broker {
 
     pub(crate) fn config(&self) -> KafkaConfig {
         KafkaConfig {
-            brokers: self.cluster.bootstrap_servers(),
             fetch_wait: Duration::from_millis(100),
+            ..KafkaConfig::plaintext(self.cluster.bootstrap_servers())
         }
     }
 
     pub(crate) fn refuse_produce(&self, errors: &[RDKafkaRespErr]) {
         self.cluster.request_errors(RDKafkaApiKey::Produce, errors);
+    }
+
+    pub(crate) fn delay_answers(&self, delay: Duration) {
+        self.cluster.broker_round_trip_time(-1, delay).unwrap();
     }
 
     pub(crate) fn go_away(&self) {
@@ -116,15 +122,62 @@ impl Broker {
         published
     }
 
+    /// Publishes to a partition of the test's choice.
+    pub(crate) async fn publish_to(&self, partition: i32, key: &str, payload: &str) {
+        let record = FutureRecord::to(TOPIC).key(key).payload(payload);
+        let record = record.partition(partition);
+        self.producer.send(record, PATIENCE).await.unwrap();
+    }
+
+    /// The offset that the group committed, 0 before the first.
+    pub(crate) async fn committed(&self, partition: i32) -> i64 {
+        let mut config = client(&self.cluster);
+        config.set("group.id", GROUP);
+        let ask = move || {
+            let consumer: BaseConsumer = config.create().unwrap();
+            let mut asked = TopicPartitionList::new();
+            asked.add_partition(TOPIC, partition);
+            let answer = consumer.committed_offsets(asked, PATIENCE).unwrap();
+            match answer.elements()[0].offset() {
+                Offset::Offset(offset) => offset,
+                _ => 0,
+            }
+        };
+        tokio::task::spawn_blocking(ask).await.unwrap()
+    }
+
+    /// The next heartbeat of a member is answered as if the group had gone on without it.
+    pub(crate) fn refuse_heartbeat(&self) {
+        let errors = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION];
+        self.cluster
+            .request_errors(RDKafkaApiKey::Heartbeat, &errors);
+    }
+
+    /// The next so many commits are refused, as they are while a group is between two assignments.
+    pub(crate) fn refuse_commits(&self, times: usize) {
+        let errors = vec![RDKafkaRespErr::RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS; times];
+        self.cluster
+            .request_errors(RDKafkaApiKey::OffsetCommit, &errors);
+    }
+
+    pub(crate) fn create_topic(&self, topic: &str, partitions: i32) {
+        self.cluster.create_topic(topic, partitions, 1).unwrap();
+    }
+
     pub(crate) fn start_consumer(&self, handler: Arc<dyn Handler>) -> Running {
+        Self::start_member(&self.config(), handler)
+    }
+
+    /// A consumer of a group whose members know each other by these settings.
+    pub(crate) fn start_member(kafka: &KafkaConfig, handler: Arc<dyn Handler>) -> Running {
         let config = ConsumerConfig {
-            group: "group",
+            group: GROUP,
             topic: TOPIC,
             dead_letter_topic: DEAD_LETTERS,
             max_in_flight: 16,
         };
         let stop = CancellationToken::new();
-        let consumer = Consumer::new(&self.config(), config, handler);
+        let consumer = Consumer::new(kafka, config, handler);
         let running = consumer.run(stop.clone());
         let task = tokio::spawn(async { running.await.unwrap() });
         Running { stop, task }
@@ -162,6 +215,16 @@ pub(crate) struct Running {
 }
 
 impl Running {
+    pub(crate) fn new(stop: CancellationToken, task: JoinHandle<()>) -> Self {
+        Self { stop, task }
+    }
+
+    /// Ends it without any of its farewells.
+    pub(crate) async fn kill(self) {
+        self.task.abort();
+        assert!(self.task.await.unwrap_err().is_cancelled());
+    }
+
     pub(crate) async fn stop(self) {
         self.stop.cancel();
         self.task.await.unwrap();
@@ -205,6 +268,7 @@ impl Database {
         let relay = Relay::new(
             &broker.config(),
             Arc::new(self.outbox()),
+            Arc::new(SoleOwner),
             self.signal.clone(),
         );
         let task = tokio::spawn(relay.run(stop.clone()));

@@ -1,0 +1,364 @@
+//! The database of a service, whichever engine its URL names: opened, brought up to date, and waited for.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::migrate::{MigrateError, Migrator};
+
+use crate::backoff::Backoff;
+use crate::config::{DatabaseEngine, DatabaseUrl, Settings};
+use crate::error_chain::ErrorChain;
+use crate::outbox::Outbox;
+use crate::outbox::lease::postgres::PostgresLeases;
+use crate::outbox::lease::{Leases, SoleOwner};
+use crate::outbox::postgres::PostgresOutbox;
+use crate::outbox::sqlite::SqliteOutbox;
+use crate::postgres::{self, Postgres, SchemaError};
+use crate::sqlite::{OpenError as SqliteError, Sqlite};
+
+/// How a service reaches its database.
+#[derive(Clone, Debug)]
+pub struct DatabaseConfig {
+    /// Where it is, and which engine.
+    pub url: DatabaseUrl,
+    /// Most connections of this process (PostgreSQL).
+    pub connections: u32,
+    /// Whether the schema is brought up to date at start (PostgreSQL; a SQLite file always is).
+    pub migrate_at_start: bool,
+}
+
+/// One pool serves commits, reads, the relay and the leases: fewer connections would let them wait for each other.
+const LEAST_CONNECTIONS: u32 = 4;
+
+impl DatabaseConfig {
+    /// Reads the settings.
+    pub fn read(settings: &mut Settings<'_>, default_url: &'static str) -> Self {
+        let config = Self {
+            url: settings.value(
+                "DATABASE_URL",
+                default_url,
+                "where data is kept: `sqlite://PATH`, created if need be, or `postgres://USER@HOST/DATABASE?sslmode=verify-full&sslrootcert=CA.pem`, the password in it or in PGPASSWORD",
+            ),
+            connections: settings.value(
+                "DATABASE_POOL",
+                "10",
+                "PostgreSQL: most connections of this process, at least 4",
+            ),
+            migrate_at_start: settings.value(
+                "DATABASE_MIGRATE",
+                "false",
+                "PostgreSQL: whether to bring the schema up to date at start; otherwise the subcommand `migrate` does it",
+            ),
+        };
+        if config.connections < LEAST_CONNECTIONS {
+            settings.reject(
+                "DATABASE_POOL",
+                format!("must be at least {LEAST_CONNECTIONS}"),
+            );
+        }
+        config
+    }
+}
+
+/// The schema of a service, for each engine.
+#[derive(Clone, Copy, Debug)]
+pub struct Migrations {
+    /// For SQLite.
+    pub sqlite: &'static Migrator,
+    /// For PostgreSQL.
+    pub postgres: &'static Migrator,
+}
+
+/// An open database; clones share it.
+#[derive(Clone, Debug)]
+pub enum Database {
+    /// A file of this process.
+    Sqlite(Arc<Sqlite>),
+    /// A server that replicas share.
+    Postgres(Arc<Postgres>),
+}
+
+/// Why a database cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The file cannot be used.
+    #[error(transparent)]
+    Sqlite(#[from] SqliteError),
+    /// The URL cannot be understood.
+    #[error("the database URL")]
+    Url(#[source] sqlx::Error),
+}
+
+/// Why waiting for a database would be in vain.
+#[derive(Debug, thiserror::Error)]
+pub enum UnusableError {
+    /// The server refuses this user or this password.
+    #[error(
+        "the database refuses the login: check user and password in DATABASE_URL or PGPASSWORD"
+    )]
+    Login(#[source] sqlx::Error),
+    /// The server has no such database.
+    #[error("the database does not exist: create it, or correct its name in DATABASE_URL")]
+    Missing(#[source] sqlx::Error),
+    /// No encrypted connection can be made as configured.
+    #[error("no TLS connection to the database: check sslmode and sslrootcert in DATABASE_URL")]
+    Tls(#[source] sqlx::Error),
+    /// The stored migrations are not those of this program.
+    #[error("the schema was migrated by another program, or a migration was changed afterwards")]
+    Foreign(#[source] MigrateError),
+}
+
+/// The schema could not be brought up to date.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrationError {
+    /// The database cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The database will not be usable.
+    #[error(transparent)]
+    Unusable(#[from] UnusableError),
+    /// A migration failed; what it began is rolled back.
+    #[error("migrating the database")]
+    Migrate(#[source] MigrateError),
+    /// The database does not answer.
+    #[error("reading the version of the schema")]
+    Version(#[source] sqlx::Error),
+}
+
+/// What a migration did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Migrated {
+    /// The version before.
+    pub from: i64,
+    /// The version now.
+    pub to: i64,
+}
+
+impl fmt::Display for Migrated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { from, to } = self;
+        if from == to {
+            write!(f, "the database schema is at version {to} already")
+        } else {
+            write!(
+                f,
+                "the database schema was brought from version {from} to {to}"
+            )
+        }
+    }
+}
+
+/// Waits between looks at a database that is not usable yet.
+const WAIT: Backoff = Backoff {
+    initial: Duration::from_millis(200),
+    cap: Duration::from_secs(5),
+};
+
+impl Database {
+    /// Opens the database. A SQLite file is brought up to date; a PostgreSQL server is not contacted yet.
+    ///
+    /// # Errors
+    /// [`OpenError`] when the file or the URL cannot be used.
+    pub async fn open(config: &DatabaseConfig, migrations: Migrations) -> Result<Self, OpenError> {
+        match config.url.engine() {
+            DatabaseEngine::Sqlite => {
+                let file = Sqlite::open(&config.url, migrations.sqlite).await?;
+                Ok(Self::Sqlite(Arc::new(file)))
+            }
+            DatabaseEngine::Postgres => {
+                let server = Postgres::new(&config.url, config.connections);
+                Ok(Self::Postgres(Arc::new(server.map_err(OpenError::Url)?)))
+            }
+        }
+    }
+
+    /// Waits until the database answers and its schema has what this release needs, migrating it first if so configured.
+    /// What keeps it waiting is logged, once per cause; `service` is the program to name in the advice.
+    ///
+    /// # Errors
+    /// [`UnusableError`] for what does not get better by waiting.
+    pub async fn ready(
+        &self,
+        config: &DatabaseConfig,
+        migrations: Migrations,
+        service: &str,
+    ) -> Result<(), UnusableError> {
+        let Self::Postgres(server) = self else {
+            return Ok(());
+        };
+        let mut attempt = 0;
+        let mut told = String::new();
+        loop {
+            let Err(obstacle) = usable(server, config, migrations.postgres).await else {
+                return Ok(());
+            };
+            let obstacle = obstacle.lasting()?.advice(service);
+            if obstacle != told {
+                tracing::warn!(detail = obstacle, "waiting for the database");
+                told = obstacle;
+            }
+            attempt += 1;
+            tokio::time::sleep(WAIT.delay(attempt)).await;
+        }
+    }
+
+    /// Its outbox.
+    pub fn outbox(&self) -> Arc<dyn Outbox> {
+        match self {
+            Self::Sqlite(file) => Arc::new(SqliteOutbox::new(Arc::clone(file))),
+            Self::Postgres(server) => Arc::new(PostgresOutbox::new(Arc::clone(server))),
+        }
+    }
+
+    /// The leases on its outbox.
+    pub fn leases(&self) -> Arc<dyn Leases> {
+        match self {
+            Self::Sqlite(_) => Arc::new(SoleOwner),
+            Self::Postgres(server) => Arc::new(PostgresLeases::new(Arc::clone(server))),
+        }
+    }
+
+    /// Commits that may be in work at once. SQLite has one writer. On PostgreSQL a second one uses the time in which the
+    /// first waits for the disk; more only make smaller batches.
+    pub fn concurrent_commits(&self) -> usize {
+        match self {
+            Self::Sqlite(_) => 1,
+            Self::Postgres(_) => 2,
+        }
+    }
+
+    /// Closes all connections.
+    pub async fn close(&self) {
+        match self {
+            Self::Sqlite(file) => file.close().await,
+            Self::Postgres(server) => server.close().await,
+        }
+    }
+}
+
+/// Brings the schema up to date: the subcommand `migrate`.
+///
+/// # Errors
+/// [`MigrationError`]; a migration that failed was rolled back.
+pub async fn migrate(
+    config: &DatabaseConfig,
+    migrations: Migrations,
+) -> Result<Migrated, MigrationError> {
+    let database = Database::open(config, migrations).await?;
+    let migrated = match &database {
+        // Opening it has done everything.
+        Database::Sqlite(_) => Ok(at_last_version(migrations.sqlite)),
+        Database::Postgres(server) => migrate_server(server, migrations.postgres).await,
+    };
+    database.close().await;
+    migrated
+}
+
+fn at_last_version(migrator: &Migrator) -> Migrated {
+    let version = postgres::last_version(migrator);
+    Migrated {
+        from: version,
+        to: version,
+    }
+}
+
+async fn migrate_server(
+    server: &Postgres,
+    migrator: &Migrator,
+) -> Result<Migrated, MigrationError> {
+    let unreadable = |error| match Obstacle::from(error).lasting() {
+        Err(unusable) => MigrationError::Unusable(unusable),
+        Ok(Obstacle::Away(error)) => MigrationError::Version(error),
+        Ok(Obstacle::Migration(error)) => MigrationError::Migrate(error),
+        Ok(Obstacle::OldSchema { .. }) => MigrationError::Version(sqlx::Error::RowNotFound),
+    };
+    let from = server.schema_version().await.map_err(unreadable)?;
+    server
+        .migrate(migrator)
+        .await
+        .map_err(MigrationError::Migrate)?;
+    let to = server.schema_version().await.map_err(unreadable)?;
+    Ok(Migrated { from, to })
+}
+
+async fn usable(
+    server: &Postgres,
+    config: &DatabaseConfig,
+    migrator: &Migrator,
+) -> Result<(), Obstacle> {
+    if config.migrate_at_start {
+        server.migrate(migrator).await?;
+    }
+    Ok(server.check_schema(migrator).await?)
+}
+
+/// What stands between a service and its database.
+#[derive(Debug)]
+enum Obstacle {
+    Away(sqlx::Error),
+    OldSchema { found: i64, needed: i64 },
+    Migration(MigrateError),
+}
+
+impl From<sqlx::Error> for Obstacle {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Away(error)
+    }
+}
+
+impl From<SchemaError> for Obstacle {
+    fn from(error: SchemaError) -> Self {
+        match error {
+            SchemaError::Database(error) => Self::Away(error),
+            SchemaError::Old { found, needed } => Self::OldSchema { found, needed },
+        }
+    }
+}
+
+impl From<MigrateError> for Obstacle {
+    fn from(error: MigrateError) -> Self {
+        match error {
+            // What fails before a migration begins is the connection.
+            MigrateError::Execute(error) => Self::Away(error),
+            other => Self::Migration(other),
+        }
+    }
+}
+
+impl Obstacle {
+    /// Itself, if it may pass; otherwise what is to be done about it.
+    fn lasting(self) -> Result<Self, UnusableError> {
+        match self {
+            Self::Away(error) => lasting(error).map(Self::Away),
+            Self::Migration(error @ MigrateError::VersionMismatch(_)) => {
+                Err(UnusableError::Foreign(error))
+            }
+            passing => Ok(passing),
+        }
+    }
+
+    fn advice(&self, service: &str) -> String {
+        match self {
+            Self::Away(error) => ErrorChain(error).to_string(),
+            Self::Migration(error) => ErrorChain(error).to_string(),
+            Self::OldSchema { found, needed } => format!(
+                "the schema is at version {found}, this release needs {needed}: run `{service} migrate`"
+            ),
+        }
+    }
+}
+
+/// Tells a configuration that is wrong, by SQLSTATE, from a server that is away.
+fn lasting(error: sqlx::Error) -> Result<sqlx::Error, UnusableError> {
+    if matches!(error, sqlx::Error::Tls(_)) {
+        return Err(UnusableError::Tls(error));
+    }
+    match postgres::code(&error).as_deref() {
+        // invalid_password, invalid_authorization_specification
+        Some("28P01" | "28000") => Err(UnusableError::Login(error)),
+        // invalid_catalog_name
+        Some("3D000") => Err(UnusableError::Missing(error)),
+        _ => Ok(error),
+    }
+}

@@ -1,0 +1,32 @@
+//! A PostgreSQL server of its own for a test binary or a local stack, from the binaries that are installed.
+//!
+//! ```no_run
+//! # fn main() -> Result<(), postgres_server::ServerError> {
+//! // In a test: one server for the whole binary, a database for each test.
+//! let server = postgres_server::shared();
+//! server.create_database("template")?;
+//! // … migrate server.url("template") once …
+//! let url = server.copy_of("template")?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! It listens on 127.0.0.1 only, on a port of its own, and asks for a password (SCRAM). As root it runs as an
+//! unprivileged user, because PostgreSQL refuses to run as root.
+//!
+//! Nobody has to clean up after a [`Server`]: it ends with the process that started it, also when that is killed.
+//!
+//! It knows neither tables nor Rust drivers: whoever uses it brings the driver.
+//!
+//! Reading order: `binaries` and `account` (what is needed), [`cluster`] (its files and how it is started), `server`
+//! (one that runs as long as its owner).
+
+mod account;
+mod binaries;
+pub mod cluster;
+mod error;
+mod server;
+
+pub use cluster::{Cluster, DEFAULT_DATABASE, PASSWORD, USER, url};
+pub use error::ServerError;
+pub use server::{Server, shared};

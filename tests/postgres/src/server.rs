@@ -1,0 +1,237 @@
+//! A server that lives as long as the process that started it.
+//!
+//! A small shell script stands between the two: its standard input is a pipe that only this process holds. When the
+//! pipe closes, because the [`Server`] was dropped or because the process is gone for whatever reason, the script ends
+//! the server (its own child, so the pid cannot be a stranger's) and removes the files.
+
+use std::fs::{self, Permissions};
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::ServerError;
+use crate::account::Account;
+use crate::cluster::{Cluster, identifier, url};
+
+/// From the start to the first connection; a fraction of a second on a machine that has nothing else to do.
+const READY_WITHIN: Duration = Duration::from_secs(60);
+
+/// Between two looks at whether it is ready.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Lines of the log shown when it does not come up.
+const LOG_TAIL_LINES: usize = 15;
+
+/// The server's log, beside its data.
+const LOG: &str = "log";
+
+/// `QUIT` is the stop that does not tidy up: nothing of the data is needed again.
+const WATCH: &str = r#"
+log=$1 directory=$2
+shift 2
+"$@" </dev/null >"$log" 2>&1 &
+server=$!
+cat >/dev/null
+kill -QUIT "$server"
+wait "$server"
+rm -rf "$directory"
+"#;
+
+/// A PostgreSQL server with files of its own, for tests. It ends, and its files go, when it is dropped or when this
+/// process ends.
+///
+/// Unless asked for, it does not wait for the disk (`fsync = off`): a test kills processes, and what a process has
+/// written survives it; only a crash of the whole machine would show the difference.
+#[derive(Debug)]
+pub struct Server {
+    cluster: Cluster,
+    watch: Child,
+    port: u16,
+    copies: AtomicU32,
+    directory: TempDir,
+}
+
+impl Server {
+    /// Starts a server and returns when it accepts connections. Blocks, for about a second.
+    ///
+    /// # Errors
+    /// When PostgreSQL is not installed or does not start.
+    pub fn start() -> Result<Self, ServerError> {
+        Self::start_with(&["-c", "fsync=off"])
+    }
+
+    /// As [`Server::start`], but commits wait for the disk, as in production: for measurements.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub fn start_durable() -> Result<Self, ServerError> {
+        Self::start_with(&[])
+    }
+
+    fn start_with(arguments: &[&str]) -> Result<Self, ServerError> {
+        let directory = own_directory()?;
+        let cluster = Cluster::open(&directory.path().join("data"))?;
+        let port = free_port()?;
+        let watch = spawn(&cluster, directory.path(), port, arguments)?;
+        let server = Self {
+            cluster,
+            watch,
+            port,
+            copies: AtomicU32::new(0),
+            directory,
+        };
+        server.wait_until_ready()?;
+        Ok(server)
+    }
+
+    /// The port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The URL of a database, with user and password.
+    pub fn url(&self, database: &str) -> String {
+        url(self.port, database)
+    }
+
+    /// Creates an empty database.
+    ///
+    /// # Errors
+    /// When the server refuses, as it does when there is one of this name.
+    pub fn create_database(&self, name: &str) -> Result<(), ServerError> {
+        self.execute(&format!("CREATE DATABASE {}", identifier(name)))
+    }
+
+    /// Creates a database of a fresh name with everything that is in `template`, and returns its URL. Takes some tens
+    /// of milliseconds. Nobody may be connected to the template.
+    ///
+    /// # Errors
+    /// When the server refuses, as it does when somebody is connected to the template.
+    pub fn copy_of(&self, template: &str) -> Result<String, ServerError> {
+        let number = self.copies.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{template}_{number}");
+        let (copy, original) = (identifier(&name), identifier(template));
+        self.execute(&format!("CREATE DATABASE {copy} TEMPLATE {original}"))?;
+        Ok(self.url(&name))
+    }
+
+    /// Runs a statement in the default database, as the user whom the URLs name.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub fn execute(&self, statement: &str) -> Result<(), ServerError> {
+        self.cluster.query(self.port, statement).map(drop)
+    }
+
+    fn wait_until_ready(&self) -> Result<(), ServerError> {
+        let deadline = Instant::now() + READY_WITHIN;
+        while !self.cluster.is_ready() {
+            if Instant::now() > deadline {
+                let log = tail(&self.directory.path().join(LOG));
+                return Err(ServerError::NotReady { log });
+            }
+            sleep(PAUSE);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.watch.stdin.take());
+        // Fails only when somebody else has reaped our child.
+        let _ = self.watch.wait();
+    }
+}
+
+/// The server that all tests of this binary share. It ends with the binary.
+///
+/// # Panics
+/// When it cannot be started: without it no test of the caller means anything.
+#[expect(
+    clippy::panic,
+    reason = "only tests call it, and a test fails by panicking"
+)]
+pub fn shared() -> &'static Server {
+    static SHARED: OnceLock<Server> = OnceLock::new();
+    SHARED.get_or_init(|| match Server::start() {
+        Ok(server) => server,
+        Err(error) => panic!("{error}"),
+    })
+}
+
+/// Given to the account that runs the server: the script works in it.
+fn own_directory() -> Result<TempDir, ServerError> {
+    let unusable = |source| ServerError::Directory {
+        path: std::env::temp_dir(),
+        source,
+    };
+    let directory = tempfile::Builder::new()
+        .prefix("postgres-server-")
+        .permissions(Permissions::from_mode(0o700))
+        .tempdir()
+        .map_err(unusable)?;
+    Account::choose()?
+        .give(directory.path())
+        .map_err(unusable)?;
+    Ok(directory)
+}
+
+fn spawn(
+    cluster: &Cluster,
+    directory: &Path,
+    port: u16,
+    arguments: &[&str],
+) -> Result<Child, ServerError> {
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", WATCH, "postgres-server"])
+        .arg(directory.join(LOG))
+        .arg(directory)
+        .arg(cluster.program())
+        .args(cluster.arguments(port))
+        .args(arguments)
+        .stdin(Stdio::piped())
+        // Ctrl-C reaches the test alone; the pipe then tells the script.
+        .process_group(0);
+    cluster
+        .owned(&mut command)
+        .spawn()
+        .map_err(|source| ServerError::Run {
+            program: "sh".to_owned(),
+            source,
+        })
+}
+
+/// Below the range from which the operating system takes the ports of outgoing connections, so that no client sits on it,
+/// and below those that the local stack picks for processes that do not listen at once.
+const FIRST_PORT: u16 = 12_000;
+const PORTS: u16 = 8_000;
+
+/// One in a few is free on any machine that works at all.
+const ATTEMPTS: u16 = 100;
+
+fn free_port() -> Result<u16, ServerError> {
+    // Processes that start at once begin at different places.
+    let start = std::process::id().wrapping_mul(7_919);
+    let offset = u16::try_from(start % u32::from(PORTS)).unwrap_or_default();
+    (0..ATTEMPTS)
+        .map(|attempt| FIRST_PORT + (offset + attempt * 61) % PORTS)
+        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .ok_or(ServerError::NoFreePort)
+}
+
+fn tail(log: &Path) -> String {
+    let text = fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(LOG_TAIL_LINES)..].join("\n")
+}
