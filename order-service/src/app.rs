@@ -1,4 +1,4 @@
-//! The service as a whole: `build` connects and binds, `run` works until it is told to stop.
+//! The service as a whole: `build` opens and binds, `run` works until it is told to stop.
 //!
 //! ```text
 //!  OrderRpc ──▶ place, cancel ─┐                     ┌─▶ Watchers ──▶ WatchOrder
@@ -7,28 +7,27 @@
 //! ```
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use chassis::consumer::ConsumerError;
+use chassis::database::{Database, OpenError, UnusableError};
 use chassis::grpc::{GrpcError, GrpcServer};
 use chassis::health::Health;
-use chassis::sqlite::{OpenError, Sqlite};
 use thiserror::Error;
 use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
-use crate::store::sqlite::MIGRATOR;
+use crate::store::MIGRATIONS;
 
 mod running;
 
 use running::Running;
 
-/// The service, connected and bound; nothing runs yet.
+/// The service, opened and bound; nothing runs yet.
 #[derive(Debug)]
 pub struct App {
     config: Config,
-    database: Arc<Sqlite>,
+    database: Database,
     server: GrpcServer,
     health: Health,
 }
@@ -47,6 +46,9 @@ pub enum BuildError {
 /// Why the service stopped, other than by request.
 #[derive(Debug, Error)]
 pub enum RunError {
+    /// The database is not one that this service can use, and waiting would not change that.
+    #[error("the order database")]
+    Database(#[from] UnusableError),
     /// The gRPC server failed.
     #[error("the gRPC server failed")]
     Server(#[from] GrpcError),
@@ -65,16 +67,16 @@ pub enum RunError {
 }
 
 impl App {
-    /// Opens the database and takes the port. Kafka is not needed to start, nor to take orders.
+    /// Opens the database and takes the port. Neither a database server nor Kafka has to be there yet.
     ///
     /// # Errors
     /// [`BuildError`] when one of the two cannot be had.
     pub async fn build(config: Config) -> Result<Self, BuildError> {
-        let database = Sqlite::open(&config.database, &MIGRATOR).await?;
+        let database = Database::open(&config.database, MIGRATIONS).await?;
         let server = GrpcServer::bind(&config.grpc).await?;
         Ok(Self {
             config,
-            database: Arc::new(database),
+            database,
             server,
             health: Health::starting().await,
         })
@@ -85,7 +87,13 @@ impl App {
         self.server.local_addr()
     }
 
-    /// Serves until `shutdown`, or until a component fails, and then stops in order:
+    /// Serves until `shutdown`, or until a component fails. It starts in order:
+    ///
+    /// 1. the API answers, not ready: reads and writes fail with UNAVAILABLE while the database is away;
+    /// 2. when the database answers and its schema is new enough, the consumer and the relay start;
+    /// 3. ready, as far as Kafka does not say that a topic is missing.
+    ///
+    /// And stops in order:
     ///
     /// 1. not ready, so that no new calls are routed here;
     /// 2. intake ends: calls in work are answered, streams end with UNAVAILABLE, the consumer drains and leaves;
@@ -93,17 +101,14 @@ impl App {
     /// 4. the relay waits for its last acknowledgements;
     /// 5. the database is closed.
     ///
-    /// All steps together are bounded by the grace period.
+    /// All steps of the stop together are bounded by the grace period.
     ///
     /// # Errors
     /// [`RunError`] when a component failed or the stop was forced.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), RunError> {
         let grace = self.config.shutdown.grace;
         let health = self.health.clone();
-        let grpc_listen = self.local_addr();
         let mut running = Running::start(self);
-        health.set_ready(true).await;
-        tracing::info!(%grpc_listen, "ready");
 
         // Biased: a requested stop is no failure, even if a component ends in the same moment.
         let outcome = tokio::select! {

@@ -27,7 +27,9 @@ pub struct Writers {
 }
 
 impl Writers {
-    /// Starts the writers on `tracker`; each ends when its last handle is gone and its queue is empty.
+    /// Starts the writers on `tracker`; each ends when its last handle is gone and its queue is empty. Several commits
+    /// at once are for new orders only: what moves orders on meets the same orders again and would wait for their
+    /// locks.
     pub fn start(
         store: &Arc<dyn OrderStore>,
         watchers: &Watchers,
@@ -45,10 +47,14 @@ impl Writers {
             store: Arc::clone(store),
             watchers: watchers.clone(),
         };
+        let one_at_a_time = GroupCommitConfig {
+            writers: 1,
+            ..config
+        };
         Self {
             place: GroupCommit::start(place, config, tracker),
-            cancel: GroupCommit::start(cancel, config, tracker),
-            apply: GroupCommit::start(apply, config, tracker),
+            cancel: GroupCommit::start(cancel, one_at_a_time, tracker),
+            apply: GroupCommit::start(apply, one_at_a_time, tracker),
         }
     }
 }
@@ -79,6 +85,10 @@ impl Committer for PlaceCommitter {
         self.signal.notify();
         Ok(replies)
     }
+
+    fn concerns_whole_batch(&self, error: &StoreError) -> bool {
+        error.is_passing()
+    }
 }
 
 /// Commits wishes to cancel.
@@ -105,6 +115,10 @@ impl Committer for CancelCommitter {
         }
         Ok(replies)
     }
+
+    fn concerns_whole_batch(&self, error: &StoreError) -> bool {
+        error.is_passing()
+    }
 }
 
 /// Commits outcomes of processing.
@@ -128,5 +142,9 @@ impl Committer for ApplyCommitter {
             }
         }
         Ok(replies)
+    }
+
+    fn concerns_whole_batch(&self, error: &StoreError) -> bool {
+        error.is_passing()
     }
 }

@@ -1,11 +1,13 @@
 //! The configuration: data, read once, every mistake named at once.
 
-use chassis::config::{ConfigError, DatabaseUrl, SettingDoc, Settings, Source};
+use chassis::config::{ConfigError, SettingDoc, Settings, Source};
+use chassis::database::DatabaseConfig;
 use chassis::group_commit::GroupCommitConfig;
 use chassis::grpc::GrpcConfig;
 use chassis::kafka::KafkaConfig;
 use chassis::shutdown::ShutdownConfig;
 use chassis::telemetry::TelemetryConfig;
+use chassis::topics::TopicsConfig;
 
 /// Everything that can be set.
 #[derive(Clone, Debug)]
@@ -13,11 +15,13 @@ pub struct Config {
     /// Where the API listens.
     pub grpc: GrpcConfig,
     /// Where orders are kept.
-    pub database: DatabaseUrl,
+    pub database: DatabaseConfig,
     /// Where events go and outcomes come from.
     pub kafka: KafkaConfig,
+    /// What the topics must look like.
+    pub topics: TopicsConfig,
     /// How requests share commits.
-    pub commit: GroupCommitConfig,
+    pub commit: CommitConfig,
     /// Most WatchOrder streams that are open at once.
     pub watch_streams: usize,
     /// What is logged and where telemetry goes.
@@ -25,6 +29,31 @@ pub struct Config {
     /// How long a stop may take.
     pub shutdown: ShutdownConfig,
 }
+
+/// How requests share commits.
+#[derive(Clone, Copy, Debug)]
+pub struct CommitConfig {
+    /// Most orders in one commit.
+    pub max_batch: usize,
+    /// Orders that may wait for their commit.
+    pub queue: usize,
+    /// Commits in work at once; unset, as many as serve the database best.
+    pub writers: Option<usize>,
+}
+
+impl CommitConfig {
+    /// For a database that takes `concurrent_commits` at once.
+    pub fn on(self, concurrent_commits: usize) -> GroupCommitConfig {
+        GroupCommitConfig {
+            max_batch: self.max_batch,
+            queue: self.queue,
+            writers: self.writers.unwrap_or(concurrent_commits),
+        }
+    }
+}
+
+/// More commits at once than connections would only wait.
+const MAX_COMMIT_WRITERS: usize = 100;
 
 /// Most orders in one commit: a larger one delays its callers more than it spares them.
 const MAX_COMMIT_BATCH: usize = 1_000;
@@ -51,12 +80,9 @@ impl Config {
     fn read(settings: &mut Settings<'_>) -> Self {
         Self {
             grpc: GrpcConfig::read(settings, "127.0.0.1:50051"),
-            database: settings.value(
-                "DATABASE_URL",
-                "sqlite://order-service.db",
-                "where orders are kept; the file is created if need be",
-            ),
+            database: DatabaseConfig::read(settings, "sqlite://order-service.db"),
             kafka: KafkaConfig::read(settings),
+            topics: TopicsConfig::read(settings),
             commit: read_commit(settings),
             watch_streams: read_watch_streams(settings),
             telemetry: TelemetryConfig::read(settings),
@@ -65,7 +91,7 @@ impl Config {
     }
 }
 
-fn read_commit(settings: &mut Settings<'_>) -> GroupCommitConfig {
+fn read_commit(settings: &mut Settings<'_>) -> CommitConfig {
     let max_batch = settings.value(
         "COMMIT_MAX_BATCH",
         "200",
@@ -83,7 +109,23 @@ fn read_commit(settings: &mut Settings<'_>) -> GroupCommitConfig {
     if queue < max_batch {
         settings.reject("COMMIT_QUEUE", "must not be below COMMIT_MAX_BATCH");
     }
-    GroupCommitConfig { max_batch, queue }
+    CommitConfig {
+        max_batch,
+        queue,
+        writers: read_commit_writers(settings),
+    }
+}
+
+fn read_commit_writers(settings: &mut Settings<'_>) -> Option<usize> {
+    let writers = settings.optional(
+        "COMMIT_WRITERS",
+        "commits of new orders that may be in work at once, each on a connection of its own; unset: 1 on SQLite, 2 on PostgreSQL",
+    );
+    if writers.is_some_and(|writers| !(1..=MAX_COMMIT_WRITERS).contains(&writers)) {
+        let why = format!("must be 1 to {MAX_COMMIT_WRITERS}");
+        settings.reject("COMMIT_WRITERS", why);
+    }
+    writers
 }
 
 fn read_watch_streams(settings: &mut Settings<'_>) -> usize {
@@ -118,7 +160,7 @@ mod tests {
         let config = config(&[]).unwrap();
 
         assert_eq!(config.grpc.listen, "127.0.0.1:50051".parse().unwrap());
-        assert_eq!(config.database.expose(), "sqlite://order-service.db");
+        assert_eq!(config.database.url.expose(), "sqlite://order-service.db");
         assert_eq!(config.kafka.brokers, "127.0.0.1:9092");
         assert_eq!(config.shutdown.grace, Duration::from_secs(25));
     }

@@ -8,9 +8,10 @@
 //! 3. [`rpc`]: the five methods, each one parse, decide, persist, reply.
 //! 4. [`events`]: the decision as an event, with the trace it belongs to.
 //! 5. [`commit`]: many callers share a transaction, and each gets its own answer.
-//! 6. [`store`]: order, history and event in one commit; the rules of every database, and SQLite's way to keep them.
+//! 6. [`store`]: order, history and event in one commit; the rules of every database, and the ways of SQLite and
+//!    PostgreSQL to keep them.
 //! 7. [`outcomes`]: events of processing come back and move the order on, once each and in sequence.
-//! 8. [`watchers`]: who waits for news of an order is woken.
+//! 8. [`watchers`]: who waits for news of an order is woken, whichever replica moved it.
 //! 9. [`app`]: how all of it is wired, started and stopped.
 
 pub mod domain;
@@ -33,6 +34,7 @@ pub mod app;
 
 pub mod config;
 pub mod convert;
+pub mod topics;
 
 #[cfg(test)]
 mod fixture;

@@ -123,6 +123,8 @@ fn write_failed(error: SubmitError<StoreError>) -> RpcError {
     match error {
         SubmitError::QueueFull => RpcError::Overloaded,
         SubmitError::Stopped => RpcError::ShuttingDown,
+        // One caller of the batch has logged the reason.
+        SubmitError::BatchFailed => RpcError::StoreUnavailable,
         SubmitError::Failed(error) => read_failed(error),
     }
 }

@@ -4,11 +4,15 @@
 //! * An order, its history entry and the event that announces it appear together or not at all.
 //! * Every command is idempotent: repeated after a failure of unknown outcome it changes nothing twice.
 //!
-//! The contract test (`tests/store_contract.rs`) runs against this trait. No SQL stands outside the implementations.
+//! The contract test (`tests/store_contract`) runs against this trait, on every database. No SQL stands outside the
+//! implementations. They share what does not depend on SQL: what a batch does to its orders, how a row becomes a value,
+//! and which failures may pass.
 
 use std::fmt;
+use std::sync::Arc;
 
 use async_trait::async_trait;
+use chassis::database::{Database, Migrations};
 use chassis::outbox::OutboxRecord;
 use thiserror::Error;
 use uuid::Uuid;
@@ -18,7 +22,30 @@ use crate::domain::{
     RequestId, Timestamp,
 };
 
+mod saved;
+
+mod tracked;
+
+mod rows;
+
+mod failure;
+
+pub mod postgres;
 pub mod sqlite;
+
+/// The schema, for each engine.
+pub const MIGRATIONS: Migrations = Migrations {
+    sqlite: &sqlite::MIGRATOR,
+    postgres: &postgres::MIGRATOR,
+};
+
+/// The store in a database.
+pub fn of(database: &Database) -> Arc<dyn OrderStore> {
+    match database {
+        Database::Sqlite(file) => Arc::new(sqlite::SqliteStore::new(Arc::clone(file))),
+        Database::Postgres(server) => Arc::new(postgres::PostgresStore::new(Arc::clone(server))),
+    }
+}
 
 /// A store of orders.
 #[async_trait]
@@ -68,6 +95,12 @@ pub trait OrderStore: fmt::Debug + Send + Sync + 'static {
         after_version: u64,
         limit: u32,
     ) -> Result<Vec<HistoryEntry>, StoreError>;
+
+    /// Reads the versions of those among these orders that exist, in any order.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    async fn versions(&self, orders: &[OrderId]) -> Result<Vec<(OrderId, u64)>, StoreError>;
 }
 
 /// A new order, with everything that is written for it.
@@ -176,4 +209,11 @@ pub enum StoreError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+}
+
+impl StoreError {
+    /// Whether the database is to blame and not the command: whatever else is asked of it now fails as well.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Unavailable { .. })
+    }
 }

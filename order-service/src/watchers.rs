@@ -2,7 +2,8 @@
 //!
 //! A wake-up carries no data: the watcher reads the history from the version it has seen last. So nothing is buffered
 //! for a slow client, and a wake-up too many costs one read. Two rules make it impossible to miss news: a watcher
-//! subscribes before it reads, and a writer wakes after it has committed.
+//! subscribes before it reads, and a writer wakes after it has committed. What other processes commit is found out by
+//! the [`Follower`].
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,6 +11,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 use crate::domain::OrderId;
+
+mod follower;
+
+pub use follower::Follower;
 
 /// The watchers of all orders; clones share them.
 #[derive(Clone, Debug, Default)]
@@ -36,9 +41,9 @@ impl Watchers {
         }
     }
 
-    /// The number of orders that are watched.
-    pub fn orders(&self) -> usize {
-        self.lock().len()
+    /// The orders that are watched.
+    pub fn orders(&self) -> Vec<OrderId> {
+        self.lock().keys().copied().collect()
     }
 
     /// The map is consistent after every statement under the lock, so a panic elsewhere does not spoil it.
@@ -120,9 +125,9 @@ mod tests {
         let another = watchers.subscribe(order(1));
 
         drop(one);
-        assert_eq!(watchers.orders(), 1);
+        assert_eq!(watchers.orders(), [order(1)]);
         drop(another);
-        assert_eq!(watchers.orders(), 0);
+        assert_eq!(watchers.orders(), []);
         watchers.wake(order(1));
     }
 }

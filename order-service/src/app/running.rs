@@ -1,15 +1,14 @@
-//! The components at work: how they are wired, who watches them, and in which order they stop.
+//! The components at work: how they are wired, who watches them, and in which order they start and stop.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::consumer::{Consumer, ConsumerConfig};
+use chassis::database::Database;
 use chassis::grpc::GrpcServer;
 use chassis::health::Health;
 use chassis::outbox::OutboxSignal;
-use chassis::outbox::sqlite::SqliteOutbox;
 use chassis::relay::Relay;
-use chassis::sqlite::Sqlite;
 use futures::FutureExt;
 use proto::topics;
 use tokio::sync::Semaphore;
@@ -24,9 +23,9 @@ use crate::commit::Writers;
 use crate::config::Config;
 use crate::outcomes::OutcomeHandler;
 use crate::rpc::OrderRpc;
-use crate::store::OrderStore;
-use crate::store::sqlite::SqliteStore;
-use crate::watchers::Watchers;
+use crate::store::{self, MIGRATIONS, OrderStore};
+use crate::topics::NEEDED;
+use crate::watchers::{Follower, Watchers};
 
 /// Outcomes in work at once. They share commits, so this many wait for a handful of fsyncs.
 const OUTCOMES_IN_FLIGHT: usize = 512;
@@ -38,8 +37,12 @@ const OUTFLOW: Duration = Duration::from_secs(6);
 /// Everything that runs. Dropped, it aborts what is left.
 #[derive(Debug)]
 pub(super) struct Running {
-    database: Arc<Sqlite>,
-    /// The server and the consumer: what brings work in. Either one's end stops the service.
+    config: Config,
+    database: Database,
+    health: Health,
+    /// What waits for the database.
+    waiting: Option<Waiting>,
+    /// The server, the consumer and the follower: what brings work in. The end of any stops the service.
     intake: JoinSet<Result<(), RunError>>,
     stop_intake: CancellationToken,
     /// The writers. They end by themselves when nobody can submit any more.
@@ -49,8 +52,17 @@ pub(super) struct Running {
     stop_relay: CancellationToken,
 }
 
+/// The components that need the database, and start when it is there.
+#[derive(Debug)]
+struct Waiting {
+    consumer: Consumer,
+    relay: Relay,
+    /// Where other processes write to the database, too.
+    follower: Option<Follower>,
+}
+
 impl Running {
-    /// Starts all components.
+    /// Starts the API, and makes all other components.
     pub(super) fn start(app: App) -> Self {
         let App {
             config,
@@ -58,21 +70,18 @@ impl Running {
             server,
             health,
         } = app;
-        let store: Arc<dyn OrderStore> = Arc::new(SqliteStore::new(Arc::clone(&database)));
+        let store = store::of(&database);
         let watchers = Watchers::default();
         let signal = OutboxSignal::default();
         let writing = TaskTracker::new();
-        let writers = Writers::start(&store, &watchers, &signal, config.commit, &writing);
+        let commit = config.commit.on(database.concurrent_commits());
+        let writers = Writers::start(&store, &watchers, &signal, commit, &writing);
+        let waiting = Waiting {
+            consumer: build_consumer(&config, &writers),
+            relay: build_relay(&config, &database, signal),
+            follower: build_follower(&database, &store, &watchers),
+        };
         let stop_intake = CancellationToken::new();
-        let stop_relay = CancellationToken::new();
-
-        let mut relay = JoinSet::new();
-        let publisher = build_relay(&config, &database, signal).run(stop_relay.clone());
-        relay.spawn(publisher.map(Ok));
-        let mut intake = JoinSet::new();
-        let consumer = build_consumer(&config, &writers);
-        let stop_consumer = stop_intake.clone();
-        intake.spawn(async move { Ok(consumer.run(stop_consumer).await?) });
         let rpc = OrderRpc {
             store,
             writers,
@@ -80,23 +89,87 @@ impl Running {
             streams: Arc::new(Semaphore::new(config.watch_streams)),
             shutdown: stop_intake.clone(),
         };
-        intake.spawn(serve(server, rpc, health, stop_intake.clone()));
+        let grpc_listen = server.local_addr();
+        let mut intake = JoinSet::new();
+        intake.spawn(serve(server, rpc, health.clone(), stop_intake.clone()));
+        tracing::info!(%grpc_listen, "serving");
 
         Self {
+            config,
             database,
+            health,
+            waiting: Some(waiting),
             intake,
             stop_intake,
             writing,
-            relay,
-            stop_relay,
+            relay: JoinSet::new(),
+            stop_relay: CancellationToken::new(),
         }
     }
 
-    /// Completes when a component ends that nobody has stopped.
+    /// Makes the service ready, and then completes when a component ends that nobody has stopped.
     pub(super) async fn failure(&mut self) -> RunError {
+        match self.prepare().await {
+            Ok(()) => self.component_end().await,
+            Err(failure) => failure,
+        }
+    }
+
+    /// The steps to readiness; see [`App::run`].
+    async fn prepare(&mut self) -> Result<(), RunError> {
+        self.database_ready().await?;
+        self.start_waiting();
+        self.topics_settled().await?;
+        self.health.set_ready(true).await;
+        tracing::info!("ready");
+        Ok(())
+    }
+
+    async fn database_ready(&mut self) -> Result<(), RunError> {
+        let (database, config) = (self.database.clone(), self.config.database.clone());
+        let ready = database.ready(&config, MIGRATIONS, env!("CARGO_PKG_NAME"));
+        // Boxed: it has room for a whole migration, which the future of the service need not carry for ever.
+        Ok(self.unless_a_component_ends(Box::pin(ready)).await??)
+    }
+
+    async fn topics_settled(&mut self) -> Result<(), RunError> {
+        let (kafka, topics) = (self.config.kafka.clone(), self.config.topics);
+        let settled = chassis::topics::settled(&kafka, topics, &NEEDED);
+        self.unless_a_component_ends(settled).await
+    }
+
+    /// A step of the preparation, given up when a component ends.
+    async fn unless_a_component_ends<T>(
+        &mut self,
+        step: impl Future<Output = T>,
+    ) -> Result<T, RunError> {
         tokio::select! {
-            ended = self.intake.join_next() => why(ended.unwrap_or(Ok(Ok(())))),
-            ended = self.relay.join_next() => why(ended.unwrap_or(Ok(Ok(())))),
+            ended = self.component_end() => Err(ended),
+            done = step => Ok(done),
+        }
+    }
+
+    fn start_waiting(&mut self) {
+        let Some(waiting) = self.waiting.take() else {
+            return;
+        };
+        let publisher = waiting.relay.run(self.stop_relay.clone());
+        self.relay.spawn(publisher.map(Ok));
+        let stop_consumer = self.stop_intake.clone();
+        let consumer = waiting.consumer;
+        self.intake
+            .spawn(async move { Ok(consumer.run(stop_consumer).await?) });
+        if let Some(follower) = waiting.follower {
+            let following = follower.run(self.stop_intake.clone());
+            self.intake.spawn(following.map(Ok));
+        }
+    }
+
+    async fn component_end(&mut self) -> RunError {
+        tokio::select! {
+            Some(ended) = self.intake.join_next() => why(ended),
+            Some(ended) = self.relay.join_next() => why(ended),
+            else => RunError::EndedEarly,
         }
     }
 
@@ -110,7 +183,8 @@ impl Running {
 
         self.stop_intake.cancel();
         let intake = within(intake_deadline, drain(&mut self.intake)).await;
-        // The last handles of the writers went with the intake.
+        // The last handles of the writers went with the intake, or go with what never started.
+        self.waiting = None;
         self.writing.close();
         let writing = within(intake_deadline, self.writing.wait().map(Ok)).await;
         self.stop_relay.cancel();
@@ -137,9 +211,8 @@ async fn drain(tasks: &mut JoinSet<Result<(), RunError>>) -> Result<(), RunError
     outcome
 }
 
-fn build_relay(config: &Config, database: &Arc<Sqlite>, signal: OutboxSignal) -> Relay {
-    let outbox = SqliteOutbox::new(Arc::clone(database));
-    Relay::new(&config.kafka, Arc::new(outbox), signal)
+fn build_relay(config: &Config, database: &Database, signal: OutboxSignal) -> Relay {
+    Relay::new(&config.kafka, database.outbox(), database.leases(), signal)
 }
 
 fn build_consumer(config: &Config, writers: &Writers) -> Consumer {
@@ -151,6 +224,16 @@ fn build_consumer(config: &Config, writers: &Writers) -> Consumer {
     };
     let handler = OutcomeHandler::new(writers.apply.clone());
     Consumer::new(&config.kafka, consumer, Arc::new(handler))
+}
+
+/// On SQLite every commit is this process's own, and wakes its watchers itself.
+fn build_follower(
+    database: &Database,
+    store: &Arc<dyn OrderStore>,
+    watchers: &Watchers,
+) -> Option<Follower> {
+    let is_shared = matches!(database, Database::Postgres(_));
+    is_shared.then(|| Follower::new(Arc::clone(store), watchers.clone()))
 }
 
 async fn serve(

@@ -43,6 +43,9 @@ pub struct HistoryEntry {
     pub status: OrderStatus,
     /// When it happened, by the clock of the service that decided it.
     pub occurred_at: Timestamp,
+    /// The event of processing that caused it; none for what a customer did, and for what a release wrote that did not
+    /// keep it yet.
+    pub cause_id: Option<Uuid>,
 }
 
 impl Order {
@@ -68,6 +71,7 @@ impl Order {
             event_type: EventType::OrderPlaced,
             status: self.status,
             occurred_at: self.created_at,
+            cause_id: None,
         }
     }
 
@@ -92,6 +96,7 @@ impl Order {
             event_type: event.event_type(),
             status: self.status,
             occurred_at: at,
+            cause_id: event.is_outcome().then_some(event_id),
         })
     }
 }
@@ -216,6 +221,25 @@ mod tests {
 
         assert_eq!(entry.occurred_at, skewed);
         assert_eq!(order.updated_at, order.created_at);
+    }
+
+    #[test]
+    fn an_entry_knows_the_event_of_processing_that_caused_it() {
+        let mut order = placed();
+        let mut cause_of = |event| {
+            let entry = order.apply(
+                event,
+                Uuid::from_u128(1),
+                Timestamp::from_unix_millis(2_000),
+            );
+            entry.unwrap().cause_id
+        };
+
+        assert_eq!(
+            cause_of(OrderEvent::StockReserved),
+            Some(Uuid::from_u128(1))
+        );
+        assert_eq!(cause_of(OrderEvent::CancellationRequested), None);
     }
 
     #[test]

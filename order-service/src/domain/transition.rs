@@ -34,6 +34,11 @@ pub enum OrderEvent {
 }
 
 impl OrderEvent {
+    /// Whether processing decided it; what is not is a customer's doing.
+    pub fn is_outcome(self) -> bool {
+        self != Self::CancellationRequested
+    }
+
     /// The name that the history keeps.
     pub fn event_type(self) -> EventType {
         match self {

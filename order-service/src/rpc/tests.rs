@@ -194,7 +194,7 @@ async fn a_client_that_goes_away_leaves_nothing_behind() {
     drop(events);
 
     assert_eq!(harness.rpc.streams.available_permits(), 1);
-    assert_eq!(harness.rpc.watchers.orders(), 0);
+    assert_eq!(harness.rpc.watchers.orders(), []);
 }
 
 #[tokio::test]
@@ -215,7 +215,7 @@ async fn a_stream_for_an_unknown_order_takes_no_room() {
 
     assert_eq!(status.code(), Code::NotFound);
     assert_eq!(harness.rpc.streams.available_permits(), 1);
-    assert_eq!(harness.rpc.watchers.orders(), 0);
+    assert_eq!(harness.rpc.watchers.orders(), []);
 }
 
 #[tokio::test]
@@ -253,6 +253,7 @@ async fn more_orders_than_can_wait_are_refused_at_once() {
     let config = GroupCommitConfig {
         max_batch: 1,
         queue: 1,
+        writers: 1,
     };
     let harness = Harness::on(Fixture::start_with(config).await);
 

@@ -4,23 +4,21 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use chassis::sqlite::Sqlite;
-use sqlx::error::ErrorKind;
 use sqlx::migrate::Migrator;
 
+use super::failure::failed;
 use super::{
     Applied, ApplyOutcome, CancelOrder, CancelReply, OrderStore, PlaceOrder, Placed, StoreError,
 };
 use crate::domain::{CustomerId, HistoryEntry, Order, OrderId};
 
-mod rows;
-
 mod place;
-
-mod tracked;
 
 mod apply;
 
 mod cancel;
+
+mod tracked;
 
 mod read;
 
@@ -100,28 +98,9 @@ impl OrderStore for SqliteStore {
         let entries = read::history(reader, order_id, after_version, limit).await;
         entries.map_err(failed("reading a history"))
     }
-}
 
-/// Tells what may pass (a full disk, a lock held too long) from what will not.
-fn failed(operation: &'static str) -> impl Fn(sqlx::Error) -> StoreError + Copy {
-    move |error| match &error {
-        sqlx::Error::Decode(_)
-        | sqlx::Error::ColumnDecode { .. }
-        | sqlx::Error::ColumnNotFound(_)
-        | sqlx::Error::RowNotFound => StoreError::Damaged {
-            operation,
-            source: error.into(),
-        },
-        // A broken constraint is a defect of this program or of the file.
-        sqlx::Error::Database(reported) if !matches!(reported.kind(), ErrorKind::Other) => {
-            StoreError::Damaged {
-                operation,
-                source: error.into(),
-            }
-        }
-        _ => StoreError::Unavailable {
-            operation,
-            source: error.into(),
-        },
+    async fn versions(&self, orders: &[OrderId]) -> Result<Vec<(OrderId, u64)>, StoreError> {
+        let versions = read::versions(self.database.reader(), orders).await;
+        versions.map_err(failed("reading versions"))
     }
 }

@@ -2,8 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod line;
 mod service;
 
 mod errors;
 mod orders;
 mod shutdown;
+
+mod outages;
+mod replicas;

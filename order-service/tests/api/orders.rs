@@ -1,35 +1,13 @@
 //! Placing, reading, listing, watching and cancelling.
 
-use chassis::config::{DatabaseUrl, FromSetting};
-use chassis::outbox::Outbox;
-use chassis::outbox::sqlite::SqliteOutbox;
-use chassis::sqlite::Sqlite;
 use futures::future::join_all;
-use order_service::store::sqlite::MIGRATOR;
 use proto::event::OrderEvent;
 use proto::orders::v1::{
     CancelOrderRequest, GetOrderRequest, ListOrdersRequest, OrderStatus, WatchOrderRequest,
 };
-use proto::record;
-use std::path::Path;
-use std::sync::Arc;
 use tonic::Code;
 
-use crate::service::{Service, request};
-
-async fn outbox(directory: &Path) -> Vec<OrderEvent> {
-    let url = format!("sqlite://{}", directory.join("orders.db").display());
-    let url = DatabaseUrl::from_setting(&url).unwrap();
-    let database = Arc::new(Sqlite::open(&url, &MIGRATOR).await.unwrap());
-    let rows = SqliteOutbox::new(database).read(0, 1_000).await.unwrap();
-    let decode = |row: chassis::outbox::OutboxRow| {
-        record::decode(&row.headers, Some(&row.payload))
-            .unwrap()
-            .unwrap()
-            .event
-    };
-    rows.into_iter().map(decode).collect()
-}
+use crate::service::{Service, outbox, request, sqlite};
 
 #[tokio::test]
 async fn an_order_is_confirmed_and_its_event_waits_for_the_broker() {
@@ -42,7 +20,7 @@ async fn an_order_is_confirmed_and_its_event_waits_for_the_broker() {
     assert_eq!(order.total.as_ref().unwrap().minor_units, 1_530);
     let (ended, directory) = service.stop().await;
     ended.unwrap();
-    let events = outbox(directory.path()).await;
+    let events = outbox(&sqlite(directory.path())).await;
     let [OrderEvent::OrderPlaced(placed)] = events.as_slice() else {
         panic!("{events:?}");
     };
@@ -102,7 +80,7 @@ async fn one_request_sent_many_times_at_once_makes_one_order() {
 
     assert!(orders.iter().all(|order| *order == orders[0]));
     let (_, directory) = service.stop().await;
-    assert_eq!(outbox(directory.path()).await.len(), 1);
+    assert_eq!(outbox(&sqlite(directory.path())).await.len(), 1);
 }
 
 #[tokio::test]
@@ -199,5 +177,5 @@ async fn asking_to_cancel_twice_announces_it_once() {
 
     assert_eq!(once, twice);
     let (_, directory) = service.stop().await;
-    assert_eq!(outbox(directory.path()).await.len(), 2);
+    assert_eq!(outbox(&sqlite(directory.path())).await.len(), 2);
 }

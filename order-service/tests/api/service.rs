@@ -1,19 +1,29 @@
-//! The service in this process, and a client connected to it.
+//! The service in this process, on a database of either kind, and a client connected to it.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use chassis::database::Database;
+use chassis::outbox::{OutboxRow, Shard};
 use order_service::app::{App, BuildError, RunError};
 use order_service::config::Config;
+use order_service::store::MIGRATIONS;
+use proto::event::OrderEvent;
 use proto::orders::v1::order_service_client::OrderServiceClient;
 use proto::orders::v1::{Money, Order, OrderLine, PlaceOrderRequest};
+use proto::record;
 use tempfile::TempDir;
+use tokio::sync::OnceCell;
 use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tonic::transport::Channel;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
 use uuid::Uuid;
 
 /// Long enough for anything that works, short enough to see that something hangs.
@@ -32,6 +42,11 @@ impl Service {
     /// Starts on a free port.
     pub(crate) async fn start() -> Self {
         Self::start_with(&[]).await
+    }
+
+    /// Starts on this PostgreSQL database.
+    pub(crate) async fn on(database_url: &str) -> Self {
+        Self::start_with(&[("DATABASE_URL", database_url)]).await
     }
 
     /// Starts with these settings on top.
@@ -58,6 +73,27 @@ impl Service {
         Ok(response.into_inner().order.unwrap())
     }
 
+    /// Whether the service says that it is ready.
+    pub(crate) async fn is_ready(&self) -> bool {
+        let channel = Channel::from_shared(format!("http://{}", self.address));
+        let channel = channel.unwrap().connect_lazy();
+        let health = HealthClient::new(channel)
+            .check(HealthCheckRequest::default())
+            .await;
+        health.unwrap().into_inner().status() == ServingStatus::Serving
+    }
+
+    /// Waits until the service says that it is ready.
+    pub(crate) async fn ready(&self) {
+        eventually(async || self.is_ready().await).await;
+    }
+
+    /// Why the service ended by itself.
+    pub(crate) async fn failure(self) -> RunError {
+        let ended = timeout(PATIENCE, self.running).await.unwrap();
+        ended.unwrap().unwrap_err()
+    }
+
     /// Asks the service to stop.
     pub(crate) fn begin_stop(&self) {
         self.shutdown.cancel();
@@ -71,20 +107,73 @@ impl Service {
     }
 }
 
-/// The service with a database in this directory, and Kafka at a port where nobody listens.
+/// Waits until it is so.
+pub(crate) async fn eventually(is_so: impl AsyncFn() -> bool) {
+    let wait = async {
+        while !is_so().await {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(PATIENCE, wait).await.unwrap();
+}
+
+/// The URL of a PostgreSQL database of its own, with the schema and no rows.
+pub(crate) async fn postgres() -> String {
+    static TEMPLATE: OnceCell<()> = OnceCell::const_new();
+    TEMPLATE.get_or_init(create_template).await;
+    postgres_server::shared().copy_of("orders").unwrap()
+}
+
+async fn create_template() {
+    let server = postgres_server::shared();
+    server.create_database("orders").unwrap();
+    migrate(&server.url("orders")).await;
+}
+
+/// Does what the subcommand does.
+pub(crate) async fn migrate(url: &str) {
+    let config = config(url, &[]).database;
+    chassis::database::migrate(&config, MIGRATIONS)
+        .await
+        .unwrap();
+}
+
+/// The events that wait in a database for the broker.
+pub(crate) async fn outbox(url: &str) -> Vec<OrderEvent> {
+    let config = config(url, &[]).database;
+    let database = Database::open(&config, MIGRATIONS).await.unwrap();
+    let shards: Vec<Shard> = Shard::all().collect();
+    let rows = database.outbox().read(&shards, 0, &[], 1_000).await;
+    let decode = |row: OutboxRow| {
+        let received = record::decode(&row.headers, Some(&row.payload));
+        received.unwrap().unwrap().event
+    };
+    rows.unwrap().into_iter().map(decode).collect()
+}
+
+/// The URL of the database in a directory.
+pub(crate) fn sqlite(directory: &Path) -> String {
+    format!("sqlite://{}", directory.join("orders.db").display())
+}
+
+/// The service with a database in this directory, unless the settings say otherwise.
 pub(crate) async fn build(directory: &Path, settings: &[(&str, &str)]) -> Result<App, BuildError> {
-    let database = format!("sqlite://{}", directory.join("orders.db").display());
+    App::build(config(&sqlite(directory), settings)).await
+}
+
+/// Free ports, and Kafka at a port where nobody listens.
+fn config(database: &str, settings: &[(&str, &str)]) -> Config {
     let mut environment: BTreeMap<String, String> = [
         ("GRPC_LISTEN", "127.0.0.1:0"),
         ("KAFKA_BROKERS", "127.0.0.1:1"),
-        ("DATABASE_URL", &database),
+        ("DATABASE_URL", database),
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .into();
     for (name, value) in settings {
         environment.insert((*name).to_owned(), (*value).to_owned());
     }
-    App::build(Config::from_source(&environment).unwrap()).await
+    Config::from_source(&environment).unwrap()
 }
 
 /// A well-formed request under a request id of its own.

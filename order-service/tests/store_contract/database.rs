@@ -3,67 +3,179 @@
 use std::sync::Arc;
 
 use chassis::config::{DatabaseUrl, FromSetting};
-use chassis::outbox::sqlite::SqliteOutbox;
-use chassis::outbox::{Outbox, OutboxRow};
-use chassis::sqlite::Sqlite;
+use chassis::database::{Database as Engine, DatabaseConfig};
+use chassis::outbox::{OutboxRow, Shard};
 use order_service::domain::OrderId;
-use order_service::store::OrderStore;
-use order_service::store::sqlite::{MIGRATOR, SqliteStore};
+use order_service::store::{self, MIGRATIONS, OrderStore};
+use sqlx::{Connection, PgConnection, PgPool};
 use tempfile::TempDir;
+use tokio::sync::OnceCell;
 
 /// A database that holds nothing yet.
 pub(crate) struct Database {
     pub(crate) store: Arc<dyn OrderStore>,
-    outbox: Box<dyn Outbox>,
-    file: Arc<Sqlite>,
-    directory: TempDir,
+    pub(crate) url: DatabaseUrl,
+    engine: Engine,
+    directory: Option<Arc<TempDir>>,
 }
 
 /// Runs the rule on a fresh database of each kind.
 pub(crate) async fn on_every_database(rule: impl AsyncFn(Database)) {
     rule(Database::sqlite().await).await;
+    rule(Database::postgres().await).await;
 }
 
 impl Database {
     async fn sqlite() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        Self::open_sqlite(directory).await
+        let directory = Arc::new(tempfile::tempdir().unwrap());
+        let url = sqlite_url(&directory);
+        Self::open(url, Some(directory)).await
     }
 
-    async fn open_sqlite(directory: TempDir) -> Self {
-        let path = directory.path().join("orders.db");
-        let url = DatabaseUrl::from_setting(&format!("sqlite://{}", path.display())).unwrap();
-        let file = Arc::new(Sqlite::open(&url, &MIGRATOR).await.unwrap());
+    pub(crate) async fn postgres() -> Self {
+        static TEMPLATE: OnceCell<()> = OnceCell::const_new();
+        TEMPLATE.get_or_init(create_template).await;
+        let url = postgres_server::shared().copy_of("orders").unwrap();
+        Self::open(DatabaseUrl::from_setting(&url).unwrap(), None).await
+    }
+
+    async fn open(url: DatabaseUrl, directory: Option<Arc<TempDir>>) -> Self {
+        let engine = Engine::open(&config(&url), MIGRATIONS).await.unwrap();
         Self {
-            store: Arc::new(SqliteStore::new(Arc::clone(&file))),
-            outbox: Box::new(SqliteOutbox::new(Arc::clone(&file))),
-            file,
+            store: store::of(&engine),
+            url,
+            engine,
             directory,
         }
     }
 
-    /// Closes the database and opens it again, as a restart does.
-    pub(crate) async fn reopen(self) -> Self {
-        self.file.close().await;
-        Self::open_sqlite(self.directory).await
+    /// Another process on the same database: a store with connections of its own.
+    pub(crate) async fn replica(&self) -> Self {
+        Self::open(self.url.clone(), self.directory.clone()).await
     }
 
-    /// The events that wait for the broker, in commit order.
+    /// Closes the database and opens it again, as a restart does.
+    pub(crate) async fn reopen(self) -> Self {
+        self.close().await;
+        self.replica().await
+    }
+
+    pub(crate) async fn close(&self) {
+        self.engine.close().await;
+    }
+
+    /// The events that wait for the broker, in the order of their positions.
     pub(crate) async fn outbox(&self) -> Vec<OutboxRow> {
-        self.outbox.read(0, 10_000).await.unwrap()
+        let shards: Vec<Shard> = Shard::all().collect();
+        let outbox = self.engine.outbox();
+        outbox.read(&shards, 0, &[], 10_000).await.unwrap()
     }
 
     /// Tries to change what happened; the answer is whether the database let it happen.
     pub(crate) async fn tamper_with_history(&self, order_id: OrderId) -> bool {
-        let mut transaction = self.file.begin().await.unwrap();
-        let update = sqlx::query("UPDATE order_events SET status = 'LOST' WHERE order_id = ?")
-            .bind(order_id.as_uuid())
-            .execute(&mut *transaction)
-            .await;
-        let delete = sqlx::query("DELETE FROM order_events WHERE order_id = ?")
-            .bind(order_id.as_uuid())
-            .execute(&mut *transaction)
-            .await;
-        update.is_ok() || delete.is_ok()
+        let mut let_happen = false;
+        for statement in [
+            "UPDATE order_events SET status = 'LOST' WHERE order_id = $1",
+            "DELETE FROM order_events WHERE order_id = $1",
+        ] {
+            let_happen |= self.execute(statement, order_id).await.is_ok();
+        }
+        let_happen
     }
+
+    /// Runs a statement about an order past the store.
+    async fn execute(&self, statement: &'static str, order_id: OrderId) -> sqlx::Result<()> {
+        match &self.engine {
+            Engine::Sqlite(file) => {
+                let mut transaction = file.begin().await?;
+                let statement = sqlx::query(statement).bind(order_id.as_uuid());
+                statement.execute(&mut *transaction).await?;
+                transaction.commit().await
+            }
+            Engine::Postgres(server) => {
+                let statement = sqlx::query(statement).bind(order_id.as_uuid());
+                statement.execute(server.pool()).await.map(drop)
+            }
+        }
+    }
+
+    /// A customer's wish to cancel, in the statements of the release that did not know `cause_id`.
+    pub(crate) async fn cancel_by_the_older_release(&self, order_id: OrderId) {
+        for statement in OLDER_RELEASE {
+            self.execute(statement, order_id).await.unwrap();
+        }
+    }
+}
+
+/// The event's id does not matter to it: the order's does as well.
+const OLDER_RELEASE: [&str; 2] = [
+    "UPDATE orders SET status = 'CANCEL_REQUESTED', version = 2, updated_at = 3000 WHERE order_id = $1",
+    "INSERT INTO order_events \
+        (order_id, version, event_id, event_type, status, rejection_reason, occurred_at) \
+     VALUES ($1, 2, $1, 'CancellationRequested', 'CANCEL_REQUESTED', NULL, 3000)",
+];
+
+/// Another session on a PostgreSQL database, behind the store's back.
+pub(crate) struct Stranger(pub(crate) PgPool);
+
+impl Stranger {
+    pub(crate) async fn of(database: &Database) -> Self {
+        Self(PgPool::connect(database.url.expose()).await.unwrap())
+    }
+
+    /// Cuts the connections that wait for a lock, once there is one; the number of those that were cut.
+    pub(crate) async fn cut_who_waits_for_a_lock(&self) -> i64 {
+        loop {
+            let cut: i64 = sqlx::query_scalar(
+                "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
+                 WHERE datname = current_database() AND wait_event_type = 'Lock'",
+            )
+            .fetch_one(&self.0)
+            .await
+            .unwrap();
+            if cut > 0 {
+                return cut;
+            }
+        }
+    }
+}
+
+/// The deadlocks that the server had to resolve in a database. Sessions report theirs when they end: all are awaited.
+pub(crate) async fn deadlocks(url: &DatabaseUrl) -> i64 {
+    let mut connection = PgConnection::connect(url.expose()).await.unwrap();
+    let sessions = "SELECT count(*) FROM pg_stat_activity \
+        WHERE datname = current_database() AND pid <> pg_backend_pid() \
+              AND backend_type = 'client backend'";
+    let others = async |connection: &mut PgConnection| -> i64 {
+        let others = sqlx::query_scalar(sessions).fetch_one(connection);
+        others.await.unwrap()
+    };
+    while others(&mut connection).await > 0 {}
+    sqlx::query_scalar("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
+        .fetch_one(&mut connection)
+        .await
+        .unwrap()
+}
+
+fn config(url: &DatabaseUrl) -> DatabaseConfig {
+    DatabaseConfig {
+        url: url.clone(),
+        connections: 4,
+        migrate_at_start: false,
+    }
+}
+
+fn sqlite_url(directory: &TempDir) -> DatabaseUrl {
+    let path = directory.path().join("orders.db");
+    DatabaseUrl::from_setting(&format!("sqlite://{}", path.display())).unwrap()
+}
+
+/// A database with the schema and no rows, to be copied.
+async fn create_template() {
+    let server = postgres_server::shared();
+    server.create_database("orders").unwrap();
+    let url = DatabaseUrl::from_setting(&server.url("orders")).unwrap();
+    chassis::database::migrate(&config(&url), MIGRATIONS)
+        .await
+        .unwrap();
 }

@@ -9,3 +9,7 @@ mod apply;
 mod cancel;
 mod place;
 mod read;
+
+mod releases;
+
+mod replicas;

@@ -3,7 +3,7 @@
 use order_service::domain::{CustomerId, OrderEvent, OrderId};
 use uuid::Uuid;
 
-use crate::database::{Database, on_every_database};
+use crate::database::{Database, Stranger, on_every_database};
 use crate::orders::{outcome, place, request};
 
 async fn place_for(database: &Database, customer: &str, orders: usize) -> Vec<OrderId> {
@@ -105,4 +105,40 @@ async fn the_past_cannot_be_changed() {
         assert!(!database.tamper_with_history(order_id).await);
     })
     .await;
+}
+
+#[tokio::test]
+async fn the_versions_of_many_orders_are_read_at_once() {
+    on_every_database(async |database| {
+        let placed = place_for(&database, "guest", 1_500).await;
+        let moved = outcome(placed[0], 1, OrderEvent::StockReserved);
+        database.store.apply(&[moved]).await.unwrap();
+        let unknown = OrderId::new(Uuid::now_v7());
+
+        let asked: Vec<_> = placed.iter().copied().chain([unknown]).collect();
+        let mut versions = database.store.versions(&asked).await.unwrap();
+
+        versions.sort_unstable();
+        let expected: Vec<_> = placed
+            .iter()
+            .map(|order_id| (*order_id, if *order_id == placed[0] { 2 } else { 1 }))
+            .collect();
+        assert_eq!(versions, expected);
+        assert_eq!(database.store.versions(&[]).await.unwrap(), []);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_past_cannot_be_emptied() {
+    let database = Database::postgres().await;
+    place_for(&database, "guest", 1).await;
+    let stranger = Stranger::of(&database).await;
+
+    let truncated = sqlx::query("TRUNCATE order_events")
+        .execute(&stranger.0)
+        .await;
+
+    let refusal = truncated.unwrap_err().to_string();
+    assert!(refusal.contains("append-only"), "{refusal}");
 }

@@ -68,4 +68,8 @@ impl<S: OrderStore> OrderStore for RacingStore<S> {
     ) -> Result<Vec<Order>, StoreError> {
         self.inner.list(customer_id, before, limit).await
     }
+
+    async fn versions(&self, orders: &[OrderId]) -> Result<Vec<(OrderId, u64)>, StoreError> {
+        self.inner.versions(orders).await
+    }
 }

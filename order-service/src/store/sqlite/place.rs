@@ -1,20 +1,21 @@
 //! Placing orders: three statements for a whole batch of new ones, one more when some were placed before.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use chassis::outbox;
 use sqlx::{QueryBuilder, SqliteConnection};
+use uuid::Uuid;
 
+use super::ROWS_PER_STATEMENT;
+use super::read::ORDER_COLUMNS;
 use super::tracked::insert_history;
-use super::{ROWS_PER_STATEMENT, rows};
 use crate::convert;
-use crate::domain::{CustomerId, Fingerprint, Order, OrderId, RequestId};
+use crate::domain::OrderId;
+use crate::store::rows::{self, SavedRow};
+use crate::store::saved::SavedOrders;
 use crate::store::{PlaceOrder, Placed};
 
 /// Stores what is new, and finds what is not.
-///
-/// The uniqueness of (customer, request id) decides, so two equal requests in one batch are told apart by the same
-/// rule as two a day apart: the first is new, the second finds it.
 pub(super) async fn place(
     connection: &mut SqliteConnection,
     batch: &[PlaceOrder],
@@ -33,35 +34,7 @@ pub(super) async fn place(
     outbox::sqlite::insert(connection, &events).await?;
 
     let saved = find_saved(connection, &known).await?;
-    batch
-        .iter()
-        .map(|command| answer(command, &inserted, &saved))
-        .collect()
-}
-
-type Intent = (CustomerId, RequestId);
-type Saved = HashMap<Intent, (Fingerprint, Order)>;
-
-fn answer(
-    command: &PlaceOrder,
-    inserted: &HashSet<OrderId>,
-    saved: &Saved,
-) -> Result<Placed, sqlx::Error> {
-    if inserted.contains(&command.order.id) {
-        return Ok(Placed::New);
-    }
-    match saved.get(&intent(command)) {
-        Some((fingerprint, order)) if *fingerprint == command.fingerprint => {
-            Ok(Placed::Duplicate(order.clone()))
-        }
-        Some(_) => Ok(Placed::Conflict),
-        // Neither the request id nor a free order id: the order id is taken by a stranger.
-        None => Err(rows::damaged("the order id is in use")),
-    }
-}
-
-fn intent(command: &PlaceOrder) -> Intent {
-    (command.order.customer_id.clone(), command.request_id)
+    saved.answers(batch, &inserted)
 }
 
 /// Inserts the rows whose intent is new and returns their ids.
@@ -69,7 +42,7 @@ async fn insert_orders(
     connection: &mut SqliteConnection,
     batch: &[PlaceOrder],
 ) -> Result<HashSet<OrderId>, sqlx::Error> {
-    let mut inserted = HashSet::with_capacity(batch.len());
+    let mut inserted: Vec<Uuid> = Vec::with_capacity(batch.len());
     for chunk in batch.chunks(ROWS_PER_STATEMENT) {
         let mut statement = QueryBuilder::new(
             "INSERT INTO orders (order_id, customer_id, request_id, fingerprint, status, version, \
@@ -89,21 +62,20 @@ async fn insert_orders(
                 .push_bind(order.updated_at.unix_millis());
         });
         statement.push(" ON CONFLICT DO NOTHING RETURNING order_id");
-        for row in statement.build().fetch_all(&mut *connection).await? {
-            inserted.insert(rows::order_id(&row)?);
-        }
+        let statement = statement.build_query_scalar::<Uuid>();
+        inserted.extend(statement.fetch_all(&mut *connection).await?);
     }
-    Ok(inserted)
+    Ok(inserted.into_iter().map(OrderId::new).collect())
 }
 
 async fn find_saved(
     connection: &mut SqliteConnection,
     commands: &[&PlaceOrder],
-) -> Result<Saved, sqlx::Error> {
-    let mut saved = HashMap::with_capacity(commands.len());
+) -> Result<SavedOrders, sqlx::Error> {
+    let mut saved: Vec<SavedRow> = Vec::with_capacity(commands.len());
     for chunk in commands.chunks(ROWS_PER_STATEMENT) {
         let mut query = QueryBuilder::new("SELECT request_id, fingerprint, ");
-        query.push(rows::ORDER_COLUMNS);
+        query.push(ORDER_COLUMNS);
         query.push(" FROM (");
         query.push_values(chunk, |mut row, command| {
             row.push_bind(command.order.customer_id.as_str())
@@ -115,11 +87,7 @@ async fn find_saved(
             ") AS known CROSS JOIN orders \
              ON orders.customer_id = known.column1 AND orders.request_id = known.column2",
         );
-        for row in query.build().fetch_all(&mut *connection).await? {
-            let order = rows::order(&row)?;
-            let intent = (order.customer_id.clone(), rows::request_id(&row)?);
-            saved.insert(intent, (rows::fingerprint(&row)?, order));
-        }
+        saved.extend(query.build_query_as().fetch_all(&mut *connection).await?);
     }
-    Ok(saved)
+    SavedOrders::read(saved)
 }

@@ -1,67 +1,37 @@
-//! Orders that a batch moves on: read together, changed in memory by the rules of the domain, written together.
-
-use std::collections::HashMap;
+//! Orders that a batch moves on, read and written in multi-row statements.
 
 use sqlx::{QueryBuilder, SqliteConnection};
 
-use super::{ROWS_PER_STATEMENT, rows};
-use crate::domain::{HistoryEntry, Order, OrderId};
+use super::{ROWS_PER_STATEMENT, read};
+use crate::domain::{HistoryEntry, OrderId};
+use crate::store::rows::{self, TrackedRow};
+use crate::store::tracked::{Tracked, TrackedOrders, distinct};
 
-/// An order inside a batch.
-#[derive(Debug)]
-pub(super) struct Tracked {
-    /// The order as far as the batch has moved it.
-    pub(super) order: Order,
-    /// Position of the last outcome applied.
-    pub(super) processing_sequence: u64,
-}
-
-/// The orders of a batch.
-pub(super) type TrackedOrders = HashMap<OrderId, Tracked>;
-
-/// Reads the orders that exist among these.
+/// Reads the orders that exist among these. The write transaction is the lock: there is no other.
 pub(super) async fn read(
     connection: &mut SqliteConnection,
-    mut order_ids: Vec<OrderId>,
+    order_ids: impl Iterator<Item = OrderId>,
 ) -> Result<TrackedOrders, sqlx::Error> {
-    order_ids.sort_unstable();
-    order_ids.dedup();
-    let mut orders = TrackedOrders::with_capacity(order_ids.len());
+    let order_ids = distinct(order_ids);
+    let mut orders: Vec<TrackedRow> = Vec::with_capacity(order_ids.len());
     for chunk in order_ids.chunks(ROWS_PER_STATEMENT) {
         let mut query = QueryBuilder::new("SELECT processing_sequence, ");
-        query.push(rows::ORDER_COLUMNS);
+        query.push(read::ORDER_COLUMNS);
         query.push(" FROM orders WHERE order_id IN (");
-        let mut list = query.separated(", ");
-        for order_id in chunk {
-            list.push_bind(order_id.as_uuid());
-        }
+        read::push_ids(&mut query, chunk);
         query.push(")");
-        for row in query.build().fetch_all(&mut *connection).await? {
-            let order = rows::order(&row)?;
-            let processing_sequence = rows::unsigned(&row, "processing_sequence")?;
-            orders.insert(
-                order.id,
-                Tracked {
-                    order,
-                    processing_sequence,
-                },
-            );
-        }
+        orders.extend(query.build_query_as().fetch_all(&mut *connection).await?);
     }
-    Ok(orders)
+    rows::read::<_, Tracked, _>(orders)
 }
 
-/// Writes what happened: the entries to the history, and the state of every order that has one.
+/// Writes what happened: the state of every order that moved, and the entries to the history.
 pub(super) async fn write(
     connection: &mut SqliteConnection,
-    orders: &TrackedOrders,
+    moved: &[&Tracked],
     entries: &[HistoryEntry],
 ) -> Result<(), sqlx::Error> {
-    let mut moved: Vec<OrderId> = entries.iter().map(|entry| entry.order_id).collect();
-    moved.sort_unstable();
-    moved.dedup();
-    let moved: Vec<&Tracked> = moved.iter().filter_map(|id| orders.get(id)).collect();
-    update_orders(connection, &moved).await?;
+    update_orders(connection, moved).await?;
     insert_history(connection, entries).await
 }
 
@@ -98,7 +68,7 @@ pub(super) async fn insert_history(
     for chunk in entries.chunks(ROWS_PER_STATEMENT) {
         let mut statement = QueryBuilder::new(
             "INSERT INTO order_events (order_id, version, event_id, event_type, status, \
-             rejection_reason, occurred_at) ",
+             rejection_reason, occurred_at, cause_id) ",
         );
         statement.push_values(chunk, |mut row, entry| {
             row.push_bind(entry.order_id.as_uuid())
@@ -107,7 +77,8 @@ pub(super) async fn insert_history(
                 .push_bind(entry.event_type.name())
                 .push_bind(entry.status.name())
                 .push_bind(rows::reason_column(entry.status))
-                .push_bind(entry.occurred_at.unix_millis());
+                .push_bind(entry.occurred_at.unix_millis())
+                .push_bind(entry.cause_id);
         });
         statement.build().execute(&mut *connection).await?;
     }

@@ -1,0 +1,102 @@
+//! Placing orders: one statement, which is its own transaction, for a whole batch; one more when some were placed
+//! before.
+
+use std::collections::HashSet;
+
+use chassis::outbox::postgres::RecordColumns;
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use super::column;
+use crate::convert;
+use crate::domain::OrderId;
+use crate::store::rows::SavedRow;
+use crate::store::saved::SavedOrders;
+use crate::store::{PlaceOrder, Placed};
+
+/// The constants are what [`Order::placed`](crate::domain::Order::placed) gives every new order. Only a repeated intent
+/// is passed over: an order id that a stranger has is an error.
+const PLACE: &str = "
+    WITH command AS (
+        SELECT order_id, customer_id, request_id, fingerprint, body, placed_at, event_id,
+               shard, topic, key, headers, payload
+        FROM UNNEST($1::uuid[], $2::text[], $3::uuid[], $4::bytea[], $5::bytea[], $6::bigint[], $7::uuid[],
+                    $8::smallint[], $9::text[], $10::text[], $11::bytea[], $12::bytea[])
+             AS command (order_id, customer_id, request_id, fingerprint, body, placed_at, event_id,
+                         shard, topic, key, headers, payload)
+    ), placed AS (
+        INSERT INTO orders (order_id, customer_id, request_id, fingerprint, status, version,
+                            processing_sequence, body, created_at, updated_at)
+        SELECT order_id, customer_id, request_id, fingerprint, 'ACCEPTED', 1, 0, body, placed_at, placed_at
+        FROM command
+        ON CONFLICT (customer_id, request_id) DO NOTHING
+        RETURNING order_id
+    ), entry AS (
+        INSERT INTO order_events (order_id, version, event_id, event_type, status, occurred_at)
+        SELECT order_id, 1, event_id, 'OrderPlaced', 'ACCEPTED', placed_at
+        FROM placed JOIN command USING (order_id)
+    ), event AS (
+        INSERT INTO outbox (shard, topic, key, headers, payload)
+        SELECT shard, topic, key, headers, payload
+        FROM placed JOIN command USING (order_id)
+    )
+    SELECT order_id FROM placed";
+
+const FIND_SAVED: &str = "
+    SELECT request_id, fingerprint, order_id, customer_id, status, rejection_reason, version, body,
+           created_at, updated_at
+    FROM UNNEST($1::text[], $2::uuid[]) AS known (customer_id, request_id)
+    JOIN orders USING (customer_id, request_id)";
+
+/// Stores what is new, and finds what is not.
+pub(super) async fn place(pool: &PgPool, batch: &[PlaceOrder]) -> Result<Vec<Placed>, sqlx::Error> {
+    let commands = in_lock_order(batch);
+    let new = insert(pool, &commands).await?;
+    let is_known = |command: &&PlaceOrder| !new.contains(&command.order.id);
+    let known: Vec<_> = commands.into_iter().filter(is_known).collect();
+    let saved = if known.is_empty() {
+        SavedOrders::default()
+    } else {
+        find_saved(pool, &known).await?
+    };
+    saved.answers(batch, &new)
+}
+
+/// Inserting an intent waits for whoever else inserts the same one at the moment. Two replicas that hold the same
+/// intents wait for each other in the same order, and never in a circle. The sort is stable: of equal intents in one
+/// batch the first is new.
+fn in_lock_order(batch: &[PlaceOrder]) -> Vec<&PlaceOrder> {
+    let mut commands: Vec<&PlaceOrder> = batch.iter().collect();
+    commands.sort_by_key(|command| (&command.order.customer_id, command.request_id));
+    commands
+}
+
+/// Stores the orders whose intent is new, with their first entries and their events, and returns their ids.
+async fn insert(pool: &PgPool, commands: &[&PlaceOrder]) -> Result<HashSet<OrderId>, sqlx::Error> {
+    let events = RecordColumns::new(commands.iter().map(|command| &command.event));
+    let new: Vec<Uuid> = sqlx::query_scalar(PLACE)
+        .bind(column(commands, |c| c.order.id.as_uuid()))
+        .bind(column(commands, |c| c.order.customer_id.as_str()))
+        .bind(column(commands, |c| c.request_id.as_uuid()))
+        .bind(column(commands, |c| c.fingerprint.as_bytes().as_slice()))
+        .bind(column(commands, |c| convert::encode_body(&c.order.lines)))
+        .bind(column(commands, |c| c.order.created_at.unix_millis()))
+        .bind(column(commands, |c| c.event_id))
+        .bind(events.shards)
+        .bind(events.topics)
+        .bind(events.keys)
+        .bind(events.headers)
+        .bind(events.payloads)
+        .fetch_all(pool)
+        .await?;
+    Ok(new.into_iter().map(OrderId::new).collect())
+}
+
+async fn find_saved(pool: &PgPool, known: &[&PlaceOrder]) -> Result<SavedOrders, sqlx::Error> {
+    let saved: Vec<SavedRow> = sqlx::query_as(FIND_SAVED)
+        .bind(column(known, |c| c.order.customer_id.as_str()))
+        .bind(column(known, |c| c.request_id.as_uuid()))
+        .fetch_all(pool)
+        .await?;
+    SavedOrders::read(saved)
+}

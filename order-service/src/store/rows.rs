@@ -1,0 +1,171 @@
+//! Rows of any database as values of the domain, and values as columns.
+
+use std::collections::HashSet;
+
+use chassis::inbox::InboxEntry;
+use sqlx::FromRow;
+use uuid::Uuid;
+
+use super::tracked::Tracked;
+use crate::convert;
+use crate::domain::{
+    CustomerId, EventType, Fingerprint, HistoryEntry, Order, OrderId, OrderStatus, RequestId,
+    Timestamp,
+};
+
+/// What an order is read from.
+#[derive(Debug, FromRow)]
+pub(super) struct OrderRow {
+    order_id: Uuid,
+    customer_id: String,
+    status: String,
+    rejection_reason: Option<String>,
+    version: i64,
+    body: Vec<u8>,
+    created_at: i64,
+    updated_at: i64,
+}
+
+/// An order with its position among processing's events.
+#[derive(Debug, FromRow)]
+pub(super) struct TrackedRow {
+    #[sqlx(flatten)]
+    order: OrderRow,
+    processing_sequence: i64,
+}
+
+/// An order with the intent that made it.
+#[derive(Debug, FromRow)]
+pub(super) struct SavedRow {
+    #[sqlx(flatten)]
+    order: OrderRow,
+    request_id: Uuid,
+    fingerprint: Vec<u8>,
+}
+
+/// What a history entry is read from.
+#[derive(Debug, FromRow)]
+pub(super) struct EntryRow {
+    order_id: Uuid,
+    version: i64,
+    event_id: Uuid,
+    event_type: String,
+    status: String,
+    rejection_reason: Option<String>,
+    occurred_at: i64,
+    cause_id: Option<Uuid>,
+}
+
+/// An order's id and version.
+#[derive(Debug, FromRow)]
+pub(super) struct VersionRow {
+    order_id: Uuid,
+    version: i64,
+}
+
+impl TryFrom<OrderRow> for Order {
+    type Error = sqlx::Error;
+
+    fn try_from(row: OrderRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            id: OrderId::new(row.order_id),
+            customer_id: CustomerId::parse(row.customer_id).map_err(damaged)?,
+            status: status(&row.status, row.rejection_reason.as_deref())?,
+            version: count(row.version)?,
+            lines: convert::decode_body(&row.body).map_err(damaged)?,
+            created_at: Timestamp::from_unix_millis(row.created_at),
+            updated_at: Timestamp::from_unix_millis(row.updated_at),
+        })
+    }
+}
+
+impl TryFrom<TrackedRow> for Tracked {
+    type Error = sqlx::Error;
+
+    fn try_from(row: TrackedRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            order: row.order.try_into()?,
+            processing_sequence: count(row.processing_sequence)?,
+        })
+    }
+}
+
+impl SavedRow {
+    pub(super) fn into_parts(self) -> Result<(RequestId, Fingerprint, Order), sqlx::Error> {
+        let digest = self.fingerprint.as_slice().try_into().map_err(damaged)?;
+        Ok((
+            RequestId::new(self.request_id),
+            Fingerprint::from_bytes(digest),
+            self.order.try_into()?,
+        ))
+    }
+}
+
+impl TryFrom<EntryRow> for HistoryEntry {
+    type Error = sqlx::Error;
+
+    fn try_from(row: EntryRow) -> Result<Self, sqlx::Error> {
+        let event_type = EventType::from_name(&row.event_type);
+        Ok(Self {
+            order_id: OrderId::new(row.order_id),
+            version: count(row.version)?,
+            event_id: row.event_id,
+            event_type: event_type.ok_or_else(|| damaged("unknown event type"))?,
+            status: status(&row.status, row.rejection_reason.as_deref())?,
+            occurred_at: Timestamp::from_unix_millis(row.occurred_at),
+            cause_id: row.cause_id,
+        })
+    }
+}
+
+impl TryFrom<VersionRow> for (OrderId, u64) {
+    type Error = sqlx::Error;
+
+    fn try_from(row: VersionRow) -> Result<Self, sqlx::Error> {
+        Ok((OrderId::new(row.order_id), count(row.version)?))
+    }
+}
+
+/// Rows as values, or the first that is none.
+pub(super) fn read<R, V, C>(rows: Vec<R>) -> Result<C, sqlx::Error>
+where
+    R: TryInto<V, Error = sqlx::Error>,
+    C: FromIterator<V>,
+{
+    rows.into_iter().map(R::try_into).collect()
+}
+
+/// A count as a column: the integers of both databases are signed, and nothing here is counted to 2^63.
+pub(super) fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// The reason column of a state.
+pub(super) fn reason_column(status: OrderStatus) -> Option<&'static str> {
+    status.rejection_reason().map(|reason| reason.name())
+}
+
+/// Whether the inbox took all that was applied. The sequence has told duplicates before: an event id that is known all
+/// the same contradicts the history.
+pub(super) fn all_new(applied: &[InboxEntry], new: &HashSet<Uuid>) -> Result<(), sqlx::Error> {
+    if new.len() == applied.len() {
+        Ok(())
+    } else {
+        Err(damaged("an event id was applied at another position"))
+    }
+}
+
+/// An error for stored data that this release would not have written.
+pub(super) fn damaged(
+    what: impl Into<Box<dyn std::error::Error + Send + Sync + 'static>>,
+) -> sqlx::Error {
+    sqlx::Error::Decode(what.into())
+}
+
+fn count(value: i64) -> Result<u64, sqlx::Error> {
+    u64::try_from(value).map_err(damaged)
+}
+
+fn status(name: &str, reason: Option<&str>) -> Result<OrderStatus, sqlx::Error> {
+    OrderStatus::from_names(name, reason).ok_or_else(|| damaged("unknown state"))
+}

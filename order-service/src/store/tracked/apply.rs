@@ -1,0 +1,75 @@
+//! What a batch of outcomes does to its orders.
+
+use chassis::inbox::InboxEntry;
+
+use super::{Tracked, TrackedOrders};
+use crate::domain::{Admission, HistoryEntry, admit};
+use crate::store::{Applied, ApplyOutcome};
+
+/// What is to be written for a batch of outcomes, and answered once it is.
+#[derive(Debug)]
+pub(in crate::store) struct DecidedOutcomes {
+    /// One answer per outcome.
+    pub(in crate::store) answers: Vec<Applied>,
+    /// What the histories gain.
+    pub(in crate::store) entries: Vec<HistoryEntry>,
+    /// The outcomes that were applied.
+    pub(in crate::store) applied: Vec<InboxEntry>,
+}
+
+impl TrackedOrders {
+    /// Lets each outcome happen to its order, in the batch's sequence.
+    pub(in crate::store) fn apply(&mut self, batch: &[ApplyOutcome]) -> DecidedOutcomes {
+        let mut decided = DecidedOutcomes {
+            answers: Vec::with_capacity(batch.len()),
+            entries: Vec::with_capacity(batch.len()),
+            applied: Vec::with_capacity(batch.len()),
+        };
+        for outcome in batch {
+            let answer = match self.happen(outcome) {
+                Err(answer) => answer,
+                Ok(entry) => {
+                    let status = entry.status;
+                    decided.entries.push(entry);
+                    decided.applied.push(inbox_entry(outcome));
+                    Applied::Moved(status)
+                }
+            };
+            decided.answers.push(answer);
+        }
+        decided
+    }
+
+    /// Moves the order, or says why not.
+    fn happen(&mut self, outcome: &ApplyOutcome) -> Result<HistoryEntry, Applied> {
+        let tracked = self.0.get_mut(&outcome.order_id);
+        let tracked = tracked.ok_or(Applied::UnknownOrder)?;
+        admit_next(tracked, outcome.sequence)?;
+        let entry = tracked
+            .order
+            .apply(outcome.event, outcome.event_id, outcome.occurred_at)
+            .map_err(Applied::Refused)?;
+        tracked.processing_sequence = outcome.sequence;
+        Ok(entry)
+    }
+}
+
+fn admit_next(tracked: &Tracked, sequence: u64) -> Result<(), Applied> {
+    let is_final = tracked.order.status.is_final();
+    match admit(tracked.processing_sequence, sequence) {
+        Admission::Next => Ok(()),
+        Admission::Duplicate => Err(Applied::Duplicate),
+        // Nothing follows a final state: an event behind it is refused by the order, since waiting for the events
+        // before it would never end.
+        Admission::Gap { .. } if is_final => Ok(()),
+        Admission::Gap { expected } => Err(Applied::Gap { expected }),
+    }
+}
+
+fn inbox_entry(outcome: &ApplyOutcome) -> InboxEntry {
+    InboxEntry {
+        event_id: outcome.event_id,
+        key: outcome.order_id.as_uuid(),
+        sequence: outcome.sequence,
+    }
+}
