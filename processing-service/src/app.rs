@@ -1,26 +1,29 @@
 //! The parts of the service and how they are put together: [`App::build`] connects and binds, [`App::run`] runs.
 //!
 //! ```text
-//! orders.order.events.v1 ─▶ consumer ─▶ OrderEvents ─▶ Pipeline ─┬▶ SqliteStore ─▶ outbox ─▶ relay ─▶ processing.order.events.v1
+//! orders.order.events.v1 ─▶ consumer ─▶ OrderEvents ─▶ Pipeline ─┬▶ ProcessingStore ─▶ outbox ─▶ relay ─▶ processing.order.events.v1
 //!                                                                └▶ PaymentGateway
 //! ```
 //!
-//! A stop has an order, so that nothing that was begun is lost: not ready → stop reading events → finish those in work
-//! and commit their offsets → let the relay finish → stop serving → close the database. All of it together is bounded
-//! by the grace period; what it cuts off is repeated after the next start.
+//! A start has an order: serve, not ready → wait for the database, seed the stock → consume and publish → ready, unless
+//! Kafka says that a topic is missing. A database that is away is waited for; the process stays up meanwhile and says so.
+//!
+//! A stop has an order, too, so that nothing that was begun is lost: not ready → stop reading events → finish those in
+//! work and commit their offsets → let the relay finish → stop serving → close the database. All of it together is
+//! bounded by the grace period; what it cuts off is repeated after the next start.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::consumer::{Consumer, ConsumerConfig, ConsumerError};
+use chassis::database::{Database, OpenError, UnusableError};
 use chassis::grpc::{GrpcError, GrpcServer};
 use chassis::health::Health;
 use chassis::outbox::OutboxSignal;
-use chassis::outbox::sqlite::SqliteOutbox;
 use chassis::relay::Relay;
-use chassis::sqlite::{OpenError, Sqlite};
 use proto::topics;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -29,12 +32,13 @@ use crate::config::Config;
 use crate::events::OrderEvents;
 use crate::payment::simulated::SimulatedGateway;
 use crate::steps::Pipeline;
-use crate::store::sqlite::{MIGRATIONS, SqliteStore};
-use crate::store::{ProcessingStore, StoreError};
+use crate::store::{self, MIGRATIONS, ProcessingStore};
 
 mod running;
+mod startup;
 
-use running::Running;
+use running::Parts;
+use startup::Startup;
 
 /// What is consumed, and how many orders are in work at once. An order in work mostly waits for the payment provider,
 /// so there may be many: at 20 ms each, 1,024 of them are 50,000 orders per second, more than any database here takes.
@@ -48,12 +52,9 @@ const CONSUMER: ConsumerConfig = ConsumerConfig {
 /// The service, connected and bound, with nothing running but the store's writer.
 #[derive(Debug)]
 pub struct App {
-    server: GrpcServer,
+    startup: Startup,
+    parts: Parts,
     health: Health,
-    consumer: Consumer,
-    relay: Relay,
-    database: Arc<Sqlite>,
-    writer: TaskTracker,
     grace: Duration,
 }
 
@@ -66,9 +67,6 @@ pub enum BuildError {
     /// The database cannot be opened.
     #[error("DATABASE_URL")]
     Database(#[from] OpenError),
-    /// The stock cannot be seeded.
-    #[error("seeding the stock")]
-    Seed(#[from] StoreError),
     /// The port cannot be taken.
     #[error("GRPC_LISTEN")]
     Listen(#[from] GrpcError),
@@ -77,6 +75,9 @@ pub enum BuildError {
 /// Why the service had to stop.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
+    /// The database answers, and it is not one to work with.
+    #[error("DATABASE_URL")]
+    Database(#[from] UnusableError),
     /// No events can be consumed.
     #[error("consuming events")]
     Consumer(#[from] ConsumerError),
@@ -92,45 +93,67 @@ pub enum RunError {
 }
 
 impl App {
-    /// Loads the catalogue, opens the database, takes the port.
+    /// Loads the catalogue, takes the port, opens the database. A database server is not waited for.
     pub async fn build(config: &Config) -> Result<Self, BuildError> {
         let catalogue = Catalogue::load(&config.catalogue_file)?;
         let server = GrpcServer::bind(&config.grpc).await?;
-        let database = Arc::new(Sqlite::open(&config.database_url, &MIGRATIONS).await?);
+        let database = Database::open(&config.database, MIGRATIONS).await?;
         let signal = OutboxSignal::default();
         let writer = TaskTracker::new();
-        let store = SqliteStore::start(Arc::clone(&database), signal.clone(), &writer);
-        let added = store.seed(&catalogue).await?;
-        tracing::info!(skus = catalogue.entries().len(), added, "catalogue loaded");
+        let store = store::start(&database, signal.clone(), &writer);
 
-        let outbox = Arc::new(SqliteOutbox::new(Arc::clone(&database)));
-        let events = Arc::new(OrderEvents::new(pipeline(config, store)));
-        Ok(Self {
+        let events = OrderEvents::new(pipeline(config, Arc::clone(&store)));
+        let health = Health::starting().await;
+        let (prepared, wait_for_preparation) = watch::channel(false);
+        let startup = Startup {
+            config: config.clone(),
+            database: database.clone(),
+            store,
+            catalogue,
+            prepared,
+            health: health.clone(),
+            grpc_listen: server.local_addr(),
+        };
+        let parts = Parts {
             server,
-            health: Health::starting().await,
-            consumer: Consumer::new(&config.kafka, CONSUMER, events),
-            relay: Relay::new(&config.kafka, outbox, signal),
-            database,
+            health: health.clone(),
+            consumer: Consumer::new(&config.kafka, CONSUMER, Arc::new(events)),
+            relay: Relay::new(&config.kafka, database.outbox(), database.leases(), signal),
+            prepared: wait_for_preparation,
             writer,
+            database,
+        };
+        Ok(Self {
+            startup,
+            parts,
+            health,
             grace: config.shutdown.grace,
         })
     }
 
     /// The address at which gRPC is served, with the port that was really taken.
     pub fn local_addr(&self) -> SocketAddr {
-        self.server.local_addr()
+        self.parts.server.local_addr()
     }
 
     /// Runs until `shutdown`, or until a part fails; then stops everything in order.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), RunError> {
-        let grace = self.grace;
-        let grpc_listen = self.local_addr();
-        let health = self.health.clone();
-        let mut running = Running::start(self);
-        health.set_ready(true).await;
-        tracing::info!(%grpc_listen, "ready");
+        let Self {
+            startup,
+            parts,
+            health,
+            grace,
+        } = self;
+        let mut running = parts.start();
 
-        let cause = running.until(&shutdown).await;
+        // Biased: a requested stop is no failure, even if a part ends in the same moment. A startup that succeeds
+        // leaves the other two waiting.
+        let cause = tokio::select! {
+            biased;
+            () = shutdown.cancelled() => Ok(()),
+            error = running.failure() => Err(error),
+            Err(error) = startup.run() => Err(RunError::from(error)),
+        };
 
         health.set_ready(false).await;
         let stopped = tokio::time::timeout(grace, running.stop()).await;
@@ -140,9 +163,9 @@ impl App {
     }
 }
 
-fn pipeline(config: &Config, store: SqliteStore) -> Pipeline {
+fn pipeline(config: &Config, store: Arc<dyn ProcessingStore>) -> Pipeline {
     Pipeline {
-        store: Arc::new(store),
+        store,
         gateway: Arc::new(SimulatedGateway::new(config.payment.latency)),
         capture: config.payment.capture,
     }

@@ -4,11 +4,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use chassis::backoff::Backoff;
-use chassis::config::{ConfigError, DatabaseUrl, SettingDoc, Settings, Source};
+use chassis::config::{ConfigError, SettingDoc, Settings, Source};
+use chassis::database::DatabaseConfig;
 use chassis::grpc::GrpcConfig;
 use chassis::kafka::KafkaConfig;
 use chassis::shutdown::ShutdownConfig;
 use chassis::telemetry::TelemetryConfig;
+use chassis::topics::TopicsConfig;
 
 use crate::steps::CapturePolicy;
 
@@ -25,9 +27,11 @@ pub struct Config {
     /// Where gRPC is served.
     pub grpc: GrpcConfig,
     /// Where data is kept.
-    pub database_url: DatabaseUrl,
+    pub database: DatabaseConfig,
     /// Where events come from and go to.
     pub kafka: KafkaConfig,
+    /// What topics have to look like.
+    pub topics: TopicsConfig,
     /// The file with the SKUs and their opening stock.
     pub catalogue_file: PathBuf,
     /// The payment provider.
@@ -66,12 +70,9 @@ impl Config {
     fn read(settings: &mut Settings<'_>) -> Self {
         Self {
             grpc: GrpcConfig::read(settings, "127.0.0.1:50052"),
-            database_url: settings.value(
-                "DATABASE_URL",
-                "sqlite://processing-service.db",
-                "where data is kept: `sqlite://` and a path; the file is created if need be",
-            ),
+            database: DatabaseConfig::read(settings, "sqlite://processing-service.db"),
             kafka: KafkaConfig::read(settings),
+            topics: TopicsConfig::read(settings),
             catalogue_file: settings.value(
                 "CATALOGUE_FILE",
                 "catalogue.csv",

@@ -3,6 +3,7 @@
 //! A tour, in reading order:
 //!
 //! * [`config`] and [`app`]: the settings, and how the parts are put together, run and stopped;
+//! * [`topics`]: the topics that it needs, and those that it creates;
 //! * [`events`]: what is consumed, one file per event;
 //! * [`steps`]: what follows from it, one file per step;
 //! * [`domain`]: the rules that decide: the saga's table and the stock's arithmetic, pure;
@@ -11,6 +12,7 @@
 
 pub mod app;
 pub mod config;
+pub mod topics;
 
 pub mod events;
 pub mod steps;

@@ -1,14 +1,19 @@
 //! Runs processing-service: command line, configuration, telemetry, then the application until a signal; telemetry is
-//! flushed last.
+//! flushed last. `migrate` and `topics` do one thing instead and end.
 
 use std::process::ExitCode;
 
 use chassis::command_line::{EXIT_USAGE, Invocation};
 use chassis::config::{ConfigError, EXIT_CODE as EXIT_CONFIG, Environment};
+use chassis::database::{self, MigrationError};
 use chassis::shutdown;
 use chassis::telemetry::{ServiceIdentity, Telemetry};
-use processing_service::app::{App, BuildError};
+use chassis::topics::{self, TopicReport};
+use processing_service::app::{App, BuildError, RunError};
 use processing_service::config::Config;
+use processing_service::store::MIGRATIONS;
+use processing_service::topics::WRITTEN;
+use tokio::runtime::Runtime;
 
 const SERVICE: ServiceIdentity = ServiceIdentity {
     name: env!("CARGO_PKG_NAME"),
@@ -18,24 +23,27 @@ const SERVICE: ServiceIdentity = ServiceIdentity {
 
 fn main() -> ExitCode {
     let arguments = std::env::args().skip(1);
-    match Invocation::parse(arguments, &SERVICE, &Config::documentation()) {
-        Invocation::Run => run().map_or_else(|error| failed(&error), |()| ExitCode::SUCCESS),
+    let done = match Invocation::parse(arguments, &SERVICE, &Config::documentation()) {
+        Invocation::Run => run(),
+        Invocation::Migrate => migrate(),
+        Invocation::Topics => create_topics(),
         Invocation::Show(text) => {
             println!("{text}");
-            ExitCode::SUCCESS
+            Ok(())
         }
         Invocation::Unknown(message) => {
             eprintln!("{message}");
-            ExitCode::from(EXIT_USAGE)
+            return ExitCode::from(EXIT_USAGE);
         }
-    }
+    };
+    done.map_or_else(|error| failed(&error), |()| ExitCode::SUCCESS)
 }
 
 /// Telemetry lives outside the runtime: it starts before it and is flushed when nothing can speak any more.
 fn run() -> anyhow::Result<()> {
     let config = Config::from_source(&Environment)?;
     let telemetry = Telemetry::start(&config.telemetry, SERVICE)?;
-    let runtime = tokio::runtime::Runtime::new()?;
+    let runtime = Runtime::new()?;
     let served = runtime.block_on(serve(config));
     // What did not stop within the grace period is cut off here instead of being waited for.
     runtime.shutdown_background();
@@ -49,12 +57,37 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     Ok(app.run(shutdown).await?)
 }
 
+fn migrate() -> anyhow::Result<()> {
+    let config = Config::from_source(&Environment)?;
+    let migrated = Runtime::new()?.block_on(database::migrate(&config.database, MIGRATIONS))?;
+    println!("{migrated}");
+    Ok(())
+}
+
+fn create_topics() -> anyhow::Result<()> {
+    let config = Config::from_source(&Environment)?;
+    let created = topics::create(&config.kafka, config.topics, &WRITTEN);
+    let reports = Runtime::new()?.block_on(created)?;
+    for report in &reports {
+        println!("{report}");
+    }
+    let as_asked = reports.iter().all(TopicReport::is_as_asked);
+    anyhow::ensure!(as_asked, "a topic exists otherwise than asked for");
+    Ok(())
+}
+
 fn failed(error: &anyhow::Error) -> ExitCode {
     eprintln!("{}: {error:#}", SERVICE.name);
-    // The catalogue is part of the configuration.
-    let wrong_catalogue = matches!(error.downcast_ref(), Some(BuildError::Catalogue(_)));
-    if wrong_catalogue || error.is::<ConfigError>() {
+    if is_configuration(error) {
         return ExitCode::from(EXIT_CONFIG);
     }
     ExitCode::FAILURE
+}
+
+/// Whether a human has to change a setting, or what it points to.
+fn is_configuration(error: &anyhow::Error) -> bool {
+    error.is::<ConfigError>()
+        || matches!(error.downcast_ref(), Some(BuildError::Catalogue(_)))
+        || matches!(error.downcast_ref(), Some(RunError::Database(_)))
+        || matches!(error.downcast_ref(), Some(MigrationError::Unusable(_)))
 }

@@ -7,17 +7,53 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use chassis::database::{Database, Migrations};
 use chassis::inbox::InboxEntry;
+use chassis::outbox::OutboxSignal;
+use tokio_util::task::TaskTracker;
 
 use crate::catalogue::Catalogue;
 use crate::domain::{Demand, Order, OrderId, SagaEvent, SagaState, Sku, StockLevel};
 
-pub mod sqlite;
-
-mod saga_row;
+mod transactional;
 mod unit_of_work;
 
-/// The store of this service. Its rules are the tests in `tests/store_contract.rs`.
+mod engine;
+mod postgres;
+mod sqlite;
+
+mod saga_row;
+
+use postgres::PostgresEngine;
+use sqlite::SqliteEngine;
+use transactional::TransactionalStore;
+
+/// The schema, for each engine.
+pub const MIGRATIONS: Migrations = Migrations {
+    sqlite: &sqlite::MIGRATIONS,
+    postgres: &postgres::MIGRATIONS,
+};
+
+/// The store of this database. Its writer runs on `tracker` until the store is dropped; `signal` is notified after
+/// every commit that announces something.
+pub fn start(
+    database: &Database,
+    signal: OutboxSignal,
+    tracker: &TaskTracker,
+) -> Arc<dyn ProcessingStore> {
+    match database.clone() {
+        Database::Sqlite(file) => {
+            let engine = SqliteEngine(file);
+            Arc::new(TransactionalStore::start(engine, signal, tracker))
+        }
+        Database::Postgres(server) => {
+            let engine = PostgresEngine(server);
+            Arc::new(TransactionalStore::start(engine, signal, tracker))
+        }
+    }
+}
+
+/// The store of this service. Its rules are the tests in `tests/store_contract`, on every database.
 #[async_trait]
 pub trait ProcessingStore: Send + Sync + 'static {
     /// Begins the saga of an order that has none yet.
@@ -108,12 +144,16 @@ pub enum StoreError {
     /// The database failed. The step may have been recorded all the same: repeat it.
     #[error("the database")]
     Database(#[from] sqlx::Error),
-    /// The service is stopping. The step may have been recorded all the same: repeat it.
-    #[error("the store's writer has stopped")]
-    Stopped,
+    /// The service is stopping, or the transaction that the step shared failed as a whole. The step may have been
+    /// recorded all the same: repeat it.
+    #[error("the store's writer did not answer")]
+    Unanswered,
     /// Stock changed between looking and taking: repeat the step.
     #[error("stock changed under the transaction")]
     StockChanged,
+    /// Another replica opened the saga between looking and writing: repeat the step.
+    #[error("a saga was opened under the transaction")]
+    SagaOpened,
     /// An event came for a saga that was never opened.
     #[error("order {0} has no saga")]
     NoSaga(OrderId),
@@ -126,7 +166,7 @@ impl StoreError {
     /// Whether the same step may succeed later.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Database(_) | Self::Stopped | Self::StockChanged => true,
+            Self::Database(_) | Self::Unanswered | Self::StockChanged | Self::SagaOpened => true,
             Self::NoSaga(_) | Self::Damaged(_) => false,
         }
     }

@@ -2,13 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+#[path = "support/database.rs"]
+mod database;
 #[path = "support/desk.rs"]
 mod desk;
 #[path = "support/fixture.rs"]
 mod fixture;
 
 use chassis::consumer::{Failure, Record};
-use desk::{Desk, cancellation_of, placed};
+use desk::{at_every_desk, cancellation_of, placed};
 use fixture::{captured, order};
 use processing_service::domain::{Order, PaymentToken, RejectionReason, SagaState, Step};
 
@@ -21,311 +23,349 @@ fn paid_with(token: &str) -> Order {
 
 #[tokio::test]
 async fn an_approved_order_is_fulfilled() {
-    let desk = Desk::with_stock(&[("A", 10)]).await;
-    let order = paid_with("tok_approved");
+    at_every_desk(&[("A", 10)], async |desk| {
+        let order = paid_with("tok_approved");
 
-    desk.handle(placed(&order), &[]).await.unwrap();
+        desk.handle(placed(&order), &[]).await.unwrap();
 
-    assert_eq!(desk.shop.saga(&order).await, Some(SagaState::Fulfilled));
-    assert_eq!(desk.shop.stock("A").await, (7, 0, 3));
-    assert_eq!(
-        desk.shop.payment(&order).await,
-        Some(("CAPTURED".to_owned(), 255))
-    );
-    let announced = [
-        (1, "StockReserved"),
-        (2, "PaymentCaptured"),
-        (3, "OrderFulfilled"),
-    ];
-    assert_eq!(desk.shop.announced(&order).await, announced);
+        assert_eq!(desk.shop.saga(&order).await, Some(SagaState::Fulfilled));
+        assert_eq!(desk.shop.stock("A").await, (7, 0, 3));
+        assert_eq!(
+            desk.shop.payment(&order).await,
+            Some(("CAPTURED".to_owned(), 255))
+        );
+        let announced = [
+            (1, "StockReserved"),
+            (2, "PaymentCaptured"),
+            (3, "OrderFulfilled"),
+        ];
+        assert_eq!(desk.shop.announced(&order).await, announced);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_declined_order_is_rejected_and_its_stock_is_free_again() {
-    let desk = Desk::with_stock(&[("A", 10)]).await;
-    let order = paid_with("tok_declined");
+    at_every_desk(&[("A", 10)], async |desk| {
+        let order = paid_with("tok_declined");
 
-    desk.handle(placed(&order), &[]).await.unwrap();
+        desk.handle(placed(&order), &[]).await.unwrap();
 
-    let state = SagaState::Rejected(RejectionReason::PaymentDeclined);
-    assert_eq!(desk.shop.saga(&order).await, Some(state));
-    assert_eq!(desk.shop.stock("A").await, (10, 0, 0));
-    assert_eq!(desk.gateway.captures(), 1);
+        let state = SagaState::Rejected(RejectionReason::PaymentDeclined);
+        assert_eq!(desk.shop.saga(&order).await, Some(state));
+        assert_eq!(desk.shop.stock("A").await, (10, 0, 0));
+        assert_eq!(desk.gateway.captures(), 1);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_provider_that_never_answers_is_asked_a_bounded_number_of_times() {
-    let desk = Desk::with_stock(&[("A", 10)]).await;
-    let order = paid_with("tok_unavailable");
+    at_every_desk(&[("A", 10)], async |desk| {
+        let order = paid_with("tok_unavailable");
 
-    desk.handle(placed(&order), &[]).await.unwrap();
+        desk.handle(placed(&order), &[]).await.unwrap();
 
-    let state = SagaState::Rejected(RejectionReason::PaymentUnavailable);
-    assert_eq!(desk.shop.saga(&order).await, Some(state));
-    assert_eq!(desk.shop.stock("A").await, (10, 0, 0));
-    assert_eq!((desk.gateway.captures(), desk.gateway.refunds()), (3, 1));
+        let state = SagaState::Rejected(RejectionReason::PaymentUnavailable);
+        assert_eq!(desk.shop.saga(&order).await, Some(state));
+        assert_eq!(desk.shop.stock("A").await, (10, 0, 0));
+        assert_eq!((desk.gateway.captures(), desk.gateway.refunds()), (3, 1));
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_capture_that_times_out_once_is_tried_again() {
-    let desk = Desk::with_stock(&[("A", 10)]).await;
-    let order = paid_with("tok_timeout_once");
+    at_every_desk(&[("A", 10)], async |desk| {
+        let order = paid_with("tok_timeout_once");
 
-    desk.handle(placed(&order), &[]).await.unwrap();
+        desk.handle(placed(&order), &[]).await.unwrap();
 
-    assert_eq!(desk.shop.saga(&order).await, Some(SagaState::Fulfilled));
-    assert_eq!(desk.gateway.captures(), 2);
+        assert_eq!(desk.shop.saga(&order).await, Some(SagaState::Fulfilled));
+        assert_eq!(desk.gateway.captures(), 2);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn an_unknown_sku_is_rejected_before_any_payment() {
-    let desk = Desk::with_stock(&[]).await;
-    let order = paid_with("tok_approved");
+    at_every_desk(&[], async |desk| {
+        let order = paid_with("tok_approved");
 
-    desk.handle(placed(&order), &[]).await.unwrap();
+        desk.handle(placed(&order), &[]).await.unwrap();
 
-    let state = SagaState::Rejected(RejectionReason::UnknownSku);
-    assert_eq!(desk.shop.saga(&order).await, Some(state));
-    assert_eq!(desk.gateway.captures(), 0);
+        let state = SagaState::Rejected(RejectionReason::UnknownSku);
+        assert_eq!(desk.shop.saga(&order).await, Some(state));
+        assert_eq!(desk.gateway.captures(), 0);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn an_order_out_of_stock_is_rejected_before_any_payment() {
-    let desk = Desk::with_stock(&[("A", 2)]).await;
-    let order = paid_with("tok_approved");
+    at_every_desk(&[("A", 2)], async |desk| {
+        let order = paid_with("tok_approved");
 
-    desk.handle(placed(&order), &[]).await.unwrap();
+        desk.handle(placed(&order), &[]).await.unwrap();
 
-    let state = SagaState::Rejected(RejectionReason::OutOfStock);
-    assert_eq!(desk.shop.saga(&order).await, Some(state));
-    assert_eq!(desk.gateway.captures(), 0);
+        let state = SagaState::Rejected(RejectionReason::OutOfStock);
+        assert_eq!(desk.shop.saga(&order).await, Some(state));
+        assert_eq!(desk.gateway.captures(), 0);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_cancellation_that_waits_before_the_first_step_wins() {
-    let desk = Desk::with_stock(&[("A", 10)]).await;
-    let order = paid_with("tok_approved");
+    at_every_desk(&[("A", 10)], async |desk| {
+        let order = paid_with("tok_approved");
 
-    desk.handle(placed(&order), &[cancellation_of(&order)])
-        .await
-        .unwrap();
+        desk.handle(placed(&order), &[cancellation_of(&order)])
+            .await
+            .unwrap();
 
-    assert_eq!(desk.shop.saga(&order).await, Some(SagaState::Cancelled));
-    assert_eq!(desk.shop.announced(&order).await, [(1, "OrderCancelled")]);
-    assert_eq!(desk.gateway.captures(), 0);
+        assert_eq!(desk.shop.saga(&order).await, Some(SagaState::Cancelled));
+        assert_eq!(desk.shop.announced(&order).await, [(1, "OrderCancelled")]);
+        assert_eq!(desk.gateway.captures(), 0);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_cancellation_of_another_order_changes_nothing() {
-    let desk = Desk::with_stock(&[("A", 10)]).await;
-    let order = paid_with("tok_approved");
-    let other = cancellation_of(&paid_with("tok_approved"));
+    at_every_desk(&[("A", 10)], async |desk| {
+        let order = paid_with("tok_approved");
+        let other = cancellation_of(&paid_with("tok_approved"));
 
-    desk.handle(placed(&order), &[other, Record::default()])
-        .await
-        .unwrap();
+        desk.handle(placed(&order), &[other, Record::default()])
+            .await
+            .unwrap();
 
-    assert_eq!(desk.shop.saga(&order).await, Some(SagaState::Fulfilled));
+        assert_eq!(desk.shop.saga(&order).await, Some(SagaState::Fulfilled));
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_cancellation_that_comes_during_the_capture_gives_everything_back() {
-    let desk = Desk::with_stock(&[("A", 10)]).await;
-    let order = paid_with("tok_approved");
-    desk.take(Step::Reserve, &order).await;
-    desk.take(Step::Capture, &order).await;
+    at_every_desk(&[("A", 10)], async |desk| {
+        let order = paid_with("tok_approved");
+        desk.take(Step::Reserve, &order).await;
+        desk.take(Step::Capture, &order).await;
 
-    desk.handle(placed(&order), &[cancellation_of(&order)])
-        .await
-        .unwrap();
-    desk.handle(cancellation_of(&order), &[]).await.unwrap();
+        desk.handle(placed(&order), &[cancellation_of(&order)])
+            .await
+            .unwrap();
+        desk.handle(cancellation_of(&order), &[]).await.unwrap();
 
-    assert_eq!(desk.shop.saga(&order).await, Some(SagaState::Cancelled));
-    assert_eq!(desk.shop.stock("A").await, (10, 0, 0));
-    assert_eq!(
-        desk.shop.payment(&order).await,
-        Some(("REFUNDED".to_owned(), 255))
-    );
-    assert_eq!(desk.gateway.refunds(), 1);
+        assert_eq!(desk.shop.saga(&order).await, Some(SagaState::Cancelled));
+        assert_eq!(desk.shop.stock("A").await, (10, 0, 0));
+        assert_eq!(
+            desk.shop.payment(&order).await,
+            Some(("REFUNDED".to_owned(), 255))
+        );
+        assert_eq!(desk.gateway.refunds(), 1);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_cancellation_that_comes_after_shipping_is_too_late() {
-    let desk = Desk::with_stock(&[("A", 10)]).await;
-    let order = paid_with("tok_approved");
-    desk.handle(placed(&order), &[]).await.unwrap();
+    at_every_desk(&[("A", 10)], async |desk| {
+        let order = paid_with("tok_approved");
+        desk.handle(placed(&order), &[]).await.unwrap();
 
-    desk.handle(cancellation_of(&order), &[]).await.unwrap();
+        desk.handle(cancellation_of(&order), &[]).await.unwrap();
 
-    assert_eq!(desk.shop.saga(&order).await, Some(SagaState::Fulfilled));
-    assert_eq!(desk.shop.announced(&order).await.len(), 3);
-    assert_eq!(desk.shop.inbox().await.len(), 2);
-    assert_eq!(desk.gateway.refunds(), 0);
+        assert_eq!(desk.shop.saga(&order).await, Some(SagaState::Fulfilled));
+        assert_eq!(desk.shop.announced(&order).await.len(), 3);
+        assert_eq!(desk.shop.inbox().await.len(), 2);
+        assert_eq!(desk.gateway.refunds(), 0);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_cancellation_without_an_order_is_set_aside() {
-    let desk = Desk::with_stock(&[]).await;
+    at_every_desk(&[], async |desk| {
+        let failure = desk
+            .handle(cancellation_of(&paid_with("tok_approved")), &[])
+            .await;
 
-    let failure = desk
-        .handle(cancellation_of(&paid_with("tok_approved")), &[])
-        .await;
-
-    assert!(matches!(failure, Err(Failure::Reject(_))), "{failure:?}");
-    assert!(desk.shop.inbox().await.is_empty());
+        assert!(matches!(failure, Err(Failure::Reject(_))), "{failure:?}");
+        assert!(desk.shop.inbox().await.is_empty());
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_cancellation_finds_an_order_that_stopped_halfway_and_ends_it() {
-    let desk = Desk::with_stock(&[("A", 10)]).await;
-    let order = paid_with("tok_approved");
-    desk.take(Step::Reserve, &order).await;
+    at_every_desk(&[("A", 10)], async |desk| {
+        let order = paid_with("tok_approved");
+        desk.take(Step::Reserve, &order).await;
 
-    desk.handle(cancellation_of(&order), &[]).await.unwrap();
+        desk.handle(cancellation_of(&order), &[]).await.unwrap();
 
-    assert_eq!(desk.shop.saga(&order).await, Some(SagaState::Cancelled));
-    assert_eq!(desk.shop.stock("A").await, (10, 0, 0));
+        assert_eq!(desk.shop.saga(&order).await, Some(SagaState::Cancelled));
+        assert_eq!(desk.shop.stock("A").await, (10, 0, 0));
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn an_order_is_resumed_after_a_crash_behind_any_step() {
     let steps = [Step::Reserve, Step::Capture, Step::Ship];
     for crash_after in 0..=steps.len() {
-        let desk = Desk::with_stock(&[("A", 10)]).await;
-        let order = paid_with("tok_approved");
-        for step in &steps[..crash_after] {
-            desk.take(*step, &order).await;
-        }
+        at_every_desk(&[("A", 10)], async |desk| {
+            let order = paid_with("tok_approved");
+            for step in &steps[..crash_after] {
+                desk.take(*step, &order).await;
+            }
 
-        desk.handle(placed(&order), &[]).await.unwrap();
+            desk.handle(placed(&order), &[]).await.unwrap();
 
-        assert_eq!(
-            desk.shop.saga(&order).await,
-            Some(SagaState::Fulfilled),
-            "{crash_after}"
-        );
-        assert_eq!(desk.shop.stock("A").await, (7, 0, 3), "{crash_after}");
-        assert_eq!(desk.shop.announced(&order).await.len(), 3, "{crash_after}");
-        assert_eq!(desk.gateway.captures(), 1, "{crash_after}");
+            let fulfilled = Some(SagaState::Fulfilled);
+            assert_eq!(desk.shop.saga(&order).await, fulfilled, "{crash_after}");
+            assert_eq!(desk.shop.stock("A").await, (7, 0, 3), "{crash_after}");
+            assert_eq!(desk.shop.announced(&order).await.len(), 3, "{crash_after}");
+            assert_eq!(desk.gateway.captures(), 1, "{crash_after}");
+        })
+        .await;
     }
 }
 
 #[tokio::test]
 async fn a_capture_whose_record_was_lost_in_a_crash_is_not_made_twice() {
-    let desk = Desk::with_stock(&[("A", 10)]).await;
-    let order = paid_with("tok_approved");
-    desk.take(Step::Reserve, &order).await;
-    let lost = desk.capture_without_recording(&order).await;
+    at_every_desk(&[("A", 10)], async |desk| {
+        let order = paid_with("tok_approved");
+        desk.take(Step::Reserve, &order).await;
+        let lost = desk.capture_without_recording(&order).await;
 
-    desk.handle(placed(&order), &[]).await.unwrap();
+        desk.handle(placed(&order), &[]).await.unwrap();
 
-    assert_eq!(
-        desk.shop.capture_id(&order).await,
-        Some(lost.as_str().to_owned())
-    );
+        assert_eq!(
+            desk.shop.capture_id(&order).await,
+            Some(lost.as_str().to_owned())
+        );
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_crash_between_refund_and_record_still_ends_in_the_cancellation() {
-    let desk = Desk::with_stock(&[("A", 10)]).await;
-    let order = paid_with("tok_approved");
-    desk.take(Step::Reserve, &order).await;
-    desk.shop.advance(&order, captured()).await;
-    desk.gateway.fail_refunds(1);
-    let cancelled = desk
-        .handle(placed(&order), &[cancellation_of(&order)])
-        .await;
-    assert!(matches!(cancelled, Err(Failure::Retry(_))), "{cancelled:?}");
+    at_every_desk(&[("A", 10)], async |desk| {
+        let order = paid_with("tok_approved");
+        desk.take(Step::Reserve, &order).await;
+        desk.shop.advance(&order, captured()).await;
+        desk.gateway.fail_refunds(1);
+        let cancelled = desk
+            .handle(placed(&order), &[cancellation_of(&order)])
+            .await;
+        assert!(matches!(cancelled, Err(Failure::Retry(_))), "{cancelled:?}");
 
-    // The redelivery comes before the cancellation has been read again.
-    desk.handle(placed(&order), &[]).await.unwrap();
+        // The redelivery comes before the cancellation has been read again.
+        desk.handle(placed(&order), &[]).await.unwrap();
 
-    assert_eq!(desk.shop.saga(&order).await, Some(SagaState::Cancelled));
-    assert_eq!(desk.shop.stock("A").await, (10, 0, 0));
+        assert_eq!(desk.shop.saga(&order).await, Some(SagaState::Cancelled));
+        assert_eq!(desk.shop.stock("A").await, (10, 0, 0));
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn an_order_does_not_end_while_money_may_still_be_charged() {
-    let desk = Desk::with_stock(&[("A", 10)]).await;
-    let order = paid_with("tok_unavailable");
-    desk.gateway.fail_refunds(1);
+    at_every_desk(&[("A", 10)], async |desk| {
+        let order = paid_with("tok_unavailable");
+        desk.gateway.fail_refunds(1);
 
-    let failure = desk.handle(placed(&order), &[]).await.unwrap_err();
-    assert!(matches!(failure, Failure::Retry(_)));
-    assert!(!desk.shop.saga(&order).await.unwrap().is_final());
+        let failure = desk.handle(placed(&order), &[]).await.unwrap_err();
+        assert!(matches!(failure, Failure::Retry(_)));
+        assert!(!desk.shop.saga(&order).await.unwrap().is_final());
 
-    desk.handle(placed(&order), &[]).await.unwrap();
-    assert!(desk.shop.saga(&order).await.unwrap().is_final());
+        desk.handle(placed(&order), &[]).await.unwrap();
+        assert!(desk.shop.saga(&order).await.unwrap().is_final());
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn an_event_delivered_again_changes_nothing() {
-    let desk = Desk::with_stock(&[("A", 10)]).await;
-    let order = paid_with("tok_approved");
+    at_every_desk(&[("A", 10)], async |desk| {
+        let order = paid_with("tok_approved");
 
-    for _ in 0..3 {
-        desk.handle(placed(&order), &[]).await.unwrap();
-    }
+        for _ in 0..3 {
+            desk.handle(placed(&order), &[]).await.unwrap();
+        }
 
-    assert_eq!(desk.shop.stock("A").await, (7, 0, 3));
-    assert_eq!(desk.shop.announced(&order).await.len(), 3);
-    assert_eq!(
-        (desk.gateway.captures(), desk.shop.inbox().await.len()),
-        (1, 1)
-    );
+        assert_eq!(desk.shop.stock("A").await, (7, 0, 3));
+        assert_eq!(desk.shop.announced(&order).await.len(), 3);
+        assert_eq!(
+            (desk.gateway.captures(), desk.shop.inbox().await.len()),
+            (1, 1)
+        );
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn bytes_that_are_no_event_are_set_aside() {
-    let desk = Desk::with_stock(&[]).await;
-    let order = paid_with("tok_approved");
-    let garbage = Record {
-        payload: Some(vec![0xFF; 16]),
-        ..placed(&order)
-    };
+    at_every_desk(&[], async |desk| {
+        let order = paid_with("tok_approved");
+        let garbage = Record {
+            payload: Some(vec![0xFF; 16]),
+            ..placed(&order)
+        };
 
-    for record in [garbage, Record::default()] {
-        let failure = desk.handle(record, &[]).await.unwrap_err();
-        assert!(matches!(failure, Failure::Reject(_)), "{failure:?}");
-    }
+        for record in [garbage, Record::default()] {
+            let failure = desk.handle(record, &[]).await.unwrap_err();
+            assert!(matches!(failure, Failure::Reject(_)), "{failure:?}");
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn an_order_that_nobody_can_have_accepted_is_set_aside() {
-    let desk = Desk::with_stock(&[("A", 10)]).await;
-    let empty = order(&[]);
+    at_every_desk(&[("A", 10)], async |desk| {
+        let empty = order(&[]);
 
-    let failure = desk.handle(placed(&empty), &[]).await.unwrap_err();
+        let failure = desk.handle(placed(&empty), &[]).await.unwrap_err();
 
-    assert!(matches!(failure, Failure::Reject(_)), "{failure:?}");
-    assert_eq!(desk.shop.saga(&empty).await, None);
+        assert!(matches!(failure, Failure::Reject(_)), "{failure:?}");
+        assert_eq!(desk.shop.saga(&empty).await, None);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn an_event_of_an_unknown_type_is_ignored() {
-    let desk = Desk::with_stock(&[]).await;
-    let mut record = placed(&paid_with("tok_approved"));
-    for (name, value) in &mut record.headers {
-        if name == "ce_type" {
-            *value = b"com.example.orders.order-praised.v1".to_vec();
+    at_every_desk(&[], async |desk| {
+        let mut record = placed(&paid_with("tok_approved"));
+        for (name, value) in &mut record.headers {
+            if name == "ce_type" {
+                *value = b"com.example.orders.order-praised.v1".to_vec();
+            }
         }
-    }
 
-    desk.handle(record, &[]).await.unwrap();
+        desk.handle(record, &[]).await.unwrap();
 
-    assert!(desk.shop.inbox().await.is_empty());
+        assert!(desk.shop.inbox().await.is_empty());
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_database_that_fails_is_tried_again() {
-    let desk = Desk::with_stock(&[("A", 10)]).await;
-    let order = paid_with("tok_approved");
-    desk.shop.tamper("CREATE TRIGGER full BEFORE INSERT ON sagas BEGIN SELECT RAISE(ABORT, 'disk full'); END").await;
+    at_every_desk(&[("A", 10)], async |desk| {
+        let order = paid_with("tok_approved");
+        desk.shop.database.refuse_rows("sagas").await;
 
-    let failure = desk.handle(placed(&order), &[]).await.unwrap_err();
-    assert!(matches!(failure, Failure::Retry(_)), "{failure:?}");
+        let failure = desk.handle(placed(&order), &[]).await.unwrap_err();
+        assert!(matches!(failure, Failure::Retry(_)), "{failure:?}");
 
-    desk.shop.tamper("DROP TRIGGER full").await;
-    desk.handle(placed(&order), &[]).await.unwrap();
-    assert_eq!(desk.shop.saga(&order).await, Some(SagaState::Fulfilled));
+        desk.shop.database.take_rows_again("sagas").await;
+        desk.handle(placed(&order), &[]).await.unwrap();
+        assert_eq!(desk.shop.saga(&order).await, Some(SagaState::Fulfilled));
+    })
+    .await;
 }

@@ -3,15 +3,20 @@
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use std::collections::BTreeMap;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use processing_service::app::{App, BuildError};
+use processing_service::app::{App, BuildError, RunError};
 use processing_service::config::Config;
 use tempfile::TempDir;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tonic::transport::Channel;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
 
 /// Runs the process to its end, with these settings and nothing else.
 fn run(arguments: &[&str], settings: &[(&str, &str)]) -> Output {
@@ -21,6 +26,10 @@ fn run(arguments: &[&str], settings: &[(&str, &str)]) -> Output {
         .envs(settings.iter().copied())
         .output()
         .unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
 }
 
 fn stderr(output: &Output) -> String {
@@ -33,18 +42,71 @@ fn write_catalogue(directory: &Path, text: &str) -> String {
     path.display().to_string()
 }
 
-/// A valid configuration whose broker is not there.
-fn config(directory: &TempDir, listen: &str) -> Config {
+/// A valid configuration whose broker is not there, on this database.
+fn config_on(database: &str, directory: &TempDir, listen: &str) -> Config {
     let catalogue = write_catalogue(directory.path(), "sku,name,opening_stock\nA,HOLDER,1\n");
-    let database = format!("sqlite://{}/processing.db", directory.path().display());
     let settings = [
         ("GRPC_LISTEN", listen),
         ("KAFKA_BROKERS", "127.0.0.1:1"),
         ("CATALOGUE_FILE", &catalogue),
-        ("DATABASE_URL", &database),
+        ("DATABASE_URL", database),
     ];
     let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
     Config::from_source(&BTreeMap::from(settings)).unwrap()
+}
+
+/// The same on a SQLite file.
+fn config(directory: &TempDir, listen: &str) -> Config {
+    let database = format!("sqlite://{}/processing.db", directory.path().display());
+    config_on(&database, directory, listen)
+}
+
+/// A service that runs in this process.
+struct Running {
+    address: SocketAddr,
+    shutdown: CancellationToken,
+    task: JoinHandle<Result<(), RunError>>,
+    _directory: TempDir,
+}
+
+impl Running {
+    async fn on(database: &str) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        Self::start(&config_on(database, &directory, "127.0.0.1:0"), directory).await
+    }
+
+    async fn start(config: &Config, directory: TempDir) -> Self {
+        let app = App::build(config).await.unwrap();
+        let shutdown = CancellationToken::new();
+        Self {
+            address: app.local_addr(),
+            task: tokio::spawn(app.run(shutdown.clone())),
+            shutdown,
+            _directory: directory,
+        }
+    }
+
+    /// What it says about itself, each time it changes its mind.
+    async fn health(&self) -> tonic::Streaming<tonic_health::pb::HealthCheckResponse> {
+        let channel = Channel::from_shared(format!("http://{}", self.address)).unwrap();
+        let mut client = HealthClient::new(channel.connect().await.unwrap());
+        let whole_server = HealthCheckRequest::default();
+        client.watch(whole_server).await.unwrap().into_inner()
+    }
+
+    async fn stop(self) -> Result<(), RunError> {
+        self.shutdown.cancel();
+        let stopped = tokio::time::timeout(Duration::from_secs(15), self.task).await;
+        stopped.unwrap().unwrap()
+    }
+}
+
+/// What the service says next.
+async fn next(
+    health: &mut tonic::Streaming<tonic_health::pb::HealthCheckResponse>,
+) -> ServingStatus {
+    let next = tokio::time::timeout(Duration::from_secs(30), health.message()).await;
+    next.unwrap().unwrap().unwrap().status()
 }
 
 #[test]
@@ -61,16 +123,8 @@ fn help_and_version_are_answers() {
     let version = run(&["--version"], &[]);
 
     assert!(help.status.success() && version.status.success());
-    assert!(
-        String::from_utf8(help.stdout)
-            .unwrap()
-            .contains("CATALOGUE_FILE")
-    );
-    assert!(
-        String::from_utf8(version.stdout)
-            .unwrap()
-            .starts_with("processing-service ")
-    );
+    assert!(stdout(&help).contains("CATALOGUE_FILE"));
+    assert!(stdout(&version).starts_with("processing-service "));
 }
 
 #[test]
@@ -118,18 +172,87 @@ async fn a_port_that_is_taken_is_named_and_nothing_is_created() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_starts_serves_and_stops_cleanly_without_a_broker() {
+async fn it_becomes_ready_and_stops_cleanly_without_a_broker() {
     let directory = tempfile::tempdir().unwrap();
-    let app = App::build(&config(&directory, "127.0.0.1:0"))
+    let config = config(&directory, "127.0.0.1:0");
+    let running = Running::start(&config, directory).await;
+
+    let mut health = running.health().await;
+    while next(&mut health).await != ServingStatus::Serving {}
+
+    running.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_is_away_leaves_the_process_up_and_not_ready() {
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = nobody.local_addr().unwrap().port();
+    drop(nobody);
+    let running = Running::on(&postgres_server::url(port, "orders")).await;
+
+    let mut health = running.health().await;
+
+    assert_eq!(next(&mut health).await, ServingStatus::NotServing);
+    running.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_without_the_schema_is_waited_for_until_somebody_migrates_it() {
+    let server = postgres_server::shared();
+    server.create_database("fresh").unwrap();
+    let url = server.url("fresh");
+    let running = Running::on(&url).await;
+    let mut health = running.health().await;
+    assert_eq!(next(&mut health).await, ServingStatus::NotServing);
+
+    let migrated = run(&["migrate"], &[("DATABASE_URL", &url)]);
+
+    assert!(migrated.status.success(), "{}", stderr(&migrated));
+    assert!(stdout(&migrated).contains("from version 0"));
+    assert_eq!(next(&mut health).await, ServingStatus::Serving);
+    running.stop().await.unwrap();
+    let seeded = sqlx::PgPool::connect(&url).await.unwrap();
+    let skus: Vec<String> = sqlx::query_scalar("SELECT sku FROM stock")
+        .fetch_all(&seeded)
         .await
         .unwrap();
-    let address = app.local_addr();
-    let shutdown = CancellationToken::new();
+    assert_eq!(skus, ["A"]);
+}
 
-    let running = tokio::spawn(app.run(shutdown.clone()));
-    tokio::net::TcpStream::connect(address).await.unwrap();
-    shutdown.cancel();
-    let stopped = tokio::time::timeout(Duration::from_secs(15), running).await;
+#[test]
+fn migrating_again_changes_nothing() {
+    let server = postgres_server::shared();
+    server.create_database("again").unwrap();
+    let url = server.url("again");
 
-    stopped.unwrap().unwrap().unwrap();
+    let first = run(&["migrate"], &[("DATABASE_URL", &url)]);
+    let second = run(&["migrate"], &[("DATABASE_URL", &url)]);
+
+    assert!(first.status.success(), "{}", stderr(&first));
+    assert!(second.status.success(), "{}", stderr(&second));
+    assert!(stdout(&second).contains("already"), "{}", stdout(&second));
+}
+
+#[test]
+fn a_login_that_is_refused_and_a_database_that_is_not_there_exit_78_and_say_what_to_do() {
+    let directory = tempfile::tempdir().unwrap();
+    let catalogue = write_catalogue(directory.path(), "sku,name,opening_stock\n");
+    let server = postgres_server::shared();
+    let missing = server.url("nowhere");
+    let refused = format!("postgres://stranger@127.0.0.1:{}/nowhere", server.port());
+    for (url, advice) in [(&refused, "password"), (&missing, "does not exist")] {
+        let settings = [
+            ("DATABASE_URL", url.as_str()),
+            ("CATALOGUE_FILE", &catalogue),
+            ("GRPC_LISTEN", "127.0.0.1:0"),
+            ("KAFKA_BROKERS", "127.0.0.1:1"),
+        ];
+        for command in [&["migrate"][..], &[]] {
+            let output = run(command, &settings);
+
+            let message = stderr(&output);
+            assert_eq!(output.status.code(), Some(78), "{message}");
+            assert!(message.contains(advice), "{message}");
+        }
+    }
 }

@@ -1,15 +1,18 @@
 //! The running parts, and the order in which they stop.
 
-use std::sync::Arc;
-
-use chassis::sqlite::Sqlite;
+use chassis::consumer::Consumer;
+use chassis::database::Database;
+use chassis::grpc::GrpcServer;
+use chassis::health::Health;
+use chassis::relay::Relay;
 use proto::FILE_DESCRIPTOR_SET;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::service::Routes;
 
-use super::{App, RunError};
+use super::RunError;
 
 /// A task and the token that stops it. The policy of all of them: whichever ends unasked stops the service.
 struct Part {
@@ -50,27 +53,45 @@ impl Part {
     }
 }
 
+/// Everything that is to run.
+#[derive(Debug)]
+pub(super) struct Parts {
+    pub(super) server: GrpcServer,
+    pub(super) health: Health,
+    pub(super) consumer: Consumer,
+    pub(super) relay: Relay,
+    /// True once orders may be processed: the consumer and the relay wait for it.
+    pub(super) prepared: watch::Receiver<bool>,
+    pub(super) writer: TaskTracker,
+    pub(super) database: Database,
+}
+
 /// Everything that runs.
 pub(super) struct Running {
     consumer: Part,
     relay: Part,
     server: Part,
     writer: TaskTracker,
-    database: Arc<Sqlite>,
+    database: Database,
 }
 
-impl Running {
+impl Parts {
     /// Starts all parts.
-    pub(super) fn start(app: App) -> Self {
-        let (consumer, relay) = (app.consumer, app.relay);
-        let (server, health) = (app.server, app.health);
-        Self {
-            consumer: Part::spawn(
-                "consumer",
-                |stop| async move { Ok(consumer.run(stop).await?) },
-            ),
+    pub(super) fn start(self) -> Running {
+        let (server, health) = (self.server, self.health);
+        let (consumer, prepared) = (self.consumer, self.prepared.clone());
+        let (relay, also_prepared) = (self.relay, self.prepared);
+        Running {
+            consumer: Part::spawn("consumer", |stop| async move {
+                if is_prepared(prepared, &stop).await {
+                    consumer.run(stop).await?;
+                }
+                Ok(())
+            }),
             relay: Part::spawn("relay", |stop| async move {
-                relay.run(stop).await;
+                if is_prepared(also_prepared, &stop).await {
+                    relay.run(stop).await;
+                }
                 Ok(())
             }),
             server: Part::spawn("server", |stop| async move {
@@ -79,18 +100,25 @@ impl Running {
                     .serve(routes, FILE_DESCRIPTOR_SET, &health, stop)
                     .await?)
             }),
-            writer: app.writer,
-            database: app.database,
+            writer: self.writer,
+            database: self.database,
         }
     }
+}
 
-    /// Waits for the shutdown, or for a part that fails.
-    pub(super) async fn until(&mut self, shutdown: &CancellationToken) -> Result<(), RunError> {
+/// Waits until orders may be processed; `false` if the stop comes first.
+async fn is_prepared(mut prepared: watch::Receiver<bool>, stop: &CancellationToken) -> bool {
+    let prepared = stop.run_until_cancelled(prepared.wait_for(|prepared| *prepared));
+    matches!(prepared.await, Some(Ok(_)))
+}
+
+impl Running {
+    /// Completes when a part ends that nobody has stopped.
+    pub(super) async fn failure(&mut self) -> RunError {
         tokio::select! {
-            () = shutdown.cancelled() => Ok(()),
-            error = self.consumer.ended_unasked() => Err(error),
-            error = self.relay.ended_unasked() => Err(error),
-            error = self.server.ended_unasked() => Err(error),
+            error = self.consumer.ended_unasked() => error,
+            error = self.relay.ended_unasked() => error,
+            error = self.server.ended_unasked() => error,
         }
     }
 

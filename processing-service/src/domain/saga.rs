@@ -69,6 +69,22 @@ pub enum SagaEvent {
     PaymentUndone,
 }
 
+impl SagaEvent {
+    /// Whether there is a state in which the event moves pieces: known before the state is, for those who lock first.
+    pub fn may_move_stock(&self) -> bool {
+        match self {
+            Self::StockReserved
+            | Self::PaymentDeclined
+            | Self::Shipped(_)
+            | Self::PaymentUndone => true,
+            Self::StockRefused(_)
+            | Self::PaymentCaptured(..)
+            | Self::PaymentUnavailable
+            | Self::CancellationRequested => false,
+        }
+    }
+}
+
 /// The step that a saga needs next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {

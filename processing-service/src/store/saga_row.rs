@@ -1,6 +1,38 @@
 //! How a saga is written in a row: the same on every database, because auditors and people read it.
 
-use crate::domain::{Abandonment, RejectionReason, SagaState};
+use super::StoreError;
+use super::unit_of_work::Saga;
+use crate::conversion;
+use crate::domain::{Abandonment, OrderId, RejectionReason, SagaState};
+
+/// What stands in the columns of a saga.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SagaRow<'r> {
+    pub(super) state: &'r str,
+    pub(super) reason: Option<&'r str>,
+    pub(super) next_sequence: i64,
+    pub(super) lines: &'r [u8],
+}
+
+impl SagaRow<'_> {
+    /// The saga of this order, as its row holds it.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] for anything that this service never writes.
+    pub(super) fn read(&self, order_id: OrderId) -> Result<Saga, StoreError> {
+        let damaged = || StoreError::Damaged(order_id);
+        Ok(Saga {
+            state: state(self.state, self.reason).ok_or_else(damaged)?,
+            next_sequence: u64::try_from(self.next_sequence).map_err(|_| damaged())?,
+            demand: conversion::stored_demand(self.lines).ok_or_else(damaged)?,
+        })
+    }
+}
+
+/// The column `next_sequence`. It counts the events of one order: a handful.
+pub(super) fn next_sequence(saga: &Saga) -> i64 {
+    i64::try_from(saga.next_sequence).unwrap_or(i64::MAX)
+}
 
 /// The columns `state` and `reason`. A compensation without a reason will end in a cancellation.
 pub(super) fn columns(state: SagaState) -> (&'static str, Option<&'static str>) {
@@ -20,7 +52,7 @@ pub(super) fn columns(state: SagaState) -> (&'static str, Option<&'static str>) 
 }
 
 /// The state that [`columns`] wrote; `None` for anything else.
-pub(super) fn state(state: &str, reason: Option<&str>) -> Option<SagaState> {
+fn state(state: &str, reason: Option<&str>) -> Option<SagaState> {
     let state = match (state, reason) {
         ("RESERVED", None) => SagaState::Reserved,
         ("CAPTURED", None) => SagaState::Captured,

@@ -1,136 +1,86 @@
-//! The store on SQLite.
+//! The store on SQLite: a batch costs one statement per table that it touches, however many orders are in it.
 //!
-//! Steps of many orders share one commit: they are collected by a [`GroupCommit`], and a batch costs one statement per
-//! table that it touches, however many orders are in it. There is one writer, and its transaction takes the write lock
-//! before it reads, so what a batch decides upon cannot change under it.
+//! There is one writer, and its transaction takes the write lock before it reads: everything is held by then.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use async_trait::async_trait;
-use chassis::group_commit::{Committer, GroupCommit, GroupCommitConfig, SubmitError};
-use chassis::inbox;
-use chassis::outbox::OutboxSignal;
-use chassis::sqlite::Sqlite;
+use chassis::inbox::{self, InboxEntry};
+use chassis::sqlite::{Sqlite, WriteTransaction};
+use sqlx::SqliteConnection;
 use sqlx::migrate::Migrator;
-use tokio_util::task::TaskTracker;
 
-use super::unit_of_work::{Command, UnitOfWork, orders_of, skus_of};
-use super::{Cause, OpenSaga, ProcessingStore, Recorded, StoreError};
+use super::StoreError;
+use super::engine::Engine;
+use super::unit_of_work::{Changes, Saga};
 use crate::catalogue::Catalogue;
-use crate::domain::{OrderId, SagaEvent, SagaState, Sku, StockLevel};
+use crate::domain::{OrderId, Sku, StockLevel};
 
 mod read;
 mod write;
 
 /// The schema, as the steps that lead to it.
-pub static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
+pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 
-/// The store of one database file.
-#[derive(Debug)]
-pub struct SqliteStore {
-    database: Arc<Sqlite>,
-    steps: GroupCommit<StepCommitter>,
-}
-
-impl SqliteStore {
-    /// The store on an open database. Its writer runs on `tracker` until the store is dropped; `signal` is notified
-    /// after every commit that announces something.
-    pub fn start(database: Arc<Sqlite>, signal: OutboxSignal, tracker: &TaskTracker) -> Self {
-        let committer = StepCommitter {
-            database: Arc::clone(&database),
-            signal,
-        };
-        let steps = GroupCommit::start(committer, GroupCommitConfig::default(), tracker);
-        Self { database, steps }
-    }
-
-    /// The consumer bounds how many orders are in work, hence waiting instead of refusing.
-    async fn submit(&self, command: Command) -> Result<Recorded, StoreError> {
-        self.steps
-            .submit_waiting(command)
-            .await
-            .map_err(|error| match error {
-                SubmitError::QueueFull | SubmitError::Stopped => StoreError::Stopped,
-                SubmitError::Failed(error) => error,
-            })
-    }
-}
+/// One database file.
+#[derive(Clone, Debug)]
+pub(super) struct SqliteEngine(pub(super) Arc<Sqlite>);
 
 #[async_trait]
-impl ProcessingStore for SqliteStore {
-    async fn open(&self, order: OpenSaga, cause: Cause) -> Result<Recorded, StoreError> {
-        self.submit(Command::Open(order, cause)).await
+impl Engine for SqliteEngine {
+    type Driver = sqlx::Sqlite;
+
+    async fn begin(&self) -> Result<WriteTransaction, sqlx::Error> {
+        self.0.begin().await
     }
 
-    async fn advance(
-        &self,
-        order_id: OrderId,
-        event: SagaEvent,
-        cause: Cause,
-    ) -> Result<Recorded, StoreError> {
-        self.submit(Command::Advance(order_id, event, cause)).await
+    async fn hold_sagas(
+        connection: &mut SqliteConnection,
+        orders: &BTreeSet<OrderId>,
+    ) -> Result<HashMap<OrderId, Saga>, StoreError> {
+        read::sagas(connection, orders).await
     }
 
-    async fn acknowledge(&self, cause: Cause) -> Result<(), StoreError> {
-        let mut transaction = self.database.begin().await?;
-        inbox::sqlite::accept(&mut transaction, &[cause.event]).await?;
-        transaction.commit().await?;
+    async fn hold_stock(
+        connection: &mut SqliteConnection,
+        skus: &BTreeSet<Sku>,
+    ) -> Result<HashMap<Sku, StockLevel>, sqlx::Error> {
+        read::stock(connection, skus).await
+    }
+
+    async fn write(
+        connection: &mut SqliteConnection,
+        changes: &Changes,
+        at: i64,
+    ) -> Result<(), StoreError> {
+        write::changes(connection, changes, at).await
+    }
+
+    async fn remember(
+        connection: &mut SqliteConnection,
+        event: InboxEntry,
+    ) -> Result<(), sqlx::Error> {
+        inbox::sqlite::accept(connection, &[event]).await?;
         Ok(())
     }
 
-    async fn saga(&self, order_id: OrderId) -> Result<Option<SagaState>, StoreError> {
-        let mut connection = self.database.reader().acquire().await?;
-        let sagas = read::sagas(&mut connection, &BTreeSet::from([order_id])).await?;
-        Ok(sagas.into_iter().next().map(|(_, saga)| saga.state))
+    async fn seed(
+        connection: &mut SqliteConnection,
+        catalogue: &Catalogue,
+    ) -> Result<u64, sqlx::Error> {
+        write::seed(connection, catalogue).await
     }
 
-    async fn stock(&self, sku: &Sku) -> Result<Option<StockLevel>, StoreError> {
-        let mut connection = self.database.reader().acquire().await?;
-        let mut levels = read::levels(&mut connection, &BTreeSet::from([sku.clone()])).await?;
+    async fn saga(&self, order_id: OrderId) -> Result<Option<Saga>, StoreError> {
+        let mut connection = self.0.reader().acquire().await?;
+        let mut sagas = read::sagas(&mut connection, &BTreeSet::from([order_id])).await?;
+        Ok(sagas.remove(&order_id))
+    }
+
+    async fn stock(&self, sku: &Sku) -> Result<Option<StockLevel>, sqlx::Error> {
+        let mut connection = self.0.reader().acquire().await?;
+        let mut levels = read::stock(&mut connection, &BTreeSet::from([sku.clone()])).await?;
         Ok(levels.remove(sku))
-    }
-
-    async fn seed(&self, catalogue: &Catalogue) -> Result<u64, StoreError> {
-        let mut transaction = self.database.begin().await?;
-        let added = write::seed(&mut transaction, catalogue).await?;
-        transaction.commit().await?;
-        Ok(added)
-    }
-}
-
-/// Commits batches of steps.
-#[derive(Debug)]
-struct StepCommitter {
-    database: Arc<Sqlite>,
-    signal: OutboxSignal,
-}
-
-#[async_trait]
-impl Committer for StepCommitter {
-    type Command = Command;
-    type Reply = Recorded;
-    type Error = StoreError;
-
-    async fn commit(&self, batch: &[Command]) -> Result<Vec<Recorded>, StoreError> {
-        let mut transaction = self.database.begin().await?;
-        let sagas = read::sagas(&mut transaction, &orders_of(batch)).await?;
-        let levels = read::levels(&mut transaction, &skus_of(batch)).await?;
-
-        let now = SystemTime::now();
-        let mut work = UnitOfWork::new(sagas, levels, now);
-        let replies: Vec<_> = batch
-            .iter()
-            .map(|command| work.apply(command))
-            .collect::<Result<_, _>>()?;
-
-        let changes = work.into_changes();
-        write::changes(&mut transaction, &changes, now).await?;
-        transaction.commit().await?;
-        if !changes.outbox.is_empty() {
-            self.signal.notify();
-        }
-        Ok(replies)
     }
 }

@@ -48,13 +48,17 @@ pub(crate) fn orders_of(batch: &[Command]) -> BTreeSet<OrderId> {
     batch.iter().map(Command::order_id).collect()
 }
 
-/// The SKUs of which a batch has to know the level: those that it might reserve.
-pub(crate) fn skus_of(batch: &[Command]) -> BTreeSet<Sku> {
-    let reserving = batch.iter().filter_map(|command| match command {
-        Command::Open(order, _) if order.opening == Opening::Reserve => Some(&order.demand),
-        Command::Open(..) | Command::Advance(..) => None,
+/// The SKUs whose stock a batch looks at or may move. Its transaction holds all of them before anything is decided.
+pub(crate) fn skus_of(batch: &[Command], sagas: &HashMap<OrderId, Saga>) -> BTreeSet<Sku> {
+    let demands = batch.iter().filter_map(|command| match command {
+        Command::Open(order, _) => (order.opening == Opening::Reserve).then_some(&order.demand),
+        // What is opened in this very batch has its SKUs from the line above.
+        Command::Advance(order_id, event, _) => {
+            let saga = sagas.get(order_id)?;
+            event.may_move_stock().then_some(&saga.demand)
+        }
     });
-    reserving.flat_map(Demand::skus).cloned().collect()
+    demands.flat_map(Demand::skus).cloned().collect()
 }
 
 /// A saga as its row holds it.
@@ -81,8 +85,8 @@ enum RowChange {
     Update,
 }
 
-/// What the batch changes, ready to be written. Stock is in SKU order, so that databases with row locks take them in
-/// one order and cannot deadlock.
+/// What the batch changes, ready to be written. Sagas are in the order of their ids and stock in SKU order, so that
+/// databases with row locks take them in one order and cannot deadlock.
 #[derive(Debug, Default)]
 pub(crate) struct Changes {
     pub(crate) opened: Vec<(OrderId, Saga)>,
@@ -99,7 +103,7 @@ pub(crate) struct Changes {
 #[derive(Debug)]
 pub(crate) struct UnitOfWork {
     at: SystemTime,
-    sagas: HashMap<OrderId, Row>,
+    sagas: BTreeMap<OrderId, Row>,
     levels: HashMap<Sku, StockLevel>,
     changes: Changes,
 }
@@ -219,7 +223,7 @@ impl UnitOfWork {
     fn move_stock(&mut self, demand: &Demand, stock_move: StockMove) {
         for (sku, pieces) in demand.iter() {
             let change = StockLevel::change(stock_move, pieces);
-            // Only levels that the batch may reserve from were loaded; the others are changed unseen.
+            // A SKU whose row is gone has no level; the write finds that out.
             if let Some(level) = self.levels.get_mut(sku) {
                 *level = level.plus(change);
             }

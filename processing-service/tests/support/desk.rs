@@ -19,7 +19,7 @@ use proto::orders::v1::{CancellationRequested, Money, OrderLine, OrderPlaced};
 use proto::record::{self, EventMeta};
 use uuid::Uuid;
 
-use crate::fixture::{self, Fixture};
+use crate::fixture::{self, Fixture, on_every_database};
 
 /// A handler and all it works with.
 pub(crate) struct Desk {
@@ -28,9 +28,13 @@ pub(crate) struct Desk {
     pipeline: Pipeline,
 }
 
+/// Checks what a handler does, on every kind of database, each with these opening stocks.
+pub(crate) async fn at_every_desk(stock: &[(&str, u32)], rule: impl AsyncFn(Desk)) {
+    on_every_database(stock, async |shop| rule(Desk::of(shop)).await).await;
+}
+
 impl Desk {
-    pub(crate) async fn with_stock(stock: &[(&str, u32)]) -> Self {
-        let shop = Fixture::with_stock(stock).await;
+    fn of(shop: Fixture) -> Self {
         let gateway = Arc::new(CountingGateway::default());
         let pipeline = Pipeline {
             store: Arc::clone(&shop.store),

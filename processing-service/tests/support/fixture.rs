@@ -7,59 +7,56 @@
 
 use std::sync::Arc;
 
-use chassis::config::{DatabaseUrl, FromSetting};
+use chassis::database::Database;
+use chassis::headers::{self, Headers};
 use chassis::inbox::InboxEntry;
-use chassis::outbox::sqlite::SqliteOutbox;
-use chassis::outbox::{Outbox, OutboxSignal};
-use chassis::sqlite::Sqlite;
+use chassis::outbox::OutboxSignal;
 use processing_service::catalogue::Catalogue;
 use processing_service::domain::{
     CaptureId, Currency, Demand, Money, Order, OrderId, PaymentToken, Quantity, SagaEvent,
     SagaState, ShipmentId, Sku, StockLevel,
 };
-use processing_service::store::sqlite::{MIGRATIONS, SqliteStore};
-use processing_service::store::{Cause, OpenSaga, Opening, ProcessingStore, Recorded};
+use processing_service::store::{self, Cause, OpenSaga, Opening, ProcessingStore, Recorded};
 use proto::event::ProcessingEvent;
 use proto::record;
-use sqlx::Row;
-use tempfile::TempDir;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
+
+use crate::database::TestDatabase;
 
 /// A store with an empty shop.
 pub(crate) struct Fixture {
     pub(crate) store: Arc<dyn ProcessingStore>,
-    outbox: Arc<dyn Outbox>,
-    database: Arc<Sqlite>,
-    _directory: TempDir,
+    pub(crate) database: TestDatabase,
+}
+
+/// Checks a rule on every kind of database, each with these opening stocks.
+pub(crate) async fn on_every_database(stock: &[(&str, u32)], rule: impl AsyncFn(Fixture)) {
+    eprintln!("on SQLite");
+    rule(Fixture::on(TestDatabase::sqlite().await, stock).await).await;
+    eprintln!("on PostgreSQL");
+    rule(Fixture::on(TestDatabase::postgres().await, stock).await).await;
 }
 
 impl Fixture {
-    /// A shop with these opening stocks.
-    pub(crate) async fn with_stock(stock: &[(&str, u32)]) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let url = format!("sqlite://{}/processing.db", directory.path().display());
-        let url = DatabaseUrl::from_setting(&url).unwrap();
-        let database = Arc::new(Sqlite::open(&url, &MIGRATIONS).await.unwrap());
-        let signal = OutboxSignal::default();
-        let store = SqliteStore::start(Arc::clone(&database), signal, &TaskTracker::new());
+    /// A shop on this database, with these opening stocks.
+    pub(crate) async fn on(database: TestDatabase, stock: &[(&str, u32)]) -> Self {
         let fixture = Self {
-            store: Arc::new(store),
-            outbox: Arc::new(SqliteOutbox::new(Arc::clone(&database))),
+            store: start_store(database.database()),
             database,
-            _directory: directory,
         };
         fixture.seed(stock).await;
         fixture
     }
 
+    /// The store as another replica of the service has it, and its connections.
+    pub(crate) async fn replica(&self) -> (Arc<dyn ProcessingStore>, Database) {
+        let database = self.database.open_again().await;
+        (start_store(&database), database)
+    }
+
     pub(crate) async fn seed(&self, stock: &[(&str, u32)]) -> u64 {
-        let lines = stock
-            .iter()
-            .map(|(sku, pieces)| format!("{sku},A THING,{pieces}\n"));
-        let text = format!("sku,name,opening_stock\n{}", lines.collect::<String>());
-        let catalogue = Catalogue::read(text.as_bytes()).unwrap();
-        self.store.seed(&catalogue).await.unwrap()
+        self.store.seed(&catalogue(stock)).await.unwrap()
     }
 
     pub(crate) async fn reserve(&self, order: &Order) -> Recorded {
@@ -111,60 +108,73 @@ impl Fixture {
     }
 
     pub(crate) async fn events(&self, order: &Order) -> Vec<record::Received<ProcessingEvent>> {
-        let rows = self.outbox.read(0, 10_000).await.unwrap();
-        let of_order = rows
-            .into_iter()
-            .filter(|row| row.key == order.id.to_string());
-        of_order
-            .map(|row| {
-                record::decode(&row.headers, Some(&row.payload))
-                    .unwrap()
-                    .unwrap()
-            })
+        let key = order.id.to_string();
+        let rows = self.outbox().await.into_iter().filter(|row| row.0 == key);
+        rows.map(|(_, headers, payload)| record::decode(&headers, Some(&payload)).unwrap().unwrap())
             .collect()
     }
 
     /// The headers of all that waits to be published.
-    pub(crate) async fn headers(&self) -> Vec<chassis::headers::Headers> {
-        let rows = self.outbox.read(0, 10_000).await.unwrap();
-        rows.into_iter().map(|row| row.headers).collect()
+    pub(crate) async fn headers(&self) -> Vec<Headers> {
+        let rows = self.outbox().await.into_iter();
+        rows.map(|(_, headers, _)| headers).collect()
+    }
+
+    /// Key, headers and payload of all that waits to be published, in commit order.
+    async fn outbox(&self) -> Vec<(String, Headers, Vec<u8>)> {
+        let rows: Vec<(String, Vec<u8>, Vec<u8>)> = self
+            .database
+            .rows("SELECT key, headers, payload FROM outbox ORDER BY seq")
+            .await;
+        rows.into_iter()
+            .map(|(key, headers, payload)| (key, headers::decode(&headers).unwrap(), payload))
+            .collect()
     }
 
     /// Events that were acted upon.
     pub(crate) async fn inbox(&self) -> Vec<Uuid> {
-        let rows = sqlx::query("SELECT event_id FROM inbox").fetch_all(self.database.reader());
-        rows.await.unwrap().iter().map(|row| row.get(0)).collect()
+        let rows = self.database.rows("SELECT event_id FROM inbox").await;
+        rows.into_iter().map(|(event_id,)| event_id).collect()
     }
 
     /// State and minor units of the order's payment.
     pub(crate) async fn payment(&self, order: &Order) -> Option<(String, i64)> {
-        let row = sqlx::query("SELECT state, minor_units FROM payments WHERE order_id = ?")
-            .bind(order.id.as_uuid())
-            .fetch_optional(self.database.reader());
-        row.await.unwrap().map(|row| (row.get(0), row.get(1)))
+        let payment = self.payments().await.into_iter();
+        let mut of_order = payment.filter(|row| row.0 == order.id.as_uuid());
+        of_order.next().map(|(_, _, state, amount)| (state, amount))
     }
 
     pub(crate) async fn capture_id(&self, order: &Order) -> Option<String> {
-        let row = sqlx::query("SELECT capture_id FROM payments WHERE order_id = ?")
-            .bind(order.id.as_uuid())
-            .fetch_optional(self.database.reader());
-        row.await.unwrap().map(|row| row.get(0))
+        let payment = self.payments().await.into_iter();
+        let mut of_order = payment.filter(|row| row.0 == order.id.as_uuid());
+        of_order.next().map(|(_, capture_id, ..)| capture_id)
+    }
+
+    async fn payments(&self) -> Vec<(Uuid, String, String, i64)> {
+        self.database
+            .rows("SELECT order_id, capture_id, state, minor_units FROM payments")
+            .await
     }
 
     pub(crate) async fn shipments(&self) -> i64 {
-        let row = sqlx::query("SELECT count(*) FROM shipments").fetch_one(self.database.reader());
-        row.await.unwrap().get(0)
+        let count = self.database.rows("SELECT count(*) FROM shipments").await;
+        let (shipments,) = count[0];
+        shipments
     }
+}
 
-    /// Changes the database behind the store's back.
-    pub(crate) async fn tamper(&self, statement: &'static str) {
-        let mut transaction = self.database.begin().await.unwrap();
-        sqlx::query(statement)
-            .execute(&mut *transaction)
-            .await
-            .unwrap();
-        transaction.commit().await.unwrap();
-    }
+/// A store whose writer runs until the test ends.
+fn start_store(database: &Database) -> Arc<dyn ProcessingStore> {
+    store::start(database, OutboxSignal::default(), &TaskTracker::new())
+}
+
+/// The catalogue of a shop with these opening stocks.
+pub(crate) fn catalogue(stock: &[(&str, u32)]) -> Catalogue {
+    let lines = stock
+        .iter()
+        .map(|(sku, pieces)| format!("{sku},A THING,{pieces}\n"));
+    let text = format!("sku,name,opening_stock\n{}", lines.collect::<String>());
+    Catalogue::read(text.as_bytes()).unwrap()
 }
 
 /// An order of its own for these pieces, paid with `tok_approved`.

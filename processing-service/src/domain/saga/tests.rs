@@ -173,6 +173,16 @@ fn stock_after(transitions: &[Transition]) -> Option<StockLevel> {
 
 proptest! {
     #[test]
+    fn an_event_that_moves_stock_says_so_beforehand(
+        before in prop::collection::vec(any_event(), 0..24),
+        event in any_event(),
+    ) {
+        let moves = last_state(&before).on(event.clone()).is_ok_and(|transition| transition.stock.is_some());
+
+        prop_assert!(!moves || event.may_move_stock());
+    }
+
+    #[test]
     fn stock_follows_the_state_on_every_path(events in prop::collection::vec(any_event(), 0..24)) {
         let transitions = play(&events);
 

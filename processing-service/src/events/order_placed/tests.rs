@@ -7,9 +7,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chassis::backoff::Backoff;
 use chassis::config::{DatabaseUrl, FromSetting};
+use chassis::database::{Database, DatabaseConfig};
 use chassis::inbox::InboxEntry;
 use chassis::outbox::OutboxSignal;
-use chassis::sqlite::Sqlite;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
@@ -18,8 +18,7 @@ use crate::catalogue::Catalogue;
 use crate::domain::{CaptureId, Currency, Demand, Money, PaymentToken, Quantity, Sku, StockLevel};
 use crate::payment::{CaptureError, CaptureRequest, GatewayUnavailable, PaymentGateway};
 use crate::steps::CapturePolicy;
-use crate::store::ProcessingStore;
-use crate::store::sqlite::{MIGRATIONS, SqliteStore};
+use crate::store::{self, MIGRATIONS, ProcessingStore};
 
 /// A provider during whose capture the customer cancels.
 #[derive(Default)]
@@ -41,11 +40,15 @@ impl PaymentGateway for CancelledMeanwhile {
     }
 }
 
-async fn store(directory: &tempfile::TempDir) -> SqliteStore {
+async fn store(directory: &tempfile::TempDir) -> Arc<dyn ProcessingStore> {
     let url = format!("sqlite://{}/processing.db", directory.path().display());
-    let url = DatabaseUrl::from_setting(&url).unwrap();
-    let database = Arc::new(Sqlite::open(&url, &MIGRATIONS).await.unwrap());
-    let store = SqliteStore::start(database, OutboxSignal::default(), &TaskTracker::new());
+    let config = DatabaseConfig {
+        url: DatabaseUrl::from_setting(&url).unwrap(),
+        connections: 4,
+        migrate_at_start: false,
+    };
+    let database = Database::open(&config, MIGRATIONS).await.unwrap();
+    let store = store::start(&database, OutboxSignal::default(), &TaskTracker::new());
     let catalogue = Catalogue::read("sku,name,opening_stock\nA,HOLDER,10\n".as_bytes()).unwrap();
     store.seed(&catalogue).await.unwrap();
     store
@@ -78,7 +81,7 @@ async fn a_cancellation_that_arrives_during_the_capture_wins_over_shipping() {
     let directory = tempfile::tempdir().unwrap();
     let gateway = Arc::new(CancelledMeanwhile::default());
     let pipeline = Pipeline {
-        store: Arc::new(store(&directory).await),
+        store: store(&directory).await,
         gateway: Arc::clone(&gateway) as Arc<dyn PaymentGateway>,
         capture: CapturePolicy {
             attempts: 1,

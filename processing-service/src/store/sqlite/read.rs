@@ -6,10 +6,10 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 use uuid::Uuid;
 
-use crate::conversion;
 use crate::domain::{OrderId, Sku, StockLevel};
+use crate::store::StoreError;
+use crate::store::saga_row::SagaRow;
 use crate::store::unit_of_work::Saga;
-use crate::store::{StoreError, saga_row};
 
 /// Keys per statement, one parameter each: well below SQLite's limit of 32,766.
 const KEYS_PER_STATEMENT: usize = 5_000;
@@ -18,9 +18,9 @@ const KEYS_PER_STATEMENT: usize = 5_000;
 pub(super) async fn sagas(
     connection: &mut SqliteConnection,
     orders: &BTreeSet<OrderId>,
-) -> Result<Vec<(OrderId, Saga)>, StoreError> {
+) -> Result<HashMap<OrderId, Saga>, StoreError> {
     let keys: Vec<Uuid> = orders.iter().map(|order_id| order_id.as_uuid()).collect();
-    let mut sagas = Vec::new();
+    let mut sagas = HashMap::with_capacity(keys.len());
     for chunk in keys.chunks(KEYS_PER_STATEMENT) {
         let mut statement = QueryBuilder::<Sqlite>::new(
             "SELECT order_id, state, reason, next_sequence, lines FROM sagas WHERE order_id IN (",
@@ -31,7 +31,8 @@ pub(super) async fn sagas(
         });
         statement.push(")");
         for row in fetch(&mut statement, connection).await? {
-            sagas.push(saga(&row)?);
+            let (order_id, saga) = saga(&row)?;
+            sagas.insert(order_id, saga);
         }
     }
     Ok(sagas)
@@ -39,22 +40,20 @@ pub(super) async fn sagas(
 
 fn saga(row: &SqliteRow) -> Result<(OrderId, Saga), StoreError> {
     let order_id = OrderId::new(row.try_get("order_id")?);
-    let damaged = || StoreError::Damaged(order_id);
-    let state = saga_row::state(row.try_get("state")?, row.try_get("reason")?);
-    let next_sequence = u64::try_from(row.try_get::<i64, _>("next_sequence")?);
-    let saga = Saga {
-        state: state.ok_or_else(damaged)?,
-        next_sequence: next_sequence.map_err(|_| damaged())?,
-        demand: conversion::stored_demand(row.try_get("lines")?).ok_or_else(damaged)?,
+    let row = SagaRow {
+        state: row.try_get("state")?,
+        reason: row.try_get("reason")?,
+        next_sequence: row.try_get("next_sequence")?,
+        lines: row.try_get("lines")?,
     };
-    Ok((order_id, saga))
+    Ok((order_id, row.read(order_id)?))
 }
 
-/// The stock levels of those of these SKUs that the catalogue has.
-pub(super) async fn levels(
+/// The stock of those of these SKUs that there are.
+pub(super) async fn stock(
     connection: &mut SqliteConnection,
     skus: &BTreeSet<Sku>,
-) -> Result<HashMap<Sku, StockLevel>, StoreError> {
+) -> Result<HashMap<Sku, StockLevel>, sqlx::Error> {
     let keys: Vec<&Sku> = skus.iter().collect();
     let mut levels = HashMap::with_capacity(skus.len());
     for chunk in keys.chunks(KEYS_PER_STATEMENT) {

@@ -1,7 +1,5 @@
 //! Writing what a batch changes: one statement per table, however many orders the batch has.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use chassis::{inbox, outbox};
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
@@ -18,18 +16,17 @@ const ROWS_PER_STATEMENT: usize = 1_000;
 pub(super) async fn changes(
     connection: &mut SqliteConnection,
     changes: &Changes,
-    now: SystemTime,
+    at: i64,
 ) -> Result<(), StoreError> {
-    let now = unix_millis(now);
     let stock: Vec<_> = changes.stock.iter().collect();
     for chunk in stock.chunks(ROWS_PER_STATEMENT) {
         move_stock(connection, chunk).await?;
     }
-    open_sagas(connection, &changes.opened, now).await?;
-    advance_sagas(connection, &changes.advanced, now).await?;
-    insert_payments(connection, &changes.payments, now).await?;
-    refund_payments(connection, &changes.refunds, now).await?;
-    insert_shipments(connection, &changes.shipments, now).await?;
+    open_sagas(connection, &changes.opened, at).await?;
+    advance_sagas(connection, &changes.advanced, at).await?;
+    insert_payments(connection, &changes.payments, at).await?;
+    refund_payments(connection, &changes.refunds, at).await?;
+    insert_shipments(connection, &changes.shipments, at).await?;
     outbox::sqlite::insert(connection, &changes.outbox).await?;
     inbox::sqlite::accept(connection, &changes.inbox).await?;
     Ok(())
@@ -65,7 +62,7 @@ async fn move_stock(
 async fn open_sagas(
     connection: &mut SqliteConnection,
     sagas: &[(OrderId, Saga)],
-    now: i64,
+    at: i64,
 ) -> Result<(), sqlx::Error> {
     for chunk in sagas.chunks(ROWS_PER_STATEMENT) {
         let mut statement = QueryBuilder::<Sqlite>::new(
@@ -76,9 +73,9 @@ async fn open_sagas(
             row.push_bind(order_id.as_uuid())
                 .push_bind(state)
                 .push_bind(reason)
-                .push_bind(sequence(saga))
+                .push_bind(saga_row::next_sequence(saga))
                 .push_bind(conversion::stored_order(*order_id, &saga.demand))
-                .push_bind(now);
+                .push_bind(at);
         });
         execute(&mut statement, connection).await?;
     }
@@ -88,7 +85,7 @@ async fn open_sagas(
 async fn advance_sagas(
     connection: &mut SqliteConnection,
     sagas: &[(OrderId, Saga)],
-    now: i64,
+    at: i64,
 ) -> Result<(), sqlx::Error> {
     for chunk in sagas.chunks(ROWS_PER_STATEMENT) {
         let mut statement =
@@ -98,13 +95,13 @@ async fn advance_sagas(
             row.push_bind(order_id.as_uuid())
                 .push_bind(state)
                 .push_bind(reason)
-                .push_bind(sequence(saga));
+                .push_bind(saga_row::next_sequence(saga));
         });
         statement.push(
             ") UPDATE sagas SET state = step.state, reason = step.reason, \
                next_sequence = step.next_sequence, updated_at = ",
         );
-        statement.push_bind(now);
+        statement.push_bind(at);
         statement.push(" FROM step WHERE sagas.order_id = step.order_id");
         execute(&mut statement, connection).await?;
     }
@@ -114,7 +111,7 @@ async fn advance_sagas(
 async fn insert_payments(
     connection: &mut SqliteConnection,
     payments: &[(OrderId, CaptureId, Money)],
-    now: i64,
+    at: i64,
 ) -> Result<(), sqlx::Error> {
     for chunk in payments.chunks(ROWS_PER_STATEMENT) {
         let mut statement = QueryBuilder::<Sqlite>::new(
@@ -126,7 +123,7 @@ async fn insert_payments(
                 .push_bind("CAPTURED")
                 .push_bind(amount.currency().to_string())
                 .push_bind(amount.minor_units())
-                .push_bind(now);
+                .push_bind(at);
         });
         execute(&mut statement, connection).await?;
     }
@@ -137,11 +134,11 @@ async fn insert_payments(
 async fn refund_payments(
     connection: &mut SqliteConnection,
     orders: &[OrderId],
-    now: i64,
+    at: i64,
 ) -> Result<(), sqlx::Error> {
     for order_id in orders {
         sqlx::query("UPDATE payments SET state = 'REFUNDED', updated_at = ? WHERE order_id = ?")
-            .bind(now)
+            .bind(at)
             .bind(order_id.as_uuid())
             .execute(&mut *connection)
             .await?;
@@ -152,7 +149,7 @@ async fn refund_payments(
 async fn insert_shipments(
     connection: &mut SqliteConnection,
     shipments: &[(OrderId, ShipmentId)],
-    now: i64,
+    at: i64,
 ) -> Result<(), sqlx::Error> {
     for chunk in shipments.chunks(ROWS_PER_STATEMENT) {
         let mut statement = QueryBuilder::<Sqlite>::new(
@@ -161,7 +158,7 @@ async fn insert_shipments(
         statement.push_values(chunk, |mut row, (order_id, shipment_id)| {
             row.push_bind(order_id.as_uuid())
                 .push_bind(shipment_id.to_string())
-                .push_bind(now);
+                .push_bind(at);
         });
         execute(&mut statement, connection).await?;
     }
@@ -204,14 +201,4 @@ async fn execute(
         .execute(connection)
         .await?;
     Ok(done.rows_affected())
-}
-
-/// Sequence numbers count the events of one order: a handful.
-fn sequence(saga: &Saga) -> i64 {
-    i64::try_from(saga.next_sequence).unwrap_or(i64::MAX)
-}
-
-fn unix_millis(at: SystemTime) -> i64 {
-    let elapsed = at.duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX)
 }

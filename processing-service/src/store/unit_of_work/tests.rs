@@ -27,19 +27,13 @@ impl Memory {
     }
 
     fn commit(&mut self, batch: &[Command]) -> Vec<Recorded> {
-        let wanted = skus_of(batch);
-        let levels = self
-            .stock
-            .clone()
-            .into_iter()
-            .filter(|(sku, _)| wanted.contains(sku));
+        let mut sagas = self.sagas.clone();
         let orders = orders_of(batch);
-        let sagas = self
-            .sagas
-            .clone()
-            .into_iter()
-            .filter(|(order_id, _)| orders.contains(order_id));
-        let mut work = UnitOfWork::new(sagas, levels.collect(), SystemTime::UNIX_EPOCH);
+        sagas.retain(|order_id, _| orders.contains(order_id));
+        let mut levels = self.stock.clone();
+        let held = skus_of(batch, &sagas);
+        levels.retain(|sku, _| held.contains(sku));
+        let mut work = UnitOfWork::new(sagas, levels, SystemTime::UNIX_EPOCH);
 
         let replies = batch
             .iter()
@@ -48,6 +42,7 @@ impl Memory {
 
         let changes = work.into_changes();
         for (sku, change) in changes.stock {
+            assert!(held.contains(&sku), "{sku:?} is moved without being held");
             let level = self.stock.get_mut(&sku).unwrap();
             *level = level
                 .after(change)

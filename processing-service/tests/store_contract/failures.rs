@@ -1,0 +1,76 @@
+//! What fails: it leaves nothing behind, is told for what it is, and costs its neighbours nothing.
+
+use processing_service::domain::{OrderId, SagaEvent, SagaState, ShipmentId};
+use processing_service::store::{OpenSaga, Opening, Recorded, StoreError};
+use uuid::Uuid;
+
+use crate::fixture::{captured, cause, on_every_database, order};
+
+#[tokio::test]
+async fn a_step_that_fails_leaves_neither_state_nor_event() {
+    on_every_database(&[("A", 10)], async |shop| {
+        let order = order(&[("A", 3)]);
+        shop.database.refuse_rows("outbox").await;
+
+        let saga = OpenSaga::new(&order, Opening::Reserve);
+        let failed = shop.store.open(saga, cause(order.id)).await;
+
+        assert!(failed.unwrap_err().is_transient());
+        assert_eq!(shop.saga(&order).await, None);
+        assert_eq!(shop.stock("A").await, (10, 0, 0));
+        assert!(shop.announced(&order).await.is_empty());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_event_for_a_saga_that_was_never_opened_is_refused_for_good() {
+    on_every_database(&[], async |shop| {
+        let order_id = OrderId::new(Uuid::now_v7());
+
+        let event = SagaEvent::Shipped(ShipmentId::of(order_id));
+        let refused = shop.store.advance(order_id, event, cause(order_id)).await;
+
+        let error = refused.unwrap_err();
+        assert!(matches!(error, StoreError::NoSaga(id) if id == order_id));
+        assert!(!error.is_transient());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_bad_order_does_not_fail_its_neighbours_in_the_batch() {
+    on_every_database(&[("A", 10)], async |shop| {
+        let (good, stranger) = (order(&[("A", 3)]), order(&[("A", 3)]));
+        shop.reserve(&good).await;
+
+        let (advanced, refused) = tokio::join!(
+            shop.store.advance(good.id, captured(), cause(good.id)),
+            shop.store
+                .advance(stranger.id, captured(), cause(stranger.id)),
+        );
+
+        assert_eq!(advanced.unwrap(), Recorded::New(SagaState::Captured));
+        assert!(refused.is_err());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_saga_that_cannot_be_read_is_named_and_not_tried_again() {
+    on_every_database(&[("A", 10)], async |shop| {
+        let order = order(&[("A", 3)]);
+        shop.reserve(&order).await;
+        shop.database.damage_sagas().await;
+
+        let refused = shop
+            .store
+            .advance(order.id, captured(), cause(order.id))
+            .await;
+
+        let error = refused.unwrap_err();
+        assert!(matches!(error, StoreError::Damaged(id) if id == order.id));
+        assert!(!error.is_transient());
+    })
+    .await;
+}
