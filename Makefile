@@ -14,10 +14,10 @@ export RUST_TEST_THREADS
 PROGRAMS := -p order-service -p processing-service -p embedded-broker -p tests
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test bench lint fmt release
+.PHONY: help demo up test apache-kafka bench lint fmt release
 
 help: ## Show this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST)
 
 demo: release ## Replay real orders through the whole system and check the outcome
 	$(CARGO_TARGET_DIR)/release/local-stack demo $(ARGS)
@@ -25,8 +25,11 @@ demo: release ## Replay real orders through the whole system and check the outco
 up: release ## Start the whole system and keep it running until Ctrl-C
 	$(CARGO_TARGET_DIR)/release/local-stack up $(ARGS)
 
-test: ## Run every test: units, properties, and the system tests on real processes
-	$(CARGO) test --workspace --locked $(ARGS)
+test: ## Run every test; the system tests on embedded engines and on Apache Kafka with PostgreSQL
+	CARGO=$(CARGO) tests/run.sh $(ARGS)
+
+apache-kafka: ## Fetch Apache Kafka for --kafka apache (needs Java 17 and Maven)
+	tests/apache-kafka/prepare.sh
 
 bench: release ## Measure durable confirmations beside empty calls
 	$(CARGO_TARGET_DIR)/release/confirmations $(ARGS)

@@ -1,28 +1,23 @@
 //! The audit: reads both databases and the client's journal after a run and proves that nothing was lost or doubled.
 //!
 //! It opens the database files read-only and side by side, so that a rule may compare what the two services hold; no
-//! service may do that. It trusts nobody: neither the services' states nor the client's counts, only that the rules of
+//! service may do that. PostgreSQL databases are copied into such files first, so that there is one set of rules. It trusts nobody: neither the services' states nor the client's counts, only that the rules of
 //! [`rules`] and [`ledger`] hold between them. An order that the journal does not know was confirmed to a client that
 //! had given up waiting; it is counted, held to the same rules of consistency, and no violation by itself.
 
+mod copy;
+mod database;
 pub mod evidence;
 pub mod ledger;
 pub mod rules;
 pub mod settled;
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use self::evidence::Evidence;
 
-/// Where the databases of both services are.
-#[derive(Clone, Debug)]
-pub struct Databases {
-    /// The file of order-service.
-    pub orders: PathBuf,
-    /// The file of processing-service.
-    pub processing: PathBuf,
-}
+pub use self::database::{Database, Databases, Reader};
 
 /// What the audit found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

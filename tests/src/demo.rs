@@ -17,7 +17,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use tokio::sync::broadcast::error::RecvError;
 
-use crate::audit::{self, Databases, settled};
+use crate::audit::{self, settled};
 use crate::orders::{OrderBook, SAMPLE};
 use crate::replay::progress::Progress;
 use crate::replay::summary::Summary;
@@ -25,7 +25,7 @@ use crate::replay::tally::Tally;
 use crate::replay::{self, Patience, Plan};
 use crate::report::Report;
 use crate::stack::interrupt::Interrupt;
-use crate::stack::{Notice, Process, Stack, StackOptions};
+use crate::stack::{Notice, Stack, StackOptions};
 
 /// Where the data is kept unless said otherwise: below the directory that `make` runs in.
 const DATA_DIRECTORY: &str = ".local/demo";
@@ -88,7 +88,7 @@ pub async fn run(arguments: DemoArguments) -> Result<()> {
 
 fn plan(arguments: &DemoArguments, orders: Arc<OrderBook>, count: usize, stack: &Stack) -> Plan {
     Plan {
-        address: format!("http://{}", stack.addresses().orders),
+        addresses: urls(stack),
         orders,
         count,
         rate: arguments.rate,
@@ -96,6 +96,14 @@ fn plan(arguments: &DemoArguments, orders: Arc<OrderBook>, count: usize, stack: 
         journal: stack.data_dir().join(JOURNAL),
         patience: Patience::default(),
     }
+}
+
+/// Every replica of order-service.
+fn urls(stack: &Stack) -> Vec<String> {
+    let replicas = stack.addresses().orders.iter();
+    replicas
+        .map(|address| format!("http://{address}"))
+        .collect()
 }
 
 async fn run_on(
@@ -107,7 +115,7 @@ async fn run_on(
     println!(
         "placing {} orders at {}; data and logs are in {}",
         plan.count,
-        plan.address,
+        plan.addresses.join(", "),
         stack.data_dir().display()
     );
     let report = replay_and_audit(&stack, plan, interrupt).await;
@@ -126,10 +134,7 @@ async fn run_on(
 async fn replay_and_audit(stack: &Stack, plan: Plan, interrupt: &Interrupt) -> Result<Report> {
     let journal = plan.journal.clone();
     let summary = replay(stack, plan, interrupt).await?;
-    let databases = Databases {
-        orders: stack.database(Process::Orders),
-        processing: stack.database(Process::Processing),
-    };
+    let databases = stack.databases();
     // What is still under way after that, the audit names.
     settled::wait(&databases, SETTLE).await?;
     let audit = audit::run(&databases, Some(&journal)).await?;
@@ -173,8 +178,9 @@ async fn show_notices(stack: &Stack, progress: &Progress, interrupt: &Interrupt)
 }
 
 fn restarts(stack: &Stack) -> BTreeMap<String, u32> {
-    let processes = Process::IN_STOP_ORDER.into_iter();
-    let restarts = processes.map(|process| (process.to_string(), stack.state(process).restarts));
+    let restarts = stack
+        .all_processes()
+        .map(|process| (process.to_string(), stack.state(process).restarts));
     restarts.collect()
 }
 

@@ -51,8 +51,8 @@ const GRACE: Duration = Duration::from_secs(10);
 /// What to replay, where and how.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// order-service, such as `http://127.0.0.1:50051`.
-    pub address: String,
+    /// The replicas of order-service, such as `http://127.0.0.1:50051`; calls go to them in turn.
+    pub addresses: Vec<String>,
     /// The orders.
     pub orders: Arc<OrderBook>,
     /// How many orders to place; more than the file holds goes round again.
@@ -131,8 +131,8 @@ impl Replay {
         Ok(Self {
             run: Uuid::new_v4(),
             schedule: Schedule::new(plan.count, plan.rate),
-            calls: Connections::to(&plan.address, plan.concurrency)?,
-            watches: Connections::to(&plan.address, OPEN_ORDERS)?,
+            calls: Connections::to(&plan.addresses, plan.concurrency)?,
+            watches: Connections::to(&plan.addresses, OPEN_ORDERS)?,
             open_orders: Arc::new(Semaphore::new(OPEN_ORDERS)),
             accepted: AtomicU64::new(0),
             journal: Journal::create(&plan.journal)?,

@@ -12,13 +12,18 @@
 
 mod draft;
 mod eventually;
+mod groups;
 mod home;
+mod load;
+mod processes;
 mod program;
+mod starting;
 mod stock;
 mod topic;
 mod watching;
+mod wire;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
 use proto::orders::v1::order_service_client::OrderServiceClient;
@@ -29,76 +34,53 @@ use proto::orders::v1::{
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
-use crate::audit::{self, Databases, settled};
-use crate::stack::{Addresses, CatalogueSource, Ending, Stack, StackConfig};
+use crate::audit::{self, settled};
+use crate::client::connections::Connections;
+use crate::stack::{Addresses, Stack};
 use home::Home;
+use processes::stop_cleanly;
 
-pub use crate::stack::Process;
+pub use crate::stack::{Process, Service};
 pub use draft::{CUSTOMER, Draft};
 pub use eventually::{PATIENCE, eventually};
 pub use program::run_to_end;
+pub use starting::engines;
 pub use stock::Stock;
 pub use topic::{Topic, TopicRecord};
 pub use watching::statuses;
+pub use wire::Wire;
 
 /// What every system sells, with the opening stock.
-pub const STOCK: [(&str, u64); 3] = [("MUG", 1_000), ("TEAPOT", 5), ("LAMP", 1_000)];
+pub const STOCK: [(&str, u64); 3] = [("MUG", 1_000), ("TEAPOT", 5), ("LAMP", 100_000)];
 
 /// A running system of its own.
 #[derive(Debug)]
 pub struct System {
     stack: Stack,
-    client: OrderServiceClient<Channel>,
+    clients: Connections,
     home: Home,
 }
 
 impl System {
-    /// Starts a system with default settings.
-    ///
-    /// # Errors
-    /// When the stack does not start.
-    pub async fn start() -> Result<Self> {
-        Self::start_with(&[]).await
-    }
-
-    /// Starts a system with environment variables for single processes.
-    ///
-    /// # Errors
-    /// When the stack does not start.
-    pub async fn start_with(environment: &[(Process, &str, &str)]) -> Result<Self> {
-        let environment = environment
-            .iter()
-            .map(|(process, name, value)| (*process, (*name).to_owned(), (*value).to_owned()));
-        Self::start_in(Home::new()?, environment.collect()).await
-    }
-
-    /// Stops the whole stack cleanly and starts another one, with default settings, on the same data.
-    ///
-    /// # Errors
-    /// When a process does not stop cleanly, or the new stack does not start.
-    pub async fn start_again(self) -> Result<Self> {
-        let Self { stack, home, .. } = self;
-        stop_cleanly(stack).await?;
-        Self::start_in(home, Vec::new()).await
-    }
-
-    async fn start_in(home: Home, environment: Vec<(Process, String, String)>) -> Result<Self> {
-        let mut config = StackConfig::on_free_ports(home.path(), catalogue());
-        config.environment = environment;
-        let stack = Stack::start(config).await?;
-        // Lazy: the channel reconnects by itself when order-service comes back.
-        let endpoint = Endpoint::from_shared(format!("http://{}", stack.addresses().orders))?;
-        let client = OrderServiceClient::new(endpoint.connect_lazy());
-        Ok(Self {
-            stack,
-            client,
-            home,
-        })
-    }
-
-    /// A client of order-service.
+    /// A client of order-service: of each replica in turn.
     pub fn client(&self) -> OrderServiceClient<Channel> {
-        self.client.clone()
+        self.clients.next()
+    }
+
+    /// A client of one replica of order-service.
+    ///
+    /// # Errors
+    /// When there is no such replica.
+    pub fn client_of(&self, replica: usize) -> Result<OrderServiceClient<Channel>> {
+        let address = self.addresses().orders.get(replica);
+        let address = address.context("there is no such replica")?;
+        let endpoint = Endpoint::from_shared(format!("http://{address}"))?;
+        Ok(OrderServiceClient::new(endpoint.connect_lazy()))
+    }
+
+    /// The stack that the system runs on.
+    pub fn stack(&self) -> &Stack {
+        &self.stack
     }
 
     /// Where the processes listen.
@@ -182,58 +164,9 @@ impl System {
         Topic::new(self.addresses().kafka.clone(), name)
     }
 
-    /// Kills a process with SIGKILL and waits until the stack has restarted it and it is ready again.
-    ///
-    /// # Errors
-    /// When it does not come back.
-    pub async fn kill(&self, process: Process) -> Result<()> {
-        let before = self.stack.state(process).restarts;
-        self.stack.kill(process).await;
-        eventually(&format!("{process} is restarted"), async || {
-            Ok((self.stack.state(process).restarts > before).then_some(()))
-        })
-        .await?;
-        tokio::time::timeout(PATIENCE, self.stack.until_ready(process))
-            .await
-            .with_context(|| format!("{process} is not ready again after a kill"))
-    }
-
-    /// Stops a process as an operator does, with SIGTERM, and keeps it down.
-    ///
-    /// # Errors
-    /// When it was not running.
-    pub async fn stop(&self, process: Process) -> Result<Ending> {
-        self.stack
-            .stop_process(process)
-            .await
-            .with_context(|| format!("{process} was not running"))
-    }
-
-    /// Starts a process that was stopped and waits until it is ready.
-    ///
-    /// # Errors
-    /// When it does not become ready.
-    pub async fn restart(&self, process: Process) -> Result<()> {
-        Ok(self.stack.start_process(process).await?)
-    }
-
     /// Where everything of this system is kept.
     pub fn data_dir(&self) -> &Path {
         self.stack.data_dir()
-    }
-
-    /// The database file of a service.
-    pub fn database(&self, process: Process) -> PathBuf {
-        self.stack.database(process)
-    }
-
-    /// Everything that a process has logged.
-    ///
-    /// # Errors
-    /// When its log cannot be read.
-    pub fn log(&self, process: Process) -> Result<String> {
-        let path = self.stack.log_file(process);
-        std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
     }
 
     /// Waits until nothing is under way any more and audits what has become of the orders.
@@ -241,10 +174,7 @@ impl System {
     /// # Errors
     /// When the databases cannot be read, or when the audit finds violations.
     pub async fn audit(&self) -> Result<()> {
-        let databases = Databases {
-            orders: self.database(Process::Orders),
-            processing: self.database(Process::Processing),
-        };
+        let databases = self.stack.databases();
         // What is still under way after that, the audit names.
         settled::wait(&databases, PATIENCE).await?;
         let verdict = audit::run(&databases, None).await?;
@@ -258,30 +188,18 @@ impl System {
     /// Whatever of this does not hold.
     pub async fn finish(self) -> Result<()> {
         self.audit().await?;
+        self.discard().await
+    }
+
+    /// Ends a test that has no orders to audit: every process must stop cleanly.
+    ///
+    /// # Errors
+    /// When one does not.
+    pub async fn discard(self) -> Result<()> {
         let Self { stack, home, .. } = self;
-        for (process, ending) in stack.stop().await {
-            ensure!(
-                ending.is_clean(),
-                "{process} did not stop cleanly: {ending}"
-            );
-        }
+        stop_cleanly(stack).await?;
         home.remove()
     }
-}
-
-async fn stop_cleanly(stack: Stack) -> Result<()> {
-    for (process, ending) in stack.stop().await {
-        ensure!(
-            ending.is_clean(),
-            "{process} did not stop cleanly: {ending}"
-        );
-    }
-    Ok(())
-}
-
-fn catalogue() -> CatalogueSource {
-    let lines = STOCK.map(|(sku, stock)| format!("{sku},{sku} of the tests,{stock}\n"));
-    CatalogueSource::Text(format!("sku,name,opening_stock\n{}", lines.concat()))
 }
 
 fn the_order(order: Option<Order>) -> Result<Order, Status> {

@@ -11,7 +11,13 @@ use std::path::{Path, PathBuf};
 
 use chassis::config::SettingDoc;
 
-const PAGES: [&str; 3] = ["README.md", "ARCHITECTURE.md", "docs/configuration.md"];
+const PAGES: [&str; 5] = [
+    "README.md",
+    "ARCHITECTURE.md",
+    "deploy/README.md",
+    "docs/configuration.md",
+    "docs/migrations.md",
+];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))

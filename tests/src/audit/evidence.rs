@@ -9,11 +9,11 @@
 use std::path::Path;
 
 use anyhow::Context;
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, QueryBuilder, Sqlite, SqliteConnection};
+use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 use uuid::Uuid;
 
 use super::Databases;
+use super::database::{Files, read_only};
 use crate::replay::journal::{self, Accepted, Final, Line};
 
 /// Journal lines per INSERT: four values each, far below SQLite's limit of 32,766 per statement.
@@ -23,12 +23,14 @@ const BATCH: usize = 1_000;
 #[derive(Debug)]
 pub struct Evidence {
     pub(super) connection: SqliteConnection,
+    _files: Files,
 }
 
 impl Evidence {
     /// Opens the databases and reads the journal. From here on the picture does not change.
     pub async fn open(databases: &Databases, journal: Option<&Path>) -> anyhow::Result<Self> {
-        let mut connection = connect(databases).await?;
+        let files = databases.as_files().await?;
+        let mut connection = connect(&files).await?;
         sqlx::raw_sql(
             "CREATE TEMP TABLE confirmed (order_id BLOB, request_id BLOB, customer_id TEXT, invoice TEXT);
              CREATE TEMP TABLE shown (order_id BLOB, status TEXT, rejection_reason TEXT);",
@@ -47,7 +49,10 @@ impl Evidence {
         )
         .execute(&mut connection)
         .await?;
-        Ok(Self { connection })
+        Ok(Self {
+            connection,
+            _files: files,
+        })
     }
 
     pub(super) async fn orders(&mut self) -> anyhow::Result<u64> {
@@ -70,20 +75,14 @@ impl Evidence {
 }
 
 /// A read-only connection to both databases.
-pub(super) async fn connect(databases: &Databases) -> anyhow::Result<SqliteConnection> {
-    let unreadable = |path: &Path| format!("cannot read the database {}", path.display());
-    let mut connection = SqliteConnectOptions::new()
-        .filename(&databases.orders)
-        .read_only(true)
-        .connect()
-        .await
-        .with_context(|| unreadable(&databases.orders))?;
+async fn connect(files: &Files) -> anyhow::Result<SqliteConnection> {
+    let mut connection = read_only(&files.orders).await?;
     // Attached databases are opened as the connection was: read-only, and never created.
     sqlx::query("ATTACH DATABASE ? AS processing")
-        .bind(databases.processing.to_string_lossy().into_owned())
+        .bind(files.processing.to_string_lossy().into_owned())
         .execute(&mut connection)
         .await
-        .with_context(|| unreadable(&databases.processing))?;
+        .with_context(|| format!("cannot read the database {}", files.processing.display()))?;
     Ok(connection)
 }
 

@@ -95,7 +95,7 @@ async fn settling_waits_for_what_is_under_way() {
 #[tokio::test]
 async fn a_missing_database_is_named() {
     let books = Books::sound().await;
-    std::fs::remove_file(&books.databases.processing).unwrap();
+    std::fs::remove_file(&books.processing).unwrap();
 
     let error = books.try_audit().await.unwrap_err();
 

@@ -1,9 +1,11 @@
-//! How many durable confirmations a second order-service gives, beside an empty call to the same server.
+//! How many durable confirmations a second order-service gives: on SQLite, on PostgreSQL, and on PostgreSQL with a
+//! transaction per request, beside empty calls to the same server.
 //!
-//! order-service runs alone, on SQLite, with no broker: what is measured is the synchronous half, from the client's call
-//! to the answer after the commit. Empty calls (`grpc.health.v1` Check) and orders are measured in turn, round by round,
-//! with the same callers on the same connections, so that a change of the machine's speed hits both. Quote the medians
-//! and their ratio.
+//! Each service runs alone, with no broker: what is measured is the synchronous half, from the client's call to the answer
+//! after the commit. All kinds are measured in turn, round by round, with the same number of callers and connections, so
+//! that a change of the machine's speed hits all of them. Quote the medians and their ratios.
+//!
+//! A transaction per request is the same code with `COMMIT_MAX_BATCH=1` and as many commits at once as serve it best.
 //!
 //! `make bench ARGS='--callers 256 --rounds 5 --seconds 3'`
 
@@ -15,6 +17,7 @@ use anyhow::{Context as _, Result};
 use clap::Parser;
 use futures::future::try_join_all;
 use hdrhistogram::Histogram;
+use postgres_server::Server;
 use proto::orders::v1::order_service_client::OrderServiceClient;
 use proto::orders::v1::{Money, OrderLine, PlaceOrderRequest};
 use tests::stack::programs_directory;
@@ -39,6 +42,43 @@ struct Arguments {
     seconds: u64,
 }
 
+/// How long a service may take until it takes orders.
+const START: Duration = Duration::from_secs(20);
+
+/// What is measured.
+struct Contender {
+    name: &'static str,
+    service: Service,
+    channels: Vec<Channel>,
+    rates: Vec<f64>,
+}
+
+impl Contender {
+    async fn start(
+        name: &'static str,
+        settings: &[(&str, &str)],
+        connections: usize,
+    ) -> Result<Self> {
+        let service = Service::start(settings)?;
+        let channels = service.connect(connections).await?;
+        until_orders_are_taken(name, &channels[0]).await?;
+        Ok(Self {
+            name,
+            service,
+            channels,
+            rates: Vec::new(),
+        })
+    }
+
+    async fn round(&mut self, arguments: &Arguments) -> Result<()> {
+        let round = measure(arguments, &self.channels, place_order).await?;
+        self.service.check()?;
+        show(self.name, &round);
+        self.rates.push(round.per_second);
+        Ok(())
+    }
+}
+
 /// order-service in a directory of its own; killed when dropped.
 struct Service {
     process: Child,
@@ -47,7 +87,7 @@ struct Service {
 }
 
 impl Service {
-    fn start() -> Result<Self> {
+    fn start(settings: &[(&str, &str)]) -> Result<Self> {
         let directory = tempfile::tempdir()?;
         let port = std::net::TcpListener::bind("127.0.0.1:0")?
             .local_addr()?
@@ -57,6 +97,7 @@ impl Service {
             .env("GRPC_LISTEN", format!("127.0.0.1:{port}"))
             .env("KAFKA_BROKERS", "127.0.0.1:1")
             .env("LOG_FILTER", "error")
+            .envs(settings.iter().copied())
             .stdout(Stdio::null())
             .spawn()
             .context("order-service does not start; make bench builds it")?;
@@ -67,9 +108,16 @@ impl Service {
         })
     }
 
+    /// A service that died would show as a very fast or very slow one.
+    fn check(&mut self) -> Result<()> {
+        let ended = self.process.try_wait()?;
+        anyhow::ensure!(ended.is_none(), "order-service ended: {ended:?}");
+        Ok(())
+    }
+
     async fn connect(&self, connections: usize) -> Result<Vec<Channel>> {
         let endpoint = Endpoint::from_shared(self.address.clone())?;
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + START;
         while let Err(error) = endpoint.connect().await {
             anyhow::ensure!(
                 Instant::now() < deadline,
@@ -155,6 +203,16 @@ async fn place_order(channel: Channel) -> Result<()> {
     Ok(())
 }
 
+/// The service may have to bring its schema up to date first.
+async fn until_orders_are_taken(name: &str, channel: &Channel) -> Result<()> {
+    let deadline = Instant::now() + START;
+    while let Err(error) = place_order(channel.clone()).await {
+        anyhow::ensure!(Instant::now() < deadline, "{name} takes no orders: {error}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Ok(())
+}
+
 fn median(mut rates: Vec<f64>) -> f64 {
     rates.sort_by(f64::total_cmp);
     rates[rates.len() / 2]
@@ -171,24 +229,67 @@ fn show(what: &str, round: &Round) {
     );
 }
 
+/// PostgreSQL as in production, with a database for each contender.
+fn start_postgres() -> Result<Option<Server>> {
+    match Server::start_durable() {
+        Ok(server) => {
+            server.create_database("group_commit")?;
+            server.create_database("single_commits")?;
+            Ok(Some(server))
+        }
+        Err(error) => {
+            println!("PostgreSQL is left out: {error}");
+            Ok(None)
+        }
+    }
+}
+
+/// More connections did not make it faster.
+const SINGLE_COMMITS: [(&str, &str); 3] = [
+    ("COMMIT_MAX_BATCH", "1"),
+    ("COMMIT_WRITERS", "32"),
+    ("DATABASE_POOL", "36"),
+];
+
+async fn contenders(arguments: &Arguments, postgres: Option<&Server>) -> Result<Vec<Contender>> {
+    let connections = arguments.connections;
+    let mut contenders = vec![Contender::start("SQLite", &[], connections).await?];
+    if let Some(server) = postgres {
+        let url = server.url("group_commit");
+        let settings = [("DATABASE_URL", url.as_str()), ("DATABASE_MIGRATE", "true")];
+        contenders.push(Contender::start("PostgreSQL", &settings, connections).await?);
+        let url = server.url("single_commits");
+        let mut settings = vec![("DATABASE_URL", url.as_str()), ("DATABASE_MIGRATE", "true")];
+        settings.extend(SINGLE_COMMITS);
+        contenders.push(Contender::start("  one by one", &settings, connections).await?);
+    }
+    Ok(contenders)
+}
+
 #[tokio::main]
 async fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    let service = Service::start()?;
-    let channels = service.connect(arguments.connections).await?;
-    let (mut empty, mut confirmed) = (Vec::new(), Vec::new());
+    let postgres = start_postgres()?;
+    let mut contenders = contenders(&arguments, postgres.as_ref()).await?;
+    let mut empty = Vec::new();
     for _ in 0..arguments.rounds {
-        let round = measure(&arguments, &channels, empty_call).await?;
+        let round = measure(&arguments, &contenders[0].channels, empty_call).await?;
         show("empty call", &round);
         empty.push(round.per_second);
-        let round = measure(&arguments, &channels, place_order).await?;
-        show("confirmation", &round);
-        confirmed.push(round.per_second);
+        for contender in &mut contenders {
+            contender.round(&arguments).await?;
+        }
     }
-    let (empty, confirmed) = (median(empty), median(confirmed));
-    println!(
-        "\nmedian: {empty:.0} empty calls/s, {confirmed:.0} durable confirmations/s, ratio {:.2}",
-        confirmed / empty
-    );
+    let empty = median(empty);
+    println!("\nmedians over {} rounds", arguments.rounds);
+    println!("{:<16} {empty:>9.0}/s", "empty call");
+    for contender in contenders {
+        let rate = median(contender.rates);
+        println!(
+            "{:<16} {rate:>9.0}/s   {:.2} of an empty call",
+            contender.name,
+            rate / empty
+        );
+    }
     Ok(())
 }

@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 use tests::demo::{self, DemoArguments};
 use tests::stack::up::{self, UpArguments};
 
-/// The whole system on one machine: an embedded Kafka-compatible broker and both services on SQLite files.
+/// The whole system on one machine: a Kafka broker, databases and both services.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {

@@ -1,4 +1,4 @@
-//! Connections to one order-service.
+//! Connections to order-service, to one replica or to several.
 //!
 //! An HTTP/2 connection carries a limited number of streams at once (servers commonly allow 100 to 200); a call beyond
 //! that waits unseen for a free one. Whoever wants many calls open at once therefore spreads them over connections.
@@ -30,11 +30,14 @@ pub struct Connections {
 }
 
 impl Connections {
-    /// Connections for so many calls at once to an address such as `http://127.0.0.1:50051`.
-    pub fn to(address: &str, calls: usize) -> anyhow::Result<Self> {
-        let endpoint = endpoint(address)?;
-        let connections = calls.div_ceil(STREAMS).max(1);
-        let clients = (0..connections).map(|_| OrderClient::new(endpoint.connect_lazy()));
+    /// Connections for so many calls at once to addresses such as `http://127.0.0.1:50051`, which take turns.
+    pub fn to(addresses: &[impl AsRef<str>], calls: usize) -> anyhow::Result<Self> {
+        let endpoints = addresses.iter().map(|address| endpoint(address.as_ref()));
+        let endpoints = endpoints.collect::<anyhow::Result<Vec<_>>>()?;
+        anyhow::ensure!(!endpoints.is_empty(), "no address is given");
+        let connections = calls.div_ceil(STREAMS).max(endpoints.len());
+        let turns = endpoints.iter().cycle().take(connections);
+        let clients = turns.map(|endpoint| OrderClient::new(endpoint.connect_lazy()));
         Ok(Self {
             clients: Arc::new(clients.collect()),
             turn: Arc::default(),
@@ -75,10 +78,12 @@ mod tests {
 
     #[tokio::test]
     async fn many_calls_are_spread_over_connections() {
-        let few = Connections::to("http://127.0.0.1:50051", 32).unwrap();
-        let many = Connections::to("http://127.0.0.1:50051", 1_000).unwrap();
+        let few = Connections::to(&["http://127.0.0.1:50051"], 32).unwrap();
+        let two = Connections::to(&["http://127.0.0.1:1", "http://127.0.0.1:2"], 32).unwrap();
+        let many = Connections::to(&["http://127.0.0.1:50051"], 1_000).unwrap();
 
-        assert_eq!((few.clients.len(), many.clients.len()), (1, 10));
+        let connections = [few, two, many].map(|connections| connections.clients.len());
+        assert_eq!(connections, [1, 2, 10]);
     }
 
     #[tokio::test]
@@ -90,7 +95,7 @@ mod tests {
             "",
             " ",
         ] {
-            let error = Connections::to(address, 1).unwrap_err();
+            let error = Connections::to(&[address], 1).unwrap_err();
 
             assert!(error.to_string().contains("http://HOST:PORT"), "{error}");
         }

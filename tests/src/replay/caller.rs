@@ -93,9 +93,9 @@ impl Caller {
 
     async fn place(&self, request: &PlaceOrderRequest) -> Result<Order, Failure> {
         let deadline = Instant::now() + self.replay.plan.patience.confirmation;
-        let client = self.replay.calls.next();
+        // Each attempt goes to the next replica: the one that did not answer may be gone for a while.
         let answer = until_answered(deadline, || {
-            let (mut client, request) = (client.clone(), request.clone());
+            let (mut client, request) = (self.replay.calls.next(), request.clone());
             async move { client.place_order(request).await }
         });
         let response = tokio::select! {

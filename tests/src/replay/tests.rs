@@ -106,7 +106,7 @@ impl Shaky {
 
 fn plan(address: String, folder: &tempfile::TempDir) -> Plan {
     Plan {
-        address,
+        addresses: vec![address],
         orders: book(),
         count: INVOICES,
         rate: None,

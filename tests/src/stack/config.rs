@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::{Process, StackError, ports};
+use super::ports::Ports;
+use super::{BrokerEngine, DatabaseEngine, Engines, Process, Service, StackError};
 
 /// The products that processing-service knows.
 #[derive(Clone, Debug)]
@@ -19,20 +20,27 @@ pub enum CatalogueSource {
 pub struct StackConfig {
     /// Where databases, logs and process files are kept; created when missing.
     pub data_dir: PathBuf,
-    /// Port of order-service; 0 picks a free one, here and below.
+    /// The broker, the database, and how many replicas of each service.
+    pub engines: Engines,
+    /// Port of order-service; 0 picks a free one, here and below. Further replicas get free ports.
     pub order_port: u16,
     /// Port of processing-service.
     pub processing_port: u16,
-    /// Port of the embedded broker.
+    /// Port of the stack's own broker.
     pub broker_port: u16,
-    /// A Kafka broker to use instead of the embedded one.
-    pub kafka: Option<String>,
+    /// Port of the PostgreSQL server.
+    pub database_port: u16,
+    /// The services talk to Apache Kafka over TLS and log in with SCRAM.
+    pub kafka_is_secured: bool,
+    /// Topics and schemas are made, and the services are started. Otherwise only the broker and the database are.
+    pub services_are_started: bool,
     /// An OTLP collector for the telemetry of both services.
     pub otlp: Option<String>,
     /// What there is to sell.
     pub catalogue: CatalogueSource,
-    /// Further environment variables of single processes; they win over what the stack sets.
-    pub environment: Vec<(Process, String, String)>,
+    /// Further environment variables of the processes of a service; they win over what the stack sets. The subcommands
+    /// that make topics and schemas do not get them.
+    pub environment: Vec<(Service, String, String)>,
 }
 
 impl StackConfig {
@@ -40,10 +48,13 @@ impl StackConfig {
     pub fn on_free_ports(data_dir: impl Into<PathBuf>, catalogue: CatalogueSource) -> Self {
         Self {
             data_dir: data_dir.into(),
+            engines: Engines::embedded(),
             order_port: 0,
             processing_port: 0,
             broker_port: 0,
-            kafka: None,
+            database_port: 0,
+            kafka_is_secured: false,
+            services_are_started: true,
             otlp: None,
             catalogue,
             environment: Vec::new(),
@@ -52,34 +63,87 @@ impl StackConfig {
 
     pub(super) fn environment_of(
         &self,
-        process: Process,
+        service: Service,
     ) -> impl Iterator<Item = (String, String)> {
         self.environment
             .iter()
-            .filter(move |(owner, _, _)| *owner == process)
+            .filter(move |(owner, _, _)| *owner == service)
             .map(|(_, name, value)| (name.clone(), value.clone()))
     }
 
+    /// Every process of the stack, in the order in which they are stopped.
+    pub fn processes(&self) -> Vec<Process> {
+        let replicas = |service| Process::replicas(service, self.engines.replicas);
+        let mut processes = Service::PAIR.map(replicas).concat();
+        if !matches!(self.engines.broker, BrokerEngine::External(_)) {
+            processes.push(Process::only(Service::Broker));
+        }
+        if self.engines.database == DatabaseEngine::Postgres {
+            processes.push(Process::only(Service::Database));
+        }
+        processes
+    }
+
     /// Settles the ports, or says which one is taken.
-    pub(super) fn choose_addresses(&self) -> Result<Addresses, StackError> {
+    pub(super) fn choose_addresses(&self, ports: &mut Ports) -> Result<Addresses, StackError> {
+        let is_apache = self.engines.broker == BrokerEngine::Apache;
         Ok(Addresses {
-            orders: ports::choose(Process::Orders, self.order_port)?,
-            processing: ports::choose(Process::Processing, self.processing_port)?,
-            kafka: match &self.kafka {
-                Some(address) => address.clone(),
-                None => ports::choose(Process::Broker, self.broker_port)?.to_string(),
+            orders: self.choose_for_replicas(ports, Service::Orders, self.order_port)?,
+            processing: self.choose_for_replicas(
+                ports,
+                Service::Processing,
+                self.processing_port,
+            )?,
+            kafka: match &self.engines.broker {
+                BrokerEngine::External(address) => address.clone(),
+                _ => ports.choose(Service::Broker, self.broker_port)?.to_string(),
+            },
+            kafka_controller: is_apache.then(|| ports.pick()).transpose()?,
+            kafka_secured: self.kafka_is_secured.then(|| ports.pick()).transpose()?,
+            database: match self.engines.database {
+                DatabaseEngine::Sqlite => None,
+                DatabaseEngine::Postgres => {
+                    Some(ports.choose(Service::Database, self.database_port)?)
+                }
             },
         })
+    }
+
+    fn choose_for_replicas(
+        &self,
+        ports: &mut Ports,
+        service: Service,
+        first_port: u16,
+    ) -> Result<Vec<SocketAddr>, StackError> {
+        let first = ports.choose(service, first_port)?;
+        let others = (1..self.engines.replicas).map(|_| ports.pick());
+        std::iter::once(Ok(first)).chain(others).collect()
     }
 }
 
 /// Where the processes of a stack listen.
 #[derive(Clone, Debug)]
 pub struct Addresses {
-    /// order-service, gRPC.
-    pub orders: SocketAddr,
-    /// processing-service, gRPC.
-    pub processing: SocketAddr,
+    /// order-service, gRPC, one per replica.
+    pub orders: Vec<SocketAddr>,
+    /// processing-service, gRPC, one per replica.
+    pub processing: Vec<SocketAddr>,
     /// The Kafka broker, embedded or not.
     pub kafka: String,
+    /// Apache Kafka's listener with TLS and SCRAM, if it is asked for.
+    pub kafka_secured: Option<SocketAddr>,
+    /// The PostgreSQL server, if the stack has one.
+    pub database: Option<SocketAddr>,
+    /// Where Apache Kafka talks to itself.
+    pub(super) kafka_controller: Option<SocketAddr>,
+}
+
+impl Addresses {
+    /// The gRPC address of a process of the pair.
+    pub(super) fn grpc(&self, process: Process) -> SocketAddr {
+        match process.service {
+            Service::Processing => self.processing[process.index()],
+            _ => self.orders[process.index()],
+        }
+    }
 }

@@ -7,7 +7,7 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{Process, StackError};
+use super::{Process, Service, StackError};
 
 /// A data directory that is locked for this process until it is dropped.
 #[derive(Debug)]
@@ -47,6 +47,27 @@ impl DataDirectory {
     /// Holds the process's pid and, as long as it lives, its lock.
     pub(super) fn process_file(&self, process: Process) -> PathBuf {
         self.root.join("run").join(format!("{process}.pid"))
+    }
+
+    /// Every process that an earlier stack ran here, in the order in which they are stopped.
+    pub(super) fn processes(&self) -> Vec<Process> {
+        let entries = fs::read_dir(self.root.join("run"));
+        let names = entries.into_iter().flatten().flatten();
+        let mut processes: Vec<Process> = names
+            .filter_map(|entry| {
+                let name = entry.file_name().into_string().ok()?;
+                Process::from_name(name.strip_suffix(".pid")?)
+            })
+            .collect();
+        processes.sort();
+        processes
+    }
+
+    /// Where what a subcommand of a service said is kept.
+    pub(super) fn subcommand_log(&self, service: Service, subcommand: &str) -> PathBuf {
+        self.root
+            .join("logs")
+            .join(format!("{service}-{subcommand}.log"))
     }
 
     /// Stores the text of a catalogue that was made for this stack.

@@ -3,9 +3,10 @@
 use std::io;
 use std::path::PathBuf;
 
+use postgres_server::ServerError;
 use thiserror::Error;
 
-use super::{Process, TopicsError};
+use super::{Process, Service};
 
 /// Why a stack cannot start.
 #[derive(Debug, Error)]
@@ -25,10 +26,10 @@ pub enum StackError {
         source: io::Error,
     },
     /// Somebody else listens on a port that the stack needs.
-    #[error("port {port}, meant for {process}, is taken: choose another with {} (0 picks a free one)", process.port_option())]
+    #[error("port {port}, meant for {service}, is taken: choose another with {} (0 picks a free one)", service.port_option())]
     PortTaken {
         /// Whose port it should be.
-        process: Process,
+        service: Service,
         /// The port.
         port: u16,
     },
@@ -85,7 +86,54 @@ pub enum StackError {
         /// Its address.
         address: String,
     },
-    /// The topics could not be created.
+    /// A service could not make its topics or its schema.
+    #[error("{service} {subcommand} failed: {said}")]
+    Subcommand {
+        /// The service.
+        service: Service,
+        /// What it should make.
+        subcommand: &'static str,
+        /// What it said.
+        said: String,
+    },
+    /// Several replicas where they cannot share what they need.
+    #[error(
+        "{replicas} replicas need --kafka apache (or HOST:PORT) and --database postgres: the embedded broker serves one \
+         member per group, and a SQLite file has one owner"
+    )]
+    NotShareable {
+        /// What was asked for.
+        replicas: u16,
+    },
+    /// A stack without services.
+    #[error("at least one replica is needed")]
+    NoReplicas,
+    /// The jars of Apache Kafka are not there.
+    #[error("Apache Kafka is not in {}: run `make apache-kafka` (needs Java 17 and Maven)", home.display())]
+    NoApacheKafka {
+        /// Where it should be.
+        home: PathBuf,
+    },
+    /// There is no PostgreSQL server.
     #[error(transparent)]
-    Topics(#[from] TopicsError),
+    Postgres(#[from] ServerError),
+    /// The preparation of the PostgreSQL server was interrupted.
+    #[error("the PostgreSQL server is not prepared")]
+    NoPostgres,
+    /// A tool could not be run.
+    #[error("cannot run {program}")]
+    Run {
+        /// The tool.
+        program: String,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// A tool failed.
+    #[error("{program} failed: {said}")]
+    ToolFailed {
+        /// The tool.
+        program: String,
+        /// What it said.
+        said: String,
+    },
 }

@@ -1,10 +1,15 @@
 //! What each process of a stack is started with: program, arguments, environment.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use nix::sys::signal::Signal;
+
+use super::apache_kafka::ApacheKafka;
+use super::database::Postgres;
 use super::process::Launch;
-use super::{Addresses, DataDirectory, Process, StackConfig, StackError};
+use super::{
+    Addresses, BrokerEngine, DataDirectory, Process, Service, StackConfig, StackError, tls,
+};
 
 /// How long a service may take to stop cleanly; it is told so, and killed a little later.
 pub(super) const SHUTDOWN_GRACE_SECONDS: u64 = 20;
@@ -12,6 +17,15 @@ pub(super) const SHUTDOWN_GRACE_SECONDS: u64 = 20;
 /// The embedded broker holds every fetch for its full wait, also one that finds something: a long wait would be the
 /// latency of every event.
 const EMBEDDED_FETCH_WAIT: &str = "20ms";
+
+/// Asks an ordinary program to stop; it exits with 0.
+const TERMINATE: (Signal, i32) = (Signal::SIGTERM, 0);
+
+/// A Java program that was asked to stop exits with 128 + 15, also when all went well.
+const TERMINATE_JAVA: (Signal, i32) = (Signal::SIGTERM, 143);
+
+/// PostgreSQL's "fast shutdown": clients are sent away. On SIGTERM it would wait until they leave.
+const SEND_CLIENTS_AWAY: (Signal, i32) = (Signal::SIGINT, 0);
 
 /// Makes the launches of one stack.
 #[derive(Debug)]
@@ -21,66 +35,124 @@ pub(super) struct Launches<'a> {
     pub(super) addresses: &'a Addresses,
     pub(super) programs: &'a Path,
     pub(super) catalogue: &'a Path,
+    pub(super) apache_kafka: Option<&'a ApacheKafka>,
+    pub(super) postgres: Option<&'a Postgres>,
 }
 
 impl Launches<'_> {
     pub(super) fn of(&self, process: Process) -> Result<Launch, StackError> {
-        let program = self.programs.join(process.name());
-        if !program.is_file() {
-            return Err(StackError::NotBuilt { path: program });
+        match process.service {
+            Service::Orders | Service::Processing => self.service(process),
+            Service::Broker => self.broker(process),
+            Service::Database => self.database(process),
         }
-        let (arguments, mut environment) = match process {
-            Process::Orders => (Vec::new(), self.service(process, self.addresses.orders)),
-            Process::Processing => (Vec::new(), self.processing()),
-            Process::Broker => (self.broker_arguments(), Vec::new()),
-        };
+    }
+
+    /// A program of this workspace.
+    pub(super) fn program(&self, name: &str) -> Result<PathBuf, StackError> {
+        let program = self.programs.join(name);
+        if program.is_file() {
+            return Ok(program);
+        }
+        Err(StackError::NotBuilt { path: program })
+    }
+
+    fn service(&self, process: Process) -> Result<Launch, StackError> {
+        let mut environment = self.settings(process.service);
+        environment.push(variable("GRPC_LISTEN", self.addresses.grpc(process)));
         // Last, so that it wins over what the stack says.
-        environment.extend(self.config.environment_of(process));
+        environment.extend(self.config.environment_of(process.service));
         Ok(Launch {
+            environment,
+            ..self.plain(process, self.program(process.service.name())?)
+        })
+    }
+
+    fn broker(&self, process: Process) -> Result<Launch, StackError> {
+        if let Some(kafka) = self.apache_kafka {
+            return Ok(Launch {
+                arguments: kafka.arguments(),
+                stop: TERMINATE_JAVA,
+                ..self.plain(process, kafka.program())
+            });
+        }
+        let arguments = ["--listen", &self.addresses.kafka, "--database", "broker.db"];
+        Ok(Launch {
+            arguments: arguments.map(ToOwned::to_owned).to_vec(),
+            ..self.plain(process, self.program("embedded-broker")?)
+        })
+    }
+
+    fn database(&self, process: Process) -> Result<Launch, StackError> {
+        let postgres = self.postgres.ok_or(StackError::NoPostgres)?;
+        Ok(Launch {
+            arguments: postgres.arguments(),
+            // It may run as a user who cannot enter the data directory's parents.
+            working_directory: PathBuf::from("/"),
+            run_as: postgres.run_as(),
+            stop: SEND_CLIENTS_AWAY,
+            ..self.plain(process, postgres.program())
+        })
+    }
+
+    fn plain(&self, process: Process, program: PathBuf) -> Launch {
+        Launch {
             process,
             program,
-            arguments,
-            environment,
+            arguments: Vec::new(),
+            environment: Vec::new(),
             // The databases are named relative to it, so that no path needs quoting in a URL.
             working_directory: self.directory.root().to_owned(),
             log_file: self.directory.log_file(process),
             process_file: self.directory.process_file(process),
-        })
+            run_as: None,
+            stop: TERMINATE,
+        }
     }
 
-    fn service(&self, process: Process, address: SocketAddr) -> Vec<(String, String)> {
-        let mut environment = vec![
-            variable("GRPC_LISTEN", address),
-            variable("DATABASE_URL", format!("sqlite://{process}.db")),
-            variable("KAFKA_BROKERS", &self.addresses.kafka),
+    /// The settings that all replicas of a service and its subcommands share.
+    pub(super) fn settings(&self, service: Service) -> Vec<(String, String)> {
+        let database = match self.postgres {
+            Some(postgres) => postgres.url(service),
+            None => format!("sqlite://{service}.db"),
+        };
+        let mut settings = vec![
+            variable("DATABASE_URL", database),
             variable("SHUTDOWN_GRACE", format!("{SHUTDOWN_GRACE_SECONDS}s")),
         ];
-        if self.config.kafka.is_none() {
-            environment.push(variable("KAFKA_FETCH_WAIT", EMBEDDED_FETCH_WAIT));
-        }
+        settings.extend(self.kafka_settings());
         if let Some(otlp) = &self.config.otlp {
-            environment.push(variable("OTEL_EXPORTER_OTLP_ENDPOINT", otlp));
+            settings.push(variable("OTEL_EXPORTER_OTLP_ENDPOINT", otlp));
         }
-        environment
+        if service == Service::Processing {
+            settings.push(variable("CATALOGUE_FILE", self.catalogue.display()));
+        }
+        settings
     }
 
-    fn processing(&self) -> Vec<(String, String)> {
-        let mut environment = self.service(Process::Processing, self.addresses.processing);
-        environment.push(variable("CATALOGUE_FILE", self.catalogue.display()));
-        environment
-    }
-
-    fn broker_arguments(&self) -> Vec<String> {
-        vec![
-            "--listen".to_owned(),
-            self.addresses.kafka.clone(),
-            "--database".to_owned(),
-            "broker.db".to_owned(),
-        ]
+    fn kafka_settings(&self) -> Vec<(String, String)> {
+        let mut settings = match self.addresses.kafka_secured {
+            None => vec![variable("KAFKA_BROKERS", &self.addresses.kafka)],
+            Some(address) => {
+                let brokers = variable("KAFKA_BROKERS", address);
+                std::iter::once(brokers)
+                    .chain(tls::client_settings(self.directory.root()))
+                    .collect()
+            }
+        };
+        if self.config.engines.broker == BrokerEngine::Embedded {
+            settings.push(variable("KAFKA_FETCH_WAIT", EMBEDDED_FETCH_WAIT));
+        }
+        // The stack's own brokers are one node. Of another one, whoever runs the stack knows the right numbers.
+        if !matches!(self.config.engines.broker, BrokerEngine::External(_)) {
+            settings.push(variable("KAFKA_TOPIC_REPLICATION", 1));
+            settings.push(variable("KAFKA_TOPIC_MIN_INSYNC", 1));
+        }
+        settings
     }
 }
 
-fn variable(name: &str, value: impl ToString) -> (String, String) {
+pub(super) fn variable(name: &str, value: impl ToString) -> (String, String) {
     (name.to_owned(), value.to_string())
 }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::{CatalogueSource, StackConfig};
+use super::{BrokerEngine, CatalogueSource, DatabaseEngine, Engines, StackConfig};
 
 /// The command line options that every use of the local stack shares.
 #[derive(Clone, Debug, Args)]
@@ -14,15 +14,24 @@ pub struct StackOptions {
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 
-    /// Use this Kafka broker instead of the embedded one.
-    #[arg(long, value_name = "HOST:PORT")]
-    kafka: Option<String>,
+    /// The Kafka broker: `embedded`, `apache` for Apache Kafka (see `make apache-kafka`), or HOST:PORT of one that runs.
+    /// There, topics are made as KAFKA_TOPIC_REPLICATION and KAFKA_TOPIC_MIN_INSYNC say.
+    #[arg(long, value_name = "BROKER", default_value_t = BrokerEngine::Embedded)]
+    kafka: BrokerEngine,
+
+    /// The databases: SQLite files, or a PostgreSQL server from the installed binaries.
+    #[arg(long, value_enum, default_value = "sqlite")]
+    database: DatabaseEngine,
+
+    /// Replicas of each service; more than one need PostgreSQL and a broker that is not the embedded one.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    replicas: u16,
 
     /// Send the telemetry of both services to this OTLP collector, for example http://127.0.0.1:4318.
     #[arg(long, value_name = "URL")]
     otlp: Option<String>,
 
-    /// Port of order-service; 0 picks a free one, here and below.
+    /// Port of order-service; 0 picks a free one, here and below. Further replicas get free ports.
     #[arg(long, value_name = "PORT", default_value_t = 50051)]
     order_port: u16,
 
@@ -30,9 +39,13 @@ pub struct StackOptions {
     #[arg(long, value_name = "PORT", default_value_t = 50052)]
     processing_port: u16,
 
-    /// Port of the embedded broker.
+    /// Port of the broker.
     #[arg(long, value_name = "PORT", default_value_t = 9092)]
     broker_port: u16,
+
+    /// Port of the PostgreSQL server.
+    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    database_port: u16,
 
     /// CSV file `sku,name,opening_stock` of what there is to sell; derived from the replayed orders when not given.
     #[arg(long, value_name = "FILE")]
@@ -47,17 +60,22 @@ impl StackOptions {
 
     /// What to start: the options, in `data_dir` and with the text `catalogue` where they name none of their own.
     pub fn into_config(self, data_dir: &Path, catalogue: String) -> StackConfig {
+        let data_dir = self.data_dir.unwrap_or_else(|| data_dir.to_owned());
+        let catalogue = self
+            .catalogue
+            .map_or(CatalogueSource::Text(catalogue), CatalogueSource::File);
         StackConfig {
-            data_dir: self.data_dir.unwrap_or_else(|| data_dir.to_owned()),
+            engines: Engines {
+                broker: self.kafka,
+                database: self.database,
+                replicas: self.replicas,
+            },
             order_port: self.order_port,
             processing_port: self.processing_port,
             broker_port: self.broker_port,
-            kafka: self.kafka,
+            database_port: self.database_port,
             otlp: self.otlp,
-            catalogue: self
-                .catalogue
-                .map_or(CatalogueSource::Text(catalogue), CatalogueSource::File),
-            environment: Vec::new(),
+            ..StackConfig::on_free_ports(data_dir, catalogue)
         }
     }
 }

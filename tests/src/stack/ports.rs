@@ -1,9 +1,18 @@
 //! Which ports the stack listens on, all on loopback. Checked before anything starts, so that a taken port changes nothing.
+//!
+//! A picked port is held by a lock on a file of its name until the stack is gone: seconds pass before its process listens
+//! on it, and another stack must not pick it meanwhile.
 
+use std::env;
+use std::fs::{self, File};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::PathBuf;
 
-use super::{Process, StackError};
+use nix::unistd::geteuid;
+
+use super::data_directory::open_for_locking;
+use super::{Service, StackError};
 
 /// Free ports are picked from here: below the range from which Linux and macOS take the local ports of outgoing
 /// connections. In that range a client that retries a dead server's port can end up connected to itself.
@@ -13,32 +22,67 @@ const PICKED: u16 = 12_000;
 /// Ports tried before giving up; one in a few is free on any machine that works at all.
 const ATTEMPTS: usize = 100;
 
-/// Makes the address of a process: `port` itself if it is free, any free one if it is 0.
-pub(super) fn choose(process: Process, port: u16) -> Result<SocketAddr, StackError> {
-    if port == 0 {
-        return pick();
-    }
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    match TcpListener::bind(address) {
-        Ok(_) => Ok(address),
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-            Err(StackError::PortTaken { process, port })
-        }
-        Err(source) => Err(StackError::Port { port, source }),
-    }
+/// The ports of one stack; picked ones are its own as long as this lives.
+#[derive(Debug)]
+pub(super) struct Ports {
+    locks: PathBuf,
+    held: Vec<File>,
 }
 
-fn pick() -> Result<SocketAddr, StackError> {
-    for _ in 0..ATTEMPTS {
-        // The low bits of a version 4 UUID are random; two stacks that start at once pick differently.
-        let [.., high, low] = uuid::Uuid::new_v4().into_bytes();
-        let port = FIRST_PICKED + u16::from_be_bytes([high, low]) % PICKED;
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        if TcpListener::bind(address).is_ok() {
-            return Ok(address);
+impl Ports {
+    pub(super) fn new() -> Result<Self, StackError> {
+        // One directory per user: nobody can lock the files of another.
+        let locks = env::temp_dir().join(format!("local-stack-ports-{}", geteuid()));
+        let held = Vec::new();
+        match fs::create_dir_all(&locks) {
+            Ok(()) => Ok(Self { locks, held }),
+            Err(source) => Err(StackError::DataDirectory {
+                path: locks,
+                source,
+            }),
         }
     }
-    Err(StackError::NoFreePort)
+
+    /// Makes the address of a service: `port` itself if it is free, any free one if it is 0.
+    pub(super) fn choose(&mut self, service: Service, port: u16) -> Result<SocketAddr, StackError> {
+        if port == 0 {
+            return self.pick();
+        }
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        match TcpListener::bind(address) {
+            Ok(_) => Ok(address),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                Err(StackError::PortTaken { service, port })
+            }
+            Err(source) => Err(StackError::Port { port, source }),
+        }
+    }
+
+    /// Any free port.
+    pub(super) fn pick(&mut self) -> Result<SocketAddr, StackError> {
+        for _ in 0..ATTEMPTS {
+            // The low bits of a version 4 UUID are random; two stacks that start at once pick differently.
+            let [.., high, low] = uuid::Uuid::new_v4().into_bytes();
+            let port = FIRST_PICKED + u16::from_be_bytes([high, low]) % PICKED;
+            let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+            if self.hold(port) && TcpListener::bind(address).is_ok() {
+                return Ok(address);
+            }
+        }
+        Err(StackError::NoFreePort)
+    }
+
+    /// Whether nobody else holds the port.
+    fn hold(&mut self, port: u16) -> bool {
+        let Ok(file) = open_for_locking(&self.locks.join(port.to_string())) else {
+            return false;
+        };
+        let is_free = file.try_lock().is_ok();
+        if is_free {
+            self.held.push(file);
+        }
+        is_free
+    }
 }
 
 #[cfg(test)]
@@ -50,7 +94,9 @@ mod tests {
         let owner = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a listener");
         let port = owner.local_addr().expect("its address").port();
 
-        let error = choose(Process::Orders, port).expect_err("the port is taken");
+        let chosen = Ports::new().expect("ports").choose(Service::Orders, port);
+
+        let error = chosen.expect_err("the port is taken");
 
         let message = error.to_string();
         assert!(message.contains(&port.to_string()), "{message}");
@@ -59,8 +105,20 @@ mod tests {
 
     #[test]
     fn port_zero_picks_a_port_outside_the_range_of_outgoing_connections() {
-        let address = choose(Process::Orders, 0).expect("a free port");
+        let address = Ports::new().expect("ports").choose(Service::Orders, 0);
 
-        assert!((FIRST_PICKED..FIRST_PICKED + PICKED).contains(&address.port()));
+        let port = address.expect("a free port").port();
+        assert!((FIRST_PICKED..FIRST_PICKED + PICKED).contains(&port));
+    }
+
+    #[test]
+    fn a_picked_port_is_not_picked_again_until_its_stack_is_gone() {
+        let mut first = Ports::new().expect("ports");
+        let port = first.pick().expect("a free port").port();
+        let mut second = Ports::new().expect("ports");
+
+        assert!(!second.hold(port));
+        drop(first);
+        assert!(second.hold(port));
     }
 }

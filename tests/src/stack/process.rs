@@ -1,10 +1,9 @@
-//! The processes of a stack, how one is launched, and how one that outlived an earlier stack is recognised and ended.
+//! How a process is launched, and how one that outlived an earlier stack is recognised and ended.
 //!
 //! A child's standard input is its process file, locked. The lock belongs to the open file that the child inherits, so it
 //! is held exactly as long as the child lives, on every Unix and without reading a process table: a held lock proves that
 //! the pid in the file is still that child and no stranger that got the number later.
 
-use std::fmt;
 use std::fs::{File, TryLockError};
 use std::io::{self, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -18,47 +17,7 @@ use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep};
 
 use super::data_directory::open_for_locking;
-use super::{DataDirectory, StackError};
-
-/// A process of the stack.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub enum Process {
-    /// order-service.
-    Orders,
-    /// processing-service.
-    Processing,
-    /// The embedded broker.
-    Broker,
-}
-
-impl Process {
-    /// In the order in which they are stopped: who takes new work first, what the others rely on last.
-    pub const IN_STOP_ORDER: [Self; 3] = [Self::Orders, Self::Processing, Self::Broker];
-
-    /// The name of its program, which also names its files.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Orders => "order-service",
-            Self::Processing => "processing-service",
-            Self::Broker => "embedded-broker",
-        }
-    }
-
-    /// The command line option that sets its port.
-    pub fn port_option(self) -> &'static str {
-        match self {
-            Self::Orders => "--order-port",
-            Self::Processing => "--processing-port",
-            Self::Broker => "--broker-port",
-        }
-    }
-}
-
-impl fmt::Display for Process {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.pad(self.name())
-    }
-}
+use super::{DataDirectory, Process, StackError};
 
 /// Everything needed to start a process, as often as necessary.
 #[derive(Clone, Debug)]
@@ -70,6 +29,10 @@ pub(super) struct Launch {
     pub(super) working_directory: PathBuf,
     pub(super) log_file: PathBuf,
     pub(super) process_file: PathBuf,
+    /// User and group, where it must not run as who starts it.
+    pub(super) run_as: Option<(u32, u32)>,
+    /// The signal that asks it to stop, and the exit code of a process that did so cleanly.
+    pub(super) stop: (Signal, i32),
 }
 
 impl Launch {
@@ -81,7 +44,11 @@ impl Launch {
             .append(true)
             .create(true)
             .open(&self.log_file)?;
-        let child = Command::new(&self.program)
+        let mut command = Command::new(&self.program);
+        if let Some((user, group)) = self.run_as {
+            command.uid(user).gid(group);
+        }
+        let child = command
             .args(&self.arguments)
             .envs(self.environment.iter().cloned())
             .current_dir(&self.working_directory)
@@ -123,7 +90,7 @@ const KILL_GRACE: Duration = Duration::from_secs(5);
 
 /// Ends what an earlier stack, itself killed, left running on this data directory.
 pub(super) async fn end_leftovers(directory: &DataDirectory) -> Result<(), StackError> {
-    for process in Process::IN_STOP_ORDER {
+    for process in directory.processes() {
         end_leftover(process, &directory.process_file(process))
             .await
             .map_err(|source| StackError::Leftover { process, source })?;
@@ -171,6 +138,11 @@ async fn is_unlocked_within(process_file: &Path, grace: Duration) -> bool {
 pub(super) mod tests {
     use super::*;
 
+    const SERVICE: Process = Process {
+        service: super::super::Service::Processing,
+        replica: None,
+    };
+
     /// Stands in for a service: any program, in the place of processing-service.
     pub(in super::super) fn launch(
         directory: &DataDirectory,
@@ -178,13 +150,15 @@ pub(super) mod tests {
         arguments: &[&str],
     ) -> Launch {
         Launch {
-            process: Process::Processing,
+            process: SERVICE,
             program: program.into(),
             arguments: arguments.iter().map(ToString::to_string).collect(),
             environment: Vec::new(),
             working_directory: directory.root().to_owned(),
-            log_file: directory.log_file(Process::Processing),
-            process_file: directory.process_file(Process::Processing),
+            log_file: directory.log_file(SERVICE),
+            process_file: directory.process_file(SERVICE),
+            run_as: None,
+            stop: (Signal::SIGTERM, 0),
         }
     }
 
@@ -207,8 +181,7 @@ pub(super) mod tests {
         let home = tempfile::tempdir().expect("a temporary directory");
         let directory = DataDirectory::open(home.path()).expect("a data directory");
         let bystander = std::process::id().to_string();
-        std::fs::write(directory.process_file(Process::Processing), bystander)
-            .expect("a process file");
+        std::fs::write(directory.process_file(SERVICE), bystander).expect("a process file");
 
         end_leftovers(&directory).await.expect("nothing to end");
     }

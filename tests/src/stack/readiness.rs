@@ -1,4 +1,5 @@
-//! When a process counts as ready: a service when its own health check says so, a broker when it answers a metadata request.
+//! When a process counts as ready: a service when its own health check says so, a broker when it answers a
+//! metadata request, a database when it says so and accepts connections.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -10,6 +11,8 @@ use tonic::transport::Endpoint;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
+
+use super::database::Postgres;
 
 /// Between two questions. A service starts in well under a second, and a person waits for it.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -24,7 +27,7 @@ pub(super) async fn service(address: SocketAddr) {
     }
 }
 
-async fn is_serving(address: SocketAddr) -> bool {
+pub(super) async fn is_serving(address: SocketAddr) -> bool {
     let check = async {
         let endpoint = Endpoint::from_shared(format!("http://{address}")).ok()?;
         let mut client = HealthClient::new(endpoint.connect().await.ok()?);
@@ -51,9 +54,18 @@ async fn answers(address: String) -> bool {
             .set("bootstrap.servers", address)
             .create()
             .ok()?;
-        client.fetch_metadata(None, QUESTION).ok()
+        let metadata = client.fetch_metadata(None, QUESTION).ok()?;
+        // Apache Kafka answers before its node has joined; nothing can be created on it then.
+        (!metadata.brokers().is_empty()).then_some(())
     });
-    matches!(asked.await, Ok(Some(_)))
+    matches!(asked.await, Ok(Some(())))
+}
+
+/// Returns once the server accepts connections; asks for ever.
+pub(super) async fn database(postgres: &Postgres, address: SocketAddr) {
+    while !(postgres.says_ready() && accepts_connections(&address.to_string()).await) {
+        sleep(PAUSE).await;
+    }
 }
 
 async fn accepts_connections(address: &str) -> bool {

@@ -58,12 +58,14 @@ pub struct Ending {
     pub status: ExitStatus,
     /// It did not end within the time it had, so it was killed.
     pub forced: bool,
+    /// The exit code of a process of its kind that has stopped cleanly.
+    pub(super) clean_code: i32,
 }
 
 impl Ending {
-    /// It ended by itself, in time, with exit code 0.
+    /// It ended by itself, in time, with the exit code that says so.
     pub fn is_clean(&self) -> bool {
-        !self.forced && self.status.success()
+        !self.forced && self.status.code() == Some(self.clean_code)
     }
 }
 

@@ -28,10 +28,14 @@ const EARLY_DEATHS_TOLERATED: u32 = 5;
 /// Exit codes that say "wrong invocation" and "wrong configuration": the next start would end the same.
 const HOPELESS_EXIT_CODES: [i32; 2] = [64, 78];
 
+/// Longest time that the operating system takes to end a killed process.
+const KILL_TAKES: Duration = Duration::from_secs(5);
+
 enum Command {
     Start(oneshot::Sender<io::Result<()>>),
-    Kill,
+    Signal(Signal),
     Stop(Duration, oneshot::Sender<Option<Ending>>),
+    KillForGood(oneshot::Sender<Option<Ending>>),
 }
 
 /// The handle on a supervised process. Dropping it kills the process.
@@ -66,15 +70,22 @@ impl Supervised {
         answer.await.unwrap_or_else(|_| Err(gone()))
     }
 
-    /// Kills it with SIGKILL; the supervisor then restarts it as after any other death.
-    pub(super) async fn kill(&self) {
-        self.command(Command::Kill).await;
+    /// Sends it a signal, if it runs. One that it dies of is a death like any other: it is restarted.
+    pub(super) async fn signal(&self, signal: Signal) {
+        self.command(Command::Signal(signal)).await;
     }
 
-    /// Asks it to stop with SIGTERM and kills it after `grace`. `None` when it was not running.
+    /// Asks it to stop and kills it after `grace`. `None` when it was not running.
     pub(super) async fn stop(&self, grace: Duration) -> Option<Ending> {
         let (done, answer) = oneshot::channel();
         self.command(Command::Stop(grace, done)).await;
+        answer.await.ok().flatten()
+    }
+
+    /// Kills it with SIGKILL, and it stays down. `None` when it was not running.
+    pub(super) async fn kill_for_good(&self) -> Option<Ending> {
+        let (done, answer) = oneshot::channel();
+        self.command(Command::KillForGood(done)).await;
         answer.await.ok().flatten()
     }
 
@@ -127,12 +138,18 @@ impl Supervisor {
             Command::Start(done) => {
                 let _ = done.send(self.start());
             }
-            Command::Kill => {
-                // An error means that it is dead already, which is what was wanted.
-                let _ = self.child.as_mut().map(Child::start_kill);
+            Command::Signal(signal) => {
+                if let Some(child) = &self.child {
+                    send(child, signal);
+                }
             }
             Command::Stop(grace, done) => {
-                let _ = done.send(self.stop(grace).await);
+                let _ = done.send(self.stop(grace, self.launch.stop).await);
+            }
+            Command::KillForGood(done) => {
+                let (_, clean_code) = self.launch.stop;
+                let kill = (Signal::SIGKILL, clean_code);
+                let _ = done.send(self.stop(KILL_TAKES, kill).await);
             }
         }
     }
@@ -148,11 +165,11 @@ impl Supervisor {
         Ok(())
     }
 
-    async fn stop(&mut self, grace: Duration) -> Option<Ending> {
+    async fn stop(&mut self, grace: Duration, signal: (Signal, i32)) -> Option<Ending> {
         self.restart_at = None;
         self.early_deaths = 0;
         let ending = match self.child.take() {
-            Some(child) => end(child, grace).await,
+            Some(child) => end(child, grace, signal).await,
             None => None,
         };
         self.state.send_modify(|state| state.phase = Phase::Down);
@@ -171,13 +188,12 @@ impl Supervisor {
         let hopeless = status
             .code()
             .is_some_and(|code| HOPELESS_EXIT_CODES.contains(&code));
-        if hopeless || self.early_deaths > EARLY_DEATHS_TOLERATED {
-            return self.give_up(format!("{status}; see {}", self.launch.log_file.display()));
+        let why = format!("{status}; see {}", self.launch.log_file.display());
+        if hopeless {
+            self.give_up(why);
+        } else {
+            self.try_again(&why);
         }
-        let pause = FIRST_RESTART_PAUSE * 2_u32.pow(self.early_deaths.saturating_sub(1));
-        self.restart_at = Some(Instant::now() + pause);
-        self.state
-            .send_modify(|state| state.phase = Phase::Restarting);
     }
 
     fn restart(&mut self) {
@@ -187,8 +203,23 @@ impl Supervisor {
                 let restarts = self.state.borrow().restarts;
                 self.notify(Notice::Restarted(self.launch.process, restarts));
             }
-            Err(error) => self.give_up(format!("cannot be started: {error}")),
+            // Children of a killed process may hold on to its lock for a moment.
+            Err(error) => {
+                self.early_deaths += 1;
+                self.try_again(&format!("cannot be started: {error}"));
+            }
         }
+    }
+
+    /// Restarts it after a pause that grows with each early death, or gives it up after too many.
+    fn try_again(&mut self, why: &str) {
+        if self.early_deaths > EARLY_DEATHS_TOLERATED {
+            return self.give_up(why.to_owned());
+        }
+        let pause = FIRST_RESTART_PAUSE * 2_u32.pow(self.early_deaths.saturating_sub(1));
+        self.restart_at = Some(Instant::now() + pause);
+        self.state
+            .send_modify(|state| state.phase = Phase::Restarting);
     }
 
     fn give_up(&mut self, why: String) {
@@ -218,23 +249,28 @@ async fn due(at: Option<Instant>) {
     }
 }
 
-async fn end(mut child: Child, grace: Duration) -> Option<Ending> {
-    // `id` is there only until the child is reaped, so the signal cannot hit a stranger with the same pid.
-    if let Some(pid) = child.id().and_then(|pid| i32::try_from(pid).ok()) {
-        let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
-    }
+async fn end(mut child: Child, grace: Duration, stop: (Signal, i32)) -> Option<Ending> {
+    let (signal, clean_code) = stop;
+    send(&child, signal);
+    let ending = |status, forced| Ending {
+        status,
+        forced,
+        clean_code,
+    };
     if let Ok(Ok(status)) = timeout(grace, child.wait()).await {
-        return Some(Ending {
-            status,
-            forced: false,
-        });
+        return Some(ending(status, false));
     }
     child.kill().await.ok()?;
     let status = child.wait().await.ok()?;
-    Some(Ending {
-        status,
-        forced: true,
-    })
+    Some(ending(status, true))
+}
+
+/// Hits nobody else: the id is there only until the child is reaped, so no stranger can have got it.
+fn send(child: &Child, signal: Signal) {
+    if let Some(pid) = child.id().and_then(|pid| i32::try_from(pid).ok()) {
+        // An error means that it is dead already; whoever waits for it learns that.
+        let _ = kill(Pid::from_raw(pid), signal);
+    }
 }
 
 #[cfg(test)]

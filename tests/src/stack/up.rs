@@ -7,7 +7,7 @@ use clap::Args;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::interrupt::Interrupt;
-use super::{Addresses, Notice, Process, Stack, StackOptions};
+use super::{Addresses, Notice, Service, Stack, StackOptions};
 use crate::orders::{OrderBook, SAMPLE};
 
 /// Where the data is kept unless said otherwise: below the directory that `make` runs in.
@@ -82,20 +82,13 @@ async fn stop(stack: Stack) -> bool {
 /// Addresses, and commands to copy.
 fn welcome(addresses: &Addresses, data_dir: &Path) -> String {
     let orderctl = orderctl();
-    let Addresses {
-        orders,
-        processing,
-        kafka,
-    } = addresses;
+    let orders = addresses.orders[0];
+    let kafka = &addresses.kafka;
     let topic = proto::topics::ORDER_EVENTS;
     format!(
         "The stack is up; Ctrl-C stops it.
 
-  {:<20}http://{orders}  (gRPC, with reflection)
-  {:<20}http://{processing}  (gRPC, with reflection)
-  {:<20}{kafka}
-  {:<20}{}
-
+{}
 Try, in another terminal:
 
 # place an order; it prints the order's id
@@ -109,12 +102,27 @@ Try, in another terminal:
 python3 -c \"import confluent_kafka as k; c = k.Consumer({{'bootstrap.servers': '{kafka}', 'group.id': 'look', \
 'auto.offset.reset': 'earliest'}}); c.subscribe(['{topic}']); \
 [print(m.key(), m.headers(), m.value(), sep='\\n', end='\\n\\n') for m in iter(lambda: c.poll(10), None)]\"",
-        Process::Orders,
-        Process::Processing,
-        "Kafka broker",
-        "data and logs",
-        data_dir.display(),
+        whereabouts(addresses, data_dir),
     )
+}
+
+/// A line for everything that listens, and where the data is.
+fn whereabouts(addresses: &Addresses, data_dir: &Path) -> String {
+    let pair = [
+        (Service::Orders, &addresses.orders),
+        (Service::Processing, &addresses.processing),
+    ];
+    let mut lines = String::new();
+    for (service, replicas) in pair {
+        for address in replicas {
+            lines += &format!("  {service:<20}http://{address}  (gRPC, with reflection)\n");
+        }
+    }
+    lines += &format!("  {:<20}{}\n", "Kafka broker", addresses.kafka);
+    if let Some(address) = addresses.database {
+        lines += &format!("  {:<20}{address}\n", "PostgreSQL");
+    }
+    lines + &format!("  {:<20}{}\n", "data and logs", data_dir.display())
 }
 
 /// How to call the client that was built together with this program: as short as it works from here.

@@ -1,5 +1,7 @@
 //! A directory for one system: removed when the test succeeds, kept and named when it does not.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -15,6 +17,8 @@ impl Home {
     pub(super) fn new() -> Result<Self> {
         let directory = tempfile::Builder::new()
             .prefix("system-test-")
+            // A PostgreSQL server in it may run as another user than this process.
+            .permissions(Permissions::from_mode(0o711))
             .tempdir()
             .context("cannot create a directory for the test")?;
         Ok(Self {

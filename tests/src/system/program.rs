@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use super::{PATIENCE, Process};
+use super::{PATIENCE, Service};
 use crate::stack::programs_directory;
 
 /// Runs a program of the stack to its end, with these arguments and only these environment variables.
@@ -14,11 +14,11 @@ use crate::stack::programs_directory;
 /// # Errors
 /// When it cannot be started or does not end.
 pub async fn run_to_end(
-    process: Process,
+    service: Service,
     arguments: &[&str],
     environment: &[(&str, &str)],
 ) -> Result<Output> {
-    let output = Command::new(programs_directory().join(process.name()))
+    let output = Command::new(programs_directory().join(service.name()))
         .args(arguments)
         .env_clear()
         .envs(environment.iter().copied())
@@ -27,6 +27,6 @@ pub async fn run_to_end(
         .output();
     timeout(PATIENCE, output)
         .await
-        .with_context(|| format!("{process} does not end"))?
-        .with_context(|| format!("cannot run {process}"))
+        .with_context(|| format!("{service} does not end"))?
+        .with_context(|| format!("cannot run {service}"))
 }

@@ -1,11 +1,14 @@
 //! What processing-service did, read from its database: stock and payments. Reading only, as an auditor may.
 
 use anyhow::{Context as _, Result};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::{ConnectOptions as _, Row as _};
 use uuid::Uuid;
 
-use super::{Process, System, eventually};
+use super::{Service, System, eventually};
+use crate::audit::Reader;
+
+/// Both engines understand numbered parameters.
+const STOCK: &str = "SELECT available, reserved, shipped FROM stock WHERE sku = $1";
+const PAYMENT: &str = "SELECT state FROM payments WHERE order_id = $1";
 
 /// Pieces of one SKU.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,16 +27,22 @@ impl System {
     /// # Errors
     /// When the database cannot be read, or does not know the SKU.
     pub async fn stock(&self, sku: &str) -> Result<Stock> {
-        let mut database = self.processing_database().await?;
-        let row = sqlx::query("SELECT available, reserved, shipped FROM stock WHERE sku = ?")
-            .bind(sku)
-            .fetch_one(&mut database)
-            .await
-            .with_context(|| format!("cannot read the stock of {sku}"))?;
+        let stock: (i64, i64, i64) = match self.processing_database().await? {
+            Reader::Sqlite(mut connection) => {
+                let query = sqlx::query_as(STOCK).bind(sku);
+                query.fetch_one(&mut connection).await
+            }
+            Reader::Postgres(mut connection) => {
+                let query = sqlx::query_as(STOCK).bind(sku);
+                query.fetch_one(&mut connection).await
+            }
+        }
+        .with_context(|| format!("cannot read the stock of {sku}"))?;
+        let (available, reserved, shipped) = stock;
         Ok(Stock {
-            available: row.try_get(0)?,
-            reserved: row.try_get(1)?,
-            shipped: row.try_get(2)?,
+            available,
+            reserved,
+            shipped,
         })
     }
 
@@ -43,13 +52,17 @@ impl System {
     /// When the database cannot be read.
     pub async fn payment(&self, order_id: &str) -> Result<Option<String>> {
         let order_id = Uuid::try_parse(order_id)?;
-        let mut database = self.processing_database().await?;
-        let row = sqlx::query("SELECT state FROM payments WHERE order_id = ?")
-            .bind(order_id.as_bytes().as_slice())
-            .fetch_optional(&mut database)
-            .await
-            .context("cannot read the payment")?;
-        Ok(row.map(|row| row.try_get(0)).transpose()?)
+        match self.processing_database().await? {
+            Reader::Sqlite(mut connection) => {
+                let query = sqlx::query_scalar(PAYMENT).bind(order_id);
+                query.fetch_optional(&mut connection).await
+            }
+            Reader::Postgres(mut connection) => {
+                let query = sqlx::query_scalar(PAYMENT).bind(order_id);
+                query.fetch_optional(&mut connection).await
+            }
+        }
+        .context("cannot read the payment")
     }
 
     /// Waits until an order's payment is in this state.
@@ -64,12 +77,7 @@ impl System {
         .await
     }
 
-    async fn processing_database(&self) -> Result<SqliteConnection> {
-        SqliteConnectOptions::new()
-            .filename(self.database(Process::Processing))
-            .read_only(true)
-            .connect()
-            .await
-            .context("cannot open the database of processing-service")
+    async fn processing_database(&self) -> Result<Reader> {
+        self.stack.database(Service::Processing).reader().await
     }
 }

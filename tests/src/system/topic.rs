@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
-use super::Process;
+use super::Service;
 use anyhow::{Context as _, Result, bail};
 use proto::record::Headers;
 use rdkafka::ClientConfig;
+use rdkafka::admin::{
+    AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication, TopicResult,
+};
+use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::{BorrowedMessage, Header, Headers as _, Message as _, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord};
@@ -78,7 +82,7 @@ impl Topic {
     ///
     /// # Errors
     /// When the broker does not answer.
-    pub async fn is_consumed_by(&self, group: Process) -> Result<bool> {
+    pub async fn is_consumed_by(&self, group: Service) -> Result<bool> {
         let topic = self.clone();
         tokio::task::spawn_blocking(move || topic.has_committed(group.name()))
             .await?
@@ -111,6 +115,36 @@ impl Topic {
             Ok(_) => Ok(()),
             Err((error, _)) => Err(error).context("the record is not acknowledged"),
         }
+    }
+
+    /// Creates the topic with so many partitions.
+    ///
+    /// # Errors
+    /// When the broker does not create it.
+    pub async fn create(&self, partitions: i32) -> Result<()> {
+        let topic = NewTopic::new(self.name, partitions, TopicReplication::Fixed(1));
+        let admin = self.admin()?;
+        was_done(admin.create_topics(&[topic], &AdminOptions::new()).await?)
+    }
+
+    /// Gives the topic further partitions, so that it has so many.
+    ///
+    /// # Errors
+    /// When the broker does not do so.
+    pub async fn grow_to(&self, partitions: usize) -> Result<()> {
+        let more = NewPartitions::new(self.name, partitions);
+        let admin = self.admin()?;
+        was_done(
+            admin
+                .create_partitions(&[more], &AdminOptions::new())
+                .await?,
+        )
+    }
+
+    fn admin(&self) -> Result<AdminClient<DefaultClientContext>> {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", &self.brokers);
+        Ok(config.create()?)
     }
 
     /// Partitions are assigned by hand and nothing is committed, so the group is never joined.
@@ -185,6 +219,15 @@ impl Topic {
             }
         }
     }
+}
+
+fn was_done(answers: Vec<TopicResult>) -> Result<()> {
+    for answer in answers {
+        if let Err((topic, code)) = answer {
+            bail!("the broker refuses to change the topic {topic}: {code}");
+        }
+    }
+    Ok(())
 }
 
 fn record_of(message: &BorrowedMessage<'_>) -> TopicRecord {

@@ -2,21 +2,21 @@
 
 use anyhow::Result;
 use proto::orders::v1::OrderStatus;
-use tests::system::{Draft, Process, STOCK, Stock, System, eventually};
+use tests::system::{Draft, STOCK, Service, Stock, System, eventually};
 use tonic::Code;
 use tonic_types::StatusExt as _;
 
 /// Long enough for the second of two waiting events to be read while the payment of the first is under way.
-const UNHURRIED_PAYMENT: (Process, &str, &str) = (Process::Processing, "PAYMENT_LATENCY", "500ms");
+const UNHURRIED_PAYMENT: (Service, &str, &str) = (Service::Processing, "PAYMENT_LATENCY", "500ms");
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_cancelled_before_it_is_processed_costs_nothing() -> Result<()> {
     let system = System::start_with(&[UNHURRIED_PAYMENT]).await?;
-    system.stop(Process::Processing).await?;
+    system.stop(Service::Processing).await?;
     let order = system.place_order(&Draft::of("MUG", 2)).await?;
 
     let answer = system.cancel(&order.order_id).await?;
-    system.restart(Process::Processing).await?;
+    system.restart(Service::Processing).await?;
 
     assert_eq!(answer.status(), OrderStatus::CancelRequested);
     ends_cancelled_with_stock_untouched(&system, &order.order_id).await?;
@@ -72,12 +72,12 @@ async fn a_fulfilled_order_cannot_be_cancelled() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repeated_cancellation_is_answered_like_the_first() -> Result<()> {
     let system = System::start_with(&[UNHURRIED_PAYMENT]).await?;
-    system.stop(Process::Processing).await?;
+    system.stop(Service::Processing).await?;
     let order = system.place_order(&Draft::of("MUG", 2)).await?;
 
     let first = system.cancel(&order.order_id).await?;
     let second = system.cancel(&order.order_id).await?;
-    system.restart(Process::Processing).await?;
+    system.restart(Service::Processing).await?;
     ends_cancelled_with_stock_untouched(&system, &order.order_id).await?;
     let third = system.cancel(&order.order_id).await?;
 

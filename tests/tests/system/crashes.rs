@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 use futures::future::try_join_all;
 use proto::orders::v1::Order;
-use tests::system::{Draft, Process, System, eventually};
+use tests::system::{Draft, Service, System, eventually};
 use tokio::time::sleep;
 
 /// Orders of a run, and how many are confirmed when the process is killed.
@@ -22,26 +22,26 @@ const CLIENTS: usize = 4;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_lost_or_doubled_when_order_service_is_killed() -> Result<()> {
-    survives_kills_of(&[Process::Orders]).await
+    survives_kills_of(&[Service::Orders]).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_lost_or_doubled_when_processing_service_is_killed() -> Result<()> {
-    survives_kills_of(&[Process::Processing]).await
+    survives_kills_of(&[Service::Processing]).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_lost_or_doubled_when_the_broker_is_killed() -> Result<()> {
-    survives_kills_of(&[Process::Broker]).await
+    survives_kills_of(&[Service::Broker]).await
 }
 
 /// The broker dies before it has noticed that its consumers died, and must not remember them as alive.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_lost_or_doubled_when_everything_is_killed_in_turn() -> Result<()> {
-    survives_kills_of(&[Process::Orders, Process::Processing, Process::Broker]).await
+    survives_kills_of(&[Service::Orders, Service::Processing, Service::Broker]).await
 }
 
-async fn survives_kills_of(processes: &[Process]) -> Result<()> {
+async fn survives_kills_of(services: &[Service]) -> Result<()> {
     let system = System::start().await?;
     let confirmed = AtomicUsize::new(0);
     let clients = (0..CLIENTS).map(|_| place_in_turn(&system, &confirmed));
@@ -51,8 +51,8 @@ async fn survives_kills_of(processes: &[Process]) -> Result<()> {
             Ok((count >= CONFIRMED_BEFORE_THE_KILL).then_some(()))
         })
         .await?;
-        for process in processes {
-            system.kill(*process).await?;
+        for service in services {
+            system.kill(*service).await?;
             sleep(BETWEEN_KILLS).await;
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use proto::orders::v1::{PlaceOrderRequest, WatchOrderRequest};
-use tests::system::{Draft, Process, System};
+use tests::system::{Draft, Service, System};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
@@ -102,7 +102,7 @@ async fn an_oversized_message_is_refused() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_that_talk_nonsense_or_nothing_disturb_nobody() -> Result<()> {
     let system = System::start().await?;
-    let address = system.addresses().orders;
+    let address = system.addresses().orders[0];
     let mut silent = Vec::new();
     for _ in 0..20 {
         silent.push(TcpStream::connect(address).await?);
@@ -117,9 +117,9 @@ async fn connections_that_talk_nonsense_or_nothing_disturb_nobody() -> Result<()
     let mut answer = Vec::new();
     nonsense.read_to_end(&mut answer).await.ok();
     // All of them are still open while the system stops: they must not hold it up either.
-    let stopped = system.stop(Process::Orders).await?;
+    let stopped = system.stop(Service::Orders).await?;
     assert!(stopped.is_clean(), "{stopped}");
-    system.restart(Process::Orders).await?;
+    system.restart(Service::Orders).await?;
     drop((silent, half_open));
     system.finish().await
 }
@@ -132,7 +132,7 @@ async fn still_serves(system: &System) -> Result<()> {
 
 /// Sends bytes as they are where a PlaceOrderRequest is expected.
 async fn place_bytes(system: &System, bytes: Vec<u8>) -> Result<Status> {
-    let endpoint = Endpoint::from_shared(format!("http://{}", system.addresses().orders))?;
+    let endpoint = Endpoint::from_shared(format!("http://{}", system.addresses().orders[0]))?;
     let mut client = tonic::client::Grpc::new(endpoint.connect().await?);
     client.ready().await?;
     let path = "/orders.v1.OrderService/PlaceOrder".parse()?;

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use proto::topics;
-use tests::system::{Draft, Process, System, eventually};
+use tests::system::{Draft, Service, System, eventually};
 use tonic::Code;
 use tonic_types::StatusExt as _;
 
@@ -56,8 +56,8 @@ async fn events_delivered_again_change_nothing() -> Result<()> {
     }
 
     let consumed = [
-        (topics::ORDER_EVENTS, Process::Processing),
-        (topics::PROCESSING_EVENTS, Process::Orders),
+        (topics::ORDER_EVENTS, Service::Processing),
+        (topics::PROCESSING_EVENTS, Service::Orders),
     ];
     for (topic, group) in consumed {
         eventually("the repeated events are consumed", async || {

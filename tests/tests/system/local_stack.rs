@@ -1,12 +1,18 @@
 //! The local stack itself: what a person sees who starts it twice, kills it, or starts it where a port is taken.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
 use proto::orders::v1::OrderStatus;
-use tests::stack::{CatalogueSource, Stack, StackConfig, StackError, programs_directory};
-use tests::system::{Draft, PATIENCE, Process, System};
+use tempfile::TempDir;
+use tests::stack::{
+    BrokerEngine, CatalogueSource, DatabaseEngine, Stack, StackConfig, StackError,
+    programs_directory,
+};
+use tests::system::{Draft, PATIENCE, Process, Service, System, engines};
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::timeout;
@@ -16,7 +22,7 @@ async fn a_second_stack_on_the_same_data_is_refused_and_the_first_goes_on() -> R
     let system = System::start().await?;
     let order = system.place_order(&Draft::of("MUG", 1)).await?;
 
-    let second = Stack::start(config(system.data_dir())).await;
+    let second = Stack::start(config(system.data_dir())?).await;
 
     assert!(
         matches!(second, Err(StackError::InUse { .. })),
@@ -29,9 +35,9 @@ async fn a_second_stack_on_the_same_data_is_refused_and_the_first_goes_on() -> R
 #[tokio::test(flavor = "multi_thread")]
 async fn a_taken_port_is_named_and_nothing_is_started() -> Result<()> {
     let system = System::start().await?;
-    let home = tempfile::tempdir()?;
-    let mut config = config(home.path());
-    config.processing_port = system.addresses().orders.port();
+    let home = home()?;
+    let mut config = config(home.path())?;
+    config.processing_port = system.addresses().orders[0].port();
     let port = config.processing_port.to_string();
 
     let refused = Stack::start(config).await;
@@ -39,7 +45,8 @@ async fn a_taken_port_is_named_and_nothing_is_started() -> Result<()> {
     let message = refused.err().context("the port is taken")?.to_string();
     assert!(message.contains(&port), "{message}");
     assert!(message.contains("--processing-port"), "{message}");
-    assert!(!home.path().join("order-service.db").exists());
+    let processes = std::fs::read_dir(home.path().join("run"))?;
+    assert_eq!(processes.count(), 0);
     system.finish().await
 }
 
@@ -48,7 +55,7 @@ async fn a_second_run_continues_from_the_data_of_the_first() -> Result<()> {
     let system = System::start().await?;
     let finished = system.place_order(&Draft::of("MUG", 1)).await?;
     system.watch_until_final(&finished.order_id).await?;
-    system.stop(Process::Processing).await?;
+    system.stop(Service::Processing).await?;
     let waiting = system.place_order(&Draft::of("MUG", 1)).await?;
 
     let system = system.start_again().await?;
@@ -64,18 +71,18 @@ async fn a_second_run_continues_from_the_data_of_the_first() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_interrupt_stops_everything_in_order() -> Result<()> {
-    let home = tempfile::tempdir()?;
+    let home = home()?;
     let up = Up::start(home.path()).await?;
 
     up.interrupt_as_a_terminal_does().await?;
 
     let (status, said) = up.until_it_ends().await?;
     assert_eq!(status.code(), Some(0), "{said:?}");
-    let stopped: Vec<String> = Process::IN_STOP_ORDER
-        .map(|process| format!("{process} stopped: by itself, exit status: 0"))
-        .into();
-    assert_eq!(said[said.len() - 3..], stopped);
-    for process in Process::IN_STOP_ORDER {
+    let processes = config(home.path())?.processes();
+    let last = said[said.len() - processes.len()..].iter();
+    for (process, line) in processes.into_iter().zip(last) {
+        let stopped = format!("{process} stopped: by itself");
+        assert!(line.starts_with(&stopped), "{line:?} is not {stopped:?}");
         assert!(!is_running(home.path(), process)?, "{process} still runs");
     }
     Ok(())
@@ -83,42 +90,73 @@ async fn an_interrupt_stops_everything_in_order() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_killed_stack_left_running_is_ended_by_the_next_one() -> Result<()> {
-    let home = tempfile::tempdir()?;
+    let home = home()?;
     let mut up = Up::start(home.path()).await?;
     up.child.kill().await?;
-    assert!(is_running(home.path(), Process::Broker)?);
+    assert!(is_running(home.path(), Process::only(Service::Broker))?);
 
-    let next = Stack::start(config(home.path())).await?;
+    let next = Stack::start(config(home.path())?).await?;
 
     assert_eq!(next.restarts(), 0);
     for (process, ending) in next.stop().await {
         assert!(ending.is_clean(), "{process}: {ending}");
     }
-    assert!(!is_running(home.path(), Process::Broker)?);
+    assert!(!is_running(home.path(), Process::only(Service::Broker))?);
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_that_cannot_start_is_reported_with_its_log() -> Result<()> {
-    let home = tempfile::tempdir()?;
-    let mut config = config(home.path());
-    let environment = (Process::Orders, "SHUTDOWN_GRACE", "soon");
+    let home = home()?;
+    let mut config = config(home.path())?;
+    let environment = (Service::Orders, "SHUTDOWN_GRACE", "soon");
     config.environment = vec![(environment.0, environment.1.into(), environment.2.into())];
+    let processes = config.processes();
 
     let failed = Stack::start(config).await;
 
     let message = failed.err().context("a wrong setting")?.to_string();
     assert!(message.contains("order-service"), "{message}");
     assert!(message.contains("SHUTDOWN_GRACE"), "{message}");
-    for process in Process::IN_STOP_ORDER {
+    for process in processes {
         assert!(!is_running(home.path(), process)?, "{process} still runs");
     }
     Ok(())
 }
 
-fn config(data_dir: &Path) -> StackConfig {
+/// A PostgreSQL server in it may run as another user than this process.
+fn home() -> Result<TempDir> {
+    let may_be_entered = Permissions::from_mode(0o711);
+    Ok(tempfile::Builder::new()
+        .permissions(may_be_entered)
+        .tempdir()?)
+}
+
+fn config(data_dir: &Path) -> Result<StackConfig> {
     let catalogue = "sku,name,opening_stock\nMUG,a mug,10\n".to_owned();
-    StackConfig::on_free_ports(data_dir, CatalogueSource::Text(catalogue))
+    let config = StackConfig::on_free_ports(data_dir, CatalogueSource::Text(catalogue));
+    Ok(StackConfig {
+        engines: engines()?,
+        ..config
+    })
+}
+
+/// The options that ask for the engines of the tests.
+fn engine_options() -> Result<[String; 3]> {
+    let engines = engines()?;
+    let broker = match engines.broker {
+        BrokerEngine::Apache => "apache",
+        _ => "embedded",
+    };
+    let database = match engines.database {
+        DatabaseEngine::Postgres => "postgres",
+        DatabaseEngine::Sqlite => "sqlite",
+    };
+    Ok([
+        format!("--kafka={broker}"),
+        format!("--database={database}"),
+        format!("--replicas={}", engines.replicas),
+    ])
 }
 
 /// `local-stack up` as a person runs it.
@@ -132,6 +170,7 @@ impl Up {
     async fn start(data_dir: &Path) -> Result<Self> {
         let mut child = Command::new(programs_directory().join("local-stack"))
             .args(["up", "--order-port=0", "--processing-port=0"])
+            .args(engine_options()?)
             .args(["--broker-port=0", "--data-dir"])
             .arg(data_dir)
             .stdout(Stdio::piped())

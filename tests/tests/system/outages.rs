@@ -2,16 +2,16 @@
 
 use anyhow::Result;
 use proto::orders::v1::OrderStatus;
-use tests::system::{Draft, Process, System};
+use tests::system::{Draft, Service, System};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn orders_are_confirmed_while_the_broker_is_down_and_catch_up_later() -> Result<()> {
-    confirmed_while_down(Process::Broker).await
+    confirmed_while_down(Service::Broker).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn orders_are_confirmed_while_processing_is_down_and_catch_up_later() -> Result<()> {
-    confirmed_while_down(Process::Processing).await
+    confirmed_while_down(Service::Processing).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -23,9 +23,9 @@ async fn outcomes_wait_for_order_service_to_come_back() -> Result<()> {
         .watch_until(&order.order_id, OrderStatus::Processing)
         .await?;
 
-    system.stop(Process::Orders).await?;
+    system.stop(Service::Orders).await?;
     system.payment_is(&order.order_id, "CAPTURED").await?;
-    system.restart(Process::Orders).await?;
+    system.restart(Service::Orders).await?;
 
     let version = watched.pop().map_or(0, |entry| entry.version);
     let rest = system
@@ -39,9 +39,9 @@ async fn outcomes_wait_for_order_service_to_come_back() -> Result<()> {
     system.finish().await
 }
 
-async fn confirmed_while_down(process: Process) -> Result<()> {
+async fn confirmed_while_down(service: Service) -> Result<()> {
     let system = System::start().await?;
-    system.stop(process).await?;
+    system.stop(service).await?;
 
     let mut orders = Vec::new();
     for _ in 0..5 {
@@ -49,7 +49,7 @@ async fn confirmed_while_down(process: Process) -> Result<()> {
         assert_eq!(order.status(), OrderStatus::Accepted);
         orders.push(order);
     }
-    system.restart(process).await?;
+    system.restart(service).await?;
 
     for order in &orders {
         system.watch_until_final(&order.order_id).await?;

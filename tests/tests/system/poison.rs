@@ -3,7 +3,7 @@
 use anyhow::Result;
 use proto::orders::v1::OrderStatus;
 use proto::topics;
-use tests::system::{Draft, Process, System, TopicRecord, eventually};
+use tests::system::{Draft, Service, System, TopicRecord, eventually};
 
 /// As the stack creates its topics.
 const PARTITIONS: i32 = 6;
@@ -13,7 +13,7 @@ async fn processing_sets_undecodable_records_aside_and_goes_on() -> Result<()> {
     set_aside(
         topics::ORDER_EVENTS,
         topics::ORDER_EVENTS_DEAD_LETTERS,
-        Process::Processing,
+        Service::Processing,
     )
     .await
 }
@@ -23,12 +23,12 @@ async fn order_service_sets_undecodable_records_aside_and_goes_on() -> Result<()
     set_aside(
         topics::PROCESSING_EVENTS,
         topics::PROCESSING_EVENTS_DEAD_LETTERS,
-        Process::Orders,
+        Service::Orders,
     )
     .await
 }
 
-async fn set_aside(topic: &'static str, dead_letters: &'static str, group: Process) -> Result<()> {
+async fn set_aside(topic: &'static str, dead_letters: &'static str, group: Service) -> Result<()> {
     let system = System::start().await?;
     // One on every partition, so that whatever comes next comes behind one.
     for partition in 0..PARTITIONS {
@@ -69,7 +69,7 @@ fn poison(partition: i32) -> TopicRecord {
     }
 }
 
-fn keeps_record_and_provenance(letter: &TopicRecord, topic: &str, group: Process) {
+fn keeps_record_and_provenance(letter: &TopicRecord, topic: &str, group: Service) {
     assert_eq!(letter.key.as_deref(), Some(&b"no order"[..]));
     assert_eq!(letter.payload.as_deref(), Some(&[0xff; 32][..]));
     assert_eq!(letter.header("ce_type"), Some("com.example.nonsense"));

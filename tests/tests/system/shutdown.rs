@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use proto::orders::v1::OrderStatus;
-use tests::system::{Draft, Process, System, run_to_end};
+use tests::system::{Draft, Service, System, run_to_end};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_told_to_stop_finishes_its_work_and_says_so() -> Result<()> {
@@ -12,17 +12,19 @@ async fn a_service_told_to_stop_finishes_its_work_and_says_so() -> Result<()> {
         orders.push(system.place_order(&Draft::of("MUG", 1)).await?);
     }
 
-    for process in [Process::Orders, Process::Processing] {
-        let ending = system.stop(process).await?;
+    for service in Service::PAIR {
+        let ending = system.stop(service).await?;
 
-        assert!(ending.is_clean(), "{process}: {ending}");
-        let log = system.log(process)?;
-        let last = log.lines().last().context("a log")?;
-        assert!(last.contains("\"clean\""), "{process}: {last}");
+        assert!(ending.is_clean(), "{service}: {ending}");
+        for process in system.stack().processes(service) {
+            let log = system.log_of(process)?;
+            let last = log.lines().last().context("a log")?;
+            assert!(last.contains("\"clean\""), "{process}: {last}");
+        }
     }
 
-    system.restart(Process::Processing).await?;
-    system.restart(Process::Orders).await?;
+    system.restart(Service::Processing).await?;
+    system.restart(Service::Orders).await?;
     for order in &orders {
         system.watch_until_final(&order.order_id).await?;
         let order = system.order(&order.order_id).await?;
@@ -42,8 +44,8 @@ async fn a_watcher_is_told_to_come_back_when_the_service_stops() -> Result<()> {
         system
             .watch_until(&order.order_id, OrderStatus::Processing)
             .await?;
-        let ending = system.stop(Process::Orders).await?;
-        system.restart(Process::Orders).await?;
+        let ending = system.stop(Service::Orders).await?;
+        system.restart(Service::Orders).await?;
         anyhow::Ok(ending)
     });
 
@@ -61,16 +63,16 @@ async fn a_wrong_configuration_ends_the_start_with_every_mistake_named() -> Resu
         ("DATABASE_URL", "oracle://nowhere"),
         ("SHUTDOWN_GRACE", "soon"),
     ];
-    for process in [Process::Orders, Process::Processing] {
-        let output = run_to_end(process, &[], &mistakes).await?;
+    for service in Service::PAIR {
+        let output = run_to_end(service, &[], &mistakes).await?;
 
-        assert_eq!(output.status.code(), Some(78), "{process}");
+        assert_eq!(output.status.code(), Some(78), "{service}");
         let message = String::from_utf8(output.stderr)?;
         for (name, value) in mistakes {
-            assert!(message.contains(name), "{process}: {name} in {message}");
+            assert!(message.contains(name), "{service}: {name} in {message}");
             assert!(
                 !message.contains("panicked"),
-                "{process} {value}: {message}"
+                "{service} {value}: {message}"
             );
         }
     }
@@ -79,25 +81,25 @@ async fn a_wrong_configuration_ends_the_start_with_every_mistake_named() -> Resu
 
 #[tokio::test]
 async fn an_unknown_argument_is_refused() -> Result<()> {
-    for process in [Process::Orders, Process::Processing] {
-        let output = run_to_end(process, &["--no-such-option"], &[]).await?;
+    for service in Service::PAIR {
+        let output = run_to_end(service, &["--no-such-option"], &[]).await?;
 
-        assert_eq!(output.status.code(), Some(64), "{process}");
+        assert_eq!(output.status.code(), Some(64), "{service}");
         let message = String::from_utf8(output.stderr)?;
-        assert!(message.contains("--no-such-option"), "{process}: {message}");
+        assert!(message.contains("--no-such-option"), "{service}: {message}");
     }
     Ok(())
 }
 
 #[tokio::test]
 async fn help_names_every_setting() -> Result<()> {
-    for process in [Process::Orders, Process::Processing] {
-        let output = run_to_end(process, &["--help"], &[]).await?;
+    for service in Service::PAIR {
+        let output = run_to_end(service, &["--help"], &[]).await?;
 
-        assert_eq!(output.status.code(), Some(0), "{process}");
+        assert_eq!(output.status.code(), Some(0), "{service}");
         let text = String::from_utf8(output.stdout)?;
         for name in ["GRPC_LISTEN", "DATABASE_URL", "KAFKA_BROKERS", "LOG_FILTER"] {
-            assert!(text.contains(name), "{process}: {name} in {text}");
+            assert!(text.contains(name), "{service}: {name} in {text}");
         }
     }
     Ok(())

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use tests::system::{Draft, Process, System, eventually};
+use tests::system::{Draft, Service, System, eventually};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Mutex;
@@ -83,10 +83,10 @@ async fn both_halves_of_an_order_are_exported_and_no_payment_token_is() -> Resul
     let variable = "OTEL_EXPORTER_OTLP_ENDPOINT";
     let everything = ("LOG_FILTER", "debug");
     let system = System::start_with(&[
-        (Process::Orders, variable, &endpoint),
-        (Process::Orders, everything.0, everything.1),
-        (Process::Processing, variable, &endpoint),
-        (Process::Processing, everything.0, everything.1),
+        (Service::Orders, variable, &endpoint),
+        (Service::Orders, everything.0, everything.1),
+        (Service::Processing, variable, &endpoint),
+        (Service::Processing, everything.0, everything.1),
     ])
     .await?;
 
@@ -113,7 +113,7 @@ async fn both_halves_of_an_order_are_exported_and_no_payment_token_is() -> Resul
             .then_some(()))
     })
     .await?;
-    let logs = system.log(Process::Orders)? + &system.log(Process::Processing)?;
+    let logs = system.log(Service::Orders)? + &system.log(Service::Processing)?;
     assert!(logs.contains(&order.order_id), "debug logs name the order");
     assert!(!logs.contains(TOKEN), "a log line has the payment token");
     assert!(

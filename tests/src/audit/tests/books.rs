@@ -1,5 +1,6 @@
 //! Books to audit: one fulfilled, one rejected and one cancelled order, and a journal that knows all three.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use prost::Message;
@@ -7,7 +8,7 @@ use proto::orders::v1::{Money, Order, OrderLine, OrderPlaced};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, SqliteConnection};
 
-use super::super::{Databases, Verdict, run, settled};
+use super::super::{Database, Databases, Verdict, run, settled};
 use crate::replay::journal::{Accepted, Final, Journal, Line};
 
 const ORDERS_DDL: &str =
@@ -17,7 +18,9 @@ const PROCESSING_DDL: &str =
 
 pub(super) struct Books {
     folder: tempfile::TempDir,
-    pub(super) databases: Databases,
+    orders: PathBuf,
+    pub(super) processing: PathBuf,
+    databases: Databases,
 }
 
 /// An order in the books. Its id, and that of its request, is one digit repeated.
@@ -61,21 +64,25 @@ const ORDERS: [Entry; 3] = [
 impl Books {
     pub(super) async fn sound() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let databases = Databases {
-            orders: folder.path().join("order-service.db"),
-            processing: folder.path().join("processing-service.db"),
-        };
-        for (path, ddl) in [
-            (&databases.orders, ORDERS_DDL),
-            (&databases.processing, PROCESSING_DDL),
-        ] {
+        let orders = folder.path().join("order-service.db");
+        let processing = folder.path().join("processing-service.db");
+        for (path, ddl) in [(&orders, ORDERS_DDL), (&processing, PROCESSING_DDL)] {
             let options = SqliteConnectOptions::new()
                 .filename(path)
                 .create_if_missing(true);
             let mut connection = options.connect().await.unwrap();
             sqlx::raw_sql(ddl).execute(&mut connection).await.unwrap();
         }
-        let books = Self { folder, databases };
+        let databases = Databases {
+            orders: Database::Sqlite(orders.clone()),
+            processing: Database::Sqlite(processing.clone()),
+        };
+        let books = Self {
+            folder,
+            orders,
+            processing,
+            databases,
+        };
         let mut connection = books.connect().await;
         for order in ORDERS {
             insert(&mut connection, order).await;
@@ -95,11 +102,11 @@ impl Books {
     /// A connection that lets anything be written: what the constraints prevent, an audit must find all the same.
     async fn connect(&self) -> SqliteConnection {
         let options = SqliteConnectOptions::new()
-            .filename(&self.databases.orders)
+            .filename(&self.orders)
             .foreign_keys(false);
         let mut connection = options.connect().await.unwrap();
         sqlx::query("ATTACH DATABASE ? AS processing")
-            .bind(self.databases.processing.to_str().unwrap().to_owned())
+            .bind(self.processing.to_str().unwrap().to_owned())
             .execute(&mut connection)
             .await
             .unwrap();

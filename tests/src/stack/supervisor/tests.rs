@@ -32,7 +32,7 @@ async fn a_killed_process_is_restarted_and_counted() {
     let fixture = supervise("exec sleep 60");
     fixture.supervised.start().await.expect("a child");
 
-    fixture.supervised.kill().await;
+    fixture.supervised.signal(Signal::SIGKILL).await;
 
     let state = until(&fixture.supervised, |state| state.restarts == 1).await;
     assert_eq!(state.phase, Phase::Running);

@@ -1,0 +1,65 @@
+#!/usr/bin/env bash
+# Looks for what the tests need beside a build of the services, and installs what is missing where that is allowed: on
+# Debian and its relatives, as root.
+#
+# Prints a line for each thing that cannot be had, `NAME: what to do`, and nothing else to standard output:
+#
+#   postgresql     the server's programs; without them no test that needs a database can run
+#   apache-kafka   the broker's jars (see tests/apache-kafka), which need Java 17 and Maven
+#   openssl        headers for TLS in the Kafka client, and the program for certificates
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+needed_java=17
+
+say() { echo "prerequisites: $*" >&2; }
+
+may_install() { [ -f /etc/debian_version ] && [ "$(id -u)" -eq 0 ]; }
+
+install() {
+    may_install || return 1
+    say "installing $*"
+    {
+        apt-get update --quiet --quiet &&
+            DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends "$@"
+    } >&2
+}
+
+have_postgresql() {
+    [ -n "${PG_BIN:-}" ] || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || command -v initdb >/dev/null
+}
+
+install_postgresql() {
+    # The package would start a server of its own on the usual port; the tests start theirs.
+    install postgresql-common &&
+        sed -i 's/^#\?create_main_cluster.*/create_main_cluster = false/' /etc/postgresql-common/createcluster.conf &&
+        install postgresql
+}
+
+have_java() {
+    local java="${JAVA_HOME:+$JAVA_HOME/bin/}java" version
+    version="$("$java" -XshowSettings:properties -version 2>&1 | sed -n 's/.*java.specification.version = //p')"
+    [ "${version%%.*}" -ge "$needed_java" ] 2>/dev/null
+}
+
+have_maven() { command -v mvn >/dev/null; }
+
+have_openssl() {
+    command -v openssl >/dev/null && command -v pkg-config >/dev/null && pkg-config --exists openssl
+}
+
+have_postgresql || install_postgresql
+have_java || install default-jre-headless
+have_maven || install maven
+have_openssl || install openssl libssl-dev pkg-config
+
+have_postgresql ||
+    echo "postgresql: install a PostgreSQL server (Debian: apt-get install postgresql), or name its programs' directory in PG_BIN"
+if ! have_java || ! have_maven; then
+    echo "apache-kafka: install Java $needed_java and Maven (Debian: apt-get install default-jre-headless maven)"
+elif ! tests/apache-kafka/prepare.sh >&2; then
+    echo "apache-kafka: Maven could not fetch it, or it does not start; the lines above say why"
+fi
+have_openssl ||
+    echo "openssl: install OpenSSL with its headers, and pkg-config (Debian: apt-get install openssl libssl-dev pkg-config)"
+exit 0

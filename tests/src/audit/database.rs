@@ -1,0 +1,111 @@
+//! The databases of the pair, whatever engine they are on.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions as _, Connection as _, PgConnection, SqliteConnection};
+use tempfile::TempDir;
+
+use super::copy;
+
+/// Where the databases of both services are.
+#[derive(Clone, Debug)]
+pub struct Databases {
+    /// That of order-service.
+    pub orders: Database,
+    /// That of processing-service.
+    pub processing: Database,
+}
+
+/// The database of a service.
+#[derive(Clone, Debug)]
+pub enum Database {
+    /// A SQLite file.
+    Sqlite(PathBuf),
+    /// A PostgreSQL database, by its URL.
+    Postgres(String),
+}
+
+/// A connection that only reads.
+#[derive(Debug)]
+pub enum Reader {
+    /// To a SQLite file.
+    Sqlite(SqliteConnection),
+    /// To a PostgreSQL database.
+    Postgres(PgConnection),
+}
+
+/// Both databases as SQLite files: the files themselves, or copies that go when this is dropped.
+#[derive(Debug)]
+pub(super) struct Files {
+    pub(super) orders: PathBuf,
+    pub(super) processing: PathBuf,
+    _copies: TempDir,
+}
+
+impl Databases {
+    /// What the audit opens. Copies are made where the engine is another one, so that there is one set of rules.
+    pub(super) async fn as_files(&self) -> Result<Files> {
+        let copies = tempfile::tempdir().context("no directory for copies of the databases")?;
+        let at = |name| copies.path().join(name);
+        Ok(Files {
+            orders: self.orders.as_file(at("orders.db")).await?,
+            processing: self.processing.as_file(at("processing.db")).await?,
+            _copies: copies,
+        })
+    }
+}
+
+impl Database {
+    async fn as_file(&self, copy: PathBuf) -> Result<PathBuf> {
+        match self {
+            Self::Sqlite(path) => Ok(path.clone()),
+            Self::Postgres(url) => {
+                copy::make(url, &copy)
+                    .await
+                    .context("cannot copy a PostgreSQL database for the audit")?;
+                Ok(copy)
+            }
+        }
+    }
+
+    /// Opens the database for reading.
+    ///
+    /// # Errors
+    /// When it is not there or cannot be reached.
+    pub async fn reader(&self) -> Result<Reader> {
+        match self {
+            Self::Sqlite(path) => Ok(Reader::Sqlite(read_only(path).await?)),
+            Self::Postgres(url) => {
+                let connection = PgConnection::connect(url).await;
+                let connection = connection.context("cannot reach the PostgreSQL database")?;
+                Ok(Reader::Postgres(connection))
+            }
+        }
+    }
+}
+
+impl Reader {
+    /// The number that a query yields; it must mean the same on both engines.
+    ///
+    /// # Errors
+    /// When the query fails.
+    pub async fn number(&mut self, sql: &'static str) -> Result<i64> {
+        let query = sqlx::query_scalar(sql);
+        Ok(match self {
+            Self::Sqlite(connection) => query.fetch_one(connection).await?,
+            Self::Postgres(connection) => sqlx::query_scalar(sql).fetch_one(connection).await?,
+        })
+    }
+}
+
+/// A read-only connection to a SQLite file.
+pub(super) async fn read_only(path: &Path) -> Result<SqliteConnection> {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .read_only(true)
+        .connect()
+        .await
+        .with_context(|| format!("cannot read the database {}", path.display()))
+}

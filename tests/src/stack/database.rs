@@ -1,0 +1,75 @@
+//! The PostgreSQL server of a stack: one server, a database per service.
+//!
+//! It waits for the disk as in production, so that what is measured on it is what it costs.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use postgres_server::{Cluster, ServerError};
+use tokio::task::spawn_blocking;
+
+use super::{Service, StackError};
+
+/// A cluster in the data directory and where it is served.
+#[derive(Clone, Debug)]
+pub(super) struct Postgres {
+    cluster: Cluster,
+    address: SocketAddr,
+}
+
+impl Postgres {
+    /// The cluster below this data directory, made if it is not there.
+    pub(super) async fn open(data_dir: &Path, address: SocketAddr) -> Result<Self, StackError> {
+        let directory = data_dir.join("postgres");
+        let cluster = blocking(move || Cluster::open(&directory)).await?;
+        Ok(Self { cluster, address })
+    }
+
+    pub(super) fn program(&self) -> PathBuf {
+        self.cluster.program()
+    }
+
+    pub(super) fn arguments(&self) -> Vec<String> {
+        self.cluster.arguments(self.address.port())
+    }
+
+    pub(super) fn run_as(&self) -> Option<(u32, u32)> {
+        self.cluster.run_as()
+    }
+
+    /// The URL of a service's database.
+    pub(super) fn url(&self, service: Service) -> String {
+        postgres_server::url(self.address.port(), database(service))
+    }
+
+    /// Creates the databases that are missing; the server must run.
+    pub(super) async fn ensure_databases(&self) -> Result<(), StackError> {
+        for service in Service::PAIR {
+            let Self { cluster, address } = self.clone();
+            blocking(move || cluster.ensure_database(address.port(), database(service))).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether the server says so itself. A server that was killed leaves its word behind, so ask for its port too.
+    pub(super) fn says_ready(&self) -> bool {
+        self.cluster.is_ready()
+    }
+}
+
+fn database(service: Service) -> &'static str {
+    match service {
+        Service::Processing => "processing",
+        _ => "orders",
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ServerError> + Send + 'static,
+) -> Result<T, StackError> {
+    match spawn_blocking(work).await {
+        Ok(result) => Ok(result?),
+        // It does not panic, so it was cancelled together with everything else.
+        Err(_) => Err(StackError::NoPostgres),
+    }
+}

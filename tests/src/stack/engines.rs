@@ -1,0 +1,129 @@
+//! Which broker and which database a stack runs on, and with how many replicas of each service.
+
+use std::fmt;
+use std::str::FromStr;
+
+use clap::ValueEnum;
+
+use super::StackError;
+
+/// What the services run on.
+#[derive(Clone, Debug)]
+pub struct Engines {
+    /// The Kafka broker.
+    pub broker: BrokerEngine,
+    /// The database.
+    pub database: DatabaseEngine,
+    /// How many replicas of each service.
+    pub replicas: u16,
+}
+
+/// The Kafka broker of a stack.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum BrokerEngine {
+    /// The embedded broker on a SQLite file.
+    Embedded,
+    /// Apache Kafka, one node.
+    Apache,
+    /// A broker that is there already, at `HOST:PORT`.
+    External(String),
+}
+
+/// The database engine of a stack.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum DatabaseEngine {
+    /// A file per service.
+    Sqlite,
+    /// A PostgreSQL server with a database per service, from the installed binaries.
+    Postgres,
+}
+
+impl Engines {
+    /// The embedded broker and SQLite files: needs nothing but the build.
+    pub fn embedded() -> Self {
+        Self {
+            broker: BrokerEngine::Embedded,
+            database: DatabaseEngine::Sqlite,
+            replicas: 1,
+        }
+    }
+
+    /// Apache Kafka and PostgreSQL with two replicas of each service.
+    pub fn production() -> Self {
+        Self {
+            broker: BrokerEngine::Apache,
+            database: DatabaseEngine::Postgres,
+            replicas: 2,
+        }
+    }
+
+    /// Refuses several replicas where they cannot work.
+    pub(super) fn check(&self) -> Result<(), StackError> {
+        let shareable =
+            self.broker != BrokerEngine::Embedded && self.database == DatabaseEngine::Postgres;
+        match self.replicas {
+            0 => Err(StackError::NoReplicas),
+            1 => Ok(()),
+            _ if shareable => Ok(()),
+            replicas => Err(StackError::NotShareable { replicas }),
+        }
+    }
+}
+
+impl FromStr for BrokerEngine {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "embedded" => Ok(Self::Embedded),
+            "apache" => Ok(Self::Apache),
+            address if address.contains(':') => Ok(Self::External(address.to_owned())),
+            _ => Err("expected embedded, apache or HOST:PORT".to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for BrokerEngine {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(match self {
+            Self::Embedded => "embedded",
+            Self::Apache => "apache",
+            Self::External(address) => address,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn several_replicas_are_refused_where_they_share_a_file_or_a_group_of_one() {
+        let two = |broker, database| Engines {
+            broker,
+            database,
+            replicas: 2,
+        };
+
+        for refused in [
+            two(BrokerEngine::Embedded, DatabaseEngine::Postgres),
+            two(BrokerEngine::Apache, DatabaseEngine::Sqlite),
+        ] {
+            let message = refused.check().expect_err("two replicas").to_string();
+            assert!(message.contains("--kafka apache"), "{message}");
+            assert!(message.contains("--database postgres"), "{message}");
+        }
+        assert!(Engines::production().check().is_ok());
+        assert!(Engines::embedded().check().is_ok());
+    }
+
+    #[test]
+    fn a_broker_is_a_name_or_an_address() {
+        assert_eq!("apache".parse(), Ok(BrokerEngine::Apache));
+        assert_eq!(
+            "kafka:9092".parse(),
+            Ok(BrokerEngine::External("kafka:9092".to_owned()))
+        );
+        assert!("apachee".parse::<BrokerEngine>().is_err());
+    }
+}

@@ -1,0 +1,176 @@
+//! Driving the processes of a running stack: started, killed, frozen, stopped, one by one or all of a service.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use futures::future::{join_all, try_join_all};
+use nix::sys::signal::Signal;
+
+use super::launches::SHUTDOWN_GRACE_SECONDS;
+use super::supervisor::Supervised;
+use super::{Ending, Phase, Process, Service, Stack, StackError, State, readiness};
+
+/// Start to ready takes well under a second; a debug build on a machine that compiles something else takes longer.
+const READY_WITHIN: Duration = Duration::from_secs(60);
+
+/// What a service needs beyond its own shutdown grace before it is killed.
+const SERVICE_STOP: Duration = Duration::from_secs(SHUTDOWN_GRACE_SECONDS + 5);
+
+/// The embedded broker waits up to 5 s for connections that clients keep open; the other servers need less.
+const SERVER_STOP: Duration = Duration::from_secs(8);
+
+/// Lines of a log shown when its process does not come up.
+const LOG_TAIL_LINES: usize = 15;
+
+impl Stack {
+    /// Every process, in the order in which they are stopped.
+    pub fn all_processes(&self) -> impl Iterator<Item = Process> {
+        self.processes.keys().copied()
+    }
+
+    /// The processes of a service; none when it is not the stack's own.
+    pub fn processes(&self, service: Service) -> Vec<Process> {
+        self.all_processes()
+            .filter(|process| process.service == service)
+            .collect()
+    }
+
+    /// What a process does at the moment. One that is not the stack's own is always down.
+    pub fn state(&self, process: Process) -> State {
+        self.processes
+            .get(&process)
+            .map_or_else(State::default, Supervised::state)
+    }
+
+    /// How many restarts there were over all processes.
+    pub fn restarts(&self) -> u32 {
+        self.processes
+            .values()
+            .map(|process| process.state().restarts)
+            .sum()
+    }
+
+    /// Kills a process with SIGKILL; it is restarted as after any other death.
+    pub async fn kill(&self, process: Process) {
+        self.signal(process, Signal::SIGKILL).await;
+    }
+
+    /// Kills a process with SIGKILL and keeps it down. `None` when it was not running.
+    pub async fn kill_for_good(&self, process: Process) -> Option<Ending> {
+        self.processes.get(&process)?.kill_for_good().await
+    }
+
+    /// Freezes a process with SIGSTOP: it keeps its connections and does nothing.
+    pub async fn pause(&self, process: Process) {
+        self.signal(process, Signal::SIGSTOP).await;
+    }
+
+    /// Lets a paused process go on.
+    pub async fn resume(&self, process: Process) {
+        self.signal(process, Signal::SIGCONT).await;
+    }
+
+    async fn signal(&self, process: Process, signal: Signal) {
+        if let Some(supervised) = self.processes.get(&process) {
+            supervised.signal(signal).await;
+        }
+    }
+
+    /// Starts the processes of a service that are down and returns when all are ready.
+    ///
+    /// # Errors
+    /// When one cannot be started, ends, or does not become ready in time.
+    pub async fn start_service(&self, service: Service) -> Result<(), StackError> {
+        let processes = self.processes(service).into_iter();
+        try_join_all(processes.map(|process| self.start_process(process))).await?;
+        Ok(())
+    }
+
+    /// Starts a process that is down and returns when it is ready.
+    ///
+    /// # Errors
+    /// When it cannot be started, ends, or does not become ready in time.
+    pub async fn start_process(&self, process: Process) -> Result<(), StackError> {
+        self.launch(process).await?;
+        match self.processes.get(&process) {
+            Some(supervised) => self.ready(process, supervised).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Starts a process that is down and does not wait for it.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub async fn launch(&self, process: Process) -> Result<(), StackError> {
+        let Some(supervised) = self.processes.get(&process) else {
+            return Ok(());
+        };
+        supervised
+            .start()
+            .await
+            .map_err(|source| StackError::Spawn { process, source })
+    }
+
+    /// Waits until a process is ready. A death on the way is a failure: at start it has nothing to recover from.
+    async fn ready(&self, process: Process, supervised: &Supervised) -> Result<(), StackError> {
+        let mut state = supervised.watch();
+        let what = tokio::select! {
+            () = self.until_ready(process) => return Ok(()),
+            _ = state.wait_for(|state| state.phase != Phase::Running) => "ended while starting",
+            () = tokio::time::sleep(READY_WITHIN) => "is not ready in time",
+        };
+        let log = self.log_file(process);
+        Err(StackError::NotReady {
+            process,
+            what,
+            tail: tail(&log),
+            log,
+        })
+    }
+
+    /// Asks a process whether it is ready until it is; how long to wait is the caller's business.
+    pub async fn until_ready(&self, process: Process) {
+        match process.service {
+            Service::Orders | Service::Processing => {
+                readiness::service(self.addresses.grpc(process)).await;
+            }
+            Service::Broker => readiness::broker(&self.addresses.kafka).await,
+            Service::Database => {
+                if let (Some(postgres), Some(address)) = (&self.postgres, self.addresses.database) {
+                    readiness::database(postgres, address).await;
+                }
+            }
+        }
+    }
+
+    /// Whether a process of the pair says that it is ready.
+    pub async fn is_ready(&self, process: Process) -> bool {
+        readiness::is_serving(self.addresses.grpc(process)).await
+    }
+
+    /// Stops the processes of a service, all at once, keeps them down, and says how each that ran has ended.
+    pub async fn stop_service(&self, service: Service) -> Vec<(Process, Ending)> {
+        let processes = self.processes(service).into_iter();
+        let stops =
+            processes.map(async |process| Some((process, self.stop_process(process).await?)));
+        join_all(stops).await.into_iter().flatten().collect()
+    }
+
+    /// Stops one process and keeps it down. `None` when it was not running.
+    pub async fn stop_process(&self, process: Process) -> Option<Ending> {
+        let grace = match process.service {
+            Service::Orders | Service::Processing => SERVICE_STOP,
+            Service::Broker | Service::Database => SERVER_STOP,
+        };
+        self.processes.get(&process)?.stop(grace).await
+    }
+}
+
+fn tail(log: &Path) -> String {
+    let text = fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(LOG_TAIL_LINES)..].join("\n")
+}

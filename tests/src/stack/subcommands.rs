@@ -1,0 +1,72 @@
+//! Has the services make what they need before they run: their topics, and on PostgreSQL their schema.
+//!
+//! It uses their own subcommands, as an operator does, so that no test stands on topics or tables of the harness's making.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::process::{Output, Stdio};
+
+use futures::future::try_join_all;
+use tokio::process::Command;
+
+use super::launches::Launches;
+use super::{DatabaseEngine, Service, StackError};
+
+/// Runs what is needed of each service of the pair, all at once: they share nothing.
+pub(super) async fn run(launches: &Launches<'_>) -> Result<(), StackError> {
+    let subcommands: &[&'static str] = match launches.config.engines.database {
+        // A SQLite file is brought up to date by whoever opens it.
+        DatabaseEngine::Sqlite => &["topics"],
+        DatabaseEngine::Postgres => &["topics", "migrate"],
+    };
+    let pair = Service::PAIR.into_iter();
+    let all = pair.flat_map(|service| subcommands.iter().map(move |name| (service, *name)));
+    try_join_all(all.map(|(service, name)| run_one(launches, service, name))).await?;
+    Ok(())
+}
+
+async fn run_one(
+    launches: &Launches<'_>,
+    service: Service,
+    subcommand: &'static str,
+) -> Result<(), StackError> {
+    let output = Command::new(launches.program(service.name())?)
+        .arg(subcommand)
+        .envs(launches.settings(service))
+        .current_dir(launches.directory.root())
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output()
+        .await
+        .and_then(|output| keep(launches, service, subcommand, output))
+        .map_err(|source| StackError::Run {
+            program: service.name().to_owned(),
+            source,
+        })?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(StackError::Subcommand {
+        service,
+        subcommand,
+        said: String::from_utf8_lossy(&[output.stdout, output.stderr].concat())
+            .trim()
+            .to_owned(),
+    })
+}
+
+/// What it said is kept beside the logs of the processes.
+fn keep(
+    launches: &Launches<'_>,
+    service: Service,
+    subcommand: &str,
+    output: Output,
+) -> std::io::Result<Output> {
+    let mut log = File::options()
+        .append(true)
+        .create(true)
+        .open(launches.directory.subcommand_log(service, subcommand))?;
+    log.write_all(&output.stdout)?;
+    log.write_all(&output.stderr)?;
+    Ok(output)
+}

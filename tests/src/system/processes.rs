@@ -1,0 +1,140 @@
+//! What is done to the processes of a system: killed, stopped, started, and what they say.
+
+use anyhow::{Context as _, Result, ensure};
+
+use super::{PATIENCE, Process, Service, System, eventually, run_to_end};
+use crate::stack::{Ending, Stack};
+
+impl System {
+    /// Kills every process of a service with SIGKILL and waits until the stack has restarted them and they are ready.
+    ///
+    /// # Errors
+    /// When one does not come back.
+    pub async fn kill(&self, service: Service) -> Result<()> {
+        let processes = self.stack.processes(service);
+        let restarts = |process: &Process| self.stack.state(*process).restarts;
+        let before: Vec<u32> = processes.iter().map(restarts).collect();
+        for process in &processes {
+            self.stack.kill(*process).await;
+        }
+        for (process, before) in processes.iter().zip(before) {
+            self.is_back(*process, before).await?;
+        }
+        Ok(())
+    }
+
+    /// Kills one process with SIGKILL and waits until the stack has restarted it and it is ready again.
+    ///
+    /// # Errors
+    /// When it does not come back.
+    pub async fn kill_process(&self, process: Process) -> Result<()> {
+        let before = self.stack.state(process).restarts;
+        self.stack.kill(process).await;
+        self.is_back(process, before).await
+    }
+
+    /// Kills one process with SIGKILL and keeps it down.
+    pub async fn kill_for_good(&self, process: Process) {
+        self.stack.kill_for_good(process).await;
+    }
+
+    /// Runs a subcommand of a service of the pair with the settings that its replicas have, and fails if it does.
+    ///
+    /// # Errors
+    /// When it does not end with 0.
+    pub async fn run(&self, service: Service, subcommand: &str) -> Result<String> {
+        let settings = self.stack.settings(service);
+        let settings: Vec<(&str, &str)> = settings
+            .iter()
+            .map(|(name, value)| (&**name, &**value))
+            .collect();
+        let output = run_to_end(service, &[subcommand], &settings).await?;
+        let said = String::from_utf8([output.stdout, output.stderr].concat())?;
+        ensure!(output.status.success(), "{service} {subcommand}: {said}");
+        Ok(said)
+    }
+
+    /// Waits until one process is ready.
+    ///
+    /// # Errors
+    /// When it is not in time.
+    pub async fn until_ready(&self, process: Process) -> Result<()> {
+        tokio::time::timeout(PATIENCE, self.stack.until_ready(process))
+            .await
+            .with_context(|| format!("{process} does not become ready"))
+    }
+
+    /// Waits until the log of a process has this text.
+    ///
+    /// # Errors
+    /// When it does not come in time.
+    pub async fn logs(&self, process: Process, text: &str) -> Result<()> {
+        eventually(&format!("{process} logs {text:?}"), async || {
+            Ok(self.log_of(process)?.contains(text).then_some(()))
+        })
+        .await
+    }
+
+    async fn is_back(&self, process: Process, restarts_before: u32) -> Result<()> {
+        eventually(&format!("{process} is restarted"), async || {
+            let restarted = self.stack.state(process).restarts > restarts_before;
+            Ok(restarted.then_some(()))
+        })
+        .await?;
+        tokio::time::timeout(PATIENCE, self.stack.until_ready(process))
+            .await
+            .with_context(|| format!("{process} is not ready again after a kill"))
+    }
+
+    /// Stops a service as an operator does, all its processes at once, and keeps it down. Of several endings the worst is
+    /// returned.
+    ///
+    /// # Errors
+    /// When it was not running.
+    pub async fn stop(&self, service: Service) -> Result<Ending> {
+        let endings = self.stack.stop_service(service).await;
+        let worst = endings
+            .into_iter()
+            .map(|(_, ending)| ending)
+            .min_by_key(Ending::is_clean);
+        worst.with_context(|| format!("{service} was not running"))
+    }
+
+    /// Starts what is down of a service and waits until it is ready.
+    ///
+    /// # Errors
+    /// When it does not become ready.
+    pub async fn restart(&self, service: Service) -> Result<()> {
+        Ok(self.stack.start_service(service).await?)
+    }
+
+    /// Everything that the processes of a service have logged, one after the other.
+    ///
+    /// # Errors
+    /// When a log cannot be read.
+    pub fn log(&self, service: Service) -> Result<String> {
+        let processes = self.stack.processes(service).into_iter();
+        let logs = processes.map(|process| self.log_of(process));
+        Ok(logs.collect::<Result<Vec<_>>>()?.concat())
+    }
+
+    /// Everything that a process has logged.
+    ///
+    /// # Errors
+    /// When its log cannot be read.
+    pub fn log_of(&self, process: Process) -> Result<String> {
+        let path = self.stack.log_file(process);
+        std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
+    }
+}
+
+/// Stops a stack in order; fails when a process does not stop cleanly.
+pub(super) async fn stop_cleanly(stack: Stack) -> Result<()> {
+    for (process, ending) in stack.stop().await {
+        ensure!(
+            ending.is_clean(),
+            "{process} did not stop cleanly: {ending}"
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,168 @@
+//! How a system is started: on the engines that `TEST_ENGINES` names, with the services or without them, secured or not.
+
+use std::env;
+use std::path::Path;
+
+use anyhow::{Result, bail};
+
+use super::home::Home;
+use super::processes::stop_cleanly;
+use super::{STOCK, Service, System};
+use crate::client::connections::Connections;
+use crate::stack::{BrokerEngine, CatalogueSource, Engines, Stack, StackConfig};
+
+/// Which engines the systems run on: `embedded` (unless said otherwise) or `production`.
+const ENGINES: &str = "TEST_ENGINES";
+
+/// The engines that the systems run on.
+///
+/// # Errors
+/// When the variable names no engines.
+pub fn engines() -> Result<Engines> {
+    match env::var(ENGINES).as_deref() {
+        Err(_) | Ok("" | "embedded") => Ok(Engines::embedded()),
+        Ok("production") => Ok(Engines::production()),
+        Ok(other) => bail!("{ENGINES} is {other:?}; expected embedded or production"),
+    }
+}
+
+/// Whether they are the production engines; says so when they are not, for a test that is about those only.
+fn are_production() -> Result<bool> {
+    let are_production = engines()?.replicas > 1;
+    if !are_production {
+        println!("left out: only on the production engines ({ENGINES}=production)");
+    }
+    Ok(are_production)
+}
+
+impl System {
+    /// Starts a system with default settings.
+    ///
+    /// # Errors
+    /// When the stack does not start.
+    pub async fn start() -> Result<Self> {
+        Self::start_with(&[]).await
+    }
+
+    /// Starts a system with environment variables for single services.
+    ///
+    /// # Errors
+    /// When the stack does not start.
+    pub async fn start_with(environment: &[(Service, &str, &str)]) -> Result<Self> {
+        let home = Home::new()?;
+        let config = config(home.path(), environment)?;
+        Self::start_as(home, config).await?.settled().await
+    }
+
+    /// Starts a system on the production engines, with environment variables for single services. `None`, and a line
+    /// that says so, when the tests run on the embedded engines, where the caller's subject does not exist.
+    ///
+    /// # Errors
+    /// When the stack does not start.
+    pub async fn start_on_production(
+        environment: &[(Service, &str, &str)],
+    ) -> Result<Option<Self>> {
+        if !are_production()? {
+            return Ok(None);
+        }
+        Self::start_with(environment).await.map(Some)
+    }
+
+    /// Starts a system on the production engines with so many replicas of each service. `None` as
+    /// [`System::start_on_production`].
+    ///
+    /// # Errors
+    /// When the stack does not start.
+    pub async fn start_replicas(replicas: u16) -> Result<Option<Self>> {
+        if !are_production()? {
+            return Ok(None);
+        }
+        let home = Home::new()?;
+        let mut config = config(home.path(), &[])?;
+        config.engines.replicas = replicas;
+        let system = Self::start_as(home, config).await?;
+        system.settled().await.map(Some)
+    }
+
+    /// Starts only the broker and the database, on the production engines: no topics, no tables, no services. `None` as
+    /// [`System::start_on_production`].
+    ///
+    /// # Errors
+    /// When they do not start.
+    pub async fn start_without_services(
+        environment: &[(Service, &str, &str)],
+    ) -> Result<Option<Self>> {
+        if !are_production()? {
+            return Ok(None);
+        }
+        let home = Home::new()?;
+        let mut config = config(home.path(), environment)?;
+        config.services_are_started = false;
+        Self::start_as(home, config).await.map(Some)
+    }
+
+    /// Starts a system on Apache Kafka with TLS and SCRAM, and SQLite files, with environment variables for single
+    /// services.
+    ///
+    /// # Errors
+    /// When the stack does not start.
+    pub async fn start_secured(environment: &[(Service, &str, &str)]) -> Result<Self> {
+        let home = Home::new()?;
+        let mut config = config(home.path(), environment)?;
+        config.engines = Engines {
+            broker: BrokerEngine::Apache,
+            ..Engines::embedded()
+        };
+        config.kafka_is_secured = true;
+        Self::start_as(home, config).await
+    }
+
+    /// Stops the whole stack cleanly and starts another one, with default settings, on the same data.
+    ///
+    /// # Errors
+    /// When a process does not stop cleanly, or the new stack does not start.
+    pub async fn start_again(self) -> Result<Self> {
+        let Self { stack, home, .. } = self;
+        stop_cleanly(stack).await?;
+        let config = config(home.path(), &[])?;
+        Self::start_as(home, config).await?.settled().await
+    }
+
+    async fn start_as(home: Home, config: StackConfig) -> Result<Self> {
+        let stack = Stack::start(config).await?;
+        let replicas = stack.addresses().orders.iter();
+        let addresses: Vec<_> = replicas
+            .map(|address| format!("http://{address}"))
+            .collect();
+        // Lazy: a connection is opened again by itself when its replica comes back.
+        let clients = Connections::to(&addresses, addresses.len())?;
+        Ok(Self {
+            stack,
+            clients,
+            home,
+        })
+    }
+
+    /// The embedded broker settles its groups of one at once, and would not tell.
+    async fn settled(self) -> Result<Self> {
+        if engines()?.broker != BrokerEngine::Embedded {
+            self.until_groups_are_settled().await?;
+        }
+        Ok(self)
+    }
+}
+
+fn config(home: &Path, environment: &[(Service, &str, &str)]) -> Result<StackConfig> {
+    let mut config = StackConfig::on_free_ports(home, catalogue());
+    config.engines = engines()?;
+    config.environment = environment
+        .iter()
+        .map(|(service, name, value)| (*service, (*name).to_owned(), (*value).to_owned()))
+        .collect();
+    Ok(config)
+}
+
+fn catalogue() -> CatalogueSource {
+    let lines = STOCK.map(|(sku, stock)| format!("{sku},{sku} of the tests,{stock}\n"));
+    CatalogueSource::Text(format!("sku,name,opening_stock\n{}", lines.concat()))
+}

@@ -1,0 +1,162 @@
+//! The programs of this build, run as a container runs them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::net::SocketAddr;
+use std::process::{Output, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tempfile::NamedTempFile;
+use tests::stack::programs_directory;
+use tests::system::{PATIENCE, eventually};
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+use tonic::transport::Endpoint;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+
+/// One question to a health service on this machine.
+const QUESTION: Duration = Duration::from_secs(2);
+
+/// A program that is given these arguments and these variables, and nothing from this process.
+fn command(service: &str, arguments: &[String], environment: &BTreeMap<String, String>) -> Command {
+    let mut command = Command::new(programs_directory().join(service));
+    command
+        .args(arguments)
+        .env_clear()
+        .envs(environment)
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    command
+}
+
+/// Runs it to its end.
+pub(crate) async fn run(
+    service: &str,
+    arguments: &[String],
+    environment: &BTreeMap<String, String>,
+) -> Result<Output> {
+    let running = command(service, arguments, environment).output();
+    let ended = timeout(PATIENCE, running).await;
+    ended
+        .with_context(|| format!("{service} {arguments:?} does not end"))?
+        .with_context(|| format!("{service} cannot be run"))
+}
+
+/// What a program says about itself.
+#[derive(Debug)]
+pub(crate) struct Help(String);
+
+impl Help {
+    pub(crate) async fn of(service: &str) -> Result<Self> {
+        let output = run(service, &["--help".to_owned()], &BTreeMap::new()).await?;
+        Ok(Self(String::from_utf8(output.stdout)?))
+    }
+
+    /// The settings, which stand as `  NAME [default]`.
+    pub(crate) fn settings(&self) -> BTreeSet<&str> {
+        self.entries().map(|(name, _)| name).collect()
+    }
+
+    pub(crate) fn default(&self, setting: &str) -> Option<&str> {
+        self.entries()
+            .find(|(name, _)| *name == setting)
+            .map(|(_, default)| default)
+    }
+
+    pub(crate) fn mentions(&self, word: &str) -> bool {
+        let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        self.0
+            .split(|c| !is_part(c))
+            .any(|candidate| candidate == word)
+    }
+
+    fn entries(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.lines().filter_map(|line| {
+            let (name, default) = line
+                .strip_prefix("  ")?
+                .strip_suffix(']')?
+                .split_once(" [")?;
+            (!name.contains(' ')).then_some((name, default))
+        })
+    }
+}
+
+/// A service that runs.
+#[derive(Debug)]
+pub(crate) struct Running {
+    child: Child,
+    address: SocketAddr,
+    log: NamedTempFile,
+}
+
+impl Running {
+    /// Starts it; it is expected to serve at the address.
+    pub(crate) fn start(
+        service: &str,
+        environment: &BTreeMap<String, String>,
+        address: SocketAddr,
+    ) -> Result<Self> {
+        let log = NamedTempFile::new()?;
+        let output = File::options().append(true).open(log.path())?;
+        let child = command(service, &[], environment)
+            .stdout(output.try_clone()?)
+            .stderr(output)
+            .spawn()
+            .with_context(|| format!("{service} cannot be run"))?;
+        Ok(Self {
+            child,
+            address,
+            log,
+        })
+    }
+
+    /// The first answer of its health service.
+    pub(crate) async fn first_answer(&mut self) -> Result<ServingStatus> {
+        let address = self.address;
+        let answer = eventually("an answer", async || Ok(health(address).await));
+        tokio::select! {
+            answer = answer => answer.with_context(|| said(&self.log)),
+            ended = self.child.wait() => bail!("it ended, {}: {}", ended?, said(&self.log)),
+        }
+    }
+
+    /// Waits until it is ready for calls.
+    pub(crate) async fn ready(&self) -> Result<()> {
+        let ready = eventually("SERVING", async || {
+            let is_ready = health(self.address).await == Some(ServingStatus::Serving);
+            Ok(is_ready.then_some(()))
+        });
+        ready.await.with_context(|| said(&self.log))
+    }
+
+    /// Ends it as Kubernetes and compose do, with SIGTERM, and expects a clean end.
+    pub(crate) async fn stop(mut self) -> Result<()> {
+        let pid = self.child.id().context("it has ended by itself")?;
+        kill(Pid::from_raw(pid.try_into()?), Signal::SIGTERM)?;
+        let ended = timeout(PATIENCE, self.child.wait()).await;
+        let status = ended.with_context(|| format!("it does not stop: {}", said(&self.log)))??;
+        ensure!(status.success(), "{status}: {}", said(&self.log));
+        Ok(())
+    }
+}
+
+/// What a gRPC probe is answered at this address, if anything.
+async fn health(address: SocketAddr) -> Option<ServingStatus> {
+    let check = async {
+        let endpoint = Endpoint::from_shared(format!("http://{address}")).ok()?;
+        let mut client = HealthClient::new(endpoint.connect().await.ok()?);
+        // A probe that names no service asks for the whole server.
+        let answer = client.check(HealthCheckRequest::default()).await.ok()?;
+        Some(answer.into_inner().status())
+    };
+    timeout(QUESTION, check).await.ok().flatten()
+}
+
+fn said(log: &NamedTempFile) -> String {
+    std::fs::read_to_string(log.path()).unwrap_or_default()
+}

@@ -1,0 +1,32 @@
+//! The Secrets that the manifests refer to.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::manifests::text;
+use crate::stand_ins::CERTIFICATE;
+
+/// The value of a key. The passwords of the databases are those of `deploy/postgres.sql`.
+pub(crate) fn value(name: &str, key: &str) -> String {
+    match (name, key) {
+        ("order-service-database", "password") => "order-development".to_owned(),
+        ("processing-service-database", "password") => "processing-development".to_owned(),
+        ("order-service-kafka" | "processing-service-kafka", "password") => "any".to_owned(),
+        ("postgres-ca" | "kafka-ca", "ca.crt") => CERTIFICATE.0.clone(),
+        _ => panic!("the manifests refer to a Secret that nobody knows: {name}, {key}"),
+    }
+}
+
+/// The names of all Secrets in an object, however deep.
+pub(crate) fn referred_to(object: &Value) -> BTreeSet<String> {
+    match object {
+        Value::Array(values) => values.iter().flat_map(referred_to).collect(),
+        Value::Object(fields) => {
+            let kinds = ["secret", "secretKeyRef"].into_iter();
+            let names = kinds.filter_map(|kind| Some(text(fields.get(kind)?.get("name")?)));
+            names.chain(fields.values().flat_map(referred_to)).collect()
+        }
+        _ => BTreeSet::new(),
+    }
+}

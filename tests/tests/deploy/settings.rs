@@ -1,0 +1,71 @@
+//! Every variable that a manifest sets is a setting of its service.
+
+use anyhow::Result;
+
+use crate::SERVICES;
+use crate::compose_file::Compose;
+use crate::launch::Launch;
+use crate::manifests::Manifests;
+use crate::program::Help;
+
+/// Read by the PostgreSQL driver itself; the help mentions it where it speaks of the URL.
+const OF_THE_DRIVER: &str = "PGPASSWORD";
+
+/// Each by itself: what Kubernetes starts, and what compose starts.
+fn deployments() -> [Vec<Launch>; 2] {
+    [
+        Manifests::production().launches(),
+        Compose::read().launches(),
+    ]
+}
+
+#[tokio::test]
+async fn every_variable_of_the_manifests_is_a_setting_of_its_service() -> Result<()> {
+    let mut unknown = Vec::new();
+    let launches = deployments().concat();
+    for service in SERVICES {
+        let help = Help::of(service).await?;
+        let settings = help.settings();
+        assert!(
+            settings.contains("GRPC_LISTEN"),
+            "the help is not understood: {settings:?}"
+        );
+        for launch in launches.iter().filter(|launch| launch.service == service) {
+            let known = |name: &str| {
+                settings.contains(name) || (name == OF_THE_DRIVER && help.mentions(name))
+            };
+            let names = launch.environment.keys().filter(|name| !known(name));
+            unknown.extend(names.map(|name| format!("{launch}: {name}")));
+        }
+    }
+    assert!(unknown.is_empty(), "{unknown:#?}");
+    Ok(())
+}
+
+#[test]
+fn in_production_every_connection_is_encrypted_and_no_password_stands_in_a_url() {
+    for launch in Manifests::production().launches() {
+        let url = launch.required("DATABASE_URL");
+        let (user, _) = url
+            .strip_prefix("postgres://")
+            .unwrap()
+            .split_once('@')
+            .unwrap();
+        assert!(!user.contains(':'), "{launch}: {url}");
+        assert!(url.contains("sslmode=verify-full"), "{launch}: {url}");
+        assert_eq!(launch.required("KAFKA_SECURITY_PROTOCOL"), "sasl_ssl");
+    }
+}
+
+#[test]
+fn every_service_has_a_job_that_migrates_and_one_that_creates_its_topics() {
+    for launches in deployments() {
+        for service in SERVICES {
+            let server = Launch::server(&launches, service);
+            for subcommand in ["migrate", "topics"] {
+                let job = Launch::job(&launches, service, subcommand);
+                assert_eq!(job.environment, server.environment, "{job}");
+            }
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! What a service says, and when it is not ready, because somebody has not prepared what it needs. Only on the production
+//! engines: a SQLite file is prepared by who opens it.
+
+use anyhow::{Context as _, Result};
+use proto::topics;
+use tests::system::{Draft, Process, Service, System, run_to_end};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn services_without_topics_say_so_and_are_ready_when_they_are_there() -> Result<()> {
+    let Some(system) = System::start_without_services(&[]).await? else {
+        return Ok(());
+    };
+    migrate(&system).await?;
+
+    let processes = launch(&system).await?;
+    for process in &processes {
+        system.logs(*process, "is missing").await?;
+        assert!(!system.stack().is_ready(*process).await, "{process}");
+    }
+    for service in Service::PAIR {
+        system.run(service, "topics").await?;
+    }
+
+    are_ready_and_work(system, &processes).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn services_whose_topics_have_too_few_partitions_say_so() -> Result<()> {
+    let Some(system) = System::start_without_services(&[]).await? else {
+        return Ok(());
+    };
+    migrate(&system).await?;
+    let small = system.topic(topics::ORDER_EVENTS);
+    small.create(3).await?;
+    system.run(Service::Processing, "topics").await?;
+
+    let refusal = system.run(Service::Orders, "topics").await;
+    let message = format!("{:#}", refusal.err().context("the topic differs")?);
+    assert!(message.contains(topics::ORDER_EVENTS), "{message}");
+
+    let processes = launch(&system).await?;
+    for process in &processes {
+        system.logs(*process, "has 3 partitions").await?;
+        assert!(!system.stack().is_ready(*process).await, "{process}");
+    }
+    small.grow_to(6).await?;
+
+    are_ready_and_work(system, &processes).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn services_without_tables_say_what_to_run_and_are_ready_when_it_was() -> Result<()> {
+    let Some(system) = System::start_without_services(&[]).await? else {
+        return Ok(());
+    };
+    for service in Service::PAIR {
+        system.run(service, "topics").await?;
+    }
+
+    let processes = launch(&system).await?;
+    for process in &processes {
+        let advice = format!("{} migrate", process.service);
+        system.logs(*process, &advice).await?;
+        assert!(!system.stack().is_ready(*process).await, "{process}");
+    }
+    migrate(&system).await?;
+
+    are_ready_and_work(system, &processes).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_password_or_database_ends_the_start_with_one_line_that_says_what_to_do()
+-> Result<()> {
+    let Some(system) = System::start_without_services(&[]).await? else {
+        return Ok(());
+    };
+    let address = system.addresses().database.context("a server")?;
+    let wrong_password = format!("postgres://service:wrong@{address}/orders");
+    let no_such_database = format!(
+        "postgres://{}:{}@{address}/nowhere",
+        postgres_server::USER,
+        postgres_server::PASSWORD
+    );
+    for (url, advice) in [
+        (&wrong_password, "check user and password"),
+        (&no_such_database, "create it, or correct its name"),
+    ] {
+        for service in Service::PAIR {
+            for subcommand in [&[][..], &["migrate"][..]] {
+                refuses(&system, service, subcommand, url, advice).await?;
+            }
+        }
+    }
+    system.discard().await
+}
+
+async fn refuses(
+    system: &System,
+    service: Service,
+    subcommand: &[&str],
+    url: &str,
+    advice: &str,
+) -> Result<()> {
+    let mut settings = system.stack().settings(service);
+    settings.push(("DATABASE_URL".to_owned(), url.to_owned()));
+    settings.push(("GRPC_LISTEN".to_owned(), "127.0.0.1:0".to_owned()));
+    let settings: Vec<(&str, &str)> = settings
+        .iter()
+        .map(|(name, value)| (&**name, &**value))
+        .collect();
+
+    let output = run_to_end(service, subcommand, &settings).await?;
+
+    let message = String::from_utf8(output.stderr)?;
+    assert_eq!(output.status.code(), Some(78), "{service}: {message}");
+    assert!(message.contains(advice), "{service}: {message}");
+    assert!(!message.contains("wrong@"), "{service}: {message}");
+    assert_eq!(
+        message.trim_end().lines().count(),
+        1,
+        "{service}: {message}"
+    );
+    Ok(())
+}
+
+async fn migrate(system: &System) -> Result<()> {
+    for service in Service::PAIR {
+        system.run(service, "migrate").await?;
+    }
+    Ok(())
+}
+
+async fn launch(system: &System) -> Result<Vec<Process>> {
+    let processes = Service::PAIR.map(|service| system.stack().processes(service));
+    let processes = processes.concat();
+    for process in &processes {
+        system.stack().launch(*process).await?;
+    }
+    Ok(processes)
+}
+
+async fn are_ready_and_work(system: System, processes: &[Process]) -> Result<()> {
+    for process in processes {
+        system.until_ready(*process).await?;
+    }
+    assert_eq!(system.stack().restarts(), 0);
+    let order = system.place_order(&Draft::of("MUG", 1)).await?;
+    system.watch_until_final(&order.order_id).await?;
+    system.finish().await
+}

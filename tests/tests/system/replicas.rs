@@ -1,0 +1,208 @@
+//! Several replicas of each service on one database and one broker: what one leaves undone another does, once.
+//!
+//! Only on the production engines: the embedded ones have one replica.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use proto::orders::v1::{Order, WatchOrderRequest};
+use tests::system::{Draft, Process, Service, System};
+use tokio::time::{Instant, interval, sleep};
+
+/// A relay's shards are taken over when its lease has run out, after 5 s; its partitions after a session of 10 s.
+const TAKEN_OVER_WITHIN: Duration = Duration::from_secs(20);
+
+/// Longer than the lease.
+const FROZEN: Duration = Duration::from_secs(8);
+
+/// How long orders come in before and after the fault.
+const WARM_UP: Duration = Duration::from_secs(2);
+
+/// What a relay has published and not yet noted when it dies, and what is published meanwhile of what it held when it
+/// freezes: the events of a moment, about 30 at this load. All of them come again.
+const DUPLICATES_PER_FAULT: usize = 100;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_placed_on_one_replica_is_watched_to_its_end_on_another() -> Result<()> {
+    let Some(system) = System::start_on_production(&[]).await? else {
+        return Ok(());
+    };
+    for (place, watch) in [(0, 1), (1, 0), (0, 1)] {
+        let draft = Draft::of("MUG", 1).paid_with("tok_slow");
+        let placed = system
+            .client_of(place)?
+            .place_order(draft.request())
+            .await?;
+        let order = placed.into_inner().order.context("an order")?;
+
+        let request = WatchOrderRequest {
+            order_id: order.order_id,
+            after_version: 0,
+        };
+        let watched = system.client_of(watch)?.watch_order(request).await?;
+        let mut stream = watched.into_inner();
+        let mut events = Vec::new();
+        while let Some(entry) = stream.message().await?.and_then(|response| response.entry) {
+            events.push(entry.event_type);
+        }
+
+        assert_eq!(
+            events,
+            [
+                "OrderPlaced",
+                "StockReserved",
+                "PaymentCaptured",
+                "OrderFulfilled"
+            ]
+        );
+    }
+    system.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_other_replica_takes_over_what_a_killed_order_service_was_publishing() -> Result<()> {
+    taken_over_after_a_kill(Service::Orders).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_other_replica_takes_over_what_a_killed_processing_service_was_doing() -> Result<()> {
+    taken_over_after_a_kill(Service::Processing).await
+}
+
+async fn taken_over_after_a_kill(service: Service) -> Result<()> {
+    let Some(system) = System::start_on_production(&[]).await? else {
+        return Ok(());
+    };
+    let victim = first(&system, service);
+    let (orders, killed_at) = system
+        .under_load(async {
+            sleep(WARM_UP).await;
+            system.kill_for_good(victim).await;
+            let killed_at = Instant::now();
+            sleep(WARM_UP).await;
+            Ok(killed_at)
+        })
+        .await?;
+
+    system.all_become_final(&orders).await?;
+
+    let took = killed_at.elapsed();
+    assert!(took < TAKEN_OVER_WITHIN, "taken over after {took:?} only");
+    system.restart(service).await?;
+    ends_well(system, &orders, 1).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_service_frozen_beyond_its_lease_publishes_nothing_out_of_order() -> Result<()> {
+    survives_a_freeze_of(Service::Orders).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_processing_service_frozen_beyond_its_lease_does_nothing_twice() -> Result<()> {
+    survives_a_freeze_of(Service::Processing).await
+}
+
+async fn survives_a_freeze_of(service: Service) -> Result<()> {
+    let Some(system) = System::start_on_production(&[]).await? else {
+        return Ok(());
+    };
+    let victim = first(&system, service);
+    let (orders, ()) = system
+        .under_load(async {
+            sleep(WARM_UP).await;
+            system.stack().pause(victim).await;
+            sleep(FROZEN).await;
+            system.stack().resume(victim).await;
+            sleep(WARM_UP).await;
+            Ok(())
+        })
+        .await?;
+
+    system.all_become_final(&orders).await?;
+
+    assert_eq!(system.stack().restarts(), 0);
+    ends_well(system, &orders, 1).await
+}
+
+/// The riskiest path of a consumer: partitions are taken away and given back while their events are at work.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_storm_of_rebalances_loses_and_doubles_nothing() -> Result<()> {
+    const REPLICAS: u16 = 3;
+    const STEPS: usize = 30;
+    // Every third step is a kill; a clean stop leaves nothing to be published again.
+    const FAULTS: usize = STEPS / 3;
+    let Some(system) = System::start_replicas(REPLICAS).await? else {
+        return Ok(());
+    };
+    let (orders, ()) = system
+        .under_load(async {
+            let mut every_two_seconds = interval(Duration::from_secs(2));
+            for step in 0..STEPS {
+                every_two_seconds.tick().await;
+                shake(&system, step).await?;
+            }
+            Ok(())
+        })
+        .await?;
+
+    system.restart(Service::Processing).await?;
+    system.all_become_final(&orders).await?;
+
+    ends_well(system, &orders, FAULTS).await
+}
+
+/// One member of the group leaves or joins: in turn one that is stopped, started, or killed and started by the stack.
+async fn shake(system: &System, step: usize) -> Result<()> {
+    let processes = system.stack().processes(Service::Processing);
+    let (quiet, loud) = (processes[1], processes[2]);
+    match step % 3 {
+        0 => {
+            let ending = system.stack().stop_process(quiet).await;
+            let ending = ending.context("it was running")?;
+            assert!(ending.is_clean(), "{quiet}: {ending}");
+        }
+        1 => system.stack().launch(quiet).await?,
+        _ => system.stack().kill(loud).await,
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replicas_that_start_at_once_bring_the_schema_up_to_date_together() -> Result<()> {
+    let migrate = |service| (service, "DATABASE_MIGRATE", "true");
+    let environment = Service::PAIR.map(migrate);
+    let Some(system) = System::start_without_services(&environment).await? else {
+        return Ok(());
+    };
+    for service in Service::PAIR {
+        system.run(service, "topics").await?;
+    }
+
+    tokio::try_join!(
+        system.restart(Service::Orders),
+        system.restart(Service::Processing)
+    )?;
+
+    assert_eq!(system.stack().restarts(), 0);
+    let order = system.place_order(&Draft::of("MUG", 1)).await?;
+    system.watch_until_final(&order.order_id).await?;
+    system.finish().await
+}
+
+fn first(system: &System, service: Service) -> Process {
+    system.stack().processes(service)[0]
+}
+
+/// Every order is shipped once, the wire holds few duplicates and nothing out of order, and the audit is green.
+async fn ends_well(system: System, orders: &[Order], faults: usize) -> Result<()> {
+    assert!(!orders.is_empty());
+    let shipped = system.stock("LAMP").await?.shipped;
+    assert_eq!(shipped, i64::try_from(orders.len())?);
+    let wire = system.wire().await?;
+    println!("{} orders, {wire:?}, {faults} faults", orders.len());
+    assert!(
+        wire.duplicates <= faults * DUPLICATES_PER_FAULT,
+        "{wire:?} after {faults} faults"
+    );
+    system.finish().await
+}
