@@ -15,7 +15,9 @@ use crate::outbox::lease::{Leases, SoleOwner};
 use crate::outbox::postgres::PostgresOutbox;
 use crate::outbox::sqlite::SqliteOutbox;
 use crate::postgres::{self, Postgres, SchemaError};
+use crate::schema::last_version;
 use crate::sqlite::{OpenError as SqliteError, Sqlite};
+use crate::telemetry::Meter;
 
 /// How a service reaches its database.
 #[derive(Clone, Debug)]
@@ -219,12 +221,10 @@ impl Database {
         }
     }
 
-    /// Commits that may be in work at once. SQLite has one writer. On PostgreSQL a second one uses the time in which the
-    /// first waits for the disk; more only make smaller batches.
-    pub fn concurrent_commits(&self) -> usize {
-        match self {
-            Self::Sqlite(_) => 1,
-            Self::Postgres(_) => 2,
+    /// Shows how many connections are open and in use. SQLite's are a fixed few, and never the limit.
+    pub fn observe(&self, meter: &Meter) {
+        if let Self::Postgres(server) = self {
+            server.observe(meter);
         }
     }
 
@@ -256,7 +256,7 @@ pub async fn migrate(
 }
 
 fn at_last_version(migrator: &Migrator) -> Migrated {
-    let version = postgres::last_version(migrator);
+    let version = last_version(migrator);
     Migrated {
         from: version,
         to: version,

@@ -17,6 +17,7 @@ pub mod group_commit;
 pub mod inbox;
 pub mod outbox;
 pub mod postgres;
+mod schema;
 pub mod sqlite;
 
 pub mod relay;

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::str::FromStr;
 use std::time::Duration;
 
+use opentelemetry::KeyValue;
 use sqlx::error::DatabaseError;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
@@ -15,6 +16,8 @@ use sqlx::{ConnectOptions, Connection};
 
 use crate::backoff::Backoff;
 use crate::config::DatabaseUrl;
+use crate::schema::{last_version, tolerant};
+use crate::telemetry::Meter;
 
 /// A call that gets no connection within this time fails: either the database is away or the pool is exhausted, and in
 /// both cases waiting longer only adds to the queue.
@@ -165,17 +168,43 @@ impl Postgres {
         bounded(options.connect()).await
     }
 
+    /// Shows the pool's connections, under the names of the semantic conventions for databases.
+    pub fn observe(&self, meter: &Meter) {
+        let pool = self.pool.clone();
+        let database = self.options.get_database().unwrap_or("default").to_owned();
+        let attribute = move || KeyValue::new("db.client.connection.pool.name", database.clone());
+        let (of_max, of_count) = (attribute.clone(), attribute);
+        let max = i64::from(pool.options().get_max_connections());
+        meter
+            .i64_observable_up_down_counter("db.client.connection.max")
+            .with_unit("{connection}")
+            .with_description("Most connections that the pool opens")
+            .with_callback(move |observer| observer.observe(max, &[of_max()]))
+            .build();
+        meter
+            .i64_observable_up_down_counter("db.client.connection.count")
+            .with_unit("{connection}")
+            .with_description("Connections of the pool by state")
+            .with_callback(move |observer| {
+                for (state, connections) in by_state(&pool) {
+                    let state = KeyValue::new("db.client.connection.state", state);
+                    observer.observe(connections, &[of_count(), state]);
+                }
+            })
+            .build();
+    }
+
     /// Closes all connections.
     pub async fn close(&self) {
         self.pool.close().await;
     }
 }
 
-/// The same migrations, without complaint about those that a newer release has applied.
-fn tolerant(migrator: &Migrator) -> Migrator {
-    let mut tolerant = Migrator::with_migrations(migrator.migrations.to_vec());
-    tolerant.set_ignore_missing(true);
-    tolerant
+fn by_state(pool: &PgPool) -> [(&'static str, i64); 2] {
+    let idle = i64::try_from(pool.num_idle()).unwrap_or(i64::MAX);
+    // Read one after the other: in between a connection may have become idle.
+    let used = (i64::from(pool.size()) - idle).max(0);
+    [("idle", idle), ("used", used)]
 }
 
 fn is_lock_timeout(error: &MigrateError) -> bool {
@@ -184,12 +213,6 @@ fn is_lock_timeout(error: &MigrateError) -> bool {
         _ => return false,
     };
     code(source).is_some_and(|code| code == LOCK_NOT_AVAILABLE)
-}
-
-/// The last migration that a migrator knows.
-pub(crate) fn last_version(migrator: &Migrator) -> i64 {
-    let versions = migrator.iter().map(|migration| migration.version);
-    versions.max().unwrap_or(0)
 }
 
 /// Runs an operation, and again while PostgreSQL reports a conflict with another transaction. The operation must be one

@@ -24,7 +24,7 @@ impl ShutdownConfig {
         let grace = settings.value(
             "SHUTDOWN_GRACE",
             "25s",
-            "time for an orderly stop; flushing telemetry may take 6s more, and a pod's termination grace period must exceed both",
+            "time for an orderly stop; flushing telemetry may take 9s more, and a pod's termination grace period must exceed both",
         );
         if grace < LEAST_GRACE {
             let least = LEAST_GRACE.as_secs();

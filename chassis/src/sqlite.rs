@@ -14,6 +14,7 @@ use sqlx::sqlite::{
 use sqlx::{Sqlite as Driver, Transaction};
 
 use crate::config::DatabaseUrl;
+use crate::schema::tolerant;
 
 /// The one write transaction, a `SqliteConnection` by dereference. Dropped without `commit`, it is rolled back.
 pub type WriteTransaction = Transaction<'static, Driver>;
@@ -54,7 +55,7 @@ impl Sqlite {
     pub async fn open(url: &DatabaseUrl, migrator: &Migrator) -> Result<Self, OpenError> {
         let options = options(url)?;
         let writer = pool(1).connect_with(options.clone()).await?;
-        migrator.run(&writer).await?;
+        tolerant(migrator).run(&writer).await?;
         let readers = pool(READERS).connect_with(options.read_only(true)).await?;
         Ok(Self { writer, readers })
     }
@@ -97,4 +98,31 @@ fn options(url: &DatabaseUrl) -> Result<SqliteConnectOptions, sqlx::Error> {
         .busy_timeout(BUSY_TIMEOUT)
         .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
         .statement_cache_capacity(256))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::FromSetting;
+
+    #[tokio::test]
+    async fn a_file_that_a_newer_release_has_migrated_is_opened() {
+        static MIGRATOR: Migrator = sqlx::migrate!("tests/migrations");
+        let directory = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}/a.db", directory.path().display());
+        let url = DatabaseUrl::from_setting(&url).unwrap();
+        let file = Sqlite::open(&url, &MIGRATOR).await.unwrap();
+        let mut transaction = file.begin().await.unwrap();
+        sqlx::query(
+            "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+             VALUES (9999, 'of a later release', true, x'', 0)",
+        )
+        .execute(&mut *transaction)
+        .await
+        .unwrap();
+        transaction.commit().await.unwrap();
+        file.close().await;
+
+        assert!(Sqlite::open(&url, &MIGRATOR).await.is_ok());
+    }
 }

@@ -1,17 +1,19 @@
-//! Telemetry: JSON lines on stdout always, traces and logs over OTLP when an endpoint is configured.
+//! Telemetry: JSON lines on stdout always; traces, metrics and logs over OTLP when an endpoint is configured.
 //!
 //! Trace ids exist in either case, so that a log line, an event and a caller's own trace can be brought together.
 
 use std::time::Duration;
 
 use opentelemetry::KeyValue;
+use opentelemetry::metrics::MeterProvider as _;
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
 use opentelemetry_otlp::{
-    ExporterBuildError, LogExporter, Protocol, SpanExporter, WithExportConfig,
+    ExporterBuildError, LogExporter, MetricExporter, Protocol, SpanExporter, WithExportConfig,
 };
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::logs::SdkLoggerProvider;
+use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
@@ -19,6 +21,8 @@ use tracing_subscriber::{EnvFilter, Layer};
 use uuid::Uuid;
 
 use crate::config::{FromSetting, Settings};
+
+pub use opentelemetry::metrics::Meter;
 
 mod json;
 
@@ -83,6 +87,7 @@ pub struct ServiceIdentity {
 #[derive(Debug)]
 pub struct Telemetry {
     tracer: SdkTracerProvider,
+    metrics: SdkMeterProvider,
     logger: Option<SdkLoggerProvider>,
 }
 
@@ -109,6 +114,7 @@ impl Telemetry {
             .map(|url| url.trim_end_matches('/'));
         let resource = resource(identity);
         let tracer = tracer_provider(endpoint, resource.clone())?;
+        let metrics = meter_provider(endpoint, resource.clone())?;
         let logger = endpoint
             .map(|url| logger_provider(url, resource))
             .transpose()?;
@@ -121,7 +127,16 @@ impl Telemetry {
             .with(exported)
             .with(json::layer())
             .try_init()?;
-        Ok(Self { tracer, logger })
+        Ok(Self {
+            tracer,
+            metrics,
+            logger,
+        })
+    }
+
+    /// What instruments are made from.
+    pub fn meter(&self) -> Meter {
+        self.metrics.meter("chassis")
     }
 
     /// Sends what is left. The last step of a shutdown, after everything that could still say something.
@@ -130,6 +145,7 @@ impl Telemetry {
     pub fn shutdown(self) {
         // A receiver that is away is no reason to fail a stop, and there is nowhere left to report it.
         let _ = self.tracer.shutdown_with_timeout(FLUSH);
+        let _ = self.metrics.shutdown_with_timeout(FLUSH);
         if let Some(logger) = self.logger {
             let _ = logger.shutdown_with_timeout(FLUSH);
         }
@@ -159,6 +175,23 @@ fn tracer_provider(
             .with_endpoint(format!("{url}/v1/traces"))
             .build()?;
         provider = provider.with_batch_exporter(exporter);
+    }
+    Ok(provider.build())
+}
+
+/// Without an endpoint nobody reads the instruments, and their callbacks are never called.
+fn meter_provider(
+    endpoint: Option<&str>,
+    resource: Resource,
+) -> Result<SdkMeterProvider, ExporterBuildError> {
+    let mut provider = SdkMeterProvider::builder().with_resource(resource);
+    if let Some(url) = endpoint {
+        let exporter = MetricExporter::builder()
+            .with_http()
+            .with_protocol(Protocol::HttpBinary)
+            .with_endpoint(format!("{url}/v1/metrics"))
+            .build()?;
+        provider = provider.with_periodic_exporter(exporter);
     }
     Ok(provider.build())
 }

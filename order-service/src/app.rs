@@ -12,6 +12,7 @@ use chassis::consumer::ConsumerError;
 use chassis::database::{Database, OpenError, UnusableError};
 use chassis::grpc::{GrpcError, GrpcServer};
 use chassis::health::Health;
+use chassis::telemetry::Meter;
 use thiserror::Error;
 use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
@@ -85,6 +86,11 @@ impl App {
     /// The address that the API is served on.
     pub fn local_addr(&self) -> SocketAddr {
         self.server.local_addr()
+    }
+
+    /// Shows what there is to measure.
+    pub fn observe(&self, meter: &Meter) {
+        self.database.observe(meter);
     }
 
     /// Serves until `shutdown`, or until a component fails. It starts in order:

@@ -21,35 +21,13 @@ pub struct Config {
     /// What the topics must look like.
     pub topics: TopicsConfig,
     /// How requests share commits.
-    pub commit: CommitConfig,
+    pub commit: GroupCommitConfig,
     /// Most WatchOrder streams that are open at once.
     pub watch_streams: usize,
     /// What is logged and where telemetry goes.
     pub telemetry: TelemetryConfig,
     /// How long a stop may take.
     pub shutdown: ShutdownConfig,
-}
-
-/// How requests share commits.
-#[derive(Clone, Copy, Debug)]
-pub struct CommitConfig {
-    /// Most orders in one commit.
-    pub max_batch: usize,
-    /// Orders that may wait for their commit.
-    pub queue: usize,
-    /// Commits in work at once; unset, as many as serve the database best.
-    pub writers: Option<usize>,
-}
-
-impl CommitConfig {
-    /// For a database that takes `concurrent_commits` at once.
-    pub fn on(self, concurrent_commits: usize) -> GroupCommitConfig {
-        GroupCommitConfig {
-            max_batch: self.max_batch,
-            queue: self.queue,
-            writers: self.writers.unwrap_or(concurrent_commits),
-        }
-    }
 }
 
 /// More commits at once than connections would only wait.
@@ -91,7 +69,7 @@ impl Config {
     }
 }
 
-fn read_commit(settings: &mut Settings<'_>) -> CommitConfig {
+fn read_commit(settings: &mut Settings<'_>) -> GroupCommitConfig {
     let max_batch = settings.value(
         "COMMIT_MAX_BATCH",
         "200",
@@ -109,19 +87,20 @@ fn read_commit(settings: &mut Settings<'_>) -> CommitConfig {
     if queue < max_batch {
         settings.reject("COMMIT_QUEUE", "must not be below COMMIT_MAX_BATCH");
     }
-    CommitConfig {
+    GroupCommitConfig {
         max_batch,
         queue,
         writers: read_commit_writers(settings),
     }
 }
 
-fn read_commit_writers(settings: &mut Settings<'_>) -> Option<usize> {
-    let writers = settings.optional(
+fn read_commit_writers(settings: &mut Settings<'_>) -> usize {
+    let writers = settings.value(
         "COMMIT_WRITERS",
-        "commits of new orders that may be in work at once, each on a connection of its own; unset: 1 on SQLite, 2 on PostgreSQL",
+        "1",
+        "commits of new orders that may be in work at once, each on a connection of its own; more make smaller batches, which pays only where the database is far away",
     );
-    if writers.is_some_and(|writers| !(1..=MAX_COMMIT_WRITERS).contains(&writers)) {
+    if !(1..=MAX_COMMIT_WRITERS).contains(&writers) {
         let why = format!("must be 1 to {MAX_COMMIT_WRITERS}");
         settings.reject("COMMIT_WRITERS", why);
     }

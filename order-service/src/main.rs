@@ -44,16 +44,17 @@ fn run() -> anyhow::Result<()> {
     let config = Config::from_source(&Environment)?;
     let telemetry = Telemetry::start(&config.telemetry, SERVICE)?;
     let runtime = Runtime::new()?;
-    let served = runtime.block_on(serve(config));
+    let served = runtime.block_on(serve(config, &telemetry));
     // What did not stop within the grace period is cut off here instead of being waited for.
     runtime.shutdown_background();
     telemetry.shutdown();
     served
 }
 
-async fn serve(config: Config) -> anyhow::Result<()> {
+async fn serve(config: Config, telemetry: &Telemetry) -> anyhow::Result<()> {
     let shutdown = shutdown::on_signal()?;
     let app = App::build(config).await?;
+    app.observe(&telemetry.meter());
     Ok(app.run(shutdown).await?)
 }
 

@@ -22,6 +22,7 @@ use chassis::grpc::{GrpcError, GrpcServer};
 use chassis::health::Health;
 use chassis::outbox::OutboxSignal;
 use chassis::relay::Relay;
+use chassis::telemetry::Meter;
 use proto::topics;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -134,6 +135,11 @@ impl App {
     /// The address at which gRPC is served, with the port that was really taken.
     pub fn local_addr(&self) -> SocketAddr {
         self.parts.server.local_addr()
+    }
+
+    /// Shows what there is to measure.
+    pub fn observe(&self, meter: &Meter) {
+        self.parts.database.observe(meter);
     }
 
     /// Runs until `shutdown`, or until a part fails; then stops everything in order.

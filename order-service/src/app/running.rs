@@ -74,8 +74,7 @@ impl Running {
         let watchers = Watchers::default();
         let signal = OutboxSignal::default();
         let writing = TaskTracker::new();
-        let commit = config.commit.on(database.concurrent_commits());
-        let writers = Writers::start(&store, &watchers, &signal, commit, &writing);
+        let writers = Writers::start(&store, &watchers, &signal, config.commit, &writing);
         let waiting = Waiting {
             consumer: build_consumer(&config, &writers),
             relay: build_relay(&config, &database, signal),

@@ -42,3 +42,43 @@ fn is_damage(error: &sqlx::Error) -> bool {
 fn is_refusal(code: &str) -> bool {
     code.starts_with("22") || code.starts_with("P0")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn a_database_that_is_away_may_come_back_and_a_value_that_does_not_fit_stays() {
+        let reset = io::Error::from(io::ErrorKind::ConnectionReset);
+        for passing in [
+            sqlx::Error::Io(reset),
+            sqlx::Error::PoolTimedOut,
+            sqlx::Error::PoolClosed,
+        ] {
+            assert!(failed("test")(passing).is_passing());
+        }
+        for lasting in [
+            sqlx::Error::RowNotFound,
+            sqlx::Error::Decode("no such state".into()),
+            sqlx::Error::Encode("too large".into()),
+        ] {
+            assert!(!failed("test")(lasting).is_passing());
+        }
+    }
+
+    #[test]
+    fn the_class_of_a_code_tells_a_refused_command_from_a_server_in_trouble() {
+        // Numeric value out of range, invalid byte sequence, raised by a trigger.
+        for code in ["22003", "22021", "P0001"] {
+            assert!(is_refusal(code), "{code}");
+        }
+        // Deadlock, lock timeout, statement timeout, shutdown, disk full, read-only after a failover, no such table yet.
+        for code in [
+            "40P01", "55P03", "57014", "57P01", "53100", "25006", "42P01",
+        ] {
+            assert!(!is_refusal(code), "{code}");
+        }
+    }
+}

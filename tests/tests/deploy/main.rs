@@ -34,8 +34,8 @@ mod stand_ins;
 /// The services, which are also the names of their programs and images.
 const SERVICES: [&str; 2] = ["order-service", "processing-service"];
 
-/// What a stop may take beyond SHUTDOWN_GRACE: two flushes of telemetry, see docs/configuration.md.
-const TELEMETRY_FLUSH: Duration = Duration::from_secs(6);
+/// What a stop may take beyond SHUTDOWN_GRACE: three flushes of telemetry, see docs/configuration.md.
+const TELEMETRY_FLUSH: Duration = Duration::from_secs(9);
 
 fn project() -> PathBuf {
     let parent = Path::new(env!("CARGO_MANIFEST_DIR")).parent();

@@ -126,3 +126,35 @@ async fn both_halves_of_an_order_are_exported_and_no_payment_token_is() -> Resul
     );
     system.finish().await
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_connections_of_the_database_pools_are_measured() -> Result<()> {
+    let receiver = Receiver::start().await?;
+    let endpoint = format!("http://{}", receiver.address);
+    let endpoint_of = |service| (service, "OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str());
+    // Milliseconds; a minute otherwise.
+    let often = |service| (service, "OTEL_METRIC_EXPORT_INTERVAL", "100");
+    let settings = [
+        endpoint_of(Service::Orders),
+        often(Service::Orders),
+        endpoint_of(Service::Processing),
+        often(Service::Processing),
+    ];
+    let Some(system) = System::start_on_production(&settings).await? else {
+        return Ok(());
+    };
+
+    for text in [
+        "order-service",
+        "processing-service",
+        "db.client.connection.max",
+        "db.client.connection.count",
+        "db.client.connection.state",
+    ] {
+        eventually(&format!("{text} is exported"), async || {
+            Ok(receiver.has("/v1/metrics", text).await.then_some(()))
+        })
+        .await?;
+    }
+    system.finish().await
+}
