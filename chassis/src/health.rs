@@ -1,4 +1,6 @@
-//! Whether the service is ready for calls, as `grpc.health.v1` tells it.
+//! Whether the service is ready for calls, and whether it lives, as `grpc.health.v1` tells it.
+//!
+//! Two names, because they have different consequences: who is not ready gets no calls, who does not live is restarted.
 
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
@@ -12,6 +14,10 @@ pub struct Health {
 /// The whole server, in the words of the health protocol.
 const WHOLE_SERVER: &str = "";
 
+/// What answers as long as the process serves at all, whatever it waits for: a restart repairs no database. Unlike a
+/// connection, which the system takes for a process that hangs, an answer shows that the runtime is at work.
+pub const LIVENESS: &str = "liveness";
+
 impl Health {
     /// Not ready yet.
     pub async fn starting() -> Self {
@@ -20,6 +26,8 @@ impl Health {
         };
         // The reporter begins as SERVING, before anything can be served.
         health.set_ready(false).await;
+        let lives = ServingStatus::Serving;
+        health.reporter.set_service_status(LIVENESS, lives).await;
         health
     }
 

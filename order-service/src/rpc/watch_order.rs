@@ -47,6 +47,7 @@ pub(super) async fn watch_order(
         shown: request.after_version,
         has_ended: false,
         page: VecDeque::new(),
+        is_at_end: false,
         subscription,
         shutdown: service.shutdown.clone(),
         _permit: permit,
@@ -64,6 +65,8 @@ struct Watch {
     has_ended: bool,
     /// What was read and not shown yet.
     page: VecDeque<HistoryEntry>,
+    /// Whether the last read reached the end of the history: only news can add to it, so there is nothing to read before.
+    is_at_end: bool,
     subscription: Subscription,
     shutdown: CancellationToken,
     _permit: OwnedSemaphorePermit,
@@ -103,12 +106,16 @@ impl Watch {
         if self.has_ended {
             return Ok(Next::End);
         }
+        if self.is_at_end {
+            return Ok(Next::Wait);
+        }
         let entries = self.store.history(self.order_id, self.shown, PAGE).await;
         self.page = entries.map_err(read_failed)?.into();
-        if !self.page.is_empty() {
-            return Ok(Next::Show);
+        if self.page.is_empty() {
+            return self.judge_silence().await;
         }
-        self.judge_silence().await
+        self.is_at_end = self.page.len() < PAGE as usize;
+        Ok(Next::Show)
     }
 
     /// No entry behind the one shown last: the order has ended there (the client resumed at its end or beyond), or goes
@@ -130,7 +137,10 @@ impl Watch {
         tokio::select! {
             biased;
             () = self.shutdown.cancelled() => Err(RpcError::ShuttingDown),
-            () = self.subscription.news() => Ok(()),
+            () = self.subscription.news() => {
+                self.is_at_end = false;
+                Ok(())
+            }
         }
     }
 }

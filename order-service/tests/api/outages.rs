@@ -73,6 +73,7 @@ async fn a_service_whose_database_is_not_there_yet_is_not_ready_and_becomes_so_b
         .unwrap();
     assert_eq!(early.unwrap_err().code(), Code::Unavailable);
     assert!(!service.is_ready().await);
+    assert!(service.is_alive().await, "a restart would repair nothing");
     line.mend().await;
 
     service.ready().await;

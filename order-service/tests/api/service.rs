@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use chassis::database::Database;
+use chassis::health::LIVENESS;
 use chassis::outbox::{OutboxRow, Shard};
 use order_service::app::{App, BuildError, RunError};
 use order_service::config::Config;
@@ -75,11 +76,21 @@ impl Service {
 
     /// Whether the service says that it is ready.
     pub(crate) async fn is_ready(&self) -> bool {
+        self.serves("").await
+    }
+
+    /// Whether the service says that it lives.
+    pub(crate) async fn is_alive(&self) -> bool {
+        self.serves(LIVENESS).await
+    }
+
+    async fn serves(&self, service: &str) -> bool {
+        let request = HealthCheckRequest {
+            service: service.to_owned(),
+        };
         let channel = Channel::from_shared(format!("http://{}", self.address));
         let channel = channel.unwrap().connect_lazy();
-        let health = HealthClient::new(channel)
-            .check(HealthCheckRequest::default())
-            .await;
+        let health = HealthClient::new(channel).check(request).await;
         health.unwrap().into_inner().status() == ServingStatus::Serving
     }
 

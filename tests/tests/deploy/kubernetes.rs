@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use chassis::config::FromSetting as _;
+use chassis::health::LIVENESS;
 use serde_json::json;
 
 use crate::launch::Launch;
@@ -29,8 +30,8 @@ fn probes_and_service_name_the_port_that_the_program_listens_on() {
         let readiness = deployment.container("/readinessProbe/grpc").unwrap();
         assert_eq!(*readiness, json!({ "port": listen.port() }));
         for probe in ["startupProbe", "livenessProbe"] {
-            let asked = deployment.container(&format!("/{probe}/tcpSocket/port"));
-            assert_eq!(asked, Some(&port["name"]), "{service}: {probe}");
+            let asked = deployment.container(&format!("/{probe}/grpc/port"));
+            assert_eq!(asked, Some(&port["containerPort"]), "{service}: {probe}");
         }
     }
 
@@ -47,9 +48,14 @@ fn probes_and_service_name_the_port_that_the_program_listens_on() {
 fn an_outage_of_the_database_restarts_no_pod() {
     for deployment in Manifests::production().of_kind("Deployment") {
         for probe in ["startupProbe", "livenessProbe"] {
-            // The gRPC health service knows readiness only, which waits for the database.
-            let grpc = deployment.container(&format!("/{probe}/grpc"));
-            assert!(grpc.is_none(), "{}: {probe}", deployment.name());
+            // Without a name, the health service tells readiness, which waits for the database.
+            let asked = deployment.container(&format!("/{probe}/grpc/service"));
+            assert_eq!(
+                asked,
+                Some(&json!(LIVENESS)),
+                "{}: {probe}",
+                deployment.name()
+            );
         }
     }
 }
