@@ -114,3 +114,24 @@ fn table(settings: &[SettingDoc]) -> String {
     let head = "| variable | default | meaning |\n|---|---|---|\n".to_owned();
     std::iter::once(head).chain(rows).collect()
 }
+
+/// The chassis tests its relay and its leases on a schema of its own, and each service brings the same tables.
+#[test]
+fn the_tables_of_the_chassis_are_the_same_in_every_schema() {
+    let tables = |schema: &str| {
+        let text = read(schema);
+        let from = text.find("CREATE TABLE outbox (").expect("an outbox");
+        let to = text
+            .find("CREATE TABLE inbox (")
+            .expect("an inbox behind it");
+        let lines = text[from..to]
+            .lines()
+            .filter(|line| !line.starts_with("--"));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let tested = tables("chassis/tests/migrations_postgres/0001_outbox_and_inbox.sql");
+    for service in ["order-service", "processing-service"] {
+        let used = tables(&format!("{service}/migrations/postgres/0001_initial.sql"));
+        assert_eq!(used, tested, "{service}");
+    }
+}

@@ -18,8 +18,8 @@ const FROZEN: Duration = Duration::from_secs(8);
 /// How long orders come in before and after the fault.
 const WARM_UP: Duration = Duration::from_secs(2);
 
-/// What a relay has published and not yet deleted when it dies or freezes comes again: the events of a moment, some 30
-/// at this load, and as many as one read if the fault hits right behind it.
+/// What a relay has published and not yet deleted when it dies or freezes comes again: the events of a moment, mostly some
+/// 30 at this load. Once it was 120 (docs/figures.md); a relay hands up to 500 to the producer behind one read.
 const DUPLICATES_PER_FAULT: usize = 500;
 
 #[tokio::test(flavor = "multi_thread")]
