@@ -17,15 +17,15 @@ if is_missing postgresql; then
     exit 1
 fi
 
-features=(--features order-service/kafka-tls,processing-service/kafka-tls)
-if is_missing openssl; then
-    features=()
+features="order-service/crash-points,processing-service/crash-points"
+if ! is_missing openssl; then
+    features="$features,order-service/kafka-tls,processing-service/kafka-tls"
 fi
 if ! is_missing openssl && ! is_missing apache-kafka; then
     export TEST_KAFKA_TLS=required
 fi
 
-test_workspace() { "$cargo" test --workspace --locked ${features[@]+"${features[@]}"} "$@"; }
+test_workspace() { "$cargo" test --workspace --locked --features "$features" "$@"; }
 
 if [ $# -gt 0 ]; then
     "$cargo" test --locked "$@"

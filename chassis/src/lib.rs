@@ -23,8 +23,10 @@ pub mod sqlite;
 pub mod relay;
 
 pub mod consumer;
+pub mod parking;
 
 pub mod backoff;
+pub mod crash_points;
 pub mod error_chain;
 pub mod headers;
 pub mod kafka;
