@@ -20,6 +20,8 @@ use futures::FutureExt;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
+use crate::crash_points::{CrashPoint, reach};
+
 /// Carries out a batch of commands in one transaction.
 #[async_trait]
 pub trait Committer: Send + Sync + 'static {
@@ -174,7 +176,11 @@ async fn take_batch<C: Committer>(
 }
 
 async fn commit_batch<C: Committer>(committer: &C, commands: &[C::Command]) -> Vec<Answer<C>> {
+    if reach(CrashPoint::BeforeCommit).is_err() {
+        return leave_unanswered(commands.len());
+    }
     match committer.commit(commands).await {
+        Ok(_) if reach(CrashPoint::AfterCommit).is_err() => leave_unanswered(commands.len()),
         Ok(replies) => replies.into_iter().map(Ok).collect(),
         Err(error) if commands.len() == 1 || committer.concerns_whole_batch(&error) => {
             fail_batch(error, commands.len())
@@ -188,6 +194,11 @@ fn fail_batch<R, E>(error: E, commands: usize) -> Vec<Result<R, SubmitError<E>>>
     std::iter::once(Err(SubmitError::Failed(error)))
         .chain(others)
         .collect()
+}
+
+/// What callers see when a commit was interrupted: whether it took place is not known.
+fn leave_unanswered<R, E>(commands: usize) -> Vec<Result<R, SubmitError<E>>> {
+    (0..commands).map(|_| Err(SubmitError::Stopped)).collect()
 }
 
 async fn commit_one_by_one<C: Committer>(committer: &C, commands: &[C::Command]) -> Vec<Answer<C>> {

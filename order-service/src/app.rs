@@ -9,6 +9,7 @@
 use std::net::SocketAddr;
 
 use chassis::consumer::ConsumerError;
+use chassis::crash_points::Injected;
 use chassis::database::{Database, OpenError, UnusableError};
 use chassis::grpc::{GrpcError, GrpcServer};
 use chassis::health::Health;
@@ -65,6 +66,9 @@ pub enum RunError {
     /// Not everything was done within the grace period. Nothing confirmed is lost by that.
     #[error("the grace period ended before the work did")]
     Forced,
+    /// A step of the stop failed.
+    #[error("a step of the stop failed")]
+    Stop(#[from] Injected),
 }
 
 impl App {

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::consumer::{Consumer, ConsumerConfig, ConsumerError};
+use chassis::crash_points::Injected;
 use chassis::database::{Database, OpenError, UnusableError};
 use chassis::grpc::{GrpcError, GrpcServer};
 use chassis::health::Health;
@@ -91,6 +92,9 @@ pub enum RunError {
     /// The stop took longer than the grace period.
     #[error("the stop took longer than {0:?} and was forced")]
     Forced(Duration),
+    /// A step of the stop failed.
+    #[error("a step of the stop failed")]
+    Stop(#[from] Injected),
 }
 
 impl App {

@@ -70,7 +70,7 @@ fn cause(meta: &EventMeta) -> Cause {
 fn failure(error: impl Into<StepError>) -> Failure {
     let error = error.into();
     match &error {
-        StepError::Refund(_) => Failure::retry(error),
+        StepError::Refund(_) | StepError::Interrupted(_) => Failure::retry(error),
         StepError::Store(cause) if cause.is_transient() => Failure::retry(error),
         StepError::Store(_) => Failure::reject(error),
     }

@@ -14,6 +14,8 @@
 
 use std::sync::Arc;
 
+use chassis::crash_points::Injected;
+
 use crate::domain::{Order, SagaState, Step};
 use crate::payment::{GatewayUnavailable, PaymentGateway};
 use crate::store::{Cause, ProcessingStore, StoreError};
@@ -54,6 +56,9 @@ pub enum StepError {
     /// The provider did not confirm that nothing stays charged, and the order must not end before it does.
     #[error("giving the payment back")]
     Refund(#[from] GatewayUnavailable),
+    /// It was interrupted: what it did may be done and not recorded.
+    #[error("going on")]
+    Interrupted(#[from] Injected),
 }
 
 impl Pipeline {

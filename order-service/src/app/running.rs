@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::consumer::{Consumer, ConsumerConfig};
+use chassis::crash_points::{CrashPoint, reach};
 use chassis::database::Database;
 use chassis::grpc::GrpcServer;
 use chassis::health::Health;
@@ -180,16 +181,19 @@ impl Running {
         let deadline = Instant::now() + grace;
         let intake_deadline = Instant::now() + grace.saturating_sub(OUTFLOW);
 
+        let begun = reach(CrashPoint::InShutdown);
         self.stop_intake.cancel();
         let intake = within(intake_deadline, drain(&mut self.intake)).await;
         // The last handles of the writers went with the intake, or go with what never started.
         self.waiting = None;
         self.writing.close();
         let writing = within(intake_deadline, self.writing.wait().map(Ok)).await;
+        let at_half = reach(CrashPoint::AfterIntake);
         self.stop_relay.cancel();
         let relay = within(deadline, drain(&mut self.relay)).await;
         let database = within(deadline, self.database.close().map(Ok)).await;
-        intake.and(writing).and(relay).and(database)
+        let injected = begun.and(at_half).map_err(RunError::from);
+        intake.and(writing).and(relay).and(database).and(injected)
     }
 }
 

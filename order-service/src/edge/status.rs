@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use chassis::crash_points::Injected;
 use thiserror::Error;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
@@ -56,6 +57,13 @@ pub enum RpcError {
     /// A defect; the log has the facts.
     #[error("internal error")]
     Internal,
+}
+
+/// What a step did may be durable: the client is told to repeat its call.
+impl From<Injected> for RpcError {
+    fn from(_: Injected) -> Self {
+        Self::StoreUnavailable
+    }
 }
 
 impl RpcError {

@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use chassis::crash_points::{CrashPoint, reach};
 use proto::orders::v1::{CancelOrderRequest, CancelOrderResponse};
 use uuid::Uuid;
 
@@ -22,7 +23,9 @@ pub(super) async fn cancel_order(
 
     let reply = service.writers.cancel.submit(command).await;
 
-    match reply.map_err(write_failed)? {
+    let reply = reply.map_err(write_failed)?;
+    reach(CrashPoint::BeforeReply)?;
+    match reply {
         CancelReply::Requested(order) | CancelReply::AlreadyRequested(order) => {
             tracing::debug!(order_id = %order.id, "cancellation requested");
             Ok(CancelOrderResponse {

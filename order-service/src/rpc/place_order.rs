@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use chassis::crash_points::{CrashPoint, reach};
 use proto::orders::v1::{PlaceOrderRequest, PlaceOrderResponse};
 use uuid::Uuid;
 
@@ -29,6 +30,7 @@ pub(super) async fn place_order(
         Placed::Duplicate(saved) => convert::order_message(&saved),
         Placed::Conflict => return Err(RpcError::RequestIdReused(request_id)),
     };
+    reach(CrashPoint::BeforeReply)?;
     tracing::debug!(order_id = order.order_id, "order confirmed");
     Ok(PlaceOrderResponse { order: Some(order) })
 }

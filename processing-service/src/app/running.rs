@@ -1,6 +1,7 @@
 //! The running parts, and the order in which they stop.
 
 use chassis::consumer::Consumer;
+use chassis::crash_points::{CrashPoint, reach};
 use chassis::database::Database;
 use chassis::grpc::GrpcServer;
 use chassis::health::Health;
@@ -125,7 +126,9 @@ impl Running {
     /// Stops all parts: the intake first, the database last. A part that fails to stop does not keep the others up.
     pub(super) async fn stop(mut self) -> Result<(), RunError> {
         let stopped = [
+            reach(CrashPoint::InShutdown).map_err(RunError::from),
             self.consumer.stop().await,
+            reach(CrashPoint::AfterIntake).map_err(RunError::from),
             self.relay.stop().await,
             self.server.stop().await,
         ];

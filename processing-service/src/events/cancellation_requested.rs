@@ -2,6 +2,7 @@
 //! is decided.
 
 use chassis::consumer::Failure;
+use chassis::crash_points::{CrashPoint, reach};
 use proto::orders::v1::CancellationRequested;
 
 use super::failure;
@@ -35,6 +36,7 @@ pub(super) async fn handle(
         state = compensate::cancel(pipeline, order_id, cause)
             .await
             .map_err(failure)?;
+        reach(CrashPoint::BetweenSteps).map_err(failure)?;
     }
     if !state.is_final() {
         state = compensate::run(pipeline, order_id, cause)

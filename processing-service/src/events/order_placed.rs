@@ -4,6 +4,7 @@
 //! key, so it waits behind this event and would otherwise only be seen when the order is shipped.
 
 use chassis::consumer::{Delivery, Failure};
+use chassis::crash_points::{CrashPoint, reach};
 use proto::event::OrderEvent;
 use proto::orders::v1::OrderPlaced;
 use proto::record;
@@ -39,6 +40,9 @@ async fn process(
 ) -> Result<SagaState, StepError> {
     let mut state = SagaState::Placed;
     while let Some(step) = state.next_step() {
+        if state != SagaState::Placed {
+            reach(CrashPoint::BetweenSteps)?;
+        }
         state = match state {
             SagaState::Placed if cancelled() => {
                 compensate::cancel_placed(pipeline, order, cause).await?

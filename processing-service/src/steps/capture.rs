@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use chassis::backoff::Backoff;
+use chassis::crash_points::{CrashPoint, reach};
 use tokio::time;
 
 use super::{Pipeline, StepError};
@@ -31,6 +32,9 @@ pub async fn run(
     cause: &Cause,
 ) -> Result<SagaState, StepError> {
     let event = ask(pipeline, order).await;
+    if matches!(event, SagaEvent::PaymentCaptured(..)) {
+        reach(CrashPoint::AfterCapture)?;
+    }
     let recorded = pipeline
         .store
         .advance(order.id, event, cause.clone())

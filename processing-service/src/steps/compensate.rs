@@ -3,6 +3,7 @@
 //! The money goes first and the stock last. While the provider does not answer, the order stays in progress and is
 //! tried again: an order that has ended never has money of its customer.
 
+use chassis::crash_points::{CrashPoint, reach};
 use tokio::time;
 
 use super::{Pipeline, StepError};
@@ -45,6 +46,7 @@ pub async fn run(
 ) -> Result<SagaState, StepError> {
     let refund = time::timeout(pipeline.capture.timeout, pipeline.gateway.refund(order_id));
     refund.await.unwrap_or(Err(GatewayUnavailable))?;
+    reach(CrashPoint::AfterRefund)?;
     let event = SagaEvent::PaymentUndone;
     let recorded = pipeline
         .store
