@@ -10,6 +10,7 @@
 //! Every test ends with [`System::finish`]: the audit must be green and every process must stop cleanly. A system that
 //! is dropped without it has failed, and says where its logs are.
 
+mod crash_plan;
 mod draft;
 mod eventually;
 mod groups;
@@ -41,6 +42,7 @@ use home::Home;
 use processes::stop_cleanly;
 
 pub use crate::stack::{Process, Service};
+pub use crash_plan::CrashPlan;
 pub use draft::{CUSTOMER, Draft};
 pub use eventually::{PATIENCE, eventually};
 pub use program::run_to_end;

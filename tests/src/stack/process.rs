@@ -36,9 +36,9 @@ pub(super) struct Launch {
 }
 
 impl Launch {
-    /// Starts the process in a process group of its own, so that Ctrl-C in the terminal reaches only the stack, which
-    /// then stops its children in order.
-    pub(super) fn spawn(&self) -> io::Result<Child> {
+    /// Starts the process, with further environment variables, in a process group of its own, so that Ctrl-C in the
+    /// terminal reaches only the stack, which then stops its children in order.
+    pub(super) fn spawn(&self, environment: &[(String, String)]) -> io::Result<Child> {
         let mut process_file = lock(&self.process_file)?;
         let log = File::options()
             .append(true)
@@ -51,6 +51,7 @@ impl Launch {
         let child = command
             .args(&self.arguments)
             .envs(self.environment.iter().cloned())
+            .envs(environment.iter().cloned())
             .current_dir(&self.working_directory)
             .stdin(Stdio::from(process_file.try_clone()?))
             .stdout(Stdio::from(log.try_clone()?))
@@ -167,7 +168,7 @@ pub(super) mod tests {
         let home = tempfile::tempdir().expect("a temporary directory");
         let directory = DataDirectory::open(home.path()).expect("a data directory");
         let mut child = launch(&directory, "sleep", &["60"])
-            .spawn()
+            .spawn(&[])
             .expect("a child");
 
         end_leftovers(&directory).await.expect("it ends");

@@ -104,11 +104,24 @@ impl Stack {
     /// # Errors
     /// When it cannot be started.
     pub async fn launch(&self, process: Process) -> Result<(), StackError> {
+        self.launch_once_with(process, Vec::new()).await
+    }
+
+    /// As [`Stack::launch`], with environment variables that it has for this one start: when it dies, it is restarted
+    /// without them.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub async fn launch_once_with(
+        &self,
+        process: Process,
+        environment: Vec<(String, String)>,
+    ) -> Result<(), StackError> {
         let Some(supervised) = self.processes.get(&process) else {
             return Ok(());
         };
         supervised
-            .start()
+            .start(environment)
             .await
             .map_err(|source| StackError::Spawn { process, source })
     }

@@ -31,8 +31,11 @@ const HOPELESS_EXIT_CODES: [i32; 2] = [64, 78];
 /// Longest time that the operating system takes to end a killed process.
 const KILL_TAKES: Duration = Duration::from_secs(5);
 
+/// Environment variables of one start; a restart after a death does not get them.
+type Environment = Vec<(String, String)>;
+
 enum Command {
-    Start(oneshot::Sender<io::Result<()>>),
+    Start(Environment, oneshot::Sender<io::Result<()>>),
     Signal(Signal),
     Stop(Duration, oneshot::Sender<Option<Ending>>),
     KillForGood(oneshot::Sender<Option<Ending>>),
@@ -63,10 +66,11 @@ impl Supervised {
         Self { commands, state }
     }
 
-    /// Starts it, unless it runs already.
-    pub(super) async fn start(&self) -> io::Result<()> {
+    /// Starts it, unless it runs already, with these environment variables beside its own. When it dies it is restarted
+    /// without them.
+    pub(super) async fn start(&self, environment: Environment) -> io::Result<()> {
         let (done, answer) = oneshot::channel();
-        self.command(Command::Start(done)).await;
+        self.command(Command::Start(environment, done)).await;
         answer.await.unwrap_or_else(|_| Err(gone()))
     }
 
@@ -135,8 +139,8 @@ impl Supervisor {
 
     async fn obey(&mut self, command: Command) {
         match command {
-            Command::Start(done) => {
-                let _ = done.send(self.start());
+            Command::Start(environment, done) => {
+                let _ = done.send(self.start(&environment));
             }
             Command::Signal(signal) => {
                 if let Some(child) = &self.child {
@@ -154,12 +158,12 @@ impl Supervisor {
         }
     }
 
-    fn start(&mut self) -> io::Result<()> {
+    fn start(&mut self, environment: &[(String, String)]) -> io::Result<()> {
         if self.child.is_some() {
             return Ok(());
         }
         self.restart_at = None;
-        self.child = Some(self.launch.spawn()?);
+        self.child = Some(self.launch.spawn(environment)?);
         self.started = Instant::now();
         self.state.send_modify(|state| state.phase = Phase::Running);
         Ok(())
@@ -197,7 +201,7 @@ impl Supervisor {
     }
 
     fn restart(&mut self) {
-        match self.start() {
+        match self.start(&[]) {
             Ok(()) => {
                 self.state.send_modify(|state| state.restarts += 1);
                 let restarts = self.state.borrow().restarts;

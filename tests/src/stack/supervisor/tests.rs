@@ -30,7 +30,7 @@ async fn until(supervised: &Supervised, wanted: impl FnMut(&State) -> bool) -> S
 #[tokio::test]
 async fn a_killed_process_is_restarted_and_counted() {
     let fixture = supervise("exec sleep 60");
-    fixture.supervised.start().await.expect("a child");
+    fixture.supervised.start(Vec::new()).await.expect("a child");
 
     fixture.supervised.signal(Signal::SIGKILL).await;
 
@@ -39,9 +39,26 @@ async fn a_killed_process_is_restarted_and_counted() {
 }
 
 #[tokio::test]
+async fn what_is_in_the_environment_of_one_start_is_gone_after_a_restart() {
+    let fixture = supervise("echo \"plan: $PLAN\" >> said; exec sleep 60");
+    let plan = vec![("PLAN".to_owned(), "die".to_owned())];
+    fixture.supervised.start(plan).await.expect("a child");
+    let said = || std::fs::read_to_string(fixture.home.path().join("said")).unwrap_or_default();
+    while said() != "plan: die\n" {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+
+    fixture.supervised.signal(Signal::SIGKILL).await;
+
+    while said() != "plan: die\nplan: \n" {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
 async fn a_wrong_configuration_is_not_tried_again() {
     let fixture = supervise("exit 78");
-    fixture.supervised.start().await.expect("a child");
+    fixture.supervised.start(Vec::new()).await.expect("a child");
 
     let state = until(&fixture.supervised, |state| state.phase == Phase::GivenUp).await;
 
@@ -51,7 +68,7 @@ async fn a_wrong_configuration_is_not_tried_again() {
 #[tokio::test]
 async fn a_process_that_dies_again_and_again_is_given_up() {
     let fixture = supervise("exit 1");
-    fixture.supervised.start().await.expect("a child");
+    fixture.supervised.start(Vec::new()).await.expect("a child");
 
     let state = until(&fixture.supervised, |state| state.phase == Phase::GivenUp).await;
 
@@ -61,7 +78,7 @@ async fn a_process_that_dies_again_and_again_is_given_up() {
 #[tokio::test]
 async fn a_process_that_will_not_stop_is_killed_and_stays_down() {
     let fixture = supervise("trap '' TERM; echo ready > ready; while :; do sleep 1; done");
-    fixture.supervised.start().await.expect("a child");
+    fixture.supervised.start(Vec::new()).await.expect("a child");
     let ready = fixture.home.path().join("ready");
     while !ready.exists() {
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -78,7 +95,7 @@ async fn a_process_that_will_not_stop_is_killed_and_stays_down() {
 #[tokio::test]
 async fn a_stop_in_the_pause_before_a_restart_prevents_it() {
     let fixture = supervise("exit 1");
-    fixture.supervised.start().await.expect("a child");
+    fixture.supervised.start(Vec::new()).await.expect("a child");
     until(&fixture.supervised, |state| {
         state.phase == Phase::Restarting
     })
