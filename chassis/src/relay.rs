@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::backoff::Backoff;
+use crate::crash_points::Injected;
 use crate::error_chain::ErrorChain;
 use crate::kafka::KafkaConfig;
 use crate::outbox::lease::Leases;
@@ -72,6 +73,8 @@ enum RelayError {
     Producer(#[from] ProducerError),
     #[error("the leases ran out, or another relay has claimed them")]
     LeaseEnded,
+    #[error("publishing")]
+    Injected(#[from] Injected),
 }
 
 impl Relay {

@@ -11,6 +11,7 @@ use super::holdings::Holdings;
 use super::position::Position;
 use super::producer::{Producer, Report};
 use super::window::{Admission, Window};
+use crate::crash_points::{CrashPoint, reach};
 use crate::outbox::{Outbox, OutboxRow};
 
 /// Rows read at once.
@@ -87,6 +88,7 @@ impl<'a> Session<'a> {
     /// Renews the leases in time, begins with shards that are new, and hands over those that are too many.
     pub(super) async fn keep_leases(&mut self) -> Result<(), RelayError> {
         if self.holdings.renew().await? {
+            reach(CrashPoint::AfterClaim)?;
             self.position.restart(Instant::now());
             self.expect_more();
         }
@@ -128,6 +130,9 @@ impl<'a> Session<'a> {
             let known = self.window.known_above(after);
             let rows = self.outbox.read(&shards, after, &known, READ_LIMIT).await?;
             let is_last = rows.len() < READ_LIMIT as usize;
+            if !rows.is_empty() {
+                reach(CrashPoint::AfterRead)?;
+            }
             after = match self.admit(rows)? {
                 Progress::BackTo(missing) => missing - 1,
                 Progress::UpTo(seq) if !is_last => seq,
@@ -161,7 +166,7 @@ impl<'a> Session<'a> {
     fn send(&mut self, row: &Arc<OutboxRow>) -> Result<(), RelayError> {
         self.holdings.check(Instant::now())?;
         match self.producer.send(row) {
-            Ok(()) => Ok(()),
+            Ok(()) => Ok(reach(CrashPoint::AfterProduce)?),
             Err(error) => self.postpone(row.seq, &error),
         }
     }
@@ -186,6 +191,7 @@ impl<'a> Session<'a> {
     }
 
     fn acknowledge(&mut self, seq: i64) -> Result<(), RelayError> {
+        reach(CrashPoint::AfterAcknowledgement)?;
         self.acknowledged.push(seq);
         self.delete_at
             .get_or_insert_with(|| Instant::now() + DELETE_AFTER);
@@ -202,6 +208,7 @@ impl<'a> Session<'a> {
             return Ok(());
         }
         self.outbox.delete(&self.acknowledged).await?;
+        reach(CrashPoint::AfterDelete)?;
         self.window.forget(&self.acknowledged);
         self.acknowledged.clear();
         self.delete_at = None;
