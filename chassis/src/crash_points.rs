@@ -140,6 +140,7 @@ pub use armed::reach;
 
 #[cfg(feature = "crash-points")]
 mod armed {
+    use std::io::Write as _;
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -172,7 +173,9 @@ mod armed {
         if plan.point != point || plan.reached.fetch_add(1, Ordering::SeqCst) + 1 != plan.at {
             return Ok(());
         }
-        eprintln!("crash point {} is reached", point.name());
+        // In one write: what other threads say at the same time must not come between.
+        let notice = format!("crash point {} is reached\n", point.name());
+        let _ = std::io::stderr().write_all(notice.as_bytes());
         match plan.action {
             Action::Abort => std::process::abort(),
             Action::Fail => Err(Injected(point)),

@@ -25,6 +25,14 @@ impl fmt::Display for CrashPlan {
     }
 }
 
+impl CrashPlan {
+    /// What a process writes when it has come to its place.
+    fn notice(&self) -> String {
+        let name = self.plan.split(':').next().unwrap_or_default();
+        format!("crash point {name} is reached\n")
+    }
+}
+
 impl System {
     /// Stops a process cleanly and starts it with a plan. It may die of it before it is ready.
     ///
@@ -64,7 +72,7 @@ impl System {
     pub fn is_reached(&self, plan: &CrashPlan) -> Result<bool> {
         let log = self.log_of(plan.process)?;
         let said = log.get(plan.logged_before..).unwrap_or_default();
-        Ok(said.lines().any(is_notice))
+        Ok(said.contains(&plan.notice()))
     }
 
     /// Waits until a process that died of its plan runs again, or one that did not goes on, and is ready.
@@ -83,9 +91,4 @@ impl System {
             .await
             .with_context(|| format!("{} is not ready again", plan.process))
     }
-}
-
-/// The line that a process writes to its standard error, without the frame of a log line.
-fn is_notice(line: &str) -> bool {
-    line.starts_with("crash point ") && line.ends_with(" is reached")
 }

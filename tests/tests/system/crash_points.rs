@@ -1,0 +1,160 @@
+//! A walk through every place at which a crash matters: the process dies there, or the step fails there, under load; then
+//! everything recovers, and the audit finds nothing lost and nothing doubled.
+//!
+//! Each place is visited in each service that has it, with both actions, on an occasion that a seed picks. A place that
+//! is not reached fails the test: so does one that is named and stands nowhere in the code.
+//!
+//! `CRASH_SEED=N` repeats the occasions of a run, `CRASH_ONLY=TEXT,TEXT` visits only the cases whose line has
+//! one of the texts.
+
+use std::env;
+use std::fmt;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, Result, ensure};
+use futures::future::try_join_all;
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom as _;
+use rand::{RngExt as _, SeedableRng as _};
+use tests::system::{CrashPlan, Process, Service, System};
+use tokio::time::Instant;
+
+mod cases;
+mod load;
+
+use cases::{Action, Case, Provocation};
+
+/// Systems that walk side by side, each its share of the cases: most of the time they wait for a restart.
+const SYSTEMS: usize = 6;
+
+/// Orders that are confirmed before a service is told to stop: it must have something in work.
+const ORDERS_BEFORE_A_STOP: usize = 10;
+
+/// Payments that are never answered must not take longer than the rest of the test.
+const IMPATIENT: [(Service, &str, &str); 2] = [
+    (Service::Processing, "PAYMENT_TIMEOUT", "500ms"),
+    (Service::Processing, "PAYMENT_ATTEMPTS", "2"),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_lost_or_doubled_wherever_a_process_dies_or_a_step_fails() -> Result<()> {
+    let seed = seed()?;
+    println!("CRASH_SEED={seed}");
+    let mut random = StdRng::seed_from_u64(seed);
+    let mut cases = chosen(cases::all(|most| random.random_range(1..=most)));
+    // Of crashes, which take a group's session timeout, every lane gets its share.
+    cases.shuffle(&mut random);
+
+    let walks = (0..SYSTEMS).map(|lane| walk(share(&cases, lane)));
+    let visits: usize = try_join_all(walks).await?.into_iter().sum();
+
+    assert_eq!(visits, cases.len());
+    Ok(())
+}
+
+fn seed() -> Result<u64> {
+    match env::var("CRASH_SEED") {
+        Ok(seed) => seed.parse().context("CRASH_SEED is no number"),
+        Err(_) => Ok(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs()),
+    }
+}
+
+fn chosen(mut cases: Vec<Case>) -> Vec<Case> {
+    if let Ok(wanted) = env::var("CRASH_ONLY") {
+        let is_wanted = |case: &str| wanted.split(',').any(|text| case.contains(text));
+        cases.retain(|case| is_wanted(&case.to_string()));
+    }
+    cases
+}
+
+fn share(cases: &[Case], lane: usize) -> Vec<Case> {
+    cases.iter().copied().skip(lane).step_by(SYSTEMS).collect()
+}
+
+/// How a case went.
+#[derive(Clone, Debug)]
+struct Visit {
+    case: Case,
+    orders: usize,
+    recovered_in: Duration,
+}
+
+impl fmt::Display for Visit {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (case, orders, seconds) = (self.case, self.orders, self.recovered_in.as_secs_f64());
+        write!(
+            formatter,
+            "{case:<60} {orders:>5} orders, recovered in {seconds:>4.1} s"
+        )
+    }
+}
+
+/// Visits these cases, one after the other, on a system of its own, and prints how each went. Returns their number.
+async fn walk(cases: Vec<Case>) -> Result<usize> {
+    if cases.is_empty() {
+        return Ok(0);
+    }
+    let system = System::start_with(&IMPATIENT).await?;
+    for case in &cases {
+        let visit = visit(&system, *case).await;
+        println!("{}", visit.with_context(|| format!("at {case}"))?);
+    }
+    system.finish().await?;
+    Ok(cases.len())
+}
+
+async fn visit(system: &System, case: Case) -> Result<Visit> {
+    let process = system.stack().processes(case.service)[0];
+    let plan = system.restart_with_plan(process, &case.plan()).await?;
+    let provoked = async |placed: &load::Count| {
+        provoke(system, case, process, placed).await?;
+        system.until_reached(&plan).await?;
+        Ok(Instant::now())
+    };
+    let (orders, reached_at) = load::until_done(system, provoked).await?;
+
+    is_back(system, case, &plan, process).await?;
+    system.all_become_final(&orders).await?;
+
+    Ok(Visit {
+        case,
+        orders: orders.len(),
+        recovered_in: reached_at.elapsed(),
+    })
+}
+
+/// Brings about what the load alone does not.
+async fn provoke(
+    system: &System,
+    case: Case,
+    process: Process,
+    placed: &load::Count,
+) -> Result<()> {
+    match case.provocation() {
+        Provocation::Load => Ok(()),
+        Provocation::Stop => {
+            system.until_ready(process).await?;
+            placed.reaches(ORDERS_BEFORE_A_STOP).await?;
+            stop(system, case, process).await
+        }
+    }
+}
+
+/// A stop that a crash or a failure has hit is not clean, and says so by its exit code.
+async fn stop(system: &System, case: Case, process: Process) -> Result<()> {
+    let ending = system.stack().stop_process(process).await;
+    let ending = ending.context("it was not running")?;
+    ensure!(!ending.is_clean(), "{ending}");
+    ensure!(!ending.forced, "{ending}");
+    let died = ending.status.code().is_none();
+    ensure!(died == (case.action == Action::Abort), "{ending}");
+    system.stack().launch(process).await?;
+    Ok(())
+}
+
+async fn is_back(system: &System, case: Case, plan: &CrashPlan, process: Process) -> Result<()> {
+    match case.provocation() {
+        Provocation::Stop => system.until_ready(process).await,
+        Provocation::Load => system.until_back(plan, case.action == Action::Abort).await,
+    }
+}

@@ -1,0 +1,111 @@
+//! What is visited: every place, in every service that has it, with both actions.
+
+use std::fmt;
+
+use chassis::crash_points::CrashPoint;
+use tests::system::Service;
+
+/// What happens at a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Action {
+    /// The process dies.
+    Abort,
+    /// The step fails, once.
+    Fail,
+}
+
+/// One visit to one place.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Case {
+    pub(super) point: CrashPoint,
+    pub(super) service: Service,
+    pub(super) action: Action,
+    /// The how-manieth time that the process comes to the place.
+    pub(super) occasion: u64,
+}
+
+/// What brings a process to a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Provocation {
+    /// Orders.
+    Load,
+    /// Being told to stop.
+    Stop,
+}
+
+/// All cases, each with an occasion of which `pick` is told the highest that is likely to come.
+pub(super) fn all(mut pick: impl FnMut(u64) -> u64) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for point in CrashPoint::ALL {
+        for service in services(point) {
+            for action in [Action::Abort, Action::Fail] {
+                cases.push(Case {
+                    point,
+                    service: *service,
+                    action,
+                    occasion: pick(occasions(point)),
+                });
+            }
+        }
+    }
+    cases
+}
+
+impl Case {
+    /// The plan for the process.
+    pub(super) fn plan(self) -> String {
+        let action = match self.action {
+            Action::Abort => "abort",
+            Action::Fail => "fail",
+        };
+        format!("{}:{action}@{}", self.point.name(), self.occasion)
+    }
+
+    pub(super) fn provocation(self) -> Provocation {
+        match self.point {
+            CrashPoint::InRevoke
+            | CrashPoint::AfterDrain
+            | CrashPoint::InShutdown
+            | CrashPoint::AfterIntake => Provocation::Stop,
+            _ => Provocation::Load,
+        }
+    }
+}
+
+impl fmt::Display for Case {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(&format!("{} {}", self.service, self.plan()))
+    }
+}
+
+/// Which services have a place.
+fn services(point: CrashPoint) -> &'static [Service] {
+    match point {
+        CrashPoint::BeforeReply => &[Service::Orders],
+        CrashPoint::BetweenSteps | CrashPoint::AfterCapture | CrashPoint::AfterRefund => {
+            &[Service::Processing]
+        }
+        _ => &Service::PAIR,
+    }
+}
+
+/// How often a process comes to a place within a second or so.
+fn occasions(point: CrashPoint) -> u64 {
+    match point {
+        // Once in a process's life, or almost.
+        CrashPoint::AfterClaim
+        | CrashPoint::InRevoke
+        | CrashPoint::AfterDrain
+        | CrashPoint::InShutdown
+        | CrashPoint::AfterIntake => 1,
+        // A few times a second, or of a few orders only.
+        CrashPoint::BeforeOffsetCommit
+        | CrashPoint::AfterOffsetCommit
+        | CrashPoint::AfterRefund
+        | CrashPoint::BeforeDeadLetter
+        | CrashPoint::AfterDeadLetter
+        | CrashPoint::AfterPark
+        | CrashPoint::AfterParkedEffect => 3,
+        _ => 20,
+    }
+}
