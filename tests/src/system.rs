@@ -21,6 +21,7 @@ mod program;
 mod starting;
 mod stock;
 mod topic;
+mod topic_changes;
 mod watching;
 mod wire;
 

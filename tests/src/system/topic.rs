@@ -6,23 +6,19 @@ use super::Service;
 use anyhow::{Context as _, Result, bail};
 use proto::record::Headers;
 use rdkafka::ClientConfig;
-use rdkafka::admin::{
-    AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication, TopicResult,
-};
-use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::{BorrowedMessage, Header, Headers as _, Message as _, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 /// One answer of the broker.
-const ANSWER: Duration = Duration::from_secs(10);
+pub(super) const ANSWER: Duration = Duration::from_secs(10);
 
 /// A topic of the system's broker.
 #[derive(Clone, Debug)]
 pub struct Topic {
-    brokers: String,
-    name: &'static str,
+    pub(super) brokers: String,
+    pub(super) name: &'static str,
 }
 
 /// A record as it lies on the topic.
@@ -94,61 +90,48 @@ impl Topic {
     /// # Errors
     /// When the broker does not acknowledge it.
     pub async fn publish(&self, record: &TopicRecord) -> Result<()> {
+        self.publish_all(std::slice::from_ref(record)).await
+    }
+
+    /// Publishes these records, each with its partition, key, headers and value; those of a partition in their order.
+    ///
+    /// # Errors
+    /// When the broker does not acknowledge one.
+    pub async fn publish_all(&self, records: &[TopicRecord]) -> Result<()> {
         let producer: FutureProducer = ClientConfig::new()
             .set("bootstrap.servers", &self.brokers)
+            .set("enable.idempotence", "true")
             .create()?;
-        let headers = record
-            .headers
+        let sends: Vec<_> = records
             .iter()
-            .fold(OwnedHeaders::new(), |headers, (key, value)| {
-                headers.insert(Header {
-                    key,
-                    value: Some(value),
-                })
-            });
-        let mut message = FutureRecord::<[u8], [u8]>::to(self.name)
+            .map(|record| producer.send_result(self.message(record)))
+            .collect();
+        for sent in sends {
+            let sent = sent.map_err(|(error, _)| error)?;
+            let acknowledged = sent.await?.map_err(|(error, _)| error);
+            acknowledged.context("the record is not acknowledged")?;
+        }
+        Ok(())
+    }
+
+    fn message<'a>(&'a self, record: &'a TopicRecord) -> FutureRecord<'a, [u8], [u8]> {
+        let headers = record.headers.iter();
+        let headers = headers.fold(OwnedHeaders::new(), |headers, (key, value)| {
+            headers.insert(Header {
+                key,
+                value: Some(value),
+            })
+        });
+        let mut message = FutureRecord::to(self.name)
             .partition(record.partition)
             .headers(headers);
         message.key = record.key.as_deref();
         message.payload = record.payload.as_deref();
-        match producer.send(message, ANSWER).await {
-            Ok(_) => Ok(()),
-            Err((error, _)) => Err(error).context("the record is not acknowledged"),
-        }
-    }
-
-    /// Creates the topic with so many partitions.
-    ///
-    /// # Errors
-    /// When the broker does not create it.
-    pub async fn create(&self, partitions: i32) -> Result<()> {
-        let topic = NewTopic::new(self.name, partitions, TopicReplication::Fixed(1));
-        let admin = self.admin()?;
-        was_done(admin.create_topics(&[topic], &AdminOptions::new()).await?)
-    }
-
-    /// Gives the topic further partitions, so that it has so many.
-    ///
-    /// # Errors
-    /// When the broker does not do so.
-    pub async fn grow_to(&self, partitions: usize) -> Result<()> {
-        let more = NewPartitions::new(self.name, partitions);
-        let admin = self.admin()?;
-        was_done(
-            admin
-                .create_partitions(&[more], &AdminOptions::new())
-                .await?,
-        )
-    }
-
-    fn admin(&self) -> Result<AdminClient<DefaultClientContext>> {
-        let mut config = ClientConfig::new();
-        config.set("bootstrap.servers", &self.brokers);
-        Ok(config.create()?)
+        message
     }
 
     /// Partitions are assigned by hand and nothing is committed, so the group is never joined.
-    fn consumer(&self, group: &str) -> Result<BaseConsumer> {
+    pub(super) fn consumer(&self, group: &str) -> Result<BaseConsumer> {
         let consumer = ClientConfig::new()
             .set("bootstrap.servers", &self.brokers)
             .set("group.id", group)
@@ -185,7 +168,7 @@ impl Topic {
         Ok(records)
     }
 
-    fn partitions(&self, consumer: &BaseConsumer) -> Result<Vec<i32>> {
+    pub(super) fn partitions(&self, consumer: &BaseConsumer) -> Result<Vec<i32>> {
         let metadata = consumer.fetch_metadata(Some(self.name), ANSWER)?;
         let topic = metadata.topics().first().context("no such topic")?;
         Ok(topic
@@ -219,15 +202,6 @@ impl Topic {
             }
         }
     }
-}
-
-fn was_done(answers: Vec<TopicResult>) -> Result<()> {
-    for answer in answers {
-        if let Err((topic, code)) = answer {
-            bail!("the broker refuses to change the topic {topic}: {code}");
-        }
-    }
-    Ok(())
 }
 
 fn record_of(message: &BorrowedMessage<'_>) -> TopicRecord {

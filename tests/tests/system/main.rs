@@ -7,6 +7,7 @@ mod cancellation;
 mod crash_points;
 mod crashes;
 mod database_outages;
+mod delivery;
 mod events;
 mod hostile_input;
 mod idempotency;

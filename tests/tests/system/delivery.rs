@@ -1,0 +1,103 @@
+//! Events that come again, all of them and in another order: what was done is not done again.
+
+use anyhow::Result;
+use proto::orders::v1::{Order, OrderHistoryEntry};
+use proto::topics;
+use tests::system::{Draft, Service, Stock, System, Topic, eventually};
+
+/// Who consumes which topic.
+const CONSUMERS: [(&str, Service); 2] = [
+    (topics::ORDER_EVENTS, Service::Processing),
+    (topics::PROCESSING_EVENTS, Service::Orders),
+];
+
+/// Orders of each kind: enough for several on each of the six partitions.
+const ORDERS: usize = 10;
+
+/// As an operator does who does not trust what was consumed: both groups begin with the first record again.
+#[tokio::test(flavor = "multi_thread")]
+async fn both_topics_read_again_from_their_beginning_change_nothing() -> Result<()> {
+    let system = System::start().await?;
+    let orders = place_some(&system).await?;
+    let before = outcome(&system, &orders).await?;
+    for service in Service::PAIR {
+        system.stop(service).await?;
+    }
+
+    for (topic, group) in CONSUMERS {
+        let topic = system.topic(topic);
+        topic.rewind(group).await?;
+        assert!(!topic.is_consumed_by(group).await?);
+    }
+    system.restart(Service::Processing).await?;
+    system.restart(Service::Orders).await?;
+
+    changes_nothing(system, &orders, before).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_that_come_twice_and_with_their_neighbours_swapped_change_nothing() -> Result<()> {
+    let system = System::start().await?;
+    let orders = place_some(&system).await?;
+    let before = outcome(&system, &orders).await?;
+
+    for (topic, _) in CONSUMERS {
+        let topic = system.topic(topic);
+        let mut again = topic.records().await?;
+        again.chunks_mut(2).for_each(<[_]>::reverse);
+        topic.publish_all(&again).await?;
+        topic.publish_all(&again).await?;
+    }
+
+    changes_nothing(system, &orders, before).await
+}
+
+/// What can be seen of some orders and of the stock that they moved.
+type Outcome = (Vec<Vec<OrderHistoryEntry>>, Stock, Vec<Option<String>>);
+
+/// Orders that end in every way there is.
+async fn place_some(system: &System) -> Result<Vec<Order>> {
+    let mut orders = Vec::new();
+    for _ in 0..ORDERS {
+        for token in ["tok_approved", "tok_declined", "tok_slow"] {
+            let draft = Draft::of("LAMP", 1).paid_with(token);
+            orders.push(system.place_order(&draft).await?);
+        }
+    }
+    for order in orders.iter().skip(2).step_by(3) {
+        system.cancel(&order.order_id).await?;
+    }
+    system.all_become_final(&orders).await?;
+    Ok(orders)
+}
+
+async fn outcome(system: &System, orders: &[Order]) -> Result<Outcome> {
+    let mut histories = Vec::new();
+    let mut payments = Vec::new();
+    for order in orders {
+        histories.push(system.watch_until_final(&order.order_id).await?);
+        payments.push(system.payment(&order.order_id).await?);
+    }
+    Ok((histories, system.stock("LAMP").await?, payments))
+}
+
+async fn changes_nothing(system: System, orders: &[Order], before: Outcome) -> Result<()> {
+    for (topic, group) in CONSUMERS {
+        is_consumed(&system.topic(topic), group).await?;
+    }
+    assert_eq!(outcome(&system, orders).await?, before);
+    for dead_letters in [
+        topics::ORDER_EVENTS_DEAD_LETTERS,
+        topics::PROCESSING_EVENTS_DEAD_LETTERS,
+    ] {
+        assert!(system.topic(dead_letters).records().await?.is_empty());
+    }
+    system.finish().await
+}
+
+async fn is_consumed(topic: &Topic, group: Service) -> Result<()> {
+    eventually(&format!("{group} has read everything again"), async || {
+        Ok(topic.is_consumed_by(group).await?.then_some(()))
+    })
+    .await
+}
