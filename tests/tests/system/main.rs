@@ -19,4 +19,5 @@ mod reading;
 mod rejection;
 mod replicas;
 mod shutdown;
+mod strange_records;
 mod telemetry;
