@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+    SqliteSynchronous,
 };
-use sqlx::{Sqlite as Driver, Transaction};
+use sqlx::{Connection as _, Sqlite as Driver, Transaction};
 
 use crate::config::DatabaseUrl;
 use crate::schema::tolerant;
@@ -54,7 +55,10 @@ impl Sqlite {
     /// Opens the file, creating it if need be, and brings its schema up to date.
     pub async fn open(url: &DatabaseUrl, migrator: &Migrator) -> Result<Self, OpenError> {
         let options = options(url)?;
-        let writer = pool(1).connect_with(options.clone()).await?;
+        let writer = pool(1)
+            .before_acquire(|connection, _| Box::pin(has_no_transaction(connection)))
+            .connect_with(options.clone())
+            .await?;
         tolerant(migrator).run(&writer).await?;
         let readers = pool(READERS).connect_with(options.read_only(true)).await?;
         Ok(Self { writer, readers })
@@ -88,6 +92,17 @@ fn pool(connections: u32) -> SqlitePoolOptions {
         .max_lifetime(None)
 }
 
+/// Whether the connection can begin a transaction. SQLite itself rolls one back that finds the disk full; the driver's
+/// rollback then fails, the driver takes the transaction to be open for ever, and refuses every further one. Such
+/// a connection is replaced.
+async fn has_no_transaction(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    if connection.is_in_transaction() {
+        // A rollback may be on its way to the driver's thread: this waits for its turn.
+        connection.ping().await?;
+    }
+    Ok(!connection.is_in_transaction())
+}
+
 fn options(url: &DatabaseUrl) -> Result<SqliteConnectOptions, sqlx::Error> {
     Ok(SqliteConnectOptions::from_str(url.expose())?
         .create_if_missing(true)
@@ -105,9 +120,34 @@ mod tests {
     use super::*;
     use crate::config::FromSetting;
 
+    static MIGRATOR: Migrator = sqlx::migrate!("tests/migrations");
+
+    #[tokio::test]
+    async fn a_transaction_that_finds_the_disk_full_does_not_stop_the_next_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}/a.db", directory.path().display());
+        let url = DatabaseUrl::from_setting(&url).unwrap();
+        let file = Sqlite::open(&url, &MIGRATOR).await.unwrap();
+        let mut transaction = file.begin().await.unwrap();
+        // As many pages as there are: to SQLite, a full disk.
+        sqlx::raw_sql("CREATE TABLE things (thing BLOB); PRAGMA max_page_count = 1;")
+            .execute(&mut *transaction)
+            .await
+            .unwrap();
+        let too_much = sqlx::query("INSERT INTO things VALUES (zeroblob(1000000))")
+            .execute(&mut *transaction)
+            .await;
+        assert!(too_much.unwrap_err().to_string().contains("full"));
+        drop(transaction);
+
+        for _ in 0..2 {
+            let transaction = file.begin().await.unwrap();
+            transaction.commit().await.unwrap();
+        }
+    }
+
     #[tokio::test]
     async fn a_file_that_a_newer_release_has_migrated_is_opened() {
-        static MIGRATOR: Migrator = sqlx::migrate!("tests/migrations");
         let directory = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}/a.db", directory.path().display());
         let url = DatabaseUrl::from_setting(&url).unwrap();
