@@ -23,3 +23,4 @@ mod replicas;
 mod shutdown;
 mod strange_records;
 mod telemetry;
+mod uneven_load;

@@ -1,0 +1,106 @@
+//! Keys that take long and keys that have much: whoever shares a partition with them does not wait for them.
+
+use anyhow::Result;
+use proto::orders::v1::{Order, OrderStatus};
+use proto::topics;
+use tests::system::{Draft, Service, System, eventually, statuses};
+use tokio::time::Instant;
+
+/// A payment whose first capture is never answered takes this long, which is far longer than other orders take.
+const PATIENT: (Service, &str, &str) = (Service::Processing, "PAYMENT_TIMEOUT", "15s");
+const UNANSWERED: &str = "tok_timeout_once";
+
+/// So many orders that some are on every partition.
+const SLOW: usize = 24;
+
+/// Records of one key. A partition takes in up to 1,024 records beside those in work before it is not read any more, so
+/// these are all taken in.
+const HOT: usize = 900;
+
+/// Orders that come in while a service is away.
+const BACKLOG: usize = 1_500;
+
+/// Clients that place them.
+const CLIENTS: usize = 16;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn orders_do_not_wait_for_those_whose_payment_takes_long() -> Result<()> {
+    let system = System::start_with(&[PATIENT]).await?;
+    let slow = place(&system, SLOW, UNANSWERED).await?;
+    let others = place(&system, SLOW, "tok_approved").await?;
+
+    system.all_become_final(&others).await?;
+
+    are_still_under_way(&system, &slow).await?;
+    system.all_become_final(&slow).await?;
+    system.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn orders_do_not_wait_for_a_key_that_has_hundreds_of_events() -> Result<()> {
+    let system = System::start_with(&[PATIENT]).await?;
+    let topic = system.topic(topics::ORDER_EVENTS);
+    let hot = place(&system, 1, UNANSWERED).await?;
+    let placed = eventually("its event is published", async || {
+        Ok(topic.records_about(&hot[0].order_id).await?.pop())
+    })
+    .await?;
+
+    topic.publish_all(&vec![placed; HOT]).await?;
+    // Some of them behind it, on its partition.
+    let others = place(&system, SLOW, "tok_approved").await?;
+    system.all_become_final(&others).await?;
+
+    are_still_under_way(&system, &hot).await?;
+    system.all_become_final(&hot).await?;
+    eventually("its last event is handled", async || {
+        let handled = topic.is_consumed_by(Service::Processing).await?;
+        Ok(handled.then_some(()))
+    })
+    .await?;
+    system.finish().await
+}
+
+async fn place(system: &System, count: usize, payment_token: &str) -> Result<Vec<Order>> {
+    let mut orders = Vec::new();
+    for _ in 0..count {
+        let draft = Draft::of("MUG", 1).paid_with(payment_token);
+        orders.push(system.place_order(&draft).await?);
+    }
+    Ok(orders)
+}
+
+async fn are_still_under_way(system: &System, orders: &[Order]) -> Result<()> {
+    for order in orders {
+        let status = system.order(&order.order_id).await?.status();
+        let is_under_way = matches!(status, OrderStatus::Accepted | OrderStatus::Processing);
+        assert!(is_under_way, "it has not been waited for: {status:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backlog_of_a_service_that_was_away_is_worked_off_once() -> Result<()> {
+    let system = System::start().await?;
+    system.stop(Service::Processing).await?;
+    let clients = (0..CLIENTS).map(async |_| {
+        let mut orders = Vec::new();
+        for _ in 0..BACKLOG / CLIENTS {
+            orders.push(system.place_order(&Draft::of("LAMP", 1)).await?);
+        }
+        anyhow::Ok(orders)
+    });
+    let orders = futures::future::try_join_all(clients).await?.concat();
+
+    let begun = Instant::now();
+    system.restart(Service::Processing).await?;
+    system.all_become_final(&orders).await?;
+
+    println!("{} orders in {:?}", orders.len(), begun.elapsed());
+    let shipped = system.stock("LAMP").await?.shipped;
+    assert_eq!(shipped, i64::try_from(orders.len())?);
+    assert_eq!(system.wire().await?.duplicates, 0);
+    let history = system.watch_until_final(&orders[0].order_id).await?;
+    assert_eq!(statuses(&history).last(), Some(&OrderStatus::Fulfilled));
+    system.finish().await
+}
