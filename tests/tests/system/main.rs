@@ -4,6 +4,7 @@
 //! One binary for all of them, because linking one takes longer than running it.
 
 mod cancellation;
+mod changed_topics;
 mod crash_points;
 mod crashes;
 mod database_outages;

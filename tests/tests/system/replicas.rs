@@ -12,8 +12,11 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 /// A relay's shards are taken over when its lease has run out, after 5 s; its partitions after a session of 10 s.
 const TAKEN_OVER_WITHIN: Duration = Duration::from_secs(20);
 
-/// Longer than the lease.
-const FROZEN: Duration = Duration::from_secs(8);
+/// Longer than the lease of 5 s, shorter than the session of 10 s.
+const BEYOND_THE_LEASE: Duration = Duration::from_secs(8);
+
+/// Longer than the session, and than it takes the group to give the partitions to the other replica.
+const BEYOND_THE_SESSION: Duration = Duration::from_secs(15);
 
 /// How long orders come in before and after the fault.
 const WARM_UP: Duration = Duration::from_secs(2);
@@ -94,15 +97,22 @@ async fn taken_over_after_a_kill(service: Service) -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_service_frozen_beyond_its_lease_publishes_nothing_out_of_order() -> Result<()> {
-    survives_a_freeze_of(Service::Orders).await
+    survives_a_freeze_of(Service::Orders, BEYOND_THE_LEASE).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_processing_service_frozen_beyond_its_lease_does_nothing_twice() -> Result<()> {
-    survives_a_freeze_of(Service::Processing).await
+    survives_a_freeze_of(Service::Processing, BEYOND_THE_LEASE).await
 }
 
-async fn survives_a_freeze_of(service: Service) -> Result<()> {
+/// Its partitions are another's by the time it goes on, with events of theirs in the middle of their steps.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_processing_service_frozen_beyond_its_session_commits_nothing_of_its_lost_partitions()
+-> Result<()> {
+    survives_a_freeze_of(Service::Processing, BEYOND_THE_SESSION).await
+}
+
+async fn survives_a_freeze_of(service: Service, frozen: Duration) -> Result<()> {
     let Some(system) = System::start_on_production(&[]).await? else {
         return Ok(());
     };
@@ -111,7 +121,7 @@ async fn survives_a_freeze_of(service: Service) -> Result<()> {
         .under_load(async {
             sleep(WARM_UP).await;
             system.stack().pause(victim).await;
-            sleep(FROZEN).await;
+            sleep(frozen).await;
             system.stack().resume(victim).await;
             sleep(WARM_UP).await;
             Ok(())
