@@ -1,0 +1,110 @@
+//! The databases that the contract is checked on, each fresh and empty.
+
+use std::sync::Arc;
+
+use chassis::config::{DatabaseUrl, FromSetting};
+use chassis::database::{Database as Engine, DatabaseConfig, Migrations};
+use chassis::parking::Parking;
+use sqlx::migrate::Migrator;
+use tempfile::TempDir;
+use tokio::sync::OnceCell;
+
+static SQLITE: Migrator = sqlx::migrate!("tests/migrations");
+static POSTGRES: Migrator = sqlx::migrate!("tests/migrations_postgres");
+
+pub(crate) const MIGRATIONS: Migrations = Migrations {
+    sqlite: &SQLITE,
+    postgres: &POSTGRES,
+};
+
+const TEMPLATE_NAME: &str = "parking_template";
+
+/// A database that holds nothing yet.
+pub(crate) struct Database {
+    pub(crate) parking: Arc<dyn Parking>,
+    pub(crate) engine: Engine,
+    url: DatabaseUrl,
+    directory: Option<Arc<TempDir>>,
+}
+
+/// Runs the rule on a fresh database of each kind.
+pub(crate) async fn on_every_database(rule: impl AsyncFn(Database)) {
+    rule(Database::sqlite().await).await;
+    rule(Database::postgres().await).await;
+}
+
+impl Database {
+    pub(crate) async fn sqlite() -> Self {
+        let directory = Arc::new(tempfile::tempdir().unwrap());
+        let url = format!("sqlite://{}/parking.db", directory.path().display());
+        Self::open(DatabaseUrl::from_setting(&url).unwrap(), Some(directory)).await
+    }
+
+    pub(crate) async fn postgres() -> Self {
+        static TEMPLATE: OnceCell<()> = OnceCell::const_new();
+        TEMPLATE.get_or_init(create_template).await;
+        let url = postgres_server::shared().copy_of(TEMPLATE_NAME).unwrap();
+        Self::open(DatabaseUrl::from_setting(&url).unwrap(), None).await
+    }
+
+    async fn open(url: DatabaseUrl, directory: Option<Arc<TempDir>>) -> Self {
+        let engine = Engine::open(&config(&url), MIGRATIONS).await.unwrap();
+        Self {
+            parking: engine.parking(),
+            engine,
+            url,
+            directory,
+        }
+    }
+
+    /// Another process on the same database, with connections of its own.
+    pub(crate) async fn replica(&self) -> Self {
+        Self::open(self.url.clone(), self.directory.clone()).await
+    }
+
+    /// Runs a statement past the interface.
+    pub(crate) async fn execute(&self, statement: &'static str) {
+        match &self.engine {
+            Engine::Sqlite(file) => {
+                let mut transaction = file.begin().await.unwrap();
+                let done = sqlx::query(statement).execute(&mut *transaction);
+                done.await.unwrap();
+                transaction.commit().await.unwrap();
+            }
+            Engine::Postgres(server) => {
+                let done = sqlx::query(statement).execute(server.pool());
+                done.await.unwrap();
+            }
+        }
+    }
+
+    /// The claims that are held end now.
+    pub(crate) async fn claims_run_out(&self) {
+        self.execute("UPDATE parked SET claimed_until = 0 WHERE claimed_until IS NOT NULL")
+            .await;
+    }
+
+    /// What waits for its time has reached it.
+    pub(crate) async fn time_passes(&self) {
+        self.execute("UPDATE parked SET next_attempt_at = 0 WHERE next_attempt_at IS NOT NULL")
+            .await;
+    }
+}
+
+fn config(url: &DatabaseUrl) -> DatabaseConfig {
+    DatabaseConfig {
+        url: url.clone(),
+        connections: 6,
+        migrate_at_start: false,
+    }
+}
+
+/// A database with the schema and no rows, to be copied.
+async fn create_template() {
+    let server = postgres_server::shared();
+    server.create_database(TEMPLATE_NAME).unwrap();
+    let url = DatabaseUrl::from_setting(&server.url(TEMPLATE_NAME)).unwrap();
+    chassis::database::migrate(&config(&url), MIGRATIONS)
+        .await
+        .unwrap();
+}
