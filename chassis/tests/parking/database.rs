@@ -6,6 +6,7 @@ use chassis::config::{DatabaseUrl, FromSetting};
 use chassis::database::{Database as Engine, DatabaseConfig, Migrations};
 use chassis::parking::Parking;
 use sqlx::migrate::Migrator;
+use sqlx::{Connection, PgConnection};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
@@ -76,6 +77,23 @@ impl Database {
                 done.await.unwrap();
             }
         }
+    }
+
+    /// A connection past the interface, for a transaction that stays open.
+    pub(crate) async fn stranger(&self) -> PgConnection {
+        PgConnection::connect(self.url.expose()).await.unwrap()
+    }
+
+    /// Waits until this many sessions of the server wait for a lock.
+    pub(crate) async fn until_waiting_for_locks(&self, sessions: i64) {
+        let mut observer = self.stranger().await;
+        let waiting = "SELECT count(*) FROM pg_stat_activity \
+            WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        let count = async |observer: &mut PgConnection| -> i64 {
+            let count = sqlx::query_scalar(waiting).fetch_one(observer);
+            count.await.unwrap()
+        };
+        while count(&mut observer).await < sessions {}
     }
 
     /// The claims that are held end now.
