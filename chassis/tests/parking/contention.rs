@@ -131,22 +131,46 @@ async fn an_event_that_is_added_while_its_head_is_handled_is_not_left_behind() {
     assert_eq!(drain(&*parking).await, [2]);
 }
 
+/// Parks an event while a transaction is open that changes what is before it.
+async fn added_meanwhile(database: &Database, changes: &'static str, event: Record) -> Fence {
+    let mut stranger = database.stranger().await;
+    let mut open = stranger.begin().await.unwrap();
+    let changed = sqlx::raw_sql(changes).execute(&mut *open);
+    changed.await.unwrap();
+
+    let adding = Arc::clone(&database.parking);
+    let adding = tokio::spawn(async move { adding.park_behind(&event).await });
+    database.until_waiting_for_locks(1).await;
+    open.commit().await.unwrap();
+    adding.await.unwrap().unwrap()
+}
+
 #[tokio::test]
 async fn an_event_whose_head_is_just_taken_away_finds_its_key_open() {
     let database = Database::postgres().await;
-    let parking = Arc::clone(&database.parking);
+    let first = record("a", 1);
+    database.parking.park(&first, &fault(), DUE).await.unwrap();
+
+    let changes = "DELETE FROM parked WHERE record_offset = 1";
+    let fence = added_meanwhile(&database, changes, record("a", 2)).await;
+
+    assert_eq!(fence, Fence::Open);
+}
+
+#[tokio::test]
+async fn an_event_whose_head_is_just_replaced_comes_behind_the_new_one() {
+    let database = Database::postgres().await;
+    let parking = &*database.parking;
     parking.park(&record("a", 1), &fault(), DUE).await.unwrap();
-    let mut stranger = database.stranger().await;
-    let mut open = stranger.begin().await.unwrap();
-    let taken_away = sqlx::query("DELETE FROM parked").execute(&mut *open);
-    taken_away.await.unwrap();
 
-    let adding = Arc::clone(&parking);
-    let adding = tokio::spawn(async move { adding.park_behind(&record("a", 2)).await });
-    database.until_waiting_for_locks(1).await;
-    open.commit().await.unwrap();
+    let changes = "DELETE FROM parked WHERE record_offset = 1; \
+        INSERT INTO parked (topic, partition, record_offset, record_timestamp, key, ordering_key, headers, \
+                            state, next_attempt_at, attempts, parked_at) \
+        VALUES ('orders', 3, 2, 2, 'a', 'a', '', 'WAITING', 0, 0, 0)";
+    let fence = added_meanwhile(&database, changes, record("a", 3)).await;
 
-    assert_eq!(adding.await.unwrap().unwrap(), Fence::Open);
+    assert_eq!(fence, Fence::Parked);
+    assert_eq!(drain(parking).await, [2, 3]);
 }
 
 #[tokio::test]

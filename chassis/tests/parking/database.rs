@@ -1,6 +1,7 @@
 //! The databases that the contract is checked on, each fresh and empty.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chassis::config::{DatabaseUrl, FromSetting};
 use chassis::database::{Database as Engine, DatabaseConfig, Migrations};
@@ -17,6 +18,9 @@ pub(crate) const MIGRATIONS: Migrations = Migrations {
     sqlite: &SQLITE,
     postgres: &POSTGRES,
 };
+
+/// Far longer than anything here takes on a busy machine, and shorter than a lock is waited for by a test that hangs.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 const TEMPLATE_NAME: &str = "parking_template";
 
@@ -79,6 +83,27 @@ impl Database {
         }
     }
 
+    /// How many rows a sweeper has to look at.
+    pub(crate) async fn rows_that_are_due(&self) -> i64 {
+        let due = "SELECT count(*) FROM parked WHERE next_attempt_at IS NOT NULL";
+        match &self.engine {
+            Engine::Sqlite(file) => {
+                let count = sqlx::query_scalar(due).fetch_one(file.reader());
+                count.await.unwrap()
+            }
+            Engine::Postgres(server) => {
+                let count = sqlx::query_scalar(due).fetch_one(server.pool());
+                count.await.unwrap()
+            }
+        }
+    }
+
+    /// Everything that waits is due, also what is behind others.
+    pub(crate) async fn all_is_due(&self) {
+        self.execute("UPDATE parked SET next_attempt_at = 0 WHERE state = 'WAITING'")
+            .await;
+    }
+
     /// A connection past the interface, for a transaction that stays open.
     pub(crate) async fn stranger(&self) -> PgConnection {
         PgConnection::connect(self.url.expose()).await.unwrap()
@@ -93,7 +118,9 @@ impl Database {
             let count = sqlx::query_scalar(waiting).fetch_one(observer);
             count.await.unwrap()
         };
-        while count(&mut observer).await < sessions {}
+        let waited = async { while count(&mut observer).await < sessions {} };
+        let in_time = tokio::time::timeout(PATIENCE, waited).await;
+        in_time.expect("as many sessions wait for a lock");
     }
 
     /// The claims that are held end now.
