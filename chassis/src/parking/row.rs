@@ -21,6 +21,8 @@ const NO_TIMESTAMP: i64 = -1;
 pub(super) const WAITING: &str = "WAITING";
 /// Its state in the database.
 pub(super) const DEAD: &str = "DEAD";
+/// Its state in the database.
+pub(super) const SKIPPED: &str = "SKIPPED";
 
 /// An event that is to be parked.
 pub(super) struct Insertion<'a> {

@@ -32,6 +32,42 @@ async fn only_the_head_of_a_key_is_claimed_and_by_one_sweeper() {
 }
 
 #[tokio::test]
+async fn what_waits_behind_others_costs_a_sweeper_nothing() {
+    on_every_database(async |database| {
+        let parking = &*database.parking;
+        let dead = Parked::Dead;
+        parking.park(&record("a", 1), &fault(), dead).await.unwrap();
+        parking.park(&record("b", 2), &fault(), DUE).await.unwrap();
+        for offset in 3..6 {
+            parking.park_behind(&record("a", offset)).await.unwrap();
+            let behind = record("b", 10 + offset);
+            parking.park_behind(&behind).await.unwrap();
+        }
+
+        assert_eq!(database.rows_that_are_due().await, 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn order_does_not_rest_on_what_is_due() {
+    on_every_database(async |database| {
+        let parking = &*database.parking;
+        let dead = Parked::Dead;
+        parking.park(&record("a", 1), &fault(), dead).await.unwrap();
+        parking.park(&record("b", 2), &fault(), DUE).await.unwrap();
+        for behind in [record("a", 3), record("b", 4)] {
+            parking.park_behind(&behind).await.unwrap();
+        }
+
+        database.all_is_due().await;
+
+        assert_eq!(offsets(&claim(parking, SWEEPER).await), [2]);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn no_more_are_claimed_than_asked_for() {
     on_every_database(async |database| {
         let parking = &*database.parking;

@@ -1,11 +1,13 @@
 //! The databases that the contract is checked on, each fresh and empty.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chassis::config::{DatabaseUrl, FromSetting};
 use chassis::database::{Database as Engine, DatabaseConfig, Migrations};
 use chassis::parking::Parking;
 use sqlx::migrate::Migrator;
+use sqlx::{Connection, PgConnection};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
@@ -16,6 +18,9 @@ pub(crate) const MIGRATIONS: Migrations = Migrations {
     sqlite: &SQLITE,
     postgres: &POSTGRES,
 };
+
+/// Far longer than anything here takes on a busy machine, and shorter than a lock is waited for by a test that hangs.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 const TEMPLATE_NAME: &str = "parking_template";
 
@@ -76,6 +81,46 @@ impl Database {
                 done.await.unwrap();
             }
         }
+    }
+
+    /// How many rows a sweeper has to look at.
+    pub(crate) async fn rows_that_are_due(&self) -> i64 {
+        let due = "SELECT count(*) FROM parked WHERE next_attempt_at IS NOT NULL";
+        match &self.engine {
+            Engine::Sqlite(file) => {
+                let count = sqlx::query_scalar(due).fetch_one(file.reader());
+                count.await.unwrap()
+            }
+            Engine::Postgres(server) => {
+                let count = sqlx::query_scalar(due).fetch_one(server.pool());
+                count.await.unwrap()
+            }
+        }
+    }
+
+    /// Everything that waits is due, also what is behind others.
+    pub(crate) async fn all_is_due(&self) {
+        self.execute("UPDATE parked SET next_attempt_at = 0 WHERE state = 'WAITING'")
+            .await;
+    }
+
+    /// A connection past the interface, for a transaction that stays open.
+    pub(crate) async fn stranger(&self) -> PgConnection {
+        PgConnection::connect(self.url.expose()).await.unwrap()
+    }
+
+    /// Waits until this many sessions of the server wait for a lock.
+    pub(crate) async fn until_waiting_for_locks(&self, sessions: i64) {
+        let mut observer = self.stranger().await;
+        let waiting = "SELECT count(*) FROM pg_stat_activity \
+            WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        let count = async |observer: &mut PgConnection| -> i64 {
+            let count = sqlx::query_scalar(waiting).fetch_one(observer);
+            count.await.unwrap()
+        };
+        let waited = async { while count(&mut observer).await < sessions {} };
+        let in_time = tokio::time::timeout(PATIENCE, waited).await;
+        in_time.expect("as many sessions wait for a lock");
     }
 
     /// The claims that are held end now.

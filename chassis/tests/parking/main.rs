@@ -11,4 +11,5 @@ mod records;
 
 mod assignments;
 mod claims;
+mod contention;
 mod fences;
