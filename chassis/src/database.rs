@@ -14,6 +14,9 @@ use crate::outbox::lease::postgres::PostgresLeases;
 use crate::outbox::lease::{Leases, SoleOwner};
 use crate::outbox::postgres::PostgresOutbox;
 use crate::outbox::sqlite::SqliteOutbox;
+use crate::parking::Parking;
+use crate::parking::postgres::PostgresParking;
+use crate::parking::sqlite::SqliteParking;
 use crate::postgres::{self, Postgres, SchemaError};
 use crate::schema::last_version;
 use crate::sqlite::{OpenError as SqliteError, Sqlite};
@@ -218,6 +221,14 @@ impl Database {
         match self {
             Self::Sqlite(_) => Arc::new(SoleOwner),
             Self::Postgres(server) => Arc::new(PostgresLeases::new(Arc::clone(server))),
+        }
+    }
+
+    /// Its parked events.
+    pub fn parking(&self) -> Arc<dyn Parking> {
+        match self {
+            Self::Sqlite(file) => Arc::new(SqliteParking::new(Arc::clone(file))),
+            Self::Postgres(server) => Arc::new(PostgresParking::new(Arc::clone(server))),
         }
     }
 

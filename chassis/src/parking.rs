@@ -22,6 +22,12 @@ use uuid::Uuid;
 
 use crate::consumer::Record;
 
+pub mod postgres;
+pub mod sqlite;
+
+mod fenced;
+mod row;
+
 /// A partition of a topic.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Source {
@@ -206,5 +212,10 @@ impl FaultClass {
             Self::Panicked => "panicked",
             Self::KilledTheProcess => "killed-the-process",
         }
+    }
+
+    /// The class of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|class| class.name() == name)
     }
 }

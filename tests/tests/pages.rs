@@ -135,3 +135,20 @@ fn the_tables_of_the_chassis_are_the_same_in_every_schema() {
         assert_eq!(used, tested, "{service}");
     }
 }
+
+/// The same for parking, which is a migration of its own: it is the same text wherever it is applied.
+#[test]
+fn the_tables_of_parking_are_the_same_in_every_schema() {
+    for (engine, tested) in [
+        ("postgres", "migrations_postgres"),
+        ("sqlite", "migrations"),
+    ] {
+        let tested = read(&format!("chassis/tests/{tested}/0002_add_parking.sql"));
+        for used in [
+            format!("order-service/migrations/{engine}/0003_add_parking.sql"),
+            format!("processing-service/migrations/{engine}/0002_add_parking.sql"),
+        ] {
+            assert_eq!(read(&used), tested, "{used}");
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! What parking promises, on every database: one rule, one test.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test may fail by panicking"
+)]
+
+mod database;
+mod records;
+
+mod assignments;
+mod claims;
+mod contention;
+mod fences;
