@@ -15,6 +15,7 @@ use crate::outbox::lease::{Leases, SoleOwner};
 use crate::outbox::postgres::PostgresOutbox;
 use crate::outbox::sqlite::SqliteOutbox;
 use crate::parking::Parking;
+use crate::parking::operations::Operations;
 use crate::parking::postgres::PostgresParking;
 use crate::parking::sqlite::SqliteParking;
 use crate::postgres::{self, Postgres, SchemaError};
@@ -226,6 +227,14 @@ impl Database {
 
     /// Its parked events.
     pub fn parking(&self) -> Arc<dyn Parking> {
+        match self {
+            Self::Sqlite(file) => Arc::new(SqliteParking::new(Arc::clone(file))),
+            Self::Postgres(server) => Arc::new(PostgresParking::new(Arc::clone(server))),
+        }
+    }
+
+    /// Its parked events, for an operator.
+    pub fn parked_events(&self) -> Arc<dyn Operations> {
         match self {
             Self::Sqlite(file) => Arc::new(SqliteParking::new(Arc::clone(file))),
             Self::Postgres(server) => Arc::new(PostgresParking::new(Arc::clone(server))),

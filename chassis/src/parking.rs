@@ -22,6 +22,7 @@ use uuid::Uuid;
 
 use crate::consumer::Record;
 
+pub mod operations;
 pub mod postgres;
 pub mod sqlite;
 

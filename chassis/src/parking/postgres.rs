@@ -30,6 +30,7 @@ use crate::postgres::Postgres;
 
 mod add;
 mod claim;
+mod operate;
 mod partition;
 
 /// The parked events of one database.

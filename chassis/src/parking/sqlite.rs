@@ -18,6 +18,7 @@ use crate::sqlite::Sqlite;
 
 mod add;
 mod claim;
+mod operate;
 mod partition;
 
 /// The parked events of one database file.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use chassis::config::{DatabaseUrl, FromSetting};
 use chassis::database::{Database as Engine, DatabaseConfig, Migrations};
 use chassis::parking::Parking;
+use chassis::parking::operations::Operations;
 use sqlx::migrate::Migrator;
 use sqlx::{Connection, PgConnection};
 use tempfile::TempDir;
@@ -27,6 +28,7 @@ const TEMPLATE_NAME: &str = "parking_template";
 /// A database that holds nothing yet.
 pub(crate) struct Database {
     pub(crate) parking: Arc<dyn Parking>,
+    pub(crate) operations: Arc<dyn Operations>,
     pub(crate) engine: Engine,
     url: DatabaseUrl,
     directory: Option<Arc<TempDir>>,
@@ -56,6 +58,7 @@ impl Database {
         let engine = Engine::open(&config(&url), MIGRATIONS).await.unwrap();
         Self {
             parking: engine.parking(),
+            operations: engine.parked_events(),
             engine,
             url,
             directory,

@@ -13,3 +13,4 @@ mod assignments;
 mod claims;
 mod contention;
 mod fences;
+mod operations;
