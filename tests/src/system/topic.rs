@@ -8,6 +8,7 @@ use proto::record::Headers;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::{BorrowedMessage, Header, Headers as _, Message as _, OwnedHeaders};
+use rdkafka::producer::future_producer::DeliveryFuture;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
@@ -85,7 +86,8 @@ impl Topic {
             .with_context(|| format!("cannot read the offsets of {group} on {}", self.name))
     }
 
-    /// Publishes a record with the partition, key, headers and value of this one.
+    /// Publishes a record with the partition, key, headers and value of this one. Partition -1 is the one where our
+    /// senders put its key.
     ///
     /// # Errors
     /// When the broker does not acknowledge it.
@@ -101,17 +103,19 @@ impl Topic {
         let producer: FutureProducer = ClientConfig::new()
             .set("bootstrap.servers", &self.brokers)
             .set("enable.idempotence", "true")
+            .set("partitioner", "murmur2_random")
             .create()?;
-        let sends: Vec<_> = records
-            .iter()
-            .map(|record| producer.send_result(self.message(record)))
-            .collect();
-        for sent in sends {
-            let sent = sent.map_err(|(error, _)| error)?;
+        let sends = records.iter().map(|record| self.send(&producer, record));
+        for sent in sends.collect::<Result<Vec<_>>>()? {
             let acknowledged = sent.await?.map_err(|(error, _)| error);
             acknowledged.context("the record is not acknowledged")?;
         }
         Ok(())
+    }
+
+    fn send(&self, producer: &FutureProducer, record: &TopicRecord) -> Result<DeliveryFuture> {
+        let sent = producer.send_result(self.message(record));
+        sent.map_err(|(error, _)| error.into())
     }
 
     fn message<'a>(&'a self, record: &'a TopicRecord) -> FutureRecord<'a, [u8], [u8]> {

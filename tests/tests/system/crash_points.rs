@@ -13,26 +13,27 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, ensure};
 use futures::future::try_join_all;
+use proto::orders::v1::Order;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
-use tests::system::{CrashPlan, Process, Service, System};
+use tests::system::{CrashPlan, Draft, Process, Service, System};
 use tokio::time::Instant;
 
 mod cases;
 mod load;
+mod set_aside;
 
 use cases::{Action, Case, Provocation};
 
 /// Systems that walk side by side, each its share of the cases: most of the time they wait for a restart.
 const SYSTEMS: usize = 6;
 
-/// Orders that are confirmed before a service is told to stop: it must have something in work.
-const ORDERS_BEFORE_A_STOP: usize = 10;
-
-/// Payments that are never answered must not take longer than the rest of the test.
-const IMPATIENT: [(Service, &str, &str); 2] = [
-    (Service::Processing, "PAYMENT_TIMEOUT", "500ms"),
+/// Neither payments that are never answered nor parked events must take longer than the rest of the test.
+const IMPATIENT: [(Service, &str, &str); 4] = [
+    (Service::Orders, "PARKED_RETRY_AFTER", "1s"),
+    (Service::Processing, "PARKED_RETRY_AFTER", "1s"),
+    (Service::Processing, "PAYMENT_TIMEOUT", "1s"),
     (Service::Processing, "PAYMENT_ATTEMPTS", "2"),
 ];
 
@@ -106,12 +107,13 @@ async fn walk(cases: Vec<Case>) -> Result<usize> {
 async fn visit(system: &System, case: Case) -> Result<Visit> {
     let process = system.stack().processes(case.service)[0];
     let plan = system.restart_with_plan(process, &case.plan()).await?;
-    let provoked = async |placed: &load::Count| {
-        provoke(system, case, process, placed).await?;
+    let provoked = async {
+        let special = provoke(system, case, process).await?;
         system.until_reached(&plan).await?;
-        Ok(Instant::now())
+        Ok((special, Instant::now()))
     };
-    let (orders, reached_at) = load::until_done(system, provoked).await?;
+    let (mut orders, (special, reached_at)) = load::until_done(system, provoked).await?;
+    orders.extend(special);
 
     is_back(system, case, &plan, process).await?;
     system.all_become_final(&orders).await?;
@@ -123,31 +125,37 @@ async fn visit(system: &System, case: Case) -> Result<Visit> {
     })
 }
 
-/// Brings about what the load alone does not.
-async fn provoke(
-    system: &System,
-    case: Case,
-    process: Process,
-    placed: &load::Count,
-) -> Result<()> {
+/// Brings about what the load alone does not. Returns the orders that it placed for that.
+async fn provoke(system: &System, case: Case, process: Process) -> Result<Vec<Order>> {
     match case.provocation() {
-        Provocation::Load => Ok(()),
+        Provocation::Load => Ok(Vec::new()),
+        Provocation::Poison => {
+            set_aside::poison(system, case.service, case.occasion).await?;
+            Ok(Vec::new())
+        }
+        Provocation::Release => {
+            set_aside::park_and_release(system, case.service, case.occasion).await
+        }
+        // In the middle of its work: events have come through it, more are on their way.
         Provocation::Stop => {
-            system.until_ready(process).await?;
-            placed.reaches(ORDERS_BEFORE_A_STOP).await?;
-            stop(system, case, process).await
+            let order = system.place_order_patiently(&Draft::of("LAMP", 1)).await?;
+            system.watch_until_final(&order.order_id).await?;
+            stop(system, case, process).await?;
+            Ok(vec![order])
         }
     }
 }
 
-/// A stop that a crash or a failure has hit is not clean, and says so by its exit code.
+/// What interrupts a step of a stop makes it unclean, and the exit code says so; what interrupts the drain only has events
+/// delivered again.
 async fn stop(system: &System, case: Case, process: Process) -> Result<()> {
     let ending = system.stack().stop_process(process).await;
     let ending = ending.context("it was not running")?;
-    ensure!(!ending.is_clean(), "{ending}");
     ensure!(!ending.forced, "{ending}");
-    let died = ending.status.code().is_none();
-    ensure!(died == (case.action == Action::Abort), "{ending}");
+    match case.action {
+        Action::Abort => ensure!(ending.status.code().is_none(), "{ending}"),
+        Action::Fail => ensure!(ending.is_clean() != case.fails_the_stop(), "{ending}"),
+    }
     system.stack().launch(process).await?;
     Ok(())
 }
@@ -155,6 +163,6 @@ async fn stop(system: &System, case: Case, process: Process) -> Result<()> {
 async fn is_back(system: &System, case: Case, plan: &CrashPlan, process: Process) -> Result<()> {
     match case.provocation() {
         Provocation::Stop => system.until_ready(process).await,
-        Provocation::Load => system.until_back(plan, case.action == Action::Abort).await,
+        _ => system.until_back(plan, case.action == Action::Abort).await,
     }
 }

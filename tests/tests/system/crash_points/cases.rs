@@ -29,6 +29,10 @@ pub(super) struct Case {
 pub(super) enum Provocation {
     /// Orders.
     Load,
+    /// Records that nobody understands.
+    Poison,
+    /// Events that were parked and may be handled again.
+    Release,
     /// Being told to stop.
     Stop,
 }
@@ -67,8 +71,17 @@ impl Case {
             | CrashPoint::AfterDrain
             | CrashPoint::InShutdown
             | CrashPoint::AfterIntake => Provocation::Stop,
+            CrashPoint::BeforeDeadLetter | CrashPoint::AfterDeadLetter | CrashPoint::AfterPark => {
+                Provocation::Poison
+            }
+            CrashPoint::AfterParkedEffect => Provocation::Release,
             _ => Provocation::Load,
         }
+    }
+
+    /// Whether a failure there is one of the stop itself.
+    pub(super) fn fails_the_stop(self) -> bool {
+        matches!(self.point, CrashPoint::InShutdown | CrashPoint::AfterIntake)
     }
 }
 

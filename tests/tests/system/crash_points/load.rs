@@ -6,7 +6,6 @@ use anyhow::Result;
 use futures::future::try_join_all;
 use proto::orders::v1::Order;
 use tests::system::{Draft, System, eventually};
-use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tonic::Code;
@@ -30,45 +29,23 @@ const TOKENS: [&str; 5] = [
 /// with each token are cancelled.
 const CANCELLED: usize = 3;
 
-/// How many orders are confirmed.
-pub(super) struct Count(watch::Sender<usize>);
-
-impl Count {
-    fn one_more(&self) {
-        self.0.send_modify(|count| *count += 1);
-    }
-
-    /// Waits until so many orders are confirmed.
-    pub(super) async fn reaches(&self, wanted: usize) -> Result<()> {
-        let mut count = self.0.subscribe();
-        count.wait_for(|count| *count >= wanted).await?;
-        Ok(())
-    }
-}
-
 /// Has orders placed while `work` runs, and returns all that were confirmed, with what the work returned.
 pub(super) async fn until_done<T>(
     system: &System,
-    work: impl AsyncFnOnce(&Count) -> Result<T>,
+    work: impl Future<Output = Result<T>>,
 ) -> Result<(Vec<Order>, T)> {
     let done = CancellationToken::new();
-    let count = Count(watch::Sender::new(0));
-    let clients = try_join_all((0..CLIENTS).map(|client| place(system, client, &done, &count)));
+    let clients = try_join_all((0..CLIENTS).map(|client| place(system, client, &done)));
     let work = async {
         // Also when it fails: the clients end, and the error is seen.
         let _end = done.clone().drop_guard();
-        work(&count).await
+        work.await
     };
     let (orders, result) = tokio::try_join!(clients, work)?;
     Ok((orders.concat(), result))
 }
 
-async fn place(
-    system: &System,
-    client: usize,
-    done: &CancellationToken,
-    count: &Count,
-) -> Result<Vec<Order>> {
+async fn place(system: &System, client: usize, done: &CancellationToken) -> Result<Vec<Order>> {
     let mut pace = interval(PACE);
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut orders = Vec::new();
@@ -77,7 +54,6 @@ async fn place(
         let number = client + orders.len();
         let draft = Draft::of("LAMP", 1).paid_with(TOKENS[number % TOKENS.len()]);
         let order = system.place_order_patiently(&draft).await?;
-        count.one_more();
         if number.is_multiple_of(CANCELLED) {
             cancel(system, &order.order_id).await?;
         }
@@ -87,7 +63,7 @@ async fn place(
 }
 
 /// Asks again while the service is away. That it is too late to cancel is an answer, too.
-async fn cancel(system: &System, order_id: &str) -> Result<()> {
+pub(super) async fn cancel(system: &System, order_id: &str) -> Result<()> {
     eventually("the cancellation is answered", async || {
         match system.cancel(order_id).await {
             Ok(_) => Ok(Some(())),
