@@ -23,5 +23,6 @@ mod rejection;
 mod replicas;
 mod shutdown;
 mod strange_records;
+mod switched_off;
 mod telemetry;
 mod uneven_load;
