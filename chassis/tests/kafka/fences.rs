@@ -1,12 +1,20 @@
 //! Keys with parked events when their partition moves, comes back, or cannot be begun.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
+
+use async_trait::async_trait;
+use chassis::consumer::{Delivery, Failure, Handler};
+use tokio::sync::Semaphore;
 
 use crate::group::{self, SESSION, Squatter};
 use crate::lot::{ALL_PARKS, Lot};
-use crate::support::{Broker, IMPATIENT, PARTITIONS, eventually, start_member};
+use crate::support::{Broker, DEAD_LETTERS, IMPATIENT, PARTITIONS, eventually, start_member};
 use crate::teller::{Teller, until_committed, until_handled, until_parked};
+
+/// What waits for the test never ends within this, so its partition is given away over its head.
+const SHORT_DRAIN: Duration = Duration::from_millis(200);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_partition_that_waits_for_the_database_is_given_back_at_once_and_loses_nothing() {
@@ -94,7 +102,7 @@ async fn what_an_assignment_parks_while_it_ends_fences_its_key_in_the_next_one()
         broker.publish_to(partition, &key, "a1").await;
         broker.publish_to(partition, &key, "a2").await;
     }
-    let member = group::start_member(&broker, Duration::from_millis(200), teller.clone());
+    let member = group::start_member(&broker, SHORT_DRAIN, teller.clone());
     eventually("each partition is about to park", async || {
         broker.lot.times_asked_to_park() == 3
     })
@@ -121,6 +129,67 @@ async fn what_an_assignment_parks_while_it_ends_fences_its_key_in_the_next_one()
     broker.lot.time_passes().await;
     until_parked(&broker.lot, []).await;
     assert_eq!(teller.handled().len(), 6);
+    member.stop().await;
+}
+
+/// Rejects the first event of each partition, when it is let, and handles it when it comes again.
+struct Late {
+    begun: AtomicUsize,
+    gate: Semaphore,
+    handled: Mutex<Vec<i32>>,
+}
+
+#[async_trait]
+impl Handler for Late {
+    async fn handle(&self, delivery: &Delivery) -> Result<(), Failure> {
+        if self.begun.fetch_add(1, Ordering::AcqRel) < PARTITIONS as usize {
+            self.gate.acquire().await.unwrap().forget();
+            return Err(Failure::reject("too late"));
+        }
+        self.handled.lock().unwrap().push(delivery.partition);
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_rejected_after_its_partition_was_given_away_is_no_dead_letter() {
+    let broker = Broker::start();
+    let late = Arc::new(Late {
+        begun: AtomicUsize::new(0),
+        gate: Semaphore::new(0),
+        handled: Mutex::default(),
+    });
+    for partition in 0..PARTITIONS {
+        let key = format!("a-{partition}");
+        broker.publish_to(partition, &key, "a1").await;
+    }
+    let member = group::start_member(&broker, SHORT_DRAIN, late.clone());
+    eventually("each partition is in work", async || {
+        late.begun.load(Ordering::Acquire) == 3
+    })
+    .await;
+    let squatter = Squatter::join(&broker);
+    eventually("a partition moves", async || {
+        !squatter.assigned().is_empty()
+    })
+    .await;
+    let moved = squatter.assigned();
+    let stayed = 3 - moved.len();
+
+    late.gate.add_permits(3);
+    eventually("those that stayed are set aside", async || {
+        broker.lot.rows().await.len() == stayed
+    })
+    .await;
+    squatter.leave().await;
+
+    // The event comes again when its first handler has ended.
+    eventually("those that moved are handled", async || {
+        late.handled.lock().unwrap().len() == moved.len()
+    })
+    .await;
+    assert_eq!(broker.read(DEAD_LETTERS).len(), stayed);
+    assert_eq!(broker.lot.rows().await.len(), stayed);
     member.stop().await;
 }
 
