@@ -15,6 +15,8 @@
 //!   drops everything in memory and begins anew. What it had sent and not seen acknowledged is sent again by the next
 //!   owner, in the order of its key; late acknowledgements delete rows that the broker has, which is right at any time.
 //! * An event is not read past one of its key that was committed late ([`window::Admission::Premature`]).
+//! * An event that cannot be published (its row is damaged, the broker refuses it for good) stops its key and nothing
+//!   else ([`blocked`]). It is never dropped: it is tried again now and then until somebody mends the cause.
 //! * Headers are sent as they were stored, trace context included.
 //! * A producer that fails for good is replaced, and everything in memory is read again from the table.
 
@@ -32,13 +34,19 @@ use crate::kafka::KafkaConfig;
 use crate::outbox::lease::Leases;
 use crate::outbox::{Outbox, OutboxError, OutboxSignal};
 
+mod session;
+
+mod duties;
+
 mod holdings;
 mod position;
-mod producer;
-mod session;
 mod window;
 
-use holdings::Holdings;
+mod blocked;
+
+mod producer;
+
+use holdings::LeaseEnded;
 use producer::{Producer, ProducerError};
 use session::Session;
 
@@ -71,8 +79,8 @@ enum RelayError {
     Outbox(#[from] OutboxError),
     #[error("the producer")]
     Producer(#[from] ProducerError),
-    #[error("the leases ran out, or another relay has claimed them")]
-    LeaseEnded,
+    #[error(transparent)]
+    LeaseEnded(#[from] LeaseEnded),
     #[error("publishing")]
     Injected(#[from] Injected),
 }
@@ -118,22 +126,13 @@ impl Relay {
 
     async fn publish_until(&self, shutdown: &CancellationToken) -> Result<(), RelayError> {
         let producer = Producer::new(&self.kafka)?;
-        let holdings = Holdings::new(Arc::clone(&self.leases), self.member);
-        let mut session = Session::new(self.outbox.as_ref(), holdings, producer);
-        while !shutdown.is_cancelled() {
-            session.keep_leases().await?;
-            session.fill().await?;
-            session.delete_acknowledged(false).await?;
-            let (has_room, next_duty) = (session.has_room(), session.next_duty());
-            // Biased: acknowledgements make room before more is read.
-            tokio::select! {
-                biased;
-                () = shutdown.cancelled() => {}
-                reports = session.reports() => session.settle(reports)?,
-                () = self.signal.notified(), if has_room => session.expect_more(),
-                () = tokio::time::sleep_until(next_duty) => {}
-            }
-        }
-        session.finish().await
+        let session = Session::new(
+            self.outbox.as_ref(),
+            self.leases.as_ref(),
+            &self.signal,
+            self.member,
+            producer,
+        );
+        session.run(shutdown).await
     }
 }
