@@ -46,6 +46,9 @@ mod blocked;
 
 mod producer;
 
+#[cfg(test)]
+mod simulation;
+
 use holdings::LeaseEnded;
 use producer::{Producer, ProducerError};
 use session::Session;
@@ -56,14 +59,15 @@ const RECOVERY: Backoff = Backoff {
     cap: Duration::from_secs(5),
 };
 
+/// An interrupted session tries this long to give its leases back: less than they last.
+const FAREWELL: Duration = Duration::from_secs(1);
+
 /// Publishes the outbox of one service, or its share of it.
 pub struct Relay {
     kafka: KafkaConfig,
     outbox: Arc<dyn Outbox>,
     leases: Arc<dyn Leases>,
     signal: OutboxSignal,
-    /// This relay, among those of the other replicas.
-    member: Uuid,
 }
 
 impl std::fmt::Debug for Relay {
@@ -98,7 +102,6 @@ impl Relay {
             outbox,
             leases,
             signal,
-            member: Uuid::now_v7(),
         }
     }
 
@@ -126,13 +129,28 @@ impl Relay {
 
     async fn publish_until(&self, shutdown: &CancellationToken) -> Result<(), RelayError> {
         let producer = Producer::new(&self.kafka)?;
+        // A name of its own for each session: a statement that takes effect after it was given up must not give back what
+        // the next session holds.
+        let member = Uuid::now_v7();
         let session = Session::new(
             self.outbox.as_ref(),
             self.leases.as_ref(),
             &self.signal,
-            self.member,
+            member,
             producer,
         );
-        session.run(shutdown).await
+        let ended = session.run(shutdown).await;
+        if ended.is_err() {
+            self.say_farewell(member).await;
+        }
+        ended
+    }
+
+    /// Gives back the leases of a session that was interrupted, so that nobody has to wait until they run out.
+    async fn say_farewell(&self, member: Uuid) {
+        let leave = tokio::time::timeout(FAREWELL, self.leases.leave(member));
+        if !matches!(leave.await, Ok(Ok(()))) {
+            tracing::debug!("leases were not given back, they will run out");
+        }
     }
 }

@@ -63,7 +63,7 @@ pub(super) enum Duty {
 }
 
 /// Which rows to read: [`READ_LIMIT`] of these shards at most, above `after` and without those in `except`.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Query {
     pub(super) shards: Vec<Shard>,
     pub(super) after: i64,
@@ -179,6 +179,19 @@ impl Duties {
     /// Whether [`Self::stop`] was called.
     pub(super) fn is_stopping(&self) -> bool {
         self.flush_until.is_some()
+    }
+}
+
+#[cfg(test)]
+impl Duties {
+    /// How many rows are held in memory.
+    pub(super) fn held(&self) -> usize {
+        self.window.rows()
+    }
+
+    /// Whether something is at the broker.
+    pub(super) fn is_sending(&self) -> bool {
+        self.window.is_sending()
     }
 }
 

@@ -13,7 +13,7 @@ use crate::backoff::Backoff;
 use crate::outbox::{OutboxRow, Shard};
 
 /// Bounds of what is held: a backlog stays in the table.
-const MAX_ROWS: usize = 10_000;
+pub(super) const MAX_ROWS: usize = 10_000;
 const MAX_BYTES: usize = 32 * 1024 * 1024;
 
 /// Waits before an event that was refused is sent again: most causes pass quickly.
@@ -220,6 +220,12 @@ impl Window {
     /// Whether rows are at the broker.
     pub(super) fn is_sending(&self) -> bool {
         self.heads.len() > self.postponed.len()
+    }
+
+    /// How many rows are held.
+    #[cfg(test)]
+    pub(super) fn rows(&self) -> usize {
+        self.known.len() + self.blocked.len()
     }
 
     /// Whether no more rows should be read. Keys that stand still count, so that their number is bounded too.
