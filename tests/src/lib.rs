@@ -8,6 +8,7 @@ pub mod client;
 pub mod demo;
 pub mod orderctl;
 pub mod orders;
+pub mod proxy;
 pub mod replay;
 pub mod report;
 pub mod stack;
