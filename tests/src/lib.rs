@@ -4,6 +4,7 @@
 //! No service may depend on it.
 
 pub mod audit;
+pub mod chaos;
 pub mod client;
 pub mod demo;
 pub mod orderctl;

@@ -21,7 +21,7 @@ mod starting;
 mod stock;
 mod topic;
 mod watching;
-mod wire;
+pub(crate) mod wire;
 
 use std::path::Path;
 

@@ -22,11 +22,7 @@ const NODE_ID: i32 = 1;
 ///
 /// # Errors
 /// When the address cannot be bound, the file cannot be opened, or the broker ends without having been asked to.
-pub(crate) async fn run(
-    listen: SocketAddr,
-    advertised: SocketAddr,
-    database: &Path,
-) -> Result<()> {
+pub(crate) async fn run(listen: SocketAddr, advertised: SocketAddr, database: &Path) -> Result<()> {
     ensure!(
         listen.port() != 0,
         "--listen needs a port: clients are told to come back to it"
@@ -34,8 +30,8 @@ pub(crate) async fn run(
     ensure_free(listen)?;
     let stop_wanted = StopSignals::listen()?;
     let address = Url::parse(&format!("tcp://{listen}")).context("the listen address is no URL")?;
-    let advertised = Url::parse(&format!("tcp://{advertised}"))
-        .context("the advertised address is no URL")?;
+    let advertised =
+        Url::parse(&format!("tcp://{advertised}")).context("the advertised address is no URL")?;
     let storage = StorageContainer::builder()
         .cluster_id(CLUSTER_ID)
         .node_id(NODE_ID)

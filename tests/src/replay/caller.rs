@@ -68,7 +68,7 @@ impl Caller {
         let sent = turn.due.unwrap_or_else(Instant::now);
         replay.tally.submitted(sent);
         let request = match order.request {
-            Ok(request) => request,
+            Ok(request) => replay.plan.trouble.touch(turn.number, request),
             Err(refusal) => {
                 replay.tally.refused_by_client(&refusal);
                 return Ok(());
@@ -161,7 +161,7 @@ impl Placed {
             replay.journal.write(&line).map_err(Ending::Unwritten)
         });
         match end {
-            Ok(()) => replay.tally.ended(last_seen - self.sent, history),
+            Ok(()) => replay.tally.ended(self.sent, last_seen, history),
             Err(ending) => replay.tally.not_ended(&history, &ending),
         }
     }

@@ -42,7 +42,7 @@ struct Sequence {
 }
 
 /// Counts records seen before; checks the others.
-fn duplicates(records: &[TopicRecord]) -> Result<usize> {
+pub(crate) fn duplicates(records: &[TopicRecord]) -> Result<usize> {
     let mut seen = HashSet::new();
     let mut sequences = HashMap::new();
     let mut duplicates = 0;
