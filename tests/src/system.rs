@@ -15,6 +15,7 @@ mod eventually;
 mod groups;
 mod home;
 mod load;
+mod outbox;
 mod processes;
 mod program;
 mod starting;

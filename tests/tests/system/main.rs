@@ -16,5 +16,6 @@ mod poison;
 mod reading;
 mod rejection;
 mod replicas;
+mod rolling_restart;
 mod shutdown;
 mod telemetry;
