@@ -11,7 +11,7 @@ ARGS ?=
 RUST_TEST_THREADS ?= 2
 export RUST_TEST_THREADS
 
-PROGRAMS := -p order-service -p processing-service -p embedded-broker -p tests
+PROGRAMS := -p order-service -p processing-service -p embedded-broker -p tests -p auditor
 
 .DEFAULT_GOAL := help
 .PHONY: help demo up test apache-kafka bench lint fmt release

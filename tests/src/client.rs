@@ -5,6 +5,7 @@
 
 pub mod connections;
 pub mod failure;
+pub mod recorded;
 pub mod retry;
 pub mod vocabulary;
 pub mod watch;

@@ -1,7 +1,7 @@
 //! `local-stack demo`: a fresh stack, real orders, their outcomes, and the proof that everything adds up.
 //!
 //! ```text
-//! fresh data directory → stack with the catalogue of the orders → replay → settle → audit → stop in order → report
+//! fresh data directory → stack with the catalogue of the orders → replay → settle → stop the pair → audit → stop → report
 //! ```
 //!
 //! The stack is stopped in order whatever the replay and the audit say, and also on Ctrl-C; a second Ctrl-C kills it.
@@ -14,10 +14,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use auditor::Limits;
 use clap::Args;
 use tokio::sync::broadcast::error::RecvError;
 
-use crate::audit::{self, settled};
+use crate::audit;
 use crate::orders::{OrderBook, SAMPLE};
 use crate::replay::progress::Progress;
 use crate::replay::summary::Summary;
@@ -135,13 +136,17 @@ async fn run_on(
 async fn replay_and_audit(stack: &Stack, plan: Plan, interrupt: &Interrupt) -> Result<Report> {
     let journal = plan.journal.clone();
     let summary = replay(stack, plan, interrupt).await?;
-    let databases = stack.databases();
-    // What is still under way after that, the audit names.
-    settled::wait(&databases, SETTLE).await?;
-    let audit = audit::run(&databases, Some(&journal)).await?;
+    let restarts = restarts(stack);
+    let limits = Limits {
+        // Somebody may kill a process by hand; then events may come again.
+        wire_duplicates: (stack.restarts() == 0).then_some(0),
+        set_aside: Some(0),
+        ..Limits::default()
+    };
+    let audit = audit::of_the_stopped(stack, Some(&journal), limits, SETTLE).await?;
     Ok(Report {
         summary,
-        restarts: restarts(stack),
+        restarts,
         audit,
     })
 }

@@ -1,6 +1,6 @@
 //! Everything that drives the pair from outside: real orders, their replay, the audit, the local stack, a client.
 //!
-//! It talks to the services as any client does, over gRPC and Kafka; only the audit looks into their databases.
+//! It talks to the services as any client does, over gRPC and Kafka; only the audit (a crate of its own) looks into their databases.
 //! No service may depend on it.
 
 pub mod audit;

@@ -8,9 +8,9 @@ use std::fmt;
 use std::path::Path;
 
 use anyhow::Context;
+use auditor::verdict::Verdict;
 use serde_json::{Value, json};
 
-use crate::audit::Verdict;
 use crate::replay::summary::{Latency, Summary};
 
 /// Everything that is known of a run when it is over.
@@ -20,7 +20,7 @@ pub struct Report {
     pub summary: Summary,
     /// How often each process was restarted.
     pub restarts: BTreeMap<String, u32>,
-    /// What the audit of the databases found.
+    /// What the audit found.
     pub audit: Verdict,
 }
 
@@ -74,7 +74,7 @@ impl Report {
             "orders_per_second": rounded(summary.orders_per_second),
             "restarts": self.restarts,
             "problems": summary.problems.sentences(),
-            "audit": { "ok": self.audit.is_ok(), "violations": self.audit.violations },
+            "audit": { "ok": self.audit.is_ok(), "violations": self.audit.violations() },
         })
     }
 

@@ -49,10 +49,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use auditor::database::{Database, Databases};
 use tokio::sync::broadcast;
 use tokio::time::timeout;
 
-use crate::audit::{Database, Databases};
 use apache_kafka::ApacheKafka;
 use data_directory::DataDirectory;
 use database::Postgres;

@@ -22,21 +22,22 @@ mod starting;
 mod stock;
 mod topic;
 mod watching;
-pub(crate) mod wire;
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context as _, Result, ensure};
+use auditor::Limits;
+use auditor::verdict::Verdict;
 use proto::orders::v1::order_service_client::OrderServiceClient;
-use proto::orders::v1::{
-    CancelOrderRequest, GetOrderRequest, ListOrdersRequest, ListOrdersResponse, Order,
-    PlaceOrderRequest,
-};
+use proto::orders::v1::{ListOrdersRequest, ListOrdersResponse, Order, PlaceOrderRequest};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
 use crate::audit::{self, settled};
 use crate::client::connections::Connections;
+use crate::client::recorded;
+use crate::replay::journal::Journal;
 use crate::stack::{Addresses, Stack};
 use home::Home;
 use processes::stop_cleanly;
@@ -49,10 +50,12 @@ pub use starting::engines;
 pub use stock::Stock;
 pub use topic::{Topic, TopicRecord};
 pub use watching::statuses;
-pub use wire::Wire;
 
 /// What every system sells, with the opening stock.
 pub const STOCK: [(&str, u64); 3] = [("MUG", 1_000), ("TEAPOT", 5), ("LAMP", 100_000)];
+
+/// The journal of a system, in its directory.
+const JOURNAL: &str = "journal.jsonl";
 
 /// A running system of its own.
 #[derive(Debug)]
@@ -60,15 +63,19 @@ pub struct System {
     stack: Stack,
     clients: Connections,
     home: Home,
+    /// Whether the journal does not know every call: a test has made some itself.
+    has_strangers: AtomicBool,
+    journal: Journal,
 }
 
 impl System {
-    /// A client of order-service: of each replica in turn.
+    /// A client of order-service: of each replica in turn. What is asked through it is not in the journal.
     pub fn client(&self) -> OrderServiceClient<Channel> {
+        self.has_strangers.store(true, Ordering::Relaxed);
         self.clients.next()
     }
 
-    /// A client of one replica of order-service.
+    /// A client of one replica of order-service. What is asked through it is not in the journal.
     ///
     /// # Errors
     /// When there is no such replica.
@@ -76,6 +83,7 @@ impl System {
         let address = self.addresses().orders.get(replica);
         let address = address.context("there is no such replica")?;
         let endpoint = Endpoint::from_shared(format!("http://{address}"))?;
+        self.has_strangers.store(true, Ordering::Relaxed);
         Ok(OrderServiceClient::new(endpoint.connect_lazy()))
     }
 
@@ -117,8 +125,7 @@ impl System {
     /// # Errors
     /// The status that order-service answers.
     pub async fn place(&self, request: PlaceOrderRequest) -> Result<Order, Status> {
-        let response = self.client().place_order(request).await?.into_inner();
-        the_order(response.order)
+        recorded::place(&mut self.clients.next(), &self.journal, request, None).await
     }
 
     /// Reads an order.
@@ -126,10 +133,7 @@ impl System {
     /// # Errors
     /// The status that order-service answers.
     pub async fn order(&self, order_id: &str) -> Result<Order, Status> {
-        let order_id = order_id.to_owned();
-        let request = GetOrderRequest { order_id };
-        let response = self.client().get_order(request).await?.into_inner();
-        the_order(response.order)
+        recorded::get(&mut self.clients.next(), &self.journal, order_id).await
     }
 
     /// Asks to cancel an order.
@@ -137,10 +141,7 @@ impl System {
     /// # Errors
     /// The status that order-service answers.
     pub async fn cancel(&self, order_id: &str) -> Result<Order, Status> {
-        let order_id = order_id.to_owned();
-        let request = CancelOrderRequest { order_id };
-        let response = self.client().cancel_order(request).await?.into_inner();
-        the_order(response.order)
+        recorded::cancel(&mut self.clients.next(), &self.journal, order_id).await
     }
 
     /// Reads one page of the test customer's orders.
@@ -157,7 +158,7 @@ impl System {
             page_size,
             page_token: page_token.to_owned(),
         };
-        Ok(self.client().list_orders(request).await?.into_inner())
+        Ok(self.clients.next().list_orders(request).await?.into_inner())
     }
 
     /// A topic of this system's broker.
@@ -175,21 +176,59 @@ impl System {
     /// # Errors
     /// When the databases cannot be read, or when the audit finds violations.
     pub async fn audit(&self) -> Result<()> {
-        let databases = self.stack.databases();
         // What is still under way after that, the audit names.
-        settled::wait(&databases, PATIENCE).await?;
-        let verdict = audit::run(&databases, None).await?;
+        settled::wait(&self.stack, PATIENCE).await?;
+        let verdict = self.verdict(Limits::default()).await?;
         ensure!(verdict.is_ok(), "{verdict}");
         Ok(())
     }
 
-    /// Ends the test: every order must be final, the audit green, and every process must stop cleanly.
+    /// What the auditor says of the system as it is now.
+    ///
+    /// # Errors
+    /// When topics, databases or journal cannot be read.
+    pub async fn verdict(&self, limits: Limits) -> Result<Verdict> {
+        let limits = self.complete(limits);
+        audit::now(&self.stack, Some(&self.journal_file()), &limits).await
+    }
+
+    /// Ends the test: every order must be final, the audit green, and every process must stop cleanly. No order may be
+    /// set aside, and unless a process was restarted no event may have come twice.
     ///
     /// # Errors
     /// Whatever of this does not hold.
     pub async fn finish(self) -> Result<()> {
-        self.audit().await?;
-        self.discard().await
+        let limits = Limits {
+            wire_duplicates: (self.stack.restarts() == 0).then_some(0),
+            set_aside: Some(0),
+            ..Limits::default()
+        };
+        self.finish_within(limits).await.map(drop)
+    }
+
+    /// Ends a test that explains more, or less, than [`System::finish`] allows for.
+    ///
+    /// # Errors
+    /// When the audit finds more than that, or a process does not stop cleanly.
+    pub async fn finish_within(self, limits: Limits) -> Result<Verdict> {
+        self.journal.close()?;
+        let (limits, journal) = (self.complete(limits), self.journal_file());
+        let verdict = audit::of_the_stopped(&self.stack, Some(&journal), limits, PATIENCE).await?;
+        ensure!(verdict.is_ok(), "{verdict}");
+        self.discard().await?;
+        Ok(verdict)
+    }
+
+    fn complete(&self, limits: Limits) -> Limits {
+        let has_strangers = limits.has_strangers || self.has_strangers.load(Ordering::Relaxed);
+        Limits {
+            has_strangers,
+            ..limits
+        }
+    }
+
+    fn journal_file(&self) -> std::path::PathBuf {
+        self.home.path().join(JOURNAL)
     }
 
     /// Ends a test that has no orders to audit: every process must stop cleanly.
@@ -201,10 +240,6 @@ impl System {
         stop_cleanly(stack).await?;
         home.remove()
     }
-}
-
-fn the_order(order: Option<Order>) -> Result<Order, Status> {
-    order.ok_or_else(|| Status::data_loss("the response has no order"))
 }
 
 /// What a client sees while a service restarts: no connection, a connection that breaks, or a polite refusal.

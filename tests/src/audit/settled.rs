@@ -1,13 +1,21 @@
-//! Waiting until the system has nothing left to do, so that the audit sees its final state.
+//! Waiting until a stack has nothing left to do, so that the audit sees its final state.
 
 use std::time::Duration;
 
+use anyhow::{Context as _, Result};
+use auditor::topics::GROUPS;
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tokio::time::{Instant, sleep};
 
-use super::Databases;
+use crate::stack::Stack;
 
 /// The last event of a run is published and applied within milliseconds.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// One answer of the broker.
+const ANSWER: Duration = Duration::from_secs(10);
 
 /// What is not done yet in order-service: orders that are not final, events not published.
 const UNSETTLED_ORDERS: &str = "
@@ -19,23 +27,93 @@ const UNSETTLED_SAGAS: &str = "
     SELECT (SELECT count(*) FROM sagas WHERE state NOT IN ('FULFILLED', 'REJECTED', 'CANCELLED'))
          + (SELECT count(*) FROM outbox)";
 
-/// Waits until nothing is under way, and says whether that came to pass within `limit`. If it did not, the audit will
-/// say in detail what is left.
-pub async fn wait(databases: &Databases, limit: Duration) -> anyhow::Result<bool> {
+/// Waits until nothing is under way and everything is committed, and says whether that came to pass within `limit`.
+pub async fn wait(stack: &Stack, limit: Duration) -> Result<bool> {
     let deadline = Instant::now() + limit;
+    Ok(databases(stack, deadline).await? && offsets(stack, deadline).await?)
+}
+
+async fn databases(stack: &Stack, deadline: Instant) -> Result<bool> {
+    let databases = stack.databases();
     let mut orders = databases.orders.reader().await?;
     let mut processing = databases.processing.reader().await?;
-    loop {
+    until(deadline, async || {
         // In this order: what leaves the one is under way in the other.
         let left = orders.number(UNSETTLED_ORDERS).await?
             + processing.number(UNSETTLED_SAGAS).await?
             + orders.number(UNSETTLED_ORDERS).await?;
-        if left == 0 {
+        Ok(left == 0)
+    })
+    .await
+}
+
+/// A record that changes nothing, such as one that came again, leaves no trace but its offset.
+async fn offsets(stack: &Stack, deadline: Instant) -> Result<bool> {
+    for (topic, group) in GROUPS {
+        let lag = Lag::of(&stack.addresses().kafka, topic, group)?;
+        let consumed = until(deadline, async || {
+            let lag = lag.clone();
+            // librdkafka blocks its caller.
+            tokio::task::spawn_blocking(move || lag.is_zero()).await?
+        });
+        let consumed = consumed.await;
+        if !consumed.with_context(|| format!("cannot read the offsets of {group} on {topic}"))? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+async fn until(deadline: Instant, mut is_so: impl AsyncFnMut() -> Result<bool>) -> Result<bool> {
+    loop {
+        if is_so().await? {
             return Ok(true);
         }
         if Instant::now() >= deadline {
             return Ok(false);
         }
         sleep(LOOK_EVERY).await;
+    }
+}
+
+/// A group on the topic that it consumes, seen from outside.
+#[derive(Clone)]
+struct Lag {
+    client: std::sync::Arc<BaseConsumer>,
+    topic: &'static str,
+}
+
+impl Lag {
+    fn of(brokers: &str, topic: &'static str, group: &str) -> Result<Self> {
+        let client: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", brokers)
+            .set("group.id", group)
+            .set("enable.auto.commit", "false")
+            .create()?;
+        let client = std::sync::Arc::new(client);
+        Ok(Self { client, topic })
+    }
+
+    /// Whether the group has committed everything that is on the topic.
+    fn is_zero(&self) -> Result<bool> {
+        let metadata = self.client.fetch_metadata(Some(self.topic), ANSWER)?;
+        let topic = metadata.topics().first().context("no such topic")?;
+        let mut asked = TopicPartitionList::new();
+        for partition in topic.partitions() {
+            asked.add_partition(self.topic, partition.id());
+        }
+        let committed = self.client.committed_offsets(asked, ANSWER)?;
+        for partition in committed.elements() {
+            let id = partition.partition();
+            let (low, end) = self.client.fetch_watermarks(self.topic, id, ANSWER)?;
+            let done = match partition.offset() {
+                Offset::Offset(offset) => offset,
+                _ => low,
+            };
+            if done < end {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 }

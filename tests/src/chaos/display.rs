@@ -105,12 +105,11 @@ impl Display {
         }
     }
 
-    pub(super) fn echoes(&self, step: &Step, records: usize) {
-        self.note(&format!("{}: {records} records", step.fault));
-    }
-
-    pub(super) fn leaves_out(&self, step: &Step) {
-        self.note(&format!("{}: left out, nothing to be read", step.fault));
+    pub(super) fn echoes(&self, step: &Step, records: u64) {
+        match records {
+            0 => self.note(&format!("{}: left out, no record to be had", step.fault)),
+            _ => self.note(&format!("{}: {records} records", step.fault)),
+        }
     }
 
     /// Shows something that happened.

@@ -7,12 +7,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use auditor::verdict::Verdict;
 use serde_json::{Value, json};
 
 use super::course::{Inflicted, Recovery};
 use super::plan::Plan;
 use super::verdict::Wire;
-use crate::audit::Verdict;
 use crate::replay::summary::Summary;
 
 /// Everything that is known of a run when it is over.
@@ -22,7 +22,7 @@ pub(super) struct Report {
     pub(super) summary: Summary,
     pub(super) inflicted: Vec<Inflicted>,
     /// Records that were published again on purpose.
-    pub(super) echoed: usize,
+    pub(super) echoed: u64,
     pub(super) wire: Wire,
     pub(super) restarts: u32,
     /// What should not have happened, a sentence each.
@@ -121,7 +121,7 @@ impl Report {
             "wire_duplicates": self.wire.duplicates,
             "published_again_on_purpose": self.echoed,
             "restarts": self.restarts,
-            "audit": { "ok": self.audit.is_ok(), "violations": self.audit.violations },
+            "audit": { "ok": self.audit.is_ok(), "violations": self.audit.violations() },
         })
     }
 
@@ -200,9 +200,9 @@ impl Report {
             ("  rejected", counts.rejected_total()),
             ("  cancelled", counts.cancelled),
             ("restarts of processes", u64::from(self.restarts)),
-            ("records on the topics", self.wire.records as u64),
-            ("  published twice by the pair", self.wire.duplicates as u64),
-            ("  published again on purpose", self.echoed as u64),
+            ("records on the topics", self.wire.records),
+            ("  published twice by the pair", self.wire.duplicates),
+            ("  published again on purpose", self.echoed),
         ];
         for (name, number) in rows {
             writeln!(formatter, "{name:<36} {number:>5}")?;

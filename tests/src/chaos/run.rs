@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use nix::sys::signal::Signal;
 use tokio::sync::Mutex;
 use tokio::sync::broadcast::error::RecvError;
@@ -140,9 +140,7 @@ impl Run<'_> {
             () = self.watch_processes() => bail!("the notices ended"),
         };
         self.display.finish();
-        let mut report = self.settle(summary, outcome).await?;
-        report.audit = verdict::audit(self.stack, &journal).await?;
-        Ok(report)
+        self.settle_and_audit(summary, outcome, &journal).await
     }
 
     /// Places all orders and inflicts all faults.
@@ -181,29 +179,42 @@ impl Run<'_> {
         }
     }
 
-    /// Waits until nothing is under way, and stops the pair; the servers stay for the audit.
-    async fn settle(&self, summary: Summary, outcome: Outcome) -> Result<Report> {
-        let is_settled = settled::wait(&self.stack.databases(), SETTLE).await?;
+    /// Waits until nothing is under way, stops the pair, and audits; the servers stay for that.
+    async fn settle_and_audit(
+        &self,
+        summary: Summary,
+        outcome: Outcome,
+        journal: &Path,
+    ) -> Result<Report> {
+        let is_settled = settled::wait(self.stack, SETTLE).await?;
         let mut problems = outcome.problems;
         problems.extend(self.deaths.lock().await.drain(..));
         if !is_settled {
             problems.push(format!("not everything was settled within {SETTLE:?}"));
         }
-        for service in Service::PAIR {
-            problems.extend(unclean(self.stack.stop_service(service).await));
-        }
+        let unclean = self.stop_pair().await;
+        let was_clean = is_settled && unclean.is_empty();
+        problems.extend(unclean);
+        let audit = verdict::audit(self.stack, journal, was_clean).await?;
         Ok(Report {
             plan: self.plan.clone(),
             summary,
             inflicted: outcome.inflicted,
-            echoed: outcome.echoes.len(),
-            wire: verdict::wire(self.stack, &outcome.echoes)
-                .await
-                .context("the topics")?,
+            echoed: outcome.echoed,
+            wire: verdict::wire(&audit, outcome.echoed),
             restarts: self.stack.restarts(),
             problems,
-            audit: Default::default(),
+            audit,
         })
+    }
+
+    /// Says what did not stop cleanly.
+    async fn stop_pair(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        for service in Service::PAIR {
+            problems.extend(unclean(self.stack.stop_service(service).await));
+        }
+        problems
     }
 
     /// Notes every death that is not this program's doing; a process that stays down ends the run.

@@ -3,18 +3,18 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use proto::orders::v1::{CancelOrderRequest, Order, PlaceOrderRequest};
+use proto::orders::v1::{Order, PlaceOrderRequest};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep_until};
+use tonic::Response;
 
 use super::Replay;
 use super::history::History;
-use super::journal::{Accepted, Final, Line};
 use super::schedule::Turn;
 use super::tally::{Ending, Unanswered};
 use crate::client::failure::Failure;
+use crate::client::recorded;
 use crate::client::retry::until_answered;
-use crate::client::vocabulary::{rejection_name, status_name};
 use crate::client::watch::Watch;
 
 /// Every so manieth accepted order is cancelled right after its confirmation, so that cancellation meets processing
@@ -74,12 +74,9 @@ impl Caller {
                 return Ok(());
             }
         };
-        match self.place(&request).await {
+        match self.place(&request, &order.invoice).await {
             Ok(confirmed) => {
                 replay.tally.accepted(sent.elapsed());
-                replay
-                    .journal
-                    .write(&accepted(&confirmed, &request, &order.invoice))?;
                 self.follow(confirmed, order.invoice, sent, permit);
             }
             Err(failure) if failure.is_transient() => replay.tally.unanswered(&Unanswered {
@@ -91,18 +88,21 @@ impl Caller {
         Ok(())
     }
 
-    async fn place(&self, request: &PlaceOrderRequest) -> Result<Order, Failure> {
+    async fn place(&self, request: &PlaceOrderRequest, invoice: &str) -> Result<Order, Failure> {
         let deadline = Instant::now() + self.replay.plan.patience.confirmation;
         // Each attempt goes to the next replica: the one that did not answer may be gone for a while.
         let answer = until_answered(deadline, || {
             let (mut client, request) = (self.replay.calls.next(), request.clone());
-            async move { client.place_order(request).await }
+            let journal = &self.replay.journal;
+            async move {
+                let order = recorded::place(&mut client, journal, request, Some(invoice)).await;
+                order.map(Response::new)
+            }
         });
-        let response = tokio::select! {
-            response = answer => response?,
-            () = self.replay.give_up.cancelled() => return Err(stopped()),
-        };
-        response.order.ok_or_else(no_order)
+        tokio::select! {
+            answer = answer => answer,
+            () = self.replay.give_up.cancelled() => Err(stopped()),
+        }
     }
 
     /// Leaves the order to a task of its own, which keeps the permit until the order is final.
@@ -131,10 +131,11 @@ impl Placed {
         let client = replay.calls.next();
         let answer = until_answered(deadline, || {
             let mut client = client.clone();
-            let request = CancelOrderRequest {
-                order_id: self.order.order_id.clone(),
-            };
-            async move { client.cancel_order(request).await }
+            let (journal, order_id) = (&replay.journal, &self.order.order_id);
+            async move {
+                let order = recorded::cancel(&mut client, journal, order_id).await;
+                order.map(Response::new)
+            }
         });
         let answer = tokio::select! {
             answer = answer => answer.map(drop),
@@ -147,6 +148,7 @@ impl Placed {
         let deadline = Instant::now() + replay.plan.patience.outcome;
         let watch = Watch::new(replay.watches.next(), &self.order.order_id, 0);
         let mut history = History::new(&self.order, &self.invoice);
+        let read = replay.journal.read(&self.order.order_id);
         let mut last_seen = Instant::now();
         let end = watch.until_final(deadline, |entry| {
             last_seen = Instant::now();
@@ -156,10 +158,7 @@ impl Placed {
             end = end => end.map_err(Into::into),
             () = replay.give_up.cancelled() => Err(Ending::Stopped),
         };
-        let end = end.and_then(|()| {
-            let line = outcome(&history).ok_or(Ending::Stopped)?;
-            replay.journal.write(&line).map_err(Ending::Unwritten)
-        });
+        read.watched(0, &history.entries, end.is_ok());
         match end {
             Ok(()) => replay.tally.ended(self.sent, last_seen, history),
             Err(ending) => replay.tally.not_ended(&history, &ending),
@@ -167,30 +166,6 @@ impl Placed {
     }
 }
 
-fn accepted(order: &Order, request: &PlaceOrderRequest, invoice: &str) -> Line {
-    Line::Accepted(Accepted {
-        order_id: order.order_id.clone(),
-        request_id: request.request_id.clone(),
-        customer_id: request.customer_id.clone(),
-        invoice: invoice.to_owned(),
-    })
-}
-
-fn outcome(history: &History) -> Option<Line> {
-    let last = history.entries.last()?;
-    let is_rejected = last.rejection_reason != 0;
-    Some(Line::Final(Final {
-        order_id: history.order_id.clone(),
-        status: status_name(last.status).to_owned(),
-        rejection_reason: is_rejected.then(|| rejection_name(last.rejection_reason).to_owned()),
-    }))
-}
-
 fn stopped() -> Failure {
     Failure::from(tonic::Status::cancelled("the replay was stopped"))
-}
-
-fn no_order() -> Failure {
-    // A confirmation without an order confirms nothing; it is a defect of the service.
-    Failure::from(tonic::Status::data_loss("the confirmation names no order"))
 }

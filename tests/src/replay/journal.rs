@@ -1,133 +1,319 @@
-//! What the client was told: every confirmation and every outcome, one JSON line each.
+//! The journal being written: before each call what is asked, after it how it ended, and what was shown.
 //!
-//! The audit compares the databases with it. A confirmation is written before anything else is done with the order, so
-//! that no accepted order can be missing here.
+//! Each line is written to the file at once, so that a client that is killed loses at most the line that it was writing.
+//! A journal that is [synced](Journal::synced) also outlives the machine: what is about to be asked is then on the disk
+//! before the call is made. That costs a flush per call, and blocks its thread for it.
+//!
+//! A line that cannot be written fails the whole run when it [ends](Journal::close), and no call is made without its line.
+//!
+//! The format, and how it is read, is the auditor's: [`auditor::journal`].
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::io::Write as _;
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use anyhow::Context;
-use serde::{Deserialize, Serialize};
+use anyhow::{Context as _, Result, bail};
+use auditor::journal::{
+    Answered, Asked, Intent, Invoked, Line, ReadKind, Reading, Seen, Unanswered,
+};
+use proto::orders::v1::{Order, OrderHistoryEntry, PlaceOrderRequest};
+use tonic::{Code, Status};
 
-/// One line of the journal.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Line {
-    /// An order was confirmed.
-    Accepted(Accepted),
-    /// An order was shown to be final.
-    Final(Final),
-}
+use crate::client::failure::{Failure, code_name};
+use crate::client::vocabulary::{rejection_name, status_name};
 
-/// A confirmation that reached the client.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Accepted {
-    /// The id that the service gave.
-    pub order_id: String,
-    /// The id that the client gave.
-    pub request_id: String,
-    /// The customer.
-    pub customer_id: String,
-    /// The invoice that was ordered.
-    pub invoice: String,
-}
+/// A journal being written. Clones write the same one.
+#[derive(Clone, Debug)]
+pub struct Journal(Arc<Shared>);
 
-/// An outcome that reached the client.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Final {
-    /// The order.
-    pub order_id: String,
-    /// `FULFILLED`, `REJECTED` or `CANCELLED`.
-    pub status: String,
-    /// Why it was rejected.
-    pub rejection_reason: Option<String>,
-}
-
-/// A journal being written.
 #[derive(Debug)]
-pub struct Journal {
-    // A line is some hundred bytes into a buffer: the lock is held for a microsecond and never across an await.
-    writer: Mutex<BufWriter<File>>,
+struct Shared {
+    // Held for one write to the file, some microseconds, and never across an await.
+    file: Mutex<File>,
+    is_synced: bool,
+    calls: AtomicU64,
+    clock: Clock,
+    /// Why the first line that could not be written could not.
+    failure: OnceLock<String>,
+}
+
+/// What is about to be asked could not be written down, so it is not asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the call could not be written into the journal")]
+pub struct Unwritten;
+
+/// The time of day when the journal was opened, and a clock that never goes back since.
+#[derive(Debug)]
+struct Clock {
+    opened: SystemTime,
+    since: Instant,
+}
+
+/// A call that is under way. Dropped without an end, it ends unknown.
+#[derive(Debug)]
+#[must_use]
+pub struct Call {
+    journal: Journal,
+    number: u64,
+    is_open: bool,
+}
+
+/// A read that is under way.
+#[derive(Debug)]
+#[must_use]
+pub struct OpenRead {
+    journal: Journal,
+    order_id: String,
+    begun: i64,
 }
 
 impl Journal {
     /// Starts an empty journal.
-    pub fn create(path: &Path) -> anyhow::Result<Self> {
-        let file = File::create(path)
-            .with_context(|| format!("cannot create the journal {}", path.display()))?;
-        Ok(Self {
-            writer: Mutex::new(BufWriter::new(file)),
+    pub fn create(path: &Path) -> Result<Self> {
+        Self::start(path, false)
+    }
+
+    /// Starts an empty journal whose beginnings of calls are on the disk before the calls are made.
+    pub fn synced(path: &Path) -> Result<Self> {
+        Self::start(path, true)
+    }
+
+    fn start(path: &Path, is_synced: bool) -> Result<Self> {
+        let file = File::create(path);
+        let file = file.with_context(|| format!("cannot create the journal {}", path.display()))?;
+        Ok(Self(Arc::new(Shared {
+            file: Mutex::new(file),
+            is_synced,
+            calls: AtomicU64::new(1),
+            clock: Clock {
+                opened: SystemTime::now(),
+                since: Instant::now(),
+            },
+            failure: OnceLock::new(),
+        })))
+    }
+
+    /// An order is about to be placed.
+    pub fn place(
+        &self,
+        request: &PlaceOrderRequest,
+        invoice: Option<&str>,
+    ) -> Result<Call, Unwritten> {
+        self.invoke(Asked::Place(intent(request, invoice)))
+    }
+
+    /// An order is about to be cancelled.
+    pub fn cancel(&self, order_id: &str) -> Result<Call, Unwritten> {
+        let order_id = order_id.to_owned();
+        self.invoke(Asked::Cancel { order_id })
+    }
+
+    /// An order is about to be read.
+    pub fn read(&self, order_id: &str) -> OpenRead {
+        OpenRead {
+            journal: self.clone(),
+            order_id: order_id.to_owned(),
+            begun: self.now(),
+        }
+    }
+
+    /// Ends the run: fails if a line could not be written.
+    pub fn close(&self) -> Result<()> {
+        match self.0.failure.get() {
+            Some(failure) => bail!("the journal is not whole: {failure}"),
+            None => Ok(()),
+        }
+    }
+
+    fn invoke(&self, what: Asked) -> Result<Call, Unwritten> {
+        let number = self.0.calls.fetch_add(1, Ordering::Relaxed);
+        let at = self.now();
+        let line = Line::Invoked(Invoked {
+            call: number,
+            at,
+            what,
+        });
+        self.write(&line, self.0.is_synced)?;
+        Ok(Call {
+            journal: self.clone(),
+            number,
+            is_open: true,
         })
     }
 
-    /// Appends a line.
-    pub fn write(&self, line: &Line) -> anyhow::Result<()> {
+    fn write(&self, line: &Line, is_synced: bool) -> Result<(), Unwritten> {
+        self.try_write(line, is_synced).map_err(|error| {
+            // The first tells why; the others follow from it.
+            let _ = self.0.failure.set(format!("{error:#}"));
+            Unwritten
+        })
+    }
+
+    /// Writes what has happened; that it could not be written is remembered.
+    fn note(&self, line: &Line) {
+        let _ = self.write(line, false);
+    }
+
+    fn try_write(&self, line: &Line, is_synced: bool) -> Result<()> {
         let mut text = serde_json::to_vec(line)?;
         text.push(b'\n');
-        self.with_writer(|writer| writer.write_all(&text))
+        let file = self.0.file.lock();
+        let mut file = file.map_err(|_| anyhow::anyhow!("a writer of the journal panicked"))?;
+        file.write_all(&text)
+            .context("cannot write to the journal")?;
+        if is_synced {
+            file.sync_data().context("cannot sync the journal")?;
+        }
+        Ok(())
     }
 
-    /// Writes out what is buffered.
-    pub fn close(&self) -> anyhow::Result<()> {
-        self.with_writer(|writer| writer.flush())
-    }
-
-    fn with_writer(
-        &self,
-        act: impl FnOnce(&mut BufWriter<File>) -> std::io::Result<()>,
-    ) -> anyhow::Result<()> {
-        let mut writer = self
-            .writer
-            .lock()
-            .map_err(|_| anyhow::anyhow!("a writer of the journal panicked"))?;
-        act(&mut writer).context("cannot write to the journal")
+    fn now(&self) -> i64 {
+        let Clock { opened, since } = &self.0.clock;
+        let now = *opened + since.elapsed();
+        let elapsed = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+        i64::try_from(elapsed.as_micros()).unwrap_or(i64::MAX)
     }
 }
 
-/// The lines of a journal, one by one.
-pub fn read(path: &Path) -> anyhow::Result<impl Iterator<Item = anyhow::Result<Line>>> {
-    let file =
-        File::open(path).with_context(|| format!("cannot open the journal {}", path.display()))?;
-    let lines = BufReader::new(file).lines().enumerate();
-    Ok(lines.map(|(position, line)| {
-        let parsed = line.map_err(anyhow::Error::from);
-        parsed
-            .and_then(|line| Ok(serde_json::from_str(&line)?))
-            .with_context(|| format!("line {} of the journal", position + 1))
-    }))
+impl Call {
+    /// The call has ended so.
+    pub fn end(mut self, answer: Result<&Order, &Status>) {
+        self.is_open = false;
+        let (call, at) = (self.number, self.journal.now());
+        let line = match answer {
+            Ok(order) => Line::Ok(Answered {
+                call,
+                at,
+                order_id: order.order_id.clone(),
+                version: order.version,
+                status: status_name(order.status).to_owned(),
+            }),
+            Err(status) => {
+                let why = why(status);
+                let end = Unanswered { call, at, why };
+                match is_refused(status.code()) {
+                    true => Line::Refused(end),
+                    false => Line::Unknown(end),
+                }
+            }
+        };
+        self.journal.note(&line);
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        if self.is_open {
+            let end = Unanswered {
+                call: self.number,
+                at: self.journal.now(),
+                why: "no answer was waited for".to_owned(),
+            };
+            self.journal.note(&Line::Unknown(end));
+        }
+    }
+}
+
+impl OpenRead {
+    /// GetOrder showed the order, or said that there is none.
+    pub fn got(self, order: Option<&Order>) {
+        let seen = order.map(|order| Seen {
+            version: order.version,
+            event: None,
+            status: status_name(order.status).to_owned(),
+            reason: reason(order.rejection_reason),
+        });
+        self.end(ReadKind::Get, seen.into_iter().collect());
+    }
+
+    /// WatchOrder showed these events after a version; `to_the_end`: and then ended the stream.
+    pub fn watched(self, after: i64, entries: &[OrderHistoryEntry], to_the_end: bool) {
+        let seen = entries.iter().map(|entry| Seen {
+            version: entry.version,
+            event: Some(entry.event_type.clone()),
+            status: status_name(entry.status).to_owned(),
+            reason: reason(entry.rejection_reason),
+        });
+        self.end(ReadKind::Watch { after, to_the_end }, seen.collect());
+    }
+
+    fn end(self, kind: ReadKind, seen: Vec<Seen>) {
+        let ended = self.journal.now();
+        let line = Line::Read(Reading {
+            order_id: self.order_id,
+            begun: self.begun,
+            ended,
+            kind,
+            seen,
+        });
+        self.journal.note(&line);
+    }
+}
+
+impl From<Unwritten> for Status {
+    fn from(unwritten: Unwritten) -> Self {
+        // Not to be tried again, and no answer of the service.
+        Self::aborted(unwritten.to_string())
+    }
+}
+
+/// Whether a status says that the call has had no effect. Only what the service decides can say so; a code that a broken
+/// connection, a timeout or an overloaded server may lead to says nothing.
+fn is_refused(code: Code) -> bool {
+    matches!(
+        code,
+        Code::InvalidArgument
+            | Code::NotFound
+            | Code::AlreadyExists
+            | Code::PermissionDenied
+            | Code::FailedPrecondition
+            | Code::OutOfRange
+            | Code::Unimplemented
+            | Code::Unauthenticated
+    )
+}
+
+fn why(status: &Status) -> String {
+    let failure = Failure::from(status.clone());
+    let code = code_name(failure.code);
+    match failure.reason {
+        Some(reason) => format!("{code} ({reason})"),
+        None => code.to_owned(),
+    }
+}
+
+fn reason(reason: i32) -> Option<String> {
+    (reason != 0).then(|| rejection_name(reason).to_owned())
+}
+
+fn intent(request: &PlaceOrderRequest, invoice: Option<&str>) -> Intent {
+    let price = |line: &proto::orders::v1::OrderLine| {
+        let price = line.unit_price.clone().unwrap_or_default();
+        (price.currency_code, price.minor_units)
+    };
+    let lines = request.lines.iter();
+    let lines: Vec<_> = lines
+        .map(|line| (line.sku.clone(), line.quantity, price(line).1))
+        .collect();
+    let total = lines.iter().fold(0_i64, |sum, (_, quantity, price)| {
+        sum.saturating_add(i64::from(*quantity).saturating_mul(*price))
+    });
+    Intent {
+        request_id: request.request_id.clone(),
+        customer_id: request.customer_id.clone(),
+        invoice: invoice.map(ToOwned::to_owned),
+        currency: request
+            .lines
+            .first()
+            .map(|line| price(line).0)
+            .unwrap_or_default(),
+        lines,
+        total,
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_written_is_read_back() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("journal.jsonl");
-        let lines = [
-            Line::Accepted(Accepted {
-                order_id: "0197".into(),
-                request_id: "r".into(),
-                customer_id: "guest".into(),
-                invoice: "536365".into(),
-            }),
-            Line::Final(Final {
-                order_id: "0197".into(),
-                status: "REJECTED".into(),
-                rejection_reason: Some("OUT_OF_STOCK".into()),
-            }),
-        ];
-
-        let journal = Journal::create(&path).unwrap();
-        for line in &lines {
-            journal.write(line).unwrap();
-        }
-        journal.close().unwrap();
-
-        let back: Vec<_> = read(&path).unwrap().map(Result::unwrap).collect();
-        assert_eq!(back, lines);
-    }
-}
+mod tests;

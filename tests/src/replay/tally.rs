@@ -42,9 +42,6 @@ pub enum Ending {
     /// The replay was stopped first.
     #[error("the replay was stopped before it was final")]
     Stopped,
-    /// The outcome could not be written down.
-    #[error("its outcome could not be written down")]
-    Unwritten(#[source] anyhow::Error),
 }
 
 #[derive(Debug)]

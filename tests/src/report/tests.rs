@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::replay::summary::{Counts, Problems};
+use auditor::verdict::{RuleReport, Violation};
 
 fn report() -> Report {
     Report {
@@ -71,7 +72,15 @@ fn an_accepted_order_that_is_not_final_fails_the_run_and_is_named() {
 #[test]
 fn a_red_audit_fails_the_run() {
     let mut report = report();
-    report.audit.violations = vec!["SKU 85123A: 3 pieces are missing".into()];
+    report.audit.rules = vec![RuleReport {
+        rule: "effect-once",
+        counted: Vec::new(),
+        violations: vec![Violation {
+            fault: "SKU 85123A: 3 pieces are missing".into(),
+            ..Violation::default()
+        }],
+        more: 0,
+    }];
 
     assert_eq!(report.failures(), ["the audit is red"]);
     assert!(report.to_string().contains("SKU 85123A: 3 pieces"));

@@ -11,7 +11,7 @@ impl System {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn unpublished(&self, service: Service) -> Result<usize> {
+    pub async fn unpublished(&self, service: Service) -> Result<u64> {
         let rows = async {
             let mut database = self.stack.database(service).reader().await?;
             database.number(ROWS).await
@@ -19,6 +19,6 @@ impl System {
         let rows = rows
             .await
             .with_context(|| format!("cannot read the outbox of {service}"))?;
-        Ok(usize::try_from(rows)?)
+        Ok(u64::try_from(rows)?)
     }
 }

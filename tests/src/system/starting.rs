@@ -2,13 +2,15 @@
 
 use std::env;
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 
 use anyhow::{Result, bail};
 
 use super::home::Home;
 use super::processes::stop_cleanly;
-use super::{STOCK, Service, System};
+use super::{JOURNAL, STOCK, Service, System};
 use crate::client::connections::Connections;
+use crate::replay::journal::Journal;
 use crate::stack::{BrokerEngine, CatalogueSource, Engines, Stack, StackConfig};
 
 /// Which engines the systems run on: `embedded` (unless said otherwise) or `production`.
@@ -51,7 +53,7 @@ impl System {
     pub async fn start_with(environment: &[(Service, &str, &str)]) -> Result<Self> {
         let home = Home::new()?;
         let config = config(home.path(), environment)?;
-        Self::start_as(home, config).await?.settled().await
+        Self::start_on(home, config).await?.settled().await
     }
 
     /// Starts a system on the production engines, with environment variables for single services. `None`, and a line
@@ -80,7 +82,7 @@ impl System {
         let home = Home::new()?;
         let mut config = config(home.path(), &[])?;
         config.engines.replicas = replicas;
-        let system = Self::start_as(home, config).await?;
+        let system = Self::start_on(home, config).await?;
         system.settled().await.map(Some)
     }
 
@@ -98,7 +100,7 @@ impl System {
         let home = Home::new()?;
         let mut config = config(home.path(), environment)?;
         config.services_are_started = false;
-        Self::start_as(home, config).await.map(Some)
+        Self::start_on(home, config).await.map(Some)
     }
 
     /// Starts a system on Apache Kafka with TLS and SCRAM, and SQLite files, with environment variables for single
@@ -114,7 +116,7 @@ impl System {
             ..Engines::embedded()
         };
         config.kafka_is_secured = true;
-        Self::start_as(home, config).await
+        Self::start_on(home, config).await
     }
 
     /// Stops the whole stack cleanly and starts another one, with default settings, on the same data.
@@ -122,13 +124,30 @@ impl System {
     /// # Errors
     /// When a process does not stop cleanly, or the new stack does not start.
     pub async fn start_again(self) -> Result<Self> {
-        let Self { stack, home, .. } = self;
+        let Self {
+            stack,
+            home,
+            has_strangers,
+            journal,
+            ..
+        } = self;
         stop_cleanly(stack).await?;
         let config = config(home.path(), &[])?;
-        Self::start_as(home, config).await?.settled().await
+        let system = Self::start_as(home, config, journal).await?;
+        Self {
+            has_strangers,
+            ..system
+        }
+        .settled()
+        .await
     }
 
-    async fn start_as(home: Home, config: StackConfig) -> Result<Self> {
+    async fn start_on(home: Home, config: StackConfig) -> Result<Self> {
+        let journal = Journal::create(&home.path().join(JOURNAL))?;
+        Self::start_as(home, config, journal).await
+    }
+
+    async fn start_as(home: Home, config: StackConfig, journal: Journal) -> Result<Self> {
         let stack = Stack::start(config).await?;
         let replicas = stack.addresses().orders.iter();
         let addresses: Vec<_> = replicas
@@ -140,6 +159,8 @@ impl System {
             stack,
             clients,
             home,
+            has_strangers: AtomicBool::new(false),
+            journal,
         })
     }
 

@@ -1,10 +1,10 @@
 //! What processing-service did, read from its database: stock and payments. Reading only, as an auditor may.
 
 use anyhow::{Context as _, Result};
+use auditor::database::Reader;
 use uuid::Uuid;
 
 use super::{Service, System, eventually};
-use crate::audit::Reader;
 
 /// Both engines understand numbered parameters.
 const STOCK: &str = "SELECT available, reserved, shipped FROM stock WHERE sku = $1";

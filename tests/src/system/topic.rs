@@ -107,32 +107,35 @@ impl Topic {
     /// # Errors
     /// When the broker does not acknowledge it.
     pub async fn publish(&self, record: &TopicRecord) -> Result<()> {
-        self.publish_all(std::slice::from_ref(record)).await?;
-        Ok(())
+        self.publish_one(&self.producer()?, record).await
     }
 
-    /// Publishes records, one after the other, each with the partition, key, headers and value that it has here. Returns
-    /// the partition and offset at which each lies now.
+    /// Publishes records as [`Topic::publish`] does, one after the other, up to the first that the broker does not
+    /// acknowledge; returns how many it did.
     ///
     /// # Errors
-    /// When the broker does not acknowledge one.
-    pub async fn publish_all(&self, records: &[TopicRecord]) -> Result<Vec<(i32, i64)>> {
-        let producer: FutureProducer = ClientConfig::new()
+    /// When there can be no producer.
+    pub async fn publish_all(&self, records: &[TopicRecord]) -> Result<u64> {
+        let producer = self.producer()?;
+        let mut acknowledged = 0;
+        for record in records {
+            if self.publish_one(&producer, record).await.is_err() {
+                break;
+            }
+            acknowledged += 1;
+        }
+        Ok(acknowledged)
+    }
+
+    fn producer(&self) -> Result<FutureProducer> {
+        let producer = ClientConfig::new()
             .set("bootstrap.servers", &self.brokers)
             .set("message.timeout.ms", ANSWER.as_millis().to_string())
             .create()?;
-        let mut places = Vec::with_capacity(records.len());
-        for record in records {
-            places.push(self.publish_one(&producer, record).await?);
-        }
-        Ok(places)
+        Ok(producer)
     }
 
-    async fn publish_one(
-        &self,
-        producer: &FutureProducer,
-        record: &TopicRecord,
-    ) -> Result<(i32, i64)> {
+    async fn publish_one(&self, producer: &FutureProducer, record: &TopicRecord) -> Result<()> {
         let headers = record
             .headers
             .iter()
@@ -148,7 +151,7 @@ impl Topic {
         message.key = record.key.as_deref();
         message.payload = record.payload.as_deref();
         match producer.send(message, ANSWER).await {
-            Ok(delivery) => Ok((delivery.partition, delivery.offset)),
+            Ok(_) => Ok(()),
             Err((error, _)) => Err(error).context("the record is not acknowledged"),
         }
     }

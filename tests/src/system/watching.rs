@@ -67,7 +67,13 @@ impl System {
             let seen = history
                 .last()
                 .map_or(after_version, |entry: &OrderHistoryEntry| entry.version);
-            match self.follow_once(order_id, seen, &mut history).await {
+            let (read, shown) = (self.journal.read(order_id), history.len());
+            let end = self.follow_once(order_id, seen, &mut history).await;
+            // A watch that was refused has shown nothing, and may be of an id that is none.
+            if end.is_ok() || history.len() > shown {
+                read.watched(seen, &history[shown..], end.is_ok());
+            }
+            match end {
                 Ok(()) => return Ok(history),
                 Err(status) if is_transient(&status) => sleep(PATIENCE / 1_000).await,
                 Err(status) => return Err(status),
@@ -97,7 +103,7 @@ impl System {
             order_id: order_id.to_owned(),
             after_version,
         };
-        Ok(self.client().watch_order(request).await?.into_inner())
+        Ok(self.clients.next().watch_order(request).await?.into_inner())
     }
 }
 

@@ -4,9 +4,9 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use auditor::database::Database;
 use proto::orders::v1::OrderStatus;
 use sqlx::{Connection as _, PgConnection};
-use tests::audit::Database;
 use tests::system::{Draft, Service, System};
 use tonic::Code;
 

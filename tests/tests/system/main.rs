@@ -4,6 +4,7 @@
 //! One binary for all of them, because linking one takes longer than running it.
 
 mod cancellation;
+mod chaos;
 mod crashes;
 mod database_outages;
 mod events;

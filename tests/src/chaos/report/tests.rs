@@ -3,6 +3,7 @@ use super::super::plan::EngineSet;
 use super::*;
 use crate::replay::tally::Tally;
 use crate::stack::Service;
+use auditor::verdict::{RuleReport, Violation};
 
 fn inflicted(fault: Fault, recovery: Recovery) -> Inflicted {
     Inflicted { fault, recovery }
@@ -62,7 +63,12 @@ fn a_run_fails_by_whatever_should_not_have_happened() {
     let mut died = report(Vec::new());
     died.problems.push("order-service died".to_owned());
     let mut red = report(Vec::new());
-    red.audit.violations.push("order 1 is lost".to_owned());
+    red.audit.rules.push(RuleReport {
+        rule: "no-loss",
+        counted: Vec::new(),
+        violations: vec![Violation::default()],
+        more: 0,
+    });
     let mut silent = report(Vec::new());
     silent.summary.counts.submitted = 1;
     let mut open = report(Vec::new());

@@ -1,8 +1,9 @@
 //! The databases of the pair, whatever engine they are on.
 
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Error, Result, bail};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _, PgConnection, SqliteConnection};
 use tempfile::TempDir;
@@ -42,6 +43,19 @@ pub(super) struct Files {
     pub(super) orders: PathBuf,
     pub(super) processing: PathBuf,
     _copies: TempDir,
+}
+
+impl FromStr for Database {
+    type Err = Error;
+
+    /// Reads `sqlite://PATH` or `postgres://…`.
+    fn from_str(url: &str) -> Result<Self> {
+        match url.split_once("://") {
+            Some(("sqlite", path)) if !path.is_empty() => Ok(Self::Sqlite(PathBuf::from(path))),
+            Some(("postgres" | "postgresql", _)) => Ok(Self::Postgres(url.to_owned())),
+            _ => bail!("expected sqlite://PATH or postgres://…"),
+        }
+    }
 }
 
 impl Databases {
@@ -108,4 +122,25 @@ pub(super) async fn read_only(path: &Path) -> Result<SqliteConnection> {
         .connect()
         .await
         .with_context(|| format!("cannot read the database {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_says_which_engine_it_is_on() {
+        let read = |url: &str| url.parse::<Database>();
+
+        assert!(
+            matches!(read("sqlite:///a/b.db"), Ok(Database::Sqlite(path)) if path.is_absolute())
+        );
+        assert!(matches!(
+            read("postgres://u:p@h/d"),
+            Ok(Database::Postgres(_))
+        ));
+        for nonsense in ["", "orders.db", "sqlite://", "mysql://h/d"] {
+            assert!(read(nonsense).is_err(), "{nonsense}");
+        }
+    }
 }

@@ -1,0 +1,203 @@
+//! Reads every topic of the pair from its first record to its last and writes what it finds into files.
+//!
+//! Partitions are assigned by hand and nothing is committed: no group notices. The groups' offsets are asked for before
+//! the ends of the partitions, and the ends before the records, so that a dump of a system at work is not wrong, only a
+//! moment old.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{BufWriter, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use serde::Serialize;
+
+use crate::topics::{Bytes, GROUPS, PARTITIONS, Partition, TopicRecord, file_of};
+
+/// One answer of the broker, or the next record of a partition that has one.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// Read ahead per partition; librdkafka's own limit would take 64 MiB for each.
+const READ_AHEAD_KIBIBYTES: &str = "4096";
+
+/// Writes all topics of a broker into a directory, which is made if it is not there.
+///
+/// # Errors
+/// When a topic is missing, when the broker does not answer, or when a file cannot be written.
+pub async fn all_topics(brokers: &str, directory: &Path) -> Result<()> {
+    let (brokers, directory) = (brokers.to_owned(), directory.to_owned());
+    // librdkafka blocks its caller.
+    tokio::task::spawn_blocking(move || Dump { brokers, directory }.write())
+        .await?
+        .context("cannot dump the topics")
+}
+
+struct Dump {
+    brokers: String,
+    directory: PathBuf,
+}
+
+impl Dump {
+    fn write(&self) -> Result<()> {
+        fs::create_dir_all(&self.directory)?;
+        let committed = self.committed()?;
+        let reader = self.client("auditor")?;
+        let mut partitions = JsonLines::create(&self.directory.join(PARTITIONS))?;
+        for topic in proto::topics::ALL {
+            let ends = ends(&reader, topic, &committed)?;
+            self.write_records(&reader, topic, &ends)
+                .with_context(|| format!("topic {topic}"))?;
+            for partition in &ends {
+                partitions.write(partition)?;
+            }
+        }
+        partitions.finish()
+    }
+
+    fn client(&self, group: &str) -> Result<BaseConsumer> {
+        let client = ClientConfig::new()
+            .set("bootstrap.servers", &self.brokers)
+            .set("group.id", group)
+            .set("enable.auto.commit", "false")
+            // Everything that is on the topic, also of a transaction that nobody ended: none of ours is.
+            .set("isolation.level", "read_uncommitted")
+            .set("queued.max.messages.kbytes", READ_AHEAD_KIBIBYTES)
+            .create()?;
+        Ok(client)
+    }
+
+    /// What each group has committed on the topic that it consumes.
+    fn committed(&self) -> Result<Committed> {
+        let mut committed = Committed::new();
+        for (topic, group) in GROUPS {
+            let client = self.client(group)?;
+            let mut asked = TopicPartitionList::new();
+            for partition in partitions_of(&client, topic)? {
+                asked.add_partition(topic, partition);
+            }
+            let answers = client.committed_offsets(asked, ANSWER);
+            for answer in answers
+                .with_context(|| format!("offsets of {group}"))?
+                .elements()
+            {
+                if let Offset::Offset(offset) = answer.offset() {
+                    let place = (topic.to_owned(), answer.partition());
+                    committed
+                        .entry(place)
+                        .or_default()
+                        .insert(group.to_owned(), offset);
+                }
+            }
+        }
+        Ok(committed)
+    }
+
+    fn write_records(
+        &self,
+        reader: &BaseConsumer,
+        topic: &str,
+        partitions: &[Partition],
+    ) -> Result<()> {
+        let mut file = JsonLines::create(&file_of(&self.directory, topic))?;
+        let mut left = BTreeMap::new();
+        let mut assignment = TopicPartitionList::new();
+        for partition in partitions.iter().filter(|it| it.low < it.end) {
+            let start = Offset::Offset(partition.low);
+            assignment.add_partition_offset(topic, partition.partition, start)?;
+            left.insert(partition.partition, partition.end);
+        }
+        reader.assign(&assignment)?;
+        while !left.is_empty() {
+            let Some(message) = reader.poll(ANSWER) else {
+                bail!("no record came for {ANSWER:?}, though these partitions have more: {left:?}");
+            };
+            let message = message?;
+            // A record that was written while we read is none of this dump.
+            let Some(end) = left.get(&message.partition()).copied() else {
+                continue;
+            };
+            if message.offset() < end {
+                file.write(&record_of(&message))?;
+            }
+            if message.offset() + 1 >= end {
+                left.remove(&message.partition());
+            }
+        }
+        file.finish()
+    }
+}
+
+/// Offsets by group, by topic and partition.
+type Committed = BTreeMap<(String, i32), BTreeMap<String, i64>>;
+
+fn ends(reader: &BaseConsumer, topic: &str, committed: &Committed) -> Result<Vec<Partition>> {
+    let mut ends = Vec::new();
+    for partition in partitions_of(reader, topic)? {
+        let (low, end) = reader.fetch_watermarks(topic, partition, ANSWER)?;
+        let place = (topic.to_owned(), partition);
+        ends.push(Partition {
+            committed: committed.get(&place).cloned().unwrap_or_default(),
+            topic: place.0,
+            partition,
+            low,
+            end,
+        });
+    }
+    Ok(ends)
+}
+
+fn partitions_of(client: &BaseConsumer, topic: &str) -> Result<Vec<i32>> {
+    let metadata = client.fetch_metadata(Some(topic), ANSWER)?;
+    let found = metadata.topics().iter().find(|it| it.name() == topic);
+    let partitions = found.map_or(&[][..], |it| it.partitions());
+    ensure!(!partitions.is_empty(), "there is no topic {topic}");
+    Ok(partitions.iter().map(|partition| partition.id()).collect())
+}
+
+fn record_of(message: &BorrowedMessage<'_>) -> TopicRecord {
+    let bytes = |bytes: &[u8]| Bytes(bytes.to_vec());
+    let headers = message.headers().map(|headers| {
+        let headers = headers.iter();
+        headers
+            .map(|header| {
+                (
+                    header.key.to_owned(),
+                    header.value.map(bytes).unwrap_or_default(),
+                )
+            })
+            .collect()
+    });
+    TopicRecord {
+        partition: message.partition(),
+        offset: message.offset(),
+        timestamp: message.timestamp().to_millis(),
+        key: message.key().map(bytes),
+        headers: headers.unwrap_or_default(),
+        payload: message.payload().map(bytes),
+    }
+}
+
+/// A file of JSON lines that is being written.
+struct JsonLines(BufWriter<File>);
+
+impl JsonLines {
+    fn create(path: &Path) -> Result<Self> {
+        let file =
+            File::create(path).with_context(|| format!("cannot create {}", path.display()))?;
+        Ok(Self(BufWriter::new(file)))
+    }
+
+    fn write(&mut self, value: &impl Serialize) -> Result<()> {
+        serde_json::to_writer(&mut self.0, value)?;
+        Ok(self.0.write_all(b"\n")?)
+    }
+
+    fn finish(mut self) -> Result<()> {
+        Ok(self.0.flush()?)
+    }
+}

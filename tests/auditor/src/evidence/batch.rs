@@ -1,0 +1,105 @@
+//! Rows on their way into a table, many per statement.
+
+use anyhow::Result;
+use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
+
+/// Values per statement: below SQLite's limit of 32,766.
+const VALUES: usize = 16_000;
+
+/// A value of a row.
+#[derive(Debug)]
+pub(super) enum Value {
+    Null,
+    Integer(i64),
+    Text(String),
+    Bytes(Vec<u8>),
+}
+
+/// Rows for one table.
+pub(super) struct Batch {
+    table: &'static str,
+    columns: usize,
+    rows: Vec<Vec<Value>>,
+}
+
+impl Batch {
+    /// No rows yet, for a table with so many columns.
+    pub(super) fn new(table: &'static str, columns: usize) -> Self {
+        let rows = Vec::new();
+        Self {
+            table,
+            columns,
+            rows,
+        }
+    }
+
+    /// Adds a row, and writes what has been added when it is enough.
+    pub(super) async fn push(
+        &mut self,
+        connection: &mut SqliteConnection,
+        row: Vec<Value>,
+    ) -> Result<()> {
+        self.rows.push(row);
+        if self.rows.len() * self.columns >= VALUES {
+            self.write(connection).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes what has been added.
+    pub(super) async fn write(&mut self, connection: &mut SqliteConnection) -> Result<()> {
+        if self.rows.is_empty() {
+            return Ok(());
+        }
+        let mut insert = QueryBuilder::<Sqlite>::new(format!("INSERT INTO temp.{} ", self.table));
+        insert.push_values(self.rows.drain(..), |mut row, values| {
+            for value in values {
+                match value {
+                    Value::Null => row.push_bind(None::<i64>),
+                    Value::Integer(number) => row.push_bind(number),
+                    Value::Text(text) => row.push_bind(text),
+                    Value::Bytes(bytes) => row.push_bind(bytes),
+                };
+            }
+        });
+        // Statements of every size: keeping them prepared would keep their memory.
+        insert.build().persistent(false).execute(connection).await?;
+        Ok(())
+    }
+}
+
+impl From<i64> for Value {
+    fn from(number: i64) -> Self {
+        Self::Integer(number)
+    }
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<Vec<u8>> for Value {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Bytes(bytes)
+    }
+}
+
+impl From<uuid::Uuid> for Value {
+    fn from(id: uuid::Uuid) -> Self {
+        Self::Bytes(id.into_bytes().to_vec())
+    }
+}
+
+impl<T: Into<Self>> From<Option<T>> for Value {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Null, Into::into)
+    }
+}

@@ -1,0 +1,177 @@
+//! The dumped topics as tables. What is no event of the contract is kept as well, with the reason.
+
+use std::path::Path;
+
+use anyhow::Result;
+use proto::event::{Event, OrderEvent, ProcessingEvent};
+use proto::orders::v1::RejectionReason;
+use proto::record::{self, EventMeta, Headers};
+use proto::topics;
+use sqlx::SqliteConnection;
+use uuid::Uuid;
+
+use super::batch::{Batch, Value};
+use super::bodies;
+use crate::topics::{PARTITIONS, Partition, TopicRecord, file_of, read};
+
+/// Headers with which a dead letter says where it comes from.
+const ORIGIN: [&str; 3] = [
+    "x-dlq-original-topic",
+    "x-dlq-original-partition",
+    "x-dlq-original-offset",
+];
+
+/// Reads the files of all topics.
+pub(super) async fn load(connection: &mut SqliteConnection, directory: &Path) -> Result<()> {
+    load_partitions(connection, &directory.join(PARTITIONS)).await?;
+    let mut records = Batch::new("records", 18);
+    for topic in topics::ALL {
+        for record in read::<TopicRecord>(&file_of(directory, topic))? {
+            let row = row(topic, record?)?;
+            records.push(connection, row).await?;
+        }
+    }
+    records.write(connection).await
+}
+
+async fn load_partitions(connection: &mut SqliteConnection, file: &Path) -> Result<()> {
+    let mut partitions = Batch::new("partitions", 4);
+    let mut committed = Batch::new("committed", 4);
+    for partition in read::<Partition>(file)? {
+        let partition = partition?;
+        let place = || -> [Value; 2] {
+            let number = i64::from(partition.partition);
+            [partition.topic.clone().into(), number.into()]
+        };
+        let mut row = Vec::from(place());
+        row.extend([partition.low.into(), partition.end.into()]);
+        partitions.push(connection, row).await?;
+        for (consumer, offset) in &partition.committed {
+            let mut row = vec![consumer.clone().into()];
+            row.extend(place());
+            row.push((*offset).into());
+            committed.push(connection, row).await?;
+        }
+    }
+    partitions.write(connection).await?;
+    committed.write(connection).await
+}
+
+/// What is known of a record as an event.
+#[derive(Default)]
+struct Known {
+    fault: Option<String>,
+    meta: Option<EventMeta>,
+    event_type: Option<&'static str>,
+    lines: Option<String>,
+    money: Option<(String, i64)>,
+    reason: Option<&'static str>,
+}
+
+fn row(topic: &str, record: TopicRecord) -> Result<Vec<Value>> {
+    let headers: Headers = record
+        .headers
+        .into_iter()
+        .map(|(name, value)| (name, value.0))
+        .collect();
+    let key = record.key.map(|key| key.0);
+    let payload = record.payload.map(|payload| payload.0);
+    let known = known(topic, &headers, payload.as_deref())?;
+    let place = format!("{topic}/{}@{}", record.partition, record.offset);
+    let (currency, amount) = known.money.unzip();
+    let order_id = known.meta.as_ref().map(|meta| meta.order_id);
+    let sequence = known.meta.as_ref().map(|meta| meta.sequence);
+    let origin = |part: usize| record::header(&headers, ORIGIN[part]);
+    let number = |part| origin(part).and_then(|text| text.parse::<i64>().ok());
+    Ok(vec![
+        topic.into(),
+        i64::from(record.partition).into(),
+        record.offset.into(),
+        place.into(),
+        key.clone().into(),
+        payload.into(),
+        known.fault.into(),
+        known.meta.map(|meta| meta.id).into(),
+        order_id.or_else(|| order_of(key.as_deref())).into(),
+        sequence.map(i64::try_from).transpose()?.into(),
+        known.event_type.into(),
+        known.lines.into(),
+        currency.into(),
+        amount.into(),
+        known.reason.into(),
+        origin(0).into(),
+        number(1).into(),
+        number(2).into(),
+    ])
+}
+
+/// A record that cannot be understood is about the order that is its key, if it is one.
+fn order_of(key: Option<&[u8]>) -> Option<Uuid> {
+    Uuid::try_parse_ascii(key?).ok()
+}
+
+fn known(topic: &str, headers: &Headers, payload: Option<&[u8]>) -> Result<Known> {
+    match topic {
+        topics::ORDER_EVENTS | topics::ORDER_EVENTS_DEAD_LETTERS => {
+            event(headers, payload, order_event)
+        }
+        topics::PROCESSING_EVENTS | topics::PROCESSING_EVENTS_DEAD_LETTERS => {
+            event(headers, payload, processing_event)
+        }
+        other => anyhow::bail!("the auditor knows no events of the topic {other}"),
+    }
+}
+
+fn event<E: Event>(
+    headers: &Headers,
+    payload: Option<&[u8]>,
+    describe: fn(&E) -> Result<Known>,
+) -> Result<Known> {
+    match record::decode::<E>(headers, payload) {
+        Ok(Some(received)) => Ok(Known {
+            meta: Some(received.meta),
+            ..describe(&received.event)?
+        }),
+        // A newer sender's: it may be ignored.
+        Ok(None) => Ok(Known::default()),
+        Err(error) => Ok(Known {
+            fault: Some(error.to_string()),
+            ..Known::default()
+        }),
+    }
+}
+
+fn order_event(event: &OrderEvent) -> Result<Known> {
+    let mut known = Known {
+        event_type: Some(event.name()),
+        ..Known::default()
+    };
+    if let OrderEvent::OrderPlaced(placed) = event {
+        known.lines = Some(bodies::lines(&placed.lines)?);
+        known.money = money(placed.total.as_ref());
+    }
+    Ok(known)
+}
+
+fn processing_event(event: &ProcessingEvent) -> Result<Known> {
+    let mut known = Known {
+        event_type: Some(event.name()),
+        ..Known::default()
+    };
+    match event {
+        ProcessingEvent::PaymentCaptured(captured) => {
+            known.money = money(captured.amount.as_ref());
+        }
+        ProcessingEvent::OrderRejected(rejected) => {
+            let reason = RejectionReason::try_from(rejected.reason).ok();
+            known.reason = reason.and_then(|it| it.as_str_name().strip_prefix("REJECTION_REASON_"));
+        }
+        _ => {}
+    }
+    Ok(known)
+}
+
+fn money(amount: Option<&proto::orders::v1::Money>) -> Option<(String, i64)> {
+    let amount = amount?;
+    Some((amount.currency_code.clone(), amount.minor_units))
+}

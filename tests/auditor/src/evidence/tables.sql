@@ -1,0 +1,39 @@
+-- What the auditor reads from files, and bodies of the databases that only a decoder can read. Ids are 16 bytes, as in
+-- the databases. `lines` is a JSON array of [sku, quantity, price], `pieces` one of [sku, pieces] in the order of SKUs.
+
+-- Every call of PlaceOrder in the journal. The outcome is ok, refused or unknown.
+CREATE TEMP TABLE asked (
+    line, request_id, customer_id, invoice, lines, currency, total, outcome
+);
+-- Those of them that were confirmed, with the order that the client was told.
+CREATE TEMP TABLE confirmed (
+    order_id, request_id, customer_id, invoice, lines, currency, total
+);
+-- Every call of CancelOrder in the journal.
+CREATE TEMP TABLE cancellations (line, order_id, outcome);
+-- Ends of calls that the journal has no beginning of.
+CREATE TEMP TABLE strays (line, call);
+
+-- What the client was shown, confirmations and answers included. `last_version` is 0 for an order that was said not to
+-- exist; `whole` tells that the read showed all there was, so that nothing known before may be missing.
+CREATE TEMP TABLE reads (line, order_id, kind, begun, ended, first_version, last_version, whole, to_the_end);
+CREATE TEMP TABLE seen (line, order_id, version, event_type, status, reason);
+
+CREATE TEMP TABLE order_bodies (order_id, lines, pieces, currency, total);
+CREATE TEMP TABLE saga_bodies (order_id, pieces);
+
+-- Every record of every topic. `fault` says why it is no event of the contract; `event_type` is the name of its message,
+-- and NULL for a type that this contract does not know. `place` is TOPIC/PARTITION@OFFSET.
+CREATE TEMP TABLE records (
+    topic, partition, position, place, key, payload, fault, event_id, order_id, sequence, event_type,
+    lines, currency, amount, reason, origin_topic, origin_partition, origin_position
+);
+CREATE TEMP TABLE partitions (topic, partition, low, end_position);
+CREATE TEMP TABLE committed (consumer, topic, partition, position);
+
+-- The parked events of both services.
+CREATE TEMP TABLE parked (
+    service, topic, partition, position, place, key, order_id, state, fault_class, fault_message
+);
+-- Services whose database has no such table: their dead letters are all there is to know.
+CREATE TEMP TABLE without_parking (service);

@@ -1,0 +1,112 @@
+//! Accounting: nothing is left over. Every order, every event and every record that was set aside has ended somewhere.
+
+use anyhow::Result;
+
+use super::{Check, Count, Rule};
+use crate::Limits;
+use crate::evidence::Evidence;
+use crate::verdict::{Findings, RuleReport, Violation};
+
+/// The name of the rule.
+pub const NAME: &str = "accounting";
+
+const SET_ASIDE: &str = "SELECT count(*) FROM outstanding WHERE is_set_aside";
+
+pub(super) async fn report(evidence: &mut Evidence, limits: &Limits) -> Result<RuleReport> {
+    let mut report = RULE.report(evidence).await?;
+    let set_aside = evidence.number(SET_ASIDE).await?;
+    let most = limits.set_aside.unwrap_or(u64::MAX);
+    if set_aside > most {
+        let mut findings = Findings::default();
+        findings.add(Violation {
+            fault: format!("{set_aside} orders are set aside, at most {most} may be"),
+            ..Violation::default()
+        });
+        report.add(findings);
+        report.add(ASIDE.findings(evidence).await?);
+    }
+    Ok(report)
+}
+
+const ASIDE: Check = Check {
+    what: "an order is not set aside",
+    violations: "
+        SELECT order_id, place, 'did not come to its end: ' || whereabouts AS fault
+        FROM outstanding WHERE is_set_aside",
+};
+
+const RULE: Rule = Rule {
+    name: NAME,
+    counts: &[
+        Count {
+            what: "fulfilled",
+            number: "SELECT count(*) FROM orders WHERE status = 'FULFILLED'",
+        },
+        Count {
+            what: "rejected",
+            number: "SELECT count(*) FROM orders WHERE status = 'REJECTED'",
+        },
+        Count {
+            what: "cancelled",
+            number: "SELECT count(*) FROM orders WHERE status = 'CANCELLED'",
+        },
+        Count {
+            what: "set aside",
+            number: SET_ASIDE,
+        },
+        Count {
+            what: "parked",
+            number: "SELECT count(*) FROM parked",
+        },
+        Count {
+            what: "dead letters",
+            number: "SELECT count(*) FROM records
+                     WHERE topic IN ('orders.order.events.v1.dlq', 'processing.order.events.v1.dlq')",
+        },
+    ],
+    checks: &[
+        Check {
+            what: "an order that was confirmed to nobody comes to its end as well",
+            violations: "
+                SELECT order_id, place, 'is ' || status || ' and was not confirmed, and is left over: ' || whereabouts AS fault
+                FROM outstanding JOIN orders USING (order_id)
+                WHERE NOT is_set_aside AND order_id NOT IN (SELECT order_id FROM confirmed)",
+        },
+        Check {
+            what: "every committed event is published",
+            violations: "
+                SELECT order_id, service || ': ' || count(*) || ' events were never published' AS fault
+                FROM waiting GROUP BY service, order_id",
+        },
+        Check {
+            what: "no event waits to be tried again",
+            violations: "
+                SELECT order_id, place, 'has an event that is still parked at ' || service || ' as WAITING'
+                    || coalesce(' (' || fault_class || ': ' || fault_message || ')', '') AS fault
+                FROM parked WHERE state = 'WAITING' AND NOT EXISTS (
+                    SELECT 1 FROM parked AS head WHERE head.service = parked.service AND head.key = parked.key
+                      AND head.topic = parked.topic AND head.state = 'DEAD')",
+        },
+        Check {
+            what: "what was given up is a dead letter",
+            violations: "
+                SELECT order_id, place, 'was given up by ' || service || ', but is no dead letter' AS fault
+                FROM parked WHERE state = 'DEAD' AND fault_class IS NOT NULL AND NOT EXISTS (
+                    SELECT 1 FROM records AS letter WHERE letter.origin_topic = parked.topic
+                      AND letter.origin_partition = parked.partition AND letter.origin_position = parked.position)",
+        },
+        Check {
+            what: "a dead letter is the record that it came from",
+            violations: "
+                SELECT letter.order_id, letter.place, 'has a dead letter ' || CASE WHEN record.place IS NULL
+                    THEN 'of no record: ' || coalesce(letter.origin_topic || '/' || letter.origin_partition || '@'
+                        || letter.origin_position, 'it does not say where it is from')
+                    ELSE 'with another key or value than its record at ' || record.place END AS fault
+                FROM records AS letter LEFT JOIN records AS record
+                  ON record.topic = letter.origin_topic AND record.partition = letter.origin_partition
+                 AND record.position = letter.origin_position
+                WHERE letter.topic IN ('orders.order.events.v1.dlq', 'processing.order.events.v1.dlq')
+                  AND (record.place IS NULL OR record.key IS NOT letter.key OR record.payload IS NOT letter.payload)",
+        },
+    ],
+};

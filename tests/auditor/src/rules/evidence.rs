@@ -1,0 +1,72 @@
+//! The evidence is whole: a rule that finds nothing in what was not read proves nothing.
+
+use anyhow::Result;
+
+use super::{Check, Count, Rule};
+use crate::evidence::Evidence;
+use crate::verdict::RuleReport;
+
+/// The name of the rule.
+pub const NAME: &str = "evidence";
+
+pub(super) async fn report(evidence: &mut Evidence) -> Result<RuleReport> {
+    let mut report = RULE.report(evidence).await?;
+    report.count("unfinished lines", evidence.truncated_lines);
+    Ok(report)
+}
+
+const RULE: Rule = Rule {
+    name: NAME,
+    counts: &[
+        Count {
+            what: "calls to place",
+            number: "SELECT count(*) FROM asked",
+        },
+        Count {
+            what: "calls to cancel",
+            number: "SELECT count(*) FROM cancellations WHERE line IS NOT NULL",
+        },
+        Count {
+            what: "records",
+            number: "SELECT count(*) FROM records",
+        },
+        Count {
+            what: "of them no events",
+            number: "SELECT count(*) FROM records WHERE fault IS NOT NULL",
+        },
+    ],
+    checks: &[
+        Check {
+            what: "a call that ended has begun",
+            violations: "
+                SELECT NULL AS order_id, 'line ' || line || ' of the journal ends call ' || call
+                    || ', which has not begun or has ended before' AS fault
+                FROM strays",
+        },
+        Check {
+            what: "time does not go back",
+            violations: "
+                SELECT order_id, 'was read from ' || begun || ' to ' || ended || ' (line ' || line || ')' AS fault
+                FROM reads WHERE ended < begun",
+        },
+        Check {
+            what: "every topic was dumped",
+            violations: "
+                SELECT NULL AS order_id, 'the dump has no partition of the topic ' || column1 AS fault
+                FROM (VALUES ('orders.order.events.v1'), ('processing.order.events.v1'),
+                             ('orders.order.events.v1.dlq'), ('processing.order.events.v1.dlq'))
+                WHERE column1 NOT IN (SELECT topic FROM partitions)",
+        },
+        Check {
+            what: "every record is in the dump, from the first to the last",
+            violations: "
+                SELECT NULL AS order_id, topic || '/' || partition || '@' || low AS place, 'the dump has '
+                    || count(records.position) || ' of ' || end_position || ' records of a partition, from '
+                    || coalesce(min(records.position), low) || ' on' AS fault
+                FROM partitions LEFT JOIN records USING (topic, partition)
+                GROUP BY topic, partition
+                HAVING count(DISTINCT records.position) <> end_position OR count(records.position) <> end_position
+                    OR coalesce(max(records.position), -1) <> end_position - 1",
+        },
+    ],
+};

@@ -1,0 +1,78 @@
+//! What adds up: every piece of stock and every amount of money. Part of the rule [`super::effect_once`].
+//!
+//! What an order asked for is taken from order-service; what was done about it from processing-service.
+
+use super::Check;
+
+pub(super) const CHECKS: &[Check] = &[
+    Check {
+        what: "an order is processed with what was ordered",
+        violations: "
+            SELECT order_id, 'was processed with other lines than were ordered' AS fault
+            FROM order_bodies AS ordered JOIN saga_bodies AS processed USING (order_id)
+            WHERE ordered.pieces <> processed.pieces",
+    },
+    Check {
+        what: "a fulfilled order is paid with its total",
+        violations: "
+            SELECT order_id, 'costs ' || total || ' ' || order_bodies.currency || ', but ' || minor_units || ' '
+                || payments.currency || ' were captured (minor units)' AS fault
+            FROM orders JOIN order_bodies USING (order_id) JOIN processing.payments USING (order_id)
+            WHERE orders.status = 'FULFILLED'
+              AND (total <> minor_units OR order_bodies.currency <> payments.currency)",
+    },
+    Check {
+        what: "a payment is announced as it was made",
+        violations: "
+            SELECT order_id, place, 'has a payment of ' || minor_units || ' ' || payments.currency
+                || ', but ' || amount || ' ' || events.currency || ' were announced (minor units)' AS fault
+            FROM events JOIN processing.payments USING (order_id)
+            WHERE event_type = 'PaymentCaptured' AND (amount <> minor_units OR events.currency <> payments.currency)",
+    },
+    Check {
+        what: "the money that was captured is what fulfilled orders cost",
+        violations: "
+            WITH cost (currency, sum) AS (
+                SELECT currency, sum(total) FROM orders JOIN order_bodies USING (order_id)
+                WHERE status = 'FULFILLED' GROUP BY currency),
+            captured (currency, sum) AS (
+                SELECT currency, sum(minor_units) FROM processing.payments
+                WHERE state = 'CAPTURED' GROUP BY currency)
+            SELECT NULL AS order_id, coalesce(captured.sum, 0) || ' ' || currency
+                || ' were captured, but fulfilled orders cost ' || coalesce(cost.sum, 0) || ' (minor units)' AS fault
+            FROM cost FULL JOIN captured USING (currency)
+            WHERE cost.sum IS NOT captured.sum",
+    },
+    Check {
+        what: "every piece is available, reserved or shipped, and no piece is two of these",
+        violations: "
+            SELECT NULL AS order_id, 'SKU ' || sku || ': ' || available || ' available, ' || reserved || ' reserved and '
+                || shipped || ' shipped pieces do not add up to the opening stock of ' || opening AS fault
+            FROM processing.stock WHERE opening <> available + reserved + shipped",
+    },
+    Check {
+        what: "reserved is what orders under way hold",
+        violations: "
+            WITH held (sku, pieces) AS (
+                SELECT line.value ->> 0, sum(line.value ->> 1)
+                FROM processing.sagas JOIN saga_bodies USING (order_id), json_each(saga_bodies.pieces) AS line
+                WHERE state IN ('RESERVED', 'CAPTURED', 'COMPENSATING') GROUP BY 1)
+            SELECT NULL AS order_id, 'SKU ' || sku || ': ' || reserved || ' pieces are reserved, but orders under way hold '
+                || coalesce(pieces, 0) AS fault
+            FROM processing.stock LEFT JOIN held USING (sku)
+            WHERE reserved <> coalesce(pieces, 0)",
+    },
+    Check {
+        what: "shipped is what fulfilled orders asked for",
+        violations: "
+            WITH sold (sku, pieces) AS (
+                SELECT line.value ->> 0, sum(line.value ->> 1)
+                FROM orders JOIN order_bodies USING (order_id), json_each(order_bodies.pieces) AS line
+                WHERE status = 'FULFILLED' GROUP BY 1)
+            SELECT NULL AS order_id, 'SKU ' || sku || ': ' || CASE
+                WHEN shipped IS NULL THEN pieces || ' pieces were shipped of what was never in stock'
+                ELSE shipped || ' pieces are shipped, but fulfilled orders asked for ' || coalesce(pieces, 0) END AS fault
+            FROM processing.stock FULL JOIN sold USING (sku)
+            WHERE shipped IS NOT coalesce(pieces, 0)",
+    },
+];

@@ -1,0 +1,78 @@
+//! No loss: what was confirmed exists, is what was asked for, was announced, and came to its end.
+//!
+//! (Jepsen: lost-write.) An order that did not come to its end is found wherever it was seen last.
+
+use super::{Check, Count, Rule};
+
+/// The name of the rule.
+pub const NAME: &str = "no-loss";
+
+pub(super) const RULE: Rule = Rule {
+    name: NAME,
+    counts: &[
+        Count {
+            what: "orders confirmed",
+            number: "SELECT count(DISTINCT order_id) FROM confirmed",
+        },
+        Count {
+            what: "of them at their end",
+            number: "SELECT count(DISTINCT order_id) FROM confirmed WHERE order_id NOT IN (SELECT order_id FROM outstanding)",
+        },
+        Count {
+            what: "of them set aside",
+            number: "SELECT count(DISTINCT order_id) FROM confirmed JOIN outstanding USING (order_id) WHERE is_set_aside",
+        },
+    ],
+    checks: &[
+        Check {
+            what: "a confirmed order comes to its end",
+            violations: "
+                SELECT DISTINCT order_id, place, 'was confirmed and is lost' ||
+                    coalesce(' at ' || status, '') || ': ' || whereabouts AS fault
+                FROM confirmed JOIN outstanding USING (order_id) LEFT JOIN orders USING (order_id)
+                WHERE orders.order_id IS NULL OR NOT is_set_aside",
+        },
+        Check {
+            what: "a request is confirmed with one order",
+            violations: "
+                SELECT min(order_id) AS order_id, 'is one of ' || count(DISTINCT order_id)
+                    || ' that were confirmed for the same request' AS fault
+                FROM confirmed GROUP BY request_id, customer_id HAVING count(DISTINCT order_id) > 1",
+        },
+        Check {
+            what: "an order is confirmed to one request",
+            violations: "
+                SELECT order_id, 'was confirmed for ' || count(DISTINCT request_id) || ' requests' AS fault
+                FROM confirmed GROUP BY order_id HAVING count(DISTINCT request_id) > 1",
+        },
+        Check {
+            what: "a confirmed order is the one that was asked for",
+            violations: "
+                SELECT DISTINCT order_id, 'belongs to another request than it was confirmed for' AS fault
+                FROM confirmed JOIN orders USING (order_id)
+                WHERE orders.request_id <> confirmed.request_id
+                   OR orders.customer_id <> confirmed.customer_id",
+        },
+        Check {
+            what: "a confirmed order holds what was asked for",
+            violations: "
+                SELECT DISTINCT order_id, 'was confirmed for ' || confirmed.total || ' ' || confirmed.currency
+                    || ' and lines ' || confirmed.lines || ', but is for ' || bodies.total || ' ' || bodies.currency
+                    || ' and lines ' || bodies.lines AS fault
+                FROM confirmed JOIN order_bodies AS bodies USING (order_id)
+                WHERE confirmed.lines IS NOT NULL
+                  AND (confirmed.lines <> bodies.lines OR confirmed.total <> bodies.total
+                    OR confirmed.currency <> bodies.currency)",
+        },
+        Check {
+            what: "what happened to an order is on its topic",
+            violations: "
+                SELECT entries.order_id, entries.event_type || ' (version ' || version
+                    || ') is in its history, but is not on the topic ' || entries.topic AS fault
+                FROM entries
+                WHERE event_id NOT IN (SELECT event_id FROM events)
+                  AND order_id NOT IN (SELECT order_id FROM outstanding)
+                  AND order_id NOT IN (SELECT order_id FROM waiting WHERE order_id IS NOT NULL)",
+        },
+    ],
+};

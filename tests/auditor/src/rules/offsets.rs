@@ -1,0 +1,96 @@
+//! Offsets: no group has committed beyond the end, or beyond work that is not done; after a clean stop, all of it.
+//!
+//! (Jepsen: inconsistent-offsets.) Work on a record is done when it had its effect, was found to have had it, or was set
+//! aside. An event of a type that this contract does not know may be passed over.
+
+use anyhow::Result;
+
+use super::{Check, Count, Rule};
+use crate::Limits;
+use crate::evidence::Evidence;
+use crate::verdict::RuleReport;
+
+/// The name of the rule.
+pub const NAME: &str = "offsets";
+
+pub(super) async fn report(evidence: &mut Evidence, limits: &Limits) -> Result<RuleReport> {
+    let mut report = RULE.report(evidence).await?;
+    if limits.stopped_cleanly {
+        report.add(EVERYTHING.findings(evidence).await?);
+    }
+    Ok(report)
+}
+
+const EVERYTHING: Check = Check {
+    what: "after a clean stop everything is committed",
+    violations: "
+        SELECT NULL AS order_id, topic || '/' || partition || '@' || coalesce(position, low) AS place,
+            'the services stopped in order, but the records from here to ' || end_position || ' are not committed' AS fault
+        FROM partitions LEFT JOIN committed USING (topic, partition)
+        WHERE topic IN ('orders.order.events.v1', 'processing.order.events.v1')
+          AND low < end_position AND coalesce(position, -1) < end_position",
+};
+
+const RULE: Rule = Rule {
+    name: NAME,
+    counts: &[
+        Count {
+            what: "partitions",
+            number: "SELECT count(*) FROM partitions",
+        },
+        Count {
+            what: "committed",
+            number: "SELECT count(*) FROM committed",
+        },
+        Count {
+            what: "records below",
+            number: "SELECT count(*) FROM records JOIN committed USING (topic, partition)
+                     WHERE records.position < committed.position",
+        },
+    ],
+    checks: &[
+        Check {
+            what: "nothing is committed that is not there",
+            violations: "
+                SELECT NULL AS order_id, topic || '/' || partition || '@' || end_position AS place,
+                    consumer || ' has committed ' || position || ', but the partition ends here' AS fault
+                FROM committed JOIN partitions USING (topic, partition)
+                WHERE position > end_position",
+        },
+        Check {
+            what: "nothing is committed that was not understood and not set aside",
+            violations: "
+                SELECT order_id, place, 'a record that is no event (' || fault || ') is committed by ' || consumer
+                    || ', but neither parked nor a dead letter' AS fault
+                FROM records JOIN committed USING (topic, partition)
+                WHERE records.position < committed.position AND fault IS NOT NULL
+                  AND NOT EXISTS (SELECT 1 FROM parked WHERE parked.topic = records.topic
+                      AND parked.partition = records.partition AND parked.position = records.position)
+                  AND NOT EXISTS (SELECT 1 FROM records AS letter WHERE letter.origin_topic = records.topic
+                      AND letter.origin_partition = records.partition AND letter.origin_position = records.position)",
+        },
+        Check {
+            what: "nothing is committed that processing-service has not done",
+            violations: "
+                SELECT order_id, place, event_type || ' is committed by ' || consumer || ', but its saga '
+                    || coalesce('is ' || state, 'is not there') AS fault
+                FROM records JOIN committed USING (topic, partition) LEFT JOIN processing.sagas USING (order_id)
+                WHERE topic = 'orders.order.events.v1' AND records.position < committed.position
+                  AND event_type IS NOT NULL
+                  AND coalesce(state, '') NOT IN ('FULFILLED', 'REJECTED', 'CANCELLED')
+                  AND order_id NOT IN (SELECT order_id FROM set_aside)",
+        },
+        Check {
+            what: "nothing is committed that order-service has not applied",
+            violations: "
+                SELECT order_id, place, event_type || ' is committed by ' || consumer
+                    || ', but is not in the order''s history' AS fault
+                FROM records JOIN committed USING (topic, partition) LEFT JOIN orders USING (order_id)
+                WHERE topic = 'processing.order.events.v1' AND records.position < committed.position
+                  AND event_type IS NOT NULL
+                  AND event_id NOT IN (SELECT event_id FROM entries)
+                  AND sequence > coalesce(processing_sequence, 0)
+                  AND order_id NOT IN (SELECT order_id FROM set_aside)",
+        },
+    ],
+};

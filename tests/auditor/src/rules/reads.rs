@@ -1,0 +1,68 @@
+//! Reads are prefixes: what a client was shown is the beginning of what is there now, and it never goes back.
+//!
+//! (Jepsen: nonmonotonic read, unseen.) For one order this is the whole of linearizability: its history only grows, so
+//! that a read is right if it is a prefix and not shorter than what was known before it began. What is known is what an
+//! earlier call or read of the same client had been told when it ended.
+
+use super::{Check, Count, Rule};
+
+/// The name of the rule.
+pub const NAME: &str = "reads";
+
+pub(super) const RULE: Rule = Rule {
+    name: NAME,
+    counts: &[
+        Count {
+            what: "reads and answers",
+            number: "SELECT count(*) FROM reads",
+        },
+        Count {
+            what: "versions shown",
+            number: "SELECT count(*) FROM seen",
+        },
+    ],
+    checks: &[
+        Check {
+            what: "what was shown stands",
+            violations: "
+                SELECT seen.order_id, 'was shown as ' || coalesce(seen.event_type || ' ', '') || seen.status
+                    || coalesce(' ' || seen.reason, '') || ' at version ' || seen.version || ' (line ' || seen.line
+                    || '), but its history has ' || coalesce(entry.event_type || ' ' || entry.status
+                    || coalesce(' ' || entry.rejection_reason, ''), 'nothing') || ' there' AS fault
+                FROM seen LEFT JOIN order_events AS entry
+                  ON entry.order_id = seen.order_id AND entry.version = seen.version
+                WHERE entry.status IS NOT seen.status
+                   OR (seen.event_type IS NOT NULL
+                       AND (entry.event_type IS NOT seen.event_type OR entry.rejection_reason IS NOT seen.reason))",
+        },
+        Check {
+            what: "a watch shows every version once and in order",
+            violations: "
+                SELECT reads.order_id, 'was watched from version ' || first_version || ', and ' || count(seen.version)
+                    || ' versions up to ' || last_version || ' were shown (line ' || reads.line || ')' AS fault
+                FROM reads JOIN seen ON seen.line = reads.line AND seen.order_id = reads.order_id
+                WHERE kind = 'watch' GROUP BY reads.line
+                HAVING count(DISTINCT seen.version) <> count(*) OR min(seen.version) <> first_version
+                    OR max(seen.version) <> last_version OR count(*) <> last_version - first_version + 1",
+        },
+        Check {
+            what: "a watch that was ended has shown everything",
+            violations: "
+                SELECT order_id, 'was watched to its end at version ' || last_version || ', but it is at version '
+                    || version || ' (line ' || line || ')' AS fault
+                FROM reads JOIN orders USING (order_id) WHERE to_the_end AND last_version <> version",
+        },
+        Check {
+            what: "a read shows at least what was known before it began",
+            violations: "
+                SELECT later.order_id, 'was read ' || CASE later.last_version WHEN 0 THEN 'as unknown'
+                        ELSE 'at version ' || later.last_version END
+                    || ' (line ' || later.line || '), after version ' || max(earlier.last_version)
+                    || ' had been shown (line ' || earlier.line || ')' AS fault
+                FROM reads AS later JOIN reads AS earlier
+                  ON earlier.order_id = later.order_id AND earlier.ended < later.begun
+                 AND earlier.last_version > later.last_version
+                WHERE later.whole GROUP BY later.line",
+        },
+    ],
+};

@@ -1,0 +1,53 @@
+//! Wire duplicates: a record may come again after a fault, between its acknowledgement and the note of it. They are
+//! counted, and bounded by what the faults of the run explain.
+
+use anyhow::Result;
+
+use super::{Check, Count, Rule};
+use crate::Limits;
+use crate::evidence::Evidence;
+use crate::verdict::{Findings, RuleReport, Violation};
+
+/// The name of the rule.
+pub const NAME: &str = "wire-duplicates";
+
+/// Records of events that had been there before, on both event topics.
+const DUPLICATES: &str = "SELECT sum(copies - 1) FROM events";
+
+pub(super) async fn report(evidence: &mut Evidence, limits: &Limits) -> Result<RuleReport> {
+    let mut report = RULE.report(evidence).await?;
+    let duplicates = evidence.number(DUPLICATES).await?;
+    let most = limits.wire_duplicates.unwrap_or(u64::MAX);
+    if duplicates > most {
+        let mut findings = Findings::default();
+        findings.add(Violation {
+            fault: format!("{duplicates} records came again, at most {most} may"),
+            ..Violation::default()
+        });
+        report.add(findings);
+        report.add(AGAIN.findings(evidence).await?);
+    }
+    Ok(report)
+}
+
+const AGAIN: Check = Check {
+    what: "an event is published once",
+    violations: "
+        SELECT order_id, place, 'has ' || event_type || ' ' || copies || ' times on the topic' AS fault
+        FROM events WHERE copies > 1 ORDER BY copies DESC",
+};
+
+const RULE: Rule = Rule {
+    name: NAME,
+    counts: &[
+        Count {
+            what: "records of events",
+            number: "SELECT sum(copies) FROM events",
+        },
+        Count {
+            what: "came again",
+            number: DUPLICATES,
+        },
+    ],
+    checks: &[],
+};

@@ -1,0 +1,218 @@
+//! What an audit found: per rule, what was counted and what is wrong, with coordinates.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// Violations of one kind that are spelled out; what is broken tends to be broken thousands of times.
+pub const SPELLED_OUT: usize = 10;
+
+/// The result of an audit.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Verdict {
+    /// Orders in the database of order-service.
+    pub orders: u64,
+    /// Those of them that were confirmed to nobody: nobody asked for them in the journal, or the answer is unknown.
+    pub unknown: u64,
+    /// One report per rule, in their order.
+    pub rules: Vec<RuleReport>,
+}
+
+/// What one rule found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RuleReport {
+    /// Its name.
+    pub rule: &'static str,
+    /// What was looked at, so that a rule which looked at nothing can be told from one that found nothing.
+    pub counted: Vec<(&'static str, u64)>,
+    /// What is wrong, the first of each kind spelled out.
+    pub violations: Vec<Violation>,
+    /// Violations that are not spelled out.
+    pub more: u64,
+}
+
+/// One thing that is wrong, and where. What is not known is left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Violation {
+    /// The order that it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub order_id: Option<String>,
+    /// The request that asked for the order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+    /// The invoice that was ordered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub invoice: Option<String>,
+    /// Where it is on a topic: TOPIC/PARTITION@OFFSET.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
+    /// What is wrong: a sentence that goes on from the order, if there is one.
+    pub fault: String,
+}
+
+impl Verdict {
+    /// Whether nothing was found.
+    pub fn is_ok(&self) -> bool {
+        self.rules.iter().all(RuleReport::is_ok)
+    }
+
+    /// A sentence for each violation, with the name of its rule; very many of one kind are summed up.
+    pub fn violations(&self) -> Vec<String> {
+        self.rules.iter().flat_map(RuleReport::sentences).collect()
+    }
+
+    /// The sentences of one rule.
+    pub fn violations_of(&self, rule: &str) -> Vec<String> {
+        let rules = self.rules.iter().filter(|report| report.rule == rule);
+        rules.flat_map(RuleReport::sentences).collect()
+    }
+
+    /// What a rule counted under a name; `None` when it counts no such thing.
+    pub fn counted(&self, rule: &str, what: &str) -> Option<u64> {
+        let report = self.rules.iter().find(|report| report.rule == rule)?;
+        let (_, count) = report.counted.iter().find(|(name, _)| *name == what)?;
+        Some(*count)
+    }
+}
+
+impl RuleReport {
+    /// The report of a rule that has looked at nothing yet.
+    pub(crate) fn new(rule: &'static str) -> Self {
+        Self {
+            rule,
+            counted: Vec::new(),
+            violations: Vec::new(),
+            more: 0,
+        }
+    }
+
+    /// Whether the rule holds.
+    pub fn is_ok(&self) -> bool {
+        self.violations.is_empty()
+    }
+
+    /// Notes how much was looked at.
+    pub(crate) fn count(&mut self, what: &'static str, count: u64) {
+        self.counted.push((what, count));
+    }
+
+    /// Adds what one kind of check has found.
+    pub(crate) fn add(&mut self, findings: Findings) {
+        self.violations.extend(findings.spelled_out);
+        self.more += findings.more;
+    }
+
+    fn sentences(&self) -> Vec<String> {
+        let violations = self.violations.iter();
+        let mut sentences: Vec<_> = violations
+            .map(|violation| format!("{}: {violation}", self.rule))
+            .collect();
+        if self.more > 0 {
+            sentences.push(format!(
+                "{}: … and {} more like these",
+                self.rule, self.more
+            ));
+        }
+        sentences
+    }
+}
+
+/// The first violations of one kind in full, the others as a number.
+#[derive(Debug, Default)]
+pub(crate) struct Findings {
+    spelled_out: Vec<Violation>,
+    more: u64,
+}
+
+impl Findings {
+    pub(crate) fn add(&mut self, violation: Violation) {
+        if self.spelled_out.len() < SPELLED_OUT {
+            self.spelled_out.push(violation);
+        } else {
+            self.more += 1;
+        }
+    }
+
+    /// Counts one that is not spelled out.
+    pub(crate) fn add_unnamed(&mut self) {
+        self.more += 1;
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = [("request", &self.request_id), ("invoice", &self.invoice)];
+        let known = names
+            .iter()
+            .filter_map(|(name, value)| Some(format!("{name} {}", value.as_ref()?)));
+        let known = known.collect::<Vec<_>>().join(", ");
+        match (&self.order_id, known.is_empty()) {
+            (Some(order_id), true) => write!(f, "order {order_id} ")?,
+            (Some(order_id), false) => write!(f, "order {order_id} ({known}) ")?,
+            (None, true) => {}
+            (None, false) => write!(f, "{known} ")?,
+        }
+        write!(f, "{}", self.fault)?;
+        match &self.place {
+            Some(place) => write!(f, " [{place}]"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let colour = if self.is_ok() { "green" } else { "red" };
+        write!(f, "audit: {colour}, {} orders in the books", self.orders)?;
+        match self.unknown {
+            0 => writeln!(f, ", all known to the client")?,
+            unknown => writeln!(f, ", {unknown} of them unknown to the client")?,
+        }
+        for report in &self.rules {
+            let counted = report.counted.iter();
+            let counted: Vec<_> = counted
+                .map(|(what, count)| format!("{count} {what}"))
+                .collect();
+            writeln!(f, "  {:<22} {}", report.rule, counted.join(", "))?;
+        }
+        for violation in self.violations() {
+            writeln!(f, "  {violation}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_violation_names_all_coordinates_that_are_known() {
+        let text = Violation {
+            order_id: Some("0197".into()),
+            request_id: Some("r".into()),
+            invoice: Some("536365".into()),
+            place: Some("topic/3@17".into()),
+            fault: "is lost".into(),
+        }
+        .to_string();
+
+        assert_eq!(
+            text,
+            "order 0197 (request r, invoice 536365) is lost [topic/3@17]"
+        );
+    }
+
+    #[test]
+    fn very_many_violations_of_one_kind_are_summed_up() {
+        let mut findings = Findings::default();
+        (0..25).for_each(|_| findings.add(Violation::default()));
+        let mut report = RuleReport::new("rule");
+        report.add(findings);
+
+        let sentences = report.sentences();
+
+        assert_eq!(sentences.len(), SPELLED_OUT + 1);
+        assert_eq!(sentences[SPELLED_OUT], "rule: … and 15 more like these");
+    }
+}

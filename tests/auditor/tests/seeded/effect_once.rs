@@ -1,0 +1,193 @@
+//! Effects that happened twice, not at all, or to something else.
+
+use auditor::rules::EFFECT_ONCE;
+
+use super::books::{Books, OUTCOMES, event};
+use super::{after, assert_found};
+
+async fn is_found(change: &'static str, words: &str) {
+    assert_found(&after(change).await, EFFECT_ONCE, words);
+}
+
+/// The classical seed: one effect is doubled.
+#[tokio::test]
+async fn an_event_that_was_applied_twice_is_found_with_its_place() {
+    let change = "
+        UPDATE order_events SET version = version + 1
+        WHERE order_id = x'01010101010101010101010101010101' AND version = 4;
+        UPDATE order_events SET version = version + 1
+        WHERE order_id = x'01010101010101010101010101010101' AND version = 3;
+        INSERT INTO order_events SELECT order_id, 3, event_id, event_type, status, rejection_reason, occurred_at, NULL
+        FROM order_events WHERE order_id = x'01010101010101010101010101010101' AND version = 2;
+        UPDATE orders SET version = 5 WHERE status = 'FULFILLED'";
+
+    let verdict = after(change).await;
+
+    assert_found(
+        &verdict,
+        EFFECT_ONCE,
+        "has the event StockReserved b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1 2 times in its history [processing.order.events.v1/0@0]",
+    );
+}
+
+#[tokio::test]
+async fn something_that_happens_twice_as_different_events_is_found() {
+    is_found(
+        "INSERT INTO order_events VALUES
+           (x'01010101010101010101010101010101', 5, randomblob(16), 'StockReserved', 'PROCESSING', NULL, 0, NULL)",
+        "has StockReserved 2 times in its history, as different events",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn an_outcome_that_was_announced_twice_is_found() {
+    let mut books = Books::sound().await;
+    books.publish(OUTCOMES, event('9', '1', "OrderFulfilled", 4));
+
+    let verdict = books.audit().await;
+
+    assert_found(
+        &verdict,
+        EFFECT_ONCE,
+        "was announced as OrderFulfilled in 2 different events",
+    );
+}
+
+#[tokio::test]
+async fn a_second_final_event_is_found() {
+    is_found(
+        "INSERT INTO order_events VALUES
+           (x'01010101010101010101010101010101', 5, randomblob(16), 'OrderCancelled', 'CANCELLED', NULL, 0, NULL)",
+        "invoice 536365) is FULFILLED and has 2 final events",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_missing_final_event_is_found() {
+    is_found(
+        "DELETE FROM order_events WHERE event_type = 'OrderRejected'",
+        "is REJECTED and has 0 final events",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_hole_in_the_versions_is_found() {
+    is_found(
+        "UPDATE order_events SET version = 6 WHERE event_type = 'OrderFulfilled'",
+        "has 4 events with versions from 1 to 6",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_history_that_begins_with_something_else_is_found() {
+    is_found(
+        "UPDATE order_events SET event_type = 'StockReserved' WHERE version = 1",
+        "has a history that begins with StockReserved",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn an_order_that_differs_from_its_history_is_found() {
+    is_found(
+        "UPDATE orders SET version = 7 WHERE status = 'FULFILLED'",
+        "is FULFILLED at version 7, but its history ends with FULFILLED at version 4",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_history_entry_of_another_event_is_found() {
+    is_found(
+        "UPDATE order_events SET event_type = 'PaymentCaptured' WHERE event_id = x'b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2'",
+        "has PaymentCaptured in its history for what was published as StockReserved [processing.order.events.v1/1@0]",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn an_effect_without_its_guard_is_found_in_either_service() {
+    is_found(
+        "DELETE FROM main.inbox WHERE event_id = x'c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1'",
+        "PaymentCaptured was applied without a row in the inbox of order-service",
+    )
+    .await;
+    is_found(
+        "DELETE FROM processing.inbox WHERE order_id = x'01010101010101010101010101010101'",
+        "has a saga that ended as FULFILLED without a row in the inbox of processing-service",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_guard_without_its_effect_is_found_in_either_service() {
+    is_found(
+        "INSERT INTO main.inbox VALUES (randomblob(16), x'01010101010101010101010101010101', 4, 0)",
+        "has an event in the inbox of order-service that is not in its history",
+    )
+    .await;
+    is_found(
+        "INSERT INTO processing.inbox VALUES (randomblob(16), x'55555555555555555555555555555555', 1, 0)",
+        "has an event in the inbox of processing-service and no saga that has ended",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_saga_that_ended_otherwise_is_found() {
+    is_found(
+        "UPDATE processing.sagas SET state = 'CANCELLED', reason = NULL WHERE state = 'REJECTED'",
+        "is REJECTED PAYMENT_DECLINED, but processing has it as CANCELLED",
+    )
+    .await;
+    is_found(
+        "DELETE FROM processing.sagas WHERE state = 'CANCELLED'",
+        "is CANCELLED, but processing has it as unknown",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_fulfilled_order_without_payment_is_found() {
+    is_found(
+        "DELETE FROM processing.payments WHERE state = 'CAPTURED'",
+        "is FULFILLED, but its payment is missing",
+    )
+    .await;
+    is_found(
+        "UPDATE processing.payments SET state = 'REFUNDED'",
+        "is FULFILLED, but its payment is REFUNDED",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_payment_that_was_not_given_back_is_found() {
+    is_found(
+        "UPDATE processing.payments SET state = 'CAPTURED'",
+        "invoice 536367) is CANCELLED, but its payment is captured and not refunded",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_fulfilled_order_without_shipment_is_found() {
+    is_found(
+        "DELETE FROM processing.shipments",
+        "invoice 536365) is FULFILLED, but was not shipped",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_shipment_of_an_order_that_was_not_fulfilled_is_found() {
+    is_found(
+        "INSERT INTO processing.shipments VALUES (x'02020202020202020202020202020202', 'shipment', 0)",
+        "invoice 536366) is REJECTED, but was shipped",
+    )
+    .await;
+}

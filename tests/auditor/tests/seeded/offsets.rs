@@ -1,0 +1,93 @@
+//! Offsets that are committed too far, or not far enough.
+
+use auditor::Limits;
+use auditor::rules::OFFSETS;
+use auditor::topics::Bytes;
+
+use super::assert_found;
+use super::books::{Books, ORDERS, OUTCOMES, event};
+
+/// The classical seed: one offset is committed too far. Here beyond the end, below beyond work that is not done.
+#[tokio::test]
+async fn an_offset_beyond_the_end_is_found() {
+    let mut books = Books::sound().await;
+    let partition = books.partition(ORDERS, 1);
+    *partition.committed.get_mut("processing-service").unwrap() += 1;
+
+    let verdict = books.audit().await;
+
+    assert_found(
+        &verdict,
+        OFFSETS,
+        "processing-service has committed 2, but the partition ends here [orders.order.events.v1/1@1]",
+    );
+}
+
+#[tokio::test]
+async fn an_offset_beyond_an_order_that_was_not_processed_is_found() {
+    let books = Books::sound().await;
+    books
+        .change("UPDATE processing.sagas SET state = 'RESERVED' WHERE state = 'FULFILLED'")
+        .await;
+
+    let verdict = books.audit().await;
+
+    assert_found(
+        &verdict,
+        OFFSETS,
+        "OrderPlaced is committed by processing-service, but its saga is RESERVED [orders.order.events.v1/0@0]",
+    );
+}
+
+#[tokio::test]
+async fn an_offset_beyond_an_outcome_that_was_not_applied_is_found() {
+    let mut books = Books::sound().await;
+    books.publish(OUTCOMES, event('9', '1', "StockReserved", 4));
+
+    let verdict = books.audit().await;
+
+    assert_found(
+        &verdict,
+        OFFSETS,
+        "StockReserved is committed by order-service, but is not in the order's history [processing.order.events.v1/0@3]",
+    );
+}
+
+#[tokio::test]
+async fn an_offset_beyond_a_record_that_was_not_understood_is_found() {
+    let mut books = Books::sound().await;
+    let mut poison = event('9', '1', "StockReserved", 4);
+    poison.payload = Some(Bytes(vec![0xff; 8]));
+    books.publish(OUTCOMES, poison);
+
+    let verdict = books.audit().await;
+
+    assert_found(
+        &verdict,
+        OFFSETS,
+        "is committed by order-service, but neither parked nor a dead letter",
+    );
+}
+
+#[tokio::test]
+async fn work_that_is_not_committed_is_found_after_a_clean_stop_only() {
+    let mut books = Books::sound().await;
+    let partition = books.partition(OUTCOMES, 0);
+    *partition.committed.get_mut("order-service").unwrap() -= 1;
+    books.partition(OUTCOMES, 1).committed.clear();
+    let stopped = Limits {
+        stopped_cleanly: true,
+        ..Limits::default()
+    };
+
+    let running = books.audit().await;
+    let stopped = books.audit_within(stopped).await;
+
+    assert!(running.is_ok(), "{running}");
+    assert_found(
+        &stopped,
+        OFFSETS,
+        "the records from here to 3 are not committed [processing.order.events.v1/0@2]",
+    );
+    assert_found(&stopped, OFFSETS, "[processing.order.events.v1/1@0]");
+}

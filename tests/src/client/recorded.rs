@@ -1,0 +1,67 @@
+//! Calls that stand in the journal: what is asked before it is asked, and how it ended.
+
+use proto::orders::v1::{CancelOrderRequest, GetOrderRequest, Order, PlaceOrderRequest};
+use tonic::{Code, Status};
+
+use super::OrderClient;
+use crate::replay::journal::Journal;
+
+/// Places an order.
+///
+/// # Errors
+/// The status that order-service answers.
+pub async fn place(
+    client: &mut OrderClient,
+    journal: &Journal,
+    request: PlaceOrderRequest,
+    invoice: Option<&str>,
+) -> Result<Order, Status> {
+    let call = journal.place(&request, invoice)?;
+    let response = client.place_order(request).await;
+    let order = response.and_then(|response| the_order(response.into_inner().order));
+    call.end(order.as_ref());
+    order
+}
+
+/// Asks to cancel an order.
+///
+/// # Errors
+/// The status that order-service answers.
+pub async fn cancel(
+    client: &mut OrderClient,
+    journal: &Journal,
+    order_id: &str,
+) -> Result<Order, Status> {
+    let call = journal.cancel(order_id)?;
+    let order_id = order_id.to_owned();
+    let response = client.cancel_order(CancelOrderRequest { order_id }).await;
+    let order = response.and_then(|response| the_order(response.into_inner().order));
+    call.end(order.as_ref());
+    order
+}
+
+/// Reads an order. A read that fails has shown nothing; one that finds no order has.
+///
+/// # Errors
+/// The status that order-service answers.
+pub async fn get(
+    client: &mut OrderClient,
+    journal: &Journal,
+    order_id: &str,
+) -> Result<Order, Status> {
+    let read = journal.read(order_id);
+    let order_id = order_id.to_owned();
+    let response = client.get_order(GetOrderRequest { order_id }).await;
+    let order = response.and_then(|response| the_order(response.into_inner().order));
+    match &order {
+        Ok(order) => read.got(Some(order)),
+        Err(status) if status.code() == Code::NotFound => read.got(None),
+        Err(_) => {}
+    }
+    order
+}
+
+/// An answer without an order confirms nothing; it is a defect of the service.
+fn the_order(order: Option<Order>) -> Result<Order, Status> {
+    order.ok_or_else(|| Status::data_loss("the answer has no order"))
+}
