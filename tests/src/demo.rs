@@ -6,7 +6,7 @@
 //!
 //! The stack is stopped in order whatever the replay and the audit say, and also on Ctrl-C; a second Ctrl-C kills it.
 
-mod fresh_directory;
+pub(crate) mod fresh_directory;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ use crate::orders::{OrderBook, SAMPLE};
 use crate::replay::progress::Progress;
 use crate::replay::summary::Summary;
 use crate::replay::tally::Tally;
-use crate::replay::{self, Patience, Plan};
+use crate::replay::{self, Patience, Plan, Trouble};
 use crate::report::Report;
 use crate::stack::interrupt::Interrupt;
 use crate::stack::{Notice, Stack, StackOptions};
@@ -96,6 +96,7 @@ fn plan(arguments: &DemoArguments, orders: Arc<OrderBook>, count: usize, stack: 
         concurrency: arguments.concurrency,
         journal: stack.data_dir().join(JOURNAL),
         patience: Patience::default(),
+        trouble: Trouble::default(),
     }
 }
 
@@ -204,7 +205,7 @@ fn positive_count(text: &str) -> Result<usize> {
     Ok(count)
 }
 
-fn positive_rate(text: &str) -> Result<f64> {
+pub(crate) fn positive_rate(text: &str) -> Result<f64> {
     let rate: f64 = text.parse().context("expected a number")?;
     ensure!(
         (0.001..=1_000_000.0).contains(&rate),

@@ -4,10 +4,12 @@
 //! No service may depend on it.
 
 pub mod audit;
+pub mod chaos;
 pub mod client;
 pub mod demo;
 pub mod orderctl;
 pub mod orders;
+pub mod proxy;
 pub mod replay;
 pub mod report;
 pub mod stack;

@@ -19,6 +19,7 @@ pub mod tally;
 
 mod caller;
 mod schedule;
+mod trouble;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -37,6 +38,7 @@ use self::journal::Journal;
 use self::schedule::Schedule;
 use self::summary::Summary;
 use self::tally::Tally;
+pub use self::trouble::Trouble;
 use crate::client::connections::Connections;
 use crate::orders::OrderBook;
 
@@ -65,6 +67,8 @@ pub struct Plan {
     pub journal: PathBuf,
     /// How long to wait for the service.
     pub patience: Patience,
+    /// Trouble with payments beyond what the invoices bring.
+    pub trouble: Trouble,
 }
 
 /// How long to wait for the service. Both cover a crash and restart of every process with room to spare.

@@ -18,7 +18,7 @@
 //!
 //! Reading order: `config` and `engines` (what it is told), `service` (what it consists of), `data_directory` and
 //! `ports` (what must be free), `launches` and `process` (how a child is started and recognised), `apache_kafka`, `tls`
-//! and `database` (the servers), `supervisor` and `processes` (how a child is kept alive and driven), `readiness`, `subcommands`, [`up`] (the
+//! and `database` (the servers), `proxies` (what stands between them and the services), `supervisor` and `processes` (how a child is kept alive and driven), `readiness`, `subcommands`, [`up`] (the
 //! command).
 //!
 //! One replica on the embedded engines, because that broker's groups are dependable with one member only, and a SQLite
@@ -36,6 +36,7 @@ mod options;
 mod ports;
 mod process;
 mod processes;
+mod proxies;
 mod readiness;
 mod service;
 mod status;
@@ -65,6 +66,7 @@ pub use engines::{BrokerEngine, DatabaseEngine, Engines};
 pub use error::StackError;
 pub use launches::programs_directory;
 pub use options::StackOptions;
+pub use proxies::Proxies;
 pub use service::{Process, Service};
 pub use status::{Ending, Notice, Phase, State};
 pub use tls::make_authority;
@@ -82,6 +84,7 @@ pub struct Stack {
     catalogue: PathBuf,
     apache_kafka: Option<ApacheKafka>,
     postgres: Option<Postgres>,
+    proxies: Option<Proxies>,
     processes: BTreeMap<Process, Supervised>,
     notices: broadcast::Sender<Notice>,
 }
@@ -124,6 +127,10 @@ impl Stack {
             Some(address) => Some(Postgres::open(directory.root(), address).await?),
             None => None,
         };
+        let proxies = match &addresses.proxied {
+            Some(proxied) => Some(Proxies::start(proxied).await.map_err(StackError::Proxy)?),
+            None => None,
+        };
         let mut stack = Self {
             config,
             directory,
@@ -132,6 +139,7 @@ impl Stack {
             catalogue,
             apache_kafka,
             postgres,
+            proxies,
             processes: BTreeMap::new(),
             notices: broadcast::Sender::new(NOTICES),
         };
@@ -206,6 +214,11 @@ impl Stack {
     /// Where the processes listen.
     pub fn addresses(&self) -> &Addresses {
         &self.addresses
+    }
+
+    /// The proxies between the services and their servers, if the stack has them.
+    pub fn proxies(&self) -> Option<&Proxies> {
+        self.proxies.as_ref()
     }
 
     /// The directory that holds everything.

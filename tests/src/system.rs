@@ -16,6 +16,7 @@ mod eventually;
 mod groups;
 mod home;
 mod load;
+mod outbox;
 mod processes;
 mod program;
 mod starting;

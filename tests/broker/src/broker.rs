@@ -18,11 +18,11 @@ use crate::groups::Groups;
 const CLUSTER_ID: &str = "local";
 const NODE_ID: i32 = 1;
 
-/// Serves until SIGTERM or SIGINT.
+/// Serves until SIGTERM or SIGINT; tells its clients to come back to `advertised`.
 ///
 /// # Errors
 /// When the address cannot be bound, the file cannot be opened, or the broker ends without having been asked to.
-pub(crate) async fn run(listen: SocketAddr, database: &Path) -> Result<()> {
+pub(crate) async fn run(listen: SocketAddr, advertised: SocketAddr, database: &Path) -> Result<()> {
     ensure!(
         listen.port() != 0,
         "--listen needs a port: clients are told to come back to it"
@@ -30,10 +30,12 @@ pub(crate) async fn run(listen: SocketAddr, database: &Path) -> Result<()> {
     ensure_free(listen)?;
     let stop_wanted = StopSignals::listen()?;
     let address = Url::parse(&format!("tcp://{listen}")).context("the listen address is no URL")?;
+    let advertised =
+        Url::parse(&format!("tcp://{advertised}")).context("the advertised address is no URL")?;
     let storage = StorageContainer::builder()
         .cluster_id(CLUSTER_ID)
         .node_id(NODE_ID)
-        .advertised_listener(address.clone())
+        .advertised_listener(advertised.clone())
         .schema_registry(None)
         .lake_house(None)
         .storage(storage_url(database)?)
@@ -46,8 +48,8 @@ pub(crate) async fn run(listen: SocketAddr, database: &Path) -> Result<()> {
     let broker = Broker::new(
         NODE_ID,
         CLUSTER_ID,
-        address.clone(),
         address,
+        advertised,
         storage,
         groups,
         Uuid::new_v4(),

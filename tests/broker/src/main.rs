@@ -23,9 +23,13 @@ use tracing_subscriber::EnvFilter;
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {
-    /// Address to listen on, which is also the address that clients are told.
+    /// Address to listen on.
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9092")]
     listen: SocketAddr,
+
+    /// Address that clients are told to come back to, such as that of a proxy [default: the address to listen on].
+    #[arg(long, value_name = "HOST:PORT")]
+    advertise: Option<SocketAddr>,
 
     /// File that keeps topics, records and consumer offsets; created when missing.
     #[arg(long, value_name = "FILE", default_value = "broker.db")]
@@ -45,6 +49,7 @@ struct Arguments {
 async fn main() -> ExitCode {
     let Arguments {
         listen,
+        advertise,
         database,
         log_filter,
     } = Arguments::parse();
@@ -53,7 +58,7 @@ async fn main() -> ExitCode {
         .with_writer(std::io::stderr)
         .init();
 
-    match broker::run(listen, &database).await {
+    match broker::run(listen, advertise.unwrap_or(listen), &database).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("embedded-broker: {error:#}");

@@ -17,7 +17,7 @@ const MARKER: &str = "made-by-demo";
 const KEPT: [&str; 3] = [MARKER, "lock", "run"];
 
 /// Leaves an empty directory that carries the marker.
-pub(super) fn prepare(path: &Path) -> Result<()> {
+pub(crate) fn prepare(path: &Path) -> Result<()> {
     let context = || format!("cannot prepare the data directory {}", path.display());
     fs::create_dir_all(path).with_context(context)?;
     if path.join(MARKER).exists() {

@@ -68,7 +68,7 @@ impl Caller {
         let sent = turn.due.unwrap_or_else(Instant::now);
         replay.tally.submitted(sent);
         let request = match order.request {
-            Ok(request) => request,
+            Ok(request) => replay.plan.trouble.touch(turn.number, request),
             Err(refusal) => {
                 replay.tally.refused_by_client(&refusal);
                 return Ok(());
@@ -160,7 +160,7 @@ impl Placed {
         };
         read.watched(0, &history.entries, end.is_ok());
         match end {
-            Ok(()) => replay.tally.ended(last_seen - self.sent, history),
+            Ok(()) => replay.tally.ended(self.sent, last_seen, history),
             Err(ending) => replay.tally.not_ended(&history, &ending),
         }
     }

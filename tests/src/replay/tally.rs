@@ -52,6 +52,7 @@ struct State {
     first_send: Option<Instant>,
     last_confirmation: Option<Instant>,
     last_outcome: Option<Instant>,
+    newest_final: Option<Instant>,
     example: Option<History>,
     problems: Problems,
 }
@@ -67,6 +68,7 @@ impl Tally {
                 first_send: None,
                 last_confirmation: None,
                 last_outcome: None,
+                newest_final: None,
                 example: None,
                 problems: Problems::default(),
             }),
@@ -134,11 +136,15 @@ impl Tally {
         }
     }
 
-    /// An accepted order is final.
-    pub fn ended(&self, after: Duration, history: History) {
+    /// An accepted order is final: when it was sent, and when its last event was seen.
+    pub fn ended(&self, sent: Instant, last_seen: Instant, history: History) {
         let mut state = self.state();
         state.last_outcome = Some(Instant::now());
-        record(&mut state.outcome, after);
+        state.newest_final = state.newest_final.max(Some(sent));
+        record(
+            &mut state.outcome,
+            last_seen.saturating_duration_since(sent),
+        );
         match status_name(history.status()) {
             "FULFILLED" => state.counts.fulfilled += 1,
             "CANCELLED" => state.counts.cancelled += 1,
@@ -150,6 +156,11 @@ impl Tally {
             }
         }
         state.keep_example(history);
+    }
+
+    /// When the latest sent of the orders that are final was sent.
+    pub fn newest_final(&self) -> Option<Instant> {
+        self.state().newest_final
     }
 
     /// An accepted order was not seen to its end.

@@ -116,6 +116,7 @@ fn plan(address: String, folder: &tempfile::TempDir) -> Plan {
             confirmation: Duration::from_secs(20),
             outcome: Duration::from_secs(20),
         },
+        trouble: Trouble::default(),
     }
 }
 

@@ -198,23 +198,30 @@ fn home() -> Result<PathBuf, StackError> {
 
 fn listeners(data_dir: &Path, addresses: &Addresses) -> String {
     let mut listeners = format!("PLAINTEXT://{}", addresses.kafka);
+    let mut advertised = listeners.clone();
     let mut settings = String::new();
     if let Some(address) = addresses.kafka_secured {
-        listeners += &format!(",SECURED://{address}");
+        let secured = format!(",SECURED://{address}");
+        listeners += &secured;
+        advertised += &secured;
         let keystore = tls::broker_certificate(data_dir);
         settings = format!(
             "{SECURED_SETTINGS}listener.name.secured.ssl.keystore.location={}\n",
             keystore.display()
         );
     }
+    if let Some(path) = addresses.proxied.as_ref().and_then(|all| all.kafka) {
+        listeners += &format!(",PROXIED://{}", path.server);
+        advertised += &format!(",PROXIED://{}", path.proxy);
+    }
     let controller = addresses
         .kafka_controller
         .map_or_else(String::new, |address| address.to_string());
     format!(
         "listeners={listeners},CONTROLLER://{controller}\n\
-         advertised.listeners={listeners}\n\
+         advertised.listeners={advertised}\n\
          controller.quorum.voters=1@{controller}\n\
-         listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SECURED:SASL_SSL\n\
+         listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,PROXIED:PLAINTEXT,SECURED:SASL_SSL\n\
          {settings}"
     )
 }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::ports::Ports;
+use super::proxies::Proxied;
 use super::{BrokerEngine, DatabaseEngine, Engines, Process, Service, StackError};
 
 /// The products that processing-service knows.
@@ -32,6 +33,8 @@ pub struct StackConfig {
     pub database_port: u16,
     /// The services talk to Apache Kafka over TLS and log in with SCRAM.
     pub kafka_is_secured: bool,
+    /// The services reach the stack's own broker and database through proxies ([`super::Stack::proxies`]).
+    pub through_proxies: bool,
     /// Topics and schemas are made, and the services are started. Otherwise only the broker and the database are.
     pub services_are_started: bool,
     /// An OTLP collector for the telemetry of both services.
@@ -54,6 +57,7 @@ impl StackConfig {
             broker_port: 0,
             database_port: 0,
             kafka_is_secured: false,
+            through_proxies: false,
             services_are_started: true,
             otlp: None,
             catalogue,
@@ -87,7 +91,7 @@ impl StackConfig {
     /// Settles the ports, or says which one is taken.
     pub(super) fn choose_addresses(&self, ports: &mut Ports) -> Result<Addresses, StackError> {
         let is_apache = self.engines.broker == BrokerEngine::Apache;
-        Ok(Addresses {
+        let mut addresses = Addresses {
             orders: self.choose_for_replicas(ports, Service::Orders, self.order_port)?,
             processing: self.choose_for_replicas(
                 ports,
@@ -106,7 +110,12 @@ impl StackConfig {
                     Some(ports.choose(Service::Database, self.database_port)?)
                 }
             },
-        })
+            proxied: None,
+        };
+        if self.through_proxies {
+            addresses.proxied = Some(Proxied::choose(ports, &self.engines, &addresses)?);
+        }
+        Ok(addresses)
     }
 
     fn choose_for_replicas(
@@ -136,6 +145,8 @@ pub struct Addresses {
     pub database: Option<SocketAddr>,
     /// Where Apache Kafka talks to itself.
     pub(super) kafka_controller: Option<SocketAddr>,
+    /// The proxies that the services use instead, if they do.
+    pub(super) proxied: Option<Proxied>,
 }
 
 impl Addresses {
@@ -145,5 +156,17 @@ impl Addresses {
             Service::Processing => self.processing[process.index()],
             _ => self.orders[process.index()],
         }
+    }
+
+    /// Where the services find the broker.
+    pub(super) fn kafka_of_services(&self) -> String {
+        let proxy = self.proxied.as_ref().and_then(|proxied| proxied.kafka);
+        proxy.map_or_else(|| self.kafka.clone(), |path| path.proxy.to_string())
+    }
+
+    /// Where the services find the PostgreSQL server, if there is one.
+    pub(super) fn database_of_services(&self) -> Option<SocketAddr> {
+        let proxy = self.proxied.as_ref().and_then(|proxied| proxied.database);
+        proxy.map(|path| path.proxy).or(self.database)
     }
 }

@@ -39,7 +39,7 @@ impl Postgres {
 
     /// The URL of a service's database.
     pub(super) fn url(&self, service: Service) -> String {
-        postgres_server::url(self.address.port(), database(service))
+        url(self.address, service)
     }
 
     /// Creates the databases that are missing; the server must run.
@@ -55,6 +55,11 @@ impl Postgres {
     pub(super) fn says_ready(&self) -> bool {
         self.cluster.is_ready()
     }
+}
+
+/// The URL of a service's database, by way of this address.
+pub(super) fn url(address: SocketAddr, service: Service) -> String {
+    postgres_server::url(address.port(), database(service))
 }
 
 fn database(service: Service) -> &'static str {

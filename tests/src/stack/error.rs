@@ -41,6 +41,9 @@ pub enum StackError {
         /// What the operating system says.
         source: io::Error,
     },
+    /// A proxy cannot listen.
+    #[error("a proxy before the broker or the database cannot listen")]
+    Proxy(#[source] io::Error),
     /// No free port was found.
     #[error("no free port found")]
     NoFreePort,

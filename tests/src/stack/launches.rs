@@ -76,9 +76,14 @@ impl Launches<'_> {
                 ..self.plain(process, kafka.program())
             });
         }
-        let arguments = ["--listen", &self.addresses.kafka, "--database", "broker.db"];
+        let advertised = self.addresses.kafka_of_services();
+        let arguments = [
+            ["--listen", &self.addresses.kafka],
+            ["--advertise", &advertised],
+            ["--database", "broker.db"],
+        ];
         Ok(Launch {
-            arguments: arguments.map(ToOwned::to_owned).to_vec(),
+            arguments: arguments.concat().into_iter().map(Into::into).collect(),
             ..self.plain(process, self.program("embedded-broker")?)
         })
     }
@@ -112,8 +117,8 @@ impl Launches<'_> {
 
     /// The settings that all replicas of a service and its subcommands share.
     pub(super) fn settings(&self, service: Service) -> Vec<(String, String)> {
-        let database = match self.postgres {
-            Some(postgres) => postgres.url(service),
+        let database = match self.addresses.database_of_services() {
+            Some(address) => super::database::url(address, service),
             None => format!("sqlite://{service}.db"),
         };
         let mut settings = vec![
@@ -132,7 +137,10 @@ impl Launches<'_> {
 
     fn kafka_settings(&self) -> Vec<(String, String)> {
         let mut settings = match self.addresses.kafka_secured {
-            None => vec![variable("KAFKA_BROKERS", &self.addresses.kafka)],
+            None => vec![variable(
+                "KAFKA_BROKERS",
+                self.addresses.kafka_of_services(),
+            )],
             Some(address) => {
                 let brokers = variable("KAFKA_BROKERS", address);
                 std::iter::once(brokers)

@@ -1,5 +1,6 @@
 //! A topic of the system's broker, seen by a Kafka client that knows nothing of the services.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use super::Service;
@@ -50,7 +51,7 @@ impl TopicRecord {
 }
 
 impl Topic {
-    pub(super) fn new(brokers: String, name: &'static str) -> Self {
+    pub(crate) fn new(brokers: String, name: &'static str) -> Self {
         Self { brokers, name }
     }
 
@@ -61,6 +62,18 @@ impl Topic {
     pub async fn records(&self) -> Result<Vec<TopicRecord>> {
         let topic = self.clone();
         tokio::task::spawn_blocking(move || topic.read())
+            .await?
+            .with_context(|| format!("cannot read the topic {}", self.name))
+    }
+
+    /// Up to `count` records of the partition that is the `number`th, going round: from `share` of what lies on it, where
+    /// 0 is the oldest and 1 the newest.
+    ///
+    /// # Errors
+    /// When the broker does not answer.
+    pub async fn excerpt(&self, number: usize, share: f64, count: i64) -> Result<Vec<TopicRecord>> {
+        let topic = self.clone();
+        tokio::task::spawn_blocking(move || topic.read_excerpt(number, share, count))
             .await?
             .with_context(|| format!("cannot read the topic {}", self.name))
     }
@@ -92,25 +105,48 @@ impl Topic {
     /// # Errors
     /// When the broker does not acknowledge it.
     pub async fn publish(&self, record: &TopicRecord) -> Result<()> {
-        self.publish_all(std::slice::from_ref(record)).await
+        self.publish_together(std::slice::from_ref(record)).await
     }
 
-    /// Publishes these records, each with its partition, key, headers and value; those of a partition in their order.
+    /// Publishes these records as [`Topic::publish`] does, all at once; those of a partition in their order.
     ///
     /// # Errors
     /// When the broker does not acknowledge one.
-    pub async fn publish_all(&self, records: &[TopicRecord]) -> Result<()> {
-        let producer: FutureProducer = ClientConfig::new()
-            .set("bootstrap.servers", &self.brokers)
-            .set("enable.idempotence", "true")
-            .set("partitioner", "murmur2_random")
-            .create()?;
+    pub async fn publish_together(&self, records: &[TopicRecord]) -> Result<()> {
+        let producer = self.producer()?;
         let sends = records.iter().map(|record| self.send(&producer, record));
         for sent in sends.collect::<Result<Vec<_>>>()? {
             let acknowledged = sent.await?.map_err(|(error, _)| error);
             acknowledged.context("the record is not acknowledged")?;
         }
         Ok(())
+    }
+
+    /// Publishes these records as [`Topic::publish`] does, one after the other, up to the first that the broker does not
+    /// acknowledge; returns how many it did.
+    ///
+    /// # Errors
+    /// When there can be no producer.
+    pub async fn publish_all(&self, records: &[TopicRecord]) -> Result<u64> {
+        let producer = self.producer()?;
+        let mut acknowledged = 0;
+        for record in records {
+            if self.send(&producer, record)?.await?.is_err() {
+                break;
+            }
+            acknowledged += 1;
+        }
+        Ok(acknowledged)
+    }
+
+    fn producer(&self) -> Result<FutureProducer> {
+        let producer = ClientConfig::new()
+            .set("bootstrap.servers", &self.brokers)
+            .set("enable.idempotence", "true")
+            .set("partitioner", "murmur2_random")
+            .set("message.timeout.ms", ANSWER.as_millis().to_string())
+            .create()?;
+        Ok(producer)
     }
 
     fn send(&self, producer: &FutureProducer, record: &TopicRecord) -> Result<DeliveryFuture> {
@@ -189,19 +225,42 @@ impl Topic {
         records: &mut Vec<TopicRecord>,
     ) -> Result<()> {
         let (low, high) = consumer.fetch_watermarks(self.name, partition, ANSWER)?;
-        if low == high {
+        self.read_range(consumer, partition, low..high, records)
+    }
+
+    fn read_excerpt(&self, number: usize, share: f64, count: i64) -> Result<Vec<TopicRecord>> {
+        let consumer = self.consumer("system-tests")?;
+        let partitions = self.partitions(&consumer)?;
+        let partition = partitions[number % partitions.len().max(1)];
+        let (low, high) = consumer.fetch_watermarks(self.name, partition, ANSWER)?;
+        let latest = (high - count).max(low);
+        let from = low + ((latest - low) as f64 * share) as i64;
+        let mut records = Vec::new();
+        let range = from..high.min(from + count);
+        self.read_range(&consumer, partition, range, &mut records)?;
+        Ok(records)
+    }
+
+    fn read_range(
+        &self,
+        consumer: &BaseConsumer,
+        partition: i32,
+        offsets: Range<i64>,
+        records: &mut Vec<TopicRecord>,
+    ) -> Result<()> {
+        if offsets.is_empty() {
             return Ok(());
         }
         let mut assignment = TopicPartitionList::new();
-        assignment.add_partition_offset(self.name, partition, Offset::Offset(low))?;
+        assignment.add_partition_offset(self.name, partition, Offset::Offset(offsets.start))?;
         consumer.assign(&assignment)?;
         loop {
             let Some(message) = consumer.poll(ANSWER) else {
-                bail!("partition {partition} ends before offset {high}");
+                bail!("partition {partition} ends before offset {}", offsets.end);
             };
             let message = message?;
             records.push(record_of(&message));
-            if message.offset() + 1 >= high {
+            if message.offset() + 1 >= offsets.end {
                 return Ok(());
             }
         }

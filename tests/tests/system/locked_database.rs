@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use auditor::database::Database;
 use proto::topics;
 use sqlx::{Connection as _, PgConnection, SqliteConnection};
-use tests::audit::Database;
 use tests::system::{Service, System};
 use tokio::time::sleep;
 

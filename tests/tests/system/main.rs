@@ -5,6 +5,7 @@
 
 mod cancellation;
 mod changed_topics;
+mod chaos;
 mod crash_points;
 mod crashes;
 mod database_outages;
@@ -21,6 +22,7 @@ mod poison;
 mod reading;
 mod rejection;
 mod replicas;
+mod rolling_restart;
 mod shutdown;
 mod strange_records;
 mod switched_off;

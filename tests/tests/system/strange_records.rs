@@ -41,8 +41,11 @@ async fn takes_every_kind(
     let example = records.first().context("an event of ours")?;
 
     let faulty = faulty(example);
-    system.topic(topic).publish_all(&faulty).await?;
-    system.topic(topic).publish_all(&ignored(example)).await?;
+    system.topic(topic).publish_together(&faulty).await?;
+    system
+        .topic(topic)
+        .publish_together(&ignored(example))
+        .await?;
     let begun = Instant::now();
     let mut behind = Vec::new();
     // Enough for some on the partition of the strange ones.

@@ -52,7 +52,7 @@ fn a_refusal_is_counted_by_its_side_reason_and_fields_but_not_positions() {
 
 #[test]
 fn outcomes_are_counted_by_kind() {
-    let tally = Tally::new().unwrap();
+    let (tally, sent) = (Tally::new().unwrap(), Instant::now());
     let none = RejectionReason::Unspecified;
 
     for (status, reason) in [
@@ -61,7 +61,11 @@ fn outcomes_are_counted_by_kind() {
         (OrderStatus::Cancelled, none),
         (OrderStatus::Rejected, RejectionReason::OutOfStock),
     ] {
-        tally.ended(Duration::from_millis(5), history(status, reason));
+        tally.ended(
+            sent,
+            sent + Duration::from_millis(5),
+            history(status, reason),
+        );
     }
 
     let counts = tally.counts();
@@ -75,27 +79,27 @@ fn outcomes_are_counted_by_kind() {
 
 #[test]
 fn the_example_is_a_fulfilled_order_when_there_is_one() {
-    let tally = Tally::new().unwrap();
+    let (tally, sent) = (Tally::new().unwrap(), Instant::now());
     let none = RejectionReason::Unspecified;
 
-    tally.ended(Duration::ZERO, history(OrderStatus::Cancelled, none));
+    tally.ended(sent, sent, history(OrderStatus::Cancelled, none));
     assert_eq!(tally.summary().example.unwrap().order_id, "Cancelled");
-    tally.ended(Duration::ZERO, history(OrderStatus::Fulfilled, none));
-    tally.ended(Duration::ZERO, history(OrderStatus::Cancelled, none));
+    tally.ended(sent, sent, history(OrderStatus::Fulfilled, none));
+    tally.ended(sent, sent, history(OrderStatus::Cancelled, none));
 
     assert_eq!(tally.summary().example.unwrap().order_id, "Fulfilled");
 }
 
 #[tokio::test(start_paused = true)]
 async fn rates_count_from_the_first_send() {
-    let tally = Tally::new().unwrap();
-    tally.submitted(Instant::now());
+    let (tally, sent) = (Tally::new().unwrap(), Instant::now());
+    tally.submitted(sent);
     tokio::time::sleep(Duration::from_millis(500)).await;
 
     tally.accepted(Duration::from_millis(500));
     tokio::time::sleep(Duration::from_millis(500)).await;
     let fulfilled = history(OrderStatus::Fulfilled, RejectionReason::Unspecified);
-    tally.ended(Duration::from_secs(1), fulfilled);
+    tally.ended(sent, sent + Duration::from_secs(1), fulfilled);
 
     let summary = tally.summary();
     assert!((summary.confirmations_per_second - 2.0).abs() < 0.1);
@@ -117,4 +121,18 @@ fn that_a_cancellation_came_too_late_is_no_problem() {
     let problems = tally.summary().problems;
     assert_eq!(problems.count, 1);
     assert!(problems.named[0].contains("order b could not be cancelled"));
+}
+
+#[test]
+fn the_newest_final_order_is_the_one_that_was_sent_last() {
+    let (tally, sent) = (Tally::new().unwrap(), Instant::now());
+    let later = sent + Duration::from_secs(1);
+    let none = RejectionReason::Unspecified;
+    assert_eq!(tally.newest_final(), None);
+
+    for sent in [later, sent] {
+        tally.ended(sent, sent, history(OrderStatus::Fulfilled, none));
+    }
+
+    assert_eq!(tally.newest_final(), Some(later));
 }

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::Result;
+use auditor::database::Database as Whereabouts;
 use chassis::config::Settings;
 use chassis::database::{Database, DatabaseConfig};
 use chassis::parking::operations::{Filter, Operations, State};
 use proto::orders::v1::Order;
 use proto::topics;
-use tests::audit::Database as Whereabouts;
 use tests::system::{Draft, Service, System, TopicRecord, eventually};
 use uuid::Uuid;
 
@@ -25,7 +25,7 @@ pub(super) async fn poison(system: &System, service: Service, count: u64) -> Res
     let records: Vec<_> = (0..count)
         .map(|_| nonsense(&Uuid::new_v4().to_string()))
         .collect();
-    topic.publish_all(&records).await
+    topic.publish_together(&records).await
 }
 
 /// Puts a record that a service cannot understand between the events of some orders, so that what follows is parked
@@ -45,7 +45,7 @@ pub(super) async fn park_and_release(
         .iter()
         .map(|order| nonsense(&order.order_id))
         .collect();
-    topic.publish_all(&records).await?;
+    topic.publish_together(&records).await?;
     if service == Service::Processing {
         for order in &orders {
             super::load::cancel(system, &order.order_id).await?;

@@ -1,0 +1,224 @@
+//! The course of the faults: begins and ends them in time, and waits for the pair to recover.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::display::Display;
+use super::fault::{Echo, Fault};
+use super::inflict::Saboteur;
+use super::plan::{Plan, Step};
+use crate::replay::tally::Tally;
+use crate::stack::Stack;
+use crate::system::{Topic, TopicRecord};
+
+/// A pair that takes longer has not recovered: a dead consumer's partitions move on after 10 s, a broken connection is
+/// given up after 15 s.
+const RECOVERY: Duration = Duration::from_secs(60);
+
+/// Between two looks for an order that has become final; the precision of the times of recovery.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// Records that are published again at once.
+const ECHOED: i64 = 20;
+
+/// A fault that was inflicted.
+#[derive(Clone, Debug)]
+pub(super) struct Inflicted {
+    pub(super) fault: Fault,
+    pub(super) recovery: Recovery,
+}
+
+/// How the pair came back.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Recovery {
+    /// There was nothing to come back from.
+    NotNeeded,
+    /// So long after the fault's end an order that was placed after it was final.
+    After(Duration),
+    /// That did not come in time.
+    Missed,
+    /// The run was interrupted first.
+    Interrupted,
+}
+
+/// What came of a plan.
+#[derive(Debug, Default)]
+pub(super) struct Outcome {
+    pub(super) inflicted: Vec<Inflicted>,
+    /// Records that were published again.
+    pub(super) echoed: u64,
+    /// What should not have happened, a sentence each.
+    pub(super) problems: Vec<String>,
+}
+
+/// Everything that a fault needs.
+#[derive(Debug)]
+pub(super) struct Course<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) stack: &'a Stack,
+    pub(super) saboteur: Saboteur<'a>,
+    pub(super) tally: &'a Tally,
+    pub(super) display: &'a Display,
+    /// When the first order was sent.
+    pub(super) start: Instant,
+    /// No further fault.
+    pub(super) stop: CancellationToken,
+}
+
+impl Course<'_> {
+    /// Runs the plan.
+    ///
+    /// # Errors
+    /// When a fault cannot be inflicted.
+    pub(super) async fn run(&self) -> Result<Outcome> {
+        self.saboteur.prepare();
+        let (mut outcome, beside) = tokio::try_join!(
+            self.take(&self.plan.disruptions),
+            self.take(&self.plan.disturbances)
+        )?;
+        outcome.inflicted.extend(beside.inflicted);
+        outcome.echoed += beside.echoed;
+        outcome.problems.extend(beside.problems);
+        Ok(outcome)
+    }
+
+    /// One step after the other, each at its time or when the one before is over.
+    async fn take(&self, steps: &[Step]) -> Result<Outcome> {
+        let mut outcome = Outcome::default();
+        let last = steps
+            .last()
+            .map_or(Duration::ZERO, |step| step.at + step.lasts);
+        for step in steps {
+            let due = self.sleep_until(self.start + step.at).await;
+            // What is late has no place any more: the end of the orders is without faults.
+            let is_late = self.start.elapsed() + step.lasts > last + LOOK_EVERY * 50;
+            if !due || is_late {
+                break;
+            }
+            match step.fault {
+                Fault::Echo(topic, echo) => self.echo(step, topic, echo, &mut outcome).await,
+                _ => self.inflict(step, &mut outcome).await?,
+            }
+        }
+        Ok(outcome)
+    }
+
+    async fn inflict(&self, step: &Step, outcome: &mut Outcome) -> Result<()> {
+        self.display.begins(step);
+        outcome.problems.extend(self.saboteur.begin(step).await?);
+        let ends = Instant::now() + step.lasts;
+        if let Some(service) = step.kill_amid {
+            self.sleep_until(Instant::now() + step.lasts / 2).await;
+            self.saboteur.kill(service, step.which).await;
+        }
+        self.sleep_until(ends).await;
+        self.saboteur.end(step).await?;
+        self.display.ends(step);
+        let recovery = match step.fault.disrupts() {
+            true => self.recovery(Instant::now()).await,
+            false => Recovery::NotNeeded,
+        };
+        self.display.recovered(step, recovery);
+        let fault = step.fault;
+        outcome.inflicted.push(Inflicted { fault, recovery });
+        Ok(())
+    }
+
+    /// Waits until an order is final that was placed after `end`.
+    async fn recovery(&self, end: Instant) -> Recovery {
+        while self.tally.newest_final() < Some(end) {
+            if end.elapsed() > RECOVERY {
+                return Recovery::Missed;
+            }
+            if self.stop.is_cancelled() {
+                return Recovery::Interrupted;
+            }
+            sleep(LOOK_EVERY).await;
+        }
+        Recovery::After(end.elapsed())
+    }
+
+    /// Publishes records again. The broker may be away: then there is nothing to be seen.
+    async fn echo(&self, step: &Step, name: &'static str, echo: Echo, outcome: &mut Outcome) {
+        let topic = Topic::new(self.stack.addresses().kafka.clone(), name);
+        let depth = match echo {
+            Echo::Newest | Echo::Swapped => 1.0,
+            Echo::Old => step.depth,
+        };
+        let records = topic.excerpt(step.which, depth, ECHOED).await;
+        let records = match echo {
+            Echo::Swapped => records.map(swapped),
+            _ => records,
+        };
+        // What an unreachable broker does not acknowledge counts as not written; if it was, the pair gets the blame.
+        let echoed = match records {
+            Ok(records) => topic.publish_all(&records).await.unwrap_or(0),
+            Err(_) => 0,
+        };
+        self.display.echoes(step, echoed);
+        if echoed > 0 {
+            outcome.echoed += echoed;
+            outcome.inflicted.push(Inflicted {
+                fault: step.fault,
+                recovery: Recovery::NotNeeded,
+            });
+        }
+    }
+
+    /// Whether the time came before the end of the run.
+    async fn sleep_until(&self, at: Instant) -> bool {
+        tokio::select! {
+            () = self.stop.cancelled() => false,
+            () = sleep_until(at) => true,
+        }
+    }
+}
+
+/// Of each key with several records the last two, the later one first.
+fn swapped(records: Vec<TopicRecord>) -> Vec<TopicRecord> {
+    let mut pairs = Vec::new();
+    for (at, later) in records.iter().enumerate().rev() {
+        let is_taken = pairs
+            .iter()
+            .any(|taken: &TopicRecord| taken.key == later.key);
+        let earlier = records[..at]
+            .iter()
+            .rev()
+            .find(|record| record.key == later.key);
+        if let Some(earlier) = earlier.filter(|_| !is_taken) {
+            pairs.extend([later.clone(), earlier.clone()]);
+        }
+    }
+    pairs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(offset: i64, key: &str) -> TopicRecord {
+        TopicRecord {
+            partition: 0,
+            offset,
+            key: Some(key.into()),
+            headers: Vec::new(),
+            payload: None,
+        }
+    }
+
+    #[test]
+    fn neighbours_of_one_order_come_in_the_wrong_order() {
+        let records = [(1, "a"), (2, "b"), (3, "a"), (4, "c"), (5, "a"), (6, "b")];
+        let records = records.map(|(offset, key)| record(offset, key)).to_vec();
+
+        let offsets: Vec<i64> = swapped(records)
+            .iter()
+            .map(|record| record.offset)
+            .collect();
+
+        assert_eq!(offsets, [6, 2, 5, 3]);
+    }
+}

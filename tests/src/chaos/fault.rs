@@ -1,0 +1,83 @@
+//! What can be done to the pair, by kind.
+
+use std::fmt;
+
+use crate::proxy;
+use crate::stack::Service;
+
+/// Something that goes wrong.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Fault {
+    /// `kill -9` of one replica; the stack starts it again at once.
+    Kill(Service),
+    /// `kill -9` of all replicas at once.
+    KillAll(Service),
+    /// SIGSTOP of one replica, then SIGCONT.
+    Freeze(Service),
+    /// A clean stop of the broker or the database, then a start.
+    Stop(Service),
+    /// One replica is removed in order, then added again: its partitions and shards move twice.
+    Scale(Service),
+    /// A fault of the connections from the services to the broker or the database.
+    Line(Service, proxy::Fault),
+    /// Most payments are slow, declined, without an answer or impossible.
+    Payments,
+    /// Records are published again, byte for byte.
+    Echo(&'static str, Echo),
+}
+
+/// Which records are published again.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Echo {
+    /// The newest ones, whose orders are in work.
+    Newest,
+    /// A stretch of old ones, as after a reset of offsets.
+    Old,
+    /// Neighbours of one order, the later one first.
+    Swapped,
+}
+
+impl Fault {
+    /// Its name in the report, without figures: what is counted and compared.
+    pub fn kind(&self) -> String {
+        match self {
+            Self::Kill(service) => format!("kill {service}"),
+            Self::KillAll(service) => format!("kill all of {service}"),
+            Self::Freeze(service) => format!("freeze {service}"),
+            Self::Stop(service) => format!("restart {service}"),
+            Self::Scale(service) => format!("remove and add {service}"),
+            Self::Line(service, fault) => format!("{} {service}", line_kind(*fault)),
+            Self::Payments => "payment trouble".to_owned(),
+            Self::Echo(_, Echo::Newest) => "duplicates".to_owned(),
+            Self::Echo(_, Echo::Old) => "replay".to_owned(),
+            Self::Echo(_, Echo::Swapped) => "swapped neighbours".to_owned(),
+        }
+    }
+
+    /// Whether something is away or hindered meanwhile, so that there is a recovery to wait for.
+    pub fn disrupts(&self) -> bool {
+        !matches!(self, Self::Payments | Self::Echo(..))
+    }
+}
+
+fn line_kind(fault: proxy::Fault) -> &'static str {
+    match fault {
+        proxy::Fault::Pass => "pass to",
+        proxy::Fault::Latency { .. } => "latency to",
+        proxy::Fault::Throttle { .. } => "throttle to",
+        proxy::Fault::Cut => "cut off",
+        proxy::Fault::HalfOpen => "half-open to",
+        proxy::Fault::CloseAfter { .. } => "close connections to",
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = match self {
+            Self::Line(service, fault) => format!("connections to the {service}: {fault}"),
+            Self::Echo(topic, _) => format!("{} on {topic}", self.kind()),
+            _ => self.kind(),
+        };
+        formatter.pad(&text)
+    }
+}

@@ -1,0 +1,285 @@
+//! Which faults come when: a pure function of seed, length and engines.
+
+use std::fmt;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use proto::topics::{ORDER_EVENTS, PROCESSING_EVENTS};
+
+use super::dice::Dice;
+use super::fault::{Echo, Fault};
+use crate::proxy;
+use crate::stack::{Engines, Service};
+
+/// Orders come in before anything goes wrong, so that there is something to disturb.
+const WARM_UP: Duration = Duration::from_secs(3);
+
+/// The last fault has ended so long before the orders do: a dead consumer's partitions move on after 10 s, and an order
+/// placed after the fault has to become final. Of a short run a third.
+const TAIL: Duration = Duration::from_secs(20);
+
+/// A pause between two faults, in seconds: from "hardly recovered" to "at rest".
+const PAUSE: (u64, u64) = (2, 6);
+
+/// Records are published again this often, in seconds.
+const ECHO_EVERY: (u64, u64) = (8, 16);
+
+/// Payments make trouble this often and for so long, in seconds.
+const PAYMENTS_EVERY: (u64, u64) = (30, 45);
+const PAYMENTS_LAST: (u64, u64) = (8, 15);
+
+/// What the pair runs on.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum EngineSet {
+    /// The embedded broker and SQLite files, one replica of each service.
+    Embedded,
+    /// Apache Kafka and PostgreSQL, two replicas of each service.
+    Production,
+}
+
+/// All faults of a run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// What it was drawn from.
+    pub seed: u64,
+    /// How long orders come in.
+    pub length: Duration,
+    /// What the pair runs on.
+    pub engines: EngineSet,
+    /// What disrupts the pair, one after the other.
+    pub disruptions: Vec<Step>,
+    /// What only disturbs it, beside the disruptions.
+    pub disturbances: Vec<Step>,
+}
+
+/// One fault of a plan.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Step {
+    /// When it begins, at the earliest, counted from the first order.
+    pub at: Duration,
+    /// How long it lasts; nothing for what is over at once.
+    pub lasts: Duration,
+    /// The fault.
+    pub fault: Fault,
+    /// A service of which a replica is killed in the middle of it.
+    pub kill_amid: Option<Service>,
+    /// Which replica, partition or record is hit; any number, taken modulo how many there are.
+    pub which: usize,
+    /// How far into a topic, from 0 to 1.
+    pub depth: f64,
+}
+
+impl EngineSet {
+    /// The engines of the stack.
+    pub fn engines(self) -> Engines {
+        match self {
+            Self::Embedded => Engines::embedded(),
+            Self::Production => Engines::production(),
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Embedded => "embedded",
+            Self::Production => "production",
+        }
+    }
+}
+
+impl fmt::Display for EngineSet {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(self.name())
+    }
+}
+
+impl Plan {
+    /// Draws a plan.
+    pub fn new(seed: u64, length: Duration, engines: EngineSet) -> Self {
+        let end = length.saturating_sub(TAIL.min(length / 3));
+        let mut dice = Dice::new(seed);
+        let mut plan = Self {
+            seed,
+            length,
+            engines,
+            disruptions: disruptions(&mut dice, engines, end),
+            disturbances: Vec::new(),
+        };
+        plan.disturbances = disturbances(&mut dice, end);
+        plan
+    }
+
+    /// Every step, in the order of their beginnings.
+    pub fn steps(&self) -> Vec<Step> {
+        let mut steps = [&*self.disruptions, &*self.disturbances].concat();
+        steps.sort_by_key(|step| step.at);
+        steps
+    }
+}
+
+/// Rounds in which everything that can be disrupted is, each time in another order.
+fn disruptions(dice: &mut Dice, engines: EngineSet, end: Duration) -> Vec<Step> {
+    let mut steps = Vec::new();
+    let mut at = WARM_UP;
+    while at <= end {
+        let mut round = round(dice, engines);
+        dice.shuffle(&mut round);
+        for (fault, lasts) in round {
+            // What is too long for the rest makes room for what is not; a kill always fits.
+            if at + lasts > end {
+                continue;
+            }
+            steps.push(Step {
+                kill_amid: kill_amid(dice, fault, lasts),
+                ..step(dice, at, lasts, fault)
+            });
+            at += lasts + dice.seconds(PAUSE.0, PAUSE.1);
+        }
+    }
+    steps
+}
+
+/// Every third outage of a server, or of the way to it, that lasts long enough meets a kill.
+fn kill_amid(dice: &mut Dice, fault: Fault, lasts: Duration) -> Option<Service> {
+    let service = dice.one_of(&Service::PAIR);
+    let drawn = dice.below(3) == 0;
+    let is_outage = matches!(fault, Fault::Stop(_) | Fault::Line(..));
+    (drawn && is_outage && lasts >= Duration::from_secs(3)).then_some(service)
+}
+
+fn round(dice: &mut Dice, engines: EngineSet) -> Vec<(Fault, Duration)> {
+    let at_once = Duration::ZERO;
+    let mut round = Vec::new();
+    for service in Service::PAIR {
+        round.push((Fault::Kill(service), at_once));
+        round.push((Fault::Freeze(service), freeze(dice)));
+        round.push((Fault::Scale(service), dice.seconds(2, 6)));
+        if engines == EngineSet::Production {
+            round.push((Fault::KillAll(service), at_once));
+        }
+    }
+    round.push((Fault::Freeze(Service::Broker), freeze(dice)));
+    for server in servers(engines) {
+        round.push((Fault::Kill(*server), at_once));
+        round.push((Fault::Stop(*server), dice.seconds(1, 6)));
+        round.extend(
+            line_faults(dice, *server).map(|(fault, lasts)| (Fault::Line(*server, fault), lasts)),
+        );
+    }
+    round
+}
+
+/// A SQLite file is no server: it has no process and no connections.
+fn servers(engines: EngineSet) -> &'static [Service] {
+    match engines {
+        EngineSet::Embedded => &[Service::Broker],
+        EngineSet::Production => &[Service::Broker, Service::Database],
+    }
+}
+
+/// Shorter than everything; longer than a relay's lease (5 s); longer than a consumer's session too (10 s).
+fn freeze(dice: &mut Dice) -> Duration {
+    let seconds = dice.one_of(&[2, 7, 13]);
+    Duration::from_secs(seconds)
+}
+
+fn line_faults(dice: &mut Dice, server: Service) -> [(proxy::Fault, Duration); 5] {
+    // A statement of a database is answered in one round trip, and a commit waits for it; a broker has many under way.
+    let (fixed, bytes_per_second) = match server {
+        Service::Database => (10, 200_000),
+        _ => (100, 50_000),
+    };
+    let latency = proxy::Fault::Latency {
+        fixed: Duration::from_millis(fixed),
+        jitter: Duration::from_millis(fixed),
+    };
+    let throttle = proxy::Fault::Throttle { bytes_per_second };
+    // A third is longer than any statement or request may take.
+    let silent = Duration::from_secs(dice.one_of(&[3, 8, 20]));
+    // From the middle of a handshake to a few thousand records.
+    let bytes = dice.one_of(&[500, 20_000, 200_000]);
+    [
+        (latency, dice.seconds(4, 8)),
+        (throttle, dice.seconds(4, 8)),
+        (proxy::Fault::Cut, dice.seconds(1, 6)),
+        (proxy::Fault::HalfOpen, silent),
+        (proxy::Fault::CloseAfter { bytes }, dice.seconds(2, 5)),
+    ]
+}
+
+fn disturbances(dice: &mut Dice, end: Duration) -> Vec<Step> {
+    let mut steps = Vec::new();
+    let mut at = WARM_UP + dice.seconds(1, 4);
+    for kind in (0..).map(|turn| turn % 4) {
+        if at > end {
+            break;
+        }
+        let (topic, echo) = match kind {
+            0 => (
+                dice.one_of(&[ORDER_EVENTS, PROCESSING_EVENTS]),
+                Echo::Newest,
+            ),
+            // Most orders have one event on their own topic; neighbours are on the other one.
+            1 => (PROCESSING_EVENTS, Echo::Swapped),
+            2 => (ORDER_EVENTS, Echo::Old),
+            _ => (PROCESSING_EVENTS, Echo::Old),
+        };
+        steps.push(step(dice, at, Duration::ZERO, Fault::Echo(topic, echo)));
+        at += dice.seconds(ECHO_EVERY.0, ECHO_EVERY.1);
+    }
+    let mut at = WARM_UP + dice.seconds(2, 20);
+    loop {
+        let lasts = dice.seconds(PAYMENTS_LAST.0, PAYMENTS_LAST.1);
+        if at + lasts > end {
+            break;
+        }
+        steps.push(step(dice, at, lasts, Fault::Payments));
+        at += lasts + dice.seconds(PAYMENTS_EVERY.0, PAYMENTS_EVERY.1);
+    }
+    steps.sort_by_key(|step| step.at);
+    steps
+}
+
+fn step(dice: &mut Dice, at: Duration, lasts: Duration, fault: Fault) -> Step {
+    Step {
+        at,
+        lasts,
+        fault,
+        kill_amid: None,
+        which: dice.below(1_000),
+        depth: dice.share(),
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.length.as_secs();
+        let steps = self.steps();
+        writeln!(
+            formatter,
+            "plan of {} faults: --seed {} --seconds {seconds} --engines {}",
+            steps.len(),
+            self.seed,
+            self.engines
+        )?;
+        for step in steps {
+            writeln!(formatter, "  {step}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{:7.1} s  {}", self.at.as_secs_f64(), self.fault)?;
+        if !self.lasts.is_zero() {
+            write!(formatter, ", for {:?}", self.lasts)?;
+        }
+        match self.kill_amid {
+            Some(service) => write!(formatter, ", amid it kill {service}"),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
