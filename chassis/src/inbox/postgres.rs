@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::InboxEntry;
+use super::{InboxEntry, is_off};
 
 /// Remembers events in the caller's transaction and returns the ids of those that were not seen before.
 ///
@@ -18,6 +18,9 @@ pub async fn accept(
 ) -> Result<HashSet<Uuid>, sqlx::Error> {
     if entries.is_empty() {
         return Ok(HashSet::new());
+    }
+    if is_off() {
+        return Ok(entries.iter().map(|entry| entry.event_id).collect());
     }
     let event_ids: Vec<Uuid> = entries.iter().map(|entry| entry.event_id).collect();
     let keys: Vec<Uuid> = entries.iter().map(|entry| entry.key).collect();

@@ -11,7 +11,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::SystemTime;
 
-use chassis::inbox::InboxEntry;
+use chassis::inbox::{self, InboxEntry};
 use chassis::outbox::OutboxRecord;
 use proto::record::{self, EventMeta};
 use proto::topics::PROCESSING_EVENTS;
@@ -77,12 +77,12 @@ struct Row {
     change: RowChange,
 }
 
-/// What has to be done to a saga's row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What has to be done to a saga's row; the greater covers the lesser.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum RowChange {
     None,
-    Insert,
     Update,
+    Insert,
 }
 
 /// What the batch changes, ready to be written. Sagas are in the order of their ids and stock in SKU order, so that
@@ -150,16 +150,18 @@ impl UnitOfWork {
     }
 
     fn open(&mut self, order: &OpenSaga, cause: &Cause) -> Recorded {
-        if let Some(row) = self.sagas.get(&order.order_id) {
-            return Recorded::Duplicate(row.saga.state);
-        }
+        let change = match self.sagas.get(&order.order_id) {
+            None => RowChange::Insert,
+            // The saga is what remembers the event: without a memory it begins anew.
+            Some(row) if inbox::is_off() => row.change.max(RowChange::Update),
+            Some(row) => return Recorded::Duplicate(row.saga.state),
+        };
         let saga = Saga {
             state: SagaState::Placed,
             next_sequence: 1,
             demand: order.demand.clone(),
         };
         let event = self.opening_event(order);
-        let change = RowChange::Insert;
         self.step(order.order_id, Row { saga, change }, event, cause)
     }
 

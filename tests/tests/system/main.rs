@@ -17,4 +17,5 @@ mod reading;
 mod rejection;
 mod replicas;
 mod shutdown;
+mod switched_off;
 mod telemetry;
