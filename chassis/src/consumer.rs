@@ -1,21 +1,28 @@
 //! The Kafka consumer: events of one key in order, different keys at once, nothing committed before it is done.
 //!
 //! ```text
-//!  thread kafka-poll          one task per partition and assignment                    one task per event in work
-//! ┌───────────────────┐ assign ┌──────────────────────────────────────┐ head of lane  ┌─────────────────────────┐
-//! │ poll: rebalances, │───────▶│ queue ─▶ tracker ─▶ lane of the key  │──────────────▶│ handler, again and again│
-//! │ errors, commits   │ drain  │          ▲                           │◀──────────────│ until done or set aside │
-//! └───────────────────┘◀──────▶└──────────┼───────────────────────────┘   finished    └─────────────────────────┘
-//!          ▲                              │ progress: the lowest offset that is not done
-//!          └──────────────────────────────┘
+//!  thread kafka-poll          one task per partition and assignment                  one task per event in work
+//! ┌───────────────────┐ assign ┌────────────────────────────────────┐ head of lane ┌───────────────────────────┐
+//! │ poll: rebalances, │───────▶│ queue ─▶ tracker ─▶ lane of the key│─────────────▶│ attempts for a while ─▶   │
+//! │ errors, commits   │ drain  │          ▲          fenced keys    │◀─────────────│ handled, parked, or dead  │
+//! └───────────────────┘◀──────▶└──────────┼─────────────────────────┘  finished    └────────┬────────┬─────────┘
+//!          ▲                              │ progress: the lowest offset                     │ parked │ dead letter
+//!          └──────────────────────────────┘ that is not done                                ▼        ▼
+//!                                                             one sweeper ◀──claims── database   dead-letter topic
 //! ```
 //!
-//! * **Order**: one event per key is in work; the next starts when it is done, also when it had to be retried.
+//! * **Order**: one event per key is in work; the next starts when it is done, also when it had to be retried. What comes
+//!   for a key with parked events is parked behind them, unseen by the handler ([`crate::parking`], [`fences`]).
+//! * **Nothing waits for ever, nothing vanishes** ([`work`]): what fails is tried again in place for a bounded time, then
+//!   parked and tried by the [`sweeper`]; what cannot succeed is on the dead-letter topic before it is parked, and parked
+//!   before its offset is done. If the database is away, nothing is parked and everything is tried on. If nearly
+//!   everything is rejected, the partition stops ([`reject_gate`]).
+//! * **A record that kills the process** is found out after a few crashes, alone, and set aside ([`careful`]).
 //! * **Offsets**: what is committed lies never above the lowest offset that is not done ([`tracker`]).
 //! * **Back-pressure**: a partition that has enough in work is not read; librdkafka stops fetching by itself.
 //! * **Rebalance and shutdown are one path**: stop reading, drop what has not begun, finish what has up to a deadline,
-//!   commit synchronously, give the partition back. What finishes later moves no offset, and the inbox makes it
-//!   harmless. If the same partition comes back first, the keys of such work wait for it ([`partition`]).
+//!   commit synchronously, give the partition back. What finishes later moves no offset and gives nothing up, and the
+//!   inbox makes it harmless. If the same partition comes back first, the keys of such work wait for it ([`partition`]).
 //! * **A lost session commits nothing**: others may have the partitions already ([`rebalance`]).
 //! * **Delivery is at least once**: effects are made idempotent by the handler, with an inbox row in its transaction.
 
@@ -27,22 +34,41 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::kafka::KafkaConfig;
+use crate::parking::Parking;
 
-mod assignment;
-mod dead_letters;
 mod delivery;
-mod lanes;
-mod partition;
+mod patience;
+
 mod poll;
 mod rebalance;
+
+mod assignment;
+mod leftovers;
+mod partition;
+mod progress;
 mod source;
+mod tenure;
 mod tracker;
+
+mod fences;
+mod lanes;
+
+mod attempts;
+mod careful;
+mod dead_letters;
+mod failures;
+mod reject_gate;
+mod scope;
 mod work;
 
+mod sweeper;
+
 pub use delivery::{Delivery, Record};
+pub use patience::Patience;
 
 use dead_letters::DeadLetters;
-use work::Scope;
+use scope::Scope;
+use sweeper::Sweeper;
 
 /// Any error, as a handler gives it to the consumer.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -57,10 +83,11 @@ pub trait Handler: Send + Sync + 'static {
 /// Why an event could not be carried out, and what is to be done about it.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// The cause may pass (a database that is away): try again; only this key waits.
+    /// The cause may pass (a database that is away): try again, and only this key waits; park it if that lasts.
     #[error("event is to be retried")]
     Retry(#[source] BoxError),
-    /// The cause will not pass (bytes that are no event): put it on the dead-letter topic and go on.
+    /// The cause will not pass (bytes that are no event): put it on the dead-letter topic, fence its key, and go on. The
+    /// error goes with it, so it must not quote the payload.
     #[error("event is to be set aside")]
     Reject(#[source] BoxError),
     /// Nothing can be carried out any more: stop the service.
@@ -94,8 +121,14 @@ pub struct ConsumerConfig {
     pub topic: &'static str,
     /// Where rejected records go, with their provenance.
     pub dead_letter_topic: &'static str,
-    /// Events in work at once, over all partitions.
+    /// Events in work at once, over all partitions and what was parked.
     pub max_in_flight: usize,
+    /// How long what fails is tried again, and when a partition stops.
+    pub patience: Patience,
+    /// Name of the service, for its dead letters.
+    pub service: &'static str,
+    /// Its version.
+    pub version: &'static str,
 }
 
 /// Why a consumer ended other than by its shutdown.
@@ -123,6 +156,7 @@ pub struct Consumer {
     kafka: KafkaConfig,
     config: ConsumerConfig,
     handler: Arc<dyn Handler>,
+    parking: Arc<dyn Parking>,
 }
 
 impl std::fmt::Debug for Consumer {
@@ -135,12 +169,18 @@ impl std::fmt::Debug for Consumer {
 }
 
 impl Consumer {
-    /// A consumer of `config.topic` that hands each record to `handler`.
-    pub fn new(kafka: &KafkaConfig, config: ConsumerConfig, handler: Arc<dyn Handler>) -> Self {
+    /// A consumer of `config.topic` that hands each record to `handler`, and parks in `parking` what fails.
+    pub fn new(
+        kafka: &KafkaConfig,
+        config: ConsumerConfig,
+        handler: Arc<dyn Handler>,
+        parking: Arc<dyn Parking>,
+    ) -> Self {
         Self {
             kafka: kafka.clone(),
             config,
             handler,
+            parking,
         }
     }
 
@@ -148,7 +188,21 @@ impl Consumer {
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), ConsumerError> {
         let dead_letters = DeadLetters::new(&self.kafka, &self.config)?;
         let (fatal_sender, fatal) = mpsc::channel(1);
-        let scope = Scope::new(self.handler, dead_letters, self.config, fatal_sender);
-        poll::run(&self.kafka, &self.config, scope, fatal, shutdown).await
+        let scope = Scope::new(
+            self.handler,
+            self.parking,
+            dead_letters,
+            self.config,
+            fatal_sender,
+        );
+        let sweeper = Sweeper::new(scope.for_partition(), self.kafka.group.drain);
+        let stop_sweeping = shutdown.child_token();
+        let polling = async {
+            let polled = poll::run(&self.kafka, &self.config, scope, fatal, shutdown).await;
+            stop_sweeping.cancel();
+            polled
+        };
+        let (polled, ()) = tokio::join!(polling, sweeper.run(stop_sweeping.clone()));
+        polled
     }
 }

@@ -1,6 +1,7 @@
 //! The configuration: data, read once, every mistake named at once.
 
 use chassis::config::{ConfigError, SettingDoc, Settings, Source};
+use chassis::consumer::Patience;
 use chassis::database::DatabaseConfig;
 use chassis::group_commit::GroupCommitConfig;
 use chassis::grpc::GrpcConfig;
@@ -20,6 +21,8 @@ pub struct Config {
     pub kafka: KafkaConfig,
     /// What the topics must look like.
     pub topics: TopicsConfig,
+    /// How long outcomes that fail are tried again.
+    pub patience: Patience,
     /// How requests share commits.
     pub commit: GroupCommitConfig,
     /// Most WatchOrder streams that are open at once.
@@ -61,6 +64,7 @@ impl Config {
             database: DatabaseConfig::read(settings, "sqlite://order-service.db"),
             kafka: KafkaConfig::read(settings),
             topics: TopicsConfig::read(settings),
+            patience: Patience::read(settings),
             commit: read_commit(settings),
             watch_streams: read_watch_streams(settings),
             telemetry: TelemetryConfig::read(settings),

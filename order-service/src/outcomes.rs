@@ -95,9 +95,9 @@ fn outcome(received: Received<ProcessingEvent>) -> ApplyOutcome {
     }
 }
 
-/// What contradicts the order is set aside for a human. So is an event whose predecessors are missing: they were set
-/// aside themselves or are lost, and waiting for them would be in vain, since whatever still comes stands behind this
-/// event in the lane of its order.
+/// What contradicts the order is set aside for a human. So is an event whose predecessors are missing: one that was set
+/// aside would have fenced the order, so they were skipped or are lost, and waiting for them would be in vain, since
+/// whatever still comes stands behind this event.
 fn judge(order_id: OrderId, sequence: u64, applied: Applied) -> Result<(), Failure> {
     match applied {
         Applied::Moved(_) | Applied::Duplicate => Ok(()),

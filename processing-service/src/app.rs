@@ -41,14 +41,9 @@ mod startup;
 use running::Parts;
 use startup::Startup;
 
-/// What is consumed, and how many orders are in work at once. An order in work mostly waits for the payment provider,
-/// so there may be many: at 20 ms each, 1,024 of them are 50,000 orders per second, more than any database here takes.
-const CONSUMER: ConsumerConfig = ConsumerConfig {
-    group: "processing-service",
-    topic: topics::ORDER_EVENTS,
-    dead_letter_topic: topics::ORDER_EVENTS_DEAD_LETTERS,
-    max_in_flight: 1_024,
-};
+/// Orders in work at once. An order in work mostly waits for the payment provider, so there may be many: at 20 ms each,
+/// 1,024 of them are 50,000 orders per second, more than any database here takes.
+const ORDERS_IN_FLIGHT: usize = 1_024;
 
 /// The service, connected and bound, with nothing running but the store's writer.
 #[derive(Debug)]
@@ -118,7 +113,7 @@ impl App {
         let parts = Parts {
             server,
             health: health.clone(),
-            consumer: Consumer::new(&config.kafka, CONSUMER, Arc::new(events)),
+            consumer: consumer(config, &database, events),
             relay: Relay::new(&config.kafka, database.outbox(), database.leases(), signal),
             prepared: wait_for_preparation,
             writer,
@@ -167,6 +162,20 @@ impl App {
         tracing::info!(clean = cause.is_ok() && stopped.is_ok(), "stopped");
         cause.and(stopped)
     }
+}
+
+fn consumer(config: &Config, database: &Database, events: OrderEvents) -> Consumer {
+    let consumer = ConsumerConfig {
+        group: "processing-service",
+        topic: topics::ORDER_EVENTS,
+        dead_letter_topic: topics::ORDER_EVENTS_DEAD_LETTERS,
+        max_in_flight: ORDERS_IN_FLIGHT,
+        patience: config.patience,
+        service: env!("CARGO_PKG_NAME"),
+        version: env!("CARGO_PKG_VERSION"),
+    };
+    let handler = Arc::new(events);
+    Consumer::new(&config.kafka, consumer, handler, database.parking())
 }
 
 fn pipeline(config: &Config, store: Arc<dyn ProcessingStore>) -> Pipeline {

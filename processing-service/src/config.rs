@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use chassis::backoff::Backoff;
 use chassis::config::{ConfigError, SettingDoc, Settings, Source};
+use chassis::consumer::Patience;
 use chassis::database::DatabaseConfig;
 use chassis::grpc::GrpcConfig;
 use chassis::kafka::KafkaConfig;
@@ -32,6 +33,8 @@ pub struct Config {
     pub kafka: KafkaConfig,
     /// What topics have to look like.
     pub topics: TopicsConfig,
+    /// How long events that fail are tried again.
+    pub patience: Patience,
     /// The file with the SKUs and their opening stock.
     pub catalogue_file: PathBuf,
     /// The payment provider.
@@ -73,6 +76,7 @@ impl Config {
             database: DatabaseConfig::read(settings, "sqlite://processing-service.db"),
             kafka: KafkaConfig::read(settings),
             topics: TopicsConfig::read(settings),
+            patience: Patience::read(settings),
             catalogue_file: settings.value(
                 "CATALOGUE_FILE",
                 "catalogue.csv",

@@ -11,10 +11,12 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::delivery::Record;
-use super::partition::{Command, Epoch, Leftovers, Partition, Progress};
+use super::leftovers::{Epoch, Leftovers};
+use super::partition::{Command, Drain, Partition};
+use super::progress::Progress;
 use super::rebalance::Context;
+use super::scope::Scope;
 use super::source::Source;
-use super::work::Scope;
 
 /// Every assignment that lasts, and for each partition the end of the one before.
 pub(super) struct Assignments {
@@ -62,7 +64,7 @@ impl Assignments {
         let progress = Arc::new(Progress::default());
         let (commands, receiver) = mpsc::unbounded_channel();
         let task = Partition::new(
-            self.epoch,
+            (self.epoch, partition),
             Arc::clone(&source),
             receiver,
             Arc::clone(&progress),
@@ -101,7 +103,8 @@ impl Assignments {
         {
             assigned.source.close();
             let drained = drained.clone();
-            let _ = assigned.commands.send(Command::Drain { deadline, drained });
+            let order = Drain { deadline, drained };
+            let _ = assigned.commands.send(Command::Drain(order));
         }
         finished
     }

@@ -1,6 +1,6 @@
 //! The dead-letter topic: the record as it was, and where it came from.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use rdkafka::error::KafkaError;
 use rdkafka::message::{Header, OwnedHeaders};
@@ -9,12 +9,10 @@ use rdkafka::producer::{FutureProducer, FutureRecord};
 use super::ConsumerConfig;
 use super::delivery::Record;
 use crate::kafka::{KafkaConfig, LogContext};
+use crate::parking::Fault;
 
 /// Every header that this module adds begins so; those of the original record are kept in front of them.
 const PREFIX: &str = "x-dlq-";
-
-/// A reason is for a person to read: longer ones are cut.
-const MAX_REASON: usize = 1_024;
 
 /// A full queue of dead letters is waited for no longer than this; the caller tries again.
 const QUEUE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -22,8 +20,7 @@ const QUEUE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Publishes what a consumer had to set aside.
 pub(super) struct DeadLetters {
     producer: FutureProducer<LogContext>,
-    topic: &'static str,
-    group: &'static str,
+    config: ConsumerConfig,
 }
 
 impl DeadLetters {
@@ -32,8 +29,7 @@ impl DeadLetters {
             producer: kafka
                 .dead_letter_producer()
                 .create_with_context(LogContext::default())?,
-            topic: config.dead_letter_topic,
-            group: config.group,
+            config: *config,
         })
     }
 
@@ -41,11 +37,12 @@ impl DeadLetters {
     pub(super) async fn publish(
         &self,
         record: &Record,
-        attempts: u32,
-        reason: &str,
+        fault: &Fault,
+        redrives: u32,
     ) -> Result<(), KafkaError> {
+        let provenance = provenance(&self.config, record, fault, redrives);
         let mut letter =
-            FutureRecord::to(self.topic).headers(self.headers(record, attempts, reason));
+            FutureRecord::to(self.config.dead_letter_topic).headers(headers(record, &provenance));
         // The key may be missing, as may the value: both stay as they were.
         letter.key = record.key.as_deref();
         letter.payload = record.payload.as_deref();
@@ -55,42 +52,51 @@ impl DeadLetters {
             .map(|_| ())
             .map_err(|(error, _)| error)
     }
+}
 
-    fn headers(&self, record: &Record, attempts: u32, reason: &str) -> OwnedHeaders {
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        let mut reason = reason.to_owned();
-        reason.truncate(reason.floor_char_boundary(MAX_REASON));
-        let provenance = [
-            ("original-topic", record.topic.clone()),
-            ("original-partition", record.partition.to_string()),
-            ("original-offset", record.offset.to_string()),
-            (
-                "original-timestamp",
-                record.timestamp_ms.unwrap_or_default().to_string(),
-            ),
-            ("consumer-group", self.group.to_owned()),
-            ("attempts", attempts.to_string()),
-            ("failed-at", now.as_millis().to_string()),
-            ("reason", reason),
-        ];
-        // A redriven record that fails again keeps only its latest provenance: it must not grow with each round.
-        let kept = record
-            .headers
-            .iter()
-            .filter(|(name, _)| !name.starts_with(PREFIX));
-        let headers = kept.fold(OwnedHeaders::new(), |headers, (key, value)| {
-            headers.insert(Header {
-                key,
-                value: Some(value),
-            })
-        });
-        provenance.iter().fold(headers, |headers, (name, value)| {
-            headers.insert(Header {
-                key: &format!("{PREFIX}{name}"),
-                value: Some(value),
-            })
+/// Where the record came from, what was wrong with it, and who says so. Times are unix milliseconds.
+fn provenance(
+    config: &ConsumerConfig,
+    record: &Record,
+    fault: &Fault,
+    redrives: u32,
+) -> [(&'static str, String); 13] {
+    let timestamp = record.timestamp_ms.unwrap_or_default();
+    [
+        ("original-topic", record.topic.clone()),
+        ("original-partition", record.partition.to_string()),
+        ("original-offset", record.offset.to_string()),
+        ("original-timestamp", timestamp.to_string()),
+        ("consumer-group", config.group.to_owned()),
+        ("error-class", fault.class.name().to_owned()),
+        ("reason", fault.message.clone()),
+        ("attempts", fault.attempts.to_string()),
+        ("first-failed-at", fault.first_failed_at.to_string()),
+        ("last-failed-at", fault.last_failed_at.to_string()),
+        ("redrives", redrives.to_string()),
+        ("service", config.service.to_owned()),
+        ("service-version", config.version.to_owned()),
+    ]
+}
+
+/// The record's own headers, untouched and in front, and then its provenance.
+fn headers(record: &Record, provenance: &[(&str, String)]) -> OwnedHeaders {
+    // A record that was republished from the dead letters and fails again keeps only its latest provenance: it must not
+    // grow with each round.
+    let kept = record
+        .headers
+        .iter()
+        .filter(|(name, _)| !name.starts_with(PREFIX));
+    let headers = kept.fold(OwnedHeaders::new(), |headers, (key, value)| {
+        headers.insert(Header {
+            key,
+            value: Some(value),
         })
-    }
+    });
+    provenance.iter().fold(headers, |headers, (name, value)| {
+        headers.insert(Header {
+            key: &format!("{PREFIX}{name}"),
+            value: Some(value),
+        })
+    })
 }

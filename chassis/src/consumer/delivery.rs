@@ -79,13 +79,15 @@ impl Delivery {
         Self::in_lane(Arc::new(record), attempt, lane)
     }
 
-    /// Which attempt this is, from 1, since the record was last delivered by the broker.
+    /// Which attempt this is, from 1, since the record was last delivered by the broker; one that was parked is counted on.
     pub fn attempt(&self) -> u32 {
         self.attempt
     }
 
     /// Records of the same key that have already arrived and wait until this one is done, in order. A long-running
     /// handler looks here to learn that its work has been overtaken by events, for example by a cancellation.
+    ///
+    /// None for a record that was parked: what came later is parked behind it, and comes in its turn.
     pub fn followers(&self) -> Vec<Arc<Record>> {
         self.lane.waiting()
     }

@@ -1,30 +1,42 @@
 //! The task that works through one partition for as long as one assignment of it lasts.
 //!
+//! Before the first record it asks the database which keys are fenced, and whether whoever had the partition before gave
+//! it back in order; when all that it began has ended, it gives it back itself ([`super::tenure`]).
+//!
 //! A handler that is not done when the drain of a revoke ends is left to itself: it cannot be stopped without tearing
 //! its effect apart. It outlives its assignment, and the same partition may be assigned to this process again while it
-//! runs. Two rules keep that safe:
+//! runs. Three rules keep that safe:
 //!
 //! * **One handler per key.** The next assignment takes over the lanes of what is still running ([`Leftovers`]). The
 //!   event comes again, since it was not committed, and waits in its lane until the old handler has ended. The other
 //!   keys do not wait.
 //! * **An old completion moves no offset.** What ends carries the epoch of its assignment. The tracker of another
 //!   epoch knows nothing of it, so the event counts as done only once its new delivery is.
+//! * **An old failure decides nothing.** Once an assignment is over, its work parks nothing and publishes no dead letter.
+//!   What was on its way then fences its key here before the next event of the key begins.
 //!
 //! Between two processes the first rule cannot hold: Kafka gives the partition to another member although our handler
 //! runs. There the inbox row in the handler's transaction decides which of the two takes effect.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 
 use tokio::sync::mpsc;
-use tokio::task::{JoinError, JoinHandle, JoinSet};
+use tokio::task::{JoinError, JoinHandle};
 use tokio::time::Instant;
 
+use super::careful::Care;
 use super::delivery::Record;
-use super::lanes::{LaneKey, Lanes, Turn};
+use super::fences::Fences;
+use super::lanes::{LaneKey, Turn};
+use super::leftovers::{Epoch, Finished, Leftovers};
+use super::progress::Progress;
+use super::scope::Scope;
 use super::source::Source;
+use super::tenure::Tenure;
 use super::tracker::OffsetTracker;
-use super::work::{Outcome, Scope, Work};
+use super::work::{Outcome, Precautions, Work};
+use crate::crash_points::{CrashPoint, reach};
+use crate::parking::Beginning;
 
 /// Records taken in before the task looks at its other duties again.
 const READ_BATCH: usize = 128;
@@ -33,64 +45,30 @@ const READ_BATCH: usize = 128;
 /// one stuck key can make the others fill.
 const MAX_SPAN: u64 = 10_000;
 
-/// Which assignment something belongs to: each assignment of any partition has its own number.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Epoch(pub(super) u64);
-
 /// What the poll thread tells a partition's task.
 #[derive(Debug)]
 pub(super) enum Command {
     /// A record of this partition that arrived on the consumer's main queue, as librdkafka reserves itself to do.
     Stray(Record),
-    /// Finish what is in work until the deadline, then say so. The source is closed already.
-    Drain {
-        /// How long handlers may still take.
-        deadline: Instant,
-        /// Dropped unused if the task is gone.
-        drained: std::sync::mpsc::SyncSender<()>,
-    },
+    /// Finish what is in work, then say so. The source is closed already.
+    Drain(Drain),
 }
 
-/// What may be committed, written by the partition's task and read by the poll thread.
-#[derive(Debug, Default)]
-pub(super) struct Progress(AtomicI64);
-
-impl Progress {
-    /// The offset to commit, if anything was done yet.
-    pub(super) fn committable(&self) -> Option<i64> {
-        // Stored one higher, so that zero can mean "nothing yet".
-        match self.0.load(Ordering::Acquire) {
-            0 => None,
-            stored => Some(stored - 1),
-        }
-    }
-
-    fn publish(&self, offset: i64) {
-        self.0.store(offset + 1, Ordering::Release);
-    }
-}
-
-/// Work that ended, and the assignment that it was begun in.
+/// The order to finish.
 #[derive(Debug)]
-struct Finished {
-    epoch: Epoch,
-    record: Arc<Record>,
-    outcome: Outcome,
+pub(super) struct Drain {
+    /// How long handlers may still take.
+    pub(super) deadline: Instant,
+    /// Dropped unused if the task is gone.
+    pub(super) drained: std::sync::mpsc::SyncSender<()>,
 }
 
-/// What an assignment left running when it ended: handlers, and the lanes that they occupy.
-#[derive(Debug, Default)]
-pub(super) struct Leftovers {
-    in_work: JoinSet<Finished>,
-    lanes: Lanes,
-}
-
-impl Drop for Leftovers {
-    fn drop(&mut self) {
-        // Dropping the set would cut the handlers off. What they finish is not committed, will be delivered again, and
-        // the inbox drops it then.
-        self.in_work.detach_all();
-    }
+/// Why a partition's task ends.
+enum End {
+    /// The partition is revoked.
+    Drain(Drain),
+    /// The consumer that owns it is gone.
+    Gone,
 }
 
 /// The task of one partition.
@@ -100,18 +78,23 @@ pub(super) struct Partition {
     commands: mpsc::UnboundedReceiver<Command>,
     progress: Arc<Progress>,
     scope: Scope,
+    tenure: Arc<Tenure>,
     tracker: OffsetTracker,
+    fences: Fences,
+    care: Care,
     /// All that runs, and its lanes; what earlier assignments left is among it.
     running: Leftovers,
     /// How much of that belongs to this assignment.
     own_in_work: usize,
     /// Whether the source was empty when last looked at.
     source_is_empty: bool,
+    /// Whether so much was rejected that nothing more may be begun.
+    flooded: bool,
 }
 
 impl Partition {
     pub(super) fn new(
-        epoch: Epoch,
+        (epoch, partition): (Epoch, i32),
         source: Arc<Source>,
         commands: mpsc::UnboundedReceiver<Command>,
         progress: Arc<Progress>,
@@ -122,11 +105,15 @@ impl Partition {
             source,
             commands,
             progress,
+            tenure: Arc::new(Tenure::new(scope.clone(), partition)),
             scope,
             tracker: OffsetTracker::default(),
+            fences: Fences::default(),
+            care: Care::None,
             running: Leftovers::default(),
             own_in_work: 0,
             source_is_empty: false,
+            flooded: false,
         }
     }
 
@@ -137,14 +124,58 @@ impl Partition {
             // It has its orders to end. If it was lost with its runtime, it left nothing.
             self.running = before.await.unwrap_or_default();
         }
+        let end = match self.begin().await {
+            None => self.work().await,
+            Some(end) => end,
+        };
+        match end {
+            End::Drain(order) => self.drain(order).await,
+            End::Gone => self.running,
+        }
+    }
+
+    /// Waits for the database; returns the end, if that comes first.
+    async fn begin(&mut self) -> Option<End> {
+        let mut strays = Vec::new();
+        let tenure = Arc::clone(&self.tenure);
+        let began = tenure.begin();
+        tokio::pin!(began);
+        let beginning = loop {
+            // Biased: a partition that moves on must not wait for a database that is away.
+            tokio::select! {
+                biased;
+                command = self.commands.recv() => match command {
+                    // What librdkafka fetched before the queue was split, so at most a queue full.
+                    Some(Command::Stray(record)) => strays.push(record),
+                    Some(Command::Drain(order)) => return Some(End::Drain(order)),
+                    None => return Some(End::Gone),
+                },
+                beginning = &mut began => break beginning,
+            }
+        };
+        self.take_over(beginning);
+        for record in strays {
+            self.take_in(record);
+        }
+        None
+    }
+
+    fn take_over(&mut self, beginning: Beginning) {
+        self.fences.load(beginning.fenced);
+        if beginning.after_a_crash {
+            self.care = Care::of_next(MAX_SPAN);
+        }
+    }
+
+    async fn work(&mut self) -> End {
         loop {
             // Biased: a revoke must not wait behind a backlog, and finished work makes room before more is read.
             tokio::select! {
                 biased;
                 command = self.commands.recv() => match command {
                     Some(Command::Stray(record)) => self.take_in(record),
-                    Some(Command::Drain { deadline, drained }) => return self.drain(deadline, drained).await,
-                    None => return self.running,
+                    Some(Command::Drain(order)) => return End::Drain(order),
+                    None => return End::Gone,
                 },
                 Some(finished) = self.running.in_work.join_next() => self.finish(finished),
                 () = wait_until_filled(&self.source, self.source_is_empty), if self.has_room() => self.read(),
@@ -153,7 +184,8 @@ impl Partition {
     }
 
     fn has_room(&self) -> bool {
-        self.running.lanes.len() < self.scope.max_records_per_partition()
+        !self.flooded
+            && self.running.lanes.len() < self.scope.max_records_per_partition()
             && self.tracker.span() < MAX_SPAN
     }
 
@@ -166,9 +198,12 @@ impl Partition {
     }
 
     fn take_in(&mut self, record: Record) {
-        if !self.tracker.receive(record.offset) {
+        if self.flooded || !self.tracker.receive(record.offset) {
             return;
         }
+        // Nothing can fail here: the record is in memory.
+        let _ = reach(CrashPoint::AfterPoll);
+        self.care.receive(record.offset);
         if let Some(turn) = self.running.lanes.enter(record) {
             self.start(turn);
         }
@@ -176,7 +211,11 @@ impl Partition {
 
     fn start(&mut self, (record, lane): Turn) {
         let epoch = self.epoch;
-        let work = Work::new(self.scope.clone(), Arc::clone(&record), lane);
+        let precautions = Precautions {
+            fenced: self.fences.may_hold(&record),
+            careful: self.care.covers(record.offset),
+        };
+        let work = Work::new(self.scope.clone(), Arc::clone(&record), lane, precautions);
         self.own_in_work += 1;
         self.running.in_work.spawn(async move {
             Finished {
@@ -192,6 +231,9 @@ impl Partition {
             // A handler's panic is caught where the handler is called, so this is the runtime going down.
             return;
         };
+        if finished.outcome == Outcome::Parked {
+            self.fences.close(&finished.record);
+        }
         if finished.epoch == self.epoch && !self.finish_own(&finished) {
             return;
         }
@@ -205,38 +247,65 @@ impl Partition {
     fn finish_own(&mut self, finished: &Finished) -> bool {
         self.own_in_work -= 1;
         match finished.outcome {
-            Outcome::Done => {
-                self.tracker.complete(finished.record.offset);
-                self.publish_progress();
+            Outcome::Handled => {
+                self.scope.gate().handled();
+                self.fences.open(&finished.record);
+                self.complete(finished.record.offset);
+                true
+            }
+            Outcome::Parked => {
+                self.complete(finished.record.offset);
                 true
             }
             // Interrupted without a drain, it failed for good: the consumer is stopping, and until then nothing of the
             // same key may pass it.
             Outcome::Interrupted => self.scope.is_draining(),
+            Outcome::Flooded => {
+                self.stop_at(&finished.record);
+                false
+            }
         }
     }
 
-    fn publish_progress(&self) {
+    fn complete(&mut self, offset: i64) {
+        self.tracker.complete(offset);
         if let Some(offset) = self.tracker.committable() {
             self.progress.publish(offset);
         }
     }
 
-    async fn drain(
-        mut self,
-        deadline: Instant,
-        drained: std::sync::mpsc::SyncSender<()>,
-    ) -> Leftovers {
+    /// Begins nothing more: what is in work ends, and what waits is left to the next assignment.
+    fn stop_at(&mut self, record: &Record) {
+        if self.flooded {
+            return;
+        }
+        tracing::error!(
+            topic = record.topic,
+            partition = record.partition,
+            offset = record.offset,
+            limit = self.scope.config().patience.reject_limit,
+            "partition stopped, nearly every record is rejected: remove the cause, then restart the service"
+        );
+        self.flooded = true;
+        self.running.lanes.drop_waiting();
+        self.scope.stop_waiting();
+    }
+
+    async fn drain(mut self, order: Drain) -> Leftovers {
         self.running.lanes.drop_waiting();
         self.scope.stop_waiting();
         // What an earlier assignment left is not waited for: it moves no offset.
         while self.own_in_work > 0
             && let Ok(Some(finished)) =
-                tokio::time::timeout_at(deadline, self.running.in_work.join_next()).await
+                tokio::time::timeout_at(order.deadline, self.running.in_work.join_next()).await
         {
             self.finish(finished);
         }
-        let _ = drained.send(());
+        self.scope.end();
+        if self.own_in_work == 0 {
+            self.tenure.end().await;
+        }
+        let _ = order.drained.send(());
         self.running
     }
 }

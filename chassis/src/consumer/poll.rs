@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::delivery::Record;
 use super::rebalance::Context;
-use super::work::Scope;
+use super::scope::Scope;
 use super::{BoxError, ConsumerConfig, ConsumerError};
 use crate::kafka::KafkaConfig;
 

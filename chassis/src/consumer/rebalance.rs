@@ -25,7 +25,8 @@ use tokio::time::Instant;
 
 use super::assignment::Assignments;
 use super::delivery::Record;
-use super::work::Scope;
+use super::scope::Scope;
+use crate::crash_points::{CrashPoint, Injected, reach};
 use crate::kafka::ErrorLog;
 
 /// How long the last commit of a revoked partition is tried again while the group is between two assignments and
@@ -95,7 +96,7 @@ impl Context {
         if offsets.count() == 0 || consumer.assignment_lost() {
             return;
         }
-        if let Err(error) = consumer.commit(&offsets, CommitMode::Async) {
+        if let Err(error) = commit(consumer, &offsets, CommitMode::Async) {
             self.errors.report(&error, "committing offsets");
         }
     }
@@ -135,6 +136,9 @@ impl Context {
     }
 
     fn release(&self, consumer: &BaseConsumer<Self>, partitions: &[i32], deadline: Instant) {
+        // A drain that fails is one that is not waited for.
+        let waits = reach(CrashPoint::InRevoke).is_ok();
+        let deadline = if waits { deadline } else { Instant::now() };
         let finished = self.assignments().drain(partitions, deadline);
         self.wait_until_drained(&finished, deadline);
         if consumer.assignment_lost() {
@@ -168,11 +172,12 @@ impl Context {
 
     fn commit_released(&self, consumer: &BaseConsumer<Self>, partitions: &[i32]) {
         let offsets = self.assignments().progress(partitions);
-        if offsets.count() == 0 {
+        // What fails between the drain and the commit costs the commit.
+        if offsets.count() == 0 || reach(CrashPoint::AfterDrain).is_err() {
             return;
         }
         let patience = Instant::now() + COMMIT_PATIENCE;
-        while let Err(error) = consumer.commit(&offsets, CommitMode::Sync) {
+        while let Err(error) = commit(consumer, &offsets, CommitMode::Sync) {
             if is_between_assignments(&error) && Instant::now() < patience {
                 std::thread::sleep(COMMIT_PAUSE);
                 continue;
@@ -230,6 +235,21 @@ impl ConsumerContext for Context {
             tracing::info!(topic = self.topic, ?partitions, "partitions assigned");
         }
     }
+}
+
+fn commit(
+    consumer: &BaseConsumer<Context>,
+    offsets: &TopicPartitionList,
+    mode: CommitMode,
+) -> Result<(), KafkaError> {
+    reach(CrashPoint::BeforeOffsetCommit).map_err(failed_commit)?;
+    consumer.commit(offsets, mode)?;
+    reach(CrashPoint::AfterOffsetCommit).map_err(failed_commit)
+}
+
+/// A failure that a test wants looks like one of the broker's.
+fn failed_commit(_: Injected) -> KafkaError {
+    KafkaError::ConsumerCommit(RDKafkaErrorCode::RequestTimedOut)
 }
 
 /// Whether the group refuses a commit only because it is about to assign its partitions anew.

@@ -1,219 +1,200 @@
-//! One event in work: attempts, waits between them, and the dead-letter topic as the last resort.
+//! One event in work, until its offset is done: handled, parked, or a dead letter.
+//!
+//! ```text
+//!  key fenced? ──yes──▶ parked behind ──────────────────────────────────────▶ done
+//!      │ no
+//!      ▼
+//!  attempt ──handled────────────────────────────────────────────────────────▶ done
+//!    ▲  │ └─hopeless──▶ gate ──open──▶ dead letter, acknowledged ──▶ parked ─▶ done
+//!    │  │ failed          └──closed──▶ the partition stops
+//!    │  ▼
+//!  a pause, as long as RETRY_FOR lasts; then ──▶ parked, to be tried later ─▶ done
+//!    ▲                                             │ cannot be parked: the database is away
+//!    └─────────────────────────────────────────────┘
+//! ```
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt;
-use tokio::sync::{Semaphore, mpsc};
-use tokio_util::sync::CancellationToken;
-use tracing::Instrument;
-
-use super::dead_letters::DeadLetters;
-use super::delivery::{Delivery, Record};
+use super::BoxError;
+use super::attempts::{Attempted, Attempts};
+use super::delivery::Record;
 use super::lanes::Lane;
-use super::{BoxError, ConsumerConfig, Failure, Handler};
-use crate::backoff::Backoff;
+use super::scope::{RETRY, Scope, warn_of_retry};
 use crate::error_chain::ErrorChain;
-use crate::propagation;
-
-/// Waits between attempts: short at first, since most causes pass quickly; at most half a minute, so that an order
-/// moves soon after a long outage ends.
-const RETRY: Backoff = Backoff {
-    initial: Duration::from_millis(100),
-    cap: Duration::from_secs(30),
-};
-
-/// A handler that panics on an event this often is taken to panic on it always.
-const MAX_PANICS: u32 = 3;
-
-/// What all work of a partition shares.
-#[derive(Clone)]
-pub(super) struct Scope {
-    handler: Arc<dyn Handler>,
-    dead_letters: Arc<DeadLetters>,
-    /// Attempts at once, over all partitions of the consumer.
-    permits: Arc<Semaphore>,
-    config: ConsumerConfig,
-    /// Cancelled when no new attempt may begin: work that waits ends here.
-    draining: CancellationToken,
-    fatal: mpsc::Sender<BoxError>,
-}
-
-impl Scope {
-    /// The scope of a consumer; the first error that a handler calls fatal goes to `fatal`.
-    pub(super) fn new(
-        handler: Arc<dyn Handler>,
-        dead_letters: DeadLetters,
-        config: ConsumerConfig,
-        fatal: mpsc::Sender<BoxError>,
-    ) -> Self {
-        Self {
-            handler,
-            dead_letters: Arc::new(dead_letters),
-            permits: Arc::new(Semaphore::new(config.max_in_flight)),
-            config,
-            draining: CancellationToken::new(),
-            fatal,
-        }
-    }
-
-    /// The scope of one assignment of one partition: it can be drained without the others.
-    pub(super) fn for_partition(&self) -> Self {
-        Self {
-            draining: self.draining.child_token(),
-            ..self.clone()
-        }
-    }
-
-    /// Records that a partition may hold: those in work, and as many again to keep the lanes filled.
-    pub(super) fn max_records_per_partition(&self) -> usize {
-        self.config.max_in_flight * 2
-    }
-
-    /// Ends what waits for a permit or for its next attempt.
-    pub(super) fn stop_waiting(&self) {
-        self.draining.cancel();
-    }
-
-    pub(super) fn is_draining(&self) -> bool {
-        self.draining.is_cancelled()
-    }
-}
+use crate::parking::{Fault, FaultClass, Fence, Parked};
 
 /// How work on an event ended.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// Its effect is durable, or it is on the dead-letter topic: its offset is done.
-    Done,
+    /// Its effect is durable: its offset is done.
+    Handled,
+    /// It is parked, and what comes later for its key has to be: its offset is done.
+    Parked,
     /// It was interrupted: it will be delivered again.
     Interrupted,
+    /// One reject too many: nothing more of the partition may be done.
+    Flooded,
+}
+
+/// How an event is to be met.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Precautions {
+    /// Events of its key may be parked.
+    pub(super) fenced: bool,
+    /// It may be one that kills the process.
+    pub(super) careful: bool,
 }
 
 /// One event and the lane it stands in.
 pub(super) struct Work {
     scope: Scope,
     record: Arc<Record>,
-    lane: Arc<Lane>,
+    attempts: Attempts,
+    fenced: bool,
 }
 
 impl Work {
-    pub(super) fn new(scope: Scope, record: Arc<Record>, lane: Arc<Lane>) -> Self {
+    pub(super) fn new(
+        scope: Scope,
+        record: Arc<Record>,
+        lane: Arc<Lane>,
+        precautions: Precautions,
+    ) -> Self {
         Self {
+            attempts: Attempts::of_delivered(
+                scope.clone(),
+                Arc::clone(&record),
+                lane,
+                precautions.careful,
+            ),
             scope,
             record,
-            lane,
+            fenced: precautions.fenced,
         }
     }
 
-    /// Tries until the event is done, set aside or interrupted.
-    pub(super) async fn run(self) -> Outcome {
-        let mut panics = 0;
-        for attempt in 1_u32.. {
-            let Some(result) = self.attempt(attempt).await else {
-                return Outcome::Interrupted;
-            };
-            let failure = match result {
-                Ok(Ok(())) => return Outcome::Done,
-                Ok(Err(failure)) => failure,
-                Err(panic) => {
-                    panics += 1;
-                    judge_panic(panic, panics)
-                }
-            };
-            match failure {
-                Failure::Retry(cause) => {
-                    if !self.wait_before_next(attempt, &cause).await {
-                        return Outcome::Interrupted;
-                    }
-                }
-                Failure::Reject(cause) => return self.set_aside(attempt, cause).await,
-                Failure::Fatal(cause) => {
-                    // Only the first fatal error is reported; the consumer is stopping already after it.
-                    let _ = self.scope.fatal.try_send(cause);
-                    return Outcome::Interrupted;
-                }
+    /// Works on the event until something has become of it.
+    pub(super) async fn run(mut self) -> Outcome {
+        if self.fenced {
+            match self.park_behind().await {
+                Some(Fence::Open) => {}
+                Some(Fence::Parked) => return Outcome::Parked,
+                None => return Outcome::Interrupted,
             }
         }
-        Outcome::Interrupted
+        let outcome = self.attempt_repeatedly().await;
+        self.attempts.close().await;
+        outcome
     }
 
-    /// One attempt; `None` if draining began before it.
-    async fn attempt(
-        &self,
-        attempt: u32,
-    ) -> Option<Result<Result<(), Failure>, Box<dyn std::any::Any + Send>>> {
-        let permit = tokio::select! {
-            biased;
-            () = self.scope.draining.cancelled() => return None,
-            permit = self.scope.permits.acquire() => permit.ok()?,
+    async fn park_behind(&self) -> Option<Fence> {
+        let (scope, record) = (&self.scope, self.record.as_ref());
+        let look = || async {
+            // Like a handler: so many at once are enough for any database. In a drain it looks without, once.
+            let _permit = scope.permit().await;
+            scope.parking().park_behind(record).await
         };
-        let delivery = Delivery::in_lane(Arc::clone(&self.record), attempt, Arc::clone(&self.lane));
-        let span = propagation::process_span(&self.record, self.scope.config.group);
-        let handling = self.scope.handler.handle(&delivery).instrument(span);
-        let result = AssertUnwindSafe(handling).catch_unwind().await;
-        drop(permit);
-        Some(result)
+        scope.until_done(record, look).await
+    }
+
+    async fn attempt_repeatedly(&mut self) -> Outcome {
+        loop {
+            let cause = match self.attempts.make().await {
+                Attempted::Handled => return Outcome::Handled,
+                Attempted::Failed(cause) => cause,
+                Attempted::Hopeless(class) => return self.set_aside(class).await,
+                Attempted::Interrupted => return Outcome::Interrupted,
+            };
+            if self.patience_left().is_zero() && self.park().await {
+                return Outcome::Parked;
+            }
+            if !self.pause(&cause).await {
+                return Outcome::Interrupted;
+            }
+        }
+    }
+
+    fn patience_left(&self) -> Duration {
+        let patience = self.scope.config().patience.retry_for;
+        patience.saturating_sub(self.attempts.failing_for())
     }
 
     /// Waits for the next attempt; `false` if draining began.
-    async fn wait_before_next(&self, attempt: u32, cause: &BoxError) -> bool {
-        let delay = RETRY.delay(attempt);
-        tracing::warn!(
-            topic = self.record.topic,
-            partition = self.record.partition,
-            offset = self.record.offset,
-            attempt,
-            delay_ms = delay.as_millis(),
-            error = %ErrorChain(cause.as_ref()),
-            "event will be retried"
-        );
-        tokio::select! {
-            () = self.scope.draining.cancelled() => false,
-            () = tokio::time::sleep(delay) => true,
+    async fn pause(&self, cause: &BoxError) -> bool {
+        let attempt = self.attempts.failed();
+        let delay = RETRY.delay(attempt).min(self.patience_left());
+        warn_of_retry(&self.record, attempt, delay, cause.as_ref());
+        self.scope.pause(delay).await
+    }
+
+    /// Parks the event, to be tried later. If that fails, nobody can do anything at present: the patience begins anew,
+    /// so that the end of an outage finds its events here.
+    async fn park(&mut self) -> bool {
+        if self.scope.is_over() {
+            return false;
+        }
+        let fault = self.attempts.fault(FaultClass::RetriesSpent);
+        let retry_after = self.scope.config().patience.parked_retry_after;
+        let state = Parked::Waiting { retry_after };
+        if let Err(error) = self.scope.park(&self.record, &fault, state).await {
+            self.warn_that_it_cannot_be_parked(&error);
+            self.attempts.begin_anew();
+            return false;
+        }
+        self.warn_that_it_is_parked(&fault);
+        true
+    }
+
+    /// Puts the record on the dead-letter topic, and then parks it: only then may its offset be committed.
+    async fn set_aside(&self, class: FaultClass) -> Outcome {
+        if !self.scope.gate().lets_through() {
+            return Outcome::Flooded;
+        }
+        let fault = self.attempts.fault(class);
+        self.say_that_it_is_set_aside(&fault);
+        let (scope, record) = (&self.scope, self.record.as_ref());
+        let publish = || scope.publish_dead_letter(record, &fault, 0);
+        if scope.until_done(record, publish).await.is_none() {
+            return Outcome::Interrupted;
+        }
+        let park = || scope.park(record, &fault, Parked::Dead);
+        match scope.until_done(record, park).await {
+            Some(()) => Outcome::Parked,
+            None => Outcome::Interrupted,
         }
     }
 
-    /// Puts the record on the dead-letter topic, as often as it takes: only then may its offset be committed.
-    async fn set_aside(self, attempts: u32, cause: BoxError) -> Outcome {
-        let reason = ErrorChain(cause.as_ref()).to_string();
+    fn say_that_it_is_set_aside(&self, fault: &Fault) {
         tracing::error!(
             topic = self.record.topic,
             partition = self.record.partition,
             offset = self.record.offset,
-            attempts,
-            error = reason,
+            attempts = fault.attempts,
+            class = fault.class.name(),
+            error = fault.message,
             "event is set aside on the dead-letter topic"
         );
-        for attempt in 1_u32.. {
-            match self
-                .scope
-                .dead_letters
-                .publish(&self.record, attempts, &reason)
-                .await
-            {
-                Ok(()) => return Outcome::Done,
-                Err(error) => {
-                    if !self.wait_before_next(attempt, &error.into()).await {
-                        return Outcome::Interrupted;
-                    }
-                }
-            }
-        }
-        Outcome::Interrupted
     }
-}
 
-fn judge_panic(panic: Box<dyn std::any::Any + Send>, panics: u32) -> Failure {
-    let message = panic
-        .downcast_ref::<&str>()
-        .map(ToString::to_string)
-        .or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "no message".to_owned());
-    let cause = format!("the handler panicked: {message}");
-    if panics < MAX_PANICS {
-        Failure::retry(cause)
-    } else {
-        Failure::reject(cause)
+    fn warn_that_it_is_parked(&self, fault: &Fault) {
+        tracing::warn!(
+            topic = self.record.topic,
+            partition = self.record.partition,
+            offset = self.record.offset,
+            attempts = fault.attempts,
+            error = fault.message,
+            "event is parked, and its key waits for it"
+        );
+    }
+
+    fn warn_that_it_cannot_be_parked(&self, error: &BoxError) {
+        tracing::warn!(
+            topic = self.record.topic,
+            partition = self.record.partition,
+            offset = self.record.offset,
+            error = %ErrorChain(error.as_ref()),
+            "event cannot be parked"
+        );
     }
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::support::{Broker, DEAD_LETTERS, TOPIC, eventually};
+use crate::support::{Broker, DEAD_LETTERS, GROUP, TOPIC, eventually};
 use async_trait::async_trait;
 use chassis::consumer::{Delivery, Failure, Handler};
 use tokio::sync::Semaphore;
@@ -91,34 +91,76 @@ async fn a_key_that_waits_for_its_retry_holds_up_no_other_key() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rejected_record_goes_to_the_dead_letters_with_its_provenance_and_the_rest_goes_on() {
     let broker = Broker::start();
-    broker.publish("a", "reject").await;
-    broker.publish("a", "2").await;
+    let own = [("traceparent", "00-ab-cd-01"), ("x-dlq-reason", "earlier")];
+    broker.publish_with(&own, "a", "reject").await;
+    broker.publish("b", "2").await;
 
     let scribe = Arc::new(Scribe::default());
     let consumer = broker.start_consumer(scribe.clone());
 
-    eventually("the rest is handled", async || scribe.of_key("a") == ["2"]).await;
-    let letters = broker.read(DEAD_LETTERS);
-    assert_eq!(letters[0].payload, b"reject");
-    assert_eq!(letters[0].key, "a");
-    assert_eq!(letters[0].header("x-dlq-original-topic"), Some(TOPIC));
-    assert_eq!(letters[0].header("x-dlq-original-offset"), Some("0"));
-    assert_eq!(letters[0].header("x-dlq-reason"), Some("told to"));
+    eventually(
+        "the rest is handled, and the record set aside",
+        async || scribe.of_key("b") == ["2"] && broker.lot.rows().await.len() == 1,
+    )
+    .await;
+    let letter = &broker.read(DEAD_LETTERS)[0];
+    assert_eq!(letter.payload, b"reject");
+    assert_eq!(letter.key, "a");
+    assert_eq!(letter.header_names(), DEAD_LETTER_HEADERS);
+    for (name, value) in [
+        ("traceparent", "00-ab-cd-01"),
+        ("x-dlq-original-topic", TOPIC),
+        ("x-dlq-original-offset", "0"),
+        ("x-dlq-consumer-group", GROUP),
+        ("x-dlq-error-class", "rejected"),
+        ("x-dlq-reason", "told to"),
+        ("x-dlq-attempts", "1"),
+        ("x-dlq-redrives", "0"),
+        ("x-dlq-service", "chassis-tests"),
+        ("x-dlq-service-version", "1.2.3"),
+    ] {
+        assert_eq!(letter.header(name), Some(value), "{name}");
+    }
     consumer.stop().await;
 }
+
+/// The record's own, as they were, and then where it came from.
+const DEAD_LETTER_HEADERS: [&str; 14] = [
+    "traceparent",
+    "x-dlq-original-topic",
+    "x-dlq-original-partition",
+    "x-dlq-original-offset",
+    "x-dlq-original-timestamp",
+    "x-dlq-consumer-group",
+    "x-dlq-error-class",
+    "x-dlq-reason",
+    "x-dlq-attempts",
+    "x-dlq-first-failed-at",
+    "x-dlq-last-failed-at",
+    "x-dlq-redrives",
+    "x-dlq-service",
+    "x-dlq-service-version",
+];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_record_that_makes_the_handler_panic_is_set_aside_after_three_attempts() {
     let broker = Broker::start();
     broker.publish("a", "panic").await;
-    broker.publish("a", "2").await;
+    broker.publish("b", "2").await;
 
     let scribe = Arc::new(Scribe::default());
     let consumer = broker.start_consumer(scribe.clone());
 
-    eventually("the rest is handled", async || scribe.of_key("a") == ["2"]).await;
-    let letters = broker.read(DEAD_LETTERS);
-    assert_eq!(letters[0].header("x-dlq-attempts"), Some("3"));
+    eventually(
+        "the rest is handled, and the record set aside",
+        async || scribe.of_key("b") == ["2"] && broker.lot.rows().await.len() == 1,
+    )
+    .await;
+    let letter = &broker.read(DEAD_LETTERS)[0];
+    assert_eq!(letter.header("x-dlq-attempts"), Some("3"));
+    assert_eq!(letter.header("x-dlq-error-class"), Some("panicked"));
+    let reason = letter.header("x-dlq-reason").unwrap();
+    assert!(!reason.contains("told to"), "quotes the panic: {reason}");
     consumer.stop().await;
 }
 

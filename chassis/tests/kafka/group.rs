@@ -181,7 +181,7 @@ pub(crate) fn start_member(broker: &Broker, drain: Duration, handler: Arc<dyn Ha
         },
         ..broker.config()
     };
-    Broker::start_member(&kafka, handler)
+    broker.start_member(&kafka, handler)
 }
 
 /// A member of the same group that takes partitions, handles nothing and commits nothing.

@@ -7,11 +7,16 @@
 )]
 
 mod consumer;
+mod fences;
 mod group;
+mod killers;
 mod leases;
+mod lot;
+mod parking;
 mod postgres;
 mod rebalance;
 mod relay;
 mod shared_outbox;
 mod support;
+mod teller;
 mod topics;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 
-use crate::group::{Journal, Place, SESSION, STEP, Squatter, WAIT, start_member};
+use crate::group::{Journal, Place, STEP, Squatter, WAIT, start_member};
 use crate::support::{Broker, PARTITIONS, Running, eventually};
 
 /// Handlers that wait for a gate never end within this, so their partition is given away over their heads.
@@ -156,15 +156,24 @@ async fn a_member_whose_session_expired_commits_no_unfinished_work() {
     let broker = Broker::start();
     let journal = Journal::new();
     let member = member_in_the_middle_of_work(&broker, &journal, LONG_DRAIN).await;
+    // The work on one partition can end, so that it is to be seen when all of them are taken away.
+    journal.open(2, 1);
+    eventually("one partition is done", async || {
+        journal.times_finished((2, BEHIND)) == 1
+    })
+    .await;
 
-    // Nothing is to be seen from outside while a session expires: the fault is an outage that outlasts it.
+    // The fault is an outage that outlasts the session.
     broker.go_away();
-    tokio::time::sleep(SESSION * 2).await;
+    eventually("the session has expired", async || {
+        broker.lot.times_ended(2) == 1
+    })
+    .await;
     broker.come_back();
 
     the_old_handler_and_the_new_assignment_keep_out_of_each_others_way(&broker, &journal, 0, 1)
         .await;
-    journal.open(2, 2);
+    journal.open_everything();
     member.stop().await;
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chassis::config::DatabaseUrl;
 use chassis::config::FromSetting;
-use chassis::consumer::{Consumer, ConsumerConfig, Handler};
+use chassis::consumer::{Consumer, ConsumerConfig, Handler, Patience};
 use chassis::kafka::KafkaConfig;
 use chassis::outbox::lease::SoleOwner;
 use chassis::outbox::sqlite::{SqliteOutbox, insert};
@@ -13,13 +13,15 @@ use chassis::outbox::{OutboxRecord, OutboxSignal};
 use chassis::relay::Relay;
 use chassis::sqlite::Sqlite;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::message::Headers as _;
+use rdkafka::message::{Header, Headers as _, OwnedHeaders};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{DefaultProducerContext, FutureProducer, FutureRecord};
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+
+use crate::lot::Lot;
 
 pub(crate) const TOPIC: &str = "events";
 pub(crate) const GROUP: &str = "group";
@@ -48,24 +50,53 @@ pub(crate) struct Published {
 }
 
 impl Published {
+    pub(crate) fn header_names(&self) -> Vec<&str> {
+        self.headers.iter().map(|(name, _)| name.as_str()).collect()
+    }
+
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let found = self.headers.iter().find(|(header, _)| header == name);
         found.map(|(_, value)| value.as_str())
     }
 }
 
+/// Long enough for everything that is to succeed in place.
+pub(crate) const PATIENT: Patience = Patience {
+    retry_for: Duration::from_secs(120),
+    parked_retry_after: Duration::from_secs(1_800),
+    reject_limit: 50,
+};
+
+/// What fails is parked soon, and then waits until the test says that its time has come.
+pub(crate) const IMPATIENT: Patience = Patience {
+    retry_for: Duration::from_millis(300),
+    ..PATIENT
+};
+
+/// A broker, and the database in which its consumers park events.
 pub(crate) struct Broker {
     cluster: MockCluster<'static, DefaultProducerContext>,
     producer: FutureProducer,
+    pub(crate) lot: Arc<Lot>,
+    pub(crate) patience: Patience,
 }
 
 impl Broker {
     pub(crate) fn start() -> Self {
+        Self::start_with(Lot::sqlite(), PATIENT)
+    }
+
+    pub(crate) fn start_with(lot: Arc<Lot>, patience: Patience) -> Self {
         let cluster = MockCluster::new(1).unwrap();
         cluster.create_topic(TOPIC, PARTITIONS, 1).unwrap();
         cluster.create_topic(DEAD_LETTERS, PARTITIONS, 1).unwrap();
         let producer = client(&cluster).create().unwrap();
-        Self { cluster, producer }
+        Self {
+            cluster,
+            producer,
+            lot,
+            patience,
+        }
     }
 
     pub(crate) fn config(&self) -> KafkaConfig {
@@ -77,6 +108,16 @@ impl Broker {
 
     pub(crate) fn refuse_produce(&self, errors: &[RDKafkaRespErr]) {
         self.cluster.request_errors(RDKafkaApiKey::Produce, errors);
+    }
+
+    /// Every produce request is refused for good, until [`Broker::accept_produce`].
+    pub(crate) fn refuse_all_produce(&self) {
+        let errors = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED; 10_000];
+        self.refuse_produce(&errors);
+    }
+
+    pub(crate) fn accept_produce(&self) {
+        self.cluster.clear_request_errors(RDKafkaApiKey::Produce);
     }
 
     pub(crate) fn delay_answers(&self, delay: Duration) {
@@ -129,6 +170,28 @@ impl Broker {
         self.producer.send(record, PATIENCE).await.unwrap();
     }
 
+    /// Publishes to a partition of the test's choice, without a key.
+    pub(crate) async fn publish_keyless(&self, partition: i32, payload: &str) {
+        let record = FutureRecord::<[u8], _>::to(TOPIC).payload(payload);
+        let record = record.partition(partition);
+        self.producer.send(record, PATIENCE).await.unwrap();
+    }
+
+    /// Publishes with headers.
+    pub(crate) async fn publish_with(&self, headers: &[(&str, &str)], key: &str, payload: &str) {
+        let headers = headers
+            .iter()
+            .fold(OwnedHeaders::new(), |all, (name, value)| {
+                all.insert(Header {
+                    key: name,
+                    value: Some(*value),
+                })
+            });
+        let record = FutureRecord::to(TOPIC).key(key).payload(payload);
+        let record = record.headers(headers);
+        self.producer.send(record, PATIENCE).await.unwrap();
+    }
+
     /// The offset that the group committed, 0 before the first.
     pub(crate) async fn committed(&self, partition: i32) -> i64 {
         let mut config = client(&self.cluster);
@@ -165,23 +228,36 @@ impl Broker {
     }
 
     pub(crate) fn start_consumer(&self, handler: Arc<dyn Handler>) -> Running {
-        Self::start_member(&self.config(), handler)
+        self.start_member(&self.config(), handler)
     }
 
     /// A consumer of a group whose members know each other by these settings.
-    pub(crate) fn start_member(kafka: &KafkaConfig, handler: Arc<dyn Handler>) -> Running {
-        let config = ConsumerConfig {
-            group: GROUP,
-            topic: TOPIC,
-            dead_letter_topic: DEAD_LETTERS,
-            max_in_flight: 16,
-        };
-        let stop = CancellationToken::new();
-        let consumer = Consumer::new(kafka, config, handler);
-        let running = consumer.run(stop.clone());
-        let task = tokio::spawn(async { running.await.unwrap() });
-        Running { stop, task }
+    pub(crate) fn start_member(&self, kafka: &KafkaConfig, handler: Arc<dyn Handler>) -> Running {
+        start_member(kafka, self.patience, handler, Arc::clone(&self.lot))
     }
+}
+
+/// A consumer of the tests' topic.
+pub(crate) fn start_member(
+    kafka: &KafkaConfig,
+    patience: Patience,
+    handler: Arc<dyn Handler>,
+    lot: Arc<Lot>,
+) -> Running {
+    let config = ConsumerConfig {
+        group: GROUP,
+        topic: TOPIC,
+        dead_letter_topic: DEAD_LETTERS,
+        max_in_flight: 16,
+        patience,
+        service: "chassis-tests",
+        version: "1.2.3",
+    };
+    let stop = CancellationToken::new();
+    let consumer = Consumer::new(kafka, config, handler, lot);
+    let running = consumer.run(stop.clone());
+    let task = tokio::spawn(async { running.await.unwrap() });
+    Running { stop, task }
 }
 
 fn client(cluster: &MockCluster<'static, DefaultProducerContext>) -> ClientConfig {

@@ -76,7 +76,7 @@ impl Running {
         let writing = TaskTracker::new();
         let writers = Writers::start(&store, &watchers, &signal, config.commit, &writing);
         let waiting = Waiting {
-            consumer: build_consumer(&config, &writers),
+            consumer: build_consumer(&config, &database, &writers),
             relay: build_relay(&config, &database, signal),
             follower: build_follower(&database, &store, &watchers),
         };
@@ -214,15 +214,18 @@ fn build_relay(config: &Config, database: &Database, signal: OutboxSignal) -> Re
     Relay::new(&config.kafka, database.outbox(), database.leases(), signal)
 }
 
-fn build_consumer(config: &Config, writers: &Writers) -> Consumer {
+fn build_consumer(config: &Config, database: &Database, writers: &Writers) -> Consumer {
     let consumer = ConsumerConfig {
         group: "order-service",
         topic: topics::PROCESSING_EVENTS,
         dead_letter_topic: topics::PROCESSING_EVENTS_DEAD_LETTERS,
         max_in_flight: OUTCOMES_IN_FLIGHT,
+        patience: config.patience,
+        service: env!("CARGO_PKG_NAME"),
+        version: env!("CARGO_PKG_VERSION"),
     };
-    let handler = OutcomeHandler::new(writers.apply.clone());
-    Consumer::new(&config.kafka, consumer, Arc::new(handler))
+    let handler = Arc::new(OutcomeHandler::new(writers.apply.clone()));
+    Consumer::new(&config.kafka, consumer, handler, database.parking())
 }
 
 /// On SQLite every commit is this process's own, and wakes its watchers itself.
