@@ -6,6 +6,7 @@
 mod cancellation;
 mod crashes;
 mod database_outages;
+mod dead_letters;
 mod events;
 mod hostile_input;
 mod idempotency;
