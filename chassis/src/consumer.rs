@@ -63,6 +63,9 @@ mod work;
 
 mod sweeper;
 
+#[cfg(test)]
+mod simulation;
+
 pub use delivery::{Delivery, Record};
 pub use patience::Patience;
 
