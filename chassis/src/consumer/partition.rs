@@ -22,9 +22,9 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinHandle};
-use tokio::time::Instant;
 
 use super::careful::Care;
+use super::command::{Command, Drain};
 use super::delivery::Record;
 use super::fences::Fences;
 use super::lanes::{LaneKey, Turn};
@@ -44,24 +44,6 @@ const READ_BATCH: usize = 128;
 /// A partition is not read while this many offsets would be delivered again after a restart: it bounds the memory that
 /// one stuck key can make the others fill.
 const MAX_SPAN: u64 = 10_000;
-
-/// What the poll thread tells a partition's task.
-#[derive(Debug)]
-pub(super) enum Command {
-    /// A record of this partition that arrived on the consumer's main queue, as librdkafka reserves itself to do.
-    Stray(Record),
-    /// Finish what is in work, then say so. The source is closed already.
-    Drain(Drain),
-}
-
-/// The order to finish.
-#[derive(Debug)]
-pub(super) struct Drain {
-    /// How long handlers may still take.
-    pub(super) deadline: Instant,
-    /// Dropped unused if the task is gone.
-    pub(super) drained: std::sync::mpsc::SyncSender<()>,
-}
 
 /// Why a partition's task ends.
 enum End {

@@ -1,6 +1,7 @@
 //! What is noted in the database, by a process that comes after others that died.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tempfile::TempDir;
@@ -21,13 +22,16 @@ const CONFIG: ConsumerConfig = ConsumerConfig {
     dead_letter_topic: "events.dlq",
     max_in_flight: 2,
     patience: Patience {
-        retry_for: std::time::Duration::from_secs(1),
-        parked_retry_after: std::time::Duration::from_secs(1),
+        retry_for: Duration::from_secs(1),
+        parked_retry_after: Duration::from_secs(1),
         reject_limit: 1,
     },
     service: "service",
     version: "1",
 };
+
+/// Conditions come true within this time, or never.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 struct Nothing;
 
@@ -124,6 +128,7 @@ async fn who_was_in_work_in_two_deaths_is_handled_beside_nobody_and_not_blamed_w
     tokio::select! {
         _ = &mut admission => panic!("it was not alone"),
         () = until_it_waits => {}
+        () = tokio::time::sleep(PATIENCE) => panic!("it is blamed while it waits"),
     }
 
     drop(beside);
