@@ -224,3 +224,28 @@ async fn of_two_sweepers_that_want_a_head_the_second_waits_and_goes_without() {
 
     assert_eq!(offsets(&second.await.unwrap()), [0; 0]);
 }
+
+#[tokio::test]
+async fn of_two_operators_that_want_an_event_the_second_waits_and_is_refused() {
+    let database = Database::postgres().await;
+    let (dead, first) = (Parked::Dead, record("a", 1));
+    database.parking.park(&first, &fault(), dead).await.unwrap();
+    let all = Filter::default();
+    let id = database.operations.list(&all, 1).await.unwrap().events[0].id;
+    let mut stranger = database.stranger().await;
+    let mut open = stranger.begin().await.unwrap();
+    let redriven = sqlx::query("UPDATE parked SET state = 'WAITING', redrives = 1");
+    redriven.execute(&mut *open).await.unwrap();
+
+    let second = Arc::clone(&database.operations);
+    let second = tokio::spawn(async move { second.redrive(id, "an operator", false).await });
+    database.until_waiting_for_locks(1).await;
+    open.commit().await.unwrap();
+
+    let refused = second.await.unwrap().unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        format!("parked event {id} is not dead but waiting")
+    );
+    assert_eq!(database.operations.audit(1).await.unwrap(), []);
+}
