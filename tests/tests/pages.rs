@@ -11,12 +11,13 @@ use std::path::{Path, PathBuf};
 
 use chassis::config::SettingDoc;
 
-const PAGES: [&str; 5] = [
+const PAGES: [&str; 6] = [
     "README.md",
     "ARCHITECTURE.md",
     "deploy/README.md",
     "docs/configuration.md",
     "docs/migrations.md",
+    "docs/runbooks/dead-letters.md",
 ];
 
 fn root() -> PathBuf {
