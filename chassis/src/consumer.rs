@@ -43,6 +43,7 @@ mod poll;
 mod rebalance;
 
 mod assignment;
+mod command;
 mod leftovers;
 mod partition;
 mod progress;

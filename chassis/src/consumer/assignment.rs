@@ -10,9 +10,10 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use super::command::{Command, Drain};
 use super::delivery::Record;
 use super::leftovers::{Epoch, Leftovers};
-use super::partition::{Command, Drain, Partition};
+use super::partition::Partition;
 use super::progress::Progress;
 use super::rebalance::Context;
 use super::scope::Scope;
@@ -56,7 +57,7 @@ impl Assignments {
         &mut self,
         partition: i32,
         queue: PartitionQueue<Context>,
-        scope: Scope,
+        scope: Arc<Scope>,
         runtime: &Handle,
     ) {
         self.epoch = Epoch(self.epoch.0 + 1);

@@ -22,9 +22,9 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinHandle};
-use tokio::time::Instant;
 
 use super::careful::Care;
+use super::command::{Command, Drain};
 use super::delivery::Record;
 use super::fences::Fences;
 use super::lanes::{LaneKey, Turn};
@@ -45,24 +45,6 @@ const READ_BATCH: usize = 128;
 /// one stuck key can make the others fill.
 const MAX_SPAN: u64 = 10_000;
 
-/// What the poll thread tells a partition's task.
-#[derive(Debug)]
-pub(super) enum Command {
-    /// A record of this partition that arrived on the consumer's main queue, as librdkafka reserves itself to do.
-    Stray(Record),
-    /// Finish what is in work, then say so. The source is closed already.
-    Drain(Drain),
-}
-
-/// The order to finish.
-#[derive(Debug)]
-pub(super) struct Drain {
-    /// How long handlers may still take.
-    pub(super) deadline: Instant,
-    /// Dropped unused if the task is gone.
-    pub(super) drained: std::sync::mpsc::SyncSender<()>,
-}
-
 /// Why a partition's task ends.
 enum End {
     /// The partition is revoked.
@@ -77,7 +59,7 @@ pub(super) struct Partition {
     source: Arc<Source>,
     commands: mpsc::UnboundedReceiver<Command>,
     progress: Arc<Progress>,
-    scope: Scope,
+    scope: Arc<Scope>,
     tenure: Arc<Tenure>,
     tracker: OffsetTracker,
     fences: Fences,
@@ -98,14 +80,14 @@ impl Partition {
         source: Arc<Source>,
         commands: mpsc::UnboundedReceiver<Command>,
         progress: Arc<Progress>,
-        scope: Scope,
+        scope: Arc<Scope>,
     ) -> Self {
         Self {
             epoch,
             source,
             commands,
             progress,
-            tenure: Arc::new(Tenure::new(scope.clone(), partition)),
+            tenure: Arc::new(Tenure::new(Arc::clone(&scope), partition)),
             scope,
             tracker: OffsetTracker::default(),
             fences: Fences::default(),
@@ -215,7 +197,12 @@ impl Partition {
             fenced: self.fences.may_hold(&record),
             careful: self.care.covers(record.offset),
         };
-        let work = Work::new(self.scope.clone(), Arc::clone(&record), lane, precautions);
+        let work = Work::new(
+            Arc::clone(&self.scope),
+            Arc::clone(&record),
+            lane,
+            precautions,
+        );
         self.own_in_work += 1;
         self.running.in_work.spawn(async move {
             Finished {

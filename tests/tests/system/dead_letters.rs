@@ -147,7 +147,8 @@ async fn is_dead_again_after_a_redrive(system: &System, id: &str) -> Result<()> 
     .await?;
     eventually("it is dead again", async || {
         let parked = parked(system, Service::Orders).await?;
-        let event = parked.iter().find(|event| event["id"].to_string() == id);
+        let id: Value = id.parse()?;
+        let event = parked.iter().find(|event| event["id"] == id);
         let event = event.context("the event is parked")?;
         Ok((event["state"] == "dead" && event["redrives"] == 1).then_some(()))
     })

@@ -1,6 +1,7 @@
 //! What is noted in the database, by a process that comes after others that died.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tempfile::TempDir;
@@ -21,13 +22,16 @@ const CONFIG: ConsumerConfig = ConsumerConfig {
     dead_letter_topic: "events.dlq",
     max_in_flight: 2,
     patience: Patience {
-        retry_for: std::time::Duration::from_secs(1),
-        parked_retry_after: std::time::Duration::from_secs(1),
+        retry_for: Duration::from_secs(1),
+        parked_retry_after: Duration::from_secs(1),
         reject_limit: 1,
     },
     service: "service",
     version: "1",
 };
+
+/// Conditions come true within this time, or never.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 struct Nothing;
 
@@ -40,7 +44,7 @@ impl Handler for Nothing {
 
 /// A process at work, after others that died.
 struct Process {
-    scope: Scope,
+    scope: Arc<Scope>,
     parking: Arc<SqliteParking>,
     database: Arc<Sqlite>,
     record: Record,
@@ -64,7 +68,7 @@ impl Process {
         let handler = Arc::new(Nothing);
         let for_scope = Arc::clone(&parking) as Arc<dyn Parking>;
         Self {
-            scope: Scope::new(handler, for_scope, letters.unwrap(), CONFIG, fatal),
+            scope: Scope::new(handler, for_scope, letters.unwrap(), CONFIG, fatal).for_partition(),
             parking,
             database,
             record,
@@ -73,7 +77,7 @@ impl Process {
     }
 
     fn guard(&self) -> Guard {
-        Guard::new(self.scope.clone(), true)
+        Guard::new(Arc::clone(&self.scope), true)
     }
 
     /// What would be known if the process died now.
@@ -101,7 +105,7 @@ async fn an_attempt_is_noted_while_it_lasts() {
 #[tokio::test]
 async fn without_care_nothing_is_noted() {
     let process = Process::after_deaths(0).await;
-    let mut guard = Guard::new(process.scope.clone(), false);
+    let mut guard = Guard::new(Arc::clone(&process.scope), false);
 
     let admission = guard.admit(&process.record).await.unwrap();
 
@@ -124,6 +128,7 @@ async fn who_was_in_work_in_two_deaths_is_handled_beside_nobody_and_not_blamed_w
     tokio::select! {
         _ = &mut admission => panic!("it was not alone"),
         () = until_it_waits => {}
+        () = tokio::time::sleep(PATIENCE) => panic!("it is blamed while it waits"),
     }
 
     drop(beside);
