@@ -4,6 +4,9 @@
 //! Each place is visited in each service that has it, with both actions, on an occasion that a seed picks. A place that
 //! is not reached fails the test: so does one that is named and stands nowhere in the code.
 //!
+//! On the production engines only the places at which replicas take something from each other, with a second replica there
+//! to take it.
+//!
 //! `CRASH_SEED=N` repeats the occasions of a run, `CRASH_ONLY=TEXT,TEXT` visits only the cases whose line has
 //! one of the texts.
 
@@ -18,8 +21,8 @@ use proto::orders::v1::Order;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
-use tests::system::{CrashPlan, Draft, Process, Service, System};
-use tokio::time::Instant;
+use tests::system::{CrashPlan, Draft, Process, Service, System, engines, eventually};
+use tokio::time::{Instant, timeout};
 
 mod cases;
 mod load;
@@ -29,6 +32,16 @@ use cases::{Action, Case, Provocation};
 
 /// Systems that walk side by side, each its share of the cases: most of the time they wait for a restart.
 const SYSTEMS: usize = 6;
+
+/// Each of them has a broker, a database server and two replicas of each service.
+const SYSTEMS_OF_REPLICAS: usize = 2;
+
+/// What a relay had sent and not yet deleted comes again after its crash: at most the events of a second of the load, which
+/// is some 60 orders. Seen were 5.
+const DUPLICATES_PER_VISIT: u64 = 240;
+
+/// A member of a group gets its partitions within some seconds. Fifty records that nobody understands stop a partition.
+const BETWEEN_POISON: Duration = Duration::from_secs(3);
 
 /// Neither payments that are never answered nor parked events must take longer than the rest of the test.
 const IMPATIENT: [(Service, &str, &str); 4] = [
@@ -43,11 +56,17 @@ async fn nothing_is_lost_or_doubled_wherever_a_process_dies_or_a_step_fails() ->
     let seed = seed()?;
     println!("CRASH_SEED={seed}");
     let mut random = StdRng::seed_from_u64(seed);
-    let mut cases = chosen(cases::all(|most| random.random_range(1..=most)));
+    let mut cases = cases::all(|most| random.random_range(1..=most));
+    let mut systems = SYSTEMS;
+    if engines()?.replicas > 1 {
+        cases = cases::between_replicas(cases);
+        systems = SYSTEMS_OF_REPLICAS;
+    }
+    let mut cases = chosen(cases);
     // Of crashes, which take a group's session timeout, every lane gets its share.
     cases.shuffle(&mut random);
 
-    let walks = (0..SYSTEMS).map(|lane| walk(share(&cases, lane)));
+    let walks = (0..systems).map(|lane| walk(cases.iter().copied().skip(lane).step_by(systems)));
     let visits: usize = try_join_all(walks).await?.into_iter().sum();
 
     assert_eq!(visits, cases.len());
@@ -69,10 +88,6 @@ fn chosen(mut cases: Vec<Case>) -> Vec<Case> {
     cases
 }
 
-fn share(cases: &[Case], lane: usize) -> Vec<Case> {
-    cases.iter().copied().skip(lane).step_by(SYSTEMS).collect()
-}
-
 /// How a case went.
 #[derive(Clone, Debug)]
 struct Visit {
@@ -92,7 +107,8 @@ impl fmt::Display for Visit {
 }
 
 /// Visits these cases, one after the other, on a system of its own, and prints how each went. Returns their number.
-async fn walk(cases: Vec<Case>) -> Result<usize> {
+async fn walk(cases: impl Iterator<Item = Case>) -> Result<usize> {
+    let cases: Vec<_> = cases.collect();
     if cases.is_empty() {
         return Ok(0);
     }
@@ -102,8 +118,7 @@ async fn walk(cases: Vec<Case>) -> Result<usize> {
         println!("{}", visit.with_context(|| format!("at {case}"))?);
     }
     let limits = Limits {
-        // What a relay had sent and not yet deleted comes again after each crash of it.
-        wire_duplicates: None,
+        wire_duplicates: Some(DUPLICATES_PER_VISIT * u64::try_from(cases.len())?),
         set_aside: Some(0),
         ..Limits::default()
     };
@@ -115,7 +130,7 @@ async fn visit(system: &System, case: Case) -> Result<Visit> {
     let process = system.stack().processes(case.service)[0];
     let plan = system.restart_with_plan(process, &case.plan()).await?;
     let provoked = async {
-        let special = provoke(system, case, process).await?;
+        let special = provoke(system, case, &plan, process).await?;
         system.until_reached(&plan).await?;
         Ok((special, Instant::now()))
     };
@@ -133,11 +148,16 @@ async fn visit(system: &System, case: Case) -> Result<Visit> {
 }
 
 /// Brings about what the load alone does not. Returns the orders that it placed for that.
-async fn provoke(system: &System, case: Case, process: Process) -> Result<Vec<Order>> {
-    match case.provocation() {
+async fn provoke(
+    system: &System,
+    case: Case,
+    plan: &CrashPlan,
+    process: Process,
+) -> Result<Vec<Order>> {
+    match case.provocation(engines()?.replicas) {
         Provocation::Load => Ok(Vec::new()),
         Provocation::Poison => {
-            set_aside::poison(system, case.service, case.occasion).await?;
+            poison(system, case, plan).await?;
             Ok(Vec::new())
         }
         Provocation::Release => {
@@ -150,7 +170,21 @@ async fn provoke(system: &System, case: Case, process: Process) -> Result<Vec<Or
             stop(system, case, process).await?;
             Ok(vec![order])
         }
+        Provocation::Join => {
+            leave_and_join(system, case.service).await?;
+            Ok(Vec::new())
+        }
     }
+}
+
+/// Again and again: what comes before the process has its partitions, another replica sets aside.
+async fn poison(system: &System, case: Case, plan: &CrashPlan) -> Result<()> {
+    eventually("the poison has its effect", async || {
+        set_aside::poison(system, case.service, case.occasion).await?;
+        let reached = timeout(BETWEEN_POISON, system.until_reached(plan)).await;
+        reached.ok().transpose()
+    })
+    .await
 }
 
 /// What interrupts a step of a stop makes it unclean, and the exit code says so; what interrupts the drain only has events
@@ -167,8 +201,22 @@ async fn stop(system: &System, case: Case, process: Process) -> Result<()> {
     Ok(())
 }
 
+/// The other replica leaves, so that all partitions come here, and joins again, so that some are taken away.
+async fn leave_and_join(system: &System, service: Service) -> Result<()> {
+    let other = system.stack().processes(service)[1];
+    let left = system.stack().stop_process(other).await;
+    ensure!(
+        left.is_some_and(|ending| ending.is_clean()),
+        "{other} did not leave in order"
+    );
+    let order = system.place_order_patiently(&Draft::of("LAMP", 1)).await?;
+    system.watch_until_final(&order.order_id).await?;
+    system.stack().launch(other).await?;
+    system.until_ready(other).await
+}
+
 async fn is_back(system: &System, case: Case, plan: &CrashPlan, process: Process) -> Result<()> {
-    match case.provocation() {
+    match case.provocation(engines()?.replicas) {
         Provocation::Stop => system.until_ready(process).await,
         _ => system.until_back(plan, case.action == Action::Abort).await,
     }

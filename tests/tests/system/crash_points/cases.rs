@@ -35,6 +35,8 @@ pub(super) enum Provocation {
     Release,
     /// Being told to stop.
     Stop,
+    /// Another replica that joins its group, and gets some of its partitions.
+    Join,
 }
 
 /// All cases, each with an occasion of which `pick` is told the highest that is likely to come.
@@ -55,6 +57,19 @@ pub(super) fn all(mut pick: impl FnMut(u64) -> u64) -> Vec<Case> {
     cases
 }
 
+/// Of these cases those that are worth their time where a restart takes long: what other replicas take over or take away.
+pub(super) fn between_replicas(cases: Vec<Case>) -> Vec<Case> {
+    let is_wanted = |case: &Case| match case.point {
+        CrashPoint::AfterClaim | CrashPoint::InRevoke | CrashPoint::AfterDrain => true,
+        CrashPoint::AfterCommit
+        | CrashPoint::AfterAcknowledgement
+        | CrashPoint::AfterEffect
+        | CrashPoint::AfterPark => case.action == Action::Abort,
+        _ => false,
+    };
+    cases.into_iter().filter(is_wanted).collect()
+}
+
 impl Case {
     /// The plan for the process.
     pub(super) fn plan(self) -> String {
@@ -65,8 +80,10 @@ impl Case {
         format!("{}:{action}@{}", self.point.name(), self.occasion)
     }
 
-    pub(super) fn provocation(self) -> Provocation {
+    /// With one replica, only a stop takes its partitions away.
+    pub(super) fn provocation(self, replicas: u16) -> Provocation {
         match self.point {
+            CrashPoint::InRevoke | CrashPoint::AfterDrain if replicas > 1 => Provocation::Join,
             CrashPoint::InRevoke
             | CrashPoint::AfterDrain
             | CrashPoint::InShutdown

@@ -16,15 +16,22 @@ use uuid::Uuid;
 /// Takes a second or two, and is then rejected: time enough to put something between its events.
 const LATE: &str = "tok_slow";
 
+/// As the stack creates its topics. A replica has some of them.
+const PARTITIONS: i32 = 6;
+
 /// Rows of one listing; there are few.
 const ALL: u32 = 1_000;
 
-/// Publishes records that a service cannot understand, each under a key of its own.
+/// Publishes records that a service cannot understand, so many to each partition, each under a key of its own.
 pub(super) async fn poison(system: &System, service: Service, count: u64) -> Result<()> {
     let topic = system.topic(consumed_by(service));
-    let records: Vec<_> = (0..count)
-        .map(|_| nonsense(&Uuid::new_v4().to_string()))
-        .collect();
+    let mut records = Vec::new();
+    for _ in 0..count {
+        records.extend((0..PARTITIONS).map(|partition| TopicRecord {
+            partition,
+            ..nonsense(&Uuid::new_v4().to_string())
+        }));
+    }
     topic.publish_together(&records).await
 }
 
