@@ -119,7 +119,8 @@ fn services(point: CrashPoint) -> &'static [Service] {
     }
 }
 
-/// How often a process comes to a place within a second or so.
+/// How often a process comes to a place within a few seconds. An occasion among the first finds a process that has just
+/// joined its group; one among the last finds slow payments in work and offsets behind and in front of them committed.
 fn occasions(point: CrashPoint) -> u64 {
     match point {
         // Once in a process's life, or almost.
@@ -128,14 +129,15 @@ fn occasions(point: CrashPoint) -> u64 {
         | CrashPoint::AfterDrain
         | CrashPoint::InShutdown
         | CrashPoint::AfterIntake => 1,
-        // A few times a second, or of a few orders only.
-        CrashPoint::BeforeOffsetCommit
-        | CrashPoint::AfterOffsetCommit
-        | CrashPoint::AfterRefund
-        | CrashPoint::BeforeDeadLetter
+        // As many as are provoked.
+        CrashPoint::BeforeDeadLetter
         | CrashPoint::AfterDeadLetter
         | CrashPoint::AfterPark
         | CrashPoint::AfterParkedEffect => 3,
-        _ => 20,
+        // Five times a second, or for one order in three.
+        CrashPoint::BeforeOffsetCommit
+        | CrashPoint::AfterOffsetCommit
+        | CrashPoint::AfterRefund => 12,
+        _ => 100,
     }
 }
