@@ -2,6 +2,10 @@
 
 use std::fmt::Write;
 
+pub mod dead_letters;
+
+use dead_letters::DeadLetters;
+
 use crate::config::SettingDoc;
 use crate::telemetry::ServiceIdentity;
 
@@ -17,6 +21,8 @@ pub enum Invocation {
     Migrate,
     /// To create the topics that the service writes and end.
     Topics,
+    /// To look at events that could not be handled, or to do something about them, and end.
+    DeadLetters(DeadLetters),
     /// To print a text and end.
     Show(String),
     /// Something that does not exist; the text says so.
@@ -30,8 +36,12 @@ impl Invocation {
         service: &ServiceIdentity,
         settings: &[SettingDoc],
     ) -> Self {
+        let mut arguments = arguments.into_iter();
         let mut invocation = Self::Run;
-        for argument in arguments {
+        while let Some(argument) = arguments.next() {
+            if argument == "dead-letters" && invocation == Self::Run {
+                return dead_letters::parse(service.name, arguments);
+            }
             invocation = match argument.as_str() {
                 "migrate" if invocation == Self::Run => Self::Migrate,
                 "topics" if invocation == Self::Run => Self::Topics,
@@ -51,11 +61,12 @@ fn unknown(service: &ServiceIdentity, argument: &str) -> String {
     )
 }
 
-const COMMANDS: &str = "  (none)     run the service
-  migrate    bring the database schema up to date and end
-  topics     create the Kafka topics that the service writes and end; differences of existing ones are an error
-  --help     show this text
-  --version  show the version";
+const COMMANDS: &str = "  (none)        run the service
+  migrate       bring the database schema up to date and end
+  topics        create the Kafka topics that the service writes and end; differences of existing ones are an error
+  dead-letters  show the events that could not be handled, redrive or skip them; see dead-letters --help
+  --help        show this text
+  --version     show the version";
 
 fn help(service: &ServiceIdentity, settings: &[SettingDoc]) -> String {
     let ServiceIdentity {
@@ -112,6 +123,19 @@ mod tests {
         assert_eq!(parse(&["topics"]), Invocation::Topics);
         assert!(matches!(
             parse(&["migrate", "topics"]),
+            Invocation::Unknown(_)
+        ));
+    }
+
+    #[test]
+    fn what_follows_dead_letters_is_its_own() {
+        assert!(matches!(
+            parse(&["dead-letters", "list"]),
+            Invocation::DeadLetters(_)
+        ));
+        assert!(matches!(parse(&["dead-letters"]), Invocation::Unknown(_)));
+        assert!(matches!(
+            parse(&["migrate", "dead-letters", "list"]),
             Invocation::Unknown(_)
         ));
     }

@@ -1,6 +1,7 @@
 //! The database of a service, whichever engine its URL names: opened, brought up to date, and waited for.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use crate::parking::postgres::PostgresParking;
 use crate::parking::sqlite::SqliteParking;
 use crate::postgres::{self, Postgres, SchemaError};
 use crate::schema::last_version;
-use crate::sqlite::{OpenError as SqliteError, Sqlite};
+use crate::sqlite::{self, OpenError as SqliteError, Sqlite};
 use crate::telemetry::Meter;
 
 /// How a service reaches its database.
@@ -132,6 +133,30 @@ pub enum MigrationError {
     Version(#[source] sqlx::Error),
 }
 
+/// The database of a service cannot be looked at.
+#[derive(Debug, thiserror::Error)]
+pub enum InspectionError {
+    /// The database cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// There is no such file. It is not created: nothing would be found in it.
+    #[error("there is no database at {0}: check DATABASE_URL")]
+    Missing(PathBuf),
+    /// The database will not be usable.
+    #[error(transparent)]
+    Unusable(#[from] UnusableError),
+    /// The database is away, or older than this release.
+    #[error("the database cannot be used: {0}")]
+    NotReady(String),
+}
+
+impl InspectionError {
+    /// Whether a human has to change a setting, or what it points to.
+    pub fn is_configuration(&self) -> bool {
+        matches!(self, Self::Missing(_) | Self::Unusable(_))
+    }
+}
+
 /// What a migration did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Migrated {
@@ -207,6 +232,32 @@ impl Database {
             attempt += 1;
             tokio::time::sleep(WAIT.delay(attempt)).await;
         }
+    }
+
+    /// Opens the database of a service for an operator: nothing is created, and nothing is waited for.
+    ///
+    /// # Errors
+    /// [`InspectionError`] when it is not there, or not what this release needs.
+    pub async fn inspect(
+        config: &DatabaseConfig,
+        migrations: Migrations,
+        service: &str,
+    ) -> Result<Self, InspectionError> {
+        if config.url.engine() == DatabaseEngine::Sqlite {
+            let file = sqlite::file(&config.url).map_err(SqliteError::from);
+            let file = file.map_err(OpenError::from)?;
+            if !file.exists() {
+                return Err(InspectionError::Missing(file));
+            }
+        }
+        let database = Self::open(config, migrations).await?;
+        if let Self::Postgres(server) = &database
+            && let Err(obstacle) = server.check_schema(migrations.postgres).await
+        {
+            let obstacle = Obstacle::from(obstacle).lasting()?;
+            return Err(InspectionError::NotReady(obstacle.advice(service)));
+        }
+        Ok(database)
     }
 
     /// Its outbox.

@@ -25,6 +25,8 @@ pub mod relay;
 pub mod consumer;
 pub mod parking;
 
+pub mod operator;
+
 pub mod backoff;
 #[cfg(test)]
 mod chance;

@@ -4,6 +4,7 @@
 //! writer, so commits have one order and `SQLITE_BUSY` cannot come from within the process. Readers use connections
 //! of their own and never wait for the writer.
 
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -80,6 +81,12 @@ impl Sqlite {
         self.readers.close().await;
         self.writer.close().await;
     }
+}
+
+/// The file that a URL names.
+pub(crate) fn file(url: &DatabaseUrl) -> Result<PathBuf, sqlx::Error> {
+    let options = SqliteConnectOptions::from_str(url.expose())?;
+    Ok(options.get_filename().to_owned())
 }
 
 fn pool(connections: u32) -> SqlitePoolOptions {

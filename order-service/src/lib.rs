@@ -12,7 +12,8 @@
 //!    PostgreSQL to keep them.
 //! 7. [`outcomes`]: events of processing come back and move the order on, once each and in sequence.
 //! 8. [`watchers`]: who waits for news of an order is woken, whichever replica moved it.
-//! 9. [`app`]: how all of it is wired, started and stopped.
+//! 9. [`operator`]: how an outcome that could not be applied is shown to a person.
+//! 10. [`app`]: how all of it is wired, started and stopped.
 
 pub mod domain;
 
@@ -29,6 +30,8 @@ pub mod store;
 pub mod outcomes;
 
 pub mod watchers;
+
+pub mod operator;
 
 pub mod app;
 

@@ -1,16 +1,19 @@
 //! Runs order-service: command line, configuration, telemetry, then the application until a signal; telemetry is
-//! flushed last. `migrate` and `topics` do one thing instead and end.
+//! flushed last. `migrate`, `topics` and `dead-letters` do one thing instead and end.
 
 use std::process::ExitCode;
 
+use chassis::command_line::dead_letters::DeadLetters;
 use chassis::command_line::{EXIT_USAGE, Invocation};
 use chassis::config::{ConfigError, EXIT_CODE as EXIT_CONFIG, Environment};
 use chassis::database::{self, MigrationError};
+use chassis::operator::{self, OperatorError};
 use chassis::shutdown;
 use chassis::telemetry::{ServiceIdentity, Telemetry};
 use chassis::topics::{self, TopicReport};
 use order_service::app::{App, RunError};
 use order_service::config::Config;
+use order_service::operator::VOCABULARY;
 use order_service::store::MIGRATIONS;
 use order_service::topics::WRITTEN;
 use tokio::runtime::Runtime;
@@ -27,6 +30,7 @@ fn main() -> ExitCode {
         Invocation::Run => run(),
         Invocation::Migrate => migrate(),
         Invocation::Topics => create_topics(),
+        Invocation::DeadLetters(arguments) => dead_letters(&arguments),
         Invocation::Show(text) => {
             println!("{text}");
             Ok(())
@@ -77,6 +81,12 @@ fn create_topics() -> anyhow::Result<()> {
     Ok(())
 }
 
+fn dead_letters(arguments: &DeadLetters) -> anyhow::Result<()> {
+    let config = Config::from_source(&Environment)?;
+    let done = operator::run(arguments, &config.database, MIGRATIONS, VOCABULARY);
+    Ok(Runtime::new()?.block_on(done)?)
+}
+
 fn failed(error: &anyhow::Error) -> ExitCode {
     eprintln!("{}: {error:#}", SERVICE.name);
     if is_configuration(error) {
@@ -90,4 +100,5 @@ fn is_configuration(error: &anyhow::Error) -> bool {
     error.is::<ConfigError>()
         || matches!(error.downcast_ref(), Some(RunError::Database(_)))
         || matches!(error.downcast_ref(), Some(MigrationError::Unusable(_)))
+        || matches!(error.downcast_ref(), Some(OperatorError::Inspection(found)) if found.is_configuration())
 }

@@ -8,6 +8,7 @@
 //! * [`steps`]: what follows from it, one file per step;
 //! * [`domain`]: the rules that decide: the saga's table and the stock's arithmetic, pure;
 //! * [`store`], [`payment`], [`catalogue`]: what the steps work with;
+//! * [`operator`]: how an event that could not be handled is shown to a person;
 //! * [`conversion`]: between the contract's messages and the domain.
 
 pub mod app;
@@ -22,5 +23,7 @@ pub mod domain;
 pub mod catalogue;
 pub mod payment;
 pub mod store;
+
+pub mod operator;
 
 pub mod conversion;

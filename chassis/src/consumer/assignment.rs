@@ -56,7 +56,7 @@ impl Assignments {
         &mut self,
         partition: i32,
         queue: PartitionQueue<Context>,
-        scope: Scope,
+        scope: Arc<Scope>,
         runtime: &Handle,
     ) {
         self.epoch = Epoch(self.epoch.0 + 1);

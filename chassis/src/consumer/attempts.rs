@@ -33,7 +33,7 @@ pub(super) enum Attempted {
 
 /// One record that is to be handled.
 pub(super) struct Attempts {
-    scope: Scope,
+    scope: Arc<Scope>,
     record: Arc<Record>,
     /// What waits behind it.
     lane: Arc<Lane>,
@@ -46,13 +46,13 @@ pub(super) struct Attempts {
 impl Attempts {
     /// Of a record that came from its partition.
     pub(super) fn of_delivered(
-        scope: Scope,
+        scope: Arc<Scope>,
         record: Arc<Record>,
         lane: Arc<Lane>,
         careful: bool,
     ) -> Self {
         Self {
-            guard: Guard::new(scope.clone(), careful),
+            guard: Guard::new(Arc::clone(&scope), careful),
             scope,
             record,
             lane,
@@ -63,9 +63,9 @@ impl Attempts {
 
     /// Of a record that was parked. It has no followers: what came later is parked behind it. It is always handled with
     /// care: what killed a process may lie here, and nobody waits for so few notes.
-    pub(super) fn of_parked(scope: Scope, record: Arc<Record>, fault: Option<&Fault>) -> Self {
+    pub(super) fn of_parked(scope: Arc<Scope>, record: Arc<Record>, fault: Option<&Fault>) -> Self {
         Self {
-            guard: Guard::new(scope.clone(), true),
+            guard: Guard::new(Arc::clone(&scope), true),
             scope,
             record,
             lane: Arc::default(),
@@ -92,6 +92,11 @@ impl Attempts {
     /// What is wrong with the event.
     pub(super) fn fault(&self, class: FaultClass) -> Fault {
         self.failures.fault(class)
+    }
+
+    /// Whether the note of the last attempt could not be made or removed: the database is away.
+    pub(super) fn note_stands(&self) -> bool {
+        self.guard.note_stands()
     }
 
     /// No attempt follows.

@@ -16,6 +16,8 @@
 //!
 //! A note that cannot be made is an attempt that is not made; one that cannot be removed is tried again first.
 
+use std::sync::Arc;
+
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::delivery::Record;
@@ -79,7 +81,7 @@ pub(super) enum Admission {
 
 /// The admission of one record's attempts.
 pub(super) struct Guard {
-    scope: Scope,
+    scope: Arc<Scope>,
     /// Whether attempts are noted.
     careful: bool,
     /// Whether a note of ours may stand.
@@ -89,7 +91,7 @@ pub(super) struct Guard {
 }
 
 impl Guard {
-    pub(super) fn new(scope: Scope, careful: bool) -> Self {
+    pub(super) fn new(scope: Arc<Scope>, careful: bool) -> Self {
         Self {
             scope,
             careful,
@@ -150,6 +152,11 @@ impl Guard {
                 "note of an attempt is not removed yet"
             );
         }
+    }
+
+    /// Whether a note of ours may stand although no attempt is at work.
+    pub(super) fn note_stands(&self) -> bool {
+        self.noted
     }
 
     /// Nothing more is tried: removes the note that an attempt could not.

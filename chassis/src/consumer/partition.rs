@@ -77,7 +77,7 @@ pub(super) struct Partition {
     source: Arc<Source>,
     commands: mpsc::UnboundedReceiver<Command>,
     progress: Arc<Progress>,
-    scope: Scope,
+    scope: Arc<Scope>,
     tenure: Arc<Tenure>,
     tracker: OffsetTracker,
     fences: Fences,
@@ -98,14 +98,14 @@ impl Partition {
         source: Arc<Source>,
         commands: mpsc::UnboundedReceiver<Command>,
         progress: Arc<Progress>,
-        scope: Scope,
+        scope: Arc<Scope>,
     ) -> Self {
         Self {
             epoch,
             source,
             commands,
             progress,
-            tenure: Arc::new(Tenure::new(scope.clone(), partition)),
+            tenure: Arc::new(Tenure::new(Arc::clone(&scope), partition)),
             scope,
             tracker: OffsetTracker::default(),
             fences: Fences::default(),
@@ -215,7 +215,12 @@ impl Partition {
             fenced: self.fences.may_hold(&record),
             careful: self.care.covers(record.offset),
         };
-        let work = Work::new(self.scope.clone(), Arc::clone(&record), lane, precautions);
+        let work = Work::new(
+            Arc::clone(&self.scope),
+            Arc::clone(&record),
+            lane,
+            precautions,
+        );
         self.own_in_work += 1;
         self.running.in_work.spawn(async move {
             Finished {

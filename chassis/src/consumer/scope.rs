@@ -24,7 +24,6 @@ pub(super) const RETRY: Backoff = Backoff {
 };
 
 /// What work shares; see [`Scope::for_partition`] for how much of it is shared by whom.
-#[derive(Clone)]
 pub(super) struct Scope {
     handler: Arc<dyn Handler>,
     dead_letters: Arc<DeadLetters>,
@@ -32,7 +31,7 @@ pub(super) struct Scope {
     /// Attempts at once, over all partitions of the consumer and its sweeper.
     permits: Arc<Semaphore>,
     config: ConsumerConfig,
-    gate: Arc<RejectGate>,
+    gate: RejectGate,
     /// Cancelled when no new attempt may begin: work that waits ends here.
     draining: CancellationToken,
     /// Cancelled when the assignment is over: others may have the partition, and decide about its events.
@@ -55,7 +54,7 @@ impl Scope {
             parking,
             permits: Arc::new(Semaphore::new(config.max_in_flight)),
             config,
-            gate: Arc::new(RejectGate::new(config.patience.reject_limit)),
+            gate: RejectGate::new(config.patience.reject_limit),
             draining: CancellationToken::new(),
             over: CancellationToken::new(),
             fatal,
@@ -64,13 +63,18 @@ impl Scope {
 
     /// The scope of one assignment of one partition, or of the sweeper: it can be drained without the others, and what
     /// it rejects is counted by itself.
-    pub(super) fn for_partition(&self) -> Self {
-        Self {
-            gate: Arc::new(RejectGate::new(self.config.patience.reject_limit)),
+    pub(super) fn for_partition(&self) -> Arc<Self> {
+        Arc::new(Self {
+            gate: RejectGate::new(self.config.patience.reject_limit),
+            handler: Arc::clone(&self.handler),
+            dead_letters: Arc::clone(&self.dead_letters),
+            parking: Arc::clone(&self.parking),
+            permits: Arc::clone(&self.permits),
+            config: self.config,
             draining: self.draining.child_token(),
             over: self.over.child_token(),
-            ..self.clone()
-        }
+            fatal: self.fatal.clone(),
+        })
     }
 
     pub(super) fn config(&self) -> &ConsumerConfig {

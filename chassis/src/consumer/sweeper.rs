@@ -39,7 +39,7 @@ const TERM: Duration = Duration::from_secs(60);
 
 /// The sweeper of one consumer.
 pub(super) struct Sweeper {
-    scope: Scope,
+    scope: Arc<Scope>,
     claimant: Uuid,
     /// How long handlers may finish what they have begun.
     drain: Duration,
@@ -51,7 +51,7 @@ pub(super) struct Sweeper {
 }
 
 impl Sweeper {
-    pub(super) fn new(scope: Scope, drain: Duration) -> Self {
+    pub(super) fn new(scope: Arc<Scope>, drain: Duration) -> Self {
         Self {
             scope,
             claimant: Uuid::new_v4(),
@@ -112,7 +112,7 @@ impl Sweeper {
         if !self.rows.insert(row) {
             return;
         }
-        let sweep = Sweep::new(self.scope.clone(), self.claimant, event);
+        let sweep = Sweep::new(Arc::clone(&self.scope), self.claimant, event);
         self.in_work.spawn(async move {
             sweep.run().await;
             row
@@ -131,17 +131,17 @@ impl Sweeper {
 
 /// One parked event that is tried again.
 struct Sweep {
-    scope: Scope,
+    scope: Arc<Scope>,
     claimant: Uuid,
     event: Claimed,
     attempts: Attempts,
 }
 
 impl Sweep {
-    fn new(scope: Scope, claimant: Uuid, event: Claimed) -> Self {
+    fn new(scope: Arc<Scope>, claimant: Uuid, event: Claimed) -> Self {
         let record = Arc::new(event.record.clone());
         Self {
-            attempts: Attempts::of_parked(scope.clone(), record, event.fault.as_ref()),
+            attempts: Attempts::of_parked(Arc::clone(&scope), record, event.fault.as_ref()),
             scope,
             claimant,
             event,
@@ -153,6 +153,8 @@ impl Sweep {
         let settlement = match attempted {
             Attempted::Handled => Some(Settlement::Handled),
             Attempted::Interrupted => Some(Settlement::Released),
+            // Nobody decides anything in an outage: the claim runs out, and the round was none.
+            Attempted::Failed(_) if self.attempts.note_stands() => None,
             Attempted::Failed(_) => self.wait_or_give_up().await,
             Attempted::Hopeless(class) => self.set_aside(class).await,
         };

@@ -4,6 +4,8 @@
 //! midst of a record that kills every process, so its successor is careful ([`super::careful`]). Ending is a courtesy: a
 //! successor that is careful without need loses a little time, nothing else.
 
+use std::sync::Arc;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -19,7 +21,7 @@ const FAREWELL: Duration = Duration::from_millis(400);
 
 /// One assignment of one partition.
 pub(super) struct Tenure {
-    scope: Scope,
+    scope: Arc<Scope>,
     source: Source,
     /// A new one for each assignment: what ends late must not end its successor.
     owner: Uuid,
@@ -27,7 +29,7 @@ pub(super) struct Tenure {
 }
 
 impl Tenure {
-    pub(super) fn new(scope: Scope, partition: i32) -> Self {
+    pub(super) fn new(scope: Arc<Scope>, partition: i32) -> Self {
         let source = Source {
             topic: scope.config().topic.to_owned(),
             partition,

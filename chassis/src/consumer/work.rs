@@ -48,7 +48,7 @@ pub(super) struct Precautions {
 
 /// One event and the lane it stands in.
 pub(super) struct Work {
-    scope: Scope,
+    scope: Arc<Scope>,
     record: Arc<Record>,
     attempts: Attempts,
     fenced: bool,
@@ -56,14 +56,14 @@ pub(super) struct Work {
 
 impl Work {
     pub(super) fn new(
-        scope: Scope,
+        scope: Arc<Scope>,
         record: Arc<Record>,
         lane: Arc<Lane>,
         precautions: Precautions,
     ) -> Self {
         Self {
             attempts: Attempts::of_delivered(
-                scope.clone(),
+                Arc::clone(&scope),
                 Arc::clone(&record),
                 lane,
                 precautions.careful,

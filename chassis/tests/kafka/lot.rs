@@ -167,6 +167,12 @@ impl Lot {
             .await;
     }
 
+    /// All rounds of what waits have failed but one, whose time has come.
+    pub(crate) async fn begin_last_round(&self) {
+        self.execute("UPDATE parked SET rounds = 2, next_attempt_at = 0 WHERE state = 'WAITING'")
+            .await;
+    }
+
     /// An operator lets every dead event be handled again.
     pub(crate) async fn redrive(&self) {
         self.execute(

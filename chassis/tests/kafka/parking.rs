@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use chassis::consumer::Patience;
+use async_trait::async_trait;
+use chassis::consumer::{Delivery, Failure, Handler, Patience};
 
 use crate::lot::Lot;
 use crate::support::{Broker, DEAD_LETTERS, IMPATIENT, PATIENT, eventually};
@@ -239,6 +240,52 @@ async fn an_event_that_fails_in_every_round_is_a_dead_letter_in_the_end() {
         Some("retries-spent")
     );
     assert_eq!(teller.times_tried("a2"), 0, "overtaken");
+    consumer.stop().await;
+}
+
+/// Handles everything but one event, whose every attempt meets a database that goes away.
+struct Unlucky {
+    lot: Arc<Lot>,
+    teller: Arc<Teller>,
+}
+
+#[async_trait]
+impl Handler for Unlucky {
+    async fn handle(&self, delivery: &Delivery) -> Result<(), Failure> {
+        if delivery.payload.as_deref() == Some(b"a1") {
+            self.lot.go_away();
+        }
+        self.teller.handle(delivery).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_in_the_last_round_of_a_parked_event_makes_no_dead_letter_of_it() {
+    let broker = Broker::start_with(Lot::sqlite(), IMPATIENT);
+    broker.publish_to(0, "a", "a1").await;
+    let teller = Teller::failing(&["a1"]);
+    let first = broker.start_consumer(teller.clone());
+    until_parked(&broker.lot, [("a1", "WAITING")]).await;
+    until_committed(&broker, 0, 1).await;
+    first.stop().await;
+    broker.lot.begin_last_round().await;
+    let tries = teller.times_tried("a1");
+
+    let unlucky = Unlucky {
+        lot: Arc::clone(&broker.lot),
+        teller: teller.clone(),
+    };
+    teller.rejected.lock().unwrap().insert("bad".to_owned());
+    let consumer = broker.start_consumer(Arc::new(unlucky));
+    eventually("the database went away in its last round", async || {
+        teller.times_tried("a1") > tries && broker.lot.times_turned_away() > 2
+    })
+    .await;
+    broker.lot.come_back();
+    broker.publish_to(0, "b", "bad").await;
+
+    until_parked(&broker.lot, [("a1", "WAITING"), ("bad", "DEAD")]).await;
+    assert_eq!(broker.read(DEAD_LETTERS).len(), 1, "only of the other");
     consumer.stop().await;
 }
 

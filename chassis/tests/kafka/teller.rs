@@ -13,7 +13,7 @@ use crate::support::{Broker, eventually};
 #[derive(Default)]
 pub(crate) struct Teller {
     pub(crate) failing: Mutex<HashSet<String>>,
-    rejected: Mutex<HashSet<String>>,
+    pub(crate) rejected: Mutex<HashSet<String>>,
     tried: Mutex<Vec<String>>,
     handled: Mutex<Vec<String>>,
 }

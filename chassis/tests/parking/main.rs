@@ -14,3 +14,4 @@ mod claims;
 mod contention;
 mod fences;
 mod operations;
+mod operator;

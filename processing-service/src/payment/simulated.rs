@@ -8,15 +8,17 @@
 //! | `tok_slow` | captured after two seconds |
 //! | `tok_timeout_once` | the first capture is made but never answered, later ones are answered |
 //! | `tok_unavailable` | never answered; nothing is captured |
+//! | `tok_refund_stuck` | never answered; nothing is captured, and refunds fail for ten seconds from the first on |
 //!
 //! What it remembers lives as long as the process; a capture's identity follows from its key and needs no memory.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::future;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{CaptureError, CaptureRequest, GatewayUnavailable, PaymentGateway};
@@ -24,6 +26,9 @@ use crate::domain::{CaptureId, OrderId};
 
 /// How long `tok_slow` takes: noticeable to a person, and below any sensible timeout.
 const SLOW: Duration = Duration::from_secs(2);
+
+/// How long refunds of `tok_refund_stuck` fail: longer than a test lets an event be tried again by itself.
+const REFUND_STUCK: Duration = Duration::from_secs(10);
 
 /// Namespace of capture ids: a fixed random UUID, so that they cannot meet ids derived elsewhere.
 const CAPTURES: Uuid = Uuid::from_u128(0x3d1c_9a64_e0b7_4f58_8c21_7be4_94d0_f6a3);
@@ -34,6 +39,8 @@ pub struct SimulatedGateway {
     latency: Duration,
     unanswered: Mutex<HashSet<OrderId>>,
     refunded: Mutex<HashSet<OrderId>>,
+    /// Orders whose refund is stuck, and until when, once one was asked for.
+    stuck: Mutex<HashMap<OrderId, Option<Instant>>>,
 }
 
 impl SimulatedGateway {
@@ -43,7 +50,17 @@ impl SimulatedGateway {
             latency,
             unanswered: Mutex::default(),
             refunded: Mutex::default(),
+            stuck: Mutex::default(),
         }
+    }
+
+    /// Whether a refund that is asked for now fails.
+    fn is_stuck(&self, key: OrderId) -> bool {
+        let mut stuck = lock(&self.stuck);
+        stuck.get_mut(&key).is_some_and(|until| {
+            let until = until.get_or_insert_with(|| Instant::now() + REFUND_STUCK);
+            Instant::now() < *until
+        })
     }
 }
 
@@ -64,6 +81,10 @@ impl PaymentGateway for SimulatedGateway {
                 }
             }
             "tok_unavailable" => return Err(GatewayUnavailable.into()),
+            "tok_refund_stuck" => {
+                lock(&self.stuck).entry(request.key).or_default();
+                return Err(GatewayUnavailable.into());
+            }
             _ => return Err(CaptureError::Declined),
         }
         Ok(capture_id(request.key))
@@ -71,6 +92,9 @@ impl PaymentGateway for SimulatedGateway {
 
     async fn refund(&self, key: OrderId) -> Result<(), GatewayUnavailable> {
         tokio::time::sleep(self.latency).await;
+        if self.is_stuck(key) {
+            return Err(GatewayUnavailable);
+        }
         lock(&self.refunded).insert(key);
         Ok(())
     }
@@ -81,8 +105,8 @@ fn capture_id(key: OrderId) -> CaptureId {
     CaptureId::new(&format!("cap_{}", id.simple()))
 }
 
-/// A set of keys is whole after every insertion, so a panic elsewhere is no reason to give up.
-fn lock(keys: &Mutex<HashSet<OrderId>>) -> MutexGuard<'_, HashSet<OrderId>> {
+/// What is kept by key is whole after every insertion, so a panic elsewhere is no reason to give up.
+fn lock<T>(keys: &Mutex<T>) -> MutexGuard<'_, T> {
     keys.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -142,6 +166,21 @@ mod tests {
 
         assert!(first.is_err());
         assert!(second.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refund_that_is_stuck_is_made_when_its_time_has_come() {
+        let gateway = SimulatedGateway::new(Duration::ZERO);
+        let key = request("tok_refund_stuck").key;
+
+        let captured = capture(&gateway, "tok_refund_stuck").await;
+        let first = gateway.refund(key).await;
+        tokio::time::advance(REFUND_STUCK).await;
+        let later = gateway.refund(key).await;
+
+        assert_eq!(captured, Err(GatewayUnavailable.into()));
+        assert!(first.is_err());
+        assert!(later.is_ok());
     }
 
     #[tokio::test]

@@ -1,7 +1,10 @@
 //! What is done to the processes of a system: killed, stopped, started, and what they say.
 
+use std::process::Output;
+
 use anyhow::{Context as _, Result, ensure};
 
+use super::program::run_in;
 use super::{PATIENCE, Process, Service, System, eventually, run_to_end};
 use crate::stack::{Ending, Stack};
 
@@ -52,6 +55,20 @@ impl System {
         let said = String::from_utf8([output.stdout, output.stderr].concat())?;
         ensure!(output.status.success(), "{service} {subcommand}: {said}");
         Ok(said)
+    }
+
+    /// Runs `dead-letters` of a service with the settings that its replicas have, as an operator does.
+    ///
+    /// # Errors
+    /// When it cannot be run or does not end.
+    pub async fn dead_letters(&self, service: Service, arguments: &[&str]) -> Result<Output> {
+        let settings = self.stack.settings(service);
+        let settings: Vec<(&str, &str)> = settings
+            .iter()
+            .map(|(name, value)| (&**name, &**value))
+            .collect();
+        let arguments = [&["dead-letters"], arguments].concat();
+        run_in(self.home.path(), service, &arguments, &settings).await
     }
 
     /// Waits until one process is ready.

@@ -1,5 +1,6 @@
 //! A service's program run by hand, for what it says before it serves anything.
 
+use std::path::Path;
 use std::process::{Output, Stdio};
 
 use anyhow::{Context as _, Result};
@@ -18,7 +19,18 @@ pub async fn run_to_end(
     arguments: &[&str],
     environment: &[(&str, &str)],
 ) -> Result<Output> {
+    run_in(Path::new("."), service, arguments, environment).await
+}
+
+/// The same, in a directory: paths in settings may be relative.
+pub(super) async fn run_in(
+    directory: &Path,
+    service: Service,
+    arguments: &[&str],
+    environment: &[(&str, &str)],
+) -> Result<Output> {
     let output = Command::new(programs_directory().join(service.name()))
+        .current_dir(directory)
         .args(arguments)
         .env_clear()
         .envs(environment.iter().copied())

@@ -56,6 +56,18 @@ impl System {
         Self::start_on(home, config).await?.settled().await
     }
 
+    /// Starts a system with one replica of each service, on whichever engines, with environment variables for single
+    /// services.
+    ///
+    /// # Errors
+    /// When the stack does not start.
+    pub async fn start_one_of_each(environment: &[(Service, &str, &str)]) -> Result<Self> {
+        let home = Home::new()?;
+        let mut config = config(home.path(), environment)?;
+        config.engines.replicas = 1;
+        Self::start_as(home, config).await?.settled().await
+    }
+
     /// Starts a system on the production engines, with environment variables for single services. `None`, and a line
     /// that says so, when the tests run on the embedded engines, where the caller's subject does not exist.
     ///

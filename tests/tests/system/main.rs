@@ -9,6 +9,7 @@ mod chaos;
 mod crash_points;
 mod crashes;
 mod database_outages;
+mod dead_letters;
 mod delivery;
 mod events;
 mod full_disk;

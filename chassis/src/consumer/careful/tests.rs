@@ -40,7 +40,7 @@ impl Handler for Nothing {
 
 /// A process at work, after others that died.
 struct Process {
-    scope: Scope,
+    scope: Arc<Scope>,
     parking: Arc<SqliteParking>,
     database: Arc<Sqlite>,
     record: Record,
@@ -64,7 +64,7 @@ impl Process {
         let handler = Arc::new(Nothing);
         let for_scope = Arc::clone(&parking) as Arc<dyn Parking>;
         Self {
-            scope: Scope::new(handler, for_scope, letters.unwrap(), CONFIG, fatal),
+            scope: Scope::new(handler, for_scope, letters.unwrap(), CONFIG, fatal).for_partition(),
             parking,
             database,
             record,
@@ -73,7 +73,7 @@ impl Process {
     }
 
     fn guard(&self) -> Guard {
-        Guard::new(self.scope.clone(), true)
+        Guard::new(Arc::clone(&self.scope), true)
     }
 
     /// What would be known if the process died now.
@@ -101,7 +101,7 @@ async fn an_attempt_is_noted_while_it_lasts() {
 #[tokio::test]
 async fn without_care_nothing_is_noted() {
     let process = Process::after_deaths(0).await;
-    let mut guard = Guard::new(process.scope.clone(), false);
+    let mut guard = Guard::new(Arc::clone(&process.scope), false);
 
     let admission = guard.admit(&process.record).await.unwrap();
 

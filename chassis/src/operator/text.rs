@@ -1,0 +1,145 @@
+//! How things are written for people.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+/// Widest cell of a table, in characters: the whole is shown by `show` and by `--json`.
+const WIDEST_CELL: usize = 100;
+
+/// What stands where there is nothing.
+pub(super) const NOTHING: &str = "-";
+
+/// A table: columns are as wide as their widest cell.
+pub(super) struct Table {
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    pub(super) fn with_head<const COLUMNS: usize>(head: [&str; COLUMNS]) -> Self {
+        Self {
+            rows: vec![head.map(str::to_owned).to_vec()],
+        }
+    }
+
+    pub(super) fn push<const COLUMNS: usize>(&mut self, row: [String; COLUMNS]) {
+        self.rows.push(row.map(|cell| shortened(&cell)).to_vec());
+    }
+
+    pub(super) fn write(&self, output: &mut (dyn Write + Send)) -> io::Result<()> {
+        let widths = self.widths();
+        for row in &self.rows {
+            let cells = row.iter().zip(&widths);
+            let line: Vec<String> = cells
+                .map(|(cell, width)| format!("{cell:<width$}"))
+                .collect();
+            writeln!(output, "{}", line.join("  ").trim_end())?;
+        }
+        Ok(())
+    }
+
+    fn widths(&self) -> Vec<usize> {
+        let columns = self.rows.first().map_or(0, Vec::len);
+        let width = |column: usize| {
+            let cells = self.rows.iter().filter_map(|row| row.get(column));
+            cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+        };
+        (0..columns).map(width).collect()
+    }
+}
+
+fn shortened(cell: &str) -> String {
+    if cell.chars().count() <= WIDEST_CELL {
+        return cell.to_owned();
+    }
+    let kept: String = cell.chars().take(WIDEST_CELL - 1).collect();
+    format!("{kept}…")
+}
+
+/// Text from outside, in one line and without control characters.
+pub(super) fn printable(text: &str) -> String {
+    let mut printed = String::with_capacity(text.len());
+    for character in text.chars() {
+        if is_invisible(character) {
+            printed.extend(character.escape_default());
+        } else {
+            printed.push(character);
+        }
+    }
+    printed
+}
+
+/// Also what reorders or hides text: marks of direction, joiners, and the line ends of Unicode.
+fn is_invisible(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+/// Bytes from outside: as text, if they are text.
+pub(super) fn bytes(bytes: &[u8]) -> String {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => printable(text),
+        Err(_) => bytes.escape_ascii().to_string(),
+    }
+}
+
+/// A key, which may be missing.
+pub(super) fn key(key: Option<&[u8]>) -> String {
+    key.map_or_else(|| NOTHING.to_owned(), bytes)
+}
+
+/// A time, in UTC.
+pub(super) fn time(unix_millis: i64) -> String {
+    let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(unix_millis) * 1_000_000);
+    let text = at.ok().and_then(|at| at.format(&Rfc3339).ok());
+    text.unwrap_or_else(|| format!("{unix_millis} ms after 1970"))
+}
+
+/// How long ago, in the largest unit that fits.
+pub(super) fn age(age: Duration) -> String {
+    let seconds = age.as_secs();
+    match seconds {
+        0..120 => format!("{seconds}s"),
+        120..7_200 => format!("{}m", seconds / 60),
+        7_200..172_800 => format!("{}h", seconds / 3_600),
+        _ => format!("{}d", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_from_outside_controls_the_terminal() {
+        assert_eq!(printable("a\x1b[2Jb\nc"), "a\\u{1b}[2Jb\\nc");
+        assert_eq!(printable("a\u{202e}b"), "a\\u{202e}b");
+        assert_eq!(bytes(&[b'a', 0xff, 0x1b]), "a\\xff\\x1b");
+        assert_eq!(printable("größer – ok"), "größer – ok");
+    }
+
+    #[test]
+    fn a_table_is_aligned_and_its_cells_are_bounded() {
+        let mut table = Table::with_head(["ID", "REASON"]);
+        table.push(["1".to_owned(), "x".repeat(1_000)]);
+        table.push(["1000".to_owned(), "ü".to_owned()]);
+        let mut output = Vec::new();
+
+        table.write(&mut output).unwrap();
+
+        let text = String::from_utf8(output).unwrap();
+        let expected = format!("ID    REASON\n1     {}…\n1000  ü\n", "x".repeat(99));
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn times_and_ages_are_for_people() {
+        assert_eq!(time(1_700_000_000_123), "2023-11-14T22:13:20.123Z");
+        assert_eq!(time(i64::MAX), format!("{} ms after 1970", i64::MAX));
+        assert_eq!(age(Duration::from_secs(119)), "119s");
+        assert_eq!(age(Duration::from_secs(7_199)), "119m");
+        assert_eq!(age(Duration::from_secs(172_800)), "2d");
+    }
+}

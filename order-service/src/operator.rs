@@ -1,0 +1,79 @@
+//! Outcomes that could not be applied, as `dead-letters` tells them to an operator.
+
+use chassis::consumer::Record;
+use chassis::error_chain::ErrorChain;
+use chassis::headers;
+use chassis::operator::Vocabulary;
+use proto::event::ProcessingEvent;
+use proto::record;
+
+/// How the records of processing are told.
+pub const VOCABULARY: Vocabulary = Vocabulary {
+    service: env!("CARGO_PKG_NAME"),
+    event_type: |record| headers::text(record, "ce_type"),
+    describe,
+};
+
+fn describe(record: &Record) -> String {
+    match record::decode::<ProcessingEvent>(&record.headers, record.payload.as_deref()) {
+        Ok(Some(received)) => format!("{:#?}", received.event),
+        Ok(None) => "of a type that this release does not know".to_owned(),
+        Err(error) => format!("no event: {}", ErrorChain(&error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use proto::processing::v1::OrderRejected;
+    use proto::record::EventMeta;
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn rejection() -> Record {
+        let order_id = Uuid::from_u128(1);
+        let meta = EventMeta {
+            id: Uuid::from_u128(2),
+            order_id,
+            sequence: 1,
+            time: UNIX_EPOCH,
+        };
+        let event = ProcessingEvent::OrderRejected(OrderRejected {
+            order_id: order_id.to_string(),
+            sku: "MUG".to_owned(),
+            ..OrderRejected::default()
+        });
+        let encoded = record::encode(&meta, &event, &[]);
+        Record {
+            headers: encoded.headers,
+            payload: Some(encoded.payload),
+            ..Record::default()
+        }
+    }
+
+    #[test]
+    fn an_outcome_is_told_with_its_fields() {
+        let record = rejection();
+
+        let told = describe(&record);
+
+        assert!(
+            told.contains("OrderRejected") && told.contains("MUG"),
+            "{told}"
+        );
+        let event_type = (VOCABULARY.event_type)(&record.headers);
+        assert!(event_type.is_some_and(|name| name.contains("order-rejected")));
+    }
+
+    #[test]
+    fn what_is_no_event_is_told_by_what_is_wrong_with_it() {
+        let tombstone = Record {
+            payload: None,
+            ..rejection()
+        };
+
+        assert_eq!(describe(&tombstone), "no event: the record has no value");
+    }
+}

@@ -1,0 +1,92 @@
+//! Events of orders that could not be handled, as `dead-letters` tells them to an operator. A payment token is told to
+//! nobody.
+
+use chassis::consumer::Record;
+use chassis::error_chain::ErrorChain;
+use chassis::headers;
+use chassis::operator::Vocabulary;
+use proto::event::OrderEvent;
+use proto::record;
+
+/// How the records of order-service are told.
+pub const VOCABULARY: Vocabulary = Vocabulary {
+    service: env!("CARGO_PKG_NAME"),
+    event_type: |record| headers::text(record, "ce_type"),
+    describe,
+};
+
+/// What stands in the place of a secret.
+const HIDDEN: &str = "(not shown)";
+
+fn describe(record: &Record) -> String {
+    match record::decode::<OrderEvent>(&record.headers, record.payload.as_deref()) {
+        Ok(Some(received)) => format!("{:#?}", without_secrets(received.event)),
+        Ok(None) => "of a type that this release does not know".to_owned(),
+        Err(error) => format!("no event: {}", ErrorChain(&error)),
+    }
+}
+
+fn without_secrets(mut event: OrderEvent) -> OrderEvent {
+    match &mut event {
+        OrderEvent::OrderPlaced(placed) => HIDDEN.clone_into(&mut placed.payment_token),
+        OrderEvent::CancellationRequested(_) => {}
+    }
+    event
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use proto::orders::v1::OrderPlaced;
+    use proto::record::EventMeta;
+    use uuid::Uuid;
+
+    use super::*;
+
+    const TOKEN: &str = "tok_of_a_customer";
+
+    fn placed() -> Record {
+        let order_id = Uuid::from_u128(1);
+        let meta = EventMeta {
+            id: Uuid::from_u128(2),
+            order_id,
+            sequence: 1,
+            time: UNIX_EPOCH,
+        };
+        let event = OrderEvent::OrderPlaced(OrderPlaced {
+            order_id: order_id.to_string(),
+            customer_id: "customer-1".to_owned(),
+            payment_token: TOKEN.to_owned(),
+            ..OrderPlaced::default()
+        });
+        let encoded = record::encode(&meta, &event, &[]);
+        Record {
+            headers: encoded.headers,
+            payload: Some(encoded.payload),
+            ..Record::default()
+        }
+    }
+
+    #[test]
+    fn an_order_is_told_with_its_fields_and_without_its_payment_token() {
+        let told = describe(&placed());
+
+        assert!(told.contains("customer-1"), "{told}");
+        assert!(told.contains("payment_token: \"(not shown)\""), "{told}");
+        assert!(!told.contains(TOKEN), "{told}");
+    }
+
+    #[test]
+    fn bytes_that_are_no_event_are_not_told() {
+        let mut damaged = placed();
+        let payload = damaged.payload.as_mut().unwrap();
+        // A field of a length that the rest does not have: the token stands in front of it.
+        payload.extend([0x0a, 0xff]);
+
+        let told = describe(&damaged);
+
+        assert!(told.starts_with("no event: "), "{told}");
+        assert!(!told.contains(TOKEN), "{told}");
+    }
+}

@@ -1,0 +1,200 @@
+//! An operator finds what could not be handled, and lets it go on or gives it up.
+
+use std::process::Output;
+
+use anyhow::{Context as _, Result, ensure};
+use proto::orders::v1::OrderStatus;
+use proto::topics;
+use serde_json::Value;
+use tests::system::{Draft, Service, System, TopicRecord, eventually, run_to_end};
+
+/// An event that fails dies within seconds: a second in place, then rounds after 0.1, 0.5 and 2.5 seconds.
+const IMPATIENT: [(Service, &str, &str); 2] = [
+    (Service::Processing, "RETRY_FOR", "1s"),
+    (Service::Processing, "PARKED_RETRY_AFTER", "100ms"),
+];
+
+fn text(output: &Output) -> String {
+    let both = [&*output.stdout, &*output.stderr].concat();
+    String::from_utf8_lossy(&both).into_owned()
+}
+
+/// What `dead-letters` says, if it is not refused.
+async fn told(system: &System, service: Service, arguments: &[&str]) -> Result<String> {
+    let output = system.dead_letters(service, arguments).await?;
+    ensure!(output.status.success(), "{arguments:?}: {}", text(&output));
+    Ok(text(&output))
+}
+
+async fn parked(system: &System, service: Service) -> Result<Vec<Value>> {
+    let list = told(system, service, &["list", "--json"]).await?;
+    list.lines()
+        .map(|line| serde_json::from_str(line).context("a line of the list"))
+        .collect()
+}
+
+async fn until_dead(system: &System, service: Service) -> Result<Value> {
+    eventually("an event is dead", async || {
+        let parked = parked(system, service).await?;
+        Ok(parked.into_iter().find(|event| event["state"] == "dead"))
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_whose_refund_fails_for_long_is_parked_shown_redriven_and_ends() -> Result<()> {
+    // What the simulated provider remembers is known to one process.
+    let system = System::start_one_of_each(&IMPATIENT).await?;
+    let draft = Draft::of("MUG", 1).paid_with("tok_refund_stuck");
+    let order = system.place_order(&draft).await?;
+
+    let dead = until_dead(&system, Service::Processing).await?;
+    assert_eq!(dead["key"], *order.order_id);
+    assert_eq!(dead["failure"], "retries-spent");
+    let id = dead["id"].to_string();
+    let shown = told(&system, Service::Processing, &["show", &id]).await?;
+    assert!(shown.contains("payment_token: \"(not shown)\""), "{shown}");
+    assert!(!shown.contains("tok_"), "{shown}");
+
+    // The provider is away for longer than a redrive lasts: an operator comes back.
+    eventually("the order ends", async || {
+        let ended = system.order(&order.order_id).await?.status() == OrderStatus::Rejected;
+        let parked = parked(&system, Service::Processing).await?;
+        if parked.iter().any(|event| event["state"] == "dead") {
+            let redrive = ["redrive", &id, "--actor", "ada"];
+            told(&system, Service::Processing, &redrive).await?;
+        }
+        Ok((ended && parked.is_empty()).then_some(()))
+    })
+    .await?;
+
+    let audit = told(&system, Service::Processing, &["audit"]).await?;
+    assert!(
+        audit.contains("ada") && audit.contains("redrive"),
+        "{audit}"
+    );
+    assert!(audit.contains(&order.order_id), "{audit}");
+    system.finish().await
+}
+
+/// No event of processing, about an order.
+fn poison(partition: i32, order_id: &str) -> TopicRecord {
+    TopicRecord {
+        partition,
+        offset: 0,
+        key: Some(order_id.as_bytes().to_vec()),
+        headers: vec![("ce_type".to_owned(), b"com.example.nonsense".to_vec())],
+        payload: Some(vec![0xff; 32]),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_skipped_event_lets_the_outcomes_behind_it_through_in_order() -> Result<()> {
+    let system = System::start().await?;
+    system.stop(Service::Processing).await?;
+    let order = system.place_order(&Draft::of("MUG", 1)).await?;
+    let placed = eventually("the order is published", async || {
+        let orders = system.topic(topics::ORDER_EVENTS);
+        Ok(orders.records_about(&order.order_id).await?.pop())
+    })
+    .await?;
+    // Both topics have as many partitions: what is about the order lies in the same one.
+    let poison = poison(placed.partition, &order.order_id);
+    system
+        .topic(topics::PROCESSING_EVENTS)
+        .publish(&poison)
+        .await?;
+    let dead = until_dead(&system, Service::Orders).await?;
+    let id = dead["id"].to_string();
+    assert_eq!(
+        (&dead["failure"], &dead["redrives"]),
+        (&"rejected".into(), &0.into())
+    );
+
+    system.restart(Service::Processing).await?;
+    eventually("three outcomes wait behind it", async || {
+        let parked = parked(&system, Service::Orders).await?;
+        Ok((parked.len() == 4 && parked[0]["behind"] == 3).then_some(()))
+    })
+    .await?;
+    let waiting = system.order(&order.order_id).await?;
+    assert_eq!(waiting.status(), OrderStatus::Accepted);
+    is_dead_again_after_a_redrive(&system, &id).await?;
+
+    let skip = ["skip", &id, "--reason", "a test record", "--actor", "ada"];
+    told(&system, Service::Orders, &skip).await?;
+
+    system.watch_until_final(&order.order_id).await?;
+    let order = system.order(&order.order_id).await?;
+    assert_eq!(order.status(), OrderStatus::Fulfilled);
+    let audit = told(&system, Service::Orders, &["audit", "--json"]).await?;
+    let actions: Vec<Value> = audit
+        .lines()
+        .map(serde_json::from_str)
+        .collect::<Result<_, _>>()?;
+    assert_eq!(actions[0]["action"], "skip");
+    assert_eq!(actions[1]["action"], "redrive");
+    assert!(actions[0]["detail"].to_string().contains("a test record"));
+    system.finish().await
+}
+
+async fn is_dead_again_after_a_redrive(system: &System, id: &str) -> Result<()> {
+    told(
+        system,
+        Service::Orders,
+        &["redrive", "--all", "--actor", "ada"],
+    )
+    .await?;
+    eventually("it is dead again", async || {
+        let parked = parked(system, Service::Orders).await?;
+        let event = parked.iter().find(|event| event["id"].to_string() == id);
+        let event = event.context("the event is parked")?;
+        Ok((event["state"] == "dead" && event["redrives"] == 1).then_some(()))
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_operators_commands_refuse_what_makes_no_sense_with_its_exit_code() -> Result<()> {
+    let home = tempfile::tempdir()?;
+    let nowhere = format!("sqlite://{}/none.db", home.path().display());
+    let url = [("DATABASE_URL", &*nowhere)];
+    for service in Service::PAIR {
+        for (arguments, environment, code, said) in [
+            (&["dead-letters"][..], &[][..], 64, "Usage"),
+            (&["dead-letters", "redrive"], &[], 64, "--all"),
+            (
+                &["dead-letters", "list", "--state", "alive"],
+                &[],
+                64,
+                "waiting, dead, skipped",
+            ),
+            (
+                &["dead-letters", "list"],
+                &[("DATABASE_URL", "mysql://x")],
+                78,
+                "DATABASE_URL",
+            ),
+            (
+                &["dead-letters", "list"],
+                &url,
+                78,
+                "there is no database at",
+            ),
+            (
+                &["dead-letters", "redrive", "--help"],
+                &[],
+                0,
+                "--per-second",
+            ),
+        ] {
+            let output = run_to_end(service, arguments, environment).await?;
+
+            let told = text(&output);
+            assert_eq!(output.status.code(), Some(code), "{arguments:?}: {told}");
+            assert!(told.contains(said), "{arguments:?}: {told}");
+        }
+    }
+    assert!(!home.path().join("none.db").exists(), "nothing is created");
+    Ok(())
+}
