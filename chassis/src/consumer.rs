@@ -62,6 +62,8 @@ mod scope;
 mod work;
 
 mod sweeper;
+#[cfg(test)]
+mod simulation;
 
 pub use delivery::{Delivery, Record};
 pub use patience::Patience;

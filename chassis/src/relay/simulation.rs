@@ -25,7 +25,7 @@ mod ledger;
 use world::World;
 
 /// Steps of a run of all tests: a few seconds of a build without optimisation.
-const STEPS: u64 = 1_000_000;
+const STEPS: u64 = 500_000;
 
 #[test]
 fn relays_lose_nothing_and_keep_every_key_in_order_whatever_fails() {

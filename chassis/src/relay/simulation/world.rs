@@ -77,6 +77,8 @@ struct Weather {
 impl Weather {
     fn new(chance: &mut Chance) -> Self {
         let is_fair = chance.happens(150);
+        // Long enough, now and then, for keys that stand still to be tried again while their events go on.
+        let longest = if chance.happens(150) { 100 } else { 20 };
         let mut bad = |most: u64| {
             if is_fair || chance.happens(300) {
                 0
@@ -93,7 +95,7 @@ impl Weather {
             late_commits: chance.within(0..100),
             transactions: chance.within(5 * MILLISECOND..100 * MILLISECOND),
             outage_until: 0,
-            ends: chance.within(3 * SECOND..20 * SECOND),
+            ends: chance.within(3 * SECOND..longest * SECOND),
         }
     }
 }
