@@ -8,10 +8,17 @@ use proto::orders::v1::{Order, OrderStatus};
 use proto::topics;
 use tests::system::{Draft, Service, System, eventually};
 
+/// How long an order is kept from its end: time enough to deliver one of its events again.
+const UNFINISHED: &str = "10s";
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_auditor_goes_red_when_the_inbox_is_off() -> Result<()> {
-    let system =
-        System::start_with(&Service::PAIR.map(|service| (service, "INBOX", "off"))).await?;
+    let system = System::start_with(&[
+        (Service::Orders, "INBOX", "off"),
+        (Service::Processing, "INBOX", "off"),
+        (Service::Processing, "PAYMENT_TIMEOUT", UNFINISHED),
+    ])
+    .await?;
 
     let applied_again = apply_an_outcome_again(&system).await?;
     let processed_again = process_an_order_again(&system).await?;
@@ -39,7 +46,7 @@ async fn the_auditor_goes_red_when_the_inbox_is_off() -> Result<()> {
 
 /// Delivers an outcome again while its order is still being processed: a final order would refuse it anyway.
 async fn apply_an_outcome_again(system: &System) -> Result<Order> {
-    let draft = Draft::of("MUG", 1).paid_with("tok_slow");
+    let draft = Draft::of("MUG", 1).paid_with("tok_timeout_once");
     let order = system.place_order(&draft).await?;
     system
         .watch_until(&order.order_id, OrderStatus::Processing)
