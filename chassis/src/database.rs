@@ -9,7 +9,6 @@ use sqlx::migrate::{MigrateError, Migrator};
 
 use crate::backoff::Backoff;
 use crate::config::{DatabaseEngine, DatabaseUrl, Settings};
-use crate::error_chain::ErrorChain;
 use crate::outbox::Outbox;
 use crate::outbox::lease::postgres::PostgresLeases;
 use crate::outbox::lease::{Leases, SoleOwner};
@@ -19,10 +18,14 @@ use crate::parking::Parking;
 use crate::parking::operations::Operations;
 use crate::parking::postgres::PostgresParking;
 use crate::parking::sqlite::SqliteParking;
-use crate::postgres::{self, Postgres, SchemaError};
+use crate::postgres::Postgres;
 use crate::schema::last_version;
 use crate::sqlite::{self, OpenError as SqliteError, Sqlite};
 use crate::telemetry::Meter;
+
+mod obstacle;
+
+use obstacle::Obstacle;
 
 /// How a service reaches its database.
 #[derive(Clone, Debug)]
@@ -362,74 +365,4 @@ async fn usable(
         server.migrate(migrator).await?;
     }
     Ok(server.check_schema(migrator).await?)
-}
-
-/// What stands between a service and its database.
-#[derive(Debug)]
-enum Obstacle {
-    Away(sqlx::Error),
-    OldSchema { found: i64, needed: i64 },
-    Migration(MigrateError),
-}
-
-impl From<sqlx::Error> for Obstacle {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Away(error)
-    }
-}
-
-impl From<SchemaError> for Obstacle {
-    fn from(error: SchemaError) -> Self {
-        match error {
-            SchemaError::Database(error) => Self::Away(error),
-            SchemaError::Old { found, needed } => Self::OldSchema { found, needed },
-        }
-    }
-}
-
-impl From<MigrateError> for Obstacle {
-    fn from(error: MigrateError) -> Self {
-        match error {
-            // What fails before a migration begins is the connection.
-            MigrateError::Execute(error) => Self::Away(error),
-            other => Self::Migration(other),
-        }
-    }
-}
-
-impl Obstacle {
-    /// Itself, if it may pass; otherwise what is to be done about it.
-    fn lasting(self) -> Result<Self, UnusableError> {
-        match self {
-            Self::Away(error) => lasting(error).map(Self::Away),
-            Self::Migration(error @ MigrateError::VersionMismatch(_)) => {
-                Err(UnusableError::Foreign(error))
-            }
-            passing => Ok(passing),
-        }
-    }
-
-    fn advice(&self, service: &str) -> String {
-        match self {
-            Self::Away(error) => ErrorChain(error).to_string(),
-            Self::Migration(error) => ErrorChain(error).to_string(),
-            Self::OldSchema { found, needed } => format!(
-                "the schema is at version {found}, this release needs {needed}: run `{service} migrate`"
-            ),
-        }
-    }
-}
-
-/// Tells a configuration that is wrong, by SQLSTATE, from a server that is away.
-fn lasting(error: sqlx::Error) -> Result<sqlx::Error, UnusableError> {
-    if matches!(error, sqlx::Error::Tls(_)) {
-        return Err(UnusableError::Tls(error));
-    }
-    match postgres::code(&error).as_deref() {
-        // invalid_password, invalid_authorization_specification
-        Some("28P01" | "28000") => Err(UnusableError::Login(error)),
-        // invalid_catalog_name
-        Some("3D000") => Err(UnusableError::Missing(error)),
-        _ => Ok(error),
-    }
 }

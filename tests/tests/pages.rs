@@ -18,6 +18,7 @@ const PAGES: [&str; 6] = [
     "docs/configuration.md",
     "docs/faults.md",
     "docs/migrations.md",
+    "docs/runbooks/dead-letters.md",
 ];
 
 fn root() -> PathBuf {

@@ -48,7 +48,7 @@ fn write(
         return Ok(writeln!(output, "nothing is parked")?);
     }
     let mut table = Table::with_head([
-        "ID", "STATE", "ORDER", "KEY", "TYPE", "FAILURE", "ATTEMPTS", "REDRIVES", "AGE", "REASON",
+        "ID", "STATE", "ORDER", "KEY", "TYPE", "CLASS", "ATTEMPTS", "REDRIVES", "AGE", "REASON",
     ]);
     for event in &listing.events {
         table.push(row(event, vocabulary));
@@ -74,7 +74,9 @@ fn row(event: &ParkedEvent, vocabulary: Vocabulary) -> [String; 10] {
         fault.map_or_else(nothing, |fault| fault.attempts.to_string()),
         event.redrives.to_string(),
         text::age(event.age),
-        fault.map_or_else(nothing, |fault| text::printable(&fault.message)),
+        fault.map_or_else(nothing, |fault| {
+            text::shortened(&text::printable(&fault.message))
+        }),
     ]
 }
 
@@ -102,7 +104,7 @@ pub(super) fn json(event: &ParkedEvent, vocabulary: Vocabulary) -> Value {
         "type": (vocabulary.event_type)(&record.headers),
         "head": event.head,
         "behind": event.behind,
-        "failure": fault.map(|fault| fault.class.name()),
+        "class": fault.map(|fault| fault.class.name()),
         "reason": fault.map(|fault| &fault.message),
         "attempts": fault.map(|fault| fault.attempts),
         "first_failed_at": fault.map(|fault| fault.first_failed_at),

@@ -70,7 +70,7 @@ fn history(event: &ParkedEvent) -> Vec<(&'static str, String)> {
     if let Some(fault) = &event.fault {
         let (first, last) = (fault.first_failed_at, fault.last_failed_at);
         history.extend([
-            ("failure", fault.class.name().to_owned()),
+            ("class", fault.class.name().to_owned()),
             ("reason", text::printable(&fault.message)),
             ("attempts", fault.attempts.to_string()),
             ("first", text::time(first)),

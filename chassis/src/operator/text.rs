@@ -6,7 +6,7 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-/// Widest cell of a table, in characters: the whole is shown by `show` and by `--json`.
+/// Widest cell of a table, in characters: the whole is shown by `show` and by `--json`. The last of a row disturbs no other.
 const WIDEST_CELL: usize = 100;
 
 /// What stands where there is nothing.
@@ -25,17 +25,21 @@ impl Table {
     }
 
     pub(super) fn push<const COLUMNS: usize>(&mut self, row: [String; COLUMNS]) {
-        self.rows.push(row.map(|cell| shortened(&cell)).to_vec());
+        let mut row = row.to_vec();
+        for cell in row.iter_mut().rev().skip(1) {
+            *cell = shortened(cell);
+        }
+        self.rows.push(row);
     }
 
     pub(super) fn write(&self, output: &mut (dyn Write + Send)) -> io::Result<()> {
         let widths = self.widths();
         for row in &self.rows {
-            let cells = row.iter().zip(&widths);
-            let line: Vec<String> = cells
-                .map(|(cell, width)| format!("{cell:<width$}"))
-                .collect();
-            writeln!(output, "{}", line.join("  ").trim_end())?;
+            let mut line = String::new();
+            for (cell, width) in row.iter().zip(&widths) {
+                line.push_str(&format!("{cell:<width$}  "));
+            }
+            writeln!(output, "{}", line.trim_end())?;
         }
         Ok(())
     }
@@ -50,7 +54,8 @@ impl Table {
     }
 }
 
-fn shortened(cell: &str) -> String {
+/// What fits into a cell.
+pub(super) fn shortened(cell: &str) -> String {
     if cell.chars().count() <= WIDEST_CELL {
         return cell.to_owned();
     }
@@ -121,16 +126,19 @@ mod tests {
     }
 
     #[test]
-    fn a_table_is_aligned_and_its_cells_are_bounded() {
-        let mut table = Table::with_head(["ID", "REASON"]);
-        table.push(["1".to_owned(), "x".repeat(1_000)]);
-        table.push(["1000".to_owned(), "ü".to_owned()]);
+    fn a_table_is_aligned_and_all_of_its_cells_but_the_last_are_bounded() {
+        let mut table = Table::with_head(["ID", "KEY", "REASON"]);
+        let long = "x".repeat(1_000);
+        table.push(["1", &long, &long].map(str::to_owned));
+        table.push(["1000", "ü", "short"].map(str::to_owned));
         let mut output = Vec::new();
 
         table.write(&mut output).unwrap();
 
         let text = String::from_utf8(output).unwrap();
-        let expected = format!("ID    REASON\n1     {}…\n1000  ü\n", "x".repeat(99));
+        let cut = format!("{}…", "x".repeat(99));
+        let (key, umlaut) = (format!("{:<100}", "KEY"), format!("{:<100}", "ü"));
+        let expected = format!("ID    {key}  REASON\n1     {cut}  {long}\n1000  {umlaut}  short\n");
         assert_eq!(text, expected);
     }
 

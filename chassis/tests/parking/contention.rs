@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chassis::consumer::Record;
-use chassis::parking::{Fence, Parking, Settlement};
+use chassis::parking::operations::Filter;
+use chassis::parking::{Fence, Parked, Parking, Settlement};
 use rand::RngExt as _;
 use sqlx::{Connection, PgConnection};
 use tokio::task::JoinSet;
@@ -107,27 +108,57 @@ async fn parked_by_one_that_does_not_commit(connection: &mut PgConnection, recor
         .unwrap();
 }
 
+/// Parks an event behind a head, and takes the head away before the event is committed.
+async fn head_taken_away_while_added<T>(
+    database: &Database,
+    taking_away: impl Future<Output = T> + Send + 'static,
+) -> T
+where
+    T: Send + 'static,
+{
+    let mut stranger = database.stranger().await;
+    let mut open = stranger.begin().await.unwrap();
+    parked_by_one_that_does_not_commit(&mut open, &record("a", 2)).await;
+    let adding = Arc::clone(&database.parking);
+    let adding = tokio::spawn(async move { adding.park_behind(&record("a", 2)).await });
+    database.until_waiting_for_locks(1).await;
+    let taking_away = tokio::spawn(taking_away);
+    database.until_waiting_for_locks(2).await;
+
+    open.rollback().await.unwrap();
+    assert_eq!(adding.await.unwrap().unwrap(), Fence::Parked);
+    taking_away.await.unwrap()
+}
+
 #[tokio::test]
 async fn an_event_that_is_added_while_its_head_is_handled_is_not_left_behind() {
     let database = Database::postgres().await;
     let parking = Arc::clone(&database.parking);
     parking.park(&record("a", 1), &fault(), DUE).await.unwrap();
     let head = claim(&*parking, SWEEPER).await[0].id;
-    let mut stranger = database.stranger().await;
-    let mut open = stranger.begin().await.unwrap();
-    parked_by_one_that_does_not_commit(&mut open, &record("a", 2)).await;
 
-    let adding = Arc::clone(&parking);
-    let adding = tokio::spawn(async move { adding.park_behind(&record("a", 2)).await });
-    database.until_waiting_for_locks(1).await;
     let settling = Arc::clone(&parking);
-    let handled = Settlement::Handled;
-    let settling = tokio::spawn(async move { settling.settle(head, SWEEPER, &handled).await });
-    database.until_waiting_for_locks(2).await;
-    open.rollback().await.unwrap();
+    let settling = async move { settling.settle(head, SWEEPER, &Settlement::Handled).await };
+    let settled = head_taken_away_while_added(&database, settling).await;
 
-    assert_eq!(adding.await.unwrap().unwrap(), Fence::Parked);
-    settling.await.unwrap().unwrap();
+    settled.unwrap();
+    assert_eq!(drain(&*parking).await, [2]);
+}
+
+#[tokio::test]
+async fn an_event_that_is_added_while_its_head_is_skipped_is_not_left_behind() {
+    let database = Database::postgres().await;
+    let parking = Arc::clone(&database.parking);
+    let (dead, first) = (Parked::Dead, record("a", 1));
+    parking.park(&first, &fault(), dead).await.unwrap();
+    let all = Filter::default();
+    let head = database.operations.list(&all, 1).await.unwrap().events[0].id;
+
+    let skipping = Arc::clone(&database.operations);
+    let skipping = async move { skipping.skip(head, "an operator", "a test").await };
+    let skipped = head_taken_away_while_added(&database, skipping).await;
+
+    skipped.unwrap();
     assert_eq!(drain(&*parking).await, [2]);
 }
 
@@ -192,4 +223,29 @@ async fn of_two_sweepers_that_want_a_head_the_second_waits_and_goes_without() {
     open.commit().await.unwrap();
 
     assert_eq!(offsets(&second.await.unwrap()), [0; 0]);
+}
+
+#[tokio::test]
+async fn of_two_operators_that_want_an_event_the_second_waits_and_is_refused() {
+    let database = Database::postgres().await;
+    let (dead, first) = (Parked::Dead, record("a", 1));
+    database.parking.park(&first, &fault(), dead).await.unwrap();
+    let all = Filter::default();
+    let id = database.operations.list(&all, 1).await.unwrap().events[0].id;
+    let mut stranger = database.stranger().await;
+    let mut open = stranger.begin().await.unwrap();
+    let redriven = sqlx::query("UPDATE parked SET state = 'WAITING', redrives = 1");
+    redriven.execute(&mut *open).await.unwrap();
+
+    let second = Arc::clone(&database.operations);
+    let second = tokio::spawn(async move { second.redrive(id, "an operator", false).await });
+    database.until_waiting_for_locks(1).await;
+    open.commit().await.unwrap();
+
+    let refused = second.await.unwrap().unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        format!("parked event {id} is not dead but waiting")
+    );
+    assert_eq!(database.operations.audit(1).await.unwrap(), []);
 }

@@ -8,7 +8,7 @@ use chassis::database::{Database as Engine, DatabaseConfig, Migrations};
 use chassis::parking::Parking;
 use chassis::parking::operations::Operations;
 use sqlx::migrate::Migrator;
-use sqlx::{Connection, PgConnection};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
@@ -82,6 +82,31 @@ impl Database {
             Engine::Postgres(server) => {
                 let done = sqlx::query(statement).execute(server.pool());
                 done.await.unwrap();
+            }
+        }
+    }
+
+    /// Fences so many keys, one row each.
+    pub(crate) async fn fence_keys(&self, keys: i64) {
+        let rows = "WITH RECURSIVE number (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < $1) \
+            INSERT INTO parked (topic, partition, record_offset, record_timestamp, ordering_key, headers, \
+                                state, attempts, parked_at) ";
+        match &self.engine {
+            Engine::Sqlite(file) => {
+                let mut transaction = file.begin().await.unwrap();
+                let rows = format!(
+                    "{rows} SELECT 'orders', 3, n, n, CAST('key ' || n AS BLOB), x'', 'DEAD', 0, 0 FROM number"
+                );
+                let done = sqlx::query(AssertSqlSafe(rows)).bind(keys);
+                done.execute(&mut *transaction).await.unwrap();
+                transaction.commit().await.unwrap();
+            }
+            Engine::Postgres(server) => {
+                let rows = format!(
+                    "{rows} SELECT 'orders', 3, n, n, convert_to('key ' || n, 'UTF8'), '', 'DEAD', 0, 0 FROM number"
+                );
+                let done = sqlx::query(AssertSqlSafe(rows)).bind(keys);
+                done.execute(server.pool()).await.unwrap();
             }
         }
     }

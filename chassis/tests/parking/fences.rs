@@ -1,7 +1,7 @@
 //! What fences a key, and for how long.
 
 use chassis::consumer::Record;
-use chassis::parking::{Fence, Fenced, LONGEST_KEY, Parked, Parking, Source};
+use chassis::parking::{Fence, Fenced, LONGEST_KEY, MOST_FENCED_KEYS, Parked, Parking, Source};
 use uuid::Uuid;
 
 use crate::database::on_every_database;
@@ -81,6 +81,23 @@ async fn a_consumer_that_begins_is_told_every_fenced_key_once() {
 
         let keys = ["a", "b", "c"].map(|key| key.as_bytes().to_vec());
         assert_eq!(fenced, Fenced::Keys(keys.to_vec()));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn more_keys_than_are_worth_keeping_are_too_many() {
+    on_every_database(async |database| {
+        let most = i64::try_from(MOST_FENCED_KEYS).unwrap();
+        database.fence_keys(most).await;
+
+        let all = fenced_keys(&*database.parking).await;
+        let last = record("one more", most + 1);
+        database.parking.park(&last, &fault(), DUE).await.unwrap();
+        let too_many = fenced_keys(&*database.parking).await;
+
+        assert!(matches!(all, Fenced::Keys(keys) if keys.len() == MOST_FENCED_KEYS));
+        assert_eq!(too_many, Fenced::TooMany);
     })
     .await;
 }

@@ -156,7 +156,7 @@ async fn a_list_and_an_event_are_one_json_object_per_line() {
         .collect();
     assert_eq!(list.len(), 2);
     assert_eq!(list[1]["key"], "key-2");
-    assert_eq!(list[1]["failure"], "rejected");
+    assert_eq!(list[1]["class"], "rejected");
     let show: Value = serde_json::from_str(&show).unwrap();
     assert_eq!(show["event"], "an event\nof 9 bytes");
     assert_eq!(show["headers"][0][0], "ce_type");

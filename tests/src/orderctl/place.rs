@@ -24,8 +24,8 @@ pub(super) struct Arguments {
     )]
     lines: Vec<LineArgument>,
 
-    /// The payment authorisation. The simulated gateway knows tok_approved, tok_declined, tok_slow, tok_timeout_once
-    /// and tok_unavailable.
+    /// The payment authorisation. The simulated gateway knows tok_approved, tok_declined, tok_slow, tok_timeout_once,
+    /// tok_unavailable and tok_refund_stuck.
     #[arg(long, default_value = payment::APPROVED)]
     token: String,
 

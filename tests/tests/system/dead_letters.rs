@@ -50,7 +50,7 @@ async fn an_order_whose_refund_fails_for_long_is_parked_shown_redriven_and_ends(
 
     let dead = until_dead(&system, Service::Processing).await?;
     assert_eq!(dead["key"], *order.order_id);
-    assert_eq!(dead["failure"], "retries-spent");
+    assert_eq!(dead["class"], "retries-spent");
     let id = dead["id"].to_string();
     let shown = told(&system, Service::Processing, &["show", &id]).await?;
     assert!(shown.contains("payment_token: \"(not shown)\""), "{shown}");
@@ -107,7 +107,7 @@ async fn a_skipped_event_lets_the_outcomes_behind_it_through_in_order() -> Resul
     let dead = until_dead(&system, Service::Orders).await?;
     let id = dead["id"].to_string();
     assert_eq!(
-        (&dead["failure"], &dead["redrives"]),
+        (&dead["class"], &dead["redrives"]),
         (&"rejected".into(), &0.into())
     );
 
@@ -147,7 +147,8 @@ async fn is_dead_again_after_a_redrive(system: &System, id: &str) -> Result<()> 
     .await?;
     eventually("it is dead again", async || {
         let parked = parked(system, Service::Orders).await?;
-        let event = parked.iter().find(|event| event["id"].to_string() == id);
+        let id: Value = id.parse()?;
+        let event = parked.iter().find(|event| event["id"] == id);
         let event = event.context("the event is parked")?;
         Ok((event["state"] == "dead" && event["redrives"] == 1).then_some(()))
     })
