@@ -14,7 +14,7 @@ export RUST_TEST_THREADS
 PROGRAMS := -p order-service -p processing-service -p embedded-broker -p tests -p auditor
 
 .DEFAULT_GOAL := help
-.PHONY: help demo chaos up test apache-kafka bench lint fmt release
+.PHONY: help demo chaos up test apache-kafka fuzz bench lint fmt release
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ test: ## Run every test; the system tests on embedded engines and on Apache Kafk
 
 apache-kafka: ## Fetch Apache Kafka for --kafka apache (needs Java 17 and Maven)
 	tests/apache-kafka/prepare.sh
+
+fuzz: ## Fuzz all that decodes bytes from outside, a minute each; ARGS='600 events' for ten minutes of one
+	CARGO=$(CARGO) tests/fuzz/run.sh $(ARGS)
 
 bench: release ## Measure durable confirmations beside empty calls
 	$(CARGO_TARGET_DIR)/release/confirmations $(ARGS)

@@ -39,6 +39,9 @@ mod source;
 mod tracker;
 mod work;
 
+#[cfg(test)]
+mod simulation;
+
 pub use delivery::{Delivery, Record};
 
 use dead_letters::DeadLetters;

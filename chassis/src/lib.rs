@@ -26,6 +26,8 @@ pub mod consumer;
 pub mod parking;
 
 pub mod backoff;
+#[cfg(test)]
+mod chance;
 pub mod crash_points;
 pub mod error_chain;
 pub mod headers;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::Notify;
 
-use crate::headers::Headers;
+use crate::headers::{DamagedHeaders, Headers};
 
 pub mod lease;
 pub mod postgres;
@@ -42,8 +42,9 @@ pub struct OutboxRow {
     pub topic: String,
     /// The key of the record.
     pub key: String,
-    /// The headers of the record.
-    pub headers: Headers,
+    /// The headers of the record, unless the row does not hold what was written. Such a row is nobody else's trouble: only
+    /// the events of its key wait behind it.
+    pub headers: Result<Headers, DamagedHeaders>,
     /// The value of the record.
     pub payload: Vec<u8>,
 }
@@ -122,14 +123,6 @@ pub enum OutboxError {
     /// The database failed.
     #[error("the outbox's database")]
     Database(#[from] sqlx::Error),
-    /// A row does not hold what was written.
-    #[error("outbox row {seq}")]
-    Damaged {
-        /// The row.
-        seq: i64,
-        /// What is wrong with it.
-        source: crate::headers::DamagedHeaders,
-    },
 }
 
 /// Wakes the relay after a commit that wrote outbox rows, so that an event leaves without waiting for a poll.

@@ -95,6 +95,7 @@ impl Extractor for Metadata<'_> {
 mod tests {
     use opentelemetry::trace::TracerProvider as _;
     use opentelemetry_sdk::trace::SdkTracerProvider;
+    use proptest::prelude::*;
     use tracing_subscriber::layer::SubscriberExt;
 
     use super::*;
@@ -165,5 +166,36 @@ mod tests {
             with_tracing(|| process_span(&record, "group").in_scope(current_trace_headers));
 
         assert_eq!(traceparent(&headers).len(), CALLER.len());
+    }
+
+    proptest! {
+        /// Whatever stands in the headers, and however the valid one is damaged: there is a trace to carry on.
+        #[test]
+        fn no_header_of_a_record_or_a_call_takes_the_trace_away(
+            bytes: Vec<u8>,
+            at in 0..CALLER.len(),
+            byte: u8,
+            is_damaged: bool,
+        ) {
+            let mut damaged = CALLER.as_bytes().to_vec();
+            damaged[at] = byte;
+            let value = if is_damaged { damaged } else { bytes };
+            let mut metadata = http::HeaderMap::new();
+            if let Ok(value) = http::HeaderValue::from_bytes(&value) {
+                metadata.insert("traceparent", value.clone());
+                metadata.insert("tracestate", value);
+            }
+            let header = |name: &str| (name.to_owned(), value.clone());
+            let headers = vec![header("traceparent"), header("tracestate")];
+            let record = Record { headers, ..Record::default() };
+
+            with_tracing(|| {
+                for span in [server_span("PlaceOrder", &metadata), process_span(&record, "group")] {
+                    let carried = span.in_scope(current_trace_headers);
+                    prop_assert_eq!(traceparent(&carried).len(), CALLER.len());
+                }
+                Ok(())
+            })?;
+        }
     }
 }

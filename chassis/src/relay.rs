@@ -15,6 +15,8 @@
 //!   drops everything in memory and begins anew. What it had sent and not seen acknowledged is sent again by the next
 //!   owner, in the order of its key; late acknowledgements delete rows that the broker has, which is right at any time.
 //! * An event is not read past one of its key that was committed late ([`window::Admission::Premature`]).
+//! * An event that cannot be published (its row is damaged, the broker refuses it for good) stops its key and nothing
+//!   else ([`blocked`]). It is never dropped: it is tried again now and then until somebody mends the cause.
 //! * Headers are sent as they were stored, trace context included.
 //! * A producer that fails for good is replaced, and everything in memory is read again from the table.
 
@@ -26,18 +28,28 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::backoff::Backoff;
+use crate::crash_points::Injected;
 use crate::error_chain::ErrorChain;
 use crate::kafka::KafkaConfig;
 use crate::outbox::lease::Leases;
 use crate::outbox::{Outbox, OutboxError, OutboxSignal};
 
+mod session;
+
+mod duties;
+
 mod holdings;
 mod position;
-mod producer;
-mod session;
 mod window;
 
-use holdings::Holdings;
+mod blocked;
+
+mod producer;
+
+#[cfg(test)]
+mod simulation;
+
+use holdings::LeaseEnded;
 use producer::{Producer, ProducerError};
 use session::Session;
 
@@ -47,14 +59,15 @@ const RECOVERY: Backoff = Backoff {
     cap: Duration::from_secs(5),
 };
 
+/// An interrupted session tries this long to give its leases back: less than they last.
+const FAREWELL: Duration = Duration::from_secs(1);
+
 /// Publishes the outbox of one service, or its share of it.
 pub struct Relay {
     kafka: KafkaConfig,
     outbox: Arc<dyn Outbox>,
     leases: Arc<dyn Leases>,
     signal: OutboxSignal,
-    /// This relay, among those of the other replicas.
-    member: Uuid,
 }
 
 impl std::fmt::Debug for Relay {
@@ -70,8 +83,10 @@ enum RelayError {
     Outbox(#[from] OutboxError),
     #[error("the producer")]
     Producer(#[from] ProducerError),
-    #[error("the leases ran out, or another relay has claimed them")]
-    LeaseEnded,
+    #[error(transparent)]
+    LeaseEnded(#[from] LeaseEnded),
+    #[error("publishing")]
+    Injected(#[from] Injected),
 }
 
 impl Relay {
@@ -87,7 +102,6 @@ impl Relay {
             outbox,
             leases,
             signal,
-            member: Uuid::now_v7(),
         }
     }
 
@@ -115,22 +129,28 @@ impl Relay {
 
     async fn publish_until(&self, shutdown: &CancellationToken) -> Result<(), RelayError> {
         let producer = Producer::new(&self.kafka)?;
-        let holdings = Holdings::new(Arc::clone(&self.leases), self.member);
-        let mut session = Session::new(self.outbox.as_ref(), holdings, producer);
-        while !shutdown.is_cancelled() {
-            session.keep_leases().await?;
-            session.fill().await?;
-            session.delete_acknowledged(false).await?;
-            let (has_room, next_duty) = (session.has_room(), session.next_duty());
-            // Biased: acknowledgements make room before more is read.
-            tokio::select! {
-                biased;
-                () = shutdown.cancelled() => {}
-                reports = session.reports() => session.settle(reports)?,
-                () = self.signal.notified(), if has_room => session.expect_more(),
-                () = tokio::time::sleep_until(next_duty) => {}
-            }
+        // A name of its own for each session: a statement that takes effect after it was given up must not give back what
+        // the next session holds.
+        let member = Uuid::now_v7();
+        let session = Session::new(
+            self.outbox.as_ref(),
+            self.leases.as_ref(),
+            &self.signal,
+            member,
+            producer,
+        );
+        let ended = session.run(shutdown).await;
+        if ended.is_err() {
+            self.say_farewell(member).await;
         }
-        session.finish().await
+        ended
+    }
+
+    /// Gives back the leases of a session that was interrupted, so that nobody has to wait until they run out.
+    async fn say_farewell(&self, member: Uuid) {
+        let leave = tokio::time::timeout(FAREWELL, self.leases.leave(member));
+        if !matches!(leave.await, Ok(Ok(()))) {
+            tracing::debug!("leases were not given back, they will run out");
+        }
     }
 }

@@ -38,7 +38,7 @@ pub struct Tenure {
 
 impl Tenure {
     /// A tenure that was asked for at `asked` and granted for [`TERM`].
-    fn granted(asked: Instant, shards: Vec<Shard>, fair_share: usize) -> Self {
+    pub(crate) fn granted(asked: Instant, shards: Vec<Shard>, fair_share: usize) -> Self {
         Self {
             shards,
             fair_share,

@@ -145,15 +145,14 @@ impl Outbox for PostgresOutbox {
 }
 
 fn outbox_row(row: &PgRow) -> Result<OutboxRow, OutboxError> {
-    let seq = row.try_get("seq")?;
     let encoded: &[u8] = row.try_get("headers")?;
     Ok(OutboxRow {
-        seq,
+        seq: row.try_get("seq")?,
         shard: Shard::numbered(row.try_get("shard")?),
         predecessor: row.try_get("predecessor")?,
         topic: row.try_get("topic")?,
         key: row.try_get("key")?,
-        headers: headers::decode(encoded).map_err(|source| OutboxError::Damaged { seq, source })?,
+        headers: headers::decode(encoded),
         payload: row.try_get("payload")?,
     })
 }

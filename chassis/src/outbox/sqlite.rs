@@ -104,16 +104,15 @@ impl Outbox for SqliteOutbox {
 }
 
 fn outbox_row(row: &SqliteRow) -> Result<OutboxRow, OutboxError> {
-    let seq = row.try_get("seq")?;
     let encoded: &[u8] = row.try_get("headers")?;
     let key: String = row.try_get("key")?;
     Ok(OutboxRow {
-        seq,
+        seq: row.try_get("seq")?,
         shard: Shard::of(&key),
         predecessor: None,
         topic: row.try_get("topic")?,
         key,
-        headers: headers::decode(encoded).map_err(|source| OutboxError::Damaged { seq, source })?,
+        headers: headers::decode(encoded),
         payload: row.try_get("payload")?,
     })
 }

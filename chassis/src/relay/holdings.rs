@@ -1,24 +1,26 @@
 //! The shards that this relay publishes, and for how long it may.
+//!
+//! Pure: the clock is an argument, and what the database said comes in as a [`Tenure`].
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use uuid::Uuid;
 
-use super::RelayError;
-use crate::error_chain::ErrorChain;
-use crate::outbox::lease::{Leases, RENEW_EVERY};
-use crate::outbox::{OutboxError, Shard};
+use crate::outbox::Shard;
+use crate::outbox::lease::{RENEW_EVERY, Tenure};
 
 /// A renewal that failed is tried again this soon.
 const RENEW_AGAIN: Duration = Duration::from_millis(300);
 
+/// Another relay may have claimed what this one held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the leases ran out, or another relay has claimed them")]
+pub(super) struct LeaseEnded;
+
 /// What one relay holds.
+#[derive(Debug)]
 pub(super) struct Holdings {
-    leases: Arc<dyn Leases>,
-    member: Uuid,
     shards: BTreeSet<Shard>,
     /// Those of the shards that are handed over as soon as nothing of them is at the broker any more.
     leaving: BTreeSet<Shard>,
@@ -28,14 +30,12 @@ pub(super) struct Holdings {
 
 impl Holdings {
     /// Nothing yet.
-    pub(super) fn new(leases: Arc<dyn Leases>, member: Uuid) -> Self {
+    pub(super) fn new(now: Instant) -> Self {
         Self {
-            leases,
-            member,
             shards: BTreeSet::new(),
             leaving: BTreeSet::new(),
             ends: None,
-            renew_at: Instant::now(),
+            renew_at: now,
         }
     }
 
@@ -45,27 +45,20 @@ impl Holdings {
     }
 
     /// Fails once the leases may have been claimed by another relay.
-    pub(super) fn check(&self, now: Instant) -> Result<(), RelayError> {
+    pub(super) fn check(&self, now: Instant) -> Result<(), LeaseEnded> {
         match self.ends {
-            Some(ends) if now >= ends => Err(RelayError::LeaseEnded),
+            Some(ends) if now >= ends => Err(LeaseEnded),
             _ => Ok(()),
         }
     }
 
-    /// Renews when it is due. Returns whether there are shards that were not held before.
-    pub(super) async fn renew(&mut self) -> Result<bool, RelayError> {
-        if Instant::now() < self.renew_at {
-            return Ok(false);
-        }
-        let tenure = match self.leases.renew(self.member).await {
-            Ok(tenure) => tenure,
-            Err(error) => return self.put_off(error),
-        };
-        self.renew_at = Instant::now() + RENEW_EVERY;
+    /// Notes a renewal. Returns whether there are shards that were not held before.
+    pub(super) fn renewed(&mut self, tenure: Tenure, now: Instant) -> Result<bool, LeaseEnded> {
+        self.renew_at = now + RENEW_EVERY;
         self.ends = tenure.ends;
         let shards: BTreeSet<Shard> = tenure.shards.into_iter().collect();
         if !self.shards.is_subset(&shards) {
-            return Err(RelayError::LeaseEnded);
+            return Err(LeaseEnded);
         }
         let has_more = shards.len() > self.shards.len();
         let surplus = shards.len().saturating_sub(tenure.fair_share);
@@ -77,15 +70,10 @@ impl Holdings {
         Ok(has_more)
     }
 
-    /// A renewal may fail as long as the leases last.
-    fn put_off(&mut self, error: OutboxError) -> Result<bool, RelayError> {
-        let now = Instant::now();
+    /// Notes that a renewal failed. Returns whether the leases last until it is tried again.
+    pub(super) fn renewal_failed(&mut self, now: Instant) -> bool {
         self.renew_at = now + RENEW_AGAIN;
-        if self.shards.is_empty() || self.check(now).is_err() {
-            return Err(error.into());
-        }
-        tracing::debug!(error = %ErrorChain(&error), "leases were not renewed, trying again");
-        Ok(false)
+        !self.shards.is_empty() && self.check(now).is_ok()
     }
 
     /// The shards of which rows may be read.
@@ -93,33 +81,19 @@ impl Holdings {
         self.shards.difference(&self.leaving).copied().collect()
     }
 
-    /// Hands over the surplus shards that are idle.
-    pub(super) async fn hand_over(
-        &mut self,
-        is_idle: impl Fn(Shard) -> bool,
-    ) -> Result<(), RelayError> {
-        let idle: Vec<Shard> = self
-            .leaving
-            .iter()
-            .copied()
-            .filter(|&shard| is_idle(shard))
-            .collect();
-        if idle.is_empty() {
-            return Ok(());
-        }
-        self.leases.release(self.member, &idle).await?;
-        self.leaving.retain(|shard| !idle.contains(shard));
-        self.shards.retain(|shard| !idle.contains(shard));
+    /// The shards that are to be handed over.
+    pub(super) fn leaving(&self) -> impl Iterator<Item = Shard> {
+        self.leaving.iter().copied()
+    }
+
+    /// Notes that these shards are another relay's business now.
+    pub(super) fn handed_over(&mut self, shards: &[Shard]) {
+        self.leaving.retain(|shard| !shards.contains(shard));
+        self.shards.retain(|shard| !shards.contains(shard));
         tracing::info!(
-            given = idle.len(),
+            given = shards.len(),
             shards = self.shards.len(),
             "relay handed shards over"
         );
-        Ok(())
-    }
-
-    /// Gives everything back.
-    pub(super) async fn leave(self) -> Result<(), RelayError> {
-        Ok(self.leases.leave(self.member).await?)
     }
 }

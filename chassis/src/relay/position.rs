@@ -72,9 +72,9 @@ impl Position {
         }
     }
 
-    /// There are rows of which nothing was read: the next read begins at the beginning.
+    /// There are rows of which nothing was read: reading begins at the beginning, and comes as far as there is room.
     pub(super) fn restart(&mut self, now: Instant) {
-        self.full_at = now;
+        *self = Self::new(self.looks_back, now);
     }
 
     fn top_before(&self, now: Instant, back: Duration) -> i64 {
@@ -147,7 +147,19 @@ mod tests {
             assert_eq!(position.start(later), 200);
             position.restart(later);
             assert_eq!(position.start(later), 0);
-            assert_eq!(position.start(later), 200);
+        }
+    }
+
+    #[test]
+    fn a_read_from_the_beginning_that_found_no_room_is_continued() {
+        let start = Instant::now();
+        for looks_back in [false, true] {
+            let mut position = Position::new(looks_back, start);
+            position.advance(100, start);
+            position.restart(start);
+            position.advance(20, start);
+            let later = start + seconds(0.5);
+            assert_eq!(position.start(later), 20);
         }
     }
 

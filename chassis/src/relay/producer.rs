@@ -1,7 +1,5 @@
 //! The relay's end of librdkafka's producer: rows go in, reports come out.
 
-use std::sync::Arc;
-
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -11,6 +9,7 @@ use rdkafka::producer::{
 };
 use tokio::sync::mpsc;
 
+use crate::headers::DamagedHeaders;
 use crate::kafka::{ErrorLog, KafkaConfig};
 use crate::outbox::OutboxRow;
 
@@ -22,6 +21,15 @@ const REPORT_BATCH: usize = 1_000;
 pub(super) struct Report {
     pub(super) seq: i64,
     pub(super) result: Result<(), KafkaError>,
+}
+
+/// An event is not at the broker, or nobody knows whether it is.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SendError {
+    #[error("the row does not hold what was written")]
+    Damaged(#[from] DamagedHeaders),
+    #[error("the broker, or the way to it")]
+    Kafka(#[from] KafkaError),
 }
 
 /// The producer cannot be used, or not any longer.
@@ -53,9 +61,10 @@ impl Producer {
     }
 
     /// Hands a row to librdkafka, which copies it.
-    pub(super) fn send(&self, row: &Arc<OutboxRow>) -> Result<(), KafkaError> {
-        let headers = row.headers.iter().fold(
-            OwnedHeaders::new_with_capacity(row.headers.len()),
+    pub(super) fn send(&self, row: &OutboxRow) -> Result<(), SendError> {
+        let headers = row.headers.as_ref().map_err(|damage| *damage)?;
+        let headers = headers.iter().fold(
+            OwnedHeaders::new_with_capacity(headers.len()),
             |headers, (key, value)| {
                 headers.insert(Header {
                     key,
@@ -67,7 +76,7 @@ impl Producer {
             .key(&row.key)
             .payload(&row.payload)
             .headers(headers);
-        self.client.send(record).map_err(|(error, _)| error)
+        self.client.send(record).map_err(|(error, _)| error.into())
     }
 
     /// The next reports; waits for the first.

@@ -141,3 +141,60 @@ async fn a_clean_stop_publishes_nothing_twice() {
     assert_eq!(broker.read(TOPIC).len(), 300);
     relay.stop().await;
 }
+
+/// Publishes three events of each of five keys, of which the second of `key-0` cannot be published.
+async fn assert_only_its_key_stands_still(database: &Database, broker: &Broker) {
+    let outbox = database.outbox();
+    eventually("all others are published", async || {
+        outbox.backlog().await.unwrap().rows == 2
+    })
+    .await;
+
+    let published = first_occurrences(&broker.read(TOPIC));
+    assert_eq!(published["key-0"], [0]);
+    for key in 1..5 {
+        assert_eq!(published[&format!("key-{key}")], [0, 1, 2]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_row_stops_its_key_and_nothing_else_until_it_is_mended() {
+    let broker = Broker::start();
+    let database = Database::create().await;
+    database.write(&records(5, 3)).await;
+    let damaged = "key = 'key-0' AND CAST(payload AS TEXT) = '1'";
+    database.set_headers(b"nonsense", damaged).await;
+    let relay = database.start_relay(&broker);
+
+    assert_only_its_key_stands_still(&database, &broker).await;
+
+    database.set_headers(b"", damaged).await;
+    relay.stop().await;
+    let relay = database.start_relay(&broker);
+    let outbox = database.outbox();
+    eventually("the outbox is empty", async || {
+        outbox.backlog().await.unwrap().rows == 0
+    })
+    .await;
+    let published = broker.read(TOPIC);
+    assert_eq!(published.len(), 15);
+    assert_eq!(first_occurrences(&published)["key-0"], [0, 1, 2]);
+    relay.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_no_broker_takes_stops_its_key_and_nothing_else() {
+    let broker = Broker::start();
+    let database = Database::create().await;
+    let mut records = records(5, 3);
+    let too_large = records.iter_mut().filter(|record| record.key == "key-0");
+    for (event, record) in too_large.enumerate().skip(1) {
+        record.payload = vec![b'0' + u8::try_from(event).unwrap(); 2_000_000];
+    }
+    database.write(&records).await;
+
+    let relay = database.start_relay(&broker);
+
+    assert_only_its_key_stands_still(&database, &broker).await;
+    relay.stop().await;
+}

@@ -176,3 +176,26 @@ async fn a_row_is_read_with_its_predecessor_of_the_same_key() {
     let rest: Vec<i64> = rest.iter().map(|row| row.seq).collect();
     assert_eq!(rest, [seqs[1], seqs[3]]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_row_stops_its_key_and_nothing_else() {
+    let (broker, database) = (Broker::start(), SharedDatabase::create().await);
+    database.write(&records(10, 0..3)).await;
+    let damaged =
+        sqlx::query("UPDATE outbox SET headers = 'nonsense' WHERE key = 'key-0' AND payload = '1'");
+    let damaged = damaged.execute(database.pool()).await.unwrap();
+    assert_eq!(damaged.rows_affected(), 1);
+
+    let relay = database.start_relay(&broker);
+
+    let outbox = database.outbox();
+    eventually("all others are published", async || {
+        outbox.backlog().await.unwrap().rows == 2
+    })
+    .await;
+    let mut published = first_occurrences(&broker.read(TOPIC));
+    assert_eq!(published.remove("key-0").unwrap(), [0]);
+    assert_eq!(published.len(), 9);
+    assert!(published.values().all(|events| *events == [0, 1, 2]));
+    relay.stop().await;
+}

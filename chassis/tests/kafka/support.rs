@@ -263,6 +263,19 @@ impl Database {
         self.signal.notify();
     }
 
+    /// Overwrites the stored headers of the rows that a condition names.
+    pub(crate) async fn set_headers(&self, headers: &[u8], rows: &str) {
+        let mut transaction = self.sqlite.begin().await.unwrap();
+        let update = format!("UPDATE outbox SET headers = ? WHERE {rows}");
+        let done = sqlx::query(sqlx::AssertSqlSafe(update))
+            .bind(headers)
+            .execute(&mut *transaction)
+            .await
+            .unwrap();
+        assert_eq!(done.rows_affected(), 1);
+        transaction.commit().await.unwrap();
+    }
+
     pub(crate) fn start_relay(&self, broker: &Broker) -> Running {
         let stop = CancellationToken::new();
         let relay = Relay::new(

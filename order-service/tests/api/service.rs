@@ -156,7 +156,8 @@ pub(crate) async fn outbox(url: &str) -> Vec<OrderEvent> {
     let shards: Vec<Shard> = Shard::all().collect();
     let rows = database.outbox().read(&shards, 0, &[], 1_000).await;
     let decode = |row: OutboxRow| {
-        let received = record::decode(&row.headers, Some(&row.payload));
+        let headers = row.headers.as_deref().unwrap();
+        let received = record::decode(headers, Some(&row.payload));
         received.unwrap().unwrap().event
     };
     rows.unwrap().into_iter().map(decode).collect()

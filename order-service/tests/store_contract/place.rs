@@ -38,7 +38,7 @@ async fn order_history_and_event_appear_together() {
         let outbox = database.outbox().await;
         assert_eq!(outbox.len(), 1);
         assert_eq!(outbox[0].key, command.event.key);
-        assert_eq!(outbox[0].headers, command.event.headers);
+        assert_eq!(outbox[0].headers.as_ref(), Ok(&command.event.headers));
         assert_eq!(outbox[0].payload, command.event.payload);
     })
     .await;

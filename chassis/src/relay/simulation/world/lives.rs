@@ -1,0 +1,149 @@
+//! Life and death of processes, and what a living one does.
+
+use tokio::time::Instant;
+
+use super::super::super::duties::{Duties, Duty};
+use super::super::super::window::MAX_ROWS;
+use super::super::process::{Interruption, Process, Statement};
+use super::{Event, SECOND, World};
+
+/// More duties than this without a rest are a loop without end.
+const BUSY: u32 = 60_000;
+
+/// What is held at most: a full window, and what one read brings.
+const MOST_HELD: usize = MAX_ROWS + 500;
+
+impl World {
+    pub(super) fn start(&mut self, process: usize) {
+        let now = self.instant();
+        self.processes[process].duties = Some(Duties::new(self.is_shared, now));
+        self.proceed(process);
+    }
+
+    /// A session ends in the middle; the process begins a new one.
+    pub(super) fn break_session(&mut self, process: usize) {
+        assert!(!self.weather.is_fair, "nothing was wrong");
+        let broken = self.processes[process].sender;
+        self.ledger.broken(broken);
+        if self.processes[process].is_asked_to_stop {
+            return self.succeed(process);
+        }
+        self.say_farewell(process);
+        let member = self.number();
+        let process = &mut self.processes[process];
+        process.end_session();
+        process.member = member;
+        let sender = process.sender;
+        self.after(1, 5 * SECOND, Event::Start(sender));
+    }
+
+    /// Gives the leases of a broken session back, if the database hears it.
+    pub(super) fn say_farewell(&mut self, process: usize) {
+        if self.chance.happens(500) {
+            let Process { sender, member, .. } = self.processes[process];
+            let leave = Event::Apply {
+                sender,
+                member,
+                statement: Statement::Leave,
+                answer_after: None,
+            };
+            self.after(1, 10 * SECOND, leave);
+        }
+    }
+
+    pub(super) fn die(&mut self, process: usize) {
+        let broken = self.processes[process].sender;
+        self.ledger.broken(broken);
+        self.succeed(process);
+    }
+
+    /// Another process takes the place of this one.
+    pub(super) fn succeed(&mut self, process: usize) {
+        let member = self.number();
+        let process = &mut self.processes[process];
+        process.end_session();
+        process.member = member;
+        process.is_asked_to_stop = false;
+        let sender = process.sender;
+        self.after(SECOND / 10, 8 * SECOND, Event::Start(sender));
+    }
+
+    /// Something has happened that a resting relay wakes for.
+    pub(super) fn call(&mut self, process: usize) {
+        let thaw = self.processes[process].frozen_until;
+        let rest = self.processes[process].rest;
+        if !rest.is_resting {
+            return;
+        }
+        if thaw > self.now {
+            let sender = self.processes[process].sender;
+            let rest = rest.number;
+            self.at(thaw - self.now, Event::Wake { sender, rest });
+            return;
+        }
+        self.processes[process].rest.is_resting = false;
+        self.proceed(process);
+    }
+
+    /// Does one duty after the other until one takes time.
+    pub(super) fn proceed(&mut self, process: usize) {
+        let now = self.instant();
+        for _ in 0..BUSY {
+            self.steps += 1;
+            let Some(duties) = &mut self.processes[process].duties else {
+                return;
+            };
+            assert!(
+                duties.held() <= MOST_HELD,
+                "{} rows are held",
+                duties.held()
+            );
+            let statement = match duties.next(now) {
+                Err(_) => return self.break_session(process),
+                Ok(Duty::Send(row)) => {
+                    self.send(process, row.seq);
+                    continue;
+                }
+                Ok(Duty::Rest { until, wants_rows }) => {
+                    if self.rest(process, until, wants_rows) {
+                        return;
+                    }
+                    continue;
+                }
+                Ok(Duty::Renew) => Statement::Renew { asked: now },
+                Ok(Duty::HandOver(shards)) => Statement::HandOver(shards),
+                Ok(Duty::Read(query)) => Statement::Read(query),
+                Ok(Duty::Delete(rows)) => Statement::Delete(rows),
+                Ok(Duty::Leave) => Statement::Leave,
+            };
+            return self.ask(process, statement);
+        }
+        panic!("a relay never rests");
+    }
+
+    /// Returns whether the relay rests now.
+    pub(super) fn rest(&mut self, process: usize, until: Instant, wants_rows: bool) -> bool {
+        let now = self.instant();
+        match self.processes[process].interrupt(wants_rows, now) {
+            Interruption::None => {}
+            Interruption::Reports => {
+                self.settle(process);
+                return false;
+            }
+            Interruption::Stop | Interruption::Signal => return false,
+        }
+        if until <= now {
+            return false;
+        }
+        let number = self.number();
+        let rest = &mut self.processes[process].rest;
+        rest.is_resting = true;
+        rest.wants_rows = wants_rows;
+        rest.number = number;
+        let sender = self.processes[process].sender;
+        let delay = u64::try_from(until.duration_since(now).as_micros()).unwrap() + 1;
+        let rest = number;
+        self.at(delay, Event::Wake { sender, rest });
+        true
+    }
+}

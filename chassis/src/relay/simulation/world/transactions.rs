@@ -1,0 +1,71 @@
+//! Who writes events: transactions that overlap, commit late or not at all.
+
+use super::{Event, MILLISECOND, SECOND, Stored, World};
+
+impl World {
+    pub(super) fn begin_with_a_backlog(&mut self) {
+        for number in 0..12_000 {
+            let key = number % self.keys;
+            let seq = self.table.insert(key).unwrap();
+            self.commit(
+                seq,
+                Stored {
+                    key,
+                    is_poison: false,
+                },
+            );
+        }
+    }
+
+    pub(super) fn begin_transaction(&mut self) {
+        if self.is_well() {
+            return;
+        }
+        let mut rows = Vec::new();
+        for _ in 0..=self.chance.index(4) {
+            let key = self.chance.index(self.keys);
+            let is_poison = self.chance.happens(self.weather.poison);
+            let seq = self.table.insert(key);
+            rows.extend(seq.map(|seq| (seq, Stored { key, is_poison })));
+        }
+        let is_rolled_back = self.chance.happens(self.weather.rollbacks);
+        let commit = Event::Commit {
+            rows,
+            is_rolled_back,
+        };
+        if !self.is_shared {
+            self.happen(commit);
+        } else if self.chance.happens(self.weather.late_commits) {
+            self.after(SECOND / 10, 12 * SECOND, commit);
+        } else {
+            self.after(1, 5 * MILLISECOND, commit);
+        }
+        self.after(1, self.weather.transactions, Event::Transaction);
+    }
+
+    pub(super) fn end_transaction(&mut self, rows: Vec<(i64, Stored)>, is_rolled_back: bool) {
+        for (seq, row) in rows {
+            if is_rolled_back {
+                self.table.roll_back(row.key);
+            } else {
+                self.commit(seq, row);
+            }
+        }
+        // One process knows of it, and even that can be lost.
+        let process = self.chance.index(self.processes.len());
+        if self.chance.happens(900) {
+            self.processes[process].has_signal = true;
+            self.call(process);
+        }
+    }
+
+    pub(super) fn commit(&mut self, seq: i64, mut row: Stored) {
+        // Who mends what is wrong comes once.
+        row.is_poison &= !self.is_well();
+        if row.is_poison {
+            self.poison.insert(seq);
+        }
+        self.table.commit(seq, row);
+        self.ledger.committed(row.key, seq);
+    }
+}

@@ -1,0 +1,257 @@
+//! The window by itself: what it takes in, and what may be sent when.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn row(seq: i64, key: &str) -> OutboxRow {
+    OutboxRow {
+        seq,
+        shard: Shard::of(key),
+        predecessor: None,
+        topic: "events".to_owned(),
+        key: key.to_owned(),
+        headers: Ok(Vec::new()),
+        payload: vec![0; 10],
+    }
+}
+
+fn seq(row: Option<Arc<OutboxRow>>) -> Option<i64> {
+    row.map(|row| row.seq)
+}
+
+impl Window {
+    /// Takes a row in and returns it if it is to be sent now.
+    fn take(&mut self, row: OutboxRow) -> Option<Arc<OutboxRow>> {
+        match self.admit(row) {
+            Admission::Send(row) => Some(row),
+            _ => None,
+        }
+    }
+}
+
+#[test]
+fn one_event_per_key_is_at_the_broker_and_many_keys_at_once() {
+    let mut window = Window::default();
+
+    assert_eq!(seq(window.take(row(1, "a"))), Some(1));
+    assert_eq!(seq(window.take(row(2, "a"))), None);
+    assert_eq!(seq(window.take(row(3, "b"))), Some(3));
+
+    assert_eq!(seq(window.acknowledge(1)), Some(2));
+}
+
+#[test]
+fn a_row_read_again_before_it_is_deleted_is_not_sent_again() {
+    let mut window = Window::default();
+    window.take(row(1, "a"));
+    window.acknowledge(1);
+
+    assert_eq!(seq(window.take(row(1, "a"))), None);
+
+    window.forget(&[1]);
+    assert_eq!(seq(window.take(row(1, "a"))), Some(1));
+}
+
+#[test]
+fn an_event_does_not_overtake_one_of_its_key_that_was_committed_late() {
+    let mut window = Window::default();
+    let late = row(1, "a");
+    let early = OutboxRow {
+        predecessor: Some(1),
+        ..row(5, "a")
+    };
+
+    let premature = window.admit(early.clone());
+    assert!(matches!(premature, Admission::Premature { predecessor: 1 }));
+    assert_eq!(seq(window.take(late)), Some(1));
+    assert!(matches!(window.admit(early), Admission::Queued));
+    assert_eq!(seq(window.acknowledge(1)), Some(5));
+}
+
+#[test]
+fn an_event_need_not_wait_for_a_predecessor_that_is_acknowledged_but_not_deleted() {
+    let mut window = Window::default();
+    window.take(row(1, "a"));
+    window.acknowledge(1);
+
+    let next = OutboxRow {
+        predecessor: Some(1),
+        ..row(2, "a")
+    };
+
+    assert_eq!(seq(window.take(next)), Some(2));
+}
+
+#[test]
+fn a_shard_is_held_until_its_last_row_is_deleted() {
+    let mut window = Window::default();
+    let shard = Shard::of("a");
+    window.take(row(1, "a"));
+    window.take(row(2, "a"));
+
+    window.acknowledge(1);
+    window.acknowledge(2);
+    window.forget(&[1]);
+    assert!(window.holds(shard));
+    window.forget(&[2]);
+    assert!(!window.holds(shard));
+}
+
+#[test]
+fn what_is_known_above_a_position_need_not_be_read_again() {
+    let mut window = Window::default();
+    for at in 1..=4 {
+        window.take(row(at, "a"));
+    }
+    assert_eq!(window.known_above(2), [3, 4]);
+    assert_eq!(window.known_above(i64::MAX), [0_i64; 0]);
+}
+
+fn due(window: &mut Window, now: Instant) -> Vec<i64> {
+    window.due_retries(now).iter().map(|row| row.seq).collect()
+}
+
+#[test]
+fn a_failed_event_is_sent_again_before_its_successor() {
+    let now = Instant::now();
+    let mut window = Window::default();
+    window.take(row(1, "a"));
+    window.take(row(2, "a"));
+
+    assert_eq!(window.refuse(1, now), Refusal::SentAgain);
+
+    assert_eq!(due(&mut window, now), [0_i64; 0]);
+    let later = window.next_retry().unwrap();
+    assert_eq!(due(&mut window, later), [1]);
+    assert_eq!(seq(window.acknowledge(1)), Some(2));
+}
+
+#[test]
+fn events_that_were_refused_together_come_back_apart_and_later_each_time() {
+    let now = Instant::now();
+    let waits = |refusals| {
+        let mut waits: Vec<_> = (1..=100)
+            .map(|seq| spread(SEND_AGAIN.bound(refusals), seq).as_millis())
+            .collect();
+        waits.sort_unstable();
+        waits.dedup();
+        waits
+    };
+    assert!(waits(1).len() > 50);
+    assert!(waits(1)[0] >= 125 && waits(2)[0] >= 250);
+
+    let mut window = Window::default();
+    window.take(row(1, "a"));
+    for _ in 1..MAX_REFUSALS {
+        assert_eq!(window.refuse(1, now), Refusal::SentAgain);
+    }
+    assert!(now + SEND_AGAIN.cap >= window.next_retry().unwrap());
+}
+
+/// Refuses a row for good.
+fn refuse_for_good(window: &mut Window, seq: i64, now: Instant) -> Refusal {
+    loop {
+        match window.refuse(seq, now) {
+            Refusal::SentAgain => window.postponed.clear(),
+            other => return other,
+        }
+    }
+}
+
+#[test]
+fn a_key_whose_event_is_refused_for_good_stands_still_and_takes_no_room() {
+    let now = Instant::now();
+    let mut window = Window::default();
+    window.take(row(1, "a"));
+    window.take(row(2, "a"));
+    window.take(row(3, "b"));
+
+    let refusal = refuse_for_good(&mut window, 1, now);
+
+    assert_eq!(refusal, Refusal::KeyStopped { is_new: true });
+    assert!(!window.holds(Shard::of("a")));
+    assert_eq!(window.known_above(0), [3]);
+    assert!(matches!(window.admit(row(4, "a")), Admission::PassedOver));
+    assert_eq!(seq(window.acknowledge(3)), None);
+    assert_eq!(window.bytes, 0);
+}
+
+#[test]
+fn a_key_that_stood_still_begins_with_one_attempt_of_the_same_event() {
+    let now = Instant::now();
+    let mut window = Window::default();
+    window.take(row(1, "a"));
+    refuse_for_good(&mut window, 1, now);
+
+    let later = now + Duration::from_secs(60);
+    assert!(window.lift_blocks(later));
+    assert_eq!(seq(window.take(row(1, "a"))), Some(1));
+
+    let refusal = window.refuse(1, later);
+    assert_eq!(refusal, Refusal::KeyStopped { is_new: false });
+}
+
+#[test]
+fn a_closed_window_sends_nothing_more_and_waits_only_for_what_is_at_the_broker() {
+    let mut window = Window::default();
+    window.take(row(1, "a"));
+    window.take(row(2, "a"));
+    window.take(row(3, "b"));
+    window.refuse(3, Instant::now());
+
+    window.close();
+
+    assert!(window.is_sending());
+    assert_eq!(seq(window.acknowledge(1)), None);
+    assert!(!window.is_sending());
+}
+
+#[test]
+fn a_full_window_leaves_the_backlog_in_the_table() {
+    let mut window = Window::default();
+    for seq in 0..10_000 {
+        assert!(!window.is_full());
+        window.take(row(seq, &seq.to_string()));
+    }
+
+    assert!(window.is_full());
+}
+
+proptest! {
+    /// Whatever fails and whenever it is acknowledged: every row is sent, and per key in order, none before its
+    /// predecessor was acknowledged.
+    #[test]
+    fn every_key_is_published_in_order_under_any_failures(
+        keys in proptest::collection::vec(0_u8..4, 1..40),
+        faults in proptest::collection::vec((any::<usize>(), any::<bool>()), 200),
+    ) {
+        let mut now = Instant::now();
+        let mut window = Window::default();
+        let mut at_broker: Vec<i64> = Vec::new();
+        let mut published: HashMap<u8, Vec<i64>> = HashMap::new();
+        for (at, key) in (0_i64..).zip(&keys) {
+            at_broker.extend(seq(window.take(row(at, &key.to_string()))));
+        }
+
+        let mut faults = faults.into_iter();
+        while !at_broker.is_empty() {
+            let (pick, fails) = faults.next().unwrap_or((0, false));
+            let sent = at_broker.swap_remove(pick % at_broker.len());
+            if fails && window.heads[&sent].refusals + 1 < MAX_REFUSALS {
+                window.refuse(sent, now);
+                now += SEND_AGAIN.cap;
+                at_broker.extend(window.due_retries(now).iter().map(|row| row.seq));
+            } else {
+                let key = keys[usize::try_from(sent).unwrap()];
+                published.entry(key).or_default().push(sent);
+                at_broker.extend(seq(window.acknowledge(sent)));
+            }
+        }
+
+        for (key, sequence) in published {
+            let expected: Vec<i64> = (0_i64..).zip(&keys).filter(|(_, k)| **k == key).map(|(s, _)| s).collect();
+            prop_assert_eq!(sequence, expected);
+        }
+    }
+}

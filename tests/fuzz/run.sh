@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Fuzzes every target for some seconds: tests/fuzz/run.sh [SECONDS [TARGET...]]
+#
+# Begins with the corpus in tests/fuzz/corpus. What reaches new code is kept beside the build output and serves the next
+# run. An input that brings a target down is left there too, and its path is printed: it becomes a named test.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+seconds="${1:-60}"
+targets=("${@:2}")
+[ ${#targets[@]} -gt 0 ] || mapfile -t targets < <(ls tests/fuzz/corpus)
+
+target_directory="${CARGO_TARGET_DIR:-target}"
+found="$target_directory/fuzz"
+
+# A crate that is instrumented has a name of its own in the build output: nothing else is built again.
+RUSTC_WORKSPACE_WRAPPER="$PWD/tests/fuzz/instrument.sh" \
+    "${CARGO:-cargo}" build --locked --package fuzz --bin fuzz
+
+for target in "${targets[@]}"; do
+    mkdir -p "$found/$target"
+    # Limits per input: 5 s, and 1 GiB for the whole process. Settings and requests are no longer than 64 KiB here.
+    FUZZ_TARGET="$target" "$target_directory/debug/fuzz" \
+        -max_total_time="$seconds" -timeout=5 -rss_limit_mb=1024 -max_len=65536 \
+        -artifact_prefix="$found/$target-" -print_final_stats=1 \
+        "$found/$target" "tests/fuzz/corpus/$target" >"$found/$target.log" 2>&1 ||
+        { tail -40 "$found/$target.log" >&2; exit 1; }
+    runs="$(sed -n 's/^stat::number_of_executed_units: *//p' "$found/$target.log")"
+    echo "fuzz $target: $runs inputs in $seconds s, nothing found"
+done

@@ -1,0 +1,37 @@
+//! Records as a broker delivers them, in both directions, and what the services make of them.
+
+use chassis::headers;
+use order_service::convert;
+use processing_service::conversion;
+use proto::event::{Event, OrderEvent, ProcessingEvent};
+use proto::record::{self, Received};
+
+/// The stored form of the headers, its length in front, then the value.
+pub(crate) fn events(bytes: &[u8]) {
+    let Some((headers, payload)) = crate::split(bytes) else {
+        return;
+    };
+    let Ok(headers) = headers::decode(headers) else {
+        return;
+    };
+    if let Some(received) = decode::<OrderEvent>(&headers, payload)
+        && let OrderEvent::OrderPlaced(message) = received.event
+    {
+        let _ = conversion::order(&message);
+    }
+    if let Some(received) = decode::<ProcessingEvent>(&headers, payload) {
+        convert::outcome(&received.event);
+    }
+}
+
+/// What is read can be written and read again.
+fn decode<E: Event + PartialEq + std::fmt::Debug>(
+    headers: &headers::Headers,
+    payload: &[u8],
+) -> Option<Received<E>> {
+    let received = record::decode::<E>(headers, Some(payload)).ok()??;
+    let written = record::encode(&received.meta, &received.event, &[]);
+    let again = record::decode::<E>(&written.headers, Some(&written.payload));
+    assert_eq!(again.ok().flatten().as_ref(), Some(&received));
+    Some(received)
+}

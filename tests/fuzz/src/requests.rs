@@ -1,0 +1,57 @@
+//! Messages of clients behind gRPC's framing.
+
+use order_service::convert;
+use order_service::domain::CustomerId;
+use order_service::edge;
+use order_service::edge::PageToken;
+use prost::Message;
+use proto::orders::v1 as messages;
+
+/// What the faults of an answer may take: as much as all its headers with the least tolerant client.
+const MOST_FAULTS_BYTES: usize = 8 * 1024;
+
+/// The same bytes as each of the requests that have fields to parse.
+pub(crate) fn requests(bytes: &[u8]) {
+    if let Ok(request) = messages::PlaceOrderRequest::decode(bytes) {
+        place_order(request);
+    }
+    if let Ok(request) = messages::ListOrdersRequest::decode(bytes) {
+        let _ = edge::parse_list_orders(request);
+    }
+    if let Ok(request) = messages::WatchOrderRequest::decode(bytes) {
+        let _ = edge::parse_watch_order(&request);
+    }
+}
+
+fn place_order(request: messages::PlaceOrderRequest) {
+    match edge::parse_place_order(request) {
+        Ok(order) => {
+            let stored = convert::encode_body(&order.lines);
+            assert_eq!(convert::decode_body(&stored).ok(), Some(order.lines));
+        }
+        Err(faults) => {
+            let named = faults.listed().iter();
+            let bytes: usize = named
+                .map(|fault| fault.field.len() + fault.rule.len())
+                .sum();
+            assert!((1..=MOST_FAULTS_BYTES).contains(&bytes), "{bytes} bytes");
+        }
+    }
+}
+
+/// The name of a customer, its length in front, then a token.
+pub(crate) fn page_tokens(bytes: &[u8]) {
+    let Some((customer, token)) = crate::split(bytes) else {
+        return;
+    };
+    let (Ok(customer), Ok(token)) = (std::str::from_utf8(customer), std::str::from_utf8(token))
+    else {
+        return;
+    };
+    let Ok(customer) = CustomerId::parse(customer) else {
+        return;
+    };
+    if let Ok(page) = PageToken::parse(token, &customer) {
+        assert_eq!(page.encode(&customer), token);
+    }
+}
