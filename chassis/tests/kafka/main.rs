@@ -7,6 +7,7 @@
 )]
 
 mod consumer;
+mod flaky_outbox;
 mod group;
 mod leases;
 mod postgres;
