@@ -61,9 +61,9 @@ mod reject_gate;
 mod scope;
 mod work;
 
-mod sweeper;
 #[cfg(test)]
 mod simulation;
+mod sweeper;
 
 pub use delivery::{Delivery, Record};
 pub use patience::Patience;

@@ -65,7 +65,7 @@ impl System {
         let home = Home::new()?;
         let mut config = config(home.path(), environment)?;
         config.engines.replicas = 1;
-        Self::start_as(home, config).await?.settled().await
+        Self::start_on(home, config).await?.settled().await
     }
 
     /// Starts a system on the production engines, with environment variables for single services. `None`, and a line
