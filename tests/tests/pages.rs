@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use chassis::config::SettingDoc;
 
-const PAGES: [&str; 6] = [
+const PAGES: [&str; 7] = [
     "README.md",
     "ARCHITECTURE.md",
     "deploy/README.md",

@@ -96,6 +96,11 @@ impl Case {
         }
     }
 
+    /// Whether it is over only when a claim of the dead process has run out.
+    pub(super) fn takes_a_minute(self) -> bool {
+        self.point == CrashPoint::AfterParkedEffect && self.action == Action::Abort
+    }
+
     /// Whether a failure there is one of the stop itself.
     pub(super) fn fails_the_stop(self) -> bool {
         matches!(self.point, CrashPoint::InShutdown | CrashPoint::AfterIntake)

@@ -75,6 +75,15 @@ async fn fence(system: &System, service: Service, order_id: &str) -> Result<Stri
     .await
 }
 
+/// Waits until nothing is parked that is to be handled again. What a process had claimed when it died comes a minute later.
+pub(super) async fn nothing_waits(system: &System, service: Service) -> Result<()> {
+    eventually("no parked event waits", async || {
+        let listed = operate(system, service, &["list", "--json", "--state", "waiting"]).await?;
+        Ok(listed.is_empty().then_some(()))
+    })
+    .await
+}
+
 /// What an operator is told.
 async fn operate(system: &System, service: Service, arguments: &[&str]) -> Result<String> {
     let output = system.dead_letters(service, arguments).await?;
