@@ -14,13 +14,16 @@ export RUST_TEST_THREADS
 PROGRAMS := -p order-service -p processing-service -p embedded-broker -p tests -p auditor
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test apache-kafka fuzz bench lint fmt release
+.PHONY: help demo chaos up test apache-kafka fuzz bench lint fmt release
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST)
 
 demo: release ## Replay real orders through the whole system and check the outcome
 	$(CARGO_TARGET_DIR)/release/local-stack demo $(ARGS)
+
+chaos: release ## Break things under load, by a seeded plan, and check the outcome
+	$(CARGO_TARGET_DIR)/release/chaos $(ARGS)
 
 up: release ## Start the whole system and keep it running until Ctrl-C
 	$(CARGO_TARGET_DIR)/release/local-stack up $(ARGS)

@@ -18,6 +18,7 @@
 //! * An event that cannot be published (its row is damaged, the broker refuses it for good) stops its key and nothing
 //!   else ([`blocked`]). It is never dropped: it is tried again now and then until somebody mends the cause.
 //! * Headers are sent as they were stored, trace context included.
+//! * A database that fails for a moment is asked again; nothing is forgotten while the leases last.
 //! * A producer that fails for good is replaced, and everything in memory is read again from the table.
 
 use std::sync::Arc;

@@ -11,11 +11,12 @@ use std::path::{Path, PathBuf};
 
 use chassis::config::SettingDoc;
 
-const PAGES: [&str; 6] = [
+const PAGES: [&str; 7] = [
     "README.md",
     "ARCHITECTURE.md",
     "deploy/README.md",
     "docs/configuration.md",
+    "docs/faults.md",
     "docs/migrations.md",
     "docs/runbooks/dead-letters.md",
 ];
@@ -75,6 +76,22 @@ fn every_link_leads_to_a_file_and_every_test_it_names_is_in_it() {
 fn names_a_test(label: &str, path: &Path) -> bool {
     let is_name = label.contains('_') && label.chars().all(|c| c.is_ascii_lowercase() || c == '_');
     is_name && path.extension().is_some_and(|extension| extension == "rs")
+}
+
+/// The numbers of the list of faults that the pair was built against; F19 is our own.
+#[test]
+fn every_fault_has_a_row_that_names_a_test() {
+    let page = read("docs/faults.md");
+    for number in 1..=19 {
+        let row = page
+            .lines()
+            .find(|line| line.starts_with(&format!("| F{number} |")))
+            .unwrap_or_else(|| panic!("F{number} has no row"));
+        let tests = links(row)
+            .into_iter()
+            .filter(|(label, target)| names_a_test(label, Path::new(target)));
+        assert!(tests.count() > 0, "F{number} names no test");
+    }
 }
 
 #[test]

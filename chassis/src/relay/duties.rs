@@ -6,7 +6,8 @@
 //! ```
 //!
 //! Pure: no database, no broker, the clock is an argument. The caller does one duty at a time, tells how it went and asks
-//! for the next; after an error everything in here is dropped and read again.
+//! for the next. A database that fails for a moment costs nothing but time: what was to be read or deleted still is. After
+//! any other error everything in here is dropped and read again, and what was sent and not deleted is sent twice.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -34,6 +35,11 @@ const POLL_OTHERS_IDLE: Duration = Duration::from_millis(50);
 /// delete is a commit that competes with the callers' commits for the disk.
 const DELETE_AFTER: Duration = Duration::from_millis(10);
 const DELETE_BATCH: usize = 500;
+
+/// After it failed, the database is left alone for this long, and twice as long after each further failure in a row, up
+/// to eight times: a commit that came to nothing is worth a quick second try, an outage is not.
+const LEAVE_ALONE: Duration = Duration::from_millis(300);
+const DOUBLED_AT_MOST: u32 = 3;
 
 /// How long the last acknowledgements are waited for when the service stops; what is missing is sent again later.
 const FLUSH: Duration = Duration::from_secs(5);
@@ -84,6 +90,10 @@ pub(super) struct Duties {
     reading: Option<Reading>,
     acknowledged: Vec<i64>,
     delete_at: Option<Instant>,
+    /// No reading, deleting and handing over before.
+    database_from: Instant,
+    /// Failures of the database in a row.
+    failures: u32,
     /// Set when the relay stops: how long acknowledgements are waited for.
     flush_until: Option<Instant>,
 }
@@ -101,6 +111,8 @@ impl Duties {
             reading: None,
             acknowledged: Vec::new(),
             delete_at: None,
+            database_from: now,
+            failures: 0,
             flush_until: None,
         }
     }
@@ -118,6 +130,9 @@ impl Duties {
         if now >= self.holdings.renew_at() {
             return Ok(Duty::Renew);
         }
+        if now < self.database_from {
+            return Ok(self.rest(now));
+        }
         let idle = self.idle_surplus();
         if !idle.is_empty() {
             return Ok(Duty::HandOver(idle));
@@ -128,7 +143,7 @@ impl Duties {
         if let Some(query) = self.next_read(now) {
             return Ok(Duty::Read(query));
         }
-        Ok(self.rest())
+        Ok(self.rest(now))
     }
 
     /// Waits for the last acknowledgements, so that a clean stop sends nothing twice.
@@ -136,6 +151,12 @@ impl Duties {
         if self.window.is_sending() && now < until {
             return Duty::Rest {
                 until,
+                wants_rows: false,
+            };
+        }
+        if !self.acknowledged.is_empty() && now < self.database_from {
+            return Duty::Rest {
+                until: self.database_from,
                 wants_rows: false,
             };
         }
@@ -150,10 +171,13 @@ impl Duties {
         Duty::Leave
     }
 
-    fn rest(&self) -> Duty {
-        let wants_rows = self.has_room();
+    fn rest(&self, now: Instant) -> Duty {
+        let has_database = now >= self.database_from;
+        let wants_rows = has_database && self.has_room();
         let poll = wants_rows.then_some(self.poll_at);
-        let duties = [poll, self.window.next_retry(), self.delete_at];
+        let delete = self.delete_at.filter(|_| has_database);
+        let database = (!has_database).then_some(self.database_from);
+        let duties = [poll, delete, database, self.window.next_retry()];
         Duty::Rest {
             until: duties
                 .into_iter()
@@ -161,6 +185,13 @@ impl Duties {
                 .fold(self.holdings.renew_at(), Instant::min),
             wants_rows,
         }
+    }
+
+    /// The database failed and is left alone for a moment. Returns whether there is time to try again.
+    fn leave_alone(&mut self, now: Instant) -> bool {
+        self.database_from = now + LEAVE_ALONE * 2_u32.pow(self.failures.min(DOUBLED_AT_MOST));
+        self.failures = self.failures.saturating_add(1);
+        self.flush_until.is_none_or(|until| now < until)
     }
 
     fn has_room(&self) -> bool {
@@ -263,6 +294,7 @@ impl Duties {
 
     /// These rows were read.
     pub(super) fn rows(&mut self, rows: Vec<OutboxRow>, now: Instant) {
+        self.failures = 0;
         let Some(found) = self.reading.as_ref().map(|reading| reading.found) else {
             return;
         };
@@ -280,6 +312,14 @@ impl Duties {
             after,
             found: Table::HadSome,
         });
+    }
+
+    /// Nothing was read. Returns whether there is time to try again: then from the beginning, whatever this was a part of.
+    pub(super) fn read_failed(&mut self, now: Instant) -> bool {
+        self.reading = None;
+        self.position.restart(now);
+        self.poll_at = now;
+        self.leave_alone(now)
     }
 
     /// Takes rows in, in order, up to the first whose predecessor was not read.
@@ -335,8 +375,16 @@ impl Duties {
         Duty::Delete(std::mem::take(&mut self.acknowledged))
     }
 
+    /// These rows are not known to be deleted. Returns whether there is time to try again.
+    pub(super) fn delete_failed(&mut self, rows: Vec<i64>, now: Instant) -> bool {
+        self.acknowledged.extend(rows);
+        self.delete_at = Some(now);
+        self.leave_alone(now)
+    }
+
     /// These rows are deleted.
     pub(super) fn deleted(&mut self, rows: &[i64]) {
+        self.failures = 0;
         self.window.forget(rows);
     }
 }

@@ -13,7 +13,7 @@ use super::window::Refusal;
 use crate::crash_points::{CrashPoint, reach};
 use crate::error_chain::ErrorChain;
 use crate::outbox::lease::Leases;
-use crate::outbox::{Outbox, OutboxRow, OutboxSignal, Shard};
+use crate::outbox::{Outbox, OutboxError, OutboxRow, OutboxSignal, Shard};
 
 /// Publishes until something interrupts it; then everything in it is forgotten and read again.
 pub(super) struct Session<'a> {
@@ -51,7 +51,7 @@ impl<'a> Session<'a> {
                 Duty::HandOver(shards) => self.hand_over(&shards).await?,
                 Duty::Send(row) => self.send(&row)?,
                 Duty::Read(query) => self.read(&query).await?,
-                Duty::Delete(rows) => self.delete(&rows).await?,
+                Duty::Delete(rows) => self.delete(rows).await?,
                 Duty::Rest { until, wants_rows } => self.rest(until, wants_rows, shutdown).await?,
                 Duty::Leave => return Ok(self.leases.leave(self.member).await?),
             }
@@ -103,7 +103,13 @@ impl<'a> Session<'a> {
             after,
             except,
         } = query;
-        let rows = self.outbox.read(shards, *after, except, READ_LIMIT).await?;
+        let rows = match self.outbox.read(shards, *after, except, READ_LIMIT).await {
+            Ok(rows) => rows,
+            Err(error) => {
+                let goes_on = self.duties.read_failed(Instant::now());
+                return try_again(goes_on, error);
+            }
+        };
         if !rows.is_empty() {
             reach(CrashPoint::AfterRead)?;
         }
@@ -151,10 +157,22 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    async fn delete(&mut self, rows: &[i64]) -> Result<(), RelayError> {
-        self.outbox.delete(rows).await?;
+    async fn delete(&mut self, rows: Vec<i64>) -> Result<(), RelayError> {
+        if let Err(error) = self.outbox.delete(&rows).await {
+            let goes_on = self.duties.delete_failed(rows, Instant::now());
+            return try_again(goes_on, error);
+        }
         reach(CrashPoint::AfterDelete)?;
-        self.duties.deleted(rows);
+        self.duties.deleted(&rows);
         Ok(())
     }
+}
+
+/// A database that fails for a moment is no reason to forget what was sent: it would be sent twice.
+fn try_again(goes_on: bool, error: OutboxError) -> Result<(), RelayError> {
+    if !goes_on {
+        return Err(error.into());
+    }
+    tracing::warn!(error = %ErrorChain(&error), "outbox does not answer, trying again");
+    Ok(())
 }

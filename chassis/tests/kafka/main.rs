@@ -8,6 +8,7 @@
 
 mod consumer;
 mod fences;
+mod flaky_outbox;
 mod group;
 mod killers;
 mod leases;

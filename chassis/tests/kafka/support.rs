@@ -9,7 +9,7 @@ use chassis::consumer::{Consumer, ConsumerConfig, Handler, Patience};
 use chassis::kafka::KafkaConfig;
 use chassis::outbox::lease::SoleOwner;
 use chassis::outbox::sqlite::{SqliteOutbox, insert};
-use chassis::outbox::{OutboxRecord, OutboxSignal};
+use chassis::outbox::{Outbox, OutboxRecord, OutboxSignal};
 use chassis::relay::Relay;
 use chassis::sqlite::Sqlite;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -353,10 +353,14 @@ impl Database {
     }
 
     pub(crate) fn start_relay(&self, broker: &Broker) -> Running {
+        self.start_relay_on(broker, Arc::new(self.outbox()))
+    }
+
+    pub(crate) fn start_relay_on(&self, broker: &Broker, outbox: Arc<dyn Outbox>) -> Running {
         let stop = CancellationToken::new();
         let relay = Relay::new(
             &broker.config(),
-            Arc::new(self.outbox()),
+            outbox,
             Arc::new(SoleOwner),
             self.signal.clone(),
         );

@@ -4,9 +4,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use tansu_broker::{
-    broker::Broker, coordinator::group::administrator::Controller as GroupController,
-};
+use tansu_broker::broker::Broker;
 use tansu_storage::StorageContainer;
 use tokio::time::Instant;
 use url::Url;
@@ -15,8 +13,8 @@ use uuid::Uuid;
 use crate::groups::Groups;
 
 /// Consumer offsets and topics are filed under these two: a change would orphan every existing file.
-const CLUSTER_ID: &str = "local";
-const NODE_ID: i32 = 1;
+pub(crate) const CLUSTER_ID: &str = "local";
+pub(crate) const NODE_ID: i32 = 1;
 
 /// Serves until SIGTERM or SIGINT; tells its clients to come back to `advertised`.
 ///
@@ -29,27 +27,13 @@ pub(crate) async fn run(listen: SocketAddr, advertised: SocketAddr, database: &P
     );
     ensure_free(listen)?;
     let stop_wanted = StopSignals::listen()?;
-    let address = Url::parse(&format!("tcp://{listen}")).context("the listen address is no URL")?;
-    let advertised =
-        Url::parse(&format!("tcp://{advertised}")).context("the advertised address is no URL")?;
-    let storage = StorageContainer::builder()
-        .cluster_id(CLUSTER_ID)
-        .node_id(NODE_ID)
-        .advertised_listener(advertised.clone())
-        .schema_registry(None)
-        .lake_house(None)
-        .storage(storage_url(database)?)
-        .cancellation(tokio_util::sync::CancellationToken::new())
-        .silent(true)
-        .build()
-        .await
-        .with_context(|| format!("cannot open the database {}", database.display()))?;
-    let groups = Groups(GroupController::with_storage(storage.clone())?);
+    let storage = open_storage(database, advertised).await?;
+    let groups = Groups::with_storage(storage.clone())?;
     let broker = Broker::new(
         NODE_ID,
         CLUSTER_ID,
-        address,
-        advertised,
+        url(listen)?,
+        url(advertised)?,
         storage,
         groups,
         Uuid::new_v4(),
@@ -66,6 +50,29 @@ pub(crate) async fn run(listen: SocketAddr, advertised: SocketAddr, database: &P
         "the broker ended by itself; the lines above say why"
     );
     Ok(())
+}
+
+/// The storage of the library on this file, which tells clients to come back to `advertised`.
+pub(crate) async fn open_storage(
+    database: &Path,
+    advertised: SocketAddr,
+) -> Result<StorageContainer> {
+    StorageContainer::builder()
+        .cluster_id(CLUSTER_ID)
+        .node_id(NODE_ID)
+        .advertised_listener(url(advertised)?)
+        .schema_registry(None)
+        .lake_house(None)
+        .storage(storage_url(database)?)
+        .cancellation(tokio_util::sync::CancellationToken::new())
+        .silent(true)
+        .build()
+        .await
+        .with_context(|| format!("cannot open the database {}", database.display()))
+}
+
+fn url(address: SocketAddr) -> Result<Url> {
+    Url::parse(&format!("tcp://{address}")).with_context(|| format!("{address} is no URL"))
 }
 
 /// The library looks up the headers of each record by (topition, offset) in a table without an index: with a dozen

@@ -1,26 +1,60 @@
-//! The library's group coordinator, with one repair.
+//! The library's group coordinator, with two repairs.
 //!
-//! A follower of a group sends SyncGroup without assignments and waits for the leader's. When the leader is dead and the
+//! **Groups without assignments.** A follower of a group sends SyncGroup without assignments and waits for the leader's. When the leader is dead and the
 //! library has just given it up, the library takes the follower's empty list for the leader's word: the group forms with
 //! no assignments, and nobody gets a partition any more. Whether that or a JoinGroup comes first is a race, so roughly
 //! every second kill of a consumer met it. A list that is empty is therefore passed on as none at all, which the library
 //! answers with REBALANCE_IN_PROGRESS: the follower joins again and becomes the leader.
+//!
+//! **Leaders that are gone.** A leader that leaves while its group forms is forgotten as a member and remembered as the
+//! leader: everybody who joins is told to follow it, without end. A coordinator that reads the group from the file drops
+//! such a leader. So whoever is told to follow another member is asked to join once more through one that has read nothing
+//! yet, which changes nothing where that member exists.
 
 use async_trait::async_trait;
 use tansu_broker::Result;
+use tansu_broker::coordinator::group::administrator::Controller;
 use tansu_broker::coordinator::group::{Coordinator, OffsetCommit};
 use tansu_sans_io::Body;
 use tansu_sans_io::join_group_request::JoinGroupRequestProtocol;
 use tansu_sans_io::leave_group_request::MemberIdentity;
 use tansu_sans_io::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopic};
 use tansu_sans_io::sync_group_request::SyncGroupRequestAssignment;
+use tansu_sans_io::{ErrorCode, join_group_response::JoinGroupResponse};
+use tansu_storage::Storage;
 
-/// A coordinator whose groups do not form without assignments.
+/// A coordinator whose groups form with assignments, and under a leader that lives.
 #[derive(Clone, Debug)]
-pub(crate) struct Groups<C>(pub(crate) C);
+pub(crate) struct Groups<S> {
+    controller: Controller<S>,
+    storage: S,
+}
+
+impl<S: Storage> Groups<S> {
+    pub(crate) fn with_storage(storage: S) -> Result<Self> {
+        Ok(Self {
+            controller: Controller::with_storage(storage.clone())?,
+            storage,
+        })
+    }
+}
+
+/// Whether a member is told to follow another one.
+fn follows_another(answer: &Body) -> bool {
+    let Body::JoinGroupResponse(JoinGroupResponse {
+        error_code,
+        leader,
+        member_id,
+        ..
+    }) = answer
+    else {
+        return false;
+    };
+    *error_code == i16::from(ErrorCode::None) && leader != member_id
+}
 
 #[async_trait]
-impl<C: Coordinator> Coordinator for Groups<C> {
+impl<S: Storage> Coordinator for Groups<S> {
     async fn join(
         &mut self,
         client_id: Option<&str>,
@@ -33,19 +67,26 @@ impl<C: Coordinator> Coordinator for Groups<C> {
         protocols: Option<&[JoinGroupRequestProtocol]>,
         reason: Option<&str>,
     ) -> Result<Body> {
-        self.0
-            .join(
-                client_id,
-                group_id,
-                session_timeout_ms,
-                rebalance_timeout_ms,
-                member_id,
-                group_instance_id,
-                protocol_type,
-                protocols,
-                reason,
-            )
-            .await
+        let join = async |controller: &mut Controller<S>| {
+            controller
+                .join(
+                    client_id,
+                    group_id,
+                    session_timeout_ms,
+                    rebalance_timeout_ms,
+                    member_id,
+                    group_instance_id,
+                    protocol_type,
+                    protocols,
+                    reason,
+                )
+                .await
+        };
+        let answer = join(&mut self.controller).await?;
+        if !follows_another(&answer) {
+            return Ok(answer);
+        }
+        join(&mut Controller::with_storage(self.storage.clone())?).await
     }
 
     async fn sync(
@@ -58,7 +99,7 @@ impl<C: Coordinator> Coordinator for Groups<C> {
         protocol_name: Option<&str>,
         assignments: Option<&[SyncGroupRequestAssignment]>,
     ) -> Result<Body> {
-        self.0
+        self.controller
             .sync(
                 group_id,
                 generation_id,
@@ -78,7 +119,7 @@ impl<C: Coordinator> Coordinator for Groups<C> {
         member_id: &str,
         group_instance_id: Option<&str>,
     ) -> Result<Body> {
-        self.0
+        self.controller
             .heartbeat(group_id, generation_id, member_id, group_instance_id)
             .await
     }
@@ -89,11 +130,11 @@ impl<C: Coordinator> Coordinator for Groups<C> {
         member_id: Option<&str>,
         members: Option<&[MemberIdentity]>,
     ) -> Result<Body> {
-        self.0.leave(group_id, member_id, members).await
+        self.controller.leave(group_id, member_id, members).await
     }
 
     async fn offset_commit(&mut self, detail: OffsetCommit<'_>) -> Result<Body> {
-        self.0.offset_commit(detail).await
+        self.controller.offset_commit(detail).await
     }
 
     async fn offset_fetch(
@@ -103,8 +144,11 @@ impl<C: Coordinator> Coordinator for Groups<C> {
         groups: Option<&[OffsetFetchRequestGroup]>,
         require_stable: Option<bool>,
     ) -> Result<Body> {
-        self.0
+        self.controller
             .offset_fetch(group_id, topics, groups, require_stable)
             .await
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -46,17 +46,19 @@ async fn partitions_that_are_added_between_orders_are_used_and_read_from_their_f
     system.finish().await
 }
 
-/// What was on it and not consumed is lost with a topic; what comes later is not. The consumers must be stopped meanwhile:
-/// a broker forgets a group's offsets with the topic, a consumer that runs does not, and may go on in the middle of the
-/// new one (see docs/faults.md).
+/// What was on it and not consumed is lost with a topic; what comes later is not. Both services must be stopped meanwhile.
+/// A broker forgets a group's offsets with the topic, a consumer that runs does not, and may go on in the middle of the new
+/// one; and a broker may acknowledge a record while the topic is on its way out (see docs/faults.md).
 #[tokio::test(flavor = "multi_thread")]
-async fn a_topic_that_is_made_again_while_its_consumers_are_stopped_is_read_from_its_first_record()
+async fn a_topic_that_is_made_again_while_both_services_are_stopped_is_read_from_its_first_record()
 -> Result<()> {
     let Some(system) = System::start_on_production(&[]).await? else {
         return Ok(());
     };
     place(&system).await?;
-    system.stop(Service::Processing).await?;
+    for service in Service::PAIR {
+        system.stop(service).await?;
+    }
 
     let topic = system.topic(topics::ORDER_EVENTS);
     topic.delete().await?;
@@ -64,13 +66,15 @@ async fn a_topic_that_is_made_again_while_its_consumers_are_stopped_is_read_from
         Ok(topic.create(PARTITIONS).await.ok())
     })
     .await?;
+    system.restart(Service::Orders).await?;
     // More than were on the old one.
     let mut orders = Vec::new();
     for _ in 0..3 * ORDERS {
-        orders.push(system.place_order(&Draft::of("LAMP", 1)).await?);
+        orders.push(system.place_order_patiently(&Draft::of("LAMP", 1)).await?);
     }
-    eventually("some are published", async || {
-        Ok((topic.records().await?.len() > 2 * ORDERS).then_some(()))
+    eventually("they are published", async || {
+        let published = topic.records().await.map_or(0, |records| records.len());
+        Ok((published == orders.len()).then_some(()))
     })
     .await?;
     system.restart(Service::Processing).await?;

@@ -28,6 +28,44 @@ async fn order_service_sets_undecodable_records_aside_and_goes_on() -> Result<()
     .await
 }
 
+/// Only on the production engines: the embedded broker deletes no topics.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_letter_topic_that_is_away_holds_up_poison_and_nothing_else() -> Result<()> {
+    let Some(system) = System::start_on_production(&[]).await? else {
+        return Ok(());
+    };
+    let letters = system.topic(topics::ORDER_EVENTS_DEAD_LETTERS);
+    let events = system.topic(topics::ORDER_EVENTS);
+    letters.delete().await?;
+    events.publish(&poison(0)).await?;
+
+    let mut orders = Vec::new();
+    // Enough for some on the partition of the poison.
+    for _ in 0..20 {
+        orders.push(system.place_order(&Draft::of("MUG", 1)).await?);
+    }
+    system.all_become_final(&orders).await?;
+    let waits = !events.is_consumed_by(Service::Processing).await?;
+    assert!(waits, "the record counts as done and is nowhere");
+    eventually("the topic can be made again", async || {
+        Ok(letters.create(PARTITIONS).await.ok())
+    })
+    .await?;
+
+    eventually(
+        "the record is a dead letter, and its offset moves",
+        async || {
+            let there = letters.records().await;
+            let there = there.is_ok_and(|letters| letters.len() == 1);
+            let moved = events.is_consumed_by(Service::Processing).await?;
+            Ok((there && moved).then_some(()))
+        },
+    )
+    .await?;
+    assert_eq!(system.stack().restarts(), 0);
+    system.finish().await
+}
+
 async fn set_aside(topic: &'static str, dead_letters: &'static str, group: Service) -> Result<()> {
     let system = System::start().await?;
     // One on every partition, so that whatever comes next comes behind one.

@@ -1,8 +1,8 @@
 //! A rollout under load: every process is stopped and started again, one after the other, and no client sees it.
 //!
 //! The client does what gRPC's retry policy does (`retryableStatusCodes: [UNAVAILABLE]`, exponential backoff with jitter,
-//! the next attempt at the next replica) and what every gRPC library does besides: it sends a call again that never left
-//! the client. Any other status is a failed call. With two replicas of each service the other one answers meanwhile; on the
+//! the next attempt at the next replica), and nothing else: any other status is a failed call, also CANCELLED, with which
+//! a server that closes its connections too early shows itself here. With two replicas of each service the other one answers meanwhile; on the
 //! embedded engines there is one, so calls wait for it to come back, and none fails either.
 
 use std::sync::atomic::{AtomicU32, Ordering};

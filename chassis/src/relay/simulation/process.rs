@@ -31,7 +31,7 @@ pub(super) enum Answer {
     Rows(Vec<OutboxRow>),
     Deleted(Vec<i64>),
     Left,
-    Failed { was_renewal: bool },
+    Failed(Statement),
 }
 
 /// A place at which processes run, one after the other.

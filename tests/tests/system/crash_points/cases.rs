@@ -35,6 +35,8 @@ pub(super) enum Provocation {
     Release,
     /// Being told to stop.
     Stop,
+    /// Another replica that joins its group, and gets some of its partitions.
+    Join,
 }
 
 /// All cases, each with an occasion of which `pick` is told the highest that is likely to come.
@@ -55,6 +57,19 @@ pub(super) fn all(mut pick: impl FnMut(u64) -> u64) -> Vec<Case> {
     cases
 }
 
+/// Of these cases those that are worth their time where a restart takes long: what other replicas take over or take away.
+pub(super) fn between_replicas(cases: Vec<Case>) -> Vec<Case> {
+    let is_wanted = |case: &Case| match case.point {
+        CrashPoint::AfterClaim | CrashPoint::InRevoke | CrashPoint::AfterDrain => true,
+        CrashPoint::AfterCommit
+        | CrashPoint::AfterAcknowledgement
+        | CrashPoint::AfterEffect
+        | CrashPoint::AfterPark => case.action == Action::Abort,
+        _ => false,
+    };
+    cases.into_iter().filter(is_wanted).collect()
+}
+
 impl Case {
     /// The plan for the process.
     pub(super) fn plan(self) -> String {
@@ -65,8 +80,10 @@ impl Case {
         format!("{}:{action}@{}", self.point.name(), self.occasion)
     }
 
-    pub(super) fn provocation(self) -> Provocation {
+    /// With one replica, only a stop takes its partitions away.
+    pub(super) fn provocation(self, replicas: u16) -> Provocation {
         match self.point {
+            CrashPoint::InRevoke | CrashPoint::AfterDrain if replicas > 1 => Provocation::Join,
             CrashPoint::InRevoke
             | CrashPoint::AfterDrain
             | CrashPoint::InShutdown
@@ -77,6 +94,11 @@ impl Case {
             CrashPoint::AfterParkedEffect => Provocation::Release,
             _ => Provocation::Load,
         }
+    }
+
+    /// Whether it is over only when a claim of the dead process has run out.
+    pub(super) fn takes_a_minute(self) -> bool {
+        self.point == CrashPoint::AfterParkedEffect && self.action == Action::Abort
     }
 
     /// Whether a failure there is one of the stop itself.
@@ -102,7 +124,8 @@ fn services(point: CrashPoint) -> &'static [Service] {
     }
 }
 
-/// How often a process comes to a place within a second or so.
+/// How often a process comes to a place within a few seconds. An occasion among the first finds a process that has just
+/// joined its group; one among the last finds slow payments in work and offsets behind and in front of them committed.
 fn occasions(point: CrashPoint) -> u64 {
     match point {
         // Once in a process's life, or almost.
@@ -111,14 +134,15 @@ fn occasions(point: CrashPoint) -> u64 {
         | CrashPoint::AfterDrain
         | CrashPoint::InShutdown
         | CrashPoint::AfterIntake => 1,
-        // A few times a second, or of a few orders only.
-        CrashPoint::BeforeOffsetCommit
-        | CrashPoint::AfterOffsetCommit
-        | CrashPoint::AfterRefund
-        | CrashPoint::BeforeDeadLetter
+        // As many as are provoked.
+        CrashPoint::BeforeDeadLetter
         | CrashPoint::AfterDeadLetter
         | CrashPoint::AfterPark
         | CrashPoint::AfterParkedEffect => 3,
-        _ => 20,
+        // Five times a second, or for one order in three.
+        CrashPoint::BeforeOffsetCommit
+        | CrashPoint::AfterOffsetCommit
+        | CrashPoint::AfterRefund => 12,
+        _ => 100,
     }
 }

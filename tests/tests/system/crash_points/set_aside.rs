@@ -1,30 +1,28 @@
 //! Events that are set aside, and events that are parked behind them and let go again.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
-use anyhow::Result;
-use auditor::database::Database as Whereabouts;
-use chassis::config::Settings;
-use chassis::database::{Database, DatabaseConfig};
-use chassis::parking::operations::{Filter, Operations, State};
+use anyhow::{Result, ensure};
 use proto::orders::v1::Order;
 use proto::topics;
+use serde_json::Value;
 use tests::system::{Draft, Service, System, TopicRecord, eventually};
 use uuid::Uuid;
 
 /// Takes a second or two, and is then rejected: time enough to put something between its events.
 const LATE: &str = "tok_slow";
 
-/// Rows of one listing; there are few.
-const ALL: u32 = 1_000;
+/// As the stack creates its topics. A replica has some of them.
+const PARTITIONS: i32 = 6;
 
-/// Publishes records that a service cannot understand, each under a key of its own.
+/// Publishes records that a service cannot understand, so many to each partition, each under a key of its own.
 pub(super) async fn poison(system: &System, service: Service, count: u64) -> Result<()> {
     let topic = system.topic(consumed_by(service));
-    let records: Vec<_> = (0..count)
-        .map(|_| nonsense(&Uuid::new_v4().to_string()))
-        .collect();
+    let mut records = Vec::new();
+    for _ in 0..count {
+        records.extend((0..PARTITIONS).map(|partition| TopicRecord {
+            partition,
+            ..nonsense(&Uuid::new_v4().to_string())
+        }));
+    }
     topic.publish_together(&records).await
 }
 
@@ -52,30 +50,46 @@ pub(super) async fn park_and_release(
         }
     }
 
-    let parked = operations(system, service).await?;
     let mut dead = Vec::new();
     for order in &orders {
-        dead.push(fence(parked.as_ref(), &order.order_id).await?);
+        dead.push(fence(system, service, &order.order_id).await?);
     }
     for id in dead {
-        parked.skip(id, "system test", "not an event").await?;
+        operate(system, service, &["skip", &id, "--reason", "not an event"]).await?;
     }
     Ok(orders)
 }
 
-/// Waits until an event of this order waits behind a dead one, and returns the dead one.
-async fn fence(parked: &dyn Operations, order_id: &str) -> Result<i64> {
-    let dead_heads = Filter {
-        state: Some(State::Dead),
-        key: Some(order_id.as_bytes().to_vec()),
-        ..Filter::default()
-    };
+/// Waits until an event of this order waits behind a dead one, and returns the id of the dead one.
+async fn fence(system: &System, service: Service, order_id: &str) -> Result<String> {
+    let heads = ["list", "--json", "--state", "dead", "--key", order_id];
     eventually("an event is parked behind another", async || {
-        let listing = parked.list(&dead_heads, ALL).await?;
-        let mut fencing = listing.events.iter().filter(|event| event.behind > 0);
-        Ok(fencing.next().map(|event| event.id))
+        let listed = operate(system, service, &heads).await?;
+        let mut rows = listed.lines().map(serde_json::from_str::<Value>);
+        let Some(head) = rows.next().transpose()? else {
+            return Ok(None);
+        };
+        let is_fencing = head["behind"].as_u64().is_some_and(|behind| behind > 0);
+        Ok(is_fencing.then(|| head["id"].to_string()))
     })
     .await
+}
+
+/// Waits until nothing is parked that is to be handled again. What a process had claimed when it died comes a minute later.
+pub(super) async fn nothing_waits(system: &System, service: Service) -> Result<()> {
+    eventually("no parked event waits", async || {
+        let listed = operate(system, service, &["list", "--json", "--state", "waiting"]).await?;
+        Ok(listed.is_empty().then_some(()))
+    })
+    .await
+}
+
+/// What an operator is told.
+async fn operate(system: &System, service: Service, arguments: &[&str]) -> Result<String> {
+    let output = system.dead_letters(service, arguments).await?;
+    let refusal = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{arguments:?}: {refusal}");
+    Ok(String::from_utf8(output.stdout)?)
 }
 
 fn nonsense(key: &str) -> TopicRecord {
@@ -92,24 +106,5 @@ fn consumed_by(service: Service) -> &'static str {
     match service {
         Service::Processing => topics::ORDER_EVENTS,
         _ => topics::PROCESSING_EVENTS,
-    }
-}
-
-/// What an operator of the service works with.
-async fn operations(system: &System, service: Service) -> Result<Arc<dyn Operations>> {
-    let url = match system.stack().database(service) {
-        Whereabouts::Sqlite(path) => format!("sqlite://{}", path.display()),
-        Whereabouts::Postgres(url) => url,
-    };
-    let source = BTreeMap::from([("DATABASE_URL".to_owned(), url)]);
-    let config = DatabaseConfig::read(&mut Settings::new(&source), "");
-    let database = Database::open(&config, migrations(service)).await?;
-    Ok(database.parked_events())
-}
-
-fn migrations(service: Service) -> chassis::database::Migrations {
-    match service {
-        Service::Processing => processing_service::store::MIGRATIONS,
-        _ => order_service::store::MIGRATIONS,
     }
 }

@@ -11,10 +11,9 @@ use crate::outbox::lease::Tenure;
 impl World {
     pub(super) fn ask(&mut self, process: usize, statement: Statement) {
         let Process { sender, member, .. } = self.processes[process];
-        let was_renewal = matches!(statement, Statement::Renew { .. });
         let failed = Event::Answered {
             sender,
-            answer: Answer::Failed { was_renewal },
+            answer: Answer::Failed(statement.clone()),
         };
         if self.now < self.weather.outage_until && !self.is_well() {
             return self.after(MILLISECOND, SECOND, failed);
@@ -97,7 +96,10 @@ impl World {
         };
         let is_fine = match answer {
             Answer::Renewed(tenure) => duties.renewed(tenure, now).is_ok(),
-            Answer::Failed { was_renewal } => was_renewal && duties.renewal_failed(now),
+            Answer::Failed(Statement::Renew { .. }) => duties.renewal_failed(now),
+            Answer::Failed(Statement::Read(_)) => duties.read_failed(now),
+            Answer::Failed(Statement::Delete(rows)) => duties.delete_failed(rows, now),
+            Answer::Failed(Statement::HandOver(_) | Statement::Leave) => false,
             Answer::HandedOver(shards) => {
                 duties.handed_over(&shards);
                 true
