@@ -12,7 +12,7 @@
 
 use std::env;
 use std::fmt;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, ensure};
@@ -118,7 +118,7 @@ impl fmt::Display for Visit {
 /// Visits cases, one after the other, on a system of its own, until there are no more, and prints how each went. Returns
 /// how many there were.
 async fn walk(queue: &Mutex<Vec<Case>>) -> Result<usize> {
-    let next = || queue.lock().expect("nobody panics with it").pop();
+    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop();
     let mut visits = 0;
     let system = System::start_with(&IMPATIENT).await?;
     // Both services are members of their groups. The embedded broker does not forget one that stops while it joins.
