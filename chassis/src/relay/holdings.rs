@@ -53,7 +53,13 @@ impl Holdings {
     }
 
     /// Notes a renewal. Returns whether there are shards that were not held before.
+    ///
+    /// It must have been heard of before the leases ended. Afterwards it says nothing of the time between: another relay may
+    /// have claimed the same shards, published what is held here, and given them back.
     pub(super) fn renewed(&mut self, tenure: Tenure, now: Instant) -> Result<bool, LeaseEnded> {
+        if !self.shards.is_empty() {
+            self.check(now)?;
+        }
         self.renew_at = now + RENEW_EVERY;
         self.ends = tenure.ends;
         let shards: BTreeSet<Shard> = tenure.shards.into_iter().collect();
@@ -95,5 +101,75 @@ impl Holdings {
             shards = self.shards.len(),
             "relay handed shards over"
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outbox::lease::TERM;
+
+    fn holding(shards: &[Shard], asked: Instant) -> Holdings {
+        let mut holdings = Holdings::new(asked);
+        let has_more = holdings.renewed(granted(shards, asked), asked);
+        assert_eq!(has_more, Ok(!shards.is_empty()));
+        holdings
+    }
+
+    fn granted(shards: &[Shard], asked: Instant) -> Tenure {
+        Tenure::granted(asked, shards.to_vec(), shards.len())
+    }
+
+    fn some_shards() -> Vec<Shard> {
+        Shard::all().take(3).collect()
+    }
+
+    #[test]
+    fn leases_that_are_renewed_in_time_go_on() {
+        let start = Instant::now();
+        let shards = some_shards();
+        let mut holdings = holding(&shards, start);
+
+        let later = start + TERM / 2;
+
+        assert_eq!(holdings.renewed(granted(&shards, later), later), Ok(false));
+        assert_eq!(holdings.check(start + TERM), Ok(()));
+    }
+
+    #[test]
+    fn leases_that_ran_out_have_ended_although_a_late_renewal_brings_the_same_shards() {
+        let start = Instant::now();
+        let shards = some_shards();
+        let mut holdings = holding(&shards, start);
+
+        let asked_in_time = start + TERM / 2;
+        let too_late = start + TERM;
+
+        let renewed = holdings.renewed(granted(&shards, asked_in_time), too_late);
+        assert_eq!(renewed, Err(LeaseEnded));
+        let renewed = holdings.renewed(granted(&shards, too_late), too_late);
+        assert_eq!(renewed, Err(LeaseEnded));
+    }
+
+    #[test]
+    fn leases_have_ended_when_a_renewal_leaves_a_shard_out() {
+        let start = Instant::now();
+        let shards = some_shards();
+        let mut holdings = holding(&shards, start);
+
+        let fewer = granted(&shards[1..], start);
+
+        assert_eq!(holdings.renewed(fewer, start), Err(LeaseEnded));
+    }
+
+    #[test]
+    fn a_relay_without_shards_takes_some_however_long_it_had_none() {
+        let start = Instant::now();
+        let mut holdings = holding(&[], start);
+
+        let later = start + 10 * TERM;
+
+        let tenure = granted(&some_shards(), later);
+        assert_eq!(holdings.renewed(tenure, later), Ok(true));
     }
 }

@@ -2,7 +2,6 @@
 
 use tokio::time::Instant;
 
-use super::super::super::duties::Duties;
 use super::super::ledger::Sender;
 use super::super::process::{Answer, Process, Statement};
 use super::{Event, MILLISECOND, Micros, SECOND, World};
@@ -112,22 +111,12 @@ impl World {
                 duties.deleted(&rows);
                 true
             }
-            Answer::Left => return self.leave(process),
+            Answer::Left => return self.succeed(process),
         };
         if is_fine {
             self.proceed(process);
         } else {
             self.break_session(process);
         }
-    }
-
-    /// A clean end, unless acknowledgements were waited for in vain.
-    pub(super) fn leave(&mut self, process: usize) {
-        let has_unsettled = self.processes[process].duties.as_ref();
-        if has_unsettled.is_some_and(Duties::is_sending) {
-            let sender = self.processes[process].sender;
-            self.ledger.broken(sender);
-        }
-        self.succeed(process);
     }
 }

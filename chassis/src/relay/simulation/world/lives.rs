@@ -114,11 +114,23 @@ impl World {
                 Ok(Duty::HandOver(shards)) => Statement::HandOver(shards),
                 Ok(Duty::Read(query)) => Statement::Read(query),
                 Ok(Duty::Delete(rows)) => Statement::Delete(rows),
-                Ok(Duty::Leave) => Statement::Leave,
+                Ok(Duty::Leave) => {
+                    self.take_leave(process);
+                    Statement::Leave
+                }
             };
             return self.ask(process, statement);
         }
         panic!("a relay never rests");
+    }
+
+    /// A clean end, unless acknowledgements were waited for in vain. Others may send what they are missing from the moment at
+    /// which the leases are given back, which may be long before the answer to it, if there is one.
+    fn take_leave(&mut self, process: usize) {
+        let process = &self.processes[process];
+        if process.duties.as_ref().is_some_and(Duties::is_sending) {
+            self.ledger.broken(process.sender);
+        }
     }
 
     /// Returns whether the relay rests now.
