@@ -246,13 +246,30 @@ impl Database {
         migrations: Migrations,
         service: &str,
     ) -> Result<Self, InspectionError> {
-        if config.url.engine() == DatabaseEngine::Sqlite {
-            let file = sqlite::file(&config.url).map_err(SqliteError::from);
-            let file = file.map_err(OpenError::from)?;
-            if !file.exists() {
-                return Err(InspectionError::Missing(file));
-            }
+        match config.url.engine() {
+            DatabaseEngine::Sqlite => Self::inspect_file(config, migrations).await,
+            DatabaseEngine::Postgres => Self::inspect_server(config, migrations, service).await,
         }
+    }
+
+    async fn inspect_file(
+        config: &DatabaseConfig,
+        migrations: Migrations,
+    ) -> Result<Self, InspectionError> {
+        let file = sqlite::file(&config.url).map_err(SqliteError::from);
+        let file = file.map_err(OpenError::from)?;
+        if !file.exists() {
+            return Err(InspectionError::Missing(file));
+        }
+        let opened = Sqlite::open_beside(&config.url, migrations.sqlite).await;
+        Ok(Self::Sqlite(Arc::new(opened.map_err(OpenError::from)?)))
+    }
+
+    async fn inspect_server(
+        config: &DatabaseConfig,
+        migrations: Migrations,
+        service: &str,
+    ) -> Result<Self, InspectionError> {
         let database = Self::open(config, migrations).await?;
         if let Self::Postgres(server) = &database
             && let Err(obstacle) = server.check_schema(migrations.postgres).await

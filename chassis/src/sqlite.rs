@@ -27,6 +27,10 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Reads are short and the page cache is shared by the operating system: more connections only cost memory.
 const READERS: u32 = 4;
 
+/// A program beside the service waits longer: the service takes the lock for one commit after the other, and who asks for it
+/// from outside is not told when it is free but looks ten times a second.
+const BUSY_TIMEOUT_BESIDE: Duration = Duration::from_secs(30);
+
 /// Work waits this long for a connection before it fails; the writer's queue is bounded by group commit.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -55,7 +59,22 @@ pub enum OpenError {
 impl Sqlite {
     /// Opens the file, creating it if need be, and brings its schema up to date.
     pub async fn open(url: &DatabaseUrl, migrator: &Migrator) -> Result<Self, OpenError> {
-        let options = options(url)?;
+        Self::open_with(options(url)?, migrator).await
+    }
+
+    /// Opens the file of a service that may be running, and has the patience for it.
+    pub(crate) async fn open_beside(
+        url: &DatabaseUrl,
+        migrator: &Migrator,
+    ) -> Result<Self, OpenError> {
+        let options = options(url)?.busy_timeout(BUSY_TIMEOUT_BESIDE);
+        Self::open_with(options, migrator).await
+    }
+
+    async fn open_with(
+        options: SqliteConnectOptions,
+        migrator: &Migrator,
+    ) -> Result<Self, OpenError> {
         let writer = pool(1)
             .before_acquire(|connection, _| Box::pin(has_no_transaction(connection)))
             .connect_with(options.clone())
@@ -151,6 +170,24 @@ mod tests {
             let transaction = file.begin().await.unwrap();
             transaction.commit().await.unwrap();
         }
+    }
+
+    #[tokio::test]
+    async fn a_program_beside_the_service_waits_longer_for_the_lock_than_the_service() {
+        let directory = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}/a.db", directory.path().display());
+        let url = DatabaseUrl::from_setting(&url).unwrap();
+        let service = Sqlite::open(&url, &MIGRATOR).await.unwrap();
+        let beside = Sqlite::open_beside(&url, &MIGRATOR).await.unwrap();
+
+        let [patience, more] = [patience(&service).await, patience(&beside).await];
+
+        assert!(patience < more, "{patience} ms, {more} ms");
+    }
+
+    async fn patience(file: &Sqlite) -> i64 {
+        let patience = sqlx::query_scalar("PRAGMA busy_timeout");
+        patience.fetch_one(&file.writer).await.unwrap()
     }
 
     #[tokio::test]
