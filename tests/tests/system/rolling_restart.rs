@@ -5,6 +5,7 @@
 //! a server that closes its connections too early shows itself here. With two replicas of each service the other one answers meanwhile; on the
 //! embedded engines there is one, so calls wait for it to come back, and none fails either.
 
+use std::error::Error as _;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -172,6 +173,23 @@ impl Caller {
     }
 }
 
+/// By the policy UNAVAILABLE alone; and a call that was never sent, which every client sends again by itself (gRFC A6,
+/// transparent retries).
 fn may_be_sent_again(status: &Status) -> bool {
-    status.code() == Code::Unavailable
+    status.code() == Code::Unavailable || was_never_sent(status)
+}
+
+/// A call that waits for its turn on a connection while that closes is canceled by hyper and told as CANCELLED by tonic.
+fn was_never_sent(status: &Status) -> bool {
+    let mut source = status.source();
+    while let Some(error) = source {
+        if error
+            .downcast_ref::<hyper::Error>()
+            .is_some_and(hyper::Error::is_canceled)
+        {
+            return true;
+        }
+        source = error.source();
+    }
+    false
 }
