@@ -7,7 +7,7 @@ use anyhow::Result;
 use auditor::database::Database;
 use proto::orders::v1::OrderStatus;
 use sqlx::{Connection as _, PgConnection};
-use tests::system::{Draft, Service, System};
+use tests::system::{Draft, Service, System, eventually};
 use tonic::Code;
 
 /// A request does not wait longer than this for a database that is away.
@@ -25,6 +25,7 @@ async fn requests_fail_fast_while_the_database_is_away_and_all_goes_on_when_it_i
     let before = system
         .place_order(&Draft::of("MUG", 1).paid_with("tok_slow"))
         .await?;
+    nothing_is_at_the_broker(&system, &before.order_id).await?;
     system.stop(Service::Database).await?;
 
     for _ in system.addresses().orders.clone() {
@@ -47,6 +48,23 @@ async fn requests_fail_fast_while_the_database_is_away_and_all_goes_on_when_it_i
     assert_eq!(system.stack().restarts(), 0);
     assert_eq!(system.stock("MUG").await?.shipped, 2);
     system.finish().await
+}
+
+/// Waits until processing is at work on the order, and everything that was to be published of it has left the outboxes: what
+/// is at the broker when the database goes cannot be deleted, and comes again.
+async fn nothing_is_at_the_broker(system: &System, order_id: &str) -> Result<()> {
+    eventually(
+        "the order is in work, its events are published",
+        async || {
+            let is_in_work = system.order(order_id).await?.status() != OrderStatus::Accepted;
+            let mut unpublished = 0;
+            for service in Service::PAIR {
+                unpublished += system.unpublished(service).await?;
+            }
+            Ok((is_in_work && unpublished == 0).then_some(()))
+        },
+    )
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
