@@ -17,6 +17,7 @@ use crate::health::Health;
 use crate::propagation;
 
 mod connection;
+pub mod refusal;
 
 use connection::Connection;
 

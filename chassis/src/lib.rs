@@ -9,6 +9,7 @@ pub mod propagation;
 pub mod shutdown;
 pub mod telemetry;
 
+pub mod deadline;
 pub mod grpc;
 pub mod health;
 
