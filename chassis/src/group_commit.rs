@@ -10,7 +10,8 @@
 //! A batch that fails because the database is away fails as a whole: trying its commands one by one would multiply the
 //! wait by their number.
 //!
-//! A submitted command is carried out even when its caller goes away.
+//! A caller that goes away, because its deadline has passed or its client has left, takes a command back that still waits:
+//! nobody would learn of its reply. A command whose commit has begun is carried out all the same.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -119,7 +120,8 @@ impl<C: Committer> GroupCommit<C> {
     }
 
     /// Has the command carried out and waits for its reply. Waits as long as the database does, so callers bring a
-    /// deadline of their own; giving up does not undo the command.
+    /// deadline of their own. Giving up takes a command back that still waits, and does not undo one whose commit has
+    /// begun: which of the two it was, the caller learns by repeating it.
     pub async fn submit(&self, command: C::Command) -> Result<C::Reply, SubmitError<C::Error>> {
         let (answer, reply) = oneshot::channel();
         self.queue
@@ -150,7 +152,7 @@ type Submissions<C> = Arc<Mutex<mpsc::Receiver<Submission<C>>>>;
 
 async fn write<C: Committer>(committer: Arc<C>, submissions: Submissions<C>, max_batch: usize) {
     let mut waiting = Vec::with_capacity(max_batch);
-    while take_batch(&submissions, &mut waiting, max_batch).await > 0 {
+    while take_batch(&submissions, &mut waiting, max_batch).await {
         let (commands, answers): (Vec<_>, Vec<_>) =
             waiting.drain(..).map(|s| (s.command, s.answer)).unzip();
         // A panic is a defect of one command: it must not end the writer, and with it every write of the service. The
@@ -167,15 +169,22 @@ async fn write<C: Committer>(committer: Arc<C>, submissions: Submissions<C>, max
     }
 }
 
+/// Takes what waits, or waits for something, and returns whether there can be more. Leaves out what nobody waits for
+/// any more, which may be all of it.
 async fn take_batch<C: Committer>(
     submissions: &Submissions<C>,
     batch: &mut Vec<Submission<C>>,
     max_batch: usize,
-) -> usize {
-    submissions.lock().await.recv_many(batch, max_batch).await
+) -> bool {
+    let taken = submissions.lock().await.recv_many(batch, max_batch).await;
+    batch.retain(|submission| !submission.answer.is_closed());
+    taken > 0
 }
 
 async fn commit_batch<C: Committer>(committer: &C, commands: &[C::Command]) -> Vec<Answer<C>> {
+    if commands.is_empty() {
+        return Vec::new();
+    }
     if reach(CrashPoint::BeforeCommit).is_err() {
         return leave_unanswered(commands.len());
     }
@@ -382,12 +391,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_command_is_carried_out_although_its_caller_gave_up() {
+    async fn a_command_whose_commit_has_begun_is_carried_out_although_its_caller_gave_up() {
         let writer = writer(10);
         {
             let submission = writer.handle.submit(1);
             tokio::pin!(submission);
             assert!(futures::poll!(&mut submission).is_pending());
+            // The writer takes it and waits at the gate.
+            tokio::task::yield_now().await;
         }
 
         writer.gate.add_permits(1);
@@ -396,5 +407,26 @@ mod tests {
         writer.tracker.wait().await;
 
         assert_eq!(*writer.batches.lock().unwrap(), [1]);
+    }
+
+    #[tokio::test]
+    async fn a_command_whose_caller_gave_up_while_it_waited_is_not_carried_out() {
+        let writer = writer(10);
+        let first = writer.handle.submit(1);
+        tokio::pin!(first);
+        assert!(futures::poll!(&mut first).is_pending());
+        tokio::task::yield_now().await;
+        {
+            let given_up = writer.handle.submit(2);
+            tokio::pin!(given_up);
+            assert!(futures::poll!(&mut given_up).is_pending());
+        }
+
+        writer.gate.add_permits(2);
+        let third = writer.handle.submit(3);
+
+        assert!(matches!(first.await, Ok(2)));
+        assert!(matches!(third.await, Ok(6)));
+        assert_eq!(*writer.batches.lock().unwrap(), [1, 1]);
     }
 }

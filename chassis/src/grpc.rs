@@ -1,4 +1,13 @@
 //! The gRPC server: one place for limits, health, reflection and the span of each call.
+//!
+//! Every call passes these layers, outermost first:
+//!
+//! ```text
+//! span ─▶ ErrorLayer: no error without an ErrorInfo
+//!           ─▶ OverloadLayer: refused at once when enough is in work
+//!                ─▶ DeadlineLayer: a moment by which it must be answered
+//!                     ─▶ the method
+//! ```
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -17,17 +26,25 @@ use crate::health::Health;
 use crate::propagation;
 
 mod connection;
+
+mod deadlines;
+pub mod errors;
+mod methods;
+mod overload;
+
 pub mod refusal;
+mod respond;
 
 use connection::Connection;
+use deadlines::DeadlineLayer;
+use errors::ErrorLayer;
+use methods::Methods;
+use overload::OverloadLayer;
 
 /// A connection that says nothing for this long is asked whether it is still there, and dropped if it does not answer
 /// within [`KEEPALIVE_TIMEOUT`]: a half-open connection must not hold a stream for ever.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// No call may take longer to begin its answer, whatever deadline the client brings or forgets.
-const CALL_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// How long calls in work may take to finish when the server stops. Then every connection is closed, also those whose
 /// clients never spoke; a call that was cut off is repeated by its client.
@@ -39,22 +56,58 @@ const MAX_STREAMS: u32 = 4_096;
 /// Metadata of a call: ten times what tracing and authentication need.
 const MAX_HEADER_LIST: u32 = 16 * 1024;
 
-/// Where the server listens.
+/// More calls at once than this are not worked on but waited for.
+const MAX_CONCURRENCY: usize = 100_000;
+
+/// Where the server listens, and what it takes on.
 #[derive(Clone, Copy, Debug)]
 pub struct GrpcConfig {
     /// Address and port; port 0 lets the system choose.
     pub listen: SocketAddr,
+    /// The longest that a unary call may take, whatever deadline the client brings or forgets.
+    pub call_limit: Duration,
+    /// Calls in work at once, over all connections.
+    pub concurrency: usize,
+    /// Whether the contract can be asked for.
+    pub has_reflection: bool,
 }
 
 impl GrpcConfig {
     /// Reads the settings; each service has a default port of its own.
     pub fn read(settings: &mut Settings<'_>, default_listen: &'static str) -> Self {
-        Self {
+        let config = Self {
             listen: settings.value(
                 "GRPC_LISTEN",
                 default_listen,
                 "address and port of the gRPC server; loopback unless set, port 0 lets the system choose",
             ),
+            call_limit: settings.value(
+                "GRPC_CALL_LIMIT",
+                "15s",
+                "the longest that a unary call may take, also if its client brings a later deadline or none",
+            ),
+            concurrency: settings.value(
+                "GRPC_CONCURRENCY",
+                "512",
+                "calls in work at once, over all connections; more are refused with RESOURCE_EXHAUSTED, health checks excepted",
+            ),
+            has_reflection: settings.value(
+                "GRPC_REFLECTION",
+                "true",
+                "whether tools may ask the server for its contract",
+            ),
+        };
+        config.check(settings);
+        config
+    }
+
+    fn check(&self, settings: &mut Settings<'_>) {
+        if self.call_limit.is_zero() {
+            settings.reject("GRPC_CALL_LIMIT", "must be more than 0");
+        }
+        if !(1..=MAX_CONCURRENCY).contains(&self.concurrency) {
+            let why = format!("must be 1 to {MAX_CONCURRENCY}");
+            settings.reject("GRPC_CONCURRENCY", why);
         }
     }
 }
@@ -62,6 +115,9 @@ impl GrpcConfig {
 /// A server that has its port and does not serve yet.
 #[derive(Debug)]
 pub struct GrpcServer {
+    config: GrpcConfig,
+    /// The service's name, in which errors speak.
+    service: &'static str,
     listener: TcpListener,
     local_addr: SocketAddr,
 }
@@ -80,14 +136,17 @@ pub enum GrpcError {
     /// The descriptors that reflection should serve are damaged.
     #[error("setting up server reflection")]
     Reflection(#[from] tonic_reflection::server::Error),
+    /// The descriptors of the methods are damaged.
+    #[error("reading the descriptors of the service")]
+    Descriptors(#[from] prost::DecodeError),
     /// The server failed while serving.
     #[error("serving gRPC")]
     Serve(#[from] tonic::transport::Error),
 }
 
 impl GrpcServer {
-    /// Takes the port.
-    pub async fn bind(config: &GrpcConfig) -> Result<Self, GrpcError> {
+    /// Takes the port, for the service of this name.
+    pub async fn bind(config: &GrpcConfig, service: &'static str) -> Result<Self, GrpcError> {
         let bind_error = |source| GrpcError::Bind {
             listen: config.listen,
             source,
@@ -95,6 +154,8 @@ impl GrpcServer {
         let listener = TcpListener::bind(config.listen).await.map_err(bind_error)?;
         let local_addr = listener.local_addr().map_err(bind_error)?;
         Ok(Self {
+            config: *config,
+            service,
             listener,
             local_addr,
         })
@@ -105,6 +166,17 @@ impl GrpcServer {
         self.local_addr
     }
 
+    fn routes(
+        &self,
+        routes: Routes,
+        descriptors: &'static [u8],
+    ) -> Result<Routes, tonic_reflection::server::Error> {
+        if self.config.has_reflection {
+            return with_reflection(routes, descriptors);
+        }
+        Ok(routes)
+    }
+
     /// Serves the routes, health and reflection until `shutdown`, then lets the calls in work finish.
     pub async fn serve(
         self,
@@ -113,17 +185,24 @@ impl GrpcServer {
         health: &Health,
         shutdown: CancellationToken,
     ) -> Result<(), GrpcError> {
-        let routes = with_reflection(routes, descriptors)?.add_service(health_service(health));
+        let methods = methods(descriptors)?;
+        let routes = self
+            .routes(routes, descriptors)?
+            .add_service(health_service(health));
         let closing = CancellationToken::new();
         let connections = TcpIncoming::from(self.listener).with_nodelay(Some(true));
         let incoming = connections.map_ok(|tcp| Connection::new(tcp, closing.clone()));
-        let serving = Server::builder()
-            .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
-            .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
-            .max_concurrent_streams(Some(MAX_STREAMS))
-            .http2_max_header_list_size(Some(MAX_HEADER_LIST))
-            .timeout(CALL_TIMEOUT)
+        let serving = limited_server()
             .trace_fn(|request| propagation::server_span(request.uri().path(), request.headers()))
+            .layer(ErrorLayer {
+                service: self.service,
+            })
+            .layer(OverloadLayer::new(self.service, self.config.concurrency))
+            .layer(DeadlineLayer {
+                service: self.service,
+                unary_limit: self.config.call_limit,
+                methods,
+            })
             .add_routes(routes)
             .serve_with_incoming_shutdown(incoming, shutdown.clone().cancelled_owned());
         let close_late = async {
@@ -138,6 +217,25 @@ impl GrpcServer {
         }
         Ok(serving.await?)
     }
+}
+
+/// What one connection may ask of the server.
+fn limited_server() -> Server {
+    Server::builder()
+        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
+        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+        .max_concurrent_streams(Some(MAX_STREAMS))
+        .http2_max_header_list_size(Some(MAX_HEADER_LIST))
+}
+
+/// All methods that the server may offer.
+fn methods(descriptors: &'static [u8]) -> Result<Methods, prost::DecodeError> {
+    Methods::of(&[
+        descriptors,
+        tonic_health::pb::FILE_DESCRIPTOR_SET,
+        tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
+        tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
+    ])
 }
 
 fn health_service(health: &Health) -> HealthServer<HealthService> {

@@ -78,7 +78,7 @@ impl App {
     /// [`BuildError`] when one of the two cannot be had.
     pub async fn build(config: Config) -> Result<Self, BuildError> {
         let database = Database::open(&config.database, MIGRATIONS).await?;
-        let server = GrpcServer::bind(&config.grpc).await?;
+        let server = GrpcServer::bind(&config.grpc, env!("CARGO_PKG_NAME")).await?;
         Ok(Self {
             config,
             database,

@@ -96,7 +96,7 @@ impl App {
     /// Loads the catalogue, takes the port, opens the database. A database server is not waited for.
     pub async fn build(config: &Config) -> Result<Self, BuildError> {
         let catalogue = Catalogue::load(&config.catalogue_file)?;
-        let server = GrpcServer::bind(&config.grpc).await?;
+        let server = GrpcServer::bind(&config.grpc, env!("CARGO_PKG_NAME")).await?;
         let database = Database::open(&config.database, MIGRATIONS).await?;
         let signal = OutboxSignal::default();
         let writer = TaskTracker::new();

@@ -155,6 +155,7 @@ async fn a_message_that_is_too_large_is_refused_and_the_next_one_is_taken() {
     let status = service.place(large).await.unwrap_err();
 
     assert_eq!(status.code(), Code::OutOfRange);
+    assert_eq!(reason(&status), "MESSAGE_TOO_LARGE");
     service.place(request("17850")).await.unwrap();
 }
 

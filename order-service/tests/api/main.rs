@@ -2,12 +2,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod bare;
 mod line;
 mod service;
 
 mod errors;
 mod orders;
 mod shutdown;
+
+mod deadlines;
+mod overload;
 
 mod outages;
 mod replicas;
