@@ -109,8 +109,8 @@ pub trait Outbox: Send + Sync + 'static {
     /// Removes rows that the broker has acknowledged.
     async fn delete(&self, acknowledged: &[i64]) -> Result<(), OutboxError>;
 
-    /// How much waits.
-    async fn backlog(&self) -> Result<Backlog, OutboxError>;
+    /// How much waits, counted up to `at_most`: a long outage must not make looking at it expensive.
+    async fn backlog(&self, at_most: u64) -> Result<Backlog, OutboxError>;
 
     /// Whether other processes, or several transactions at once, write to it: then no signal tells of their rows, and a
     /// row can become visible below a position that was already read.

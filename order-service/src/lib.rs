@@ -23,6 +23,8 @@ pub mod rpc;
 
 pub mod events;
 
+pub mod admission;
+
 pub mod commit;
 
 pub mod store;

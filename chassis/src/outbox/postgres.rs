@@ -123,12 +123,15 @@ impl Outbox for PostgresOutbox {
         Ok(())
     }
 
-    async fn backlog(&self) -> Result<Backlog, OutboxError> {
-        // The clock is the database's on both sides of the difference.
+    async fn backlog(&self, at_most: u64) -> Result<Backlog, OutboxError> {
+        // The clock is the database's on both sides of the difference. The first position is the oldest but for commits
+        // that overtook each other.
         let backlog = sqlx::query(
-            "SELECT count(*), \
-                    coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8 FROM outbox",
+            "SELECT (SELECT count(*) FROM (SELECT FROM outbox LIMIT $1) AS counted), \
+                    coalesce(extract(epoch FROM now() - \
+                        (SELECT created_at FROM outbox ORDER BY seq LIMIT 1)), 0)::float8",
         )
+        .bind(i64::try_from(at_most).unwrap_or(i64::MAX))
         .fetch_one(self.database.pool());
         let row = bounded(backlog).await?;
         let rows: i64 = row.try_get(0)?;

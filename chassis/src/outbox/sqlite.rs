@@ -84,8 +84,13 @@ impl Outbox for SqliteOutbox {
         Ok(())
     }
 
-    async fn backlog(&self) -> Result<Backlog, OutboxError> {
-        let row = sqlx::query("SELECT count(*), min(created_at) FROM outbox")
+    async fn backlog(&self, at_most: u64) -> Result<Backlog, OutboxError> {
+        let backlog = sqlx::query(
+            "SELECT (SELECT count(*) FROM (SELECT 1 FROM outbox LIMIT ?)), \
+                    (SELECT created_at FROM outbox ORDER BY seq LIMIT 1)",
+        );
+        let row = backlog
+            .bind(i64::try_from(at_most).unwrap_or(i64::MAX))
             .fetch_one(self.database.reader())
             .await?;
         let rows: i64 = row.try_get(0)?;

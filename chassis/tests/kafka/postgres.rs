@@ -80,7 +80,7 @@ impl SharedDatabase {
     pub(crate) async fn until_published(&self) {
         let outbox = self.outbox();
         eventually("the outbox is empty", async || {
-            outbox.backlog().await.unwrap().rows == 0
+            outbox.backlog(u64::MAX).await.unwrap().rows == 0
         })
         .await;
     }

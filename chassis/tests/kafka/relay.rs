@@ -41,7 +41,7 @@ async fn every_event_is_published_in_order_per_key_and_its_row_deleted() {
 
     let outbox = database.outbox();
     eventually("the outbox is empty", async || {
-        outbox.backlog().await.unwrap().rows == 0
+        outbox.backlog(u64::MAX).await.unwrap().rows == 0
     })
     .await;
     let published = broker.read(TOPIC);
@@ -62,7 +62,7 @@ async fn the_stored_trace_context_is_published_as_it_is() {
 
     let outbox = database.outbox();
     eventually("the outbox is empty", async || {
-        outbox.backlog().await.unwrap().rows == 0
+        outbox.backlog(u64::MAX).await.unwrap().rows == 0
     })
     .await;
     let published = broker.read(TOPIC);
@@ -91,7 +91,7 @@ async fn errors_of_the_broker_neither_lose_nor_reorder_events() {
 
     let outbox = database.outbox();
     eventually("the outbox is empty", async || {
-        outbox.backlog().await.unwrap().rows == 0
+        outbox.backlog(u64::MAX).await.unwrap().rows == 0
     })
     .await;
     let published = first_occurrences(&broker.read(TOPIC));
@@ -109,13 +109,13 @@ async fn what_is_written_while_the_broker_is_away_is_published_when_it_returns()
     let relay = database.start_relay(&broker);
     broker.go_away();
     database.write(&records(5, 2)).await;
-    assert_eq!(database.outbox().backlog().await.unwrap().rows, 10);
+    assert_eq!(database.outbox().backlog(u64::MAX).await.unwrap().rows, 10);
 
     broker.come_back();
 
     let outbox = database.outbox();
     eventually("the outbox is empty", async || {
-        outbox.backlog().await.unwrap().rows == 0
+        outbox.backlog(u64::MAX).await.unwrap().rows == 0
     })
     .await;
     relay.stop().await;
@@ -135,7 +135,7 @@ async fn a_clean_stop_publishes_nothing_twice() {
 
     let outbox = database.outbox();
     eventually("the outbox is empty", async || {
-        outbox.backlog().await.unwrap().rows == 0
+        outbox.backlog(u64::MAX).await.unwrap().rows == 0
     })
     .await;
     assert_eq!(broker.read(TOPIC).len(), 300);
@@ -146,7 +146,7 @@ async fn a_clean_stop_publishes_nothing_twice() {
 async fn assert_only_its_key_stands_still(database: &Database, broker: &Broker) {
     let outbox = database.outbox();
     eventually("all others are published", async || {
-        outbox.backlog().await.unwrap().rows == 2
+        outbox.backlog(u64::MAX).await.unwrap().rows == 2
     })
     .await;
 
@@ -173,7 +173,7 @@ async fn a_damaged_row_stops_its_key_and_nothing_else_until_it_is_mended() {
     let relay = database.start_relay(&broker);
     let outbox = database.outbox();
     eventually("the outbox is empty", async || {
-        outbox.backlog().await.unwrap().rows == 0
+        outbox.backlog(u64::MAX).await.unwrap().rows == 0
     })
     .await;
     let published = broker.read(TOPIC);
