@@ -216,9 +216,9 @@ pub fn tcp(
     Uri,
     Response = TokioIo<TcpStream>,
     Error = std::io::Error,
-    Future = impl Future<Output = std::io::Result<TokioIo<TcpStream>>> + Send,
+    Future = impl Future<Output = std::io::Result<TokioIo<TcpStream>>> + Send + use<>,
 > + Send
-+ 'static {
++ use<> {
     tower::service_fn(|uri: Uri| async move {
         let host = uri.host().unwrap_or_default();
         let host = host.trim_start_matches('[').trim_end_matches(']');

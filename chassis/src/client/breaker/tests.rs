@@ -177,7 +177,7 @@ proptest! {
     }
 }
 
-/// Callers in every order that threads can take: some succeed, some give up.
+/// Callers in whichever order the threads are made to take: some succeed, some give up.
 fn callers_on_a_breaker_that_may_close() {
     let breaker = Arc::new(Breaker::new("dependency", RULES));
     let begun = Instant::now();
