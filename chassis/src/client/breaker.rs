@@ -29,7 +29,7 @@ mod circuit;
 mod window;
 
 pub(super) use circuit::Kind;
-use circuit::{Circuit, Event, Reply};
+use circuit::{Circuit, End, Event, Reply};
 
 /// When a breaker opens, and how it closes.
 #[derive(Clone, Copy, Debug)]
@@ -192,11 +192,11 @@ impl Permit {
     fn end_at(mut self, has_failed: bool, now: Instant) {
         self.is_used = true;
         let is_slow = self.is_slow(now);
-        let event = Event::Ended {
+        let end = End {
             has_failed,
             is_slow,
         };
-        self.breaker.step(event, Some(self.era), now);
+        self.breaker.step(Event::Ended(end), Some(self.era), now);
     }
 
     fn is_slow(&self, now: Instant) -> bool {
@@ -212,10 +212,10 @@ impl Drop for Permit {
         let now = Instant::now();
         // A caller that gives up a slow call has seen what everyone sees; one that gives up early has seen nothing.
         let event = if self.is_slow(now) {
-            Event::Ended {
+            Event::Ended(End {
                 has_failed: false,
                 is_slow: true,
-            }
+            })
         } else {
             Event::GivenUp
         };

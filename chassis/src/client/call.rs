@@ -96,6 +96,7 @@ impl Call<'_> {
         let (body, trace) = Replay::new(self.message.clone());
         let request = self.request(body, previous);
         let sent = self.deadline.bound(send(&ticket, request)).await;
+        let is_connected = !matches!(sent, Ok(Err(_)));
         let mut answer = match sent {
             Ok(Ok((response, is_committed, code))) => Answer {
                 pushback: Pushback::read(response.headers()),
@@ -111,7 +112,6 @@ impl Call<'_> {
             Ok(Err(failure)) => self.failure(failure, trace.was_sent()),
             Err(_) => self.refusal(Refusal::DeadlineExceeded, Progress::Sent),
         };
-        let is_connected = answer.progress != Progress::NotSent;
         answer.peer = Some(ticket.report(verdict(answer.code), is_connected));
         answer
     }

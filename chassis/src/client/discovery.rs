@@ -160,3 +160,67 @@ async fn system_lookup(address: Address) -> io::Result<Vec<SocketAddr>> {
 fn jittered(interval: Duration) -> Duration {
     interval.mul_f64(1.0 - JITTER + 2.0 * JITTER * rand::random::<f64>())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::client::tcp;
+    use crate::config::FromSetting;
+
+    type Answers = Arc<Mutex<HashMap<String, io::Result<Vec<SocketAddr>>>>>;
+
+    /// A discovery of `a` and `b`, which stand for what the test says.
+    fn discovery(answers: &Answers) -> Discovery {
+        let addresses = Addresses::from_setting("http://a:1,http://b:1").unwrap();
+        let endpoints = Endpoints::new("dependency", tcp);
+        let answers = Arc::clone(answers);
+        Discovery::new(&addresses, endpoints).with_resolver(Arc::new(move |address| {
+            let answer = answers.lock().unwrap().remove(address.host());
+            match answer {
+                Some(answer) => Box::pin(std::future::ready(answer)),
+                None => Box::pin(std::future::pending()),
+            }
+        }))
+    }
+
+    fn sockets(ports: &[u16]) -> io::Result<Vec<SocketAddr>> {
+        let socket = |port: &u16| SocketAddr::from(([127, 0, 0, 1], *port));
+        Ok(ports.iter().map(socket).collect())
+    }
+
+    fn ports(discovery: &Discovery) -> Vec<u16> {
+        let peers = discovery.peers();
+        peers.iter().map(|peer| peer.socket.port()).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_name_that_fails_or_finds_nothing_keeps_what_it_had_while_others_change() {
+        let answers = Answers::default();
+        let answer = |name: &str, answer| {
+            answers.lock().unwrap().insert(name.to_owned(), answer);
+        };
+        let mut discovery = discovery(&answers);
+        answer("a", sockets(&[1, 2, 2]));
+        answer("b", sockets(&[3]));
+        discovery.look().await;
+        assert_eq!(ports(&discovery), [1, 2, 3]);
+
+        answer("a", Err(io::ErrorKind::Other.into()));
+        answer("b", sockets(&[4]));
+        discovery.look().await;
+        assert_eq!(ports(&discovery), [1, 2, 4]);
+
+        answer("a", sockets(&[]));
+        // Nobody answers for b.
+        discovery.look().await;
+        assert_eq!(ports(&discovery), [1, 2, 4]);
+
+        answer("a", sockets(&[5]));
+        answer("b", sockets(&[4]));
+        discovery.look().await;
+        assert_eq!(ports(&discovery), [5, 4]);
+        assert_eq!(discovery.endpoints.count(), (2, 0, 0));
+    }
+}

@@ -79,6 +79,27 @@ async fn a_replica_that_refuses_all_calls_is_ejected() {
 }
 
 #[tokio::test]
+async fn a_call_whose_replica_dies_is_repeated_on_another_if_its_policy_says_so() {
+    for (service_config, expected) in [(RETRYING, Code::Ok), (PLAIN, Code::Unavailable)] {
+        let dying = Server::start(|_| Action::Hang).await;
+        let other = Server::start(|_| Action::Answer).await;
+        let client = Client::new(service_config, LENIENT, &[dying.address, other.address]);
+        let killing = async {
+            eventually("a call hangs", async || dying.count() == 1).await;
+            dying.kill().await;
+        };
+
+        // One of the two calls goes to the replica that dies.
+        let (one, another, _) = tokio::join!(client.call(), client.call(), killing);
+
+        let worse = one
+            .and(another)
+            .map_or_else(|status| status.code(), |()| Code::Ok);
+        assert_eq!(worse, expected);
+    }
+}
+
+#[tokio::test]
 async fn calls_follow_the_name_when_it_moves() {
     let old = Server::start(|_| Action::Answer).await;
     let new = Server::start(|_| Action::Answer).await;

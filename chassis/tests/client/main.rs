@@ -14,3 +14,4 @@ mod deadlines;
 mod endpoints;
 mod retries;
 mod service_config;
+mod tracing;

@@ -16,18 +16,16 @@ const RULES: BreakerRules = BreakerRules {
     probes: 2,
 };
 
-const GOOD: Event = Event::Ended {
-    has_failed: false,
-    is_slow: false,
-};
-const FAILED: Event = Event::Ended {
-    has_failed: true,
-    is_slow: false,
-};
-const SLOW: Event = Event::Ended {
-    has_failed: false,
-    is_slow: true,
-};
+const GOOD: Event = ended(false, false);
+const FAILED: Event = ended(true, false);
+const SLOW: Event = ended(false, true);
+
+const fn ended(has_failed: bool, is_slow: bool) -> Event {
+    Event::Ended(End {
+        has_failed,
+        is_slow,
+    })
+}
 
 /// A circuit and its clock.
 struct Bench {
@@ -167,8 +165,8 @@ proptest! {
             prop_assert!(before != Kind::Open || after != Kind::Closed, "closed without a probe");
             prop_assert!(before != Kind::Closed || after != Kind::HalfOpen);
             prop_assert!(before != Kind::Closed || reply != Reply::Refused);
-            if let Circuit::HalfOpen { working, succeeded, .. } = bench.circuit {
-                prop_assert!(working + succeeded <= RULES.probes);
+            if let Circuit::HalfOpen(probes) = bench.circuit {
+                prop_assert!(probes.working + probes.succeeded <= RULES.probes);
             }
         }
         bench.wait_millis(4_000);

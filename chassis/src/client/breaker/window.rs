@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::BreakerRules;
+use super::circuit::End;
 
 const BUCKETS: usize = 10;
 const BUCKET: Duration = Duration::from_secs(1);
@@ -33,7 +34,7 @@ impl Window {
         }
     }
 
-    pub(super) fn add(&mut self, now: Instant, has_failed: bool, is_slow: bool) {
+    pub(super) fn add(&mut self, now: Instant, end: End) {
         let second = self.second(now);
         #[expect(
             clippy::cast_possible_truncation,
@@ -47,8 +48,8 @@ impl Window {
             };
         }
         bucket.calls += 1;
-        bucket.failed += u32::from(has_failed);
-        bucket.slow += u32::from(is_slow);
+        bucket.failed += u32::from(end.has_failed);
+        bucket.slow += u32::from(end.is_slow);
     }
 
     /// Whether the rules say that the dependency is not to be called.
