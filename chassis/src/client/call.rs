@@ -93,7 +93,7 @@ impl Call<'_> {
             Ok(None) => return self.refusal(Refusal::DependencyUnavailable, Progress::NotSent),
             Err(_) => return self.refusal(Refusal::DeadlineExceeded, Progress::NotSent),
         };
-        let (body, trace) = Replay::new(self.message.clone());
+        let (body, receipt) = Replay::new(self.message.clone());
         let request = self.request(body, previous);
         let sent = self.deadline.bound(send(&ticket, request)).await;
         let is_connected = !matches!(sent, Ok(Err(_)));
@@ -109,7 +109,7 @@ impl Call<'_> {
                 code,
                 peer: None,
             },
-            Ok(Err(failure)) => self.failure(failure, trace.was_sent()),
+            Ok(Err(failure)) => self.failure(failure, receipt.was_sent()),
             Err(_) => self.refusal(Refusal::DeadlineExceeded, Progress::Sent),
         };
         answer.peer = Some(ticket.report(verdict(answer.code), is_connected));

@@ -100,19 +100,19 @@ pub(super) struct Replay {
 
 /// Tells whether the message was taken.
 #[derive(Debug)]
-pub(super) struct Trace(Arc<AtomicBool>);
+pub(super) struct Receipt(Arc<AtomicBool>);
 
 impl Replay {
-    pub(super) fn new(message: Bytes) -> (Self, Trace) {
+    pub(super) fn new(message: Bytes) -> (Self, Receipt) {
         // Of nothing one cannot tell.
         let was_taken = Arc::new(AtomicBool::new(message.is_empty()));
-        let trace = Trace(Arc::clone(&was_taken));
+        let receipt = Receipt(Arc::clone(&was_taken));
         let message = Some(message);
-        (Self { message, was_taken }, trace)
+        (Self { message, was_taken }, receipt)
     }
 }
 
-impl Trace {
+impl Receipt {
     pub(super) fn was_sent(&self) -> bool {
         self.0.load(Ordering::Acquire)
     }

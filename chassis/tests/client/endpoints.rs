@@ -22,13 +22,16 @@ async fn calls_go_round_to_all_replicas_over_one_connection_each() {
 }
 
 #[tokio::test]
-async fn requests_name_the_host_and_not_the_ip_address() {
-    let server = Server::start(|_| Action::Answer).await;
-    let client = Client::new(PLAIN, LENIENT, &[server.address]);
+async fn requests_name_scheme_and_host_of_the_address_and_not_the_ip_address() {
+    // What is secure here is only the address: the connector decides what is spoken.
+    for address in ["http://dependency:1", "https://dependency:1"] {
+        let server = Server::start(|_| Action::Answer).await;
+        let client = Client::at(address, PLAIN, LENIENT, &[server.address]);
 
-    client.call().await.unwrap();
+        client.call().await.unwrap();
 
-    assert_eq!(server.authorities(), ["dependency:1"]);
+        assert_eq!(server.origins(), [address]);
+    }
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ mod setup;
 mod breaker;
 mod deadlines;
 mod endpoints;
+mod metrics;
 mod retries;
 mod service_config;
 mod tracing;

@@ -78,12 +78,15 @@ impl Server {
         calls.iter().map(|call| call.headers.clone()).collect()
     }
 
-    /// The host that each call was made to, in the words of its client.
-    pub(crate) fn authorities(&self) -> Vec<String> {
+    /// Scheme and host that each call was made to, in the words of its client.
+    pub(crate) fn origins(&self) -> Vec<String> {
         let calls = self.calls.lock().unwrap();
         calls
             .iter()
-            .map(|call| call.uri.authority().unwrap().to_string())
+            .map(|call| {
+                let scheme = call.uri.scheme_str().unwrap();
+                format!("{scheme}://{}", call.uri.authority().unwrap())
+            })
             .collect()
     }
 

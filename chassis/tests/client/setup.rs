@@ -15,6 +15,7 @@ use chassis::client::{
 };
 use chassis::config::FromSetting;
 use chassis::deadline::Deadline;
+use chassis::telemetry::Meter;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -79,7 +80,17 @@ pub(crate) struct Client {
 }
 
 impl Client {
+    /// Calls over `http`.
     pub(crate) fn new(
+        service_config: &str,
+        breaker: BreakerRules,
+        replicas: &[SocketAddr],
+    ) -> Self {
+        Self::at("http://dependency:1", service_config, breaker, replicas)
+    }
+
+    pub(crate) fn at(
+        address: &str,
         service_config: &str,
         breaker: BreakerRules,
         replicas: &[SocketAddr],
@@ -91,7 +102,7 @@ impl Client {
             breaker,
         };
         let config = ClientConfig {
-            addresses: Addresses::from_setting("http://dependency:1").unwrap(),
+            addresses: Addresses::from_setting(address).unwrap(),
         };
         let names = Arc::new(Mutex::new(replicas.to_vec()));
         let connections = Arc::new(AtomicUsize::new(0));
@@ -125,6 +136,10 @@ impl Client {
     /// How often a connection was begun.
     pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn observe(&self, meter: &Meter) {
+        self.client.observe(meter);
     }
 
     /// How often the name was looked up.
