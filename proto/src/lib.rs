@@ -38,3 +38,10 @@ pub mod topics;
 
 /// All descriptors of the contract, for server reflection.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+
+/// How a client should repeat calls, as a gRPC service config (gRFC A6): clients in other languages, such as Go and Java,
+/// read the same file as their default service config.
+///
+/// Only UNAVAILABLE is repeated, and only because every method is safe to repeat: PlaceOrder by its request_id, CancelOrder
+/// by the state of the order, WatchOrder before its first message.
+pub const SERVICE_CONFIG: &str = include_str!("../orders/v1/service_config.json");
