@@ -18,6 +18,7 @@ use crate::propagation;
 
 mod connection;
 pub mod refusal;
+pub mod violations;
 
 use connection::Connection;
 

@@ -8,11 +8,11 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use chassis::crash_points::Injected;
+use chassis::grpc::violations::Violations;
 use thiserror::Error;
 use tonic::{Code, Status};
-use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
+use tonic_types::{ErrorDetails, StatusExt};
 
-use super::violations::Violations;
 use crate::domain::{OrderId, OrderStatus, RequestId};
 
 /// `domain` of every ErrorInfo: who defines the reasons.
@@ -115,7 +115,7 @@ impl RpcError {
         let mut details = ErrorDetails::with_error_info(self.reason(), DOMAIN, self.metadata());
         match self {
             Self::InvalidRequest(faults) => {
-                details.set_bad_request(field_violations(faults));
+                details.set_bad_request(faults.field_violations());
             }
             Self::TooManyStreams
             | Self::Overloaded
@@ -139,13 +139,6 @@ impl From<Violations> for RpcError {
     fn from(faults: Violations) -> Self {
         Self::InvalidRequest(faults)
     }
-}
-
-fn field_violations(faults: &Violations) -> Vec<FieldViolation> {
-    let listed = faults.listed().iter();
-    listed
-        .map(|fault| FieldViolation::new(&fault.field, &fault.rule))
-        .collect()
 }
 
 #[cfg(test)]
