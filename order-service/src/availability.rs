@@ -1,8 +1,8 @@
-//! The question whether an order can be had, and what the answer means. Nothing here asks: it is what is sent, and what is
-//! made of what comes back.
+//! The question whether an order can be had, and what the answer means. Nothing here asks: it is what is sent, and what
+//! is made of what comes back.
 //!
-//! The answer is another service's, and an order must not be refused for a wrong one: an answer counts only if it speaks
-//! of every line that was asked about, and of nothing else, without contradicting itself.
+//! The answer is another service's, and an order must not be refused for a wrong one: an answer counts only if it
+//! speaks of every line that was asked about, and of nothing else, without contradicting itself.
 
 use std::collections::HashMap;
 
