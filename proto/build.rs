@@ -2,14 +2,16 @@
 
 use std::path::PathBuf;
 
-const FILES: [&str; 3] = [
+const FILES: [&str; 4] = [
     "orders/v1/order_service.proto",
     "orders/v1/order_events.proto",
+    "inventory/v1/inventory_service.proto",
     "processing/v1/processing_events.proto",
 ];
 
 fn main() -> anyhow::Result<()> {
     println!("cargo::rerun-if-changed=orders");
+    println!("cargo::rerun-if-changed=inventory");
     println!("cargo::rerun-if-changed=processing");
 
     let descriptors = protox::compile(FILES, ["."])?;

@@ -34,6 +34,7 @@ mod overload;
 
 pub mod refusal;
 mod respond;
+pub mod violations;
 
 use connection::Connection;
 use deadlines::DeadlineLayer;

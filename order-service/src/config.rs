@@ -1,6 +1,8 @@
 //! The configuration: data, read once, every mistake named at once.
 
-use chassis::config::{ConfigError, SettingDoc, Settings, Source};
+use std::time::Duration;
+
+use chassis::config::{ConfigError, FromSetting, SettingDoc, Settings, Source};
 use chassis::consumer::Patience;
 use chassis::database::DatabaseConfig;
 use chassis::group_commit::GroupCommitConfig;
@@ -25,12 +27,67 @@ pub struct Config {
     pub patience: Patience,
     /// How requests share commits.
     pub commit: GroupCommitConfig,
+    /// Whether processing is asked for the stock before an order is accepted.
+    pub availability: AvailabilityConfig,
     /// Most WatchOrder streams that are open at once.
     pub watch_streams: usize,
     /// What is logged and where telemetry goes.
     pub telemetry: TelemetryConfig,
     /// How long a stop may take.
     pub shutdown: ShutdownConfig,
+}
+
+/// How an order's availability is checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AvailabilityConfig {
+    /// What depends on the answer.
+    pub policy: AvailabilityPolicy,
+    /// How long the question may take, all attempts together.
+    pub timeout: Duration,
+}
+
+/// What depends on the answer whether an order can be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AvailabilityPolicy {
+    /// An order without an answer is accepted, and processing decides.
+    BestEffort,
+    /// An order without an answer is not accepted.
+    Required,
+    /// Nobody is asked.
+    Off,
+}
+
+impl FromSetting for AvailabilityPolicy {
+    fn from_setting(text: &str) -> Result<Self, String> {
+        match text {
+            "best-effort" => Ok(Self::BestEffort),
+            "required" => Ok(Self::Required),
+            "off" => Ok(Self::Off),
+            _ => Err("best-effort, required or off".to_owned()),
+        }
+    }
+}
+
+/// Whoever places an order waits for the check and for the commit; no client waits longer than this for the first half.
+const MAX_AVAILABILITY_TIMEOUT: Duration = Duration::from_secs(5);
+
+impl AvailabilityConfig {
+    fn read(settings: &mut Settings<'_>) -> Self {
+        let policy = settings.value(
+            "AVAILABILITY_CHECK",
+            "best-effort",
+            "whether processing-service is asked for the stock before an order is accepted: `best-effort` accepts an order also without an answer, `required` does not, `off` asks nobody",
+        );
+        let timeout = settings.value(
+            "AVAILABILITY_TIMEOUT",
+            "50ms",
+            "how long that question may take, all attempts together; it is the most that a slow answer adds to placing an order",
+        );
+        if timeout == Duration::ZERO || timeout > MAX_AVAILABILITY_TIMEOUT {
+            settings.reject("AVAILABILITY_TIMEOUT", "must be 1ms to 5s");
+        }
+        Self { policy, timeout }
+    }
 }
 
 /// More commits at once than connections would only wait.
@@ -66,6 +123,7 @@ impl Config {
             topics: TopicsConfig::read(settings),
             patience: Patience::read(settings),
             commit: read_commit(settings),
+            availability: AvailabilityConfig::read(settings),
             watch_streams: read_watch_streams(settings),
             telemetry: TelemetryConfig::read(settings),
             shutdown: ShutdownConfig::read(settings),
@@ -127,7 +185,6 @@ fn read_watch_streams(settings: &mut Settings<'_>) -> usize {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
-    use std::time::Duration;
 
     use super::*;
 
@@ -155,6 +212,8 @@ mod tests {
             ("DATABASE_URL", "oracle://"),
             ("COMMIT_MAX_BATCH", "0"),
             ("COMMIT_QUEUE", "-1"),
+            ("AVAILABILITY_CHECK", "sometimes"),
+            ("AVAILABILITY_TIMEOUT", "6s"),
             ("WATCH_STREAMS", "18446744073709551615"),
         ])
         .unwrap_err();
@@ -171,9 +230,24 @@ mod tests {
                 "DATABASE_URL",
                 "COMMIT_QUEUE",
                 "COMMIT_MAX_BATCH",
+                "AVAILABILITY_CHECK",
+                "AVAILABILITY_TIMEOUT",
                 "WATCH_STREAMS"
             ]
         );
+    }
+
+    #[test]
+    fn each_policy_of_the_check_has_a_name() {
+        for (name, policy) in [
+            ("", AvailabilityPolicy::BestEffort),
+            ("best-effort", AvailabilityPolicy::BestEffort),
+            ("required", AvailabilityPolicy::Required),
+            ("off", AvailabilityPolicy::Off),
+        ] {
+            let config = config(&[("AVAILABILITY_CHECK", name)]).unwrap();
+            assert_eq!(config.availability.policy, policy, "{name}");
+        }
     }
 
     #[test]

@@ -11,8 +11,8 @@ use proto::orders::v1 as messages;
 use thiserror::Error;
 
 use crate::domain::{
-    Currency, HistoryEntry, Money, Order, OrderEvent, OrderId, OrderLine, OrderLines, OrderStatus,
-    PaymentToken, Quantity, RejectionReason, Sku, Timestamp, UnitPrice,
+    Availability, Currency, HistoryEntry, Money, Order, OrderEvent, OrderId, OrderLine, OrderLines,
+    OrderStatus, PaymentToken, Quantity, RejectionReason, Sku, Timestamp, UnitPrice,
 };
 
 /// An order as the API shows it.
@@ -27,6 +27,7 @@ pub fn order_message(order: &Order) -> messages::Order {
         create_time: Some(time_message(order.created_at)),
         update_time: Some(time_message(order.updated_at)),
         rejection_reason: reason_message(order.status).into(),
+        availability: availability_message(order.availability).into(),
     }
 }
 
@@ -162,6 +163,14 @@ fn reason_message(status: OrderStatus) -> messages::RejectionReason {
         Some(RejectionReason::OutOfStock) => messages::RejectionReason::OutOfStock,
         Some(RejectionReason::PaymentDeclined) => messages::RejectionReason::PaymentDeclined,
         Some(RejectionReason::PaymentUnavailable) => messages::RejectionReason::PaymentUnavailable,
+    }
+}
+
+fn availability_message(availability: Availability) -> messages::Availability {
+    match availability {
+        Availability::NotChecked => messages::Availability::NotChecked,
+        Availability::Confirmed => messages::Availability::Confirmed,
+        Availability::Unverified => messages::Availability::Unverified,
     }
 }
 

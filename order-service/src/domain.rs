@@ -18,12 +18,15 @@ mod timestamp;
 
 mod status;
 
+mod availability;
+
 mod transition;
 
 mod order;
 
 mod sequence;
 
+pub use availability::{Availability, Shortage, UnavailableLine};
 pub use fingerprint::Fingerprint;
 pub use identity::{CustomerId, InvalidCustomerId, InvalidUuid, OrderId, RequestId};
 pub use line::{

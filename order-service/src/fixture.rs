@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::commit::Writers;
-use crate::domain::{Order, OrderId, Timestamp};
+use crate::domain::{Availability, Order, OrderId, Timestamp};
 use crate::edge::parse_place_order;
 use crate::events;
 use crate::store::sqlite::{MIGRATOR, SqliteStore};
@@ -84,7 +84,12 @@ fn place(request: &PlaceOrderRequest) -> PlaceOrder {
     let request = parse_place_order(request.clone()).unwrap();
     let order_id = OrderId::new(Uuid::now_v7());
     let event_id = Uuid::now_v7();
-    let order = Order::placed(order_id, &request, Timestamp::from_unix_millis(1_000));
+    let order = Order::placed(
+        order_id,
+        &request,
+        Availability::NotChecked,
+        Timestamp::from_unix_millis(1_000),
+    );
     PlaceOrder {
         request_id: request.request_id,
         fingerprint: request.fingerprint(),

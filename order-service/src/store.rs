@@ -18,8 +18,8 @@ use thiserror::Error;
 use uuid::Uuid;
 
 use crate::domain::{
-    CustomerId, Fingerprint, HistoryEntry, Order, OrderEvent, OrderId, OrderStatus, Refusal,
-    RequestId, Timestamp,
+    CustomerId, Fingerprint, HistoryEntry, NewOrder, Order, OrderEvent, OrderId, OrderStatus,
+    Refusal, RequestId, Timestamp,
 };
 
 mod saved;
@@ -55,6 +55,12 @@ pub trait OrderStore: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// [`StoreError`]; nothing of the batch took place, unless the failure hit the commit itself.
     async fn place(&self, batch: &[PlaceOrder]) -> Result<Vec<Placed>, StoreError>;
+
+    /// What became of the request when it was placed before, never [`Placed::New`]; `None` if it was not placed yet.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    async fn placed_before(&self, request: &NewOrder) -> Result<Option<Placed>, StoreError>;
 
     /// Applies outcomes of processing, each order's in sequence.
     ///

@@ -3,6 +3,7 @@
 //! ```text
 //! orders.order.events.v1 ─▶ consumer ─▶ OrderEvents ─▶ Pipeline ─┬▶ ProcessingStore ─▶ outbox ─▶ relay ─▶ processing.order.events.v1
 //!                                                                └▶ PaymentGateway
+//! CheckAvailability ─────▶ InventoryRpc ─▶ StockReader ─▶ ProcessingStore
 //! ```
 //!
 //! A start has an order: serve, not ready → wait for the database, seed the stock → consume and publish → ready, unless
@@ -33,7 +34,9 @@ use crate::catalogue::{Catalogue, CatalogueError};
 use crate::config::Config;
 use crate::events::OrderEvents;
 use crate::payment::simulated::SimulatedGateway;
+use crate::rpc::InventoryRpc;
 use crate::steps::Pipeline;
+use crate::stock_reader::{self, StockReader};
 use crate::store::{self, MIGRATIONS, ProcessingStore};
 
 mod running;
@@ -102,6 +105,7 @@ impl App {
         let writer = TaskTracker::new();
         let store = store::start(&database, signal.clone(), &writer);
 
+        let stock = StockReader::start(Arc::clone(&store), stock_reader::BOUNDS, &writer);
         let events = OrderEvents::new(pipeline(config, Arc::clone(&store)));
         let health = Health::starting().await;
         let (prepared, wait_for_preparation) = watch::channel(false);
@@ -116,6 +120,10 @@ impl App {
         };
         let parts = Parts {
             server,
+            inventory: InventoryRpc {
+                stock,
+                prepared: wait_for_preparation.clone(),
+            },
             health: health.clone(),
             consumer: consumer(config, &database, events),
             relay: Relay::new(&config.kafka, database.outbox(), database.leases(), signal),

@@ -3,17 +3,18 @@
 
 use prost::Message;
 use proto::event::ProcessingEvent;
+use proto::inventory::v1 as inventory;
 use proto::orders::v1 as orders;
 use proto::processing::v1 as processing;
 use uuid::Uuid;
 
 use crate::domain::{
     Announcement, Currency, Demand, Malformed, Money, Order, OrderId, PaymentToken, Quantity,
-    Rejection, RejectionReason, Sku,
+    Rejection, RejectionReason, Sku, Supply,
 };
 
 /// Lines per order, as the contract limits them.
-const LINE_LIMIT: usize = 500;
+pub(crate) const LINE_LIMIT: usize = 500;
 
 /// A message that order-service cannot have meant: it is wrong in this field.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -152,6 +153,20 @@ fn reason(reason: RejectionReason) -> orders::RejectionReason {
         RejectionReason::OutOfStock => orders::RejectionReason::OutOfStock,
         RejectionReason::PaymentDeclined => orders::RejectionReason::PaymentDeclined,
         RejectionReason::PaymentUnavailable => orders::RejectionReason::PaymentUnavailable,
+    }
+}
+
+/// What a caller is told of one item. How much there is beyond what was asked for is nobody's business.
+pub fn item_availability(sku: &Sku, supply: Supply) -> inventory::ItemAvailability {
+    let (status, available_quantity) = match supply {
+        Supply::Enough => (inventory::ItemStatus::Available, 0),
+        Supply::Short(available) => (inventory::ItemStatus::OutOfStock, available),
+        Supply::Unknown => (inventory::ItemStatus::UnknownSku, 0),
+    };
+    inventory::ItemAvailability {
+        sku: sku.as_str().to_owned(),
+        status: status.into(),
+        available_quantity,
     }
 }
 

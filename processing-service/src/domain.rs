@@ -11,7 +11,7 @@ pub mod saga;
 pub use order::{Order, OrderId, ShipmentId};
 pub use payment::{CaptureId, Currency, Money, PaymentToken};
 pub use saga::{Abandonment, Announcement, Record, SagaEvent, SagaState, Step, Transition};
-pub use stock::{Demand, Quantity, Rejection, RejectionReason, Sku, StockLevel, StockMove};
+pub use stock::{Demand, Quantity, Rejection, RejectionReason, Sku, StockLevel, StockMove, Supply};
 
 use std::fmt;
 

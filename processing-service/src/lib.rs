@@ -7,6 +7,7 @@
 //! * [`events`]: what is consumed, one file per event;
 //! * [`steps`]: what follows from it, one file per step;
 //! * [`domain`]: the rules that decide: the saga's table and the stock's arithmetic, pure;
+//! * [`rpc`]: what is asked, not told: whether an order can be had, answered through [`stock_reader`];
 //! * [`store`], [`payment`], [`catalogue`]: what the steps work with;
 //! * [`operator`]: how an event that could not be handled is shown to a person;
 //! * [`conversion`]: between the contract's messages and the domain.
@@ -19,6 +20,9 @@ pub mod events;
 pub mod steps;
 
 pub mod domain;
+
+pub mod rpc;
+pub mod stock_reader;
 
 pub mod catalogue;
 pub mod payment;

@@ -4,6 +4,7 @@
 //! event it announces, and, when the saga ends, the inbox row of the event that caused it. It may be repeated: what
 //! was done before is answered with [`Recorded::Duplicate`] and changes nothing.
 
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -75,6 +76,9 @@ pub trait ProcessingStore: Send + Sync + 'static {
 
     /// The stock of a SKU; `None` if the catalogue does not have it.
     async fn stock(&self, sku: &Sku) -> Result<Option<StockLevel>, StoreError>;
+
+    /// The stock of those of these SKUs that the catalogue has, as it is now: nothing is held.
+    async fn levels(&self, skus: &BTreeSet<Sku>) -> Result<HashMap<Sku, StockLevel>, StoreError>;
 
     /// Adds the SKUs that are not there yet and leaves the others as they are. Returns how many were added.
     async fn seed(&self, catalogue: &Catalogue) -> Result<u64, StoreError>;

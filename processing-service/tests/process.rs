@@ -10,10 +10,13 @@ use std::time::Duration;
 
 use processing_service::app::{App, BuildError, RunError};
 use processing_service::config::Config;
+use proto::inventory::v1::inventory_service_client::InventoryServiceClient;
+use proto::inventory::v1::{CheckAvailabilityRequest, CheckAvailabilityResponse, Item, ItemStatus};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
+use tonic::{Code, Status};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
@@ -94,6 +97,19 @@ impl Running {
         client.watch(whole_server).await.unwrap().into_inner()
     }
 
+    /// Whether one piece of "A" can be had, as it says over the wire.
+    async fn check(&self) -> Result<CheckAvailabilityResponse, Status> {
+        let channel = Channel::from_shared(format!("http://{}", self.address)).unwrap();
+        let mut client = InventoryServiceClient::new(channel.connect().await.unwrap());
+        let item = Item {
+            sku: "A".to_owned(),
+            quantity: 1,
+        };
+        let request = CheckAvailabilityRequest { items: vec![item] };
+        let response = client.check_availability(request).await?;
+        Ok(response.into_inner())
+    }
+
     async fn stop(self) -> Result<(), RunError> {
         self.shutdown.cancel();
         let stopped = tokio::time::timeout(Duration::from_secs(15), self.task).await;
@@ -172,7 +188,7 @@ async fn a_port_that_is_taken_is_named_and_nothing_is_created() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_becomes_ready_and_stops_cleanly_without_a_broker() {
+async fn it_becomes_ready_answers_and_stops_cleanly_without_a_broker() {
     let directory = tempfile::tempdir().unwrap();
     let config = config(&directory, "127.0.0.1:0");
     let running = Running::start(&config, directory).await;
@@ -180,6 +196,8 @@ async fn it_becomes_ready_and_stops_cleanly_without_a_broker() {
     let mut health = running.health().await;
     while next(&mut health).await != ServingStatus::Serving {}
 
+    let response = running.check().await.unwrap();
+    assert_eq!(response.items[0].status(), ItemStatus::Available);
     running.stop().await.unwrap();
 }
 
@@ -193,6 +211,9 @@ async fn a_database_that_is_away_leaves_the_process_up_and_not_ready() {
     let mut health = running.health().await;
 
     assert_eq!(next(&mut health).await, ServingStatus::NotServing);
+    // It does not know yet what there is, which is another thing than that there is nothing.
+    let status = running.check().await.unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable);
     running.stop().await.unwrap();
 }
 

@@ -18,6 +18,21 @@ pub mod orders {
     }
 }
 
+pub mod inventory {
+    //! Package `inventory`: what processing-service answers before an order is taken.
+    #[allow(
+        missing_docs,
+        missing_debug_implementations,
+        unreachable_pub,
+        clippy::all,
+        clippy::pedantic,
+        reason = "generated from inventory/v1"
+    )]
+    pub mod v1 {
+        tonic::include_proto!("inventory.v1");
+    }
+}
+
 pub mod processing {
     //! Package `processing`: what processing-service publishes.
     #[allow(

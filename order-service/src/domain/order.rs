@@ -2,6 +2,7 @@
 
 use uuid::Uuid;
 
+use super::availability::Availability;
 use super::identity::{CustomerId, OrderId};
 use super::lines::OrderLines;
 use super::new_order::NewOrder;
@@ -22,6 +23,8 @@ pub struct Order {
     pub version: u64,
     /// What was ordered.
     pub lines: OrderLines,
+    /// What was known of the stock when it was accepted.
+    pub availability: Availability,
     /// When it was accepted.
     pub created_at: Timestamp,
     /// When its state changed last.
@@ -50,13 +53,19 @@ pub struct HistoryEntry {
 
 impl Order {
     /// The order that a request makes.
-    pub fn placed(id: OrderId, request: &NewOrder, at: Timestamp) -> Self {
+    pub fn placed(
+        id: OrderId,
+        request: &NewOrder,
+        availability: Availability,
+        at: Timestamp,
+    ) -> Self {
         Self {
             id,
             customer_id: request.customer_id.clone(),
             status: OrderStatus::Accepted,
             version: 1,
             lines: request.lines.clone(),
+            availability,
             created_at: at,
             updated_at: at,
         }
@@ -170,6 +179,7 @@ mod tests {
             status: OrderStatus::Accepted,
             version: 1,
             lines: OrderLines::new(vec![line]).unwrap(),
+            availability: Availability::Confirmed,
             created_at: Timestamp::from_unix_millis(1_000),
             updated_at: Timestamp::from_unix_millis(1_000),
         }

@@ -1,8 +1,8 @@
 //! PlaceOrder's request becomes a [`NewOrder`], or all its faults are named at once.
 
+use chassis::grpc::violations::Violations;
 use proto::orders::v1 as messages;
 
-use super::violations::Violations;
 use crate::domain::{
     Currency, CustomerId, InvalidLines, MAX_LINES, Money, NewOrder, OrderLine, OrderLines,
     PaymentToken, Quantity, RequestId, Sku, UnitPrice,

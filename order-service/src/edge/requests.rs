@@ -1,9 +1,9 @@
 //! The small requests: which order, which page, from which version.
 
+use chassis::grpc::violations::Violations;
 use proto::orders::v1 as messages;
 
 use super::page_token::PageToken;
-use super::violations::Violations;
 use crate::domain::{CustomerId, OrderId};
 
 /// Orders on a page when the client does not say.

@@ -1,19 +1,19 @@
 //! The one place where an error becomes a gRPC status.
 //!
 //! Every status carries an ErrorInfo whose `reason` a program can branch on and whose metadata has the facts of the
-//! message; BadRequest lists the faults of a request; RetryInfo says when to come back. No internal text gets out:
-//! what went wrong inside stands in the log, under the same trace.
+//! message; BadRequest lists the faults of a request, PreconditionFailure the lines that cannot be had; RetryInfo says when
+//! to come back. No internal text gets out: what went wrong inside stands in the log, under the same trace.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use chassis::crash_points::Injected;
+use chassis::grpc::violations::{Room, Violations};
 use thiserror::Error;
 use tonic::{Code, Status};
-use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
+use tonic_types::{ErrorDetails, PreconditionViolation, StatusExt};
 
-use super::violations::Violations;
-use crate::domain::{OrderId, OrderStatus, RequestId};
+use crate::domain::{OrderId, OrderStatus, RequestId, Shortage, UnavailableLine};
 
 /// `domain` of every ErrorInfo: who defines the reasons.
 const DOMAIN: &str = "order-service";
@@ -34,6 +34,9 @@ pub enum RpcError {
     /// The request id stands for another body already.
     #[error("request_id {0} was used before with another body")]
     RequestIdReused(RequestId),
+    /// The order asks for what is out of stock or unknown.
+    #[error("{} line(s) ask for what is not available", .0.len())]
+    ItemsUnavailable(Vec<UnavailableLine>),
     /// The order ended before it could be cancelled.
     #[error("order {order_id} is {} already", status.name())]
     OrderIsFinal {
@@ -72,7 +75,7 @@ impl RpcError {
             Self::InvalidRequest(_) => Code::InvalidArgument,
             Self::OrderNotFound(_) => Code::NotFound,
             Self::RequestIdReused(_) => Code::AlreadyExists,
-            Self::OrderIsFinal { .. } => Code::FailedPrecondition,
+            Self::ItemsUnavailable(_) | Self::OrderIsFinal { .. } => Code::FailedPrecondition,
             Self::TooManyStreams | Self::Overloaded => Code::ResourceExhausted,
             Self::ShuttingDown | Self::StoreUnavailable => Code::Unavailable,
             Self::Internal => Code::Internal,
@@ -84,6 +87,7 @@ impl RpcError {
             Self::InvalidRequest(_) => "INVALID_REQUEST",
             Self::OrderNotFound(_) => "ORDER_NOT_FOUND",
             Self::RequestIdReused(_) => "REQUEST_ID_REUSED",
+            Self::ItemsUnavailable(_) => "ITEMS_UNAVAILABLE",
             Self::OrderIsFinal { .. } => "ORDER_IS_FINAL",
             Self::TooManyStreams => "TOO_MANY_STREAMS",
             Self::Overloaded => "OVERLOADED",
@@ -99,6 +103,7 @@ impl RpcError {
             Self::InvalidRequest(faults) => vec![("violations", faults.total().to_string())],
             Self::OrderNotFound(order_id) => vec![("order_id", order_id.to_string())],
             Self::RequestIdReused(request_id) => vec![("request_id", request_id.to_string())],
+            Self::ItemsUnavailable(lines) => vec![("violations", lines.len().to_string())],
             Self::OrderIsFinal { order_id, status } => vec![
                 ("order_id", order_id.to_string()),
                 ("status", status.name().to_owned()),
@@ -115,7 +120,10 @@ impl RpcError {
         let mut details = ErrorDetails::with_error_info(self.reason(), DOMAIN, self.metadata());
         match self {
             Self::InvalidRequest(faults) => {
-                details.set_bad_request(field_violations(faults));
+                details.set_bad_request(faults.field_violations());
+            }
+            Self::ItemsUnavailable(lines) => {
+                details.set_precondition_failure(precondition_violations(lines));
             }
             Self::TooManyStreams
             | Self::Overloaded
@@ -141,11 +149,27 @@ impl From<Violations> for RpcError {
     }
 }
 
-fn field_violations(faults: &Violations) -> Vec<FieldViolation> {
-    let listed = faults.listed().iter();
-    listed
-        .map(|fault| FieldViolation::new(&fault.field, &fault.rule))
+/// The first lines that cannot be had, as many as have room in an answer.
+fn precondition_violations(lines: &[UnavailableLine]) -> Vec<PreconditionViolation> {
+    let mut room = Room::default();
+    let entries = lines.iter().map(|line| {
+        let (kind, description) = describe(line.shortage);
+        PreconditionViolation::new(kind, format!("lines[{}].sku", line.line), description)
+    });
+    entries
+        .take_while(|entry| room.take(&[&entry.r#type, &entry.subject, &entry.description]))
         .collect()
+}
+
+/// Type and description of a violation. The SKU is not repeated: the client has it in the line that is named.
+fn describe(shortage: Shortage) -> (&'static str, String) {
+    match shortage {
+        Shortage::UnknownSku => ("UNKNOWN_SKU", "is not in the catalogue".to_owned()),
+        Shortage::OutOfStock { available, asked } => (
+            "OUT_OF_STOCK",
+            format!("{available} piece(s) are available, the order asks for {asked}"),
+        ),
+    }
 }
 
 #[cfg(test)]
@@ -153,6 +177,16 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+
+    /// Lines with the longest descriptions that there are.
+    fn unavailable(lines: usize) -> Vec<UnavailableLine> {
+        let shortage = Shortage::OutOfStock {
+            available: 49_999_999,
+            asked: 50_000_000,
+        };
+        let line = |line| UnavailableLine { line, shortage };
+        (0..lines).map(line).collect()
+    }
 
     #[test]
     fn every_status_carries_a_reason_of_this_domain() {
@@ -162,6 +196,7 @@ mod tests {
             RpcError::InvalidRequest(Violations::default()),
             RpcError::OrderNotFound(order_id),
             RpcError::RequestIdReused(RequestId::new(Uuid::from_u128(8))),
+            RpcError::ItemsUnavailable(unavailable(1)),
             RpcError::OrderIsFinal { order_id, status },
             RpcError::TooManyStreams,
             RpcError::Overloaded,
@@ -193,6 +228,43 @@ mod tests {
     }
 
     #[test]
+    fn lines_that_cannot_be_had_are_listed_with_what_is_wrong() {
+        let lines = [
+            (
+                1,
+                Shortage::OutOfStock {
+                    available: 3,
+                    asked: 5,
+                },
+            ),
+            (4, Shortage::UnknownSku),
+        ];
+        let lines = lines.map(|(line, shortage)| UnavailableLine { line, shortage });
+
+        let status = Status::from(RpcError::ItemsUnavailable(lines.to_vec()));
+
+        assert_eq!(status.code(), Code::FailedPrecondition);
+        let details = status.get_error_details();
+        assert_eq!(details.error_info().unwrap().metadata["violations"], "2");
+        let listed = &details.precondition_failure().unwrap().violations;
+        let listed: Vec<_> = listed
+            .iter()
+            .map(|entry| (&*entry.r#type, &*entry.subject, &*entry.description))
+            .collect();
+        assert_eq!(
+            listed,
+            [
+                (
+                    "OUT_OF_STOCK",
+                    "lines[1].sku",
+                    "3 piece(s) are available, the order asks for 5"
+                ),
+                ("UNKNOWN_SKU", "lines[4].sku", "is not in the catalogue"),
+            ]
+        );
+    }
+
+    #[test]
     fn a_final_order_is_named_with_its_state() {
         let order_id = OrderId::new(Uuid::from_u128(7));
         let status = OrderStatus::Fulfilled;
@@ -220,16 +292,19 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_answer_fits_the_header_limit_of_clients() {
+    fn the_largest_answers_fit_the_header_limit_of_clients() {
         let mut faults = Violations::default();
         for line in 0..500 {
             let field = format_args!("lines[{line}].unit_price.currency_code");
             faults.add(field, crate::domain::UnknownCurrency);
         }
 
-        let status = Status::from(RpcError::from(faults));
+        let missing = RpcError::ItemsUnavailable(unavailable(500));
 
-        let on_the_wire = status.details().len() * 4 / 3;
-        assert!(on_the_wire < 7 * 1024 + 512, "{on_the_wire}");
+        for error in [RpcError::from(faults), missing] {
+            let status = Status::from(error);
+            let on_the_wire = status.details().len() * 4 / 3;
+            assert!(on_the_wire < 7 * 1024 + 512, "{on_the_wire}");
+        }
     }
 }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{OrderRpc, write_failed};
 use crate::convert;
-use crate::domain::{NewOrder, Order, OrderId, Timestamp};
+use crate::domain::{Availability, NewOrder, Order, OrderId, Timestamp};
 use crate::edge::{RpcError, parse_place_order};
 use crate::events;
 use crate::store::{PlaceOrder, Placed};
@@ -20,7 +20,8 @@ pub(super) async fn place_order(
 ) -> Result<PlaceOrderResponse, RpcError> {
     let request = parse_place_order(request)?;
     let request_id = request.request_id;
-    let command = decide(&request);
+    let availability = Availability::NotChecked;
+    let command = decide(&request, availability);
     let new = convert::order_message(&command.order);
 
     let placed = service.writers.place.submit(command).await;
@@ -36,10 +37,11 @@ pub(super) async fn place_order(
 }
 
 /// The order that the request makes if it is new.
-fn decide(request: &NewOrder) -> PlaceOrder {
+fn decide(request: &NewOrder, availability: Availability) -> PlaceOrder {
     let order_id = OrderId::new(Uuid::now_v7());
     let event_id = Uuid::now_v7();
-    let order = Order::placed(order_id, request, Timestamp::from(SystemTime::now()));
+    let now = Timestamp::from(SystemTime::now());
+    let order = Order::placed(order_id, request, availability, now);
     let event = events::order_placed(&order, &request.payment_token, event_id);
     PlaceOrder {
         order,

@@ -18,7 +18,7 @@ use super::failure::failed;
 use super::{
     Applied, ApplyOutcome, CancelOrder, CancelReply, OrderStore, PlaceOrder, Placed, StoreError,
 };
-use crate::domain::{CustomerId, HistoryEntry, Order, OrderId};
+use crate::domain::{CustomerId, HistoryEntry, NewOrder, Order, OrderId};
 
 mod place;
 
@@ -51,6 +51,11 @@ impl OrderStore for PostgresStore {
     async fn place(&self, batch: &[PlaceOrder]) -> Result<Vec<Placed>, StoreError> {
         let placed = retry_conflicts(|| place::place(self.database.pool(), batch)).await;
         placed.map_err(failed("placing orders"))
+    }
+
+    async fn placed_before(&self, request: &NewOrder) -> Result<Option<Placed>, StoreError> {
+        let placed = bounded(place::placed_before(self.database.pool(), request)).await;
+        placed.map_err(failed("looking for a request"))
     }
 
     async fn apply(&self, batch: &[ApplyOutcome]) -> Result<Vec<Applied>, StoreError> {

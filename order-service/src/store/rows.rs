@@ -9,8 +9,8 @@ use uuid::Uuid;
 use super::tracked::Tracked;
 use crate::convert;
 use crate::domain::{
-    CustomerId, EventType, Fingerprint, HistoryEntry, Order, OrderId, OrderStatus, RequestId,
-    Timestamp,
+    Availability, CustomerId, EventType, Fingerprint, HistoryEntry, Order, OrderId, OrderStatus,
+    RequestId, Timestamp,
 };
 
 /// What an order is read from.
@@ -22,6 +22,7 @@ pub(super) struct OrderRow {
     rejection_reason: Option<String>,
     version: i64,
     body: Vec<u8>,
+    availability: Option<String>,
     created_at: i64,
     updated_at: i64,
 }
@@ -73,6 +74,7 @@ impl TryFrom<OrderRow> for Order {
             status: status(&row.status, row.rejection_reason.as_deref())?,
             version: count(row.version)?,
             lines: convert::decode_body(&row.body).map_err(damaged)?,
+            availability: availability(row.availability.as_deref())?,
             created_at: Timestamp::from_unix_millis(row.created_at),
             updated_at: Timestamp::from_unix_millis(row.updated_at),
         })
@@ -164,6 +166,14 @@ pub(super) fn damaged(
 
 fn count(value: i64) -> Result<u64, sqlx::Error> {
     u64::try_from(value).map_err(damaged)
+}
+
+/// The release that did not know the column asked nobody.
+fn availability(name: Option<&str>) -> Result<Availability, sqlx::Error> {
+    let Some(name) = name else {
+        return Ok(Availability::NotChecked);
+    };
+    Availability::from_name(name).ok_or_else(|| damaged("unknown availability"))
 }
 
 fn status(name: &str, reason: Option<&str>) -> Result<OrderStatus, sqlx::Error> {

@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::rows::{self, SavedRow};
 use super::{PlaceOrder, Placed};
-use crate::domain::{CustomerId, Fingerprint, Order, OrderId, RequestId};
+use crate::domain::{CustomerId, Fingerprint, NewOrder, Order, OrderId, RequestId};
 
 type Intent = (CustomerId, RequestId);
 
@@ -44,15 +44,25 @@ impl SavedOrders {
         batch.iter().map(answer).collect()
     }
 
+    /// What a request is answered that was placed before; `None` if it was not.
+    pub(super) fn answer_to(&self, request: &NewOrder) -> Option<Placed> {
+        let intent = (request.customer_id.clone(), request.request_id);
+        self.find(&intent, request.fingerprint())
+    }
+
     fn answer(&self, command: &PlaceOrder) -> Result<Placed, sqlx::Error> {
         let intent = (command.order.customer_id.clone(), command.request_id);
-        match self.0.get(&intent) {
-            Some((fingerprint, order)) if *fingerprint == command.fingerprint => {
-                Ok(Placed::Duplicate(order.clone()))
-            }
-            Some(_) => Ok(Placed::Conflict),
-            // Neither the request id nor a free order id: the order id is taken by a stranger.
-            None => Err(rows::damaged("the order id is in use")),
+        // Neither the request id nor a free order id: the order id is taken by a stranger.
+        self.find(&intent, command.fingerprint)
+            .ok_or_else(|| rows::damaged("the order id is in use"))
+    }
+
+    fn find(&self, intent: &Intent, wanted: Fingerprint) -> Option<Placed> {
+        let (fingerprint, order) = self.0.get(intent)?;
+        if *fingerprint == wanted {
+            Some(Placed::Duplicate(order.clone()))
+        } else {
+            Some(Placed::Conflict)
         }
     }
 }

@@ -10,7 +10,7 @@ use super::failure::failed;
 use super::{
     Applied, ApplyOutcome, CancelOrder, CancelReply, OrderStore, PlaceOrder, Placed, StoreError,
 };
-use crate::domain::{CustomerId, HistoryEntry, Order, OrderId};
+use crate::domain::{CustomerId, HistoryEntry, NewOrder, Order, OrderId};
 
 mod place;
 
@@ -25,7 +25,7 @@ mod read;
 /// The schema.
 pub static MIGRATOR: Migrator = sqlx::migrate!("migrations/sqlite");
 
-/// Rows per statement: at most ten parameters each, well below SQLite's limit of 32,766.
+/// Rows per statement: at most eleven parameters each, well below SQLite's limit of 32,766.
 const ROWS_PER_STATEMENT: usize = 1_000;
 
 /// The order store on SQLite.
@@ -51,6 +51,13 @@ impl OrderStore for SqliteStore {
             .map_err(failed)?;
         transaction.commit().await.map_err(failed)?;
         Ok(answers)
+    }
+
+    async fn placed_before(&self, request: &NewOrder) -> Result<Option<Placed>, StoreError> {
+        let failed = failed("looking for a request");
+        let mut connection = self.database.reader().acquire().await.map_err(failed)?;
+        let placed = place::placed_before(&mut connection, request).await;
+        placed.map_err(failed)
     }
 
     async fn apply(&self, batch: &[ApplyOutcome]) -> Result<Vec<Applied>, StoreError> {

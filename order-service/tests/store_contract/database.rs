@@ -101,18 +101,37 @@ impl Database {
 
     /// A customer's wish to cancel, in the statements of the release that did not know `cause_id`.
     pub(crate) async fn cancel_by_the_older_release(&self, order_id: OrderId) {
-        for statement in OLDER_RELEASE {
+        for statement in OLDER_CANCELLATION {
+            self.execute(statement, order_id).await.unwrap();
+        }
+    }
+
+    /// The one order that is there once more, under an id of its own, in the statements of the release that did not know
+    /// `availability`.
+    pub(crate) async fn place_by_the_older_release(&self, order_id: OrderId) {
+        for statement in OLDER_PLACEMENT {
             self.execute(statement, order_id).await.unwrap();
         }
     }
 }
 
 /// The event's id does not matter to it: the order's does as well.
-const OLDER_RELEASE: [&str; 2] = [
+const OLDER_CANCELLATION: [&str; 2] = [
     "UPDATE orders SET status = 'CANCEL_REQUESTED', version = 2, updated_at = 3000 WHERE order_id = $1",
     "INSERT INTO order_events \
         (order_id, version, event_id, event_type, status, rejection_reason, occurred_at) \
      VALUES ($1, 2, $1, 'CancellationRequested', 'CANCEL_REQUESTED', NULL, 3000)",
+];
+
+/// The order's id serves as the request's and the event's as well.
+const OLDER_PLACEMENT: [&str; 2] = [
+    "INSERT INTO orders \
+        (order_id, customer_id, request_id, fingerprint, status, version, processing_sequence, body, \
+         created_at, updated_at) \
+     SELECT $1, customer_id, $1, fingerprint, status, version, processing_sequence, body, \
+            created_at, updated_at FROM orders",
+    "INSERT INTO order_events (order_id, version, event_id, event_type, status, occurred_at) \
+     VALUES ($1, 1, $1, 'OrderPlaced', 'ACCEPTED', 1000)",
 ];
 
 /// Another session on a PostgreSQL database, behind the store's back.

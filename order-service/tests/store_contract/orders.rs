@@ -2,8 +2,8 @@
 
 use chassis::outbox::OutboxRecord;
 use order_service::domain::{
-    Currency, CustomerId, Money, NewOrder, Order, OrderEvent, OrderId, OrderLine, OrderLines,
-    PaymentToken, Quantity, RequestId, Sku, Timestamp, UnitPrice,
+    Availability, Currency, CustomerId, Money, NewOrder, Order, OrderEvent, OrderId, OrderLine,
+    OrderLines, PaymentToken, Quantity, RequestId, Sku, Timestamp, UnitPrice,
 };
 use order_service::store::{ApplyOutcome, CancelOrder, PlaceOrder};
 use uuid::Uuid;
@@ -29,9 +29,14 @@ pub(crate) fn request(customer: &str, pieces: i32) -> NewOrder {
 
 /// The command for a request; every call makes an order id of its own, as every call of the RPC does.
 pub(crate) fn place(request: &NewOrder) -> PlaceOrder {
+    place_with(request, Availability::Confirmed)
+}
+
+/// The same, with this known of the stock.
+pub(crate) fn place_with(request: &NewOrder, availability: Availability) -> PlaceOrder {
     let order_id = OrderId::new(Uuid::now_v7());
     PlaceOrder {
-        order: Order::placed(order_id, request, at(1_000)),
+        order: Order::placed(order_id, request, availability, at(1_000)),
         request_id: request.request_id,
         fingerprint: request.fingerprint(),
         event_id: Uuid::now_v7(),

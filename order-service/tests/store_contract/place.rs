@@ -7,12 +7,12 @@ use chassis::group_commit::{GroupCommit, GroupCommitConfig};
 use chassis::outbox::OutboxSignal;
 use futures::future::join_all;
 use order_service::commit::PlaceCommitter;
-use order_service::domain::{EventType, OrderStatus};
+use order_service::domain::{Availability, EventType, OrderStatus};
 use order_service::store::{Placed, StoreError};
 use tokio_util::task::TaskTracker;
 
 use crate::database::on_every_database;
-use crate::orders::{place, request};
+use crate::orders::{place, place_with, request};
 
 #[tokio::test]
 async fn order_history_and_event_appear_together() {
@@ -87,6 +87,60 @@ async fn a_command_repeated_after_an_unknown_outcome_finds_its_own_order() {
 
         assert_eq!(answers, [Placed::Duplicate(command.order)]);
         assert_eq!(database.outbox().await.len(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_was_known_of_the_stock_is_read_back_as_it_was_placed() {
+    on_every_database(async |database| {
+        for availability in Availability::ALL {
+            let command = place_with(&request("guest", 6), availability);
+
+            database.store.place(&[command.clone()]).await.unwrap();
+
+            let saved = database.store.get(command.order.id).await.unwrap();
+            assert_eq!(saved.unwrap().availability, availability);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_repeated_request_returns_what_was_known_of_the_stock_the_first_time() {
+    on_every_database(async |database| {
+        let request = request("guest", 6);
+        let first = place_with(&request, Availability::Confirmed);
+        database.store.place(&[first.clone()]).await.unwrap();
+
+        let again = place_with(&request, Availability::Unverified);
+        let answers = database.store.place(&[again]).await.unwrap();
+
+        assert_eq!(answers, [Placed::Duplicate(first.order)]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_request_is_found_if_it_was_placed_and_only_then() {
+    on_every_database(async |database| {
+        let original = request("guest", 6);
+        let command = place(&original);
+        let look = async |request| database.store.placed_before(request).await.unwrap();
+        assert_eq!(look(&original).await, None);
+
+        database.store.place(&[command.clone()]).await.unwrap();
+
+        let mut other = request("guest", 7);
+        other.request_id = original.request_id;
+        let mut stranger = request("stranger", 6);
+        stranger.request_id = original.request_id;
+        assert_eq!(
+            look(&original).await,
+            Some(Placed::Duplicate(command.order))
+        );
+        assert_eq!(look(&other).await, Some(Placed::Conflict));
+        assert_eq!(look(&stranger).await, None);
     })
     .await;
 }

@@ -1,6 +1,7 @@
 //! Two releases on one schema: while a release is rolled out, the one before goes on writing (docs/migrations.md).
 
-use order_service::domain::{EventType, OrderEvent, OrderStatus};
+use order_service::domain::{Availability, EventType, OrderEvent, OrderId, OrderStatus};
+use uuid::Uuid;
 
 use crate::database::on_every_database;
 use crate::orders::{outcome, place, request};
@@ -32,6 +33,25 @@ async fn what_the_older_release_writes_is_read_and_continued() {
                 (EventType::OrderCancelled, Some(cause_id)),
             ]
         );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_order_of_the_release_that_asked_nobody_is_read_and_continued() {
+    on_every_database(async |database| {
+        let model = place(&request("guest", 6));
+        database.store.place(&[model.clone()]).await.unwrap();
+        let order_id = OrderId::new(Uuid::now_v7());
+
+        database.place_by_the_older_release(order_id).await;
+        let reserved = outcome(order_id, 1, OrderEvent::StockReserved);
+        database.store.apply(&[reserved]).await.unwrap();
+
+        let order = database.store.get(order_id).await.unwrap().unwrap();
+        assert_eq!(order.availability, Availability::NotChecked);
+        assert_eq!((order.status, order.version), (OrderStatus::Processing, 2));
+        assert_eq!(order.lines, model.order.lines);
     })
     .await;
 }

@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 use tonic::service::Routes;
 
 use super::RunError;
+use crate::rpc::InventoryRpc;
 
 /// A task and the token that stops it. The policy of all of them: whichever ends unasked stops the service.
 struct Part {
@@ -58,6 +59,7 @@ impl Part {
 #[derive(Debug)]
 pub(super) struct Parts {
     pub(super) server: GrpcServer,
+    pub(super) inventory: InventoryRpc,
     pub(super) health: Health,
     pub(super) consumer: Consumer,
     pub(super) relay: Relay,
@@ -79,7 +81,7 @@ pub(super) struct Running {
 impl Parts {
     /// Starts all parts.
     pub(super) fn start(self) -> Running {
-        let (server, health) = (self.server, self.health);
+        let (server, inventory, health) = (self.server, self.inventory, self.health);
         let (consumer, prepared) = (self.consumer, self.prepared.clone());
         let (relay, also_prepared) = (self.relay, self.prepared);
         Running {
@@ -96,7 +98,7 @@ impl Parts {
                 Ok(())
             }),
             server: Part::spawn("server", |stop| async move {
-                let routes = Routes::default();
+                let routes = Routes::new(inventory.into_server());
                 Ok(server
                     .serve(routes, FILE_DESCRIPTOR_SET, &health, stop)
                     .await?)
@@ -132,7 +134,8 @@ impl Running {
             self.relay.stop().await,
             self.server.stop().await,
         ];
-        // The consumer's handler held the last handle of the store, so the writer has seen its last command.
+        // The consumer's handler and the server's routes held the last handles of the store, so its writer and the
+        // stock's readers have seen their last commands.
         self.writer.close();
         self.writer.wait().await;
         self.database.close().await;

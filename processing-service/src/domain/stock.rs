@@ -101,6 +101,11 @@ impl Demand {
         self.0.iter().map(|(sku, &pieces)| (sku, pieces))
     }
 
+    /// The pieces of one SKU.
+    pub fn pieces(&self, sku: &Sku) -> i64 {
+        self.0.get(sku).copied().unwrap_or_default()
+    }
+
     /// The SKUs, in order.
     pub fn skus(&self) -> impl Iterator<Item = &Sku> {
         self.0.keys()
@@ -200,15 +205,35 @@ impl StockLevel {
 pub fn check(demand: &Demand, level: impl Fn(&Sku) -> Option<StockLevel>) -> Result<(), Rejection> {
     let mut short = None;
     for (sku, pieces) in demand.iter() {
-        match level(sku) {
-            None => return Err(rejection(RejectionReason::UnknownSku, sku)),
-            Some(level) if level.available < pieces => short = short.or(Some(sku)),
-            Some(_) => {}
+        match supply(pieces, level(sku)) {
+            Supply::Unknown => return Err(rejection(RejectionReason::UnknownSku, sku)),
+            Supply::Short(_) => short = short.or(Some(sku)),
+            Supply::Enough => {}
         }
     }
     short.map_or(Ok(()), |sku| {
         Err(rejection(RejectionReason::OutOfStock, sku))
     })
+}
+
+/// How far the stock of one SKU meets a demand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Supply {
+    /// All of it can be had.
+    Enough,
+    /// Only so many pieces can be had.
+    Short(i64),
+    /// The catalogue does not have the SKU.
+    Unknown,
+}
+
+/// How far a level meets a demand of so many pieces. The rule of [`check`], too.
+pub fn supply(pieces: i64, level: Option<StockLevel>) -> Supply {
+    match level {
+        None => Supply::Unknown,
+        Some(level) if level.available < pieces => Supply::Short(level.available),
+        Some(_) => Supply::Enough,
+    }
 }
 
 fn rejection(reason: RejectionReason, sku: &Sku) -> Rejection {

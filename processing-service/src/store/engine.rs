@@ -62,6 +62,6 @@ pub(crate) trait Engine: Send + Sync + 'static {
     /// The saga of one order as it is now, held by nobody.
     async fn saga(&self, order_id: OrderId) -> Result<Option<Saga>, StoreError>;
 
-    /// The stock of one SKU as it is now, held by nobody.
-    async fn stock(&self, sku: &Sku) -> Result<Option<StockLevel>, sqlx::Error>;
+    /// The stock of those of these SKUs that there are, as it is now, held by nobody.
+    async fn stock(&self, skus: &BTreeSet<Sku>) -> Result<HashMap<Sku, StockLevel>, sqlx::Error>;
 }

@@ -79,8 +79,7 @@ impl Engine for PostgresEngine {
         Ok(saga.map(|(_, saga)| saga))
     }
 
-    async fn stock(&self, sku: &Sku) -> Result<Option<StockLevel>, sqlx::Error> {
-        let row = bounded(read::stock_row(self.0.pool(), sku)).await?;
-        row.as_ref().map(read::level).transpose()
+    async fn stock(&self, skus: &BTreeSet<Sku>) -> Result<HashMap<Sku, StockLevel>, sqlx::Error> {
+        bounded(read::stock(self.0.pool(), skus)).await
     }
 }

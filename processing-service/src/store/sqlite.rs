@@ -78,9 +78,8 @@ impl Engine for SqliteEngine {
         Ok(sagas.remove(&order_id))
     }
 
-    async fn stock(&self, sku: &Sku) -> Result<Option<StockLevel>, sqlx::Error> {
+    async fn stock(&self, skus: &BTreeSet<Sku>) -> Result<HashMap<Sku, StockLevel>, sqlx::Error> {
         let mut connection = self.0.reader().acquire().await?;
-        let mut levels = read::stock(&mut connection, &BTreeSet::from([sku.clone()])).await?;
-        Ok(levels.remove(sku))
+        read::stock(&mut connection, skus).await
     }
 }

@@ -8,6 +8,7 @@
 //! several replicas write, and the rows are locked, always in one order: sagas by order id, then stock by SKU, then the
 //! sagas that are new. Whoever waits for a row therefore holds none that comes behind it, and nobody waits in a circle.
 
+use std::collections::{BTreeSet, HashMap};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
@@ -92,7 +93,12 @@ impl<E: Engine + Clone> ProcessingStore for TransactionalStore<E> {
     }
 
     async fn stock(&self, sku: &Sku) -> Result<Option<StockLevel>, StoreError> {
-        Ok(self.engine.stock(sku).await?)
+        let mut levels = self.engine.stock(&BTreeSet::from([sku.clone()])).await?;
+        Ok(levels.remove(sku))
+    }
+
+    async fn levels(&self, skus: &BTreeSet<Sku>) -> Result<HashMap<Sku, StockLevel>, StoreError> {
+        Ok(self.engine.stock(skus).await?)
     }
 
     async fn seed(&self, catalogue: &Catalogue) -> Result<u64, StoreError> {

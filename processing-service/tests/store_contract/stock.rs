@@ -1,6 +1,8 @@
 //! Pieces: where they go, and that none is sold twice.
 
-use processing_service::domain::{Order, RejectionReason, SagaEvent, SagaState};
+use std::collections::BTreeSet;
+
+use processing_service::domain::{Order, RejectionReason, SagaEvent, SagaState, Sku};
 use processing_service::store::{OpenSaga, Opening, Recorded, StoreError};
 use proto::event::ProcessingEvent;
 
@@ -153,6 +155,43 @@ async fn a_cancellation_before_the_first_step_touches_no_stock() {
             shop.reserve(&order).await,
             Recorded::Duplicate(SagaState::Cancelled)
         );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_look_shows_the_stock_of_what_the_catalogue_has_and_holds_nothing() {
+    on_every_database(&[("A", 10), ("B", 5), ("C", 1)], async |shop| {
+        shop.reserve(&order(&[("A", 3)])).await;
+        let skus = ["A", "B", "Z"].map(|sku| Sku::parse(sku).unwrap());
+
+        let levels = shop.store.levels(&BTreeSet::from(skus)).await.unwrap();
+
+        let mut seen: Vec<_> = levels
+            .iter()
+            .map(|(sku, level)| (sku.as_str(), level.available, level.reserved))
+            .collect();
+        seen.sort_unstable();
+        assert_eq!(seen, [("A", 7, 3), ("B", 5, 0)]);
+        assert_eq!(
+            shop.reserve(&order(&[("A", 7), ("B", 5)])).await.state(),
+            SagaState::Reserved
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_look_takes_as_many_skus_as_a_full_batch_of_the_largest_requests() {
+    on_every_database(&[("A", 10)], async |shop| {
+        let mut skus: BTreeSet<_> = (0..100_000)
+            .map(|number| Sku::parse(&format!("SKU-{number}")).unwrap())
+            .collect();
+        skus.insert(Sku::parse("A").unwrap());
+
+        let levels = shop.store.levels(&skus).await.unwrap();
+
+        assert_eq!(levels.len(), 1);
     })
     .await;
 }

@@ -9,6 +9,7 @@ use order_service::domain::{CustomerId, OrderId};
 use order_service::edge::PageToken;
 use prost::Message;
 use proto::event::{Event, OrderEvent, ProcessingEvent};
+use proto::inventory::v1 as inventory;
 use proto::orders::v1 as orders;
 use proto::processing::v1 as processing;
 use proto::record::{self, EventMeta};
@@ -100,11 +101,46 @@ fn requests() -> Vec<Vec<u8>> {
         order_id: order_id().to_string(),
         after_version: 2,
     };
+    let items = lines().into_iter().map(|line| inventory::Item {
+        sku: line.sku,
+        quantity: line.quantity,
+    });
+    let check = inventory::CheckAvailabilityRequest {
+        items: items.collect(),
+    };
     vec![
         place.encode_to_vec(),
         list.encode_to_vec(),
         watch.encode_to_vec(),
+        check.encode_to_vec(),
     ]
+}
+
+fn answers() -> Vec<Vec<u8>> {
+    use inventory::ItemStatus::{Available, OutOfStock, UnknownSku};
+    let answer = |items: [(&str, inventory::ItemStatus, i64); 3]| {
+        let items = items.map(
+            |(sku, status, available_quantity)| inventory::ItemAvailability {
+                sku: sku.to_owned(),
+                status: status.into(),
+                available_quantity,
+            },
+        );
+        let items = items.to_vec();
+        inventory::CheckAvailabilityResponse { items }.encode_to_vec()
+    };
+    let (first, second) = ("SKU-1", "SKU-2");
+    let enough = [
+        (first, Available, 0),
+        (second, Available, 0),
+        (first, Available, 0),
+    ];
+    let short = [
+        (first, OutOfStock, 2),
+        (second, UnknownSku, 0),
+        (first, OutOfStock, 2),
+    ];
+    vec![answer(enough), answer(short)]
 }
 
 fn page_tokens() -> Vec<Vec<u8>> {
@@ -165,6 +201,7 @@ fn the_corpus_holds_what_the_services_write_today() {
     let seeds = [
         ("events", events()),
         ("requests", requests()),
+        ("answers", answers()),
         ("page_tokens", page_tokens()),
         ("settings", settings()),
         ("stored_headers", stored_headers()),

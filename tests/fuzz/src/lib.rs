@@ -6,6 +6,7 @@
 //!
 //! Not here: `traceparent` is read by OpenTelemetry, and tried where we call it (`chassis::propagation`).
 
+mod answers;
 mod events;
 mod requests;
 mod settings;
@@ -15,9 +16,10 @@ mod storage;
 pub type Target = fn(&[u8]);
 
 /// All targets by the names of their corpora.
-pub const TARGETS: [(&str, Target); 6] = [
+pub const TARGETS: [(&str, Target); 7] = [
     ("events", events::events),
     ("requests", requests::requests),
+    ("answers", answers::answers),
     ("page_tokens", requests::page_tokens),
     ("settings", settings::settings),
     ("stored_headers", storage::headers),

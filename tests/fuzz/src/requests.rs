@@ -1,10 +1,12 @@
 //! Messages of clients behind gRPC's framing.
 
+use chassis::grpc::violations::Violations;
 use order_service::convert;
 use order_service::domain::CustomerId;
 use order_service::edge;
 use order_service::edge::PageToken;
 use prost::Message;
+use proto::inventory::v1::CheckAvailabilityRequest;
 use proto::orders::v1 as messages;
 
 /// What the faults of an answer may take: as much as all its headers with the least tolerant client.
@@ -21,6 +23,10 @@ pub(crate) fn requests(bytes: &[u8]) {
     if let Ok(request) = messages::WatchOrderRequest::decode(bytes) {
         let _ = edge::parse_watch_order(&request);
     }
+    if let Ok(request) = CheckAvailabilityRequest::decode(bytes) {
+        let parsed = processing_service::rpc::parse_check_availability(&request);
+        parsed.err().iter().for_each(assert_small);
+    }
 }
 
 fn place_order(request: messages::PlaceOrderRequest) {
@@ -29,14 +35,16 @@ fn place_order(request: messages::PlaceOrderRequest) {
             let stored = convert::encode_body(&order.lines);
             assert_eq!(convert::decode_body(&stored).ok(), Some(order.lines));
         }
-        Err(faults) => {
-            let named = faults.listed().iter();
-            let bytes: usize = named
-                .map(|fault| fault.field.len() + fault.rule.len())
-                .sum();
-            assert!((1..=MOST_FAULTS_BYTES).contains(&bytes), "{bytes} bytes");
-        }
+        Err(faults) => assert_small(&faults),
     }
+}
+
+fn assert_small(faults: &Violations) {
+    let named = faults.listed().iter();
+    let bytes: usize = named
+        .map(|fault| fault.field.len() + fault.rule.len())
+        .sum();
+    assert!((1..=MOST_FAULTS_BYTES).contains(&bytes), "{bytes} bytes");
 }
 
 /// The name of a customer, its length in front, then a token.

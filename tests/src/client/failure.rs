@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use tonic::{Code, Status};
-use tonic_types::StatusExt;
+use tonic_types::{ErrorDetails, StatusExt};
 
 /// An unsuccessful call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,18 +22,18 @@ pub struct Failure {
     pub reason: Option<String>,
     /// The metadata of the ErrorInfo.
     pub metadata: BTreeMap<String, String>,
-    /// Every field that a malformed request got wrong.
+    /// Every field that a malformed request got wrong, and every line that asks for what cannot be had.
     pub violations: Vec<FieldViolation>,
     /// When to come back, if the service said so.
     pub retry_delay: Option<Duration>,
 }
 
-/// One field of a request that broke a rule.
+/// One field of a request that broke a rule, or cannot be met.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct FieldViolation {
     /// The field's path in the request.
     pub field: String,
-    /// The rule that it broke.
+    /// The rule that it broke, or what is missing.
     pub description: String,
 }
 
@@ -60,13 +60,6 @@ impl From<Status> for Failure {
     fn from(status: Status) -> Self {
         let details = status.get_error_details();
         let info = details.error_info();
-        let violations = details.bad_request().map(|request| {
-            let violations = request.field_violations.iter();
-            violations.map(|violation| FieldViolation {
-                field: violation.field.clone(),
-                description: violation.description.clone(),
-            })
-        });
         Self {
             code: status.code(),
             message: status.message().to_owned(),
@@ -74,10 +67,31 @@ impl From<Status> for Failure {
             metadata: info
                 .map(|info| info.metadata.clone().into_iter().collect())
                 .unwrap_or_default(),
-            violations: violations.into_iter().flatten().collect(),
+            violations: violations(&details),
             retry_delay: details.retry_info().and_then(|retry| retry.retry_delay),
         }
     }
+}
+
+fn violations(details: &ErrorDetails) -> Vec<FieldViolation> {
+    let malformed = details
+        .bad_request()
+        .map(|request| &request.field_violations);
+    let malformed = malformed
+        .into_iter()
+        .flatten()
+        .map(|violation| FieldViolation {
+            field: violation.field.clone(),
+            description: violation.description.clone(),
+        });
+    let unmet = details
+        .precondition_failure()
+        .map(|failure| &failure.violations);
+    let unmet = unmet.into_iter().flatten().map(|violation| FieldViolation {
+        field: violation.subject.clone(),
+        description: violation.description.clone(),
+    });
+    malformed.chain(unmet).collect()
 }
 
 impl fmt::Display for Failure {
@@ -121,8 +135,6 @@ pub fn code_name(code: Code) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use tonic_types::ErrorDetails;
-
     use super::*;
 
     fn spoken(code: Code, reason: &str) -> Failure {
@@ -143,6 +155,23 @@ mod tests {
             "INVALID_ARGUMENT (INVALID_REQUEST): 1 invalid field; \
              lines[0].quantity: must be 1 to 100000"
         );
+    }
+
+    #[test]
+    fn lines_that_cannot_be_had_are_read_as_well() {
+        let mut details = ErrorDetails::with_error_info("ITEMS_UNAVAILABLE", "order-service", []);
+        details.add_precondition_failure_violation(
+            "UNKNOWN_SKU",
+            "lines[2].sku",
+            "is not in the catalogue",
+        );
+        let status = Status::with_error_details(Code::FailedPrecondition, "1 line(s)", details);
+
+        let failure = Failure::from(status);
+
+        assert_eq!(failure.violations[0].field, "lines[2].sku");
+        assert_eq!(failure.violations[0].description, "is not in the catalogue");
+        assert!(!failure.is_transient());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The words of the contract as people read them: `FULFILLED` for `ORDER_STATUS_FULFILLED`.
 
-use proto::orders::v1::{Money, OrderStatus, RejectionReason};
+use proto::orders::v1::{Availability, Money, OrderStatus, RejectionReason};
 
 /// The name of a status; `UNSPECIFIED` for a number that this contract does not know.
 pub fn status_name(status: i32) -> &'static str {
@@ -12,6 +12,12 @@ pub fn status_name(status: i32) -> &'static str {
 pub fn rejection_name(reason: i32) -> &'static str {
     let reason = RejectionReason::try_from(reason).unwrap_or_default();
     bare(reason.as_str_name(), "REJECTION_REASON_")
+}
+
+/// What was known of the stock; `UNSPECIFIED` for a number that this contract does not know.
+pub fn availability_name(availability: i32) -> &'static str {
+    let availability = Availability::try_from(availability).unwrap_or_default();
+    bare(availability.as_str_name(), "AVAILABILITY_")
 }
 
 /// Whether an order in this status can still change.
@@ -66,6 +72,10 @@ mod tests {
         assert_eq!(
             rejection_name(RejectionReason::OutOfStock.into()),
             "OUT_OF_STOCK"
+        );
+        assert_eq!(
+            availability_name(Availability::Unverified.into()),
+            "UNVERIFIED"
         );
         assert_eq!(status_name(4_711), "UNSPECIFIED");
     }

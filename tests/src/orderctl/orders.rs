@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::output;
-use crate::client::vocabulary::{amount, rejection_name, status_name};
+use crate::client::vocabulary::{amount, availability_name, rejection_name, status_name};
 
 /// The order of a response; a response without one breaks the contract.
 pub(super) fn present(order: Option<Order>) -> anyhow::Result<Order> {
@@ -28,11 +28,12 @@ pub(super) fn print(order: &Order, as_json: bool) {
 pub(super) fn text(order: &Order) -> String {
     let at = |stamp| time(stamp).unwrap_or_default();
     let mut text = format!(
-        "order     {}\ncustomer  {}\nstatus    {}, version {}\nplaced    {}\nchanged   {}\n",
+        "order     {}\ncustomer  {}\nstatus    {}, version {}\nstock     {}\nplaced    {}\nchanged   {}\n",
         order.order_id,
         order.customer_id,
         status(order),
         order.version,
+        availability_name(order.availability),
         at(order.create_time.as_ref()),
         at(order.update_time.as_ref()),
     );
@@ -71,6 +72,7 @@ pub(super) fn json(order: &Order) -> Value {
         "total": order.total.as_ref().map(money_json),
         "create_time": time(order.create_time.as_ref()),
         "update_time": time(order.update_time.as_ref()),
+        "availability": availability_name(order.availability),
         "rejection_reason": is_rejected.then(|| rejection_name(order.rejection_reason)),
     })
 }

@@ -1,7 +1,7 @@
 //! The command line, and what is printed.
 
 use clap::CommandFactory;
-use proto::orders::v1::{Money, Order, OrderLine, OrderStatus, RejectionReason};
+use proto::orders::v1::{Availability, Money, Order, OrderLine, OrderStatus, RejectionReason};
 
 use super::*;
 
@@ -29,6 +29,7 @@ fn order() -> Order {
         }),
         update_time: None,
         rejection_reason: RejectionReason::OutOfStock.into(),
+        availability: Availability::Unverified.into(),
     }
 }
 
@@ -64,6 +65,7 @@ fn an_order_reads_as_a_table() {
         "order     0197\n\
          customer  17850\n\
          status    REJECTED (OUT_OF_STOCK), version 2\n\
+         stock     UNVERIFIED\n\
          placed    2023-11-14T22:13:20Z\n\
          changed   \n\
          line      6 x 85123A at 2.55 GBP\n\
@@ -77,6 +79,7 @@ fn an_order_is_json_for_programs() {
 
     assert_eq!(json["status"], "REJECTED");
     assert_eq!(json["rejection_reason"], "OUT_OF_STOCK");
+    assert_eq!(json["availability"], "UNVERIFIED");
     assert_eq!(json["lines"][0]["unit_price"]["minor_units"], 255);
     assert_eq!(json["update_time"], serde_json::Value::Null);
 }

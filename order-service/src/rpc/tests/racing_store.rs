@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 
-use crate::domain::{CustomerId, HistoryEntry, Order, OrderId};
+use crate::domain::{CustomerId, HistoryEntry, NewOrder, Order, OrderId};
 use crate::store::{
     Applied, ApplyOutcome, CancelOrder, CancelReply, OrderStore, PlaceOrder, Placed, StoreError,
 };
@@ -46,6 +46,10 @@ impl<S: OrderStore> OrderStore for RacingStore<S> {
 
     async fn place(&self, batch: &[PlaceOrder]) -> Result<Vec<Placed>, StoreError> {
         self.inner.place(batch).await
+    }
+
+    async fn placed_before(&self, request: &NewOrder) -> Result<Option<Placed>, StoreError> {
+        self.inner.placed_before(request).await
     }
 
     async fn apply(&self, batch: &[ApplyOutcome]) -> Result<Vec<Applied>, StoreError> {

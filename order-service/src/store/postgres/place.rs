@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::column;
 use crate::convert;
-use crate::domain::OrderId;
+use crate::domain::{CustomerId, NewOrder, OrderId, RequestId};
 use crate::store::rows::SavedRow;
 use crate::store::saved::SavedOrders;
 use crate::store::{PlaceOrder, Placed};
@@ -18,16 +18,17 @@ use crate::store::{PlaceOrder, Placed};
 /// is passed over: an order id that a stranger has is an error.
 const PLACE: &str = "
     WITH command AS (
-        SELECT order_id, customer_id, request_id, fingerprint, body, placed_at, event_id,
+        SELECT order_id, customer_id, request_id, fingerprint, body, availability, placed_at, event_id,
                shard, topic, key, headers, payload
-        FROM UNNEST($1::uuid[], $2::text[], $3::uuid[], $4::bytea[], $5::bytea[], $6::bigint[], $7::uuid[],
-                    $8::smallint[], $9::text[], $10::text[], $11::bytea[], $12::bytea[])
-             AS command (order_id, customer_id, request_id, fingerprint, body, placed_at, event_id,
+        FROM UNNEST($1::uuid[], $2::text[], $3::uuid[], $4::bytea[], $5::bytea[], $6::text[], $7::bigint[],
+                    $8::uuid[], $9::smallint[], $10::text[], $11::text[], $12::bytea[], $13::bytea[])
+             AS command (order_id, customer_id, request_id, fingerprint, body, availability, placed_at, event_id,
                          shard, topic, key, headers, payload)
     ), placed AS (
         INSERT INTO orders (order_id, customer_id, request_id, fingerprint, status, version,
-                            processing_sequence, body, created_at, updated_at)
-        SELECT order_id, customer_id, request_id, fingerprint, 'ACCEPTED', 1, 0, body, placed_at, placed_at
+                            processing_sequence, body, availability, created_at, updated_at)
+        SELECT order_id, customer_id, request_id, fingerprint, 'ACCEPTED', 1, 0, body, availability,
+               placed_at, placed_at
         FROM command
         ON CONFLICT (customer_id, request_id) DO NOTHING
         RETURNING order_id
@@ -44,7 +45,7 @@ const PLACE: &str = "
 
 const FIND_SAVED: &str = "
     SELECT request_id, fingerprint, order_id, customer_id, status, rejection_reason, version, body,
-           created_at, updated_at
+           availability, created_at, updated_at
     FROM UNNEST($1::text[], $2::uuid[]) AS known (customer_id, request_id)
     JOIN orders USING (customer_id, request_id)";
 
@@ -53,13 +54,27 @@ pub(super) async fn place(pool: &PgPool, batch: &[PlaceOrder]) -> Result<Vec<Pla
     let commands = in_lock_order(batch);
     let new = insert(pool, &commands).await?;
     let is_known = |command: &&PlaceOrder| !new.contains(&command.order.id);
-    let known: Vec<_> = commands.into_iter().filter(is_known).collect();
+    let known: Vec<_> = commands
+        .into_iter()
+        .filter(is_known)
+        .map(|command| (&command.order.customer_id, command.request_id))
+        .collect();
     let saved = if known.is_empty() {
         SavedOrders::default()
     } else {
         find_saved(pool, &known).await?
     };
     saved.answers(batch, &new)
+}
+
+/// What became of a request that was placed before.
+pub(super) async fn placed_before(
+    pool: &PgPool,
+    request: &NewOrder,
+) -> Result<Option<Placed>, sqlx::Error> {
+    let intent = (&request.customer_id, request.request_id);
+    let saved = find_saved(pool, &[intent]).await?;
+    Ok(saved.answer_to(request))
 }
 
 /// Inserting an intent waits for whoever else inserts the same one at the moment. Two replicas that hold the same
@@ -80,6 +95,7 @@ async fn insert(pool: &PgPool, commands: &[&PlaceOrder]) -> Result<HashSet<Order
         .bind(column(commands, |c| c.request_id.as_uuid()))
         .bind(column(commands, |c| c.fingerprint.as_bytes().as_slice()))
         .bind(column(commands, |c| convert::encode_body(&c.order.lines)))
+        .bind(column(commands, |c| c.order.availability.name()))
         .bind(column(commands, |c| c.order.created_at.unix_millis()))
         .bind(column(commands, |c| c.event_id))
         .bind(events.shards)
@@ -92,10 +108,13 @@ async fn insert(pool: &PgPool, commands: &[&PlaceOrder]) -> Result<HashSet<Order
     Ok(new.into_iter().map(OrderId::new).collect())
 }
 
-async fn find_saved(pool: &PgPool, known: &[&PlaceOrder]) -> Result<SavedOrders, sqlx::Error> {
+async fn find_saved(
+    pool: &PgPool,
+    intents: &[(&CustomerId, RequestId)],
+) -> Result<SavedOrders, sqlx::Error> {
     let saved: Vec<SavedRow> = sqlx::query_as(FIND_SAVED)
-        .bind(column(known, |c| c.order.customer_id.as_str()))
-        .bind(column(known, |c| c.request_id.as_uuid()))
+        .bind(column(intents, |(customer_id, _)| customer_id.as_str()))
+        .bind(column(intents, |(_, request_id)| request_id.as_uuid()))
         .fetch_all(pool)
         .await?;
     SavedOrders::read(saved)

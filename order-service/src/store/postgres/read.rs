@@ -9,7 +9,8 @@ use crate::store::rows::{self, EntryRow, OrderRow, VersionRow};
 
 pub(super) async fn order(pool: &PgPool, order_id: OrderId) -> Result<Option<Order>, sqlx::Error> {
     let row: Option<OrderRow> = sqlx::query_as(
-        "SELECT order_id, customer_id, status, rejection_reason, version, body, created_at, updated_at \
+        "SELECT order_id, customer_id, status, rejection_reason, version, body, availability, \
+                created_at, updated_at \
          FROM orders WHERE order_id = $1",
     )
     .bind(order_id.as_uuid())
@@ -27,7 +28,8 @@ pub(super) async fn page(
 ) -> Result<Vec<Order>, sqlx::Error> {
     let before = before.map_or(Uuid::max(), OrderId::as_uuid);
     let orders: Vec<OrderRow> = sqlx::query_as(
-        "SELECT order_id, customer_id, status, rejection_reason, version, body, created_at, updated_at \
+        "SELECT order_id, customer_id, status, rejection_reason, version, body, availability, \
+                created_at, updated_at \
          FROM orders WHERE customer_id = $1 AND order_id < $2 ORDER BY order_id DESC LIMIT $3",
     )
     .bind(customer_id.as_str())

@@ -10,7 +10,7 @@ use crate::store::tracked::{Tracked, TrackedOrders, distinct};
 /// Replicas that move the same orders lock them in the same order, and never wait in a circle.
 const LOCK: &str = "
     SELECT processing_sequence, order_id, customer_id, status, rejection_reason, version, body,
-           created_at, updated_at
+           availability, created_at, updated_at
     FROM orders WHERE order_id = ANY($1) ORDER BY order_id FOR UPDATE";
 
 const WRITE: &str = "

@@ -10,7 +10,7 @@ use super::ROWS_PER_STATEMENT;
 use super::read::ORDER_COLUMNS;
 use super::tracked::insert_history;
 use crate::convert;
-use crate::domain::OrderId;
+use crate::domain::{CustomerId, NewOrder, OrderId, RequestId};
 use crate::store::rows::{self, SavedRow};
 use crate::store::saved::SavedOrders;
 use crate::store::{PlaceOrder, Placed};
@@ -33,8 +33,22 @@ pub(super) async fn place(
     let events: Vec<_> = new.iter().map(|command| &command.event).collect();
     outbox::sqlite::insert(connection, &events).await?;
 
+    let known: Vec<_> = known
+        .iter()
+        .map(|command| (&command.order.customer_id, command.request_id))
+        .collect();
     let saved = find_saved(connection, &known).await?;
     saved.answers(batch, &inserted)
+}
+
+/// What became of a request that was placed before.
+pub(super) async fn placed_before(
+    connection: &mut SqliteConnection,
+    request: &NewOrder,
+) -> Result<Option<Placed>, sqlx::Error> {
+    let intent = (&request.customer_id, request.request_id);
+    let saved = find_saved(connection, &[intent]).await?;
+    Ok(saved.answer_to(request))
 }
 
 /// Inserts the rows whose intent is new and returns their ids.
@@ -46,7 +60,7 @@ async fn insert_orders(
     for chunk in batch.chunks(ROWS_PER_STATEMENT) {
         let mut statement = QueryBuilder::new(
             "INSERT INTO orders (order_id, customer_id, request_id, fingerprint, status, version, \
-             processing_sequence, body, created_at, updated_at) ",
+             processing_sequence, body, availability, created_at, updated_at) ",
         );
         statement.push_values(chunk, |mut row, command| {
             let order = &command.order;
@@ -58,6 +72,7 @@ async fn insert_orders(
                 .push_bind(rows::signed(order.version))
                 .push("0")
                 .push_bind(convert::encode_body(&order.lines))
+                .push_bind(order.availability.name())
                 .push_bind(order.created_at.unix_millis())
                 .push_bind(order.updated_at.unix_millis());
         });
@@ -70,16 +85,16 @@ async fn insert_orders(
 
 async fn find_saved(
     connection: &mut SqliteConnection,
-    commands: &[&PlaceOrder],
+    intents: &[(&CustomerId, RequestId)],
 ) -> Result<SavedOrders, sqlx::Error> {
-    let mut saved: Vec<SavedRow> = Vec::with_capacity(commands.len());
-    for chunk in commands.chunks(ROWS_PER_STATEMENT) {
+    let mut saved: Vec<SavedRow> = Vec::with_capacity(intents.len());
+    for chunk in intents.chunks(ROWS_PER_STATEMENT) {
         let mut query = QueryBuilder::new("SELECT request_id, fingerprint, ");
         query.push(ORDER_COLUMNS);
         query.push(" FROM (");
-        query.push_values(chunk, |mut row, command| {
-            row.push_bind(command.order.customer_id.as_str())
-                .push_bind(command.request_id.as_uuid());
+        query.push_values(chunk, |mut row, (customer_id, request_id)| {
+            row.push_bind(customer_id.as_str())
+                .push_bind(request_id.as_uuid());
         });
         // CROSS JOIN keeps this sequence: one look into the unique index per intent. For `IN (VALUES …)` SQLite reads
         // the whole index instead.

@@ -8,8 +8,8 @@ use crate::domain::{CustomerId, HistoryEntry, Order, OrderId};
 use crate::store::rows::{self, EntryRow, OrderRow, VersionRow};
 
 /// The columns of an [`OrderRow`].
-pub(super) const ORDER_COLUMNS: &str =
-    "order_id, customer_id, status, rejection_reason, version, body, created_at, updated_at";
+pub(super) const ORDER_COLUMNS: &str = "order_id, customer_id, status, rejection_reason, version, body, availability, created_at, \
+     updated_at";
 
 pub(super) async fn order(
     reader: &SqlitePool,

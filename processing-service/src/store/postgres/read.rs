@@ -61,16 +61,36 @@ pub(super) async fn stock_for_update(
     if skus.is_empty() {
         return Ok(HashMap::new());
     }
-    let keys: Vec<&str> = skus.iter().map(Sku::as_str).collect();
     let rows = sqlx::query(
         "SELECT sku, available, reserved, shipped FROM stock \
          WHERE sku = ANY($1) ORDER BY sku FOR UPDATE",
     )
-    .bind(keys)
+    .bind(keys(skus))
     .fetch_all(connection)
     .await?;
+    levels(&rows, skus)
+}
+
+/// The stock of those of these SKUs that there are, not locked.
+pub(super) async fn stock(
+    pool: &PgPool,
+    skus: &BTreeSet<Sku>,
+) -> Result<HashMap<Sku, StockLevel>, sqlx::Error> {
+    let rows =
+        sqlx::query("SELECT sku, available, reserved, shipped FROM stock WHERE sku = ANY($1)")
+            .bind(keys(skus))
+            .fetch_all(pool)
+            .await?;
+    levels(&rows, skus)
+}
+
+fn keys(skus: &BTreeSet<Sku>) -> Vec<&str> {
+    skus.iter().map(Sku::as_str).collect()
+}
+
+fn levels(rows: &[PgRow], skus: &BTreeSet<Sku>) -> Result<HashMap<Sku, StockLevel>, sqlx::Error> {
     let mut levels = HashMap::with_capacity(rows.len());
-    for row in &rows {
+    for row in rows {
         // The row was found by one of these keys, so the key is there.
         if let Some(sku) = skus.get(row.try_get::<&str, _>("sku")?) {
             levels.insert(sku.clone(), level(row)?);
@@ -79,16 +99,7 @@ pub(super) async fn stock_for_update(
     Ok(levels)
 }
 
-/// The row of one SKU's stock, not locked.
-pub(super) async fn stock_row(pool: &PgPool, sku: &Sku) -> Result<Option<PgRow>, sqlx::Error> {
-    sqlx::query("SELECT available, reserved, shipped FROM stock WHERE sku = $1")
-        .bind(sku.as_str())
-        .fetch_optional(pool)
-        .await
-}
-
-/// The stock of a row.
-pub(super) fn level(row: &PgRow) -> Result<StockLevel, sqlx::Error> {
+fn level(row: &PgRow) -> Result<StockLevel, sqlx::Error> {
     Ok(StockLevel {
         available: row.try_get("available")?,
         reserved: row.try_get("reserved")?,

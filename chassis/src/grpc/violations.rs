@@ -2,6 +2,8 @@
 
 use std::fmt::Display;
 
+use tonic_types::FieldViolation;
+
 /// A field and the rule that it breaks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
@@ -15,14 +17,37 @@ pub struct Violation {
 /// answer whose headers exceed 8 KiB (the default of gRPC-Java, and from there on gRPC core at random).
 const LISTED_BYTES: usize = 5 * 1024;
 
-/// What a fault takes beside its two texts: tags and lengths of its protobuf form.
+/// What an entry takes beside its texts: tags and lengths of its protobuf form.
 const OVERHEAD_BYTES: usize = 8;
+
+/// The room that a list has in the details of an answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Room {
+    taken: usize,
+}
+
+impl Room {
+    /// Whether an entry of these texts still fits; it takes its room. The first that does not fit ends the list, also
+    /// for smaller ones behind it: the client sees the first entries without a hole.
+    pub fn take(&mut self, texts: &[&str]) -> bool {
+        if self.is_full() {
+            return false;
+        }
+        let bytes: usize = texts.iter().map(|text| text.len()).sum();
+        self.taken += bytes + OVERHEAD_BYTES;
+        !self.is_full()
+    }
+
+    fn is_full(&self) -> bool {
+        self.taken >= LISTED_BYTES
+    }
+}
 
 /// The faults of one request, in the sequence of its fields.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Violations {
     listed: Vec<Violation>,
-    listed_bytes: usize,
+    room: Room,
     total: usize,
 }
 
@@ -30,13 +55,11 @@ impl Violations {
     /// Notes that a field breaks a rule.
     pub fn add(&mut self, field: impl Display, rule: impl Display) {
         self.total += 1;
-        if self.listed_bytes >= LISTED_BYTES {
+        if self.room.is_full() {
             return;
         }
         let (field, rule) = (field.to_string(), rule.to_string());
-        self.listed_bytes += field.len() + rule.len() + OVERHEAD_BYTES;
-        // The first fault that does not fit ends the list: the client sees the first ones without a hole.
-        if self.listed_bytes < LISTED_BYTES {
+        if self.room.take(&[&field, &rule]) {
             self.listed.push(Violation { field, rule });
         }
     }
@@ -54,6 +77,12 @@ impl Violations {
     /// The number of all faults.
     pub fn total(&self) -> usize {
         self.total
+    }
+
+    /// The described faults as the entries of a google.rpc BadRequest.
+    pub fn field_violations(&self) -> Vec<FieldViolation> {
+        let entry = |fault: &Violation| FieldViolation::new(&fault.field, &fault.rule);
+        self.listed.iter().map(entry).collect()
     }
 }
 
@@ -88,5 +117,14 @@ mod tests {
             listed[listed.len() - 1].field,
             format!("lines[{}]", listed.len() - 1)
         );
+    }
+
+    #[test]
+    fn nothing_gets_room_behind_what_did_not_fit() {
+        let mut room = Room::default();
+
+        assert!(room.take(&["lines[0]"]));
+        assert!(!room.take(&["x".repeat(LISTED_BYTES).as_str()]));
+        assert!(!room.take(&["lines[2]"]));
     }
 }

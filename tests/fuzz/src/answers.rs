@@ -1,0 +1,37 @@
+//! What processing-service answers order-service, as order-service judges it.
+
+use order_service::availability::{self, Verdict};
+use order_service::domain::{Currency, Money, OrderLine, OrderLines, Quantity, Sku, UnitPrice};
+use prost::Message;
+use proto::inventory::v1::CheckAvailabilityResponse;
+
+/// The bytes as the answer about an order of three lines, two of them of one SKU.
+pub(crate) fn answers(bytes: &[u8]) {
+    let (Ok(answer), Some(lines)) = (CheckAvailabilityResponse::decode(bytes), lines()) else {
+        return;
+    };
+    if let Verdict::Refused(unavailable) = availability::verdict(&lines, &answer) {
+        assert!((1..=3).contains(&unavailable.len()), "{unavailable:?}");
+        assert!(unavailable.iter().all(|line| line.line < 3));
+    }
+}
+
+fn lines() -> Option<OrderLines> {
+    let price = Money {
+        currency: Currency::Eur,
+        minor_units: 1_250,
+    };
+    let line = |sku: &str, pieces| {
+        Some(OrderLine {
+            sku: Sku::parse(sku).ok()?,
+            quantity: Quantity::parse(pieces).ok()?,
+            unit_price: UnitPrice::parse(price).ok()?,
+        })
+    };
+    let lines = [("SKU-1", 1), ("SKU-2", 3), ("SKU-1", 2)];
+    let lines: Option<Vec<_>> = lines
+        .map(|(sku, pieces)| line(sku, pieces))
+        .into_iter()
+        .collect();
+    OrderLines::new(lines?).ok()
+}
