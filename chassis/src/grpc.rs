@@ -3,23 +3,31 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use futures::TryStreamExt;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
-use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::HealthService;
 
 use crate::config::Settings;
 use crate::health::Health;
 use crate::propagation;
+use crate::tls::{ServerTls, ServerTlsFiles, TlsError};
 
+mod accept;
+mod age;
 mod connection;
+mod connection_activity;
+mod connections;
+mod descriptors;
+mod handshakes;
 pub mod refusal;
 
-use connection::Connection;
+use connection_activity::ConnectionActivityLayer;
+
+pub use age::ConnectionAge;
+pub use connection::ConnectionInfo;
+pub use connections::Connections;
 
 /// A connection that says nothing for this long is asked whether it is still there, and dropped if it does not answer
 /// within [`KEEPALIVE_TIMEOUT`]: a half-open connection must not hold a stream for ever.
@@ -39,11 +47,24 @@ const MAX_STREAMS: u32 = 4_096;
 /// Metadata of a call: ten times what tracing and authentication need.
 const MAX_HEADER_LIST: u32 = 16 * 1024;
 
-/// Where the server listens.
-#[derive(Clone, Copy, Debug)]
+/// Bytes of requests that a client may have on the way to one connection, and to one call of it, while nobody takes them.
+/// A connection costs the server up to this much memory whatever its client does: 4,096 connections at hyper's default
+/// of 1 MiB each would be 4 GiB. A quarter of that carries 50 MB/s over a round trip of 5 ms, and one call's window is
+/// the protocol's own default (RFC 9113, section 6.9.2), several times the largest order.
+const CONNECTION_WINDOW: u32 = 256 * 1024;
+const STREAM_WINDOW: u32 = 65_535;
+
+/// Where the server listens, and on which terms.
+#[derive(Clone, Debug)]
 pub struct GrpcConfig {
     /// Address and port; port 0 lets the system choose.
     pub listen: SocketAddr,
+    /// Open connections at most.
+    pub connections: usize,
+    /// When a connection is renewed.
+    pub connection_age: ConnectionAge,
+    /// The files of TLS; none: no encryption.
+    pub tls: Option<ServerTlsFiles>,
 }
 
 impl GrpcConfig {
@@ -55,8 +76,27 @@ impl GrpcConfig {
                 default_listen,
                 "address and port of the gRPC server; loopback unless set, port 0 lets the system choose",
             ),
+            connections: read_connections(settings),
+            connection_age: ConnectionAge::read(settings),
+            tls: ServerTlsFiles::read(settings),
         }
     }
+}
+
+/// A server that could have no connection would be no server.
+fn read_connections(settings: &mut Settings<'_>) -> usize {
+    const NAME: &str = "GRPC_CONNECTIONS";
+    let connections = settings.value(
+        NAME,
+        // Clients share a connection among all their calls: this many are this many client processes. Each may cost up
+        // to some 300 KiB, if all of them are up to no good.
+        "4096",
+        "open connections of the gRPC server at most; beyond, the one that was idle longest is closed for the new one",
+    );
+    if connections == 0 {
+        settings.reject(NAME, "must be at least 1");
+    }
+    connections
 }
 
 /// A server that has its port and does not serve yet.
@@ -64,6 +104,9 @@ impl GrpcConfig {
 pub struct GrpcServer {
     listener: TcpListener,
     local_addr: SocketAddr,
+    tls: Option<ServerTls>,
+    connections: Connections,
+    connection_age: ConnectionAge,
 }
 
 /// Why the server could not be set up or had to stop.
@@ -77,6 +120,9 @@ pub enum GrpcError {
         /// What the system says.
         source: std::io::Error,
     },
+    /// The certificates cannot be used.
+    #[error("setting up TLS")]
+    Tls(#[from] TlsError),
     /// The descriptors that reflection should serve are damaged.
     #[error("setting up server reflection")]
     Reflection(#[from] tonic_reflection::server::Error),
@@ -86,18 +132,27 @@ pub enum GrpcError {
 }
 
 impl GrpcServer {
-    /// Takes the port.
+    /// Loads the certificates and takes the port.
     pub async fn bind(config: &GrpcConfig) -> Result<Self, GrpcError> {
         let bind_error = |source| GrpcError::Bind {
             listen: config.listen,
             source,
         };
+        let tls = config.tls.as_ref().map(ServerTls::load).transpose()?;
         let listener = TcpListener::bind(config.listen).await.map_err(bind_error)?;
         let local_addr = listener.local_addr().map_err(bind_error)?;
         Ok(Self {
             listener,
             local_addr,
+            tls,
+            connections: Connections::new(descriptors::affordable(config.connections)),
+            connection_age: config.connection_age,
         })
+    }
+
+    /// The connections, to be observed.
+    pub fn connections(&self) -> &Connections {
+        &self.connections
     }
 
     /// The address with the port that was really taken.
@@ -115,15 +170,25 @@ impl GrpcServer {
     ) -> Result<(), GrpcError> {
         let routes = with_reflection(routes, descriptors)?.add_service(health_service(health));
         let closing = CancellationToken::new();
-        let connections = TcpIncoming::from(self.listener).with_nodelay(Some(true));
-        let incoming = connections.map_ok(|tcp| Connection::new(tcp, closing.clone()));
-        let serving = Server::builder()
+        let terms = accept::Terms {
+            tls: self.tls,
+            connections: self.connections,
+            closing: closing.clone(),
+            longest: self.connection_age.hang_up(),
+        };
+        let incoming = accept::incoming(self.listener, terms);
+        let serving = self
+            .connection_age
+            .server()
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .initial_stream_window_size(STREAM_WINDOW)
             .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
             .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
             .max_concurrent_streams(Some(MAX_STREAMS))
             .http2_max_header_list_size(Some(MAX_HEADER_LIST))
             .timeout(CALL_TIMEOUT)
             .trace_fn(|request| propagation::server_span(request.uri().path(), request.headers()))
+            .layer(ConnectionActivityLayer)
             .add_routes(routes)
             .serve_with_incoming_shutdown(incoming, shutdown.clone().cancelled_owned());
         let close_late = async {

@@ -12,6 +12,7 @@ pub mod telemetry;
 pub mod deadline;
 pub mod grpc;
 pub mod health;
+pub mod tls;
 
 pub mod database;
 pub mod group_commit;
