@@ -47,10 +47,10 @@ const MAX_STREAMS: u32 = 4_096;
 /// Metadata of a call: ten times what tracing and authentication need.
 const MAX_HEADER_LIST: u32 = 16 * 1024;
 
-/// Bytes of requests that a client may have on the way to one connection, and to one call of it, while nobody takes them.
-/// A connection costs the server up to this much memory whatever its client does: 4,096 connections at hyper's default
-/// of 1 MiB each would be 4 GiB. A quarter of that carries 50 MB/s over a round trip of 5 ms, and one call's window is
-/// the protocol's own default (RFC 9113, section 6.9.2), several times the largest order.
+/// Bytes of requests that a client may send to one connection, and to one call of it, before anybody takes them: so much
+/// memory a connection can cost without a call in work. hyper's default of 1 MiB would be 4 GiB for 4,096 connections; a
+/// quarter of it still carries 50 MB/s over a round trip of 5 ms. One call's window is the protocol's own default (RFC
+/// 9113, section 6.9.2), several times the largest order.
 const CONNECTION_WINDOW: u32 = 256 * 1024;
 const STREAM_WINDOW: u32 = 65_535;
 
@@ -88,8 +88,7 @@ fn read_connections(settings: &mut Settings<'_>) -> usize {
     const NAME: &str = "GRPC_CONNECTIONS";
     let connections = settings.value(
         NAME,
-        // Clients share a connection among all their calls: this many are this many client processes. Each may cost up
-        // to some 300 KiB, if all of them are up to no good.
+        // A client shares a connection among all its calls: this many connections are this many client processes.
         "4096",
         "open connections of the gRPC server at most; beyond, the one that was idle longest is closed for the new one",
     );

@@ -17,7 +17,7 @@ pub(super) fn affordable(wanted: usize) -> usize {
     };
     let affordable = wanted.min(leave_reserve(limit));
     if affordable < wanted {
-        tracing::warn!(
+        tracing::info!(
             wanted,
             affordable,
             descriptors = limit,

@@ -164,3 +164,23 @@ impl Service<Uri> for Connector {
         Box::pin(self.clone().connect(uri))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_uri_names_a_host_and_a_port() {
+        for (uri, expected) in [
+            ("http://orders.test:50051", Some(("orders.test", 50_051))),
+            ("https://orders.test", Some(("orders.test", 443))),
+            ("http://10.0.0.1/", Some(("10.0.0.1", 80))),
+            ("https://[::1]:7", Some(("::1", 7))),
+            ("orders.test:50051", Some(("orders.test", 50_051))),
+            ("orders.test", None),
+            ("/orders", None),
+        ] {
+            assert_eq!(host_and_port(&uri.parse().unwrap()), expected, "{uri}");
+        }
+    }
+}

@@ -4,11 +4,14 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use chassis::tls::Connector;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use futures::future::join;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tonic::Code;
+use tower::ServiceExt as _;
 
-use crate::server::{RunningServer, Terms, eventually};
+use crate::certificates::{Authority, HOST};
+use crate::server::{RunningServer, Terms, connector, eventually};
 
 /// Preface and empty settings: all that a client has to say to be left alone.
 const GREETING: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
@@ -28,8 +31,8 @@ async fn greet(address: SocketAddr) -> TcpStream {
 }
 
 /// Returns when the server has hung up.
-async fn is_closed(mut tcp: TcpStream) {
-    let _ = tcp.read_to_end(&mut Vec::new()).await;
+async fn is_closed(mut stream: impl AsyncRead + Unpin) {
+    let _ = stream.read_to_end(&mut Vec::new()).await;
 }
 
 fn most(connections: usize) -> Terms<'static> {
@@ -109,6 +112,24 @@ async fn ask_until_nobody_answers(tcp: &mut TcpStream) {
         .await
         .is_ok()
     {}
+}
+
+#[tokio::test]
+async fn a_connection_that_never_speaks_is_hung_up_on() {
+    let authority = Authority::new();
+    let plain = RunningServer::start(Terms::default()).await;
+    let encrypted = RunningServer::start_with(authority.issue(HOST)).await;
+    let without_tls = TcpStream::connect(plain.address).await.unwrap();
+    let address = format!("https://{}", encrypted.address).parse().unwrap();
+    let with_tls = connector(&authority, None, HOST).oneshot(address).await;
+
+    let both = join(
+        is_closed(without_tls),
+        is_closed(with_tls.unwrap().into_inner()),
+    );
+
+    let closed = tokio::time::timeout(SOON, both).await;
+    closed.expect("the server has hung up");
 }
 
 #[tokio::test]

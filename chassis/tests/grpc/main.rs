@@ -11,3 +11,4 @@ mod connections;
 mod renewal;
 mod server;
 mod tls;
+mod who;

@@ -20,6 +20,7 @@ use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 use tower::ServiceExt as _;
 
 use crate::certificates::{Authority, HOST, Identity};
+use crate::who::{Peer, Who};
 
 /// Conditions come true within this time, or never.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -84,7 +85,7 @@ impl RunningServer {
             let health = Health::starting().await;
             let descriptors = tonic_health::pb::FILE_DESCRIPTOR_SET;
             server
-                .serve(Routes::default(), descriptors, &health, stopped)
+                .serve(Routes::new(Who), descriptors, &health, stopped)
                 .await
         });
         Self {
@@ -136,7 +137,8 @@ impl RunningServer {
         });
         let channel = endpoint.connect_with_connector(counted).await?;
         Ok(Client {
-            health: HealthClient::new(channel),
+            health: HealthClient::new(channel.clone()),
+            channel,
             connects,
         })
     }
@@ -181,6 +183,7 @@ impl From<Status> for Failure {
 /// A client that has a connection. Losing it, it makes another one with its next call.
 #[derive(Debug)]
 pub(crate) struct Client {
+    channel: Channel,
     health: HealthClient<Channel>,
     connects: Arc<AtomicUsize>,
 }
@@ -190,6 +193,11 @@ impl Client {
     pub(crate) async fn check(&mut self) -> Result<(), Status> {
         let request = HealthCheckRequest::default();
         self.health.check(request).await.map(drop)
+    }
+
+    /// What the server knows of this client.
+    pub(crate) async fn ask_who_i_am(&self) -> Peer {
+        Peer::ask(self.channel.clone()).await
     }
 
     /// How many connections it has made so far.

@@ -12,6 +12,7 @@ use tokio_rustls::TlsConnector;
 
 use crate::certificates::{Authority, HOST, Identity};
 use crate::server::{RunningServer, Terms, connector};
+use crate::who::Peer;
 
 /// Less than a handshake may take.
 const SOON: Duration = Duration::from_secs(4);
@@ -24,6 +25,7 @@ async fn a_client_that_trusts_the_authority_gets_answers() {
     let mut client = server.call_tls(&authority, None).await.unwrap();
 
     client.check().await.unwrap();
+    assert_eq!(client.ask_who_i_am().await, Peer::without_certificate());
     server.stop().await;
 }
 
@@ -100,7 +102,8 @@ async fn only_clients_with_a_certificate_of_the_authority_get_in_where_one_is_as
         .await
         .unwrap_err();
 
-    call(Some(of_clients.issue("client"))).await.unwrap();
+    let client = call(Some(of_clients.issue("client"))).await.unwrap();
+    assert_eq!(client.ask_who_i_am().await, Peer::with_certificate());
 }
 
 #[tokio::test]
