@@ -11,6 +11,7 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use futures::stream::{self, Stream};
@@ -86,10 +87,7 @@ impl Door {
     }
 
     /// The connection, if there is one that is ready at once.
-    async fn admit(
-        &mut self,
-        accepted: io::Result<(TcpStream, std::net::SocketAddr)>,
-    ) -> Option<Connection> {
+    async fn admit(&mut self, accepted: io::Result<(TcpStream, SocketAddr)>) -> Option<Connection> {
         let tcp = match accepted {
             Ok((tcp, _)) => tcp,
             Err(error) => {
@@ -138,4 +136,59 @@ fn is_of_one_connection(error: &io::Error) -> bool {
             | io::ErrorKind::ConnectionRefused
             | io::ErrorKind::Interrupted
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// "Too many open files", as accept(2) says it.
+    const EMFILE: i32 = 24;
+
+    async fn door() -> Door {
+        Door {
+            listener: TcpListener::bind("127.0.0.1:0").await.unwrap(),
+            terms: Terms {
+                tls: None,
+                connections: Connections::new(10),
+                closing: CancellationToken::new(),
+                longest: None,
+            },
+            handshakes: Handshakes::default(),
+            last_logged: None,
+            _renewing: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn without_file_descriptors_an_idle_connection_makes_room() {
+        let mut door = door().await;
+        let idle = door
+            .terms
+            .connections
+            .take_seat(&door.terms.closing)
+            .unwrap();
+
+        let admitted = door.admit(Err(io::Error::from_raw_os_error(EMFILE))).await;
+
+        assert!(admitted.is_none());
+        assert!(idle.hang_up().is_cancelled());
+    }
+
+    #[tokio::test]
+    async fn a_client_that_hangs_up_before_it_is_accepted_costs_nobody_a_seat() {
+        let mut door = door().await;
+        let idle = door
+            .terms
+            .connections
+            .take_seat(&door.terms.closing)
+            .unwrap();
+
+        let admitted = door
+            .admit(Err(io::ErrorKind::ConnectionAborted.into()))
+            .await;
+
+        assert!(admitted.is_none());
+        assert!(!idle.hang_up().is_cancelled());
+    }
 }
