@@ -1,32 +1,42 @@
 //! The gRPC server: one place for limits, health, reflection and the span of each call.
 //!
-//! Every call passes these layers, outermost first:
+//! A connection has a seat, and TLS where that is configured ([`accept`]). Every call on it passes these layers:
 //!
 //! ```text
-//! span ─▶ ErrorLayer: no error without an ErrorInfo
-//!           ─▶ OverloadLayer: refused at once when enough is in work
-//!                ─▶ DeadlineLayer: a moment by which it must be answered
-//!                     ─▶ the method
+//! span ─▶ connection_activity: which connections are at work
+//!           ─▶ errors: none leaves without an ErrorInfo
+//!                ─▶ overload: refused at once when enough is in work
+//!                     ─▶ deadlines: a moment by which it must be answered
+//!                          ─▶ auth: who calls
+//!                               ─▶ the method
 //! ```
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use futures::TryStreamExt;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::HealthService;
+use tower::util::option_layer;
 
-use crate::config::Settings;
+use crate::auth::AuthLayer;
 use crate::health::Health;
 use crate::propagation;
+use crate::tls::{ServerTls, TlsError};
 
+mod config;
+
+mod accept;
+mod age;
 mod connection;
+mod connections;
+mod descriptors;
+mod handshakes;
 
+mod connection_activity;
 mod deadlines;
 pub mod errors;
 mod methods;
@@ -36,7 +46,12 @@ pub mod refusal;
 mod respond;
 pub mod violations;
 
-use connection::Connection;
+pub use age::ConnectionAge;
+pub use config::GrpcConfig;
+pub use connection::ConnectionInfo;
+pub use connections::Connections;
+
+use connection_activity::ConnectionActivityLayer;
 use deadlines::DeadlineLayer;
 use errors::ErrorLayer;
 use methods::Methods;
@@ -57,61 +72,12 @@ const MAX_STREAMS: u32 = 4_096;
 /// Metadata of a call: ten times what tracing and authentication need.
 const MAX_HEADER_LIST: u32 = 16 * 1024;
 
-/// More calls at once than this are not worked on but waited for.
-const MAX_CONCURRENCY: usize = 100_000;
-
-/// Where the server listens, and what it takes on.
-#[derive(Clone, Copy, Debug)]
-pub struct GrpcConfig {
-    /// Address and port; port 0 lets the system choose.
-    pub listen: SocketAddr,
-    /// The longest that a unary call may take, whatever deadline the client brings or forgets.
-    pub call_limit: Duration,
-    /// Calls in work at once, over all connections.
-    pub concurrency: usize,
-    /// Whether the contract can be asked for.
-    pub has_reflection: bool,
-}
-
-impl GrpcConfig {
-    /// Reads the settings; each service has a default port of its own.
-    pub fn read(settings: &mut Settings<'_>, default_listen: &'static str) -> Self {
-        let config = Self {
-            listen: settings.value(
-                "GRPC_LISTEN",
-                default_listen,
-                "address and port of the gRPC server; loopback unless set, port 0 lets the system choose",
-            ),
-            call_limit: settings.value(
-                "GRPC_CALL_LIMIT",
-                "15s",
-                "the longest that a unary call may take, also if its client brings a later deadline or none",
-            ),
-            concurrency: settings.value(
-                "GRPC_CONCURRENCY",
-                "512",
-                "calls in work at once, over all connections; more are refused with RESOURCE_EXHAUSTED, health checks excepted",
-            ),
-            has_reflection: settings.value(
-                "GRPC_REFLECTION",
-                "true",
-                "whether tools may ask the server for its contract",
-            ),
-        };
-        config.check(settings);
-        config
-    }
-
-    fn check(&self, settings: &mut Settings<'_>) {
-        if self.call_limit.is_zero() {
-            settings.reject("GRPC_CALL_LIMIT", "must be more than 0");
-        }
-        if !(1..=MAX_CONCURRENCY).contains(&self.concurrency) {
-            let why = format!("must be 1 to {MAX_CONCURRENCY}");
-            settings.reject("GRPC_CONCURRENCY", why);
-        }
-    }
-}
+/// Bytes of requests that a client may send to one connection, and to one call of it, before anybody takes them: so much
+/// memory a connection can cost without a call in work. hyper's default of 1 MiB would be 4 GiB for 4,096 connections; a
+/// quarter of it still carries 50 MB/s over a round trip of 5 ms. One call's window is the protocol's own default (RFC
+/// 9113, section 6.9.2), several times the largest order.
+const CONNECTION_WINDOW: u32 = 256 * 1024;
+const STREAM_WINDOW: u32 = 65_535;
 
 /// A server that has its port and does not serve yet.
 #[derive(Debug)]
@@ -121,6 +87,9 @@ pub struct GrpcServer {
     service: &'static str,
     listener: TcpListener,
     local_addr: SocketAddr,
+    tls: Option<ServerTls>,
+    connections: Connections,
+    authentication: Option<AuthLayer>,
 }
 
 /// Why the server could not be set up or had to stop.
@@ -134,6 +103,9 @@ pub enum GrpcError {
         /// What the system says.
         source: std::io::Error,
     },
+    /// The certificates cannot be used.
+    #[error("setting up TLS")]
+    Tls(#[from] TlsError),
     /// The descriptors that reflection should serve are damaged.
     #[error("setting up server reflection")]
     Reflection(#[from] tonic_reflection::server::Error),
@@ -146,25 +118,80 @@ pub enum GrpcError {
 }
 
 impl GrpcServer {
-    /// Takes the port, for the service of this name.
+    /// Loads the certificates and takes the port, for the service of this name.
     pub async fn bind(config: &GrpcConfig, service: &'static str) -> Result<Self, GrpcError> {
         let bind_error = |source| GrpcError::Bind {
             listen: config.listen,
             source,
         };
+        let tls = config.tls.as_ref().map(ServerTls::load).transpose()?;
         let listener = TcpListener::bind(config.listen).await.map_err(bind_error)?;
         let local_addr = listener.local_addr().map_err(bind_error)?;
         Ok(Self {
-            config: *config,
             service,
             listener,
             local_addr,
+            tls,
+            connections: Connections::new(descriptors::affordable(config.connections)),
+            authentication: None,
+            config: config.clone(),
         })
+    }
+
+    /// Lets its services know their callers.
+    #[must_use]
+    pub fn authenticated(mut self, layer: AuthLayer) -> Self {
+        self.authentication = Some(layer);
+        self
+    }
+
+    /// The connections, to be observed.
+    pub fn connections(&self) -> &Connections {
+        &self.connections
     }
 
     /// The address with the port that was really taken.
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
+    }
+
+    /// Serves the routes, health and reflection until `shutdown`, then lets the calls in work finish.
+    pub async fn serve(
+        self,
+        routes: Routes,
+        descriptors: &'static [u8],
+        health: &Health,
+        shutdown: CancellationToken,
+    ) -> Result<(), GrpcError> {
+        let deadlines = DeadlineLayer {
+            service: self.service,
+            unary_limit: self.config.call_limit,
+            methods: methods(descriptors)?,
+        };
+        let routes = self.routes(routes, descriptors)?;
+        let routes = routes.add_service(health_service(health));
+        let closing = CancellationToken::new();
+        let terms = accept::Terms {
+            tls: self.tls,
+            connections: self.connections,
+            closing: closing.clone(),
+            longest: self.config.connection_age.hang_up(),
+        };
+        let serving = limited_server(self.config.connection_age)
+            .trace_fn(|request| propagation::server_span(request.uri().path(), request.headers()))
+            .layer(ConnectionActivityLayer)
+            .layer(ErrorLayer {
+                service: self.service,
+            })
+            .layer(OverloadLayer::new(self.service, self.config.concurrency))
+            .layer(deadlines)
+            .layer(option_layer(self.authentication))
+            .add_routes(routes)
+            .serve_with_incoming_shutdown(
+                accept::incoming(self.listener, terms),
+                shutdown.clone().cancelled_owned(),
+            );
+        Ok(close_late(serving, shutdown, closing).await?)
     }
 
     fn routes(
@@ -177,52 +204,31 @@ impl GrpcServer {
         }
         Ok(routes)
     }
+}
 
-    /// Serves the routes, health and reflection until `shutdown`, then lets the calls in work finish.
-    pub async fn serve(
-        self,
-        routes: Routes,
-        descriptors: &'static [u8],
-        health: &Health,
-        shutdown: CancellationToken,
-    ) -> Result<(), GrpcError> {
-        let methods = methods(descriptors)?;
-        let routes = self
-            .routes(routes, descriptors)?
-            .add_service(health_service(health));
-        let closing = CancellationToken::new();
-        let connections = TcpIncoming::from(self.listener).with_nodelay(Some(true));
-        let incoming = connections.map_ok(|tcp| Connection::new(tcp, closing.clone()));
-        let serving = limited_server()
-            .trace_fn(|request| propagation::server_span(request.uri().path(), request.headers()))
-            .layer(ErrorLayer {
-                service: self.service,
-            })
-            .layer(OverloadLayer::new(self.service, self.config.concurrency))
-            .layer(DeadlineLayer {
-                service: self.service,
-                unary_limit: self.config.call_limit,
-                methods,
-            })
-            .add_routes(routes)
-            .serve_with_incoming_shutdown(incoming, shutdown.clone().cancelled_owned());
-        let close_late = async {
-            shutdown.cancelled().await;
-            tokio::time::sleep(DRAIN).await;
-            closing.cancel();
-        };
-        tokio::pin!(serving);
-        tokio::select! {
-            served = &mut serving => return Ok(served?),
-            () = close_late => {}
-        }
-        Ok(serving.await?)
+/// Serves; some time after the stop has begun, what is still open is closed.
+async fn close_late<E>(
+    serving: impl Future<Output = Result<(), E>>,
+    shutdown: CancellationToken,
+    closing: CancellationToken,
+) -> Result<(), E> {
+    let patience = async {
+        shutdown.cancelled().await;
+        tokio::time::sleep(DRAIN).await;
+    };
+    tokio::pin!(serving);
+    tokio::select! {
+        served = &mut serving => return served,
+        () = patience => closing.cancel(),
     }
+    serving.await
 }
 
 /// What one connection may ask of the server.
-fn limited_server() -> Server {
-    Server::builder()
+fn limited_server(age: ConnectionAge) -> Server {
+    age.server()
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .initial_stream_window_size(STREAM_WINDOW)
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .max_concurrent_streams(Some(MAX_STREAMS))

@@ -13,6 +13,7 @@ pub mod client;
 pub mod deadline;
 pub mod grpc;
 pub mod health;
+pub mod tls;
 
 pub mod database;
 pub mod group_commit;
