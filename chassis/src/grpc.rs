@@ -11,7 +11,9 @@ use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::HealthService;
+use tower::util::option_layer;
 
+use crate::auth::AuthLayer;
 use crate::config::Settings;
 use crate::health::Health;
 use crate::propagation;
@@ -64,6 +66,7 @@ impl GrpcConfig {
 pub struct GrpcServer {
     listener: TcpListener,
     local_addr: SocketAddr,
+    authentication: Option<AuthLayer>,
 }
 
 /// Why the server could not be set up or had to stop.
@@ -97,7 +100,15 @@ impl GrpcServer {
         Ok(Self {
             listener,
             local_addr,
+            authentication: None,
         })
+    }
+
+    /// Lets its services know their callers.
+    #[must_use]
+    pub fn authenticated(mut self, layer: AuthLayer) -> Self {
+        self.authentication = Some(layer);
+        self
     }
 
     /// The address with the port that was really taken.
@@ -124,6 +135,7 @@ impl GrpcServer {
             .http2_max_header_list_size(Some(MAX_HEADER_LIST))
             .timeout(CALL_TIMEOUT)
             .trace_fn(|request| propagation::server_span(request.uri().path(), request.headers()))
+            .layer(option_layer(self.authentication))
             .add_routes(routes)
             .serve_with_incoming_shutdown(incoming, shutdown.clone().cancelled_owned());
         let close_late = async {

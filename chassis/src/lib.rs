@@ -9,6 +9,7 @@ pub mod propagation;
 pub mod shutdown;
 pub mod telemetry;
 
+pub mod auth;
 pub mod deadline;
 pub mod grpc;
 pub mod health;
