@@ -11,6 +11,7 @@ pub mod telemetry;
 
 pub mod auth;
 pub mod deadline;
+pub mod fairness;
 pub mod grpc;
 pub mod health;
 
