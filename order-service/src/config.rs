@@ -1,8 +1,10 @@
 //! The configuration: data, read once, every mistake named at once.
 
+use chassis::auth::AuthConfig;
 use chassis::config::{ConfigError, SettingDoc, Settings, Source};
 use chassis::consumer::Patience;
 use chassis::database::DatabaseConfig;
+use chassis::fairness::FairShareConfig;
 use chassis::group_commit::GroupCommitConfig;
 use chassis::grpc::GrpcConfig;
 use chassis::kafka::KafkaConfig;
@@ -15,6 +17,10 @@ use chassis::topics::TopicsConfig;
 pub struct Config {
     /// Where the API listens.
     pub grpc: GrpcConfig,
+    /// Which callers are believed; `None`: everybody, to everything.
+    pub auth: Option<AuthConfig>,
+    /// How much each customer may ask for; `None`: anything.
+    pub fair_share: Option<FairShareConfig>,
     /// Where orders are kept.
     pub database: DatabaseConfig,
     /// Where events go and outcomes come from.
@@ -61,6 +67,8 @@ impl Config {
     fn read(settings: &mut Settings<'_>) -> Self {
         Self {
             grpc: GrpcConfig::read(settings, "127.0.0.1:50051"),
+            auth: AuthConfig::read(settings),
+            fair_share: FairShareConfig::read(settings),
             database: DatabaseConfig::read(settings, "sqlite://order-service.db"),
             kafka: KafkaConfig::read(settings),
             topics: TopicsConfig::read(settings),

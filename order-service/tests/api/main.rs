@@ -2,11 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod issuer;
 mod line;
 mod service;
 
 mod errors;
 mod orders;
+mod ownership;
 mod shutdown;
 
 mod outages;
