@@ -1,7 +1,7 @@
 //! What any service of this kind needs, and nothing of what an order is.
 //!
-//! The modules in reading order: how a service is configured, observed and stopped; how it serves gRPC; how it keeps
-//! data and shares commits; how an event leaves it, and how one arrives.
+//! The modules in reading order: how a service is configured, observed and stopped; how it serves gRPC; how it calls
+//! another service; how it keeps data and shares commits; how an event leaves it, and how one arrives.
 
 pub mod command_line;
 pub mod config;
@@ -9,11 +9,14 @@ pub mod propagation;
 pub mod shutdown;
 pub mod telemetry;
 
-pub mod client;
+pub mod auth;
 pub mod deadline;
+pub mod fairness;
 pub mod grpc;
 pub mod health;
 pub mod tls;
+
+pub mod client;
 
 pub mod database;
 pub mod group_commit;

@@ -8,6 +8,7 @@
 
 use std::net::SocketAddr;
 
+use chassis::auth::{AuthError, Authentication};
 use chassis::consumer::ConsumerError;
 use chassis::crash_points::Injected;
 use chassis::database::{Database, OpenError, UnusableError};
@@ -31,6 +32,7 @@ pub struct App {
     config: Config,
     database: Database,
     server: GrpcServer,
+    authentication: Authentication,
     health: Health,
 }
 
@@ -40,6 +42,9 @@ pub enum BuildError {
     /// The database cannot be used.
     #[error("the order database")]
     Database(#[from] OpenError),
+    /// The keys of the issuer cannot be used.
+    #[error("authentication")]
+    Authentication(#[from] AuthError),
     /// The address cannot be used.
     #[error("the gRPC server")]
     Server(#[from] GrpcError),
@@ -72,17 +77,21 @@ pub enum RunError {
 }
 
 impl App {
-    /// Opens the database and takes the port. Neither a database server nor Kafka has to be there yet.
+    /// Opens the database, reads the keys of the issuer and takes the port. Neither a database server nor Kafka nor the
+    /// issuer has to be there yet.
     ///
     /// # Errors
-    /// [`BuildError`] when one of the two cannot be had.
+    /// [`BuildError`] when one of the three cannot be had.
     pub async fn build(config: Config) -> Result<Self, BuildError> {
         let database = Database::open(&config.database, MIGRATIONS).await?;
+        let authentication =
+            Authentication::load(config.auth.as_ref(), env!("CARGO_PKG_NAME")).await?;
         let server = GrpcServer::bind(&config.grpc, env!("CARGO_PKG_NAME")).await?;
         Ok(Self {
             config,
             database,
-            server,
+            server: server.authenticated(authentication.layer()),
+            authentication,
             health: Health::starting().await,
         })
     }

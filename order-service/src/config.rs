@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use chassis::auth::AuthConfig;
 use chassis::config::{ConfigError, FromSetting, SettingDoc, Settings, Source};
 use chassis::consumer::Patience;
 use chassis::database::DatabaseConfig;
+use chassis::fairness::FairShareConfig;
 use chassis::group_commit::GroupCommitConfig;
 use chassis::grpc::GrpcConfig;
 use chassis::kafka::KafkaConfig;
@@ -17,6 +19,10 @@ use chassis::topics::TopicsConfig;
 pub struct Config {
     /// Where the API listens.
     pub grpc: GrpcConfig,
+    /// Which callers are believed; `None`: everybody, to everything.
+    pub auth: Option<AuthConfig>,
+    /// How much each customer may ask for; `None`: anything.
+    pub fair_share: Option<FairShareConfig>,
     /// Where orders are kept.
     pub database: DatabaseConfig,
     /// Where events go and outcomes come from.
@@ -118,6 +124,8 @@ impl Config {
     fn read(settings: &mut Settings<'_>) -> Self {
         Self {
             grpc: GrpcConfig::read(settings, "127.0.0.1:50051"),
+            auth: AuthConfig::read(settings),
+            fair_share: FairShareConfig::read(settings),
             database: DatabaseConfig::read(settings, "sqlite://order-service.db"),
             kafka: KafkaConfig::read(settings),
             topics: TopicsConfig::read(settings),

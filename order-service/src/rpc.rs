@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use chassis::error_chain::ErrorChain;
+use chassis::fairness::FairShare;
 use chassis::group_commit::SubmitError;
 use proto::orders::v1 as messages;
 use proto::orders::v1::order_service_server::{OrderService, OrderServiceServer};
@@ -16,6 +17,8 @@ use crate::domain::{Order, OrderId};
 use crate::edge::RpcError;
 use crate::store::{OrderStore, StoreError};
 use crate::watchers::Watchers;
+
+mod access;
 
 mod place_order;
 
@@ -43,6 +46,8 @@ pub struct OrderRpc {
     pub watchers: Watchers,
     /// A permit for each stream that may be open.
     pub streams: Arc<Semaphore>,
+    /// What each customer may ask for.
+    pub fair_share: Arc<FairShare>,
     /// Ends the streams, which would otherwise keep a stopping server waiting.
     pub shutdown: CancellationToken,
 }
@@ -65,7 +70,8 @@ impl OrderService for OrderRpc {
         &self,
         request: Request<messages::PlaceOrderRequest>,
     ) -> Result<Response<messages::PlaceOrderResponse>, Status> {
-        let response = place_order::place_order(self, request.into_inner()).await?;
+        let caller = access::caller(&request)?;
+        let response = place_order::place_order(self, &caller, request.into_inner()).await?;
         Ok(Response::new(response))
     }
 
@@ -73,7 +79,8 @@ impl OrderService for OrderRpc {
         &self,
         request: Request<messages::GetOrderRequest>,
     ) -> Result<Response<messages::GetOrderResponse>, Status> {
-        let response = get_order::get_order(self, request.get_ref()).await?;
+        let caller = access::caller(&request)?;
+        let response = get_order::get_order(self, &caller, request.get_ref()).await?;
         Ok(Response::new(response))
     }
 
@@ -81,7 +88,8 @@ impl OrderService for OrderRpc {
         &self,
         request: Request<messages::ListOrdersRequest>,
     ) -> Result<Response<messages::ListOrdersResponse>, Status> {
-        let response = list_orders::list_orders(self, request.into_inner()).await?;
+        let caller = access::caller(&request)?;
+        let response = list_orders::list_orders(self, &caller, request.into_inner()).await?;
         Ok(Response::new(response))
     }
 
@@ -91,7 +99,8 @@ impl OrderService for OrderRpc {
         &self,
         request: Request<messages::WatchOrderRequest>,
     ) -> Result<Response<Self::WatchOrderStream>, Status> {
-        let stream = watch_order::watch_order(self, request.get_ref()).await?;
+        let caller = access::caller(&request)?;
+        let stream = watch_order::watch_order(self, &caller, request.get_ref()).await?;
         Ok(Response::new(stream))
     }
 
@@ -99,7 +108,8 @@ impl OrderService for OrderRpc {
         &self,
         request: Request<messages::CancelOrderRequest>,
     ) -> Result<Response<messages::CancelOrderResponse>, Status> {
-        let response = cancel_order::cancel_order(self, request.get_ref()).await?;
+        let caller = access::caller(&request)?;
+        let response = cancel_order::cancel_order(self, &caller, request.get_ref()).await?;
         Ok(Response::new(response))
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use chassis::consumer::{Consumer, ConsumerConfig};
 use chassis::crash_points::{CrashPoint, reach};
 use chassis::database::Database;
+use chassis::fairness::FairShare;
 use chassis::grpc::GrpcServer;
 use chassis::health::Health;
 use chassis::outbox::OutboxSignal;
@@ -43,7 +44,7 @@ pub(super) struct Running {
     health: Health,
     /// What waits for the database.
     waiting: Option<Waiting>,
-    /// The server, the consumer and the follower: what brings work in. The end of any stops the service.
+    /// The server, the upkeep of its keys, the consumer and the follower: what brings work in. The end of any stops the service.
     intake: JoinSet<Result<(), RunError>>,
     stop_intake: CancellationToken,
     /// The writers. They end by themselves when nobody can submit any more.
@@ -69,6 +70,7 @@ impl Running {
             config,
             database,
             server,
+            authentication,
             health,
         } = app;
         let store = store::of(&database);
@@ -87,11 +89,13 @@ impl Running {
             writers,
             watchers,
             streams: Arc::new(Semaphore::new(config.watch_streams)),
+            fair_share: Arc::new(FairShare::new(config.fair_share)),
             shutdown: stop_intake.clone(),
         };
         let grpc_listen = server.local_addr();
         let mut intake = JoinSet::new();
         intake.spawn(serve(server, rpc, health.clone(), stop_intake.clone()));
+        intake.spawn(authentication.keep_fresh(stop_intake.clone()).map(Ok));
         tracing::info!(%grpc_listen, "serving");
 
         Self {

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use chassis::crash_points::Injected;
+use chassis::grpc::refusal::Refusal;
 use chassis::grpc::violations::{Room, Violations};
 use thiserror::Error;
 use tonic::{Code, Status};
@@ -57,6 +58,9 @@ pub enum RpcError {
     /// The store does not answer.
     #[error("the order store is unavailable")]
     StoreUnavailable,
+    /// The call is refused for a reason that any service may have.
+    #[error("{}", .0.message())]
+    Refused(Refusal),
     /// A defect; the log has the facts.
     #[error("internal error")]
     Internal,
@@ -78,6 +82,7 @@ impl RpcError {
             Self::ItemsUnavailable(_) | Self::OrderIsFinal { .. } => Code::FailedPrecondition,
             Self::TooManyStreams | Self::Overloaded => Code::ResourceExhausted,
             Self::ShuttingDown | Self::StoreUnavailable => Code::Unavailable,
+            Self::Refused(refusal) => refusal.code(),
             Self::Internal => Code::Internal,
         }
     }
@@ -93,6 +98,7 @@ impl RpcError {
             Self::Overloaded => "OVERLOADED",
             Self::ShuttingDown => "SHUTTING_DOWN",
             Self::StoreUnavailable => "STORE_UNAVAILABLE",
+            Self::Refused(refusal) => refusal.reason(),
             Self::Internal => "INTERNAL",
         }
     }
@@ -131,6 +137,11 @@ impl RpcError {
             | Self::StoreUnavailable => {
                 details.set_retry_info(Some(RETRY_DELAY));
             }
+            Self::Refused(refusal) => {
+                if let Some(delay) = refusal.retry_delay() {
+                    details.set_retry_info(Some(delay));
+                }
+            }
             _ => {}
         }
         details
@@ -140,6 +151,12 @@ impl RpcError {
 impl From<RpcError> for Status {
     fn from(error: RpcError) -> Self {
         Status::with_error_details(error.code(), error.to_string(), error.details())
+    }
+}
+
+impl From<Refusal> for RpcError {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
     }
 }
 
@@ -202,6 +219,7 @@ mod tests {
             RpcError::Overloaded,
             RpcError::ShuttingDown,
             RpcError::StoreUnavailable,
+            RpcError::Refused(Refusal::PermissionDenied),
             RpcError::Internal,
         ];
 
@@ -288,6 +306,18 @@ mod tests {
         ] {
             let details = Status::from(error).get_error_details();
             assert_eq!(details.retry_info().unwrap().retry_delay, Some(RETRY_DELAY));
+        }
+    }
+
+    #[test]
+    fn a_refusal_looks_the_same_as_where_a_layer_gives_it() {
+        for refusal in Refusal::ALL {
+            let here = Status::from(RpcError::from(refusal));
+            let there = refusal.status(DOMAIN);
+
+            assert_eq!(here.code(), there.code());
+            assert_eq!(here.message(), there.message());
+            assert_eq!(here.details(), there.details());
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use chassis::auth::Caller;
 use chassis::crash_points::{CrashPoint, reach};
 use proto::orders::v1::{CancelOrderRequest, CancelOrderResponse};
 use uuid::Uuid;
@@ -16,9 +17,15 @@ use crate::store::{CancelOrder, CancelReply};
 /// Answers once the wish is durable; asking again changes nothing.
 pub(super) async fn cancel_order(
     service: &OrderRpc,
+    caller: &Caller,
     request: &CancelOrderRequest,
 ) -> Result<CancelOrderResponse, RpcError> {
     let order_id = parse_order_id(&request.order_id)?;
+    service.admit(caller)?;
+    if caller.customer().is_some() {
+        // The owner of an order never changes, so this may be asked before.
+        service.find_for(caller, order_id).await?;
+    }
     let command = decide(order_id);
 
     let reply = service.writers.cancel.submit(command).await;

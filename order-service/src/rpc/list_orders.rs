@@ -1,5 +1,6 @@
 //! ListOrders: a customer's orders, newest first, page by page.
 
+use chassis::auth::Caller;
 use proto::orders::v1::{ListOrdersRequest, ListOrdersResponse};
 
 use super::{OrderRpc, read_failed};
@@ -9,9 +10,11 @@ use crate::edge::{PageToken, RpcError, parse_list_orders};
 /// Reads one page, and one order more to learn whether another page follows.
 pub(super) async fn list_orders(
     service: &OrderRpc,
+    caller: &Caller,
     request: ListOrdersRequest,
 ) -> Result<ListOrdersResponse, RpcError> {
     let page = parse_list_orders(request)?;
+    service.admit_for(caller, &page.customer_id)?;
 
     let limit = page.page_size + 1;
     let orders = service

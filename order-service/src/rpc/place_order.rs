@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use chassis::auth::Caller;
 use chassis::crash_points::{CrashPoint, reach};
 use proto::orders::v1::{PlaceOrderRequest, PlaceOrderResponse};
 use uuid::Uuid;
@@ -16,9 +17,11 @@ use crate::store::{PlaceOrder, Placed};
 /// Answers once the order is durable. A caller that goes away earlier does not undo it: the writer has the command.
 pub(super) async fn place_order(
     service: &OrderRpc,
+    caller: &Caller,
     request: PlaceOrderRequest,
 ) -> Result<PlaceOrderResponse, RpcError> {
     let request = parse_place_order(request)?;
+    service.admit_for(caller, &request.customer_id)?;
     let request_id = request.request_id;
     let availability = Availability::NotChecked;
     let command = decide(&request, availability);

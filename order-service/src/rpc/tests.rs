@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chassis::auth::Caller;
 use chassis::consumer::{Delivery, Handler};
 use chassis::group_commit::GroupCommitConfig;
 use futures::future::join_all;
@@ -44,6 +45,7 @@ impl Harness {
             writers: fixture.writers.clone(),
             watchers: fixture.watchers.clone(),
             streams: Arc::new(Semaphore::new(1)),
+            fair_share: Arc::new(FairShare::new(None)),
             shutdown: CancellationToken::new(),
         };
         Self { rpc, fixture }
@@ -54,7 +56,7 @@ impl Harness {
             order_id: order_id.to_string(),
             after_version,
         };
-        let response = self.rpc.watch_order(Request::new(request)).await;
+        let response = self.rpc.watch_order(by_anyone(request)).await;
         response.unwrap().into_inner()
     }
 
@@ -85,6 +87,13 @@ impl Harness {
             .await
             .unwrap();
     }
+}
+
+/// A request as it comes from the layer when there is no authentication.
+fn by_anyone<T>(message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    request.extensions_mut().insert(Caller::Anonymous);
+    request
 }
 
 /// Long enough for anything that works, short enough to see that something hangs.
@@ -208,7 +217,7 @@ async fn a_stream_for_an_unknown_order_takes_no_room() {
     };
     let status = harness
         .rpc
-        .watch_order(Request::new(request))
+        .watch_order(by_anyone(request))
         .await
         .err()
         .unwrap();
@@ -225,13 +234,9 @@ async fn an_order_is_placed_although_its_caller_went_away() {
 
     let gave_up = harness
         .rpc
-        .place_order(Request::new(request.clone()))
+        .place_order(by_anyone(request.clone()))
         .now_or_never();
-    let again = harness
-        .rpc
-        .place_order(Request::new(request))
-        .await
-        .unwrap();
+    let again = harness.rpc.place_order(by_anyone(request)).await.unwrap();
 
     assert!(gave_up.is_none());
     let page = messages::ListOrdersRequest {
@@ -240,7 +245,7 @@ async fn an_order_is_placed_although_its_caller_went_away() {
     };
     let listed = harness
         .rpc
-        .list_orders(Request::new(page))
+        .list_orders(by_anyone(page))
         .await
         .unwrap()
         .into_inner()
@@ -257,7 +262,7 @@ async fn more_orders_than_can_wait_are_refused_at_once() {
     };
     let harness = Harness::on(Fixture::start_with(config).await);
 
-    let calls = (0..3).map(|_| harness.rpc.place_order(Request::new(request())));
+    let calls = (0..3).map(|_| harness.rpc.place_order(by_anyone(request())));
     let answers = join_all(calls).await;
 
     assert!(answers[0].is_ok());
@@ -276,16 +281,25 @@ async fn a_store_that_fails_is_unavailable_and_says_nothing_of_itself() {
 
     let place = harness
         .rpc
-        .place_order(Request::new(request()))
+        .place_order(by_anyone(request()))
         .await
         .unwrap_err();
     let get = messages::GetOrderRequest {
         order_id: order_id.to_string(),
     };
-    let get = harness.rpc.get_order(Request::new(get)).await.unwrap_err();
+    let get = harness.rpc.get_order(by_anyone(get)).await.unwrap_err();
 
     for status in [place, get] {
         assert_eq!(status.code(), Code::Unavailable);
         assert_eq!(status.message(), "the order store is unavailable");
     }
+}
+
+#[tokio::test]
+async fn a_call_past_the_layer_that_knows_callers_is_refused() {
+    let harness = Harness::start().await;
+
+    let place = harness.rpc.place_order(Request::new(request())).await;
+
+    assert_eq!(place.unwrap_err().code(), Code::Unauthenticated);
 }

@@ -12,6 +12,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use chassis::auth::Caller;
 use futures::stream;
 use proto::orders::v1::{WatchOrderRequest, WatchOrderResponse};
 use tokio::sync::OwnedSemaphorePermit;
@@ -32,14 +33,16 @@ const PAGE: u32 = 16;
 /// Opens a stream for an order that exists, if there is room for one.
 pub(super) async fn watch_order(
     service: &OrderRpc,
+    caller: &Caller,
     request: &WatchOrderRequest,
 ) -> Result<BoxStream<WatchOrderResponse>, RpcError> {
     let request = parse_watch_order(request)?;
+    service.admit(caller)?;
     let permit = Arc::clone(&service.streams).try_acquire_owned();
     let permit = permit.map_err(|_| RpcError::TooManyStreams)?;
     // Before the first read: an event that is committed between the two would be missed otherwise.
     let subscription = service.watchers.subscribe(request.order_id);
-    service.find(request.order_id).await?;
+    service.find_for(caller, request.order_id).await?;
 
     let watch = Watch {
         store: Arc::clone(&service.store),

@@ -3,11 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bare;
+mod issuer;
 mod line;
 mod service;
 
 mod errors;
 mod orders;
+mod ownership;
 mod shutdown;
 
 mod deadlines;

@@ -1,0 +1,90 @@
+//! Which tokens are believed, over the layer as a server has it.
+
+use std::convert::Infallible;
+use std::fs;
+use std::path::PathBuf;
+
+use http::header::AUTHORIZATION;
+use http::{Request, Response};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tonic::body::Body;
+use tonic::{Code, Status};
+use tower::{Layer, ServiceExt, service_fn};
+
+use super::fixture::{Signer, claims, config, in_seconds, key_set};
+use super::*;
+
+mod credentials;
+mod issuer;
+mod renewal;
+mod settings;
+mod tokens;
+
+/// A method of a service like any other.
+const METHOD: &str = "/orders.v1.OrderService/GetOrder";
+
+/// A file with the keys of an issuer.
+struct KeyFile {
+    path: PathBuf,
+    _directory: TempDir,
+}
+
+impl KeyFile {
+    fn with(keys: &[Value]) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let file = Self {
+            path: directory.path().join("jwks.json"),
+            _directory: directory,
+        };
+        file.replace(keys);
+        file
+    }
+
+    fn replace(&self, keys: &[Value]) {
+        fs::write(&self.path, key_set(keys)).unwrap();
+    }
+
+    async fn authentication(&self) -> Authentication {
+        let config = config(JwksSource::File(self.path.clone()));
+        Authentication::load(Some(&config), "test").await.unwrap()
+    }
+}
+
+/// The layer for an issuer with these keys.
+async fn layer(keys: &[Value]) -> AuthLayer {
+    KeyFile::with(keys).authentication().await.layer()
+}
+
+/// A call with a token, and whom the service behind the layer sees.
+async fn call(layer: &AuthLayer, token: &str) -> Result<Caller, Status> {
+    let request = Request::builder()
+        .uri(METHOD)
+        .header(AUTHORIZATION, format!("Bearer {token}"));
+    send(layer, request.body(()).unwrap()).await
+}
+
+/// Sends a request through the layer to a service that tells whom it sees.
+async fn send(layer: &AuthLayer, request: Request<()>) -> Result<Caller, Status> {
+    let inner = service_fn(async |request: Request<()>| {
+        assert!(!request.headers().contains_key(AUTHORIZATION));
+        let mut response = Response::new(Body::empty());
+        if let Some(caller) = request.extensions().get::<Caller>() {
+            response.extensions_mut().insert(caller.clone());
+        }
+        Ok::<_, Infallible>(response)
+    });
+    let response = layer.layer(inner).oneshot(request).await.unwrap();
+    match Status::from_header_map(response.headers()) {
+        Some(refusal) => Err(refusal),
+        None => Ok(response.extensions().get::<Caller>().unwrap().clone()),
+    }
+}
+
+fn customer(name: &str) -> Caller {
+    Caller::Customer(name.to_owned())
+}
+
+fn assert_unauthenticated(outcome: Result<Caller, Status>) {
+    assert_eq!(outcome.unwrap_err().code(), Code::Unauthenticated);
+}
