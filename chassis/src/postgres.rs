@@ -1,7 +1,7 @@
 //! PostgreSQL as a durable store that several replicas of a service share.
 //!
 //! Guarantees: no call waits without bound. A connection is waited for [`ACQUIRE_TIMEOUT`], a statement is ended by the
-//! server after `statement_timeout`, and an operation that hears nothing at all (a half-open connection) is given up
+//! server after `statement_timeout` or the deadline of its call ([`Postgres::reading`]), and an operation that hears nothing at all (a half-open connection) is given up
 //! after [`OPERATION_TIMEOUT`]. Conflicts between replicas, which a repetition solves, are repeated here.
 
 use std::borrow::Cow;
@@ -16,8 +16,13 @@ use sqlx::{ConnectOptions, Connection};
 
 use crate::backoff::Backoff;
 use crate::config::DatabaseUrl;
+use crate::deadline::Deadline;
 use crate::schema::{last_version, tolerant};
 use crate::telemetry::Meter;
+
+mod reading;
+
+pub use reading::Reading;
 
 /// A call that gets no connection within this time fails: either the database is away or the pool is exhausted, and in
 /// both cases waiting longer only adds to the queue.
@@ -26,8 +31,12 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Longer than any statement may take by the server's own timeout.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(7);
 
+/// Longer than any statement here takes on a healthy server.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Limits that the server keeps for every session of the pool.
 const SESSION: [(&str, &str); 3] = [
+    // That of STATEMENT_TIMEOUT.
     ("statement_timeout", "5s"),
     // Shorter than the statement's: a lock held too long is told apart from a slow statement.
     ("lock_timeout", "2s"),
@@ -107,6 +116,14 @@ impl Postgres {
     /// The pool.
     pub fn pool(&self) -> &PgPool {
         &self.pool
+    }
+
+    /// A connection for reading, whose statements end with the deadline, at the server, too.
+    ///
+    /// # Errors
+    /// When no connection can be had in time.
+    pub async fn reading(&self, deadline: Deadline) -> Result<Reading, sqlx::Error> {
+        Reading::begin(&self.pool, deadline).await
     }
 
     /// Applies the migrations that are missing. Replicas that do this at once wait for each other.

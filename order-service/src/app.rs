@@ -1,6 +1,8 @@
 //! The service as a whole: `build` opens and binds, `run` works until it is told to stop.
 //!
 //! ```text
+//!  Inventory (asked)   Admission (watches the outbox)
+//!      ▲                 ▲
 //!  OrderRpc ──▶ place, cancel ─┐                     ┌─▶ Watchers ──▶ WatchOrder
 //!                              ├──▶ OrderStore ──────┤
 //!  Consumer ──▶ apply ─────────┘    (one database)   └─▶ outbox ──▶ Relay ──▶ Kafka
@@ -20,6 +22,7 @@ use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
+use crate::inventory::{Inventory, InventoryError, InventoryUpkeep};
 use crate::store::MIGRATIONS;
 
 mod running;
@@ -33,6 +36,8 @@ pub struct App {
     database: Database,
     server: GrpcServer,
     authentication: Authentication,
+    inventory: Inventory,
+    inventory_upkeep: Option<InventoryUpkeep>,
     health: Health,
 }
 
@@ -45,6 +50,9 @@ pub enum BuildError {
     /// The keys of the issuer cannot be used.
     #[error("authentication")]
     Authentication(#[from] AuthError),
+    /// Processing-service cannot be asked.
+    #[error("PROCESSING_ADDRESS")]
+    Inventory(#[from] InventoryError),
     /// The address cannot be used.
     #[error("the gRPC server")]
     Server(#[from] GrpcError),
@@ -81,17 +89,20 @@ impl App {
     /// issuer has to be there yet.
     ///
     /// # Errors
-    /// [`BuildError`] when one of the three cannot be had.
+    /// [`BuildError`] when one of the three cannot be had, or the certificates for asking processing-service cannot.
     pub async fn build(config: Config) -> Result<Self, BuildError> {
         let database = Database::open(&config.database, MIGRATIONS).await?;
         let authentication =
             Authentication::load(config.auth.as_ref(), env!("CARGO_PKG_NAME")).await?;
+        let (inventory, inventory_upkeep) = Inventory::new(&config.inventory)?;
         let server = GrpcServer::bind(&config.grpc, env!("CARGO_PKG_NAME")).await?;
         Ok(Self {
             config,
             database,
             server: server.authenticated(authentication.layer()),
             authentication,
+            inventory,
+            inventory_upkeep,
             health: Health::starting().await,
         })
     }
@@ -104,6 +115,8 @@ impl App {
     /// Shows what there is to measure.
     pub fn observe(&self, meter: &Meter) {
         self.database.observe(meter);
+        self.server.connections().observe(meter);
+        self.inventory.observe(meter);
     }
 
     /// Serves until `shutdown`, or until a component fails. It starts in order:

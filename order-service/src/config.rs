@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chassis::auth::AuthConfig;
+use chassis::client::{Address, ClientConfig};
 use chassis::config::{ConfigError, FromSetting, SettingDoc, Settings, Source};
 use chassis::consumer::Patience;
 use chassis::database::DatabaseConfig;
@@ -12,7 +13,10 @@ use chassis::grpc::GrpcConfig;
 use chassis::kafka::KafkaConfig;
 use chassis::shutdown::ShutdownConfig;
 use chassis::telemetry::TelemetryConfig;
+use chassis::tls::{ClientTlsFiles, ClientTlsSettings};
 use chassis::topics::TopicsConfig;
+
+use crate::admission::BacklogLimits;
 
 /// Everything that can be set.
 #[derive(Clone, Debug)]
@@ -33,14 +37,67 @@ pub struct Config {
     pub patience: Patience,
     /// How requests share commits.
     pub commit: GroupCommitConfig,
-    /// Whether processing is asked for the stock before an order is accepted.
-    pub availability: AvailabilityConfig,
+    /// How much may wait for Kafka before no more orders are accepted.
+    pub backlog: BacklogLimits,
+    /// Whether and how processing-service is asked for the stock before an order is accepted.
+    pub inventory: InventoryConfig,
     /// Most WatchOrder streams that are open at once.
     pub watch_streams: usize,
     /// What is logged and where telemetry goes.
     pub telemetry: TelemetryConfig,
     /// How long a stop may take.
     pub shutdown: ShutdownConfig,
+}
+
+/// How processing-service is asked for the stock.
+#[derive(Clone, Debug)]
+pub struct InventoryConfig {
+    /// What depends on the answer, and how long it may take.
+    pub availability: AvailabilityConfig,
+    /// Where processing-service is.
+    pub client: ClientConfig,
+    /// Whom it is believed to be; needed for an https address.
+    pub tls: Option<ClientTlsFiles>,
+}
+
+const PROCESSING_ADDRESS: &str = "PROCESSING_ADDRESS";
+const PROCESSING_TLS: ClientTlsSettings = ClientTlsSettings {
+    ca_file: "PROCESSING_TLS_CA_FILE",
+    certificate_file: "PROCESSING_TLS_CERTIFICATE_FILE",
+    key_file: "PROCESSING_TLS_KEY_FILE",
+};
+
+impl InventoryConfig {
+    fn read(settings: &mut Settings<'_>) -> Self {
+        let config = Self {
+            availability: AvailabilityConfig::read(settings),
+            client: ClientConfig::read(
+                settings,
+                PROCESSING_ADDRESS,
+                "http://127.0.0.1:50052",
+                "where processing-service is asked: `http://HOST:PORT` or `https://HOST:PORT`, several separated by commas; a name is looked up again and again, and stands for all replicas behind it",
+            ),
+            tls: ClientTlsFiles::read(settings, PROCESSING_TLS),
+        };
+        config.check(settings);
+        config
+    }
+
+    fn check(&self, settings: &mut Settings<'_>) {
+        let mut addresses = self.client.addresses.iter();
+        let has_secure = addresses.any(Address::is_secure);
+        match (&self.tls, has_secure) {
+            (None, true) => {
+                let why = format!("an https address needs {}", PROCESSING_TLS.ca_file);
+                settings.reject(PROCESSING_ADDRESS, why);
+            }
+            (Some(_), false) => {
+                let why = format!("has no effect unless {PROCESSING_ADDRESS} says https");
+                settings.reject(PROCESSING_TLS.ca_file, why);
+            }
+            _ => {}
+        }
+    }
 }
 
 /// How an order's availability is checked.
@@ -131,7 +188,8 @@ impl Config {
             topics: TopicsConfig::read(settings),
             patience: Patience::read(settings),
             commit: read_commit(settings),
-            availability: AvailabilityConfig::read(settings),
+            backlog: BacklogLimits::read(settings),
+            inventory: InventoryConfig::read(settings),
             watch_streams: read_watch_streams(settings),
             telemetry: TelemetryConfig::read(settings),
             shutdown: ShutdownConfig::read(settings),
@@ -254,7 +312,7 @@ mod tests {
             ("off", AvailabilityPolicy::Off),
         ] {
             let config = config(&[("AVAILABILITY_CHECK", name)]).unwrap();
-            assert_eq!(config.availability.policy, policy, "{name}");
+            assert_eq!(config.inventory.availability.policy, policy, "{name}");
         }
     }
 

@@ -5,28 +5,30 @@
 //!
 //! 1. [`domain`]: what an order is and what may become of it, as pure functions.
 //! 2. [`edge`]: a request becomes values, or all its faults are named; an error becomes a status.
-//! 3. [`availability`]: what processing is asked before an order is accepted, and what its answer means.
-//! 4. [`rpc`]: the five methods, each one parse, decide, persist, reply.
-//! 5. [`events`]: the decision as an event, with the trace it belongs to.
-//! 6. [`commit`]: many callers share a transaction, and each gets its own answer.
-//! 7. [`store`]: order, history and event in one commit; the rules of every database, and the ways of SQLite and
+//! 3. [`admission`]: no new orders while too many wait to be published.
+//! 4. [`availability`], [`inventory`]: what processing is asked before an order is accepted, what its answer means, and how
+//!    it is asked within a budget.
+//! 5. [`rpc`]: the five methods, each one parse, decide, persist, reply.
+//! 6. [`events`]: the decision as an event, with the trace it belongs to.
+//! 7. [`commit`]: many callers share a transaction, and each gets its own answer.
+//! 8. [`store`]: order, history and event in one commit; the rules of every database, and the ways of SQLite and
 //!    PostgreSQL to keep them.
-//! 8. [`outcomes`]: events of processing come back and move the order on, once each and in sequence.
-//! 9. [`watchers`]: who waits for news of an order is woken, whichever replica moved it.
-//! 10. [`operator`]: how an outcome that could not be applied is shown to a person.
-//! 11. [`app`]: how all of it is wired, started and stopped.
+//! 9. [`outcomes`]: events of processing come back and move the order on, once each and in sequence.
+//! 10. [`watchers`]: who waits for news of an order is woken, whichever replica moved it.
+//! 11. [`operator`]: how an outcome that could not be applied is shown to a person.
+//! 12. [`app`]: how all of it is wired, started and stopped.
 
 pub mod domain;
 
 pub mod edge;
 
+pub mod admission;
 pub mod availability;
+pub mod inventory;
 
 pub mod rpc;
 
 pub mod events;
-
-pub mod admission;
 
 pub mod commit;
 

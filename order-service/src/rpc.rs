@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use chassis::deadline::Deadline;
 use chassis::error_chain::ErrorChain;
 use chassis::fairness::FairShare;
 use chassis::group_commit::SubmitError;
@@ -12,9 +13,11 @@ use tokio_util::sync::CancellationToken;
 use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status};
 
+use crate::admission::Admission;
 use crate::commit::Writers;
 use crate::domain::{Order, OrderId};
 use crate::edge::RpcError;
+use crate::inventory::Inventory;
 use crate::store::{OrderStore, StoreError};
 use crate::watchers::Watchers;
 
@@ -32,6 +35,8 @@ mod cancel_order;
 #[cfg(test)]
 mod tests;
 
+use access::Call;
+
 /// Largest request message: 500 lines with the longest names need some 50 KiB.
 const MAX_REQUEST_BYTES: usize = 256 * 1024;
 
@@ -48,6 +53,10 @@ pub struct OrderRpc {
     pub streams: Arc<Semaphore>,
     /// What each customer may ask for.
     pub fair_share: Arc<FairShare>,
+    /// Whether new orders are accepted.
+    pub admission: Admission,
+    /// Who is asked whether an order can be had.
+    pub inventory: Inventory,
     /// Ends the streams, which would otherwise keep a stopping server waiting.
     pub shutdown: CancellationToken,
 }
@@ -58,8 +67,12 @@ impl OrderRpc {
         OrderServiceServer::new(self).max_decoding_message_size(MAX_REQUEST_BYTES)
     }
 
-    async fn find(&self, order_id: OrderId) -> Result<Order, RpcError> {
-        let order = self.store.get(order_id).await.map_err(read_failed)?;
+    async fn find(&self, order_id: OrderId, deadline: Deadline) -> Result<Order, RpcError> {
+        let order = self
+            .store
+            .get(order_id, deadline)
+            .await
+            .map_err(read_failed)?;
         order.ok_or(RpcError::OrderNotFound(order_id))
     }
 }
@@ -70,8 +83,8 @@ impl OrderService for OrderRpc {
         &self,
         request: Request<messages::PlaceOrderRequest>,
     ) -> Result<Response<messages::PlaceOrderResponse>, Status> {
-        let caller = access::caller(&request)?;
-        let response = place_order::place_order(self, &caller, request.into_inner()).await?;
+        let call = Call::of(&request)?;
+        let response = place_order::place_order(self, &call, request.into_inner()).await?;
         Ok(Response::new(response))
     }
 
@@ -79,8 +92,8 @@ impl OrderService for OrderRpc {
         &self,
         request: Request<messages::GetOrderRequest>,
     ) -> Result<Response<messages::GetOrderResponse>, Status> {
-        let caller = access::caller(&request)?;
-        let response = get_order::get_order(self, &caller, request.get_ref()).await?;
+        let call = Call::of(&request)?;
+        let response = get_order::get_order(self, &call, request.get_ref()).await?;
         Ok(Response::new(response))
     }
 
@@ -88,8 +101,8 @@ impl OrderService for OrderRpc {
         &self,
         request: Request<messages::ListOrdersRequest>,
     ) -> Result<Response<messages::ListOrdersResponse>, Status> {
-        let caller = access::caller(&request)?;
-        let response = list_orders::list_orders(self, &caller, request.into_inner()).await?;
+        let call = Call::of(&request)?;
+        let response = list_orders::list_orders(self, &call, request.into_inner()).await?;
         Ok(Response::new(response))
     }
 
@@ -99,8 +112,8 @@ impl OrderService for OrderRpc {
         &self,
         request: Request<messages::WatchOrderRequest>,
     ) -> Result<Response<Self::WatchOrderStream>, Status> {
-        let caller = access::caller(&request)?;
-        let stream = watch_order::watch_order(self, &caller, request.get_ref()).await?;
+        let call = Call::of(&request)?;
+        let stream = watch_order::watch_order(self, &call, request.get_ref()).await?;
         Ok(Response::new(stream))
     }
 
@@ -108,8 +121,8 @@ impl OrderService for OrderRpc {
         &self,
         request: Request<messages::CancelOrderRequest>,
     ) -> Result<Response<messages::CancelOrderResponse>, Status> {
-        let caller = access::caller(&request)?;
-        let response = cancel_order::cancel_order(self, &caller, request.get_ref()).await?;
+        let call = Call::of(&request)?;
+        let response = cancel_order::cancel_order(self, &call, request.get_ref()).await?;
         Ok(Response::new(response))
     }
 }

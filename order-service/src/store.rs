@@ -2,6 +2,8 @@
 //!
 //! * A batch takes place in one transaction, all of it or nothing; each command gets its own answer, in order.
 //! * An order, its history entry and the event that announces it appear together or not at all.
+//! * A read is given up when the deadline of its call passes, also by a server of its own. A batch has no deadline: it
+//!   belongs to many calls.
 //! * Every command is idempotent: repeated after a failure of unknown outcome it changes nothing twice.
 //!
 //! The contract test (`tests/store_contract`) runs against this trait, on every database. No SQL stands outside the
@@ -13,6 +15,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use chassis::database::{Database, Migrations};
+use chassis::deadline::Deadline;
 use chassis::outbox::OutboxRecord;
 use thiserror::Error;
 use uuid::Uuid;
@@ -60,7 +63,11 @@ pub trait OrderStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// [`StoreError`] when it cannot be read.
-    async fn placed_before(&self, request: &NewOrder) -> Result<Option<Placed>, StoreError>;
+    async fn placed_before(
+        &self,
+        request: &NewOrder,
+        deadline: Deadline,
+    ) -> Result<Option<Placed>, StoreError>;
 
     /// Applies outcomes of processing, each order's in sequence.
     ///
@@ -78,7 +85,8 @@ pub trait OrderStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// [`StoreError`] when it cannot be read.
-    async fn get(&self, order_id: OrderId) -> Result<Option<Order>, StoreError>;
+    async fn get(&self, order_id: OrderId, deadline: Deadline)
+    -> Result<Option<Order>, StoreError>;
 
     /// Reads up to `limit` orders of a customer, newest first, from behind `before` on.
     ///
@@ -89,6 +97,7 @@ pub trait OrderStore: fmt::Debug + Send + Sync + 'static {
         customer_id: &CustomerId,
         before: Option<OrderId>,
         limit: u32,
+        deadline: Deadline,
     ) -> Result<Vec<Order>, StoreError>;
 
     /// Reads up to `limit` entries of an order's history with a version above `after_version`, in order.
@@ -100,6 +109,7 @@ pub trait OrderStore: fmt::Debug + Send + Sync + 'static {
         order_id: OrderId,
         after_version: u64,
         limit: u32,
+        deadline: Deadline,
     ) -> Result<Vec<HistoryEntry>, StoreError>;
 
     /// Reads the versions of those among these orders that exist, in any order.

@@ -147,6 +147,7 @@ impl App {
     /// Shows what there is to measure.
     pub fn observe(&self, meter: &Meter) {
         self.parts.database.observe(meter);
+        self.parts.server.connections().observe(meter);
     }
 
     /// Runs until `shutdown`, or until a part fails; then stops everything in order.

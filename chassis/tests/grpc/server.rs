@@ -73,11 +73,14 @@ impl RunningServer {
         });
         let config = GrpcConfig {
             listen: "127.0.0.1:0".parse().unwrap(),
+            call_limit: PATIENCE,
+            concurrency: 1_000,
+            has_reflection: false,
             connections: terms.connections,
             connection_age: ConnectionAge::new(terms.age),
             tls,
         };
-        let server = GrpcServer::bind(&config).await.unwrap();
+        let server = GrpcServer::bind(&config, "tests").await.unwrap();
         let address = server.local_addr();
         let stop = CancellationToken::new();
         let stopped = stop.clone();

@@ -21,6 +21,7 @@ use tokio_util::task::TaskTracker;
 use tonic::service::Routes;
 
 use super::{App, RunError};
+use crate::admission::Admission;
 use crate::commit::Writers;
 use crate::config::Config;
 use crate::outcomes::OutcomeHandler;
@@ -44,7 +45,8 @@ pub(super) struct Running {
     health: Health,
     /// What waits for the database.
     waiting: Option<Waiting>,
-    /// The server, the upkeep of its keys, the consumer and the follower: what brings work in. The end of any stops the service.
+    /// The server and what keeps it informed (keys, replicas of processing-service, the backlog), the consumer and the
+    /// follower: what brings work in. The end of any stops the service.
     intake: JoinSet<Result<(), RunError>>,
     stop_intake: CancellationToken,
     /// The writers. They end by themselves when nobody can submit any more.
@@ -71,6 +73,8 @@ impl Running {
             database,
             server,
             authentication,
+            inventory,
+            inventory_upkeep,
             health,
         } = app;
         let store = store::of(&database);
@@ -83,6 +87,7 @@ impl Running {
             relay: build_relay(&config, &database, signal),
             follower: build_follower(&database, &store, &watchers),
         };
+        let admission = Admission::default();
         let stop_intake = CancellationToken::new();
         let rpc = OrderRpc {
             store,
@@ -90,12 +95,19 @@ impl Running {
             watchers,
             streams: Arc::new(Semaphore::new(config.watch_streams)),
             fair_share: Arc::new(FairShare::new(config.fair_share)),
+            admission: admission.clone(),
+            inventory,
             shutdown: stop_intake.clone(),
         };
         let grpc_listen = server.local_addr();
         let mut intake = JoinSet::new();
         intake.spawn(serve(server, rpc, health.clone(), stop_intake.clone()));
         intake.spawn(authentication.keep_fresh(stop_intake.clone()).map(Ok));
+        let backlog = admission.watch(database.outbox(), config.backlog, stop_intake.clone());
+        intake.spawn(backlog.map(Ok));
+        if let Some(upkeep) = inventory_upkeep {
+            intake.spawn(upkeep.run(stop_intake.clone()).map(Ok));
+        }
         tracing::info!(%grpc_listen, "serving");
 
         Self {

@@ -23,6 +23,9 @@ const DOMAIN: &str = "order-service";
 /// orders at some 10,000/s), short enough not to be noticed as a pause.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
 
+/// When to try again after a refusal for the backlog: what has piled up for minutes is not gone in less than seconds.
+const BACKLOG_RETRY_DELAY: Duration = Duration::from_secs(5);
+
 /// Why a call fails, as far as a client may know.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum RpcError {
@@ -52,6 +55,12 @@ pub enum RpcError {
     /// More work waits than can be done in time.
     #[error("the service is overloaded")]
     Overloaded,
+    /// Too much of what was accepted before waits to be published.
+    #[error("too many orders wait to be processed")]
+    Backlogged,
+    /// Nobody can say now whether the order can be had.
+    #[error("it is not known whether the items are available")]
+    AvailabilityUnknown,
     /// The service is on its way out; another instance takes the call.
     #[error("the service is shutting down")]
     ShuttingDown,
@@ -80,8 +89,10 @@ impl RpcError {
             Self::OrderNotFound(_) => Code::NotFound,
             Self::RequestIdReused(_) => Code::AlreadyExists,
             Self::ItemsUnavailable(_) | Self::OrderIsFinal { .. } => Code::FailedPrecondition,
-            Self::TooManyStreams | Self::Overloaded => Code::ResourceExhausted,
-            Self::ShuttingDown | Self::StoreUnavailable => Code::Unavailable,
+            Self::TooManyStreams | Self::Overloaded | Self::Backlogged => Code::ResourceExhausted,
+            Self::AvailabilityUnknown | Self::ShuttingDown | Self::StoreUnavailable => {
+                Code::Unavailable
+            }
             Self::Refused(refusal) => refusal.code(),
             Self::Internal => Code::Internal,
         }
@@ -96,6 +107,8 @@ impl RpcError {
             Self::OrderIsFinal { .. } => "ORDER_IS_FINAL",
             Self::TooManyStreams => "TOO_MANY_STREAMS",
             Self::Overloaded => "OVERLOADED",
+            Self::Backlogged => "BACKLOGGED",
+            Self::AvailabilityUnknown => "AVAILABILITY_UNKNOWN",
             Self::ShuttingDown => "SHUTTING_DOWN",
             Self::StoreUnavailable => "STORE_UNAVAILABLE",
             Self::Refused(refusal) => refusal.reason(),
@@ -133,9 +146,13 @@ impl RpcError {
             }
             Self::TooManyStreams
             | Self::Overloaded
+            | Self::AvailabilityUnknown
             | Self::ShuttingDown
             | Self::StoreUnavailable => {
                 details.set_retry_info(Some(RETRY_DELAY));
+            }
+            Self::Backlogged => {
+                details.set_retry_info(Some(BACKLOG_RETRY_DELAY));
             }
             Self::Refused(refusal) => {
                 if let Some(delay) = refusal.retry_delay() {
@@ -217,6 +234,8 @@ mod tests {
             RpcError::OrderIsFinal { order_id, status },
             RpcError::TooManyStreams,
             RpcError::Overloaded,
+            RpcError::Backlogged,
+            RpcError::AvailabilityUnknown,
             RpcError::ShuttingDown,
             RpcError::StoreUnavailable,
             RpcError::Refused(Refusal::PermissionDenied),

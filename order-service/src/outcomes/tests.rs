@@ -1,5 +1,6 @@
 //! What becomes of each kind of record, on a real store.
 
+use chassis::deadline::Deadline;
 use futures::FutureExt;
 use proto::processing::v1::{OrderCancelled, OrderFulfilled, StockReserved};
 use uuid::Uuid;
@@ -41,7 +42,12 @@ impl Harness {
     }
 
     async fn status(&self) -> OrderStatus {
-        let order = self.fixture.store.get(self.order_id).await.unwrap();
+        let order = self
+            .fixture
+            .store
+            .get(self.order_id, Deadline::NEVER)
+            .await
+            .unwrap();
         order.unwrap().status
     }
 }
@@ -68,7 +74,7 @@ async fn an_outcome_that_is_delivered_again_is_done() {
     let history = harness
         .fixture
         .store
-        .history(harness.order_id, 0, 10)
+        .history(harness.order_id, 0, 10, NEVER)
         .await
         .unwrap();
     assert_eq!(history.len(), 2);

@@ -2,11 +2,11 @@
 
 use std::time::SystemTime;
 
-use chassis::auth::Caller;
 use chassis::crash_points::{CrashPoint, reach};
 use proto::orders::v1::{CancelOrderRequest, CancelOrderResponse};
 use uuid::Uuid;
 
+use super::access::Call;
 use super::{OrderRpc, write_failed};
 use crate::convert;
 use crate::domain::{OrderId, Timestamp};
@@ -17,14 +17,14 @@ use crate::store::{CancelOrder, CancelReply};
 /// Answers once the wish is durable; asking again changes nothing.
 pub(super) async fn cancel_order(
     service: &OrderRpc,
-    caller: &Caller,
+    call: &Call,
     request: &CancelOrderRequest,
 ) -> Result<CancelOrderResponse, RpcError> {
     let order_id = parse_order_id(&request.order_id)?;
-    service.admit(caller)?;
-    if caller.customer().is_some() {
+    service.admit(call)?;
+    if call.caller.customer().is_some() {
         // The owner of an order never changes, so this may be asked before.
-        service.find_for(caller, order_id).await?;
+        service.find_for(call, order_id).await?;
     }
     let command = decide(order_id);
 

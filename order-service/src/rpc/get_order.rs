@@ -1,22 +1,22 @@
 //! GetOrder: one order as it is now.
 
-use chassis::auth::Caller;
 use proto::orders::v1::{GetOrderRequest, GetOrderResponse};
 
 use super::OrderRpc;
+use super::access::Call;
 use crate::convert;
 use crate::edge::{RpcError, parse_order_id};
 
 /// Reads one order.
 pub(super) async fn get_order(
     service: &OrderRpc,
-    caller: &Caller,
+    call: &Call,
     request: &GetOrderRequest,
 ) -> Result<GetOrderResponse, RpcError> {
     let order_id = parse_order_id(&request.order_id)?;
-    service.admit(caller)?;
+    service.admit(call)?;
 
-    let order = service.find_for(caller, order_id).await?;
+    let order = service.find_for(call, order_id).await?;
 
     Ok(GetOrderResponse {
         order: Some(convert::order_message(&order)),

@@ -1,8 +1,8 @@
 //! ListOrders: a customer's orders, newest first, page by page.
 
-use chassis::auth::Caller;
 use proto::orders::v1::{ListOrdersRequest, ListOrdersResponse};
 
+use super::access::Call;
 use super::{OrderRpc, read_failed};
 use crate::convert;
 use crate::edge::{PageToken, RpcError, parse_list_orders};
@@ -10,16 +10,16 @@ use crate::edge::{PageToken, RpcError, parse_list_orders};
 /// Reads one page, and one order more to learn whether another page follows.
 pub(super) async fn list_orders(
     service: &OrderRpc,
-    caller: &Caller,
+    call: &Call,
     request: ListOrdersRequest,
 ) -> Result<ListOrdersResponse, RpcError> {
     let page = parse_list_orders(request)?;
-    service.admit_for(caller, &page.customer_id)?;
+    service.admit_for(call, &page.customer_id)?;
 
     let limit = page.page_size + 1;
     let orders = service
         .store
-        .list(&page.customer_id, page.before, limit)
+        .list(&page.customer_id, page.before, limit, call.deadline)
         .await;
     let orders = orders.map_err(read_failed)?;
 

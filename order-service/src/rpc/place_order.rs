@@ -2,28 +2,36 @@
 
 use std::time::SystemTime;
 
-use chassis::auth::Caller;
 use chassis::crash_points::{CrashPoint, reach};
+use proto::orders::v1 as messages;
 use proto::orders::v1::{PlaceOrderRequest, PlaceOrderResponse};
 use uuid::Uuid;
 
-use super::{OrderRpc, write_failed};
+use super::access::Call;
+use super::{OrderRpc, read_failed, write_failed};
 use crate::convert;
 use crate::domain::{Availability, NewOrder, Order, OrderId, Timestamp};
 use crate::edge::{RpcError, parse_place_order};
 use crate::events;
 use crate::store::{PlaceOrder, Placed};
 
-/// Answers once the order is durable. A caller that goes away earlier does not undo it: the writer has the command.
+/// Answers once the order is durable. A caller that goes away while it waits takes it back; one that goes away while it is
+/// committed does not undo it.
 pub(super) async fn place_order(
     service: &OrderRpc,
-    caller: &Caller,
+    call: &Call,
     request: PlaceOrderRequest,
 ) -> Result<PlaceOrderResponse, RpcError> {
     let request = parse_place_order(request)?;
-    service.admit_for(caller, &request.customer_id)?;
+    service.admit_for(call, &request.customer_id)?;
+    if !service.admission.is_open() {
+        return Err(RpcError::Backlogged);
+    }
+    let availability = match service.inventory.check(&request.lines, call.deadline).await {
+        Ok(availability) => availability,
+        Err(refusal) => return refuse(service, call, &request, refusal).await,
+    };
     let request_id = request.request_id;
-    let availability = Availability::NotChecked;
     let command = decide(&request, availability);
     let new = convert::order_message(&command.order);
 
@@ -34,6 +42,26 @@ pub(super) async fn place_order(
         Placed::Duplicate(saved) => convert::order_message(&saved),
         Placed::Conflict => return Err(RpcError::RequestIdReused(request_id)),
     };
+    confirm(order)
+}
+
+/// An order that cannot be had now may have been accepted before, and have taken what is short: a client that repeats its
+/// request gets the order that the first one made.
+async fn refuse(
+    service: &OrderRpc,
+    call: &Call,
+    request: &NewOrder,
+    refusal: RpcError,
+) -> Result<PlaceOrderResponse, RpcError> {
+    let before = service.store.placed_before(request, call.deadline).await;
+    match before.map_err(read_failed)? {
+        Some(Placed::Duplicate(saved)) => confirm(convert::order_message(&saved)),
+        Some(Placed::Conflict) => Err(RpcError::RequestIdReused(request.request_id)),
+        Some(Placed::New) | None => Err(refusal),
+    }
+}
+
+fn confirm(order: messages::Order) -> Result<PlaceOrderResponse, RpcError> {
     reach(CrashPoint::BeforeReply)?;
     tracing::debug!(order_id = order.order_id, "order confirmed");
     Ok(PlaceOrderResponse { order: Some(order) })

@@ -12,7 +12,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use chassis::auth::Caller;
+use chassis::deadline::Deadline;
 use futures::stream;
 use proto::orders::v1::{WatchOrderRequest, WatchOrderResponse};
 use tokio::sync::OwnedSemaphorePermit;
@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tonic::codegen::BoxStream;
 
+use super::access::Call;
 use super::{OrderRpc, read_failed};
 use crate::convert;
 use crate::domain::{HistoryEntry, OrderId};
@@ -33,16 +34,16 @@ const PAGE: u32 = 16;
 /// Opens a stream for an order that exists, if there is room for one.
 pub(super) async fn watch_order(
     service: &OrderRpc,
-    caller: &Caller,
+    call: &Call,
     request: &WatchOrderRequest,
 ) -> Result<BoxStream<WatchOrderResponse>, RpcError> {
     let request = parse_watch_order(request)?;
-    service.admit(caller)?;
+    service.admit(call)?;
     let permit = Arc::clone(&service.streams).try_acquire_owned();
     let permit = permit.map_err(|_| RpcError::TooManyStreams)?;
     // Before the first read: an event that is committed between the two would be missed otherwise.
     let subscription = service.watchers.subscribe(request.order_id);
-    service.find_for(caller, request.order_id).await?;
+    service.find_for(call, request.order_id).await?;
 
     let watch = Watch {
         store: Arc::clone(&service.store),
@@ -52,6 +53,7 @@ pub(super) async fn watch_order(
         page: VecDeque::new(),
         is_at_end: false,
         subscription,
+        deadline: call.deadline,
         shutdown: service.shutdown.clone(),
         _permit: permit,
     };
@@ -71,6 +73,8 @@ struct Watch {
     /// Whether the last read reached the end of the history: only news can add to it, so there is nothing to read before.
     is_at_end: bool,
     subscription: Subscription,
+    /// For each read. The stream as a whole is ended by the server.
+    deadline: Deadline,
     shutdown: CancellationToken,
     _permit: OwnedSemaphorePermit,
 }
@@ -112,7 +116,10 @@ impl Watch {
         if self.is_at_end {
             return Ok(Next::Wait);
         }
-        let entries = self.store.history(self.order_id, self.shown, PAGE).await;
+        let entries = self
+            .store
+            .history(self.order_id, self.shown, PAGE, self.deadline)
+            .await;
         self.page = entries.map_err(read_failed)?.into();
         if self.page.is_empty() {
             return self.judge_silence().await;
@@ -124,7 +131,11 @@ impl Watch {
     /// No entry behind the one shown last: the order has ended there (the client resumed at its end or beyond), or goes
     /// on. It may also have moved since the history was read, and then the end must still be shown.
     async fn judge_silence(&self) -> Result<Next, RpcError> {
-        let order = self.store.get(self.order_id).await.map_err(read_failed)?;
+        let order = self
+            .store
+            .get(self.order_id, self.deadline)
+            .await
+            .map_err(read_failed)?;
         let order = order.ok_or(RpcError::OrderNotFound(self.order_id))?;
         if order.version > self.shown {
             Ok(Next::Show)

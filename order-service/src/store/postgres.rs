@@ -11,6 +11,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use chassis::deadline::Deadline;
 use chassis::postgres::{Postgres, bounded, retry_conflicts};
 use sqlx::migrate::Migrator;
 
@@ -53,9 +54,16 @@ impl OrderStore for PostgresStore {
         placed.map_err(failed("placing orders"))
     }
 
-    async fn placed_before(&self, request: &NewOrder) -> Result<Option<Placed>, StoreError> {
-        let placed = bounded(place::placed_before(self.database.pool(), request)).await;
-        placed.map_err(failed("looking for a request"))
+    async fn placed_before(
+        &self,
+        request: &NewOrder,
+        deadline: Deadline,
+    ) -> Result<Option<Placed>, StoreError> {
+        let read = async {
+            let mut reading = self.database.reading(deadline).await?;
+            place::placed_before(&mut reading, request).await
+        };
+        bounded(read).await.map_err(failed("looking for a request"))
     }
 
     async fn apply(&self, batch: &[ApplyOutcome]) -> Result<Vec<Applied>, StoreError> {
@@ -68,9 +76,16 @@ impl OrderStore for PostgresStore {
         requested.map_err(failed("requesting cancellations"))
     }
 
-    async fn get(&self, order_id: OrderId) -> Result<Option<Order>, StoreError> {
-        let order = bounded(read::order(self.database.pool(), order_id)).await;
-        order.map_err(failed("reading an order"))
+    async fn get(
+        &self,
+        order_id: OrderId,
+        deadline: Deadline,
+    ) -> Result<Option<Order>, StoreError> {
+        let read = async {
+            let mut reading = self.database.reading(deadline).await?;
+            read::order(&mut reading, order_id).await
+        };
+        bounded(read).await.map_err(failed("reading an order"))
     }
 
     async fn list(
@@ -78,9 +93,13 @@ impl OrderStore for PostgresStore {
         customer_id: &CustomerId,
         before: Option<OrderId>,
         limit: u32,
+        deadline: Deadline,
     ) -> Result<Vec<Order>, StoreError> {
-        let page = read::page(self.database.pool(), customer_id, before, limit);
-        bounded(page).await.map_err(failed("listing orders"))
+        let read = async {
+            let mut reading = self.database.reading(deadline).await?;
+            read::page(&mut reading, customer_id, before, limit).await
+        };
+        bounded(read).await.map_err(failed("listing orders"))
     }
 
     async fn history(
@@ -88,9 +107,13 @@ impl OrderStore for PostgresStore {
         order_id: OrderId,
         after_version: u64,
         limit: u32,
+        deadline: Deadline,
     ) -> Result<Vec<HistoryEntry>, StoreError> {
-        let entries = read::history(self.database.pool(), order_id, after_version, limit);
-        bounded(entries).await.map_err(failed("reading a history"))
+        let read = async {
+            let mut reading = self.database.reading(deadline).await?;
+            read::history(&mut reading, order_id, after_version, limit).await
+        };
+        bounded(read).await.map_err(failed("reading a history"))
     }
 
     async fn versions(&self, orders: &[OrderId]) -> Result<Vec<(OrderId, u64)>, StoreError> {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use chassis::deadline::Deadline;
 use chassis::sqlite::Sqlite;
 use sqlx::migrate::Migrator;
 
@@ -53,7 +54,11 @@ impl OrderStore for SqliteStore {
         Ok(answers)
     }
 
-    async fn placed_before(&self, request: &NewOrder) -> Result<Option<Placed>, StoreError> {
+    async fn placed_before(
+        &self,
+        request: &NewOrder,
+        _deadline: Deadline,
+    ) -> Result<Option<Placed>, StoreError> {
         let failed = failed("looking for a request");
         let mut connection = self.database.reader().acquire().await.map_err(failed)?;
         let placed = place::placed_before(&mut connection, request).await;
@@ -80,7 +85,11 @@ impl OrderStore for SqliteStore {
         Ok(answers)
     }
 
-    async fn get(&self, order_id: OrderId) -> Result<Option<Order>, StoreError> {
+    async fn get(
+        &self,
+        order_id: OrderId,
+        _deadline: Deadline,
+    ) -> Result<Option<Order>, StoreError> {
         let order = read::order(self.database.reader(), order_id).await;
         order.map_err(failed("reading an order"))
     }
@@ -90,6 +99,7 @@ impl OrderStore for SqliteStore {
         customer_id: &CustomerId,
         before: Option<OrderId>,
         limit: u32,
+        _deadline: Deadline,
     ) -> Result<Vec<Order>, StoreError> {
         let page = read::page(self.database.reader(), customer_id, before, limit).await;
         page.map_err(failed("listing orders"))
@@ -100,6 +110,7 @@ impl OrderStore for SqliteStore {
         order_id: OrderId,
         after_version: u64,
         limit: u32,
+        _deadline: Deadline,
     ) -> Result<Vec<HistoryEntry>, StoreError> {
         let reader = self.database.reader();
         let entries = read::history(reader, order_id, after_version, limit).await;

@@ -3,14 +3,14 @@
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
-use proto::orders::v1::{ListOrdersRequest, Order, WatchOrderRequest};
+use proto::orders::v1::{GetOrderRequest, ListOrdersRequest, Order, WatchOrderRequest};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection, SqliteConnection};
 use tokio::time::timeout;
 use tonic::Code;
 
 use crate::bare::{self, reason, with_timeout};
-use crate::service::{PATIENCE, Service, eventually, request};
+use crate::service::{PATIENCE, Service, eventually, postgres, request};
 
 /// More than any timer and any machine needs to answer, far less than a database that does not.
 const SOON: Duration = Duration::from_secs(2);
@@ -196,4 +196,37 @@ async fn an_order_whose_commit_had_begun_is_accepted_and_found_by_its_request_id
     let orders = orders_of(&mut service, "17850").await;
     assert_eq!(orders.len(), 1);
     assert_eq!(orders[0].order_id, found.order_id);
+}
+#[tokio::test]
+async fn the_database_server_gives_a_read_up_when_the_deadline_of_its_call_passes() {
+    let url = postgres().await;
+    let mut service = Service::on(&url).await;
+    service.ready().await;
+    let order_id = service.place(request("17850")).await.unwrap().order_id;
+    let pool = sqlx::PgPool::connect(&url).await.unwrap();
+    let mut locked = pool.begin().await.unwrap();
+    sqlx::query("LOCK TABLE orders IN ACCESS EXCLUSIVE MODE")
+        .execute(&mut *locked)
+        .await
+        .unwrap();
+    let mut client = bare::client(service.address);
+
+    let get = client.get_order(with_timeout(GetOrderRequest { order_id }, "300m"));
+    let status = get.await.unwrap_err();
+
+    assert_eq!(status.code(), Code::DeadlineExceeded);
+    // Far sooner than the server's own limits for locks (2 s) and statements (5 s).
+    let waiting = async || {
+        let waiting: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+             AND wait_event_type = 'Lock'",
+        )
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+        waiting == 0
+    };
+    timeout(Duration::from_secs(1), eventually(waiting))
+        .await
+        .unwrap();
 }

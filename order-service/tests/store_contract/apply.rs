@@ -1,5 +1,6 @@
 //! Applying outcomes: once each, in sequence, by the state machine.
 
+use crate::NEVER;
 use order_service::domain::{
     EventType, OrderEvent, OrderId, OrderStatus, Refusal, RejectionReason,
 };
@@ -34,10 +35,14 @@ async fn outcomes_move_the_order_and_its_history_on() {
             assert_eq!(applied, Applied::Moved(status));
         }
 
-        let order = database.store.get(order_id).await.unwrap().unwrap();
+        let order = database.store.get(order_id, NEVER).await.unwrap().unwrap();
         assert_eq!((order.status, order.version), (OrderStatus::Fulfilled, 4));
         assert_eq!((order.created_at, order.updated_at), (at(1_000), at(2_000)));
-        let history = database.store.history(order_id, 0, 10).await.unwrap();
+        let history = database
+            .store
+            .history(order_id, 0, 10, NEVER)
+            .await
+            .unwrap();
         let seen: Vec<_> = history
             .iter()
             .map(|entry| (entry.version, entry.event_type))
@@ -86,9 +91,9 @@ async fn outcomes_of_one_order_in_one_batch_follow_each_other() {
                 Applied::Moved(OrderStatus::Fulfilled),
             ]
         );
-        let order = database.store.get(one).await.unwrap().unwrap();
+        let order = database.store.get(one, NEVER).await.unwrap().unwrap();
         assert_eq!((order.status, order.version), (OrderStatus::Fulfilled, 4));
-        let order = database.store.get(two).await.unwrap().unwrap();
+        let order = database.store.get(two, NEVER).await.unwrap().unwrap();
         assert_eq!((order.status, order.version), (rejected, 2));
     })
     .await;
@@ -107,7 +112,12 @@ async fn an_outcome_that_arrives_twice_is_applied_once() {
         assert_eq!(again, Applied::Duplicate);
         assert_eq!(in_one_batch, [Applied::Duplicate, Applied::Duplicate]);
         assert_eq!(
-            database.store.history(order_id, 0, 10).await.unwrap().len(),
+            database
+                .store
+                .history(order_id, 0, 10, NEVER)
+                .await
+                .unwrap()
+                .len(),
             2
         );
     })
@@ -139,7 +149,12 @@ async fn an_outcome_ahead_of_its_sequence_is_not_applied() {
         assert_eq!(early, Applied::Gap { expected: 1 });
         assert_eq!(later, Applied::Moved(OrderStatus::Processing));
         assert_eq!(
-            database.store.history(order_id, 0, 10).await.unwrap().len(),
+            database
+                .store
+                .history(order_id, 0, 10, NEVER)
+                .await
+                .unwrap()
+                .len(),
             3
         );
     })
@@ -151,7 +166,7 @@ async fn nothing_happens_to_an_order_that_has_ended() {
     on_every_database(async |database| {
         let order_id = placed(&database).await;
         apply(&database, outcome(order_id, 1, OrderEvent::OrderFulfilled)).await;
-        let before = database.store.get(order_id).await.unwrap();
+        let before = database.store.get(order_id, NEVER).await.unwrap();
 
         let refused = Applied::Refused(Refusal::OrderIsFinal(OrderStatus::Fulfilled));
         let next = outcome(order_id, 2, OrderEvent::OrderCancelled);
@@ -159,9 +174,14 @@ async fn nothing_happens_to_an_order_that_has_ended() {
         let behind_a_gap = outcome(order_id, 9, OrderEvent::StockReserved);
         assert_eq!(apply(&database, behind_a_gap).await, refused);
 
-        assert_eq!(database.store.get(order_id).await.unwrap(), before);
+        assert_eq!(database.store.get(order_id, NEVER).await.unwrap(), before);
         assert_eq!(
-            database.store.history(order_id, 0, 10).await.unwrap().len(),
+            database
+                .store
+                .history(order_id, 0, 10, NEVER)
+                .await
+                .unwrap()
+                .len(),
             2
         );
     })
@@ -176,7 +196,7 @@ async fn an_order_that_nobody_asked_to_cancel_is_not_cancelled() {
         let applied = apply(&database, outcome(order_id, 1, OrderEvent::OrderCancelled)).await;
 
         assert_eq!(applied, Applied::Refused(Refusal::NotRequested));
-        let order = database.store.get(order_id).await.unwrap().unwrap();
+        let order = database.store.get(order_id, NEVER).await.unwrap().unwrap();
         assert_eq!((order.status, order.version), (OrderStatus::Accepted, 1));
     })
     .await;
@@ -221,7 +241,12 @@ async fn an_event_id_is_not_applied_at_two_positions() {
 
         assert!(failure.is_err());
         assert_eq!(
-            database.store.history(order_id, 0, 10).await.unwrap().len(),
+            database
+                .store
+                .history(order_id, 0, 10, NEVER)
+                .await
+                .unwrap()
+                .len(),
             2
         );
     })

@@ -1,5 +1,6 @@
 //! Requesting cancellations: announced once, refused when it is too late.
 
+use crate::NEVER;
 use order_service::domain::{EventType, OrderEvent, OrderId, OrderStatus};
 use order_service::store::{Applied, CancelReply};
 use uuid::Uuid;
@@ -21,14 +22,18 @@ async fn a_wish_to_cancel_is_stored_and_announced_together() {
 
         let answers = database.store.cancel(&[cancel(order_id)]).await.unwrap();
 
-        let order = database.store.get(order_id).await.unwrap().unwrap();
+        let order = database.store.get(order_id, NEVER).await.unwrap().unwrap();
         assert_eq!(
             (order.status, order.version),
             (OrderStatus::CancelRequested, 2)
         );
         assert_eq!(order.updated_at, at(3_000));
         assert_eq!(answers, [CancelReply::Requested(order)]);
-        let history = database.store.history(order_id, 1, 10).await.unwrap();
+        let history = database
+            .store
+            .history(order_id, 1, 10, NEVER)
+            .await
+            .unwrap();
         assert_eq!(history[0].event_type, EventType::CancellationRequested);
         let outbox = database.outbox().await;
         assert_eq!(outbox.len(), 2);
@@ -46,13 +51,18 @@ async fn a_repeated_wish_changes_and_announces_nothing() {
         let together = database.store.cancel(&batch).await.unwrap();
         let later = database.store.cancel(&[cancel(order_id)]).await.unwrap();
 
-        let order = database.store.get(order_id).await.unwrap().unwrap();
+        let order = database.store.get(order_id, NEVER).await.unwrap().unwrap();
         let already = CancelReply::AlreadyRequested(order.clone());
         assert_eq!(together, [CancelReply::Requested(order), already.clone()]);
         assert_eq!(later, [already]);
         assert_eq!(database.outbox().await.len(), 2);
         assert_eq!(
-            database.store.history(order_id, 0, 10).await.unwrap().len(),
+            database
+                .store
+                .history(order_id, 0, 10, NEVER)
+                .await
+                .unwrap()
+                .len(),
             2
         );
     })

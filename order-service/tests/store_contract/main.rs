@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use chassis::deadline::Deadline;
+
 mod database;
 mod orders;
 
@@ -13,3 +15,6 @@ mod read;
 mod releases;
 
 mod replicas;
+
+/// Nobody waits for what these tests read.
+const NEVER: Deadline = Deadline::NEVER;

@@ -1,5 +1,6 @@
 //! Placing orders: stored together, once per request id, many in one commit.
 
+use crate::NEVER;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -26,11 +27,11 @@ async fn order_history_and_event_appear_together() {
             .unwrap();
 
         assert_eq!(answers, [Placed::New]);
-        let saved = database.store.get(command.order.id).await.unwrap();
+        let saved = database.store.get(command.order.id, NEVER).await.unwrap();
         assert_eq!(saved.as_ref(), Some(&command.order));
         let history = database
             .store
-            .history(command.order.id, 0, 10)
+            .history(command.order.id, 0, 10, NEVER)
             .await
             .unwrap();
         assert_eq!(history, [command.order.placed_entry(command.event_id)]);
@@ -63,7 +64,10 @@ async fn a_repeated_request_returns_the_saved_order_and_announces_nothing() {
             .unwrap();
 
         assert_eq!(answers, [Placed::Duplicate(first.order)]);
-        assert_eq!(database.store.get(again.order.id).await.unwrap(), None);
+        assert_eq!(
+            database.store.get(again.order.id, NEVER).await.unwrap(),
+            None
+        );
         assert_eq!(database.outbox().await.len(), 1);
     })
     .await;
@@ -99,7 +103,7 @@ async fn what_was_known_of_the_stock_is_read_back_as_it_was_placed() {
 
             database.store.place(&[command.clone()]).await.unwrap();
 
-            let saved = database.store.get(command.order.id).await.unwrap();
+            let saved = database.store.get(command.order.id, NEVER).await.unwrap();
             assert_eq!(saved.unwrap().availability, availability);
         }
     })
@@ -126,7 +130,7 @@ async fn a_request_is_found_if_it_was_placed_and_only_then() {
     on_every_database(async |database| {
         let original = request("guest", 6);
         let command = place(&original);
-        let look = async |request| database.store.placed_before(request).await.unwrap();
+        let look = async |request| database.store.placed_before(request, NEVER).await.unwrap();
         assert_eq!(look(&original).await, None);
 
         database.store.place(&[command.clone()]).await.unwrap();
@@ -277,9 +281,16 @@ async fn a_batch_that_fails_leaves_nothing_behind() {
             matches!(failure, Err(StoreError::Damaged { .. })),
             "{failure:?}"
         );
-        assert_eq!(database.store.get(good.order.id).await.unwrap(), None);
         assert_eq!(
-            database.store.history(good.order.id, 0, 10).await.unwrap(),
+            database.store.get(good.order.id, NEVER).await.unwrap(),
+            None
+        );
+        assert_eq!(
+            database
+                .store
+                .history(good.order.id, 0, 10, NEVER)
+                .await
+                .unwrap(),
             []
         );
         assert_eq!(database.outbox().await.len(), 1);
@@ -329,7 +340,7 @@ async fn what_is_confirmed_is_there_after_a_restart() {
 
         let database = database.reopen().await;
 
-        let saved = database.store.get(command.order.id).await.unwrap();
+        let saved = database.store.get(command.order.id, NEVER).await.unwrap();
         assert_eq!(saved.as_ref(), Some(&command.order));
         let answers = database.store.place(&[place(&request)]).await.unwrap();
         assert_eq!(answers, [Placed::Duplicate(command.order)]);

@@ -1,5 +1,6 @@
 //! Reading: complete pages, histories from a version on, and a past that nobody changes.
 
+use crate::NEVER;
 use order_service::domain::{CustomerId, OrderEvent, OrderId};
 use uuid::Uuid;
 
@@ -14,7 +15,11 @@ async fn place_for(database: &Database, customer: &str, orders: usize) -> Vec<Or
 
 async fn page(database: &Database, before: Option<OrderId>, limit: u32) -> Vec<OrderId> {
     let guest = CustomerId::parse("guest").unwrap();
-    let orders = database.store.list(&guest, before, limit).await.unwrap();
+    let orders = database
+        .store
+        .list(&guest, before, limit, NEVER)
+        .await
+        .unwrap();
     orders.iter().map(|order| order.id).collect()
 }
 
@@ -60,8 +65,11 @@ async fn an_unknown_order_is_none_and_has_no_history() {
     on_every_database(async |database| {
         let unknown = OrderId::new(Uuid::now_v7());
 
-        assert_eq!(database.store.get(unknown).await.unwrap(), None);
-        assert_eq!(database.store.history(unknown, 0, 10).await.unwrap(), []);
+        assert_eq!(database.store.get(unknown, NEVER).await.unwrap(), None);
+        assert_eq!(
+            database.store.history(unknown, 0, 10, NEVER).await.unwrap(),
+            []
+        );
     })
     .await;
 }
@@ -80,7 +88,7 @@ async fn a_history_is_read_from_any_version_on() {
         let versions = async |after, limit| {
             let entries = database
                 .store
-                .history(order_id, after, limit)
+                .history(order_id, after, limit, NEVER)
                 .await
                 .unwrap();
             entries

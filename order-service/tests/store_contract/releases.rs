@@ -1,5 +1,6 @@
 //! Two releases on one schema: while a release is rolled out, the one before goes on writing (docs/migrations.md).
 
+use crate::NEVER;
 use order_service::domain::{Availability, EventType, OrderEvent, OrderId, OrderStatus};
 use uuid::Uuid;
 
@@ -18,9 +19,13 @@ async fn what_the_older_release_writes_is_read_and_continued() {
         let cause_id = cancelled.event_id;
         database.store.apply(&[cancelled]).await.unwrap();
 
-        let order = database.store.get(order_id).await.unwrap().unwrap();
+        let order = database.store.get(order_id, NEVER).await.unwrap().unwrap();
         assert_eq!((order.status, order.version), (OrderStatus::Cancelled, 3));
-        let history = database.store.history(order_id, 0, 10).await.unwrap();
+        let history = database
+            .store
+            .history(order_id, 0, 10, NEVER)
+            .await
+            .unwrap();
         let causes: Vec<_> = history
             .iter()
             .map(|entry| (entry.event_type, entry.cause_id))
@@ -48,7 +53,7 @@ async fn an_order_of_the_release_that_asked_nobody_is_read_and_continued() {
         let reserved = outcome(order_id, 1, OrderEvent::StockReserved);
         database.store.apply(&[reserved]).await.unwrap();
 
-        let order = database.store.get(order_id).await.unwrap().unwrap();
+        let order = database.store.get(order_id, NEVER).await.unwrap().unwrap();
         assert_eq!(order.availability, Availability::NotChecked);
         assert_eq!((order.status, order.version), (OrderStatus::Processing, 2));
         assert_eq!(order.lines, model.order.lines);

@@ -1,5 +1,6 @@
 //! Several replicas on one PostgreSQL: they meet at the same orders at the same time, and connections break.
 
+use crate::NEVER;
 use std::collections::HashMap;
 
 use futures::future::join_all;
@@ -99,8 +100,8 @@ async fn orders_that_replicas_move_at_once_have_histories_without_gaps() {
     assert!(applied.values().all(|times| *times == 1), "{applied:?}");
     assert_eq!(requested, orders.len());
     for order_id in &orders {
-        let order = one.store.get(*order_id).await.unwrap().unwrap();
-        let history = one.store.history(*order_id, 0, 10).await.unwrap();
+        let order = one.store.get(*order_id, NEVER).await.unwrap().unwrap();
+        let history = one.store.history(*order_id, 0, 10, NEVER).await.unwrap();
         let versions: Vec<_> = history.iter().map(|entry| entry.version).collect();
         assert_eq!(versions, [1, 2, 3, 4, 5]);
         assert_eq!(order.version, 5);
@@ -178,8 +179,15 @@ async fn a_connection_that_is_cut_while_placing_leaves_nothing_half_written() {
     theirs.rollback().await.unwrap();
     for command in &batch {
         let order_id = command.order.id;
-        assert_eq!(database.store.get(order_id).await.unwrap(), None);
-        assert_eq!(database.store.history(order_id, 0, 10).await.unwrap(), []);
+        assert_eq!(database.store.get(order_id, NEVER).await.unwrap(), None);
+        assert_eq!(
+            database
+                .store
+                .history(order_id, 0, 10, NEVER)
+                .await
+                .unwrap(),
+            []
+        );
     }
     assert!(database.outbox().await.is_empty());
     assert_eq!(
@@ -220,7 +228,11 @@ async fn a_connection_that_is_cut_while_applying_leaves_nothing_half_written() {
     );
     theirs.rollback().await.unwrap();
     for order_id in &orders {
-        let history = database.store.history(*order_id, 0, 10).await.unwrap();
+        let history = database
+            .store
+            .history(*order_id, 0, 10, NEVER)
+            .await
+            .unwrap();
         let events: Vec<_> = history.iter().map(|entry| entry.event_type).collect();
         assert_eq!(events, [EventType::OrderPlaced]);
     }

@@ -34,8 +34,12 @@ impl<S: OrderStore> OrderStore for RacingStore<S> {
         order_id: OrderId,
         after_version: u64,
         limit: u32,
+        deadline: Deadline,
     ) -> Result<Vec<HistoryEntry>, StoreError> {
-        let entries = self.inner.history(order_id, after_version, limit).await;
+        let entries = self
+            .inner
+            .history(order_id, after_version, limit, deadline)
+            .await;
         if !self.has_raced.swap(true, Ordering::Relaxed) {
             self.inner
                 .apply(std::slice::from_ref(&self.outcome))
@@ -48,8 +52,12 @@ impl<S: OrderStore> OrderStore for RacingStore<S> {
         self.inner.place(batch).await
     }
 
-    async fn placed_before(&self, request: &NewOrder) -> Result<Option<Placed>, StoreError> {
-        self.inner.placed_before(request).await
+    async fn placed_before(
+        &self,
+        request: &NewOrder,
+        deadline: Deadline,
+    ) -> Result<Option<Placed>, StoreError> {
+        self.inner.placed_before(request, deadline).await
     }
 
     async fn apply(&self, batch: &[ApplyOutcome]) -> Result<Vec<Applied>, StoreError> {
@@ -60,8 +68,12 @@ impl<S: OrderStore> OrderStore for RacingStore<S> {
         self.inner.cancel(batch).await
     }
 
-    async fn get(&self, order_id: OrderId) -> Result<Option<Order>, StoreError> {
-        self.inner.get(order_id).await
+    async fn get(
+        &self,
+        order_id: OrderId,
+        deadline: Deadline,
+    ) -> Result<Option<Order>, StoreError> {
+        self.inner.get(order_id, deadline).await
     }
 
     async fn list(
@@ -69,8 +81,9 @@ impl<S: OrderStore> OrderStore for RacingStore<S> {
         customer_id: &CustomerId,
         before: Option<OrderId>,
         limit: u32,
+        deadline: Deadline,
     ) -> Result<Vec<Order>, StoreError> {
-        self.inner.list(customer_id, before, limit).await
+        self.inner.list(customer_id, before, limit, deadline).await
     }
 
     async fn versions(&self, orders: &[OrderId]) -> Result<Vec<(OrderId, u64)>, StoreError> {

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use chassis::outbox::postgres::RecordColumns;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgExecutor, PgPool};
 use uuid::Uuid;
 
 use super::column;
@@ -69,11 +69,11 @@ pub(super) async fn place(pool: &PgPool, batch: &[PlaceOrder]) -> Result<Vec<Pla
 
 /// What became of a request that was placed before.
 pub(super) async fn placed_before(
-    pool: &PgPool,
+    connection: &mut PgConnection,
     request: &NewOrder,
 ) -> Result<Option<Placed>, sqlx::Error> {
     let intent = (&request.customer_id, request.request_id);
-    let saved = find_saved(pool, &[intent]).await?;
+    let saved = find_saved(connection, &[intent]).await?;
     Ok(saved.answer_to(request))
 }
 
@@ -109,13 +109,13 @@ async fn insert(pool: &PgPool, commands: &[&PlaceOrder]) -> Result<HashSet<Order
 }
 
 async fn find_saved(
-    pool: &PgPool,
+    executor: impl PgExecutor<'_>,
     intents: &[(&CustomerId, RequestId)],
 ) -> Result<SavedOrders, sqlx::Error> {
     let saved: Vec<SavedRow> = sqlx::query_as(FIND_SAVED)
         .bind(column(intents, |(customer_id, _)| customer_id.as_str()))
         .bind(column(intents, |(_, request_id)| request_id.as_uuid()))
-        .fetch_all(pool)
+        .fetch_all(executor)
         .await?;
     SavedOrders::read(saved)
 }

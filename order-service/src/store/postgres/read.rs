@@ -1,27 +1,30 @@
 //! Reading: one order, a page of a customer's orders, a stretch of a history, versions.
 
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::column;
 use crate::domain::{CustomerId, HistoryEntry, Order, OrderId};
 use crate::store::rows::{self, EntryRow, OrderRow, VersionRow};
 
-pub(super) async fn order(pool: &PgPool, order_id: OrderId) -> Result<Option<Order>, sqlx::Error> {
+pub(super) async fn order(
+    connection: &mut PgConnection,
+    order_id: OrderId,
+) -> Result<Option<Order>, sqlx::Error> {
     let row: Option<OrderRow> = sqlx::query_as(
         "SELECT order_id, customer_id, status, rejection_reason, version, body, availability, \
                 created_at, updated_at \
          FROM orders WHERE order_id = $1",
     )
     .bind(order_id.as_uuid())
-    .fetch_optional(pool)
+    .fetch_optional(connection)
     .await?;
     row.map(Order::try_from).transpose()
 }
 
 /// Pages by key and not by offset: an order placed meanwhile shifts nothing.
 pub(super) async fn page(
-    pool: &PgPool,
+    connection: &mut PgConnection,
     customer_id: &CustomerId,
     before: Option<OrderId>,
     limit: u32,
@@ -35,13 +38,13 @@ pub(super) async fn page(
     .bind(customer_id.as_str())
     .bind(before)
     .bind(i64::from(limit))
-    .fetch_all(pool)
+    .fetch_all(connection)
     .await?;
     rows::read(orders)
 }
 
 pub(super) async fn history(
-    pool: &PgPool,
+    connection: &mut PgConnection,
     order_id: OrderId,
     after_version: u64,
     limit: u32,
@@ -54,7 +57,7 @@ pub(super) async fn history(
     .bind(order_id.as_uuid())
     .bind(rows::signed(after_version))
     .bind(i64::from(limit))
-    .fetch_all(pool)
+    .fetch_all(connection)
     .await?;
     rows::read(entries)
 }
