@@ -19,6 +19,8 @@ use std::sync::Mutex;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+// Here the unit tests decide which thread comes next. Outside of such a test this mutex cannot be locked, so that what
+// makes calls through a breaker is tested from `tests/`.
 #[cfg(test)]
 use shuttle::sync::Mutex;
 use tokio::time::Instant;

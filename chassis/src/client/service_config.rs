@@ -1,8 +1,8 @@
 //! Which calls may be repeated, and how: the gRPC service config, the JSON document that clients in every language read.
 //!
 //! What is understood: `methodConfig` with `name`, `timeout` and `retryPolicy`, and `retryThrottling` (gRFC A6). Fields that
-//! are not known are left alone, as in other clients; `waitForReady` is one of them, because a call here never waits for
-//! more than its deadline and never for less than one lookup.
+//! are not known are left alone, as in other clients. `waitForReady` is one of them: a call waits for the first lookup of
+//! the names, and never for a replica.
 
 use std::collections::HashMap;
 use std::time::Duration;
