@@ -136,8 +136,11 @@ mod tests {
         OrderLines::new(lines.iter().map(line).collect()).unwrap()
     }
 
-    fn answer(items: &[(&str, i32, i64)]) -> CheckAvailabilityResponse {
-        let item = |&(sku, status, available_quantity): &(&str, i32, i64)| ItemAvailability {
+    /// SKU, status and available pieces.
+    type Said = (&'static str, i32, i64);
+
+    fn answer(items: &[Said]) -> CheckAvailabilityResponse {
+        let item = |&(sku, status, available_quantity): &Said| ItemAvailability {
             sku: sku.to_owned(),
             status,
             available_quantity,
@@ -206,7 +209,7 @@ mod tests {
     fn an_answer_to_another_question_counts_for_nothing() {
         let lines = lines(&[("A", 2), ("A", 3)]);
         let ok = ("A", AVAILABLE, 0);
-        let answers: [(&[(&str, i32, i64)], UnusableAnswer); 10] = [
+        let answers: [(&[Said], UnusableAnswer); 10] = [
             (
                 &[],
                 UnusableAnswer::OtherNumber {

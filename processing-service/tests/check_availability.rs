@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+#[path = "support/counting_store.rs"]
+mod counting_store;
 #[path = "support/database.rs"]
 mod database;
 #[path = "support/fixture.rs"]
@@ -13,6 +15,7 @@ use chassis::group_commit::GroupCommitConfig;
 use futures::future::join_all;
 use processing_service::rpc::InventoryRpc;
 use processing_service::stock_reader::{BOUNDS, StockReader};
+use processing_service::store::ProcessingStore;
 use proto::inventory::v1::inventory_service_server::InventoryService;
 use proto::inventory::v1::{CheckAvailabilityRequest, CheckAvailabilityResponse, Item, ItemStatus};
 use tokio::sync::watch;
@@ -20,6 +23,7 @@ use tokio_util::task::TaskTracker;
 use tonic::{Code, Request, Status};
 use tonic_types::StatusExt;
 
+use crate::counting_store::CountingStore;
 use crate::fixture::{Fixture, on_every_database, order};
 
 /// The service on a shop's store.
@@ -30,12 +34,12 @@ struct Inventory {
 
 impl Inventory {
     fn of(shop: &Fixture) -> Self {
-        Self::with(shop, BOUNDS)
+        Self::with(Arc::clone(&shop.store), BOUNDS)
     }
 
-    fn with(shop: &Fixture, bounds: GroupCommitConfig) -> Self {
+    fn with(store: Arc<dyn ProcessingStore>, bounds: GroupCommitConfig) -> Self {
         let (prepared, receiver) = watch::channel(true);
-        let stock = StockReader::start(Arc::clone(&shop.store), bounds, &TaskTracker::new());
+        let stock = StockReader::start(store, bounds, &TaskTracker::new());
         let rpc = InventoryRpc {
             stock,
             prepared: receiver,
@@ -153,6 +157,20 @@ async fn of_many_calls_at_once_each_gets_its_own_answer() {
 }
 
 #[tokio::test]
+async fn a_burst_of_calls_is_a_handful_of_statements() {
+    on_every_database(&[("A", 10)], async |shop| {
+        let store = Arc::new(CountingStore::new(&shop.store));
+        let inventory = Inventory::with(store.clone(), BOUNDS);
+
+        let answers = join_all((0..1_000).map(|_| inventory.check(&[("A", 1)]))).await;
+
+        assert!(answers.iter().all(Result::is_ok));
+        assert!(store.looks() <= 6, "{} looks", store.looks());
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_malformed_request_is_refused_with_every_fault() {
     on_every_database(&[("A", 10)], async |shop| {
         let inventory = Inventory::of(&shop);
@@ -218,7 +236,7 @@ async fn more_calls_than_can_wait_are_refused_at_once() {
             queue: 1,
             writers: 1,
         };
-        let inventory = Inventory::with(&shop, bounds);
+        let inventory = Inventory::with(Arc::clone(&shop.store), bounds);
 
         let answers = join_all((0..3).map(|_| inventory.check(&[("A", 1)]))).await;
 

@@ -74,7 +74,7 @@ async fn an_outcome_that_is_delivered_again_is_done() {
     let history = harness
         .fixture
         .store
-        .history(harness.order_id, 0, 10, NEVER)
+        .history(harness.order_id, 0, 10, Deadline::NEVER)
         .await
         .unwrap();
     assert_eq!(history.len(), 2);

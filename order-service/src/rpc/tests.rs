@@ -46,6 +46,8 @@ impl Harness {
             watchers: fixture.watchers.clone(),
             streams: Arc::new(Semaphore::new(1)),
             fair_share: Arc::new(FairShare::new(None)),
+            admission: Admission::default(),
+            inventory: Inventory::off(),
             shutdown: CancellationToken::new(),
         };
         Self { rpc, fixture }

@@ -1,12 +1,12 @@
 //! Applying outcomes: once each, in sequence, by the state machine.
 
-use crate::NEVER;
 use order_service::domain::{
     EventType, OrderEvent, OrderId, OrderStatus, Refusal, RejectionReason,
 };
 use order_service::store::{Applied, ApplyOutcome};
 use uuid::Uuid;
 
+use crate::NEVER;
 use crate::database::{Database, on_every_database};
 use crate::orders::{at, outcome, place, request};
 

@@ -1,10 +1,10 @@
 //! Requesting cancellations: announced once, refused when it is too late.
 
-use crate::NEVER;
 use order_service::domain::{EventType, OrderEvent, OrderId, OrderStatus};
 use order_service::store::{Applied, CancelReply};
 use uuid::Uuid;
 
+use crate::NEVER;
 use crate::database::{Database, on_every_database};
 use crate::orders::{at, cancel, outcome, place, request};
 

@@ -1,7 +1,7 @@
 //! Placing orders: stored together, once per request id, many in one commit.
 
-use crate::NEVER;
 use std::collections::BTreeSet;
+use std::slice;
 use std::sync::Arc;
 
 use chassis::group_commit::{GroupCommit, GroupCommitConfig};
@@ -12,6 +12,7 @@ use order_service::domain::{Availability, EventType, OrderStatus};
 use order_service::store::{Placed, StoreError};
 use tokio_util::task::TaskTracker;
 
+use crate::NEVER;
 use crate::database::on_every_database;
 use crate::orders::{place, place_with, request};
 
@@ -22,7 +23,7 @@ async fn order_history_and_event_appear_together() {
 
         let answers = database
             .store
-            .place(std::slice::from_ref(&command))
+            .place(slice::from_ref(&command))
             .await
             .unwrap();
 
@@ -50,18 +51,10 @@ async fn a_repeated_request_returns_the_saved_order_and_announces_nothing() {
     on_every_database(async |database| {
         let request = request("guest", 6);
         let first = place(&request);
-        database
-            .store
-            .place(std::slice::from_ref(&first))
-            .await
-            .unwrap();
+        database.store.place(slice::from_ref(&first)).await.unwrap();
 
         let again = place(&request);
-        let answers = database
-            .store
-            .place(std::slice::from_ref(&again))
-            .await
-            .unwrap();
+        let answers = database.store.place(slice::from_ref(&again)).await.unwrap();
 
         assert_eq!(answers, [Placed::Duplicate(first.order)]);
         assert_eq!(
@@ -79,13 +72,13 @@ async fn a_command_repeated_after_an_unknown_outcome_finds_its_own_order() {
         let command = place(&request("guest", 6));
         database
             .store
-            .place(std::slice::from_ref(&command))
+            .place(slice::from_ref(&command))
             .await
             .unwrap();
 
         let answers = database
             .store
-            .place(std::slice::from_ref(&command))
+            .place(slice::from_ref(&command))
             .await
             .unwrap();
 
@@ -101,7 +94,11 @@ async fn what_was_known_of_the_stock_is_read_back_as_it_was_placed() {
         for availability in Availability::ALL {
             let command = place_with(&request("guest", 6), availability);
 
-            database.store.place(&[command.clone()]).await.unwrap();
+            database
+                .store
+                .place(slice::from_ref(&command))
+                .await
+                .unwrap();
 
             let saved = database.store.get(command.order.id, NEVER).await.unwrap();
             assert_eq!(saved.unwrap().availability, availability);
@@ -115,7 +112,7 @@ async fn a_repeated_request_returns_what_was_known_of_the_stock_the_first_time()
     on_every_database(async |database| {
         let request = request("guest", 6);
         let first = place_with(&request, Availability::Confirmed);
-        database.store.place(&[first.clone()]).await.unwrap();
+        database.store.place(slice::from_ref(&first)).await.unwrap();
 
         let again = place_with(&request, Availability::Unverified);
         let answers = database.store.place(&[again]).await.unwrap();
@@ -133,7 +130,11 @@ async fn a_request_is_found_if_it_was_placed_and_only_then() {
         let look = async |request| database.store.placed_before(request, NEVER).await.unwrap();
         assert_eq!(look(&original).await, None);
 
-        database.store.place(&[command.clone()]).await.unwrap();
+        database
+            .store
+            .place(slice::from_ref(&command))
+            .await
+            .unwrap();
 
         let mut other = request("guest", 7);
         other.request_id = original.request_id;
@@ -266,11 +267,7 @@ async fn a_batch_of_any_size_is_one_commit_with_an_answer_each() {
 async fn a_batch_that_fails_leaves_nothing_behind() {
     on_every_database(async |database| {
         let taken = place(&request("guest", 6));
-        database
-            .store
-            .place(std::slice::from_ref(&taken))
-            .await
-            .unwrap();
+        database.store.place(slice::from_ref(&taken)).await.unwrap();
         let good = place(&request("guest", 1));
         let mut stranger = place(&request("guest", 2));
         stranger.order.id = taken.order.id;
@@ -302,11 +299,7 @@ async fn a_batch_that_fails_leaves_nothing_behind() {
 async fn one_bad_command_does_not_fail_its_neighbours() {
     on_every_database(async |database| {
         let taken = place(&request("guest", 6));
-        database
-            .store
-            .place(std::slice::from_ref(&taken))
-            .await
-            .unwrap();
+        database.store.place(slice::from_ref(&taken)).await.unwrap();
         let mut bad = place(&request("guest", 2));
         bad.order.id = taken.order.id;
         let commands = [
@@ -334,7 +327,7 @@ async fn what_is_confirmed_is_there_after_a_restart() {
         let command = place(&request);
         database
             .store
-            .place(std::slice::from_ref(&command))
+            .place(slice::from_ref(&command))
             .await
             .unwrap();
 

@@ -1,9 +1,9 @@
 //! Reading: complete pages, histories from a version on, and a past that nobody changes.
 
-use crate::NEVER;
 use order_service::domain::{CustomerId, OrderEvent, OrderId};
 use uuid::Uuid;
 
+use crate::NEVER;
 use crate::database::{Database, Stranger, on_every_database};
 use crate::orders::{outcome, place, request};
 

@@ -1,9 +1,11 @@
 //! Two releases on one schema: while a release is rolled out, the one before goes on writing (docs/migrations.md).
 
-use crate::NEVER;
+use std::slice;
+
 use order_service::domain::{Availability, EventType, OrderEvent, OrderId, OrderStatus};
 use uuid::Uuid;
 
+use crate::NEVER;
 use crate::database::on_every_database;
 use crate::orders::{outcome, place, request};
 
@@ -46,7 +48,7 @@ async fn what_the_older_release_writes_is_read_and_continued() {
 async fn an_order_of_the_release_that_asked_nobody_is_read_and_continued() {
     on_every_database(async |database| {
         let model = place(&request("guest", 6));
-        database.store.place(&[model.clone()]).await.unwrap();
+        database.store.place(slice::from_ref(&model)).await.unwrap();
         let order_id = OrderId::new(Uuid::now_v7());
 
         database.place_by_the_older_release(order_id).await;

@@ -1,6 +1,5 @@
 //! Several replicas on one PostgreSQL: they meet at the same orders at the same time, and connections break.
 
-use crate::NEVER;
 use std::collections::HashMap;
 
 use futures::future::join_all;
@@ -8,6 +7,7 @@ use order_service::domain::{EventType, OrderEvent, OrderId};
 use order_service::store::{Applied, CancelReply, PlaceOrder, Placed, StoreError};
 use uuid::Uuid;
 
+use crate::NEVER;
 use crate::database::{Database, Stranger, deadlocks};
 use crate::orders::{cancel, outcome, place, request};
 
