@@ -6,12 +6,15 @@ mod bare;
 mod issuer;
 mod line;
 mod service;
+mod stock;
 
 mod errors;
 mod orders;
 mod ownership;
 mod shutdown;
 
+mod availability;
+mod backlog;
 mod deadlines;
 mod overload;
 

@@ -173,11 +173,12 @@ pub(crate) async fn build(directory: &Path, settings: &[(&str, &str)]) -> Result
     App::build(config(&sqlite(directory), settings)).await
 }
 
-/// Free ports, and Kafka at a port where nobody listens.
+/// Free ports, and Kafka and processing-service at a port where nobody listens.
 fn config(database: &str, settings: &[(&str, &str)]) -> Config {
     let mut environment: BTreeMap<String, String> = [
         ("GRPC_LISTEN", "127.0.0.1:0"),
         ("KAFKA_BROKERS", "127.0.0.1:1"),
+        ("PROCESSING_ADDRESS", "http://127.0.0.1:1"),
         ("DATABASE_URL", database),
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))

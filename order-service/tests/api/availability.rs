@@ -1,0 +1,161 @@
+//! The question to processing-service: what an order gets for each answer, and for none.
+
+use std::time::{Duration, Instant};
+
+use proto::orders::v1::Availability;
+use tonic::Code;
+use tonic_types::StatusExt;
+
+use crate::bare::{self, reason, with_timeout};
+use crate::service::{Service, eventually, request};
+use crate::stock::{Says, Stock};
+
+async fn service_asking(stock: &Stock, settings: &[(&str, &str)]) -> Service {
+    let url = stock.url();
+    let mut all = vec![("PROCESSING_ADDRESS", url.as_str())];
+    all.extend(settings);
+    Service::start_with(&all).await
+}
+
+#[tokio::test]
+async fn an_order_that_can_be_had_is_confirmed_and_stays_so() {
+    let stock = Stock::that_says(Says::Available).await;
+    let mut service = service_asking(&stock, &[]).await;
+    let request = request("17850");
+
+    let placed = service.place(request.clone()).await.unwrap();
+    stock.say(Says::Nothing);
+    let repeated = service.place(request).await.unwrap();
+
+    assert_eq!(placed.availability(), Availability::Confirmed);
+    assert_eq!(repeated, placed);
+}
+
+#[tokio::test]
+async fn an_order_that_cannot_be_had_is_refused_line_by_line() {
+    let stock = Stock::that_says(Says::OnePieceLeft).await;
+    let mut service = service_asking(&stock, &[]).await;
+
+    for (says, kind) in [
+        (Says::OnePieceLeft, "OUT_OF_STOCK"),
+        (Says::UnknownSku, "UNKNOWN_SKU"),
+    ] {
+        stock.say(says);
+        let status = service.place(request("17850")).await.unwrap_err();
+
+        assert_eq!(status.code(), Code::FailedPrecondition);
+        assert_eq!(reason(&status), "ITEMS_UNAVAILABLE");
+        let details = status.get_error_details();
+        let violation = &details.precondition_failure().unwrap().violations[0];
+        assert_eq!(
+            (&*violation.r#type, &*violation.subject),
+            (kind, "lines[0].sku")
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_repeated_request_gets_its_order_although_that_took_the_last_piece() {
+    let stock = Stock::that_says(Says::Available).await;
+    let mut service = service_asking(&stock, &[]).await;
+    let request = request("17850");
+    let placed = service.place(request.clone()).await.unwrap();
+
+    stock.say(Says::OnePieceLeft);
+    let repeated = service.place(request.clone()).await.unwrap();
+    let mut other_body = request;
+    other_body.lines[0].quantity = 7;
+    let reused = service.place(other_body).await.unwrap_err();
+
+    assert_eq!(repeated, placed);
+    assert_eq!(reason(&reused), "REQUEST_ID_REUSED");
+}
+
+#[tokio::test]
+async fn an_order_without_an_answer_is_accepted_unverified_within_the_budget() {
+    let stock = Stock::that_says(Says::Nothing).await;
+    let mut service = service_asking(&stock, &[("AVAILABILITY_TIMEOUT", "100ms")]).await;
+    let begun = Instant::now();
+
+    let placed = service.place(request("17850")).await.unwrap();
+
+    assert_eq!(placed.availability(), Availability::Unverified);
+    let took = begun.elapsed();
+    assert!(took >= Duration::from_millis(100), "it was asked: {took:?}");
+    assert!(took < Duration::from_secs(2), "{took:?}");
+}
+
+#[tokio::test]
+async fn an_order_is_accepted_unverified_when_nobody_is_there_to_ask() {
+    let mut service = Service::start_with(&[("PROCESSING_ADDRESS", "http://127.0.0.1:1")]).await;
+
+    let placed = service.place(request("17850")).await.unwrap();
+
+    assert_eq!(placed.availability(), Availability::Unverified);
+}
+
+#[tokio::test]
+async fn the_question_leaves_the_commit_its_time() {
+    let stock = Stock::that_says(Says::Nothing).await;
+    let service = service_asking(&stock, &[("AVAILABILITY_TIMEOUT", "5s")]).await;
+    let mut client = bare::client(service.address);
+
+    let place = client.place_order(with_timeout(request("17850"), "1000m"));
+    let placed = place.await.unwrap().into_inner().order.unwrap();
+
+    assert_eq!(placed.availability(), Availability::Unverified);
+}
+
+#[tokio::test]
+async fn with_the_strict_policy_an_order_without_an_answer_is_refused_and_may_be_repeated() {
+    let stock = Stock::that_says(Says::Nothing).await;
+    let settings = [("AVAILABILITY_CHECK", "required")];
+    let mut service = service_asking(&stock, &settings).await;
+    let request = request("17850");
+
+    let status = service.place(request.clone()).await.unwrap_err();
+    stock.say(Says::Available);
+    let placed = service.place(request).await.unwrap();
+
+    assert_eq!(status.code(), Code::Unavailable);
+    assert_eq!(reason(&status), "AVAILABILITY_UNKNOWN");
+    assert!(status.get_error_details().retry_info().is_some());
+    assert_eq!(placed.availability(), Availability::Confirmed);
+}
+
+#[tokio::test]
+async fn with_the_check_off_nobody_is_asked() {
+    let stock = Stock::that_says(Says::UnknownSku).await;
+    let mut service = service_asking(&stock, &[("AVAILABILITY_CHECK", "off")]).await;
+
+    let placed = service.place(request("17850")).await.unwrap();
+
+    assert_eq!(placed.availability(), Availability::NotChecked);
+    assert_eq!(stock.asked(), 0);
+}
+
+#[tokio::test]
+async fn once_enough_answers_were_missing_nobody_waits_for_them_and_later_they_are_asked_for_again()
+{
+    let stock = Stock::that_says(Says::Nothing).await;
+    let service = service_asking(&stock, &[]).await;
+
+    // The breaker opens: an order is placed and nobody was asked.
+    eventually(async || {
+        let asked = stock.asked();
+        let mut client = service.client.clone();
+        let placed = client.place_order(request("17850")).await.unwrap();
+        let order = placed.into_inner().order.unwrap();
+        assert_eq!(order.availability(), Availability::Unverified);
+        stock.asked() == asked
+    })
+    .await;
+    stock.say(Says::Available);
+
+    eventually(async || {
+        let mut client = service.client.clone();
+        let placed = client.place_order(request("17850")).await.unwrap();
+        placed.into_inner().order.unwrap().availability() == Availability::Confirmed
+    })
+    .await;
+}
