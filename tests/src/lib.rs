@@ -3,6 +3,7 @@
 //! It talks to the services as any client does, over gRPC and Kafka; only the audit (a crate of its own) looks into their databases.
 //! No service may depend on it.
 
+pub mod alone;
 pub mod audit;
 pub mod chaos;
 pub mod client;
