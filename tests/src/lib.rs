@@ -11,6 +11,7 @@ pub mod demo;
 pub mod open_loop;
 pub mod orderctl;
 pub mod orders;
+pub mod overload;
 pub mod proxy;
 pub mod replay;
 pub mod report;
