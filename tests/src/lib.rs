@@ -8,6 +8,7 @@ pub mod audit;
 pub mod chaos;
 pub mod client;
 pub mod demo;
+pub mod neighbours;
 pub mod open_loop;
 pub mod orderctl;
 pub mod orders;
