@@ -89,7 +89,7 @@ pub async fn run(arguments: DemoArguments) -> Result<()> {
 
 fn plan(arguments: &DemoArguments, orders: Arc<OrderBook>, count: usize, stack: &Stack) -> Plan {
     Plan {
-        addresses: urls(stack),
+        addresses: stack.addresses().order_urls(),
         orders,
         count,
         rate: arguments.rate,
@@ -98,14 +98,6 @@ fn plan(arguments: &DemoArguments, orders: Arc<OrderBook>, count: usize, stack: 
         patience: Patience::default(),
         trouble: Trouble::default(),
     }
-}
-
-/// Every replica of order-service.
-fn urls(stack: &Stack) -> Vec<String> {
-    let replicas = stack.addresses().orders.iter();
-    replicas
-        .map(|address| format!("http://{address}"))
-        .collect()
 }
 
 async fn run_on(

@@ -3,12 +3,16 @@
 //! It talks to the services as any client does, over gRPC and Kafka; only the audit (a crate of its own) looks into their databases.
 //! No service may depend on it.
 
+pub mod alone;
 pub mod audit;
 pub mod chaos;
 pub mod client;
 pub mod demo;
+pub mod neighbours;
+pub mod open_loop;
 pub mod orderctl;
 pub mod orders;
+pub mod overload;
 pub mod proxy;
 pub mod replay;
 pub mod report;

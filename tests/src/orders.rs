@@ -5,7 +5,8 @@
 //! express is sent, so that order-service judges it; what it cannot express is refused here, with the field named.
 //!
 //! Reading order: [`invoice`] (lines to invoices), [`price`] (pounds to pence), [`request`] (invoice to request),
-//! [`payment`] (which test token an invoice pays with), [`catalogue`] (what the shop has in stock).
+//! [`payment`] (which test token an invoice pays with), [`catalogue`] (what the shop has in stock); beside them [`basket`]
+//! (orders that are all alike).
 
 pub mod invoice;
 pub mod price;
@@ -14,6 +15,8 @@ pub mod request;
 pub mod payment;
 
 pub mod catalogue;
+
+pub mod basket;
 
 use std::path::Path;
 

@@ -10,7 +10,6 @@
 //! `make bench ARGS='--callers 256 --rounds 5 --seconds 3'`
 
 use std::future::Future;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
@@ -19,12 +18,12 @@ use futures::future::try_join_all;
 use hdrhistogram::Histogram;
 use postgres_server::Server;
 use proto::orders::v1::order_service_client::OrderServiceClient;
-use proto::orders::v1::{Money, OrderLine, PlaceOrderRequest};
-use tests::stack::programs_directory;
-use tonic::transport::{Channel, Endpoint};
+use tests::alone::Alone;
+use tests::client::connections::connect;
+use tests::orders::basket;
+use tonic::transport::Channel;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
-use uuid::Uuid;
 
 #[derive(Debug, Parser)]
 struct Arguments {
@@ -42,13 +41,10 @@ struct Arguments {
     seconds: u64,
 }
 
-/// How long a service may take until it takes orders.
-const START: Duration = Duration::from_secs(20);
-
 /// What is measured.
 struct Contender {
     name: &'static str,
-    service: Service,
+    service: Alone,
     channels: Vec<Channel>,
     rates: Vec<f64>,
 }
@@ -59,9 +55,9 @@ impl Contender {
         settings: &[(&str, &str)],
         connections: usize,
     ) -> Result<Self> {
-        let service = Service::start(settings)?;
-        let channels = service.connect(connections).await?;
-        until_orders_are_taken(name, &channels[0]).await?;
+        let service = Alone::start(settings).await.context(name)?;
+        let channels = (0..connections).map(|_| connect(service.address()));
+        let channels = channels.collect::<Result<_>>()?;
         Ok(Self {
             name,
             service,
@@ -76,65 +72,6 @@ impl Contender {
         show(self.name, &round);
         self.rates.push(round.per_second);
         Ok(())
-    }
-}
-
-/// order-service in a directory of its own; killed when dropped.
-struct Service {
-    process: Child,
-    address: String,
-    _directory: tempfile::TempDir,
-}
-
-impl Service {
-    fn start(settings: &[(&str, &str)]) -> Result<Self> {
-        let directory = tempfile::tempdir()?;
-        let port = std::net::TcpListener::bind("127.0.0.1:0")?
-            .local_addr()?
-            .port();
-        let process = Command::new(programs_directory().join("order-service"))
-            .current_dir(directory.path())
-            .env("GRPC_LISTEN", format!("127.0.0.1:{port}"))
-            .env("KAFKA_BROKERS", "127.0.0.1:1")
-            .env("LOG_FILTER", "error")
-            .envs(settings.iter().copied())
-            .stdout(Stdio::null())
-            .spawn()
-            .context("order-service does not start; make bench builds it")?;
-        Ok(Self {
-            process,
-            address: format!("http://127.0.0.1:{port}"),
-            _directory: directory,
-        })
-    }
-
-    /// A service that died would show as a very fast or very slow one.
-    fn check(&mut self) -> Result<()> {
-        let ended = self.process.try_wait()?;
-        anyhow::ensure!(ended.is_none(), "order-service ended: {ended:?}");
-        Ok(())
-    }
-
-    async fn connect(&self, connections: usize) -> Result<Vec<Channel>> {
-        let endpoint = Endpoint::from_shared(self.address.clone())?;
-        let deadline = Instant::now() + START;
-        while let Err(error) = endpoint.connect().await {
-            anyhow::ensure!(
-                Instant::now() < deadline,
-                "order-service does not answer: {error}"
-            );
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        let channels = (0..connections).map(|_| endpoint.connect());
-        Ok(try_join_all(channels).await?)
-    }
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        // Nothing of it is needed any more.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
     }
 }
 
@@ -185,31 +122,9 @@ async fn empty_call(channel: Channel) -> Result<()> {
 }
 
 async fn place_order(channel: Channel) -> Result<()> {
-    let line = |sku: &str, quantity| OrderLine {
-        sku: sku.to_owned(),
-        quantity,
-        unit_price: Some(Money {
-            currency_code: "GBP".to_owned(),
-            minor_units: 255,
-        }),
-    };
-    let order = PlaceOrderRequest {
-        request_id: Uuid::new_v4().to_string(),
-        customer_id: "17850".to_owned(),
-        lines: vec![line("85123A", 6), line("71053", 2)],
-        payment_token: "tok_approved".to_owned(),
-    };
-    OrderServiceClient::new(channel).place_order(order).await?;
-    Ok(())
-}
-
-/// The service may have to bring its schema up to date first.
-async fn until_orders_are_taken(name: &str, channel: &Channel) -> Result<()> {
-    let deadline = Instant::now() + START;
-    while let Err(error) = place_order(channel.clone()).await {
-        anyhow::ensure!(Instant::now() < deadline, "{name} takes no orders: {error}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    OrderServiceClient::new(channel)
+        .place_order(basket::request())
+        .await?;
     Ok(())
 }
 

@@ -64,7 +64,7 @@ pub(super) async fn run(arguments: ChaosArguments, plan: Plan) -> Result<()> {
     };
     let trouble = Trouble::default();
     let orders = replay::Plan {
-        addresses: urls(&stack),
+        addresses: stack.addresses().order_urls(),
         orders: book,
         count,
         rate: Some(arguments.rate),
@@ -96,13 +96,6 @@ fn config(data_dir: &Path, plan: &Plan, catalogue: String) -> StackConfig {
         through_proxies: true,
         ..StackConfig::on_free_ports(data_dir, CatalogueSource::Text(catalogue))
     }
-}
-
-fn urls(stack: &Stack) -> Vec<String> {
-    let replicas = stack.addresses().orders.iter();
-    replicas
-        .map(|address| format!("http://{address}"))
-        .collect()
 }
 
 /// Runs the plan, and stops the stack whatever came of it.

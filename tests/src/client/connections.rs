@@ -36,12 +36,21 @@ impl Connections {
         let endpoints = endpoints.collect::<anyhow::Result<Vec<_>>>()?;
         anyhow::ensure!(!endpoints.is_empty(), "no address is given");
         let connections = calls.div_ceil(STREAMS).max(endpoints.len());
+        Ok(Self::over(&endpoints, connections))
+    }
+
+    /// So many connections to one address, whatever the number of calls: for a server that is known to allow the streams.
+    pub fn exactly(connections: usize, address: &str) -> anyhow::Result<Self> {
+        Ok(Self::over(&[endpoint(address)?], connections.max(1)))
+    }
+
+    fn over(endpoints: &[Endpoint], connections: usize) -> Self {
         let turns = endpoints.iter().cycle().take(connections);
         let clients = turns.map(|endpoint| OrderClient::new(endpoint.connect_lazy()));
-        Ok(Self {
+        Self {
             clients: Arc::new(clients.collect()),
             turn: Arc::default(),
-        })
+        }
     }
 
     /// The next connection in turn.

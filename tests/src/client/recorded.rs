@@ -1,22 +1,23 @@
 //! Calls that stand in the journal: what is asked before it is asked, and how it ended.
 
 use proto::orders::v1::{CancelOrderRequest, GetOrderRequest, Order, PlaceOrderRequest};
-use tonic::{Code, Status};
+use tonic::{Code, IntoRequest, Status};
 
 use super::OrderClient;
 use crate::replay::journal::Journal;
 
-/// Places an order.
+/// Places an order; a request with a deadline keeps it.
 ///
 /// # Errors
 /// The status that order-service answers.
 pub async fn place(
     client: &mut OrderClient,
     journal: &Journal,
-    request: PlaceOrderRequest,
+    request: impl IntoRequest<PlaceOrderRequest>,
     invoice: Option<&str>,
 ) -> Result<Order, Status> {
-    let call = journal.place(&request, invoice)?;
+    let request = request.into_request();
+    let call = journal.place(request.get_ref(), invoice)?;
     let response = client.place_order(request).await;
     let order = response.and_then(|response| the_order(response.into_inner().order));
     call.end(order.as_ref());

@@ -33,7 +33,8 @@ pub struct StackConfig {
     pub database_port: u16,
     /// The services talk to Apache Kafka over TLS and log in with SCRAM.
     pub kafka_is_secured: bool,
-    /// The services reach the stack's own broker and database through proxies ([`super::Stack::proxies`]).
+    /// The services reach the stack's own broker and database, and order-service reaches processing-service, through
+    /// proxies ([`super::Stack::proxies`]).
     pub through_proxies: bool,
     /// Topics and schemas are made, and the services are started. Otherwise only the broker and the database are.
     pub services_are_started: bool,
@@ -150,6 +151,11 @@ pub struct Addresses {
 }
 
 impl Addresses {
+    /// Every replica of order-service, as a client is told it.
+    pub fn order_urls(&self) -> Vec<String> {
+        self.orders.iter().map(url).collect()
+    }
+
     /// The gRPC address of a process of the pair.
     pub(super) fn grpc(&self, process: Process) -> SocketAddr {
         match process.service {
@@ -169,4 +175,19 @@ impl Addresses {
         let proxy = self.proxied.as_ref().and_then(|proxied| proxied.database);
         proxy.map(|path| path.proxy).or(self.database)
     }
+
+    /// Where order-service finds every replica of processing-service.
+    pub(super) fn processing_of_orders(&self) -> Vec<String> {
+        match &self.proxied {
+            Some(proxied) => {
+                let proxies = proxied.processing.iter();
+                proxies.map(|path| url(&path.proxy)).collect()
+            }
+            None => self.processing.iter().map(url).collect(),
+        }
+    }
+}
+
+fn url(address: &SocketAddr) -> String {
+    format!("http://{address}")
 }

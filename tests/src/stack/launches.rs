@@ -129,8 +129,15 @@ impl Launches<'_> {
         if let Some(otlp) = &self.config.otlp {
             settings.push(variable("OTEL_EXPORTER_OTLP_ENDPOINT", otlp));
         }
-        if service == Service::Processing {
-            settings.push(variable("CATALOGUE_FILE", self.catalogue.display()));
+        match service {
+            Service::Orders => {
+                let replicas = self.addresses.processing_of_orders().join(",");
+                settings.push(variable("PROCESSING_ADDRESS", replicas));
+            }
+            Service::Processing => {
+                settings.push(variable("CATALOGUE_FILE", self.catalogue.display()));
+            }
+            Service::Broker | Service::Database => {}
         }
         settings
     }

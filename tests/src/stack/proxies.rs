@@ -1,4 +1,5 @@
-//! Proxies between the services and their broker and database, for faults of the network.
+//! Proxies between the services and their broker and database, and between order-service and processing-service, for
+//! faults of the network.
 //!
 //! Only the services go through them; the stack itself and its tests reach the servers directly, as far as the server
 //! allows: Kafka's clients go where the broker tells them. Apache Kafka has a listener for each of the two, the embedded
@@ -6,6 +7,8 @@
 
 use std::io;
 use std::net::SocketAddr;
+
+use futures::future::try_join_all;
 
 use super::ports::Ports;
 use super::{Addresses, BrokerEngine, Engines, StackError};
@@ -23,6 +26,7 @@ pub(super) struct Path {
 pub(super) struct Proxied {
     pub(super) kafka: Option<Path>,
     pub(super) database: Option<Path>,
+    pub(super) processing: Vec<Path>,
 }
 
 impl Proxied {
@@ -38,13 +42,12 @@ impl Proxied {
             BrokerEngine::Apache => Some(ports.pick()?),
             BrokerEngine::External(_) => None,
         };
-        let mut path = |server: Option<SocketAddr>| match server {
-            Some(server) => ports.pick().map(|proxy| Some(Path { proxy, server })),
-            None => Ok(None),
-        };
+        let mut path = |server| ports.pick().map(|proxy| Path { proxy, server });
+        let replicas = addresses.processing.iter().copied();
         Ok(Self {
-            kafka: path(kafka)?,
-            database: path(addresses.database)?,
+            kafka: kafka.map(&mut path).transpose()?,
+            database: addresses.database.map(&mut path).transpose()?,
+            processing: replicas.map(&mut path).collect::<Result<_, _>>()?,
         })
     }
 }
@@ -56,6 +59,8 @@ pub struct Proxies {
     pub kafka: Option<Proxy>,
     /// Before the PostgreSQL server.
     pub database: Option<Proxy>,
+    /// Before processing-service as order-service calls it, one per replica.
+    pub processing: Vec<Proxy>,
 }
 
 impl Proxies {
@@ -63,13 +68,20 @@ impl Proxies {
         Ok(Self {
             kafka: start(proxied.kafka).await?,
             database: start(proxied.database).await?,
+            processing: try_join_all(proxied.processing.iter().map(Path::start)).await?,
         })
     }
 }
 
 async fn start(path: Option<Path>) -> io::Result<Option<Proxy>> {
     match path {
-        Some(Path { proxy, server }) => Proxy::start(proxy, server).await.map(Some),
+        Some(path) => path.start().await.map(Some),
         None => Ok(None),
+    }
+}
+
+impl Path {
+    async fn start(&self) -> io::Result<Proxy> {
+        Proxy::start(self.proxy, self.server).await
     }
 }

@@ -1,0 +1,125 @@
+//! order-service alone, in a directory of its own, with no broker and no neighbour: for measuring its synchronous half,
+//! from a client's call to the answer after the commit.
+//!
+//! What it accepts is never published, so its outbox grows for as long as it runs: [`Alone::backlog`].
+
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use auditor::database::Database;
+use tokio::time::sleep;
+
+use crate::client::OrderClient;
+use crate::client::connections::connect;
+use crate::orders::basket;
+use crate::stack::programs_directory;
+
+/// How long it may take until it takes orders. It may have to bring its schema up to date first.
+const START: Duration = Duration::from_secs(20);
+
+/// Between two attempts.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// The setting that names the database.
+const DATABASE_URL: &str = "DATABASE_URL";
+
+/// A running order-service; killed when dropped.
+#[derive(Debug)]
+pub struct Alone {
+    process: Child,
+    address: String,
+    database: Database,
+    _directory: tempfile::TempDir,
+}
+
+impl Alone {
+    /// Starts it with these settings beside its own, and returns when it takes orders.
+    ///
+    /// # Errors
+    /// When it is not built, ends, or takes no orders in time.
+    pub async fn start<N, V>(settings: &[(N, V)]) -> Result<Self>
+    where
+        N: AsRef<str>,
+        V: AsRef<str>,
+    {
+        let settings = settings.iter();
+        let settings = settings.map(|(name, value)| (name.as_ref(), value.as_ref()));
+        let mut alone = Self::spawn(&settings.collect::<Vec<_>>())?;
+        alone.until_it_takes_orders().await?;
+        Ok(alone)
+    }
+
+    fn spawn(settings: &[(&str, &str)]) -> Result<Self> {
+        let directory = tempfile::tempdir()?;
+        let port = std::net::TcpListener::bind("127.0.0.1:0")?
+            .local_addr()?
+            .port();
+        let process = Command::new(programs_directory().join("order-service"))
+            .current_dir(directory.path())
+            .env("GRPC_LISTEN", format!("127.0.0.1:{port}"))
+            .env("KAFKA_BROKERS", "127.0.0.1:1")
+            .env("LOG_FILTER", "error")
+            .envs(settings.iter().copied())
+            .stdout(Stdio::null())
+            .spawn()
+            .context("order-service does not start; make release builds it")?;
+        let url = settings.iter().find(|(name, _)| *name == DATABASE_URL);
+        let database = match url {
+            Some((_, url)) => url.parse()?,
+            None => Database::Sqlite(directory.path().join("order-service.db")),
+        };
+        Ok(Self {
+            process,
+            address: format!("http://127.0.0.1:{port}"),
+            database,
+            _directory: directory,
+        })
+    }
+
+    async fn until_it_takes_orders(&mut self) -> Result<()> {
+        let deadline = Instant::now() + START;
+        let mut client = OrderClient::new(connect(&self.address)?);
+        while let Err(error) = client.place_order(basket::request()).await {
+            self.check()?;
+            ensure!(
+                Instant::now() < deadline,
+                "order-service takes no orders: {error}"
+            );
+            sleep(PAUSE).await;
+        }
+        Ok(())
+    }
+
+    /// A service that died would show as a very fast or very slow one.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn check(&mut self) -> Result<()> {
+        let ended = self.process.try_wait()?;
+        ensure!(ended.is_none(), "order-service ended: {ended:?}");
+        Ok(())
+    }
+
+    /// Where it listens, such as `http://127.0.0.1:50051`.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// How many events wait for a broker.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn backlog(&self) -> Result<i64> {
+        let mut reader = self.database.reader().await?;
+        reader.number("SELECT count(*) FROM outbox").await
+    }
+}
+
+impl Drop for Alone {
+    fn drop(&mut self) {
+        // Nothing of it is needed any more.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}

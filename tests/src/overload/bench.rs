@@ -1,0 +1,74 @@
+//! One load after the other on one order-service.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use proto::orders::v1::PlaceOrderRequest;
+use tonic::{Request, Status};
+
+use super::OverloadArguments;
+use crate::alone::Alone;
+use crate::client::OrderClient;
+use crate::client::connections::Connections;
+use crate::open_loop::answer::{Availability, availability, within};
+use crate::open_loop::measured::Measured;
+use crate::open_loop::{self, Load};
+use crate::orders::basket;
+
+/// Longer than a service needs to clear what an overload before has left, and to fill its batches again.
+const WARM_UP: Duration = Duration::from_secs(1);
+
+/// A service under measurement.
+#[derive(Debug)]
+pub(super) struct Bench {
+    service: Alone,
+    connections: Connections,
+    arguments: OverloadArguments,
+}
+
+impl Bench {
+    pub(super) fn new(service: Alone, arguments: OverloadArguments) -> Result<Self> {
+        Ok(Self {
+            connections: Connections::exactly(arguments.connections, service.address())?,
+            service,
+            arguments,
+        })
+    }
+
+    pub(super) fn arguments(&self) -> &OverloadArguments {
+        &self.arguments
+    }
+
+    pub(super) fn service(&self) -> &Alone {
+        &self.service
+    }
+
+    /// Offers so many orders per second, and prints what became of them.
+    pub(super) async fn offer(&mut self, per_second: f64, length: Duration) -> Result<Measured> {
+        let load = Load {
+            arrivals: self.arguments.arrivals,
+            per_second,
+            warm_up: WARM_UP,
+            length,
+            outstanding: self.arguments.outstanding,
+        };
+        let deadline = Duration::from_millis(self.arguments.deadline);
+        let connections = self.connections.clone();
+        let measured = open_loop::run(load, move |_| {
+            let client = connections.next();
+            async move { within(deadline, place(client, deadline)).await }
+        });
+        let measured = measured.await?;
+        self.service.check()?;
+        println!("{measured}");
+        Ok(measured)
+    }
+}
+
+async fn place(mut client: OrderClient, deadline: Duration) -> Result<Availability, Status> {
+    let mut request: Request<PlaceOrderRequest> = Request::new(basket::request());
+    request.set_timeout(deadline);
+    let order = client.place_order(request).await?.into_inner().order;
+    let order = order.ok_or_else(|| Status::data_loss("the answer has no order"))?;
+    Ok(availability(&order))
+}

@@ -1,0 +1,102 @@
+//! What must hold under overload.
+
+use std::fmt;
+
+use serde_json::{Value, json};
+
+/// p99 of accepted orders may be so many times that of an unloaded service.
+const TIMES_UNLOADED: f64 = 2.0;
+
+/// p99 of a refusal, in milliseconds: a no that takes longer costs the client time in which it could have asked elsewhere.
+const REFUSED_MS: f64 = 10.0;
+
+/// Medians over the rounds, in milliseconds; `None` where there was nothing to measure in any round.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Verdict {
+    /// p99 of orders of the unloaded service.
+    pub(super) unloaded: Option<f64>,
+    /// p99 of orders that were accepted under overload.
+    pub(super) accepted: Option<f64>,
+    /// p99 of what was refused under overload.
+    pub(super) refused: Option<f64>,
+}
+
+impl Verdict {
+    pub(super) fn holds(&self) -> bool {
+        self.accepted_keep_their_latency() && self.refused_are_told_early()
+    }
+
+    fn accepted_keep_their_latency(&self) -> bool {
+        // A service that accepts nothing any more keeps no latency.
+        let both = self.unloaded.zip(self.accepted);
+        both.is_some_and(|(unloaded, accepted)| accepted <= TIMES_UNLOADED * unloaded)
+    }
+
+    fn refused_are_told_early(&self) -> bool {
+        self.refused.is_none_or(|refused| refused < REFUSED_MS)
+    }
+
+    pub(super) fn to_json(self) -> Value {
+        json!({
+            "unloaded_p99_ms": self.unloaded,
+            "accepted_p99_ms": self.accepted,
+            "refused_p99_ms": self.refused,
+            "accepted_keep_their_latency": self.accepted_keep_their_latency(),
+            "refused_are_told_early": self.refused_are_told_early(),
+        })
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let held = |holds| if holds { "holds" } else { "DOES NOT HOLD" };
+        let accepted = held(self.accepted_keep_their_latency());
+        match self.unloaded.zip(self.accepted) {
+            Some((unloaded, accepted_ms)) => writeln!(
+                formatter,
+                "accepted under overload: p99 {accepted_ms:.2} ms, {:.1} times that of an unloaded service; \
+                 at most {TIMES_UNLOADED} times: {accepted}",
+                accepted_ms / unloaded
+            )?,
+            None => writeln!(formatter, "accepted under overload: nothing: {accepted}")?,
+        }
+        let refused = held(self.refused_are_told_early());
+        match self.refused {
+            Some(ms) => write!(
+                formatter,
+                "refused under overload: p99 {ms:.2} ms; below {REFUSED_MS} ms: {refused}"
+            ),
+            None => write!(formatter, "refused under overload: nothing"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(accepted: Option<f64>, refused: Option<f64>) -> Verdict {
+        Verdict {
+            unloaded: Some(3.0),
+            accepted,
+            refused,
+        }
+    }
+
+    #[test]
+    fn accepted_work_may_take_twice_as_long_and_no_longer() {
+        assert!(verdict(Some(6.0), Some(1.0)).holds());
+        assert!(!verdict(Some(6.1), Some(1.0)).holds());
+    }
+
+    #[test]
+    fn a_service_that_accepts_nothing_does_not_keep_its_latency() {
+        assert!(!verdict(None, Some(1.0)).holds());
+    }
+
+    #[test]
+    fn a_refusal_comes_early_and_nothing_refused_is_never_late() {
+        assert!(!verdict(Some(3.0), Some(10.0)).holds());
+        assert!(verdict(Some(3.0), None).holds());
+    }
+}
