@@ -22,16 +22,17 @@ pub enum Availability {
     Confirmed,
     /// Accepted without that answer.
     Unverified,
-    /// The contract does not have it, or the service does not say it.
-    Unstated,
+    /// Nobody was asked.
+    NotChecked,
 }
 
 /// What an accepted order says of its goods.
-///
-/// The one place that knows the contract's field `Order.availability`. The contract does not have it yet; with it, this is
-/// a match of `order.availability()`.
-pub fn availability(_order: &Order) -> Availability {
-    Availability::Unstated
+pub fn availability(order: &Order) -> Availability {
+    match order.availability() {
+        proto::orders::v1::Availability::Confirmed => Availability::Confirmed,
+        proto::orders::v1::Availability::Unverified => Availability::Unverified,
+        _ => Availability::NotChecked,
+    }
 }
 
 /// Why there is no order.
@@ -122,7 +123,7 @@ impl fmt::Display for Availability {
         formatter.pad(match self {
             Self::Confirmed => "CONFIRMED",
             Self::Unverified => "UNVERIFIED",
-            Self::Unstated => "unstated",
+            Self::NotChecked => "not checked",
         })
     }
 }
@@ -187,7 +188,7 @@ mod tests {
     fn an_order_is_accepted_with_its_availability() {
         let outcome = Outcome::of(&Ok(availability(&Order::default())));
 
-        assert_eq!(outcome, Outcome::Accepted(Availability::Unstated));
+        assert_eq!(outcome, Outcome::Accepted(Availability::NotChecked));
     }
 
     #[tokio::test(start_paused = true)]

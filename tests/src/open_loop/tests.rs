@@ -2,7 +2,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tonic::Status;
 
-use super::answer::Availability::Unstated;
+use super::answer::Availability::NotChecked;
 use super::*;
 
 /// A tenth of a second of calls, one per tick.
@@ -28,7 +28,7 @@ fn ended(due: Instant, sent: u64, answered: u64) -> Times {
 fn a_call_that_was_sent_late_counts_from_when_it_was_due() {
     let recorder = Recorder::new(load());
 
-    recorder.ended(ended(Instant::now(), 900, 901), Ok(Unstated));
+    recorder.ended(ended(Instant::now(), 900, 901), Ok(NotChecked));
 
     let measured = recorder.measured();
     let latencies = measured.all_accepted();
@@ -47,7 +47,7 @@ async fn a_server_that_stalls_its_client_shows_in_the_corrected_latency_alone() 
         if number == 0 {
             thread::sleep(stall);
         }
-        async { Ok(Unstated) }
+        async { Ok(NotChecked) }
     });
 
     let latencies = measured.await.unwrap().all_accepted();
@@ -65,7 +65,7 @@ async fn what_is_due_beyond_the_bound_is_counted_as_dropped() {
 
     let measured = run(load, |_| async {
         tokio::time::sleep(Duration::from_secs(1)).await;
-        Ok(Unstated)
+        Ok(NotChecked)
     });
 
     let measured = measured.await.unwrap();
@@ -86,7 +86,7 @@ async fn warm_up_is_sent_and_not_counted() {
     let counter = sent.clone();
     let measured = run(load, move |_| {
         counter.fetch_add(1, Ordering::Relaxed);
-        async { Ok(Unstated) }
+        async { Ok(NotChecked) }
     });
 
     assert_eq!(measured.await.unwrap().offered, 50);
@@ -98,7 +98,7 @@ async fn kinds_of_outcome_have_latencies_of_their_own_and_one_sample_each() {
     let measured = run(load(), |number| async move {
         match number % 4 {
             0 => Err(Status::unavailable(format!("connection {number} broke"))),
-            _ => Ok(Unstated),
+            _ => Ok(NotChecked),
         }
     });
 
@@ -119,7 +119,7 @@ async fn a_load_that_nobody_waits_for_sends_no_further_call() {
     let counter = sent.clone();
     let running = tokio::spawn(run(load, move |_| {
         counter.fetch_add(1, Ordering::Relaxed);
-        async { Ok(Unstated) }
+        async { Ok(NotChecked) }
     }));
 
     until(|| sent.load(Ordering::Relaxed) > 0).await;

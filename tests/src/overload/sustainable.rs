@@ -82,7 +82,7 @@ mod tests {
     use tonic_types::{ErrorDetails, StatusExt as _};
 
     use super::*;
-    use crate::open_loop::answer::Availability::Unstated;
+    use crate::open_loop::answer::Availability::NotChecked;
     use crate::open_loop::schedule::Arrivals;
     use crate::open_loop::{self, Load};
 
@@ -102,7 +102,7 @@ mod tests {
                 let code = Code::ResourceExhausted;
                 return Err(Status::with_error_details(code, "no", details));
             }
-            Ok(Unstated)
+            Ok(NotChecked)
         });
         measured.await.unwrap()
     }
