@@ -163,10 +163,12 @@ impl GrpcServer {
         health: &Health,
         shutdown: CancellationToken,
     ) -> Result<(), GrpcError> {
+        let methods = methods(descriptors)?;
+        let overload = OverloadLayer::new(self.service, self.config.concurrency, methods.clone());
         let deadlines = DeadlineLayer {
             service: self.service,
             unary_limit: self.config.call_limit,
-            methods: methods(descriptors)?,
+            methods,
         };
         let routes = self.routes(routes, descriptors)?;
         let routes = routes.add_service(health_service(health));
@@ -183,7 +185,7 @@ impl GrpcServer {
             .layer(ErrorLayer {
                 service: self.service,
             })
-            .layer(OverloadLayer::new(self.service, self.config.concurrency))
+            .layer(overload)
             .layer(deadlines)
             .layer(option_layer(self.authentication))
             .add_routes(routes)

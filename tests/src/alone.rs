@@ -24,6 +24,13 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// The setting that names the database.
 const DATABASE_URL: &str = "DATABASE_URL";
 
+/// There is nobody to ask for the stock, and what waits for the broker waits for ever.
+const UNDISTURBED: [(&str, &str); 3] = [
+    ("AVAILABILITY_CHECK", "off"),
+    ("BACKLOG_AGE", "1000m"),
+    ("BACKLOG_ROWS", "4000000000"),
+];
+
 /// A running order-service; killed when dropped.
 #[derive(Debug)]
 pub struct Alone {
@@ -60,6 +67,7 @@ impl Alone {
             .env("GRPC_LISTEN", format!("127.0.0.1:{port}"))
             .env("KAFKA_BROKERS", "127.0.0.1:1")
             .env("LOG_FILTER", "error")
+            .envs(UNDISTURBED)
             .envs(settings.iter().copied())
             .stdout(Stdio::null())
             .spawn()

@@ -14,8 +14,8 @@
 //!
 //! There is no broker, so nothing is ever published and the outbox grows, by every order that is accepted. A commit does
 //! not read the outbox, and the relay holds a window of fixed size, so what has been accepted does not slow what comes;
-//! the rounds show it, for the unloaded service is measured again in each. A limit on the age of the backlog would end
-//! the measurement, though, and has to be set high for it (`--set`). The backlog is in the report.
+//! the rounds show it, for the unloaded service is measured again in each. The limits on
+//! the backlog, which would end the measurement, are out of reach ([`crate::alone`]). The backlog is in the report.
 //!
 //! Reading order: `bench` (one load on one service), `sustainable` (how much it can do), `verdict`, `report`.
 

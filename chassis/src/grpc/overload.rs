@@ -3,38 +3,73 @@
 //! A queue would make every call slow and none faster. What is refused costs next to nothing, so what is accepted keeps
 //! its latency; the client is told when to come back.
 //!
-//! Streams count until they are open, health checks not at all: an orchestrator that gets no answer would restart a
-//! process for being busy.
+//! A unary call has a place until it is answered. A stream has one until it is open, and another kind of place for as long
+//! as it stays open: streams rest most of the time and must not use up what works. A health check needs no place: an
+//! orchestrator that gets no answer would restart a process for being busy.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures::future::BoxFuture;
 use http::{Request, Response};
-use tokio::sync::Semaphore;
+use http_body::{Body, Frame, SizeHint};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tonic::Status;
 use tower::{Layer, Service};
 
+use super::methods::{MethodKind, Methods};
 use super::refusal::Refusal;
 use super::respond::Respond;
 
-/// Calls below this path are always taken.
-const HEALTH: &str = "/grpc.health.v1.Health/";
+/// Always answered.
+const HEALTH_CHECK: &str = "/grpc.health.v1.Health/Check";
 
-/// Bounds the calls in work, over all connections.
+/// Streams that may be open, of all kinds and over all connections. An open stream costs some kilobytes, whatever it is
+/// for: this many are tens of megabytes. Services may allow fewer of theirs.
+const OPEN_STREAMS: usize = 16_384;
+
+/// Bounds the calls in work and the open streams, over all connections.
 #[derive(Clone, Debug)]
 pub(super) struct OverloadLayer {
     service: &'static str,
-    permits: Arc<Semaphore>,
+    methods: Methods,
+    in_work: Arc<Semaphore>,
+    open_streams: Arc<Semaphore>,
 }
 
 impl OverloadLayer {
-    /// At most so many calls at once, in the name of this service.
-    pub(super) fn new(service: &'static str, limit: usize) -> Self {
+    /// At most so many calls at once, in the name of this service, which has these methods.
+    pub(super) fn new(service: &'static str, limit: usize, methods: Methods) -> Self {
         Self {
             service,
-            permits: Arc::new(Semaphore::new(limit)),
+            methods,
+            in_work: Arc::new(Semaphore::new(limit)),
+            open_streams: Arc::new(Semaphore::new(OPEN_STREAMS)),
         }
     }
+
+    fn place(&self, path: &str) -> Option<Place> {
+        if path == HEALTH_CHECK {
+            return Some(Place::default());
+        }
+        let take = |places: &Arc<Semaphore>| Arc::clone(places).try_acquire_owned().ok();
+        let stream = match self.methods.kind(path) {
+            Some(MethodKind::Streaming) => Some(take(&self.open_streams)?),
+            _ => None,
+        };
+        let call = Some(take(&self.in_work)?);
+        Some(Place { call, stream })
+    }
+}
+
+/// What a call holds.
+#[derive(Debug, Default)]
+struct Place {
+    /// Until it begins its answer.
+    call: Option<OwnedSemaphorePermit>,
+    /// Until its answer ends.
+    stream: Option<OwnedSemaphorePermit>,
 }
 
 impl<S> Layer<S> for OverloadLayer {
@@ -60,7 +95,7 @@ where
     S::Error: Send + 'static,
     Answer: Respond + Send + 'static,
 {
-    type Response = Response<Answer>;
+    type Response = Response<PlacedBody<Answer>>;
     type Error = S::Error;
     type Future = BoxFuture<'static, Result<Self::Response, S::Error>>;
 
@@ -69,18 +104,93 @@ where
     }
 
     fn call(&mut self, request: Request<Sent>) -> Self::Future {
-        if request.uri().path().starts_with(HEALTH) {
-            return Box::pin(self.inner.call(request));
-        }
-        let Ok(permit) = Arc::clone(&self.layer.permits).try_acquire_owned() else {
-            let refused = Answer::respond(Refusal::Overloaded.status(self.layer.service));
+        let Some(place) = self.layer.place(request.uri().path()) else {
+            let refused = PlacedBody::respond(Refusal::Overloaded.status(self.layer.service));
             return Box::pin(std::future::ready(Ok(refused)));
         };
         let answer = self.inner.call(request);
         Box::pin(async move {
+            let Place { call, stream } = place;
             let answer = answer.await;
-            drop(permit);
-            answer
+            drop(call);
+            Ok(answer?.map(|inner| PlacedBody { inner, stream }))
         })
+    }
+}
+
+/// A response body that gives its place back with its end.
+#[derive(Debug)]
+pub(super) struct PlacedBody<B> {
+    inner: B,
+    /// Only there to be dropped.
+    #[expect(dead_code, reason = "dropping it gives the place back")]
+    stream: Option<OwnedSemaphorePermit>,
+}
+
+impl<B: Respond> Respond for PlacedBody<B> {
+    fn respond(status: Status) -> Response<Self> {
+        B::respond(status).map(|inner| Self {
+            inner,
+            stream: None,
+        })
+    }
+}
+
+impl<B: Body + Unpin> Body for PlacedBody<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        Pin::new(&mut self.inner).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layer(limit: usize) -> OverloadLayer {
+        let methods = Methods::of(&[tonic_health::pb::FILE_DESCRIPTOR_SET]).unwrap();
+        OverloadLayer::new("some-service", limit, methods)
+    }
+
+    #[test]
+    fn a_call_has_a_place_until_it_gives_it_back_and_the_next_one_has_none() {
+        let layer = layer(1);
+
+        let first = layer.place("/some.Service/Method").unwrap();
+        assert!(layer.place("/some.Service/Method").is_none());
+        assert!(layer.place(HEALTH_CHECK).is_some());
+        drop(first);
+
+        assert!(layer.place("/some.Service/Method").is_some());
+    }
+
+    #[test]
+    fn an_open_stream_takes_no_place_from_the_calls_and_streams_are_bounded_too() {
+        let layer = layer(1);
+        let open = |layer: &OverloadLayer| {
+            let place = layer.place("/grpc.health.v1.Health/Watch")?;
+            drop(place.call);
+            place.stream
+        };
+
+        let streams: Vec<_> = (0..OPEN_STREAMS).map(|_| open(&layer).unwrap()).collect();
+
+        assert!(open(&layer).is_none());
+        assert!(layer.place("/some.Service/Method").is_some());
+        drop(streams);
+        assert!(open(&layer).is_some());
     }
 }
