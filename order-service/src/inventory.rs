@@ -144,8 +144,7 @@ impl Inventory {
 impl Question {
     /// The answer and what it means; nothing if there is none in time.
     async fn ask(&self, lines: &OrderLines, deadline: Deadline) -> Option<Verdict> {
-        let budget = deadline.less(COMMIT_RESERVE);
-        let budget = budget.earlier(Deadline::within(self.timeout));
+        let budget = self.budget(deadline)?;
         let answer = self.send(availability::question(lines), budget).await;
         let answer = answer.map_err(|status| tell(&status)).ok()?;
         let verdict = availability::verdict(lines, &answer);
@@ -153,6 +152,18 @@ impl Question {
             tracing::warn!(%unusable, "the answer of processing-service makes no sense");
         }
         Some(verdict)
+    }
+
+    /// How long the question may take for a call with this deadline. A caller in such a hurry that less than half of the
+    /// usual time is left is not asked for: the answer would rarely come in time, and every one that does not counts
+    /// against processing-service, whose breaker is everybody's.
+    fn budget(&self, deadline: Deadline) -> Option<Deadline> {
+        let usual = Deadline::within(self.timeout);
+        let budget = deadline.less(COMMIT_RESERVE).earlier(usual);
+        let is_enough = budget
+            .remaining()
+            .is_none_or(|remaining| remaining >= self.timeout / 2);
+        is_enough.then_some(budget)
     }
 
     async fn send(

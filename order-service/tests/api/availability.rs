@@ -97,13 +97,27 @@ async fn an_order_is_accepted_unverified_when_nobody_is_there_to_ask() {
 #[tokio::test]
 async fn the_question_leaves_the_commit_its_time() {
     let stock = Stock::that_says(Says::Nothing).await;
-    let service = service_asking(&stock, &[("AVAILABILITY_TIMEOUT", "5s")]).await;
+    let service = service_asking(&stock, &[("AVAILABILITY_TIMEOUT", "1500ms")]).await;
     let mut client = bare::client(service.address);
 
     let place = client.place_order(with_timeout(request("17850"), "1000m"));
     let placed = place.await.unwrap().into_inner().order.unwrap();
 
     assert_eq!(placed.availability(), Availability::Unverified);
+    assert_eq!(stock.asked(), 1);
+}
+
+#[tokio::test]
+async fn for_a_client_in_a_hurry_nobody_is_asked_so_that_it_cannot_open_the_breaker() {
+    let stock = Stock::that_says(Says::Nothing).await;
+    let service = service_asking(&stock, &[("AVAILABILITY_TIMEOUT", "3s")]).await;
+    let mut client = bare::client(service.address);
+
+    let place = client.place_order(with_timeout(request("17850"), "1000m"));
+    let placed = place.await.unwrap().into_inner().order.unwrap();
+
+    assert_eq!(placed.availability(), Availability::Unverified);
+    assert_eq!(stock.asked(), 0);
 }
 
 #[tokio::test]
