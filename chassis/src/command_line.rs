@@ -21,6 +21,8 @@ pub enum Invocation {
     Migrate,
     /// To create the topics that the service writes and end.
     Topics,
+    /// To ask the service that runs with the same settings whether it is ready, and end.
+    Probe,
     /// To look at events that could not be handled, or to do something about them, and end.
     DeadLetters(DeadLetters),
     /// To print a text and end.
@@ -45,6 +47,7 @@ impl Invocation {
             invocation = match argument.as_str() {
                 "migrate" if invocation == Self::Run => Self::Migrate,
                 "topics" if invocation == Self::Run => Self::Topics,
+                "probe" if invocation == Self::Run => Self::Probe,
                 "--help" | "-h" => Self::Show(help(service, settings)),
                 "--version" | "-V" => Self::Show(format!("{} {}", service.name, service.version)),
                 _ => return Self::Unknown(unknown(service, &argument)),
@@ -64,6 +67,7 @@ fn unknown(service: &ServiceIdentity, argument: &str) -> String {
 const COMMANDS: &str = "  (none)        run the service
   migrate       bring the database schema up to date and end
   topics        create the Kafka topics that the service writes and end; differences of existing ones are an error
+  probe         ask the running service on this machine whether it is ready and end: 0 if it is, 1 if not
   dead-letters  show the events that could not be handled, redrive or skip them; see dead-letters --help
   --help        show this text
   --version     show the version";
@@ -121,6 +125,7 @@ mod tests {
     fn a_command_is_one_word() {
         assert_eq!(parse(&["migrate"]), Invocation::Migrate);
         assert_eq!(parse(&["topics"]), Invocation::Topics);
+        assert_eq!(parse(&["probe"]), Invocation::Probe);
         assert!(matches!(
             parse(&["migrate", "topics"]),
             Invocation::Unknown(_)

@@ -14,6 +14,7 @@ pub mod deadline;
 pub mod fairness;
 pub mod grpc;
 pub mod health;
+pub mod probe;
 pub mod tls;
 
 pub mod client;

@@ -3,7 +3,8 @@
 //! What holds for both ends:
 //! - Version 1.2 or later; the provider of the cryptography is named here and never the one that some other part of the
 //!   process happened to install.
-//! - The peer's certificate is always checked, its name included. There is no setting that turns this off.
+//! - The peer's certificate is always checked, its name included. There is no setting that turns this off. Only a probe
+//!   does not look at it, which asks the server of its own container; see [`oneself`].
 //! - ALPN has to agree on `h2`: whoever speaks something else is refused in the handshake and not by a parser.
 //! - A session is never resumed, so that every connection checks the certificates as they are then. Connections of gRPC
 //!   live long; a full handshake for each of them costs nothing that would be noticed.
@@ -23,6 +24,7 @@ use crate::error_chain::ErrorChain;
 mod client;
 mod connector;
 mod identity;
+pub(crate) mod oneself;
 mod pem;
 mod renewal;
 mod server;

@@ -1,5 +1,5 @@
 //! Runs processing-service: command line, configuration, telemetry, then the application until a signal; telemetry is
-//! flushed last. `migrate`, `topics` and `dead-letters` do one thing instead and end.
+//! flushed last. `migrate`, `topics`, `probe` and `dead-letters` do one thing instead and end.
 
 use std::process::ExitCode;
 
@@ -8,6 +8,7 @@ use chassis::command_line::{EXIT_USAGE, Invocation};
 use chassis::config::{ConfigError, EXIT_CODE as EXIT_CONFIG, Environment};
 use chassis::database::{self, MigrationError};
 use chassis::operator::{self, OperatorError};
+use chassis::probe;
 use chassis::shutdown;
 use chassis::telemetry::{ServiceIdentity, Telemetry};
 use chassis::topics::{self, TopicReport};
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         Invocation::Run => run(),
         Invocation::Migrate => migrate(),
         Invocation::Topics => create_topics(),
+        Invocation::Probe => ask(),
         Invocation::DeadLetters(arguments) => dead_letters(&arguments),
         Invocation::Show(text) => {
             println!("{text}");
@@ -79,6 +81,12 @@ fn create_topics() -> anyhow::Result<()> {
     let as_asked = reports.iter().all(TopicReport::is_as_asked);
     anyhow::ensure!(as_asked, "a topic exists otherwise than asked for");
     Ok(())
+}
+
+/// Whether the service that runs with these settings is ready.
+fn ask() -> anyhow::Result<()> {
+    let config = Config::from_source(&Environment)?;
+    Ok(Runtime::new()?.block_on(probe::ask(&config.grpc))?)
 }
 
 fn dead_letters(arguments: &DeadLetters) -> anyhow::Result<()> {

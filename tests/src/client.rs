@@ -7,6 +7,7 @@ pub mod connections;
 pub mod failure;
 pub mod recorded;
 pub mod retry;
+pub mod token;
 pub mod vocabulary;
 pub mod watch;
 

@@ -16,12 +16,14 @@ mod events;
 mod orders;
 mod output;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
 use crate::client::OrderClient;
 use crate::client::connections::connect;
+use crate::client::token::BearerToken;
 
 /// A client of order-service: place, show, list, watch and cancel orders, and read the topics.
 #[derive(Debug, Parser)]
@@ -50,6 +52,10 @@ pub struct Arguments {
     #[arg(long, global = true, default_value_t = 10.0, value_name = "SECONDS", value_parser = seconds)]
     timeout: f64,
 
+    /// File with the bearer token to show, where order-service wants one.
+    #[arg(long, global = true, env = "ORDERCTL_TOKEN_FILE", value_name = "FILE")]
+    token_file: Option<PathBuf>,
+
     #[command(subcommand)]
     command: Command,
 }
@@ -67,6 +73,7 @@ enum Command {
 /// What every subcommand needs to call order-service and to print.
 struct Context {
     client: OrderClient,
+    token: Option<BearerToken>,
     timeout: Duration,
     json: bool,
 }
@@ -76,7 +83,9 @@ struct Context {
 /// # Errors
 /// Whatever kept it from being done; [`errors`] has the words and the exit code.
 pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let token = arguments.token_file.as_deref().map(BearerToken::read);
     let context = Context {
+        token: token.transpose()?,
         client: OrderClient::new(connect(&arguments.address)?),
         timeout: Duration::from_secs_f64(arguments.timeout),
         json: arguments.json,
@@ -92,10 +101,14 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
 }
 
 impl Context {
-    /// A request that carries its deadline, so that the service stops working on it when nobody waits any more.
+    /// A request that shows who asks, and carries its deadline, so that the service stops working on it when nobody waits
+    /// any more.
     fn request<T>(&self, message: T) -> tonic::Request<T> {
         let mut request = tonic::Request::new(message);
         request.set_timeout(self.timeout);
+        if let Some(token) = &self.token {
+            token.show(&mut request);
+        }
         request
     }
 }

@@ -11,14 +11,19 @@ use std::path::{Path, PathBuf};
 
 use chassis::config::SettingDoc;
 
-const PAGES: [&str; 7] = [
+const PAGES: [&str; 12] = [
     "README.md",
     "ARCHITECTURE.md",
     "deploy/README.md",
+    "docs/adr/011-deadlines-and-shared-statements.md",
+    "docs/adr/012-availability-is-a-look.md",
+    "docs/adr/013-tokens-end-at-order-service.md",
     "docs/configuration.md",
     "docs/faults.md",
     "docs/migrations.md",
     "docs/runbooks/dead-letters.md",
+    "docs/runbooks/overload.md",
+    "docs/security.md",
 ];
 
 fn root() -> PathBuf {

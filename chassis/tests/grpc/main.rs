@@ -8,6 +8,7 @@
 
 mod certificates;
 mod connections;
+mod probe;
 mod renewal;
 mod server;
 mod tls;

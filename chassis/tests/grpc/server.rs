@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use chassis::grpc::{ConnectionAge, GrpcConfig, GrpcError, GrpcServer};
 use chassis::health::Health;
+use chassis::probe::ProbeError;
 use chassis::tls::{ClientTls, ClientTlsFiles, Connector, ServerTlsFiles};
 use http::Uri;
 use tempfile::TempDir;
@@ -39,6 +40,8 @@ pub(crate) async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> b
 pub(crate) struct RunningServer {
     pub(crate) address: SocketAddr,
     pub(crate) directory: TempDir,
+    config: GrpcConfig,
+    health: Health,
     stop: CancellationToken,
     serving: JoinHandle<Result<(), GrpcError>>,
 }
@@ -71,7 +74,7 @@ impl RunningServer {
                 .client_authority
                 .map(|authority| authority.write(directory.path(), "clients")),
         });
-        let config = GrpcConfig {
+        let mut config = GrpcConfig {
             listen: "127.0.0.1:0".parse().unwrap(),
             call_limit: PATIENCE,
             concurrency: 1_000,
@@ -82,18 +85,22 @@ impl RunningServer {
         };
         let server = GrpcServer::bind(&config, "tests").await.unwrap();
         let address = server.local_addr();
+        config.listen = address;
         let stop = CancellationToken::new();
         let stopped = stop.clone();
+        let health = Health::starting().await;
+        let shown = health.clone();
         let serving = tokio::spawn(async move {
-            let health = Health::starting().await;
             let descriptors = tonic_health::pb::FILE_DESCRIPTOR_SET;
             server
-                .serve(Routes::new(Who), descriptors, &health, stopped)
+                .serve(Routes::new(Who), descriptors, &shown, stopped)
                 .await
         });
         Self {
             address,
             directory,
+            config,
+            health,
             stop,
             serving,
         }
@@ -106,6 +113,16 @@ impl RunningServer {
             ..Terms::default()
         })
         .await
+    }
+
+    /// Says that it is ready.
+    pub(crate) async fn become_ready(&self) {
+        self.health.set_ready(true).await;
+    }
+
+    /// What a probe beside it finds.
+    pub(crate) async fn probe(&self) -> Result<(), ProbeError> {
+        chassis::probe::ask(&self.config).await
     }
 
     /// Connects and calls without TLS.

@@ -35,9 +35,18 @@ impl Default for Fake {
 impl Fake {
     /// Serves on a free port until the test's runtime ends, and gives its address.
     pub(crate) async fn serve(self) -> String {
+        self.serve_if(Ok).await
+    }
+
+    /// The same, for calls that pass this check.
+    pub(crate) async fn serve_if(
+        self,
+        check: impl Fn(Request<()>) -> Result<Request<()>, Status> + Clone + Send + Sync + 'static,
+    ) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let server = tonic::transport::Server::builder().add_service(OrderServiceServer::new(self));
+        let service = OrderServiceServer::with_interceptor(self, check);
+        let server = tonic::transport::Server::builder().add_service(service);
         tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
         format!("http://{address}")
     }

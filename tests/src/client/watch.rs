@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use proto::orders::v1::{OrderHistoryEntry, WatchOrderRequest, WatchOrderResponse};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
-use tonic::Streaming;
+use tonic::{Request, Streaming};
 
 use super::OrderClient;
 use super::failure::Failure;
 use super::retry::{Backoff, until_answered};
+use super::token::BearerToken;
 use super::vocabulary::{is_final, status_name};
 
 /// The stream has to end after the final event; a server that leaves it open is not waited for any longer.
@@ -59,6 +60,7 @@ pub enum WatchError {
 #[derive(Debug)]
 pub struct Watch {
     client: OrderClient,
+    token: Option<BearerToken>,
     order_id: String,
     last: Seen,
 }
@@ -82,12 +84,19 @@ impl Watch {
     pub fn new(client: OrderClient, order_id: &str, after_version: i64) -> Self {
         Self {
             client,
+            token: None,
             order_id: order_id.to_owned(),
             last: Seen {
                 version: after_version,
                 status: 0,
             },
         }
+    }
+
+    /// The same, by somebody who shows this token.
+    #[must_use]
+    pub fn with_token(self, token: Option<BearerToken>) -> Self {
+        Self { token, ..self }
     }
 
     /// Hands every event to `show` until the order is final.
@@ -116,10 +125,13 @@ impl Watch {
     async fn open(&self, deadline: Instant) -> Result<Streaming<WatchOrderResponse>, WatchError> {
         let opened = until_answered(deadline, || {
             let mut client = self.client.clone();
-            let request = WatchOrderRequest {
+            let mut request = Request::new(WatchOrderRequest {
                 order_id: self.order_id.clone(),
                 after_version: self.last.version,
-            };
+            });
+            if let Some(token) = &self.token {
+                token.show(&mut request);
+            }
             async move { client.watch_order(request).await }
         });
         opened.await.map_err(|failure| {

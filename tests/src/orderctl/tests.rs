@@ -3,7 +3,11 @@
 use clap::CommandFactory;
 use proto::orders::v1::{Availability, Money, Order, OrderLine, OrderStatus, RejectionReason};
 
+use tonic::{Code, Request, Status};
+
 use super::*;
+use crate::client::failure::Failure;
+use crate::client::fake::{Fake, entry};
 
 fn order() -> Order {
     let price = |minor_units| {
@@ -82,4 +86,41 @@ fn an_order_is_json_for_programs() {
     assert_eq!(json["availability"], "UNVERIFIED");
     assert_eq!(json["lines"][0]["unit_price"]["minor_units"], 255);
     assert_eq!(json["update_time"], serde_json::Value::Null);
+}
+
+/// An order-service that shows a history to whoever has the token.
+async fn with_token() -> String {
+    let fake = Fake {
+        cancel: Box::new(|_| Ok(order())),
+        watch: Box::new(|_| vec![Ok(entry(1, "OrderFulfilled", OrderStatus::Fulfilled))]),
+        ..Fake::default()
+    };
+    fake.serve_if(|request: Request<()>| {
+        let shown = request.metadata().get("authorization");
+        let is_right = shown.is_some_and(|value| value == "Bearer abc");
+        is_right
+            .then_some(request)
+            .ok_or_else(|| Status::unauthenticated("no token"))
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_token_is_shown_with_every_kind_of_call() {
+    let address = with_token().await;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "abc").unwrap();
+    let file = file.path().to_str().unwrap();
+
+    for command in ["cancel", "watch"] {
+        let words = ["orderctl", "--address", &address, command, "0197"];
+        let without = run(Arguments::try_parse_from(words).unwrap()).await;
+        let with = words.into_iter().chain(["--token-file", file]);
+        let with = run(Arguments::try_parse_from(with).unwrap()).await;
+
+        let refusal = without.unwrap_err();
+        let failure = refusal.downcast_ref::<Failure>().unwrap();
+        assert_eq!(failure.code, Code::Unauthenticated, "{command}");
+        assert!(with.is_ok(), "{command}: {with:?}");
+    }
 }

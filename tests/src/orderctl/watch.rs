@@ -33,6 +33,7 @@ pub(super) async fn run(context: Context, arguments: Arguments) -> anyhow::Resul
 
 pub(super) async fn follow(context: &Context, order_id: &str, after: i64) -> anyhow::Result<()> {
     let watch = Watch::new(context.client.clone(), order_id, after);
+    let watch = watch.with_token(context.token.clone());
     let show = |entry: &OrderHistoryEntry| events::print(entry, context.json);
     match watch.until_final(Instant::now() + LONGEST, show).await {
         // The order was final before: what was asked for has been shown.

@@ -35,6 +35,19 @@ fn order_service_is_published_where_it_listens() {
 }
 
 #[test]
+fn order_service_asks_where_processing_service_listens() {
+    let compose = Compose::read();
+    let launches = compose.launches();
+
+    let address = Launch::server(&launches, "order-service").required("PROCESSING_ADDRESS");
+    let listen = Launch::server(&launches, "processing-service").required("GRPC_LISTEN");
+
+    let (_, port) = listen.rsplit_once(':').unwrap();
+    assert_eq!(address, format!("http://processing-service:{port}"));
+    compose.at("/services/processing-service");
+}
+
+#[test]
 fn our_containers_are_restricted_and_limited() {
     for (name, container) in Compose::read().ours() {
         assert_eq!(container["read_only"], true, "{name}");

@@ -33,15 +33,28 @@ fn probes_and_service_name_the_port_that_the_program_listens_on() {
             let asked = deployment.container(&format!("/{probe}/grpc/port"));
             assert_eq!(asked, Some(&port["containerPort"]), "{service}: {probe}");
         }
+        let offered = manifests.get("Service", service).at("/spec/ports/0");
+        assert_eq!(offered["port"], port["containerPort"]);
+        assert_eq!(offered["targetPort"], port["name"]);
     }
+}
 
-    let offered = manifests
-        .get("Service", "order-service")
-        .at("/spec/ports/0");
-    let deployment = manifests.get("Deployment", "order-service");
-    let port = deployment.container("/ports/0").unwrap();
-    assert_eq!(offered["port"], port["containerPort"]);
-    assert_eq!(offered["targetPort"], port["name"]);
+#[test]
+fn order_service_asks_a_headless_service_that_gives_away_ready_replicas_only() {
+    let manifests = Manifests::production();
+    let launches = manifests.launches();
+    let address = Launch::server(&launches, "order-service").required("PROCESSING_ADDRESS");
+    let (_, authority) = address.split_once("://").unwrap();
+    let (host, port) = authority.split_once(':').unwrap();
+
+    let asked = manifests.get("Service", host);
+
+    assert_eq!(asked.number("/spec/ports/0/port").to_string(), port);
+    // A cluster IP would keep all calls at the replica that took the connection.
+    assert_eq!(asked.text("/spec/clusterIP"), "None");
+    assert_eq!(*asked.at("/spec/publishNotReadyAddresses"), false);
+    let chosen = manifests.chosen(&asked.labels("/spec/selector"));
+    assert_eq!(chosen, ["Deployment processing-service"]);
 }
 
 #[test]

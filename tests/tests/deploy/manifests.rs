@@ -1,6 +1,7 @@
 //! The Kubernetes objects of a kustomization, as `kubectl` renders them.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::Command;
 use std::sync::LazyLock;
 
@@ -74,9 +75,15 @@ pub(crate) struct Manifests(Vec<Object>);
 impl Manifests {
     /// Of `overlays/production`, rendered once.
     pub(crate) fn production() -> &'static Self {
-        static PRODUCTION: LazyLock<Manifests> =
-            LazyLock::new(|| Manifests::parse(&render("deploy/kubernetes/overlays/production")));
+        static PRODUCTION: LazyLock<Manifests> = LazyLock::new(|| {
+            Manifests::of(&project().join("deploy/kubernetes/overlays/production"))
+        });
         &PRODUCTION
+    }
+
+    /// Of a kustomization.
+    pub(crate) fn of(kustomization: &Path) -> Self {
+        Self::parse(&render(kustomization))
     }
 
     fn parse(text: &str) -> Self {
@@ -170,6 +177,9 @@ impl Manifests {
         if let Some(name) = volume.pointer("/configMap/name") {
             return self.get("ConfigMap", &text(name)).labels("/data");
         }
+        if let Some(name) = volume.pointer("/secret/secretName") {
+            return secrets::certificate(&text(name));
+        }
         let mut files = BTreeMap::new();
         for source in list(volume.pointer("/projected/sources")) {
             let secret = &source["secret"];
@@ -182,14 +192,18 @@ impl Manifests {
     }
 }
 
-fn render(kustomization: &str) -> String {
+fn render(kustomization: &Path) -> String {
     let rendered = Command::new("kubectl")
         .arg("kustomize")
-        .arg(project().join(kustomization))
+        .arg(kustomization)
         .output()
         .unwrap_or_else(|error| panic!("this test needs kubectl; install it: {error}"));
     let errors = String::from_utf8_lossy(&rendered.stderr);
-    assert!(rendered.status.success(), "{kustomization}: {errors}");
+    assert!(
+        rendered.status.success(),
+        "{}: {errors}",
+        kustomization.display()
+    );
     String::from_utf8(rendered.stdout).expect("text")
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use crate::launch::Launch;
 use crate::manifests::{Manifests, Object, list};
@@ -28,13 +28,16 @@ fn pods_reach_what_their_settings_name_and_nothing_else() {
     }
 }
 
-/// The ports of all addresses in the settings of a launch.
+/// The ports of all addresses in the settings of a launch. A job reads where processing-service is and asks nobody.
 fn destinations(launch: &Launch) -> BTreeSet<u64> {
     let (_, database) = launch.required("DATABASE_URL").split_once('@').unwrap();
     let (database, _) = database.split_once('/').unwrap();
     let telemetry = launch.required("OTEL_EXPORTER_OTLP_ENDPOINT");
     let brokers = launch.required("KAFKA_BROKERS").split(',');
-    let addresses = brokers.chain([database, telemetry]);
+    let is_server = launch.arguments.is_empty();
+    let processing = launch.setting("PROCESSING_ADDRESS");
+    let processing = processing.filter(|_| is_server);
+    let addresses = brokers.chain([database, telemetry]).chain(processing);
     addresses
         .map(|address| address.rsplit(':').next().unwrap().parse().unwrap())
         .collect()
@@ -66,20 +69,65 @@ fn allowed(manifests: &Manifests, workload: &Object) -> BTreeSet<u64> {
 #[test]
 fn callers_reach_order_service_alone_and_only_its_port() {
     let manifests = Manifests::production();
-    let opens = |policy: &&Object| policy.find("/spec/ingress").is_some();
-    let open: Vec<_> = manifests.of_kind("NetworkPolicy").filter(opens).collect();
-    let [policy] = open[..] else {
-        panic!("{open:?}");
-    };
+    let policy = manifests.get("NetworkPolicy", "clients-to-order-service");
 
     let chosen = manifests.chosen(&policy.labels("/spec/podSelector/matchLabels"));
+
     assert_eq!(chosen, ["Deployment order-service"]);
-    let offered = manifests
-        .get("Service", "order-service")
-        .at("/spec/ports/0/port");
-    assert_eq!(
-        *policy.at("/spec/ingress/0/ports"),
-        json!([{ "port": offered }])
-    );
+    assert_eq!(*policy.at("/spec/ingress/0/ports"), port("order-service"));
     assert!(!list(policy.find("/spec/ingress/0/from")).is_empty());
+}
+
+#[test]
+fn order_service_alone_reaches_processing_service_and_only_its_port() {
+    let manifests = Manifests::production();
+    let there = manifests.get("NetworkPolicy", "order-service-to-processing-service");
+    let here = manifests.get("NetworkPolicy", "processing-service-from-order-service");
+
+    // One end may open the connection, and the other may take it.
+    for (policy, own, rule, other) in [
+        (there, "order-service", "egress/0/to", "processing-service"),
+        (
+            here,
+            "processing-service",
+            "ingress/0/from",
+            "order-service",
+        ),
+    ] {
+        let name = policy.name();
+        let chosen = manifests.chosen(&policy.labels("/spec/podSelector/matchLabels"));
+        assert_eq!(chosen, [format!("Deployment {own}")], "{name}");
+        let peers = list(policy.find(&format!("/spec/{rule}")));
+        assert_eq!(peers.len(), 1, "{name}");
+        let labels = policy.labels(&format!("/spec/{rule}/0/podSelector/matchLabels"));
+        assert_eq!(manifests.chosen(&labels), [format!("Deployment {other}")]);
+        // Beside the selector of pods there is none of namespaces: it means this one.
+        assert_eq!(peers[0].as_object().map(Map::len), Some(1), "{name}");
+    }
+    let ports = port("processing-service");
+    assert_eq!(*there.at("/spec/egress/0/ports"), ports);
+    assert_eq!(*here.at("/spec/ingress/0/ports"), ports);
+}
+
+#[test]
+fn nothing_else_is_let_in() {
+    let manifests = Manifests::production();
+    let open: BTreeSet<_> = manifests
+        .of_kind("NetworkPolicy")
+        .filter(|policy| policy.find("/spec/ingress").is_some())
+        .map(Object::name)
+        .collect();
+
+    let expected = [
+        "clients-to-order-service",
+        "processing-service-from-order-service",
+    ];
+    assert_eq!(open, expected.into());
+}
+
+/// The only port of a Service, as a policy writes it.
+fn port(service: &str) -> Value {
+    let offered = Manifests::production().get("Service", service);
+    assert_eq!(list(offered.find("/spec/ports")).len(), 1, "{service}");
+    json!([{ "port": offered.at("/spec/ports/0/port") }])
 }

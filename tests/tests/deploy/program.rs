@@ -90,8 +90,16 @@ impl Help {
 #[derive(Debug)]
 pub(crate) struct Running {
     child: Child,
-    address: SocketAddr,
+    probe: Probe,
     log: NamedTempFile,
+}
+
+/// How it is asked how it is.
+#[derive(Debug)]
+struct Probe {
+    service: String,
+    environment: BTreeMap<String, String>,
+    address: SocketAddr,
 }
 
 impl Running {
@@ -108,17 +116,17 @@ impl Running {
             .stderr(output)
             .spawn()
             .with_context(|| format!("{service} cannot be run"))?;
-        Ok(Self {
-            child,
+        let probe = Probe {
+            service: service.to_owned(),
+            environment: environment.clone(),
             address,
-            log,
-        })
+        };
+        Ok(Self { child, probe, log })
     }
 
     /// The first answer of its health service.
     pub(crate) async fn first_answer(&mut self) -> Result<ServingStatus> {
-        let address = self.address;
-        let answer = eventually("an answer", async || Ok(health(address).await));
+        let answer = eventually("an answer", async || self.probe.ask().await);
         tokio::select! {
             answer = answer => answer.with_context(|| said(&self.log)),
             ended = self.child.wait() => bail!("it ended, {}: {}", ended?, said(&self.log)),
@@ -128,7 +136,7 @@ impl Running {
     /// Waits until it is ready for calls.
     pub(crate) async fn ready(&self) -> Result<()> {
         let ready = eventually("SERVING", async || {
-            let is_ready = health(self.address).await == Some(ServingStatus::Serving);
+            let is_ready = self.probe.ask().await? == Some(ServingStatus::Serving);
             Ok(is_ready.then_some(()))
         });
         ready.await.with_context(|| said(&self.log))
@@ -142,6 +150,24 @@ impl Running {
         let status = ended.with_context(|| format!("it does not stop: {}", said(&self.log)))??;
         ensure!(status.success(), "{status}: {}", said(&self.log));
         Ok(())
+    }
+}
+
+impl Probe {
+    /// What a probe of Kubernetes finds, if anything: it asks by itself, or has the program ask where there is TLS.
+    async fn ask(&self) -> Result<Option<ServingStatus>> {
+        if !self.environment.contains_key("GRPC_TLS_CERTIFICATE_FILE") {
+            return Ok(health(self.address).await);
+        }
+        let arguments = ["probe".to_owned()];
+        let found = run(&self.service, &arguments, &self.environment).await?;
+        if found.status.success() {
+            return Ok(Some(ServingStatus::Serving));
+        }
+        let said = String::from_utf8(found.stderr)?;
+        Ok(said
+            .contains("is not ready")
+            .then_some(ServingStatus::NotServing))
     }
 }
 

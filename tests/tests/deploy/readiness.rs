@@ -8,6 +8,7 @@ use futures::future::try_join_all;
 use tonic_health::pb::health_check_response::ServingStatus;
 
 use crate::SERVICES;
+use crate::components::with_components;
 use crate::compose_file::Compose;
 use crate::launch::Launch;
 use crate::manifests::Manifests;
@@ -32,6 +33,11 @@ const OF_THE_CONNECTION: [&str; 5] = [
 #[tokio::test(flavor = "multi_thread")]
 async fn the_production_overlay_becomes_ready_once_its_jobs_have_run() -> Result<()> {
     becomes_ready(&Manifests::production().launches()).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_certificates_and_tokens_it_becomes_ready_too() -> Result<()> {
+    becomes_ready(&with_components(&["mtls", "auth"]).launches()).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,6 @@
 //! The Secrets that the manifests refer to.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -16,6 +16,23 @@ pub(crate) fn value(name: &str, key: &str) -> String {
         ("postgres-ca" | "kafka-ca", "ca.crt") => CERTIFICATE.0.clone(),
         _ => panic!("the manifests refer to a Secret that nobody knows: {name}, {key}"),
     }
+}
+
+/// The files of a Secret that cert-manager makes.
+pub(crate) fn certificate(name: &str) -> BTreeMap<String, String> {
+    assert!(
+        ["order-service-tls", "processing-service-tls"].contains(&name),
+        "nobody makes the Secret {name}"
+    );
+    let (certificate, key) = CERTIFICATE.clone();
+    let files = [
+        ("ca.crt", certificate.clone()),
+        ("tls.crt", certificate),
+        ("tls.key", key),
+    ];
+    files
+        .map(|(name, content)| (name.to_owned(), content))
+        .into()
 }
 
 /// The names of all Secrets in an object, however deep.

@@ -3,6 +3,7 @@
 use anyhow::Result;
 
 use crate::SERVICES;
+use crate::components::with_components;
 use crate::compose_file::Compose;
 use crate::launch::Launch;
 use crate::manifests::Manifests;
@@ -11,10 +12,12 @@ use crate::program::Help;
 /// Read by the PostgreSQL driver itself; the help mentions it where it speaks of the URL.
 const OF_THE_DRIVER: &str = "PGPASSWORD";
 
-/// Each by itself: what Kubernetes starts, and what compose starts.
-fn deployments() -> [Vec<Launch>; 2] {
+/// Each by itself: what Kubernetes starts, without components and with them, and what compose starts.
+fn deployments() -> [Vec<Launch>; 4] {
     [
         Manifests::production().launches(),
+        with_components(&["mtls", "auth"]).launches(),
+        with_components(&["auth-url"]).launches(),
         Compose::read().launches(),
     ]
 }
@@ -43,7 +46,7 @@ async fn every_variable_of_the_manifests_is_a_setting_of_its_service() -> Result
 }
 
 #[test]
-fn in_production_every_connection_is_encrypted_and_no_password_stands_in_a_url() {
+fn in_production_postgres_and_kafka_are_reached_encrypted_and_no_password_stands_in_a_url() {
     for launch in Manifests::production().launches() {
         let url = launch.required("DATABASE_URL");
         let (user, _) = url
@@ -54,6 +57,13 @@ fn in_production_every_connection_is_encrypted_and_no_password_stands_in_a_url()
         assert!(!user.contains(':'), "{launch}: {url}");
         assert!(url.contains("sslmode=verify-full"), "{launch}: {url}");
         assert_eq!(launch.required("KAFKA_SECURITY_PROTOCOL"), "sasl_ssl");
+    }
+}
+
+#[test]
+fn in_production_nobody_is_told_the_contract() {
+    for launch in Manifests::production().launches() {
+        assert_eq!(launch.required("GRPC_REFLECTION"), "false", "{launch}");
     }
 }
 

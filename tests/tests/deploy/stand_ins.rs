@@ -77,6 +77,7 @@ impl StandIns {
             match name.as_str() {
                 "DATABASE_URL" => *value = with_authority(value, self.postgres)?,
                 "GRPC_LISTEN" => *value = address.to_string(),
+                "PROCESSING_ADDRESS" => *value = with_host(value, NOWHERE)?,
                 "KAFKA_BROKERS" => *value = NOWHERE.to_owned(),
                 "OTEL_EXPORTER_OTLP_ENDPOINT" => *value = format!("http://{NOWHERE}"),
                 _ => {}
@@ -107,6 +108,12 @@ fn with_authority(url: &str, port: u16) -> Result<String> {
     let (before, host) = url.split_once('@').context("a URL with a user")?;
     let (_, rest) = host.split_once('/').context("a URL with a database")?;
     Ok(format!("{before}@127.0.0.1:{port}/{rest}"))
+}
+
+/// The URL of a service with this host and port.
+fn with_host(url: &str, host: &str) -> Result<String> {
+    let (scheme, _) = url.split_once("://").context("a URL")?;
+    Ok(format!("{scheme}://{host}"))
 }
 
 /// Below the range from which the system takes the ports of outgoing connections: no client may sit on it meanwhile.

@@ -1,0 +1,94 @@
+//! The way to one's own server, for a probe: from another process of the same container, with the same files.
+//!
+//! Who answers is not checked: nothing is said to it but a question that anybody may ask, and it is this machine that
+//! answers. A check would have to allow for any certificate that the server may still use beside a renewed file, and
+//! would make a service that works unready when it finds something to dislike in it.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use hyper_util::rt::TokioIo;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use super::stream::MaybeTlsStream;
+use super::{ALPN_HTTP2, ServerTlsFiles, TlsError, provider};
+
+/// How to speak to a server that has these files. To one that asks for a certificate its own is shown.
+pub(crate) fn connector(files: &ServerTlsFiles) -> Result<TlsConnector, TlsError> {
+    let of_identity = |error| files.identity.certificate.error(error);
+    let builder = ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(rustls::DEFAULT_VERSIONS)
+        .map_err(of_identity)?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Whoever(provider())));
+    let mut config = if files.client_authorities.is_none() {
+        builder.with_no_client_auth()
+    } else {
+        let (chain, key) = files.identity.load()?;
+        builder
+            .with_client_auth_cert(chain, key)
+            .map_err(of_identity)?
+    };
+    config.alpn_protocols = vec![ALPN_HTTP2.to_vec()];
+    Ok(Arc::new(config).into())
+}
+
+/// Connects, with TLS if there is a connector for it.
+pub(crate) async fn connect(
+    address: SocketAddr,
+    tls: Option<TlsConnector>,
+) -> io::Result<TokioIo<MaybeTlsStream>> {
+    let tcp = TcpStream::connect(address).await?;
+    let Some(tls) = tls else {
+        return Ok(TokioIo::new(MaybeTlsStream::Plain(tcp)));
+    };
+    let stream = tls.connect(address.ip().into(), tcp).await?;
+    Ok(TokioIo::new(MaybeTlsStream::Tls(Box::new(stream.into()))))
+}
+
+/// Takes any certificate. That the other end has the key to it is checked all the same.
+#[derive(Debug)]
+struct Whoever(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Whoever {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signed, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signed, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}

@@ -1,0 +1,171 @@
+//! What the components add to the production overlay, each as `deploy/README.md` says.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::launch::Launch;
+use crate::manifests::{Manifests, list, text};
+use crate::{SERVICES, project, read};
+
+const OVERLAY: &str = "overlays/production";
+
+/// RFC 7517, appendix A.1, as a key for signatures.
+const KEY_SET: &str = r#"{"keys": [{
+  "kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "kid": "1",
+  "x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4", "y": "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"
+}]}"#;
+
+const KEY_SET_GENERATOR: &str = "configMapGenerator:
+  - name: order-service-jwks
+    files: [jwks.json]
+    options: {disableNameSuffixHash: true}
+";
+
+/// The production overlay with these components, in a copy of everything.
+pub(crate) fn with_components(names: &[&str]) -> Manifests {
+    let copy = tempfile::tempdir().unwrap();
+    copy_tree(&project().join("deploy/kubernetes"), copy.path());
+    let overlay = copy.path().join(OVERLAY);
+    let file = overlay.join("kustomization.yaml");
+    let mut text = fs::read_to_string(&file).unwrap();
+    if names.contains(&"auth") {
+        fs::write(overlay.join("jwks.json"), KEY_SET).unwrap();
+        text = text.replacen("configMapGenerator:\n", KEY_SET_GENERATOR, 1);
+    }
+    text.push_str("\ncomponents:\n");
+    for name in names {
+        text.push_str(&format!("  - ../../components/{name}\n"));
+    }
+    fs::write(&file, text).unwrap();
+    Manifests::of(&overlay)
+}
+
+fn copy_tree(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_tree(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+#[test]
+fn every_component_is_tested_here() {
+    let folder = project().join("deploy/kubernetes/components");
+    let there: BTreeSet<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+
+    assert_eq!(
+        there,
+        ["auth", "auth-url", "mtls"].map(str::to_owned).into()
+    );
+}
+
+#[test]
+fn with_mtls_order_service_shows_a_certificate_and_processing_service_wants_one() {
+    let launches = with_components(&["mtls"]).launches();
+    let orders = Launch::server(&launches, "order-service");
+    let processing = Launch::server(&launches, "processing-service");
+
+    assert_eq!(
+        orders.required("PROCESSING_ADDRESS"),
+        "https://processing-service:50052"
+    );
+    for (launch, setting) in [
+        (orders, "GRPC_TLS_CERTIFICATE_FILE"),
+        (orders, "GRPC_TLS_KEY_FILE"),
+        (orders, "PROCESSING_TLS_CA_FILE"),
+        (orders, "PROCESSING_TLS_CERTIFICATE_FILE"),
+        (orders, "PROCESSING_TLS_KEY_FILE"),
+        (processing, "GRPC_TLS_CERTIFICATE_FILE"),
+        (processing, "GRPC_TLS_KEY_FILE"),
+        (processing, "GRPC_TLS_CLIENT_CA_FILE"),
+    ] {
+        let file = launch.required(setting);
+        assert!(launch.files.contains_key(file), "{launch}: {setting}");
+    }
+    // Customers have tokens and no certificates.
+    assert_eq!(orders.setting("GRPC_TLS_CLIENT_CA_FILE"), None);
+}
+
+#[test]
+fn with_mtls_each_certificate_is_for_the_names_by_which_its_server_is_called() {
+    let manifests = with_components(&["mtls"]);
+    for service in SERVICES {
+        let certificate = manifests.get("Certificate", service);
+
+        assert_eq!(
+            certificate.text("/spec/secretName"),
+            format!("{service}-tls")
+        );
+        let names = list(certificate.find("/spec/dnsNames"));
+        assert!(names.contains(&json!(service)), "{service}: {names:?}");
+        let usages = list(certificate.find("/spec/usages"));
+        assert!(usages.contains(&json!("client auth")), "{service}");
+        // A file that is mounted with subPath would never be renewed.
+        let deployment = manifests.get("Deployment", service);
+        for mount in list(deployment.container("/volumeMounts")) {
+            assert_eq!(mount.get("subPath"), None, "{service}");
+            assert_eq!(mount["readOnly"], true, "{service}");
+        }
+    }
+}
+
+#[test]
+fn with_mtls_no_probe_of_kubernetes_speaks_grpc() {
+    let manifests = with_components(&["mtls"]);
+    for service in SERVICES {
+        let deployment = manifests.get("Deployment", service);
+        let port = deployment.container("/ports/0/containerPort").unwrap();
+
+        let asked = deployment.container("/readinessProbe/exec/command");
+        let program = format!("/usr/local/bin/{service}");
+        assert_eq!(asked, Some(&json!([program, "probe"])));
+        for probe in ["startupProbe", "livenessProbe"] {
+            let asked = deployment.container(&format!("/{probe}/tcpSocket/port"));
+            assert_eq!(asked, Some(port), "{service}: {probe}");
+        }
+        for probe in ["startupProbe", "readinessProbe", "livenessProbe"] {
+            let grpc = deployment.container(&format!("/{probe}/grpc"));
+            assert_eq!(grpc, None, "{service}: {probe}");
+        }
+    }
+}
+
+#[test]
+fn a_changed_key_set_reaches_pods_that_run() {
+    let manifests = with_components(&["auth"]);
+
+    // The name has no hash: the volume of a pod that runs follows the ConfigMap.
+    let keys = manifests.get("ConfigMap", "order-service-jwks");
+
+    assert_eq!(text(keys.at("/data/jwks.json")), KEY_SET);
+    let guide = read("deploy/README.md");
+    assert!(guide.contains(KEY_SET_GENERATOR), "deploy/README.md");
+}
+
+#[test]
+fn keys_from_a_url_have_a_way_and_only_order_service_may_go_it() {
+    let manifests = with_components(&["auth-url"]);
+    let launches = manifests.launches();
+    let url = Launch::server(&launches, "order-service").required("AUTH_JWKS");
+    assert!(url.starts_with("https://"), "{url}");
+
+    let policy = manifests.get("NetworkPolicy", "to-issuer");
+
+    assert_eq!(
+        *policy.at("/spec/egress"),
+        json!([{ "ports": [{ "port": 443 }] }])
+    );
+    let chosen = manifests.chosen(&policy.labels("/spec/podSelector/matchLabels"));
+    assert_eq!(chosen, ["Deployment order-service"]);
+}
