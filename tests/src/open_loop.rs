@@ -17,9 +17,11 @@
 //!
 //! It does not try again: a retry would be another call, and the load would depend on the answers.
 //!
-//! Reading order: [`schedule`] (what is due when), [`answer`] (what an answer counts as), [`measured`] (what is kept of it).
+//! Reading order: [`schedule`] (what is due when), [`answer`] (what an answer counts as), [`measured`] (what is kept of it),
+//! [`lean`] (a client that leaves the cores to the server).
 
 pub mod answer;
+pub mod lean;
 pub mod measured;
 pub mod schedule;
 

@@ -110,7 +110,7 @@ pub struct OverloadArguments {
 pub async fn run(arguments: OverloadArguments) -> Result<()> {
     let postgres = arguments.postgres()?;
     let service = Alone::start(&arguments.settings(postgres.as_ref())).await?;
-    let mut bench = Bench::new(service, arguments.clone())?;
+    let mut bench = Bench::new(service, arguments.clone()).await?;
     let report = measure(&mut bench).await?;
     println!("\n{report}");
     if let Some(path) = &arguments.json {

@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use proto::orders::v1::PlaceOrderRequest;
-use tonic::{Request, Status};
+use proto::orders::v1::PlaceOrderResponse;
+use tonic::Status;
 
 use super::OverloadArguments;
 use crate::alone::Alone;
-use crate::client::OrderClient;
-use crate::client::connections::Connections;
 use crate::open_loop::answer::{Availability, availability, within};
+use crate::open_loop::lean::LeanConnections;
 use crate::open_loop::measured::Measured;
 use crate::open_loop::{self, Load};
 use crate::orders::basket;
@@ -18,18 +17,24 @@ use crate::orders::basket;
 /// Longer than a service needs to clear what an overload before has left, and to fill its batches again.
 const WARM_UP: Duration = Duration::from_secs(1);
 
+const PLACE_ORDER: &str = "/orders.v1.OrderService/PlaceOrder";
+
 /// A service under measurement.
 #[derive(Debug)]
 pub(super) struct Bench {
     service: Alone,
-    connections: Connections,
+    connections: LeanConnections,
     arguments: OverloadArguments,
 }
 
 impl Bench {
-    pub(super) fn new(service: Alone, arguments: OverloadArguments) -> Result<Self> {
+    pub(super) async fn new(service: Alone, arguments: OverloadArguments) -> Result<Self> {
+        let address = service.address().trim_start_matches("http://").parse()?;
+        let deadline = Duration::from_millis(arguments.deadline);
+        let connections =
+            LeanConnections::open(address, arguments.connections, PLACE_ORDER, deadline).await?;
         Ok(Self {
-            connections: Connections::exactly(arguments.connections, service.address())?,
+            connections,
             service,
             arguments,
         })
@@ -55,8 +60,8 @@ impl Bench {
         let deadline = Duration::from_millis(self.arguments.deadline);
         let connections = self.connections.clone();
         let measured = open_loop::run(load, move |_| {
-            let client = connections.next();
-            async move { within(deadline, place(client, deadline)).await }
+            let connections = connections.clone();
+            async move { within(deadline, place(connections)).await }
         });
         let measured = measured.await?;
         self.service.check()?;
@@ -65,10 +70,9 @@ impl Bench {
     }
 }
 
-async fn place(mut client: OrderClient, deadline: Duration) -> Result<Availability, Status> {
-    let mut request: Request<PlaceOrderRequest> = Request::new(basket::request());
-    request.set_timeout(deadline);
-    let order = client.place_order(request).await?.into_inner().order;
+async fn place(connections: LeanConnections) -> Result<Availability, Status> {
+    let answer: PlaceOrderResponse = connections.call(&basket::request()).await?;
+    let order = answer.order;
     let order = order.ok_or_else(|| Status::data_loss("the answer has no order"))?;
     Ok(availability(&order))
 }

@@ -1,0 +1,132 @@
+//! The least that a unary gRPC call costs its client: a stream of HTTP/2 and nothing around it.
+//!
+//! Where client and server share two cores, a comfortable client takes most of them under load, and the measurement is
+//! its own. This one encodes the message, reads the status and, if there is one, the answer; it has no balancer, no
+//! buffer, no retries and no timers.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use h2::RecvStream;
+use h2::client::SendRequest;
+use prost::Message;
+use prost::bytes::{BufMut, Bytes, BytesMut};
+use tokio::net::TcpStream;
+use tonic::Status;
+use tonic::codegen::http::{HeaderValue, Request, Uri};
+
+/// What stands before a message: a byte that says that it is not compressed, and its length.
+const PREFIX: usize = 5;
+
+/// Bytes of answers that may be on their way: never the limit.
+const WINDOW: u32 = 4 * 1024 * 1024;
+
+/// Open connections to one server, which are used in turn; clones share them.
+#[derive(Clone, Debug)]
+pub struct LeanConnections {
+    uri: Uri,
+    timeout: HeaderValue,
+    connections: Arc<Vec<SendRequest<Bytes>>>,
+    turn: Arc<AtomicUsize>,
+}
+
+impl LeanConnections {
+    /// Connects so often, for calls of the method at this path, which the server is told to give up after `deadline`.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub async fn open(
+        address: SocketAddr,
+        number: usize,
+        path: &str,
+        deadline: Duration,
+    ) -> Result<Self> {
+        let mut connections = Vec::with_capacity(number);
+        for _ in 0..number {
+            connections.push(connect(address).await?);
+        }
+        Ok(Self {
+            uri: format!("http://{address}{path}").parse()?,
+            timeout: HeaderValue::try_from(format!("{}m", deadline.as_millis()))?,
+            connections: Arc::new(connections),
+            turn: Arc::default(),
+        })
+    }
+
+    /// Calls with a message.
+    ///
+    /// # Errors
+    /// The status of the answer, or UNAVAILABLE when the connection fails.
+    pub async fn call<A: Message + Default>(&self, message: &impl Message) -> Result<A, Status> {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed) % self.connections.len();
+        let sender = self.connections[turn].clone();
+        let mut sender = sender.ready().await.map_err(broken)?;
+        let (answer, mut body) = sender.send_request(self.head(), false).map_err(broken)?;
+        body.send_data(frame(message), true).map_err(broken)?;
+        let (head, body) = answer.await.map_err(broken)?.into_parts();
+        match Status::from_header_map(&head.headers) {
+            Some(status) => Err(status),
+            None => whole_answer(body).await,
+        }
+    }
+
+    fn head(&self) -> Request<()> {
+        let mut request = Request::new(());
+        *request.method_mut() = tonic::codegen::http::Method::POST;
+        *request.uri_mut() = self.uri.clone();
+        let headers = request.headers_mut();
+        headers.insert("content-type", HeaderValue::from_static("application/grpc"));
+        headers.insert("te", HeaderValue::from_static("trailers"));
+        headers.insert("grpc-timeout", self.timeout.clone());
+        request
+    }
+}
+
+async fn connect(address: SocketAddr) -> Result<SendRequest<Bytes>> {
+    let tcp = TcpStream::connect(address).await?;
+    tcp.set_nodelay(true)?;
+    let mut builder = h2::client::Builder::new();
+    builder
+        .initial_window_size(WINDOW)
+        .initial_connection_window_size(WINDOW);
+    let (sender, connection) = builder.handshake(tcp).await.context("HTTP/2")?;
+    // Its end shows in the calls.
+    tokio::spawn(connection);
+    Ok(sender)
+}
+
+fn frame(message: &impl Message) -> Bytes {
+    let length = message.encoded_len();
+    let mut frame = BytesMut::with_capacity(PREFIX + length);
+    frame.put_u8(0);
+    // A message beyond 4 GiB would not have been made.
+    frame.put_u32(u32::try_from(length).unwrap_or(u32::MAX));
+    // There is room: it was counted.
+    let _ = message.encode(&mut frame);
+    frame.freeze()
+}
+
+async fn whole_answer<A: Message + Default>(mut body: RecvStream) -> Result<A, Status> {
+    let mut received = BytesMut::new();
+    while let Some(data) = body.data().await {
+        let data = data.map_err(broken)?;
+        // The window is far larger than an answer; giving it back is a matter of order.
+        let _ = body.flow_control().release_capacity(data.len());
+        received.extend_from_slice(&data);
+    }
+    let trailers = body.trailers().await.map_err(broken)?.unwrap_or_default();
+    match Status::from_header_map(&trailers) {
+        Some(status) if status.code() == tonic::Code::Ok => {}
+        Some(status) => return Err(status),
+        None => return Err(Status::data_loss("the answer has no status")),
+    }
+    let message = received.get(PREFIX..).unwrap_or_default();
+    A::decode(message).map_err(|_| Status::data_loss("the answer is not one"))
+}
+
+fn broken(error: h2::Error) -> Status {
+    Status::unavailable(error.to_string())
+}
