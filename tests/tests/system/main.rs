@@ -3,6 +3,7 @@
 //!
 //! One binary for all of them, because linking one takes longer than running it.
 
+mod availability;
 mod cancellation;
 mod changed_topics;
 mod chaos;
