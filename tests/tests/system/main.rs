@@ -25,6 +25,7 @@ mod reading;
 mod rejection;
 mod replicas;
 mod rolling_restart;
+mod secrets;
 mod shutdown;
 mod strange_records;
 mod switched_off;
