@@ -16,13 +16,14 @@ use chassis::grpc::refusal::Refusal;
 use tests::client::failure::code_name;
 use tonic::Code;
 
-const PAGES: [&str; 8] = [
+const PAGES: [&str; 9] = [
     "README.md",
     "ARCHITECTURE.md",
     "deploy/README.md",
     "docs/configuration.md",
     "docs/errors.md",
     "docs/faults.md",
+    "docs/hostile-input.md",
     "docs/migrations.md",
     "docs/runbooks/dead-letters.md",
 ];
@@ -98,6 +99,21 @@ fn every_fault_has_a_row_that_names_a_test() {
             .into_iter()
             .filter(|(label, target)| names_a_test(label, Path::new(target)));
         assert!(tests.count() > 0, "F{number} names no test");
+    }
+}
+
+/// A row says what is sent, what it gets, and which test has seen it.
+#[test]
+fn every_hostile_input_has_a_row_that_names_a_test() {
+    let page = read("docs/hostile-input.md");
+    let rows: Vec<_> = page.lines().filter(|line| is_row(line)).collect();
+
+    assert!(rows.len() > 40, "{} rows", rows.len());
+    for row in rows {
+        let tests = links(row)
+            .into_iter()
+            .filter(|(label, target)| names_a_test(label, Path::new(target)));
+        assert!(tests.count() > 0, "names no test: {row}");
     }
 }
 

@@ -8,6 +8,8 @@
 
 mod certificates;
 mod connections;
+mod frames;
+mod hostile;
 mod renewal;
 mod server;
 mod tls;

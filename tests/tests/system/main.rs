@@ -14,6 +14,7 @@ mod dead_letters;
 mod delivery;
 mod events;
 mod full_disk;
+mod hostile_connections;
 mod hostile_input;
 mod idempotency;
 mod local_stack;
