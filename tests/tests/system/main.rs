@@ -4,7 +4,9 @@
 //! One binary for all of them, because linking one takes longer than running it.
 
 mod availability;
+mod bare;
 mod cancellation;
+mod cascade;
 mod changed_topics;
 mod chaos;
 mod crash_points;
