@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use anyhow::Result;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
@@ -14,15 +15,15 @@ use tonic::metadata::MetadataValue;
 pub(crate) type BareClient = OrderServiceClient<Client<HttpConnector, Body>>;
 
 /// A client of the service at this address.
-pub(crate) fn client(address: SocketAddr) -> BareClient {
+pub(crate) fn client(address: SocketAddr) -> Result<BareClient> {
     let mut connector = HttpConnector::new();
     // Else the kernel keeps a request for 40 ms when the one before it has not been acknowledged yet.
     connector.set_nodelay(true);
     let client = Client::builder(TokioExecutor::new())
         .http2_only(true)
         .build(connector);
-    let origin = format!("http://{address}").parse().expect("an address");
-    OrderServiceClient::with_origin(client, origin)
+    let origin = format!("http://{address}").parse()?;
+    Ok(OrderServiceClient::with_origin(client, origin))
 }
 
 /// The request with this `grpc-timeout`.

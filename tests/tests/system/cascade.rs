@@ -163,7 +163,7 @@ async fn warm_up(system: &System) -> Result<()> {
 async fn burst(system: &System) -> Result<Vec<Call>> {
     // What is asked past the harness is not in its journal, which it has to know.
     drop(system.client());
-    let mut client = bare::client(system.addresses().orders[0]);
+    let mut client = bare::client(system.addresses().orders[0])?;
     // Connected: else every call would make a connection of its own first, before the service knows of it.
     client.get_order(GetOrderRequest::default()).await.err();
     let call = |_| {
