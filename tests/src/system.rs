@@ -16,6 +16,7 @@ mod eventually;
 mod groups;
 mod home;
 mod load;
+mod memory;
 mod outbox;
 mod processes;
 mod program;

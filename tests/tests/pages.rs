@@ -8,10 +8,15 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use chassis::config::SettingDoc;
+use chassis::grpc::errors::{EXPLAINED, UNEXPLAINED};
+use chassis::grpc::refusal::Refusal;
+use tests::client::failure::code_name;
+use tonic::Code;
 
-const PAGES: [&str; 12] = [
+const PAGES: [&str; 14] = [
     "README.md",
     "ARCHITECTURE.md",
     "deploy/README.md",
@@ -19,7 +24,9 @@ const PAGES: [&str; 12] = [
     "docs/adr/012-availability-is-a-look.md",
     "docs/adr/013-tokens-end-at-order-service.md",
     "docs/configuration.md",
+    "docs/errors.md",
     "docs/faults.md",
+    "docs/hostile-input.md",
     "docs/migrations.md",
     "docs/runbooks/dead-letters.md",
     "docs/runbooks/overload.md",
@@ -79,7 +86,8 @@ fn every_link_leads_to_a_file_and_every_test_it_names_is_in_it() {
 
 /// A label such as `a_retried_request_returns_the_same_order` that stands for something in a Rust file.
 fn names_a_test(label: &str, path: &Path) -> bool {
-    let is_name = label.contains('_') && label.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+    let may_be_in_one = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    let is_name = label.contains('_') && label.chars().all(may_be_in_one);
     is_name && path.extension().is_some_and(|extension| extension == "rs")
 }
 
@@ -97,6 +105,98 @@ fn every_fault_has_a_row_that_names_a_test() {
             .filter(|(label, target)| names_a_test(label, Path::new(target)));
         assert!(tests.count() > 0, "F{number} names no test");
     }
+}
+
+/// A row says what is sent, what it gets, and which test has seen it.
+#[test]
+fn every_hostile_input_has_a_row_that_names_a_test() {
+    let page = read("docs/hostile-input.md");
+    let rows: Vec<_> = page.lines().filter(|line| is_row(line)).collect();
+
+    assert!(rows.len() > 40, "{} rows", rows.len());
+    for row in rows {
+        let tests = links(row)
+            .into_iter()
+            .filter(|(label, target)| names_a_test(label, Path::new(target)));
+        assert!(tests.count() > 0, "names no test: {row}");
+    }
+}
+
+/// Whether a line is a row of a table, and neither its head nor the line under it.
+fn is_row(line: &str) -> bool {
+    line.starts_with("| ") && !line.starts_with("| what ") && !line.starts_with("| reason ")
+}
+
+/// Reason, code and time to wait, as the page of errors has them.
+type Reason = (String, String, String);
+
+#[test]
+fn every_reason_of_an_error_has_its_row_and_no_row_is_of_another() {
+    let page = read("docs/errors.md");
+    let sections = [
+        ("## Of every service", any_services_reasons()),
+        (
+            "## Of order-service",
+            reasons(&order_service::edge::RpcError::REASONS),
+        ),
+        (
+            "## Of processing-service",
+            reasons(&processing_service::rpc::RpcError::REASONS),
+        ),
+    ];
+    for (heading, expected) in sections {
+        let (_, section) = page.split_once(heading).expect("the section");
+        let section = section.split("\n## ").next().unwrap();
+        let rows: Vec<Reason> = section
+            .lines()
+            .filter(|line| is_row(line))
+            .map(reason_of)
+            .collect();
+        assert_eq!(rows, expected, "{heading}");
+    }
+}
+
+fn reason_of(row: &str) -> Reason {
+    let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+    let ["", reason, code, when, action, retry, ""] = cells[..] else {
+        panic!("not of five cells: {row}");
+    };
+    assert!(!when.is_empty() && !action.is_empty(), "{row}");
+    let reason = reason.trim_matches('`').to_owned();
+    (reason, code.to_owned(), retry.to_owned())
+}
+
+fn any_services_reasons() -> Vec<Reason> {
+    let refusals = Refusal::ALL.map(|refusal| {
+        let (reason, code, delay) =
+            reason_as_written((refusal.reason(), refusal.code(), refusal.retry_delay()));
+        match refusal {
+            // Its time is another one for each call.
+            Refusal::RateLimited(_) => (reason, code, "as long as its share needs".to_owned()),
+            _ => (reason, code, delay),
+        }
+    });
+    let explained = EXPLAINED.map(|(code, reason, _)| reason_as_written((reason, code, None)));
+    let (unexplained, _) = UNEXPLAINED;
+    let unexplained = (unexplained.to_owned(), "any".to_owned(), "none".to_owned());
+    refusals
+        .into_iter()
+        .chain(explained)
+        .chain([unexplained])
+        .collect()
+}
+
+fn reasons(listed: &[(&str, Code, Option<Duration>)]) -> Vec<Reason> {
+    listed.iter().copied().map(reason_as_written).collect()
+}
+
+fn reason_as_written((reason, code, delay): (&str, Code, Option<Duration>)) -> Reason {
+    let delay = match delay {
+        None => "none".to_owned(),
+        Some(delay) if delay.subsec_nanos() == 0 => format!("{} s", delay.as_secs()),
+        Some(delay) => format!("{} ms", delay.as_millis()),
+    };
+    (reason.to_owned(), code_name(code).to_owned(), delay)
 }
 
 #[test]

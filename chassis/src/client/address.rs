@@ -80,6 +80,9 @@ impl fmt::Display for Address {
 }
 
 impl FromSetting for Addresses {
+    /// It must not, and what is refused for a user and a password in it must not be shown with them.
+    const SECRET: bool = true;
+
     fn from_setting(text: &str) -> Result<Self, String> {
         let addresses: Option<Vec<_>> = text
             .split(',')

@@ -8,6 +8,8 @@
 
 mod certificates;
 mod connections;
+mod frames;
+mod hostile;
 mod probe;
 mod renewal;
 mod server;

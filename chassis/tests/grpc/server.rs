@@ -9,10 +9,11 @@ use chassis::grpc::{ConnectionAge, GrpcConfig, GrpcError, GrpcServer};
 use chassis::health::Health;
 use chassis::probe::ProbeError;
 use chassis::tls::{ClientTls, ClientTlsFiles, Connector, ServerTlsFiles};
-use http::Uri;
+use http::{Request, Response, Uri};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tonic::body::Body;
 use tonic::service::Routes;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Status, Streaming};
@@ -52,6 +53,7 @@ pub(crate) struct Terms<'a> {
     pub(crate) client_authority: Option<&'a Authority>,
     pub(crate) connections: usize,
     pub(crate) age: Duration,
+    pub(crate) call_limit: Duration,
 }
 
 impl Default for Terms<'_> {
@@ -61,6 +63,7 @@ impl Default for Terms<'_> {
             client_authority: None,
             connections: 100,
             age: Duration::ZERO,
+            call_limit: PATIENCE,
         }
     }
 }
@@ -76,7 +79,7 @@ impl RunningServer {
         });
         let mut config = GrpcConfig {
             listen: "127.0.0.1:0".parse().unwrap(),
-            call_limit: PATIENCE,
+            call_limit: terms.call_limit,
             concurrency: 1_000,
             has_reflection: false,
             connections: terms.connections,
@@ -213,6 +216,11 @@ impl Client {
     pub(crate) async fn check(&mut self) -> Result<(), Status> {
         let request = HealthCheckRequest::default();
         self.health.check(request).await.map(drop)
+    }
+
+    /// Sends a request as it is, and returns what comes back.
+    pub(crate) async fn send(&self, request: Request<Body>) -> Result<Response<Body>, Failure> {
+        Ok(self.channel.clone().oneshot(request).await?)
     }
 
     /// What the server knows of this client.

@@ -83,6 +83,31 @@ impl From<Injected> for RpcError {
 }
 
 impl RpcError {
+    /// The reasons of this service, with the code of each and when the same call may succeed, for the page that lists
+    /// them. Those of [`Refusal`] are any service's.
+    pub const REASONS: [(&str, Code, Option<Duration>); 12] = [
+        ("INVALID_REQUEST", Code::InvalidArgument, None),
+        ("ORDER_NOT_FOUND", Code::NotFound, None),
+        ("REQUEST_ID_REUSED", Code::AlreadyExists, None),
+        ("ITEMS_UNAVAILABLE", Code::FailedPrecondition, None),
+        ("ORDER_IS_FINAL", Code::FailedPrecondition, None),
+        (
+            "TOO_MANY_STREAMS",
+            Code::ResourceExhausted,
+            Some(RETRY_DELAY),
+        ),
+        ("OVERLOADED", Code::ResourceExhausted, Some(RETRY_DELAY)),
+        (
+            "BACKLOGGED",
+            Code::ResourceExhausted,
+            Some(BACKLOG_RETRY_DELAY),
+        ),
+        ("AVAILABILITY_UNKNOWN", Code::Unavailable, Some(RETRY_DELAY)),
+        ("SHUTTING_DOWN", Code::Unavailable, Some(RETRY_DELAY)),
+        ("STORE_UNAVAILABLE", Code::Unavailable, Some(RETRY_DELAY)),
+        ("INTERNAL", Code::Internal, None),
+    ];
+
     fn code(&self) -> Code {
         match self {
             Self::InvalidRequest(_) => Code::InvalidArgument,
@@ -222,11 +247,11 @@ mod tests {
         (0..lines).map(line).collect()
     }
 
-    #[test]
-    fn every_status_carries_a_reason_of_this_domain() {
+    /// An error of each kind that is this service's own, in the sequence of the list.
+    fn one_of_each() -> Vec<RpcError> {
         let order_id = OrderId::new(Uuid::from_u128(7));
         let status = OrderStatus::Fulfilled;
-        let errors = [
+        vec![
             RpcError::InvalidRequest(Violations::default()),
             RpcError::OrderNotFound(order_id),
             RpcError::RequestIdReused(RequestId::new(Uuid::from_u128(8))),
@@ -238,15 +263,43 @@ mod tests {
             RpcError::AvailabilityUnknown,
             RpcError::ShuttingDown,
             RpcError::StoreUnavailable,
-            RpcError::Refused(Refusal::PermissionDenied),
             RpcError::Internal,
-        ];
+        ]
+    }
 
-        for error in errors {
-            let details = Status::from(error.clone()).get_error_details();
+    /// Where a kind stands in the list. A new one does not compile before it has a place.
+    fn place(error: &RpcError) -> Option<usize> {
+        Some(match error {
+            RpcError::InvalidRequest(_) => 0,
+            RpcError::OrderNotFound(_) => 1,
+            RpcError::RequestIdReused(_) => 2,
+            RpcError::ItemsUnavailable(_) => 3,
+            RpcError::OrderIsFinal { .. } => 4,
+            RpcError::TooManyStreams => 5,
+            RpcError::Overloaded => 6,
+            RpcError::Backlogged => 7,
+            RpcError::AvailabilityUnknown => 8,
+            RpcError::ShuttingDown => 9,
+            RpcError::StoreUnavailable => 10,
+            RpcError::Internal => 11,
+            // Any service's.
+            RpcError::Refused(_) => return None,
+        })
+    }
+
+    #[test]
+    fn every_status_carries_a_reason_of_this_domain_which_is_listed() {
+        let errors = one_of_each();
+        let places: Vec<_> = errors.iter().filter_map(place).collect();
+        assert_eq!(places, Vec::from_iter(0..RpcError::REASONS.len()));
+
+        for (error, listed) in errors.into_iter().zip(RpcError::REASONS) {
+            let status = Status::from(error);
+            let details = status.get_error_details();
             let info = details.error_info().unwrap();
+            let delay = details.retry_info().and_then(|info| info.retry_delay);
             assert_eq!(info.domain, "order-service");
-            assert_eq!(info.reason, error.reason());
+            assert_eq!((&*info.reason, status.code(), delay), listed);
         }
     }
 

@@ -9,6 +9,7 @@ mod service;
 mod stock;
 
 mod errors;
+mod hostile;
 mod orders;
 mod ownership;
 mod shutdown;

@@ -5,6 +5,7 @@
 //! trace.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use chassis::grpc::refusal::RETRY_DELAY;
 use chassis::grpc::violations::Violations;
@@ -39,6 +40,17 @@ pub enum RpcError {
 }
 
 impl RpcError {
+    /// The reasons of this service, with the code of each and when the same call may succeed, for the page that lists
+    /// them.
+    pub const REASONS: [(&str, Code, Option<Duration>); 6] = [
+        ("INVALID_REQUEST", Code::InvalidArgument, None),
+        ("STARTING", Code::Unavailable, Some(RETRY_DELAY)),
+        ("OVERLOADED", Code::ResourceExhausted, Some(RETRY_DELAY)),
+        ("SHUTTING_DOWN", Code::Unavailable, Some(RETRY_DELAY)),
+        ("STORE_UNAVAILABLE", Code::Unavailable, Some(RETRY_DELAY)),
+        ("INTERNAL", Code::Internal, None),
+    ];
+
     fn code(&self) -> Code {
         match self {
             Self::InvalidRequest(_) => Code::InvalidArgument,
@@ -100,23 +112,38 @@ impl From<Violations> for RpcError {
 mod tests {
     use super::*;
 
-    #[test]
-    fn every_status_carries_a_reason_of_this_domain_and_says_when_to_come_back_if_that_helps() {
-        let errors = [
-            (RpcError::InvalidRequest(Violations::default()), false),
-            (RpcError::Starting, true),
-            (RpcError::Overloaded, true),
-            (RpcError::ShuttingDown, true),
-            (RpcError::StoreUnavailable, true),
-            (RpcError::Internal, false),
-        ];
+    /// Where a kind stands in the list. A new one does not compile before it has a place.
+    fn place(error: &RpcError) -> usize {
+        match error {
+            RpcError::InvalidRequest(_) => 0,
+            RpcError::Starting => 1,
+            RpcError::Overloaded => 2,
+            RpcError::ShuttingDown => 3,
+            RpcError::StoreUnavailable => 4,
+            RpcError::Internal => 5,
+        }
+    }
 
-        for (error, passes) in errors {
-            let details = Status::from(error.clone()).get_error_details();
+    #[test]
+    fn every_status_carries_a_reason_of_this_domain_which_is_listed() {
+        let errors = [
+            RpcError::InvalidRequest(Violations::default()),
+            RpcError::Starting,
+            RpcError::Overloaded,
+            RpcError::ShuttingDown,
+            RpcError::StoreUnavailable,
+            RpcError::Internal,
+        ];
+        let places: Vec<_> = errors.iter().map(place).collect();
+        assert_eq!(places, Vec::from_iter(0..RpcError::REASONS.len()));
+
+        for (error, listed) in errors.into_iter().zip(RpcError::REASONS) {
+            let status = Status::from(error);
+            let details = status.get_error_details();
             let info = details.error_info().unwrap();
+            let delay = details.retry_info().and_then(|info| info.retry_delay);
             assert_eq!(info.domain, "processing-service");
-            assert_eq!(info.reason, error.reason());
-            assert_eq!(details.retry_info().is_some(), passes, "{error:?}");
+            assert_eq!((&*info.reason, status.code(), delay), listed);
         }
     }
 

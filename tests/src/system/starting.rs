@@ -68,6 +68,33 @@ impl System {
         Self::start_on(home, config).await?.settled().await
     }
 
+    /// Starts a system with proxies before its servers and between its services, with environment variables for single
+    /// services.
+    ///
+    /// # Errors
+    /// When the stack does not start.
+    pub async fn start_through_proxies(environment: &[(Service, &str, &str)]) -> Result<Self> {
+        let home = Home::new()?;
+        let mut config = config(home.path(), environment)?;
+        config.through_proxies = true;
+        Self::start_on(home, config).await?.settled().await
+    }
+
+    /// Starts a system on these engines, whichever the other tests run on, with environment variables for single
+    /// services.
+    ///
+    /// # Errors
+    /// When the stack does not start.
+    pub async fn start_with_engines(
+        engines: Engines,
+        environment: &[(Service, &str, &str)],
+    ) -> Result<Self> {
+        let home = Home::new()?;
+        let mut config = config(home.path(), environment)?;
+        config.engines = engines;
+        Self::start_on(home, config).await
+    }
+
     /// Starts a system on the production engines, with environment variables for single services. `None`, and a line
     /// that says so, when the tests run on the embedded engines, where the caller's subject does not exist.
     ///

@@ -3,7 +3,10 @@
 //!
 //! One binary for all of them, because linking one takes longer than running it.
 
+mod availability;
+mod bare;
 mod cancellation;
+mod cascade;
 mod changed_topics;
 mod chaos;
 mod crash_points;
@@ -13,6 +16,7 @@ mod dead_letters;
 mod delivery;
 mod events;
 mod full_disk;
+mod hostile_connections;
 mod hostile_input;
 mod idempotency;
 mod local_stack;
@@ -24,6 +28,7 @@ mod reading;
 mod rejection;
 mod replicas;
 mod rolling_restart;
+mod secrets;
 mod shutdown;
 mod strange_records;
 mod switched_off;

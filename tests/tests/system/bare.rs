@@ -1,0 +1,35 @@
+//! A client that sends what it is told and has no timer of its own, so that what arrives is what the server has decided.
+
+use std::net::SocketAddr;
+
+use anyhow::Result;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use proto::orders::v1::order_service_client::OrderServiceClient;
+use tonic::Request;
+use tonic::body::Body;
+use tonic::metadata::MetadataValue;
+
+/// The generated client on hyper's, which knows nothing of gRPC.
+pub(crate) type BareClient = OrderServiceClient<Client<HttpConnector, Body>>;
+
+/// A client of the service at this address.
+pub(crate) fn client(address: SocketAddr) -> Result<BareClient> {
+    let mut connector = HttpConnector::new();
+    // Else the kernel keeps a request for 40 ms when the one before it has not been acknowledged yet.
+    connector.set_nodelay(true);
+    let client = Client::builder(TokioExecutor::new())
+        .http2_only(true)
+        .build(connector);
+    let origin = format!("http://{address}").parse()?;
+    Ok(OrderServiceClient::with_origin(client, origin))
+}
+
+/// The request with this `grpc-timeout`.
+pub(crate) fn with_timeout<T>(message: T, timeout: &'static str) -> Request<T> {
+    let mut request = Request::new(message);
+    let timeout = MetadataValue::from_static(timeout);
+    request.metadata_mut().insert("grpc-timeout", timeout);
+    request
+}

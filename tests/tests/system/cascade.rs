@@ -1,0 +1,315 @@
+//! A slow neighbour does not make its callers slow: a call ends at its deadline at every link of the chain, and what nobody
+//! waits for any more is not begun.
+//!
+//! ```text
+//! client ──100 ms──▶ order-service ──what is left, less the commit──▶ processing-service ──▶ database
+//!                          └──what is left──▶ database
+//! ```
+//!
+//! Each test makes one link slow and places many orders at once, with a client that has no timer: what it sees is when
+//! the service answers. The deadline itself bounds the question to processing-service here, and not a shorter limit.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use auditor::database::Database;
+use futures::future::try_join_all;
+use proto::orders::v1::{GetOrderRequest, Order, PlaceOrderRequest, PlaceOrderResponse};
+use sqlx::{Connection as _, PgConnection, SqliteConnection};
+use tests::proxy::Fault;
+use tests::stack::{DatabaseEngine, Engines};
+use tests::system::{Draft, Service, System, eventually};
+use tokio::time::sleep;
+use tonic::{Code, Response, Status};
+
+use crate::bare;
+
+/// The deadline of every call, and how gRPC writes it.
+const DEADLINE: Duration = Duration::from_millis(100);
+const GRPC_TIMEOUT: &str = "100m";
+
+/// No answer may be later than this. It holds for all of them on a machine of its own, and is asked of a quarter: here many
+/// calls, two services, a broker and a database share two cores with other tests, and whoever is not given a core is late
+/// without having waited. Something that made calls wait would hit all of them.
+const LATE: Duration = Duration::from_millis(20);
+
+/// And none later than this, on any machine: far from what the slow link would take (2 s and more).
+const NEVER_LATER: Duration = Duration::from_millis(900);
+
+/// Calls at once. Fewer than order-service takes on (512).
+const CALLS: usize = 60;
+
+/// Calls that arrive at processing-service and are no questions of these calls: those of the start, and of the warm-up.
+const OTHERS: usize = 20;
+
+/// Longer than a call would be repeated after (20 ms), many times over.
+const QUIET: Duration = Duration::from_secs(1);
+
+const SETTINGS: [(Service, &str, &str); 2] = [
+    (Service::Orders, "AVAILABILITY_TIMEOUT", "5s"),
+    // Its library tells of every frame that arrives.
+    (
+        Service::Processing,
+        "LOG_FILTER",
+        "info,h2::codec::framed_read=debug",
+    ),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_call_outlives_its_deadline_while_processing_is_frozen() -> Result<()> {
+    let system = System::start_with(&SETTINGS).await?;
+    warm_up(&system).await?;
+    let frozen = system.stack().processes(Service::Processing);
+    for process in &frozen {
+        system.stack().pause(*process).await;
+    }
+
+    let calls = burst(&system).await?;
+
+    for process in frozen {
+        system.stack().resume(process).await;
+    }
+    in_time(&calls)?;
+    nobody_is_asked_any_more(&system, &calls).await?;
+    each_call_is_one_order(&system, &calls).await?;
+    system.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_call_outlives_its_deadline_while_processing_answers_late() -> Result<()> {
+    let system = System::start_through_proxies(&SETTINGS).await?;
+    warm_up(&system).await?;
+    let late = Fault::Latency {
+        fixed: Duration::from_secs(5),
+        jitter: Duration::ZERO,
+    };
+    set(&system, late)?;
+
+    let calls = burst(&system).await?;
+
+    in_time(&calls)?;
+    // What is on the line arrives, and its caller is gone.
+    sleep(Duration::from_secs(5)).await;
+    nobody_is_asked_any_more(&system, &calls).await?;
+    set(&system, Fault::Pass)?;
+    each_call_is_one_order(&system, &calls).await?;
+    system.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_call_outlives_its_deadline_while_somebody_else_writes_to_the_file_of_the_orders()
+-> Result<()> {
+    let system = System::start_with_engines(Engines::embedded(), &SETTINGS).await?;
+    warm_up(&system).await?;
+    let lock = Lock::on(&system, Service::Orders, "").await?;
+
+    let calls = burst(&system).await?;
+
+    in_time(&calls)?;
+    nobody_is_asked_any_more(&system, &calls).await?;
+    lock.end().await?;
+    each_call_is_one_order(&system, &calls).await?;
+    system.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_call_outlives_its_deadline_while_the_table_of_the_orders_is_locked() -> Result<()> {
+    let system = System::start_with_engines(on_postgres(), &SETTINGS).await?;
+    warm_up(&system).await?;
+    let lock = Lock::on(&system, Service::Orders, "orders").await?;
+
+    let calls = burst(&system).await?;
+
+    in_time(&calls)?;
+    // The commit that had begun is shared by many, and waits as long as it may wait for a lock.
+    at_most_so_many_wait_for(&system, Service::Orders, 1).await?;
+    nobody_is_asked_any_more(&system, &calls).await?;
+    lock.end().await?;
+    each_call_is_one_order(&system, &calls).await?;
+    system.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_call_outlives_its_deadline_while_the_table_of_the_stock_is_locked() -> Result<()> {
+    let system = System::start_with_engines(on_postgres(), &SETTINGS).await?;
+    warm_up(&system).await?;
+    let lock = Lock::on(&system, Service::Processing, "stock").await?;
+
+    let calls = burst(&system).await?;
+
+    in_time(&calls)?;
+    // The looks that had begun are shared by many, as many as may be made at once.
+    at_most_so_many_wait_for(&system, Service::Processing, 2).await?;
+    nobody_is_asked_any_more(&system, &calls).await?;
+    lock.end().await?;
+    each_call_is_one_order(&system, &calls).await?;
+    system.finish().await
+}
+
+/// A call, and what came of it after how long.
+struct Call {
+    request: PlaceOrderRequest,
+    answer: Result<Order, Status>,
+    took: Duration,
+}
+
+/// One order to its end: connections are open, and plans of statements are made.
+async fn warm_up(system: &System) -> Result<()> {
+    let order = system.place_order_patiently(&Draft::of("LAMP", 1)).await?;
+    system.watch_until_final(&order.order_id).await.map(drop)
+}
+
+/// Many calls at once, each in a task of its own.
+async fn burst(system: &System) -> Result<Vec<Call>> {
+    // What is asked past the harness is not in its journal, which it has to know.
+    drop(system.client());
+    let mut client = bare::client(system.addresses().orders[0])?;
+    // Connected: else every call would make a connection of its own first, before the service knows of it.
+    client.get_order(GetOrderRequest::default()).await.err();
+    let call = |_| {
+        let (mut client, request) = (client.clone(), Draft::of("LAMP", 1).request());
+        tokio::spawn(async move {
+            let place = bare::with_timeout(request.clone(), GRPC_TIMEOUT);
+            let begun = Instant::now();
+            let answer = client.place_order(place).await;
+            let took = begun.elapsed();
+            Call {
+                request,
+                answer: answer.map(order),
+                took,
+            }
+        })
+    };
+    Ok(try_join_all((0..CALLS).map(call)).await?)
+}
+
+fn order(answer: Response<PlaceOrderResponse>) -> Order {
+    answer.into_inner().order.unwrap_or_default()
+}
+
+/// Every call was answered, with an order or with the end of its deadline, and not later than it may be.
+fn in_time(calls: &[Call]) -> Result<()> {
+    for call in calls {
+        if let Err(status) = &call.answer {
+            ensure!(status.code() == Code::DeadlineExceeded, "{status:?}");
+        }
+    }
+    let accepted = calls.iter().filter(|call| call.answer.is_ok()).count();
+    let mut took: Vec<_> = calls.iter().map(|call| call.took).collect();
+    took.sort();
+    let (median, last) = (took[took.len() / 2], took[took.len() - 1]);
+    let punctual = took.iter().filter(|took| **took <= DEADLINE + LATE).count();
+    println!(
+        "{accepted} accepted, median {median:?}, last {last:?}, {punctual} of {CALLS} in time"
+    );
+    ensure!(punctual >= CALLS / 4, "only {punctual} of {CALLS} in time");
+    ensure!(last <= DEADLINE + NEVER_LATER, "one after {last:?}");
+    Ok(())
+}
+
+/// No question is under way or made any more, and no call has asked twice.
+async fn nobody_is_asked_any_more(system: &System, calls: &[Call]) -> Result<()> {
+    let asked = eventually("no question arrives any more", async || {
+        let before = questions(system)?;
+        sleep(QUIET).await;
+        Ok((questions(system)? == before).then_some(before))
+    })
+    .await?;
+    println!("{asked} questions arrived");
+    ensure!(asked <= calls.len() + OTHERS, "{asked} questions");
+    sleep(QUIET).await;
+    ensure!(questions(system)? == asked, "and yet another one");
+    Ok(())
+}
+
+/// How many calls have arrived at processing-service.
+fn questions(system: &System) -> Result<usize> {
+    let log = system.log(Service::Processing)?;
+    Ok(log.matches("Headers { stream_id").count())
+}
+
+/// Every call has made one order, then or when it is repeated now, and what was confirmed is what it was.
+async fn each_call_is_one_order(system: &System, calls: &[Call]) -> Result<()> {
+    let mut orders = Vec::new();
+    for call in calls {
+        let order = eventually("the repeated call is confirmed", async || {
+            Ok(system.place(call.request.clone()).await.ok())
+        })
+        .await?;
+        if let Ok(confirmed) = &call.answer {
+            ensure!(
+                confirmed.order_id == order.order_id,
+                "two orders of one call"
+            );
+        }
+        orders.push(order);
+    }
+    system.all_become_final(&orders).await?;
+    let mut database = system.stack().database(Service::Orders).reader().await?;
+    let made = database.number("SELECT count(*) FROM orders").await?;
+    ensure!(made == i64::try_from(calls.len() + 1)?, "{made} orders");
+    Ok(())
+}
+
+/// Within a second no more statements of this service wait for a lock.
+async fn at_most_so_many_wait_for(system: &System, service: Service, most: i64) -> Result<()> {
+    const WAITING: &str = "SELECT count(*) FROM pg_stat_activity \
+         WHERE datname = current_database() AND wait_event_type = 'Lock' \
+         AND query NOT LIKE '%FOR UPDATE%'";
+    sleep(QUIET).await;
+    let mut database = system.stack().database(service).reader().await?;
+    let waiting = database.number(WAITING).await?;
+    println!("{waiting} statements of {service} wait");
+    ensure!(waiting <= most, "{waiting} statements wait");
+    Ok(())
+}
+
+fn on_postgres() -> Engines {
+    Engines {
+        database: DatabaseEngine::Postgres,
+        ..Engines::embedded()
+    }
+}
+
+fn set(system: &System, fault: Fault) -> Result<()> {
+    let proxies = system.stack().proxies().context("there are proxies")?;
+    for proxy in &proxies.processing {
+        proxy.set(fault);
+    }
+    Ok(())
+}
+
+/// Somebody else's transaction that does not come to an end.
+enum Lock {
+    Sqlite(SqliteConnection),
+    Postgres(PgConnection),
+}
+
+impl Lock {
+    /// On a table of PostgreSQL, or on the file of SQLite.
+    async fn on(system: &System, service: Service, table: &str) -> Result<Self> {
+        match system.stack().database(service) {
+            Database::Sqlite(path) => {
+                let url = format!("sqlite://{}", path.display());
+                let mut connection = SqliteConnection::connect(&url).await?;
+                let begin = "PRAGMA busy_timeout = 60000; BEGIN IMMEDIATE";
+                sqlx::raw_sql(begin).execute(&mut connection).await?;
+                Ok(Self::Sqlite(connection))
+            }
+            Database::Postgres(url) => {
+                let mut connection = PgConnection::connect(&url).await?;
+                let begin = format!("BEGIN; LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE");
+                let begin = sqlx::raw_sql(sqlx::AssertSqlSafe(begin));
+                begin.execute(&mut connection).await?;
+                Ok(Self::Postgres(connection))
+            }
+        }
+    }
+
+    async fn end(self) -> Result<()> {
+        match self {
+            Self::Sqlite(connection) => Ok(connection.close().await?),
+            Self::Postgres(connection) => Ok(connection.close().await?),
+        }
+    }
+}
