@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use opentelemetry::KeyValue;
-use opentelemetry::metrics::MeterProvider as _;
+use opentelemetry::metrics::{MeterProvider as _, NoopMeterProvider};
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
 use opentelemetry_otlp::{
@@ -87,7 +87,8 @@ pub struct ServiceIdentity {
 #[derive(Debug)]
 pub struct Telemetry {
     tracer: SdkTracerProvider,
-    metrics: SdkMeterProvider,
+    /// Without an endpoint nobody reads the instruments.
+    metrics: Option<SdkMeterProvider>,
     logger: Option<SdkLoggerProvider>,
 }
 
@@ -114,7 +115,9 @@ impl Telemetry {
             .map(|url| url.trim_end_matches('/'));
         let resource = resource(identity);
         let tracer = tracer_provider(endpoint, resource.clone())?;
-        let metrics = meter_provider(endpoint, resource.clone())?;
+        let metrics = endpoint
+            .map(|url| meter_provider(url, resource.clone()))
+            .transpose()?;
         let logger = endpoint
             .map(|url| logger_provider(url, resource))
             .transpose()?;
@@ -136,7 +139,11 @@ impl Telemetry {
 
     /// What instruments are made from.
     pub fn meter(&self) -> Meter {
-        self.metrics.meter("chassis")
+        match &self.metrics {
+            Some(metrics) => metrics.meter("chassis"),
+            // One with a reader missing would complain of every instrument.
+            None => NoopMeterProvider::new().meter("chassis"),
+        }
     }
 
     /// Sends what is left. The last step of a shutdown, after everything that could still say something.
@@ -145,7 +152,9 @@ impl Telemetry {
     pub fn shutdown(self) {
         // A receiver that is away is no reason to fail a stop, and there is nowhere left to report it.
         let _ = self.tracer.shutdown_with_timeout(FLUSH);
-        let _ = self.metrics.shutdown_with_timeout(FLUSH);
+        if let Some(metrics) = self.metrics {
+            let _ = metrics.shutdown_with_timeout(FLUSH);
+        }
         if let Some(logger) = self.logger {
             let _ = logger.shutdown_with_timeout(FLUSH);
         }
@@ -179,21 +188,16 @@ fn tracer_provider(
     Ok(provider.build())
 }
 
-/// Without an endpoint nobody reads the instruments, and their callbacks are never called.
-fn meter_provider(
-    endpoint: Option<&str>,
-    resource: Resource,
-) -> Result<SdkMeterProvider, ExporterBuildError> {
-    let mut provider = SdkMeterProvider::builder().with_resource(resource);
-    if let Some(url) = endpoint {
-        let exporter = MetricExporter::builder()
-            .with_http()
-            .with_protocol(Protocol::HttpBinary)
-            .with_endpoint(format!("{url}/v1/metrics"))
-            .build()?;
-        provider = provider.with_periodic_exporter(exporter);
-    }
-    Ok(provider.build())
+fn meter_provider(url: &str, resource: Resource) -> Result<SdkMeterProvider, ExporterBuildError> {
+    let exporter = MetricExporter::builder()
+        .with_http()
+        .with_protocol(Protocol::HttpBinary)
+        .with_endpoint(format!("{url}/v1/metrics"))
+        .build()?;
+    Ok(SdkMeterProvider::builder()
+        .with_resource(resource)
+        .with_periodic_exporter(exporter)
+        .build())
 }
 
 fn logger_provider(url: &str, resource: Resource) -> Result<SdkLoggerProvider, ExporterBuildError> {

@@ -55,7 +55,8 @@ impl BreakerRules {
     ///
     /// Half of the calls must fail, so that one bad replica of three does not close the way to the others; twenty calls
     /// are few at any real load and too many for a coincidence. One second is about the time that a restart takes on;
-    /// thirty seconds are as long as one may wait for a dependency that is back.
+    /// five seconds are as long as one may wait for a dependency that is back, and three probes in that time no burden
+    /// for one that is not.
     pub fn with_slow_call(slow_call: Duration) -> Self {
         Self {
             least_calls: 20,
@@ -64,7 +65,7 @@ impl BreakerRules {
             slow_share: 0.8,
             open_for: Backoff {
                 initial: Duration::from_secs(1),
-                cap: Duration::from_secs(30),
+                cap: Duration::from_secs(5),
             },
             probes: 3,
         }
