@@ -39,6 +39,7 @@ mod handshakes;
 mod connection_activity;
 mod deadlines;
 pub mod errors;
+mod held_body;
 mod methods;
 mod overload;
 

@@ -7,11 +7,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use http::{Request, Response};
-use http_body::{Body, Frame, SizeHint};
 use tower::{Layer, Service};
 
 use super::connection::ConnectionInfo;
 use super::connections::CallInWork;
+use super::held_body::HeldBody;
 
 /// Counts the calls in work of the connection that a request came by.
 #[derive(Clone, Copy, Debug, Default)]
@@ -35,7 +35,7 @@ impl<S, B, R> Service<Request<B>> for ConnectionActivity<S>
 where
     S: Service<Request<B>, Response = Response<R>>,
 {
-    type Response = Response<CountedBody<R>>;
+    type Response = Response<HeldBody<R, Option<CallInWork>>>;
     type Error = S::Error;
     type Future = CountedCall<S::Future>;
 
@@ -64,40 +64,11 @@ impl<F, R, E> Future for CountedCall<F>
 where
     F: Future<Output = Result<Response<R>, E>>,
 {
-    type Output = Result<Response<CountedBody<R>>, E>;
+    type Output = Result<Response<HeldBody<R, Option<CallInWork>>>, E>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let response = ready!(self.inner.as_mut().poll(context))?;
         let call = self.call.take();
-        Poll::Ready(Ok(response.map(|inner| CountedBody { inner, call })))
-    }
-}
-
-/// A response; the call ends with it.
-#[derive(Debug)]
-pub(super) struct CountedBody<B> {
-    inner: B,
-    /// Only there to be dropped.
-    #[expect(dead_code, reason = "dropping it ends the call")]
-    call: Option<CallInWork>,
-}
-
-impl<B: Body + Unpin> Body for CountedBody<B> {
-    type Data = B::Data;
-    type Error = B::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        Pin::new(&mut self.inner).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        Poll::Ready(Ok(response.map(|body| HeldBody::new(body, call))))
     }
 }

@@ -7,17 +7,15 @@
 //! as it stays open: streams rest most of the time and must not use up what works. A health check needs no place: an
 //! orchestrator that gets no answer would restart a process for being busy.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures::future::BoxFuture;
 use http::{Request, Response};
-use http_body::{Body, Frame, SizeHint};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tonic::Status;
 use tower::{Layer, Service};
 
+use super::held_body::HeldBody;
 use super::methods::{MethodKind, Methods};
 use super::refusal::Refusal;
 use super::respond::Respond;
@@ -95,7 +93,7 @@ where
     S::Error: Send + 'static,
     Answer: Respond + Send + 'static,
 {
-    type Response = Response<PlacedBody<Answer>>;
+    type Response = Response<HeldBody<Answer, Option<OwnedSemaphorePermit>>>;
     type Error = S::Error;
     type Future = BoxFuture<'static, Result<Self::Response, S::Error>>;
 
@@ -105,7 +103,7 @@ where
 
     fn call(&mut self, request: Request<Sent>) -> Self::Future {
         let Some(place) = self.layer.place(request.uri().path()) else {
-            let refused = PlacedBody::respond(Refusal::Overloaded.status(self.layer.service));
+            let refused = HeldBody::respond(Refusal::Overloaded.status(self.layer.service));
             return Box::pin(std::future::ready(Ok(refused)));
         };
         let answer = self.inner.call(request);
@@ -113,46 +111,8 @@ where
             let Place { call, stream } = place;
             let answer = answer.await;
             drop(call);
-            Ok(answer?.map(|inner| PlacedBody { inner, stream }))
+            Ok(answer?.map(|body| HeldBody::new(body, stream)))
         })
-    }
-}
-
-/// A response body that gives its place back with its end.
-#[derive(Debug)]
-pub(super) struct PlacedBody<B> {
-    inner: B,
-    /// Only there to be dropped.
-    #[expect(dead_code, reason = "dropping it gives the place back")]
-    stream: Option<OwnedSemaphorePermit>,
-}
-
-impl<B: Respond> Respond for PlacedBody<B> {
-    fn respond(status: Status) -> Response<Self> {
-        B::respond(status).map(|inner| Self {
-            inner,
-            stream: None,
-        })
-    }
-}
-
-impl<B: Body + Unpin> Body for PlacedBody<B> {
-    type Data = B::Data;
-    type Error = B::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        Pin::new(&mut self.inner).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
     }
 }
 

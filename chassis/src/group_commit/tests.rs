@@ -1,0 +1,204 @@
+//! Batches that share a commit, fail alone or together, and callers that go away.
+
+use std::sync::Mutex;
+
+use tokio::sync::Semaphore;
+
+use super::*;
+
+/// Doubles numbers, refuses 13, is away for 500, panics at 666, and waits for permission before each commit.
+struct Doubler {
+    gate: Arc<Semaphore>,
+    batches: Arc<Mutex<Vec<usize>>>,
+}
+
+#[async_trait]
+impl Committer for Doubler {
+    type Command = u32;
+    type Reply = u32;
+    type Error = &'static str;
+
+    async fn commit(&self, batch: &[u32]) -> Result<Vec<u32>, &'static str> {
+        self.gate.acquire().await.unwrap().forget();
+        self.batches.lock().unwrap().push(batch.len());
+        assert!(!batch.contains(&666), "told to panic");
+        if batch.contains(&500) {
+            return Err("away");
+        }
+        if batch.contains(&13) {
+            return Err("unlucky");
+        }
+        Ok(batch.iter().map(|number| number * 2).collect())
+    }
+
+    fn concerns_whole_batch(&self, error: &&'static str) -> bool {
+        *error == "away"
+    }
+}
+
+struct Writer {
+    handle: GroupCommit<Doubler>,
+    gate: Arc<Semaphore>,
+    batches: Arc<Mutex<Vec<usize>>>,
+    tracker: TaskTracker,
+}
+
+fn writer(queue: usize) -> Writer {
+    writers(1, queue)
+}
+
+fn writers(writers: usize, queue: usize) -> Writer {
+    let gate = Arc::new(Semaphore::new(0));
+    let batches = Arc::default();
+    let tracker = TaskTracker::new();
+    let doubler = Doubler {
+        gate: Arc::clone(&gate),
+        batches: Arc::clone(&batches),
+    };
+    let config = GroupCommitConfig {
+        max_batch: 10,
+        queue,
+        writers,
+    };
+    let handle = GroupCommit::start(doubler, config, &tracker);
+    Writer {
+        handle,
+        gate,
+        batches,
+        tracker,
+    }
+}
+
+/// Polls each submission once, so that all of them wait in the queue, then lets the writer run.
+async fn submit_together(
+    writer: &Writer,
+    numbers: &[u32],
+) -> Vec<Result<u32, SubmitError<&'static str>>> {
+    let submissions = numbers.iter().map(|number| writer.handle.submit(*number));
+    let all = futures::future::join_all(submissions);
+    tokio::pin!(all);
+    assert!(futures::poll!(&mut all).is_pending());
+    writer.gate.add_permits(100);
+    all.await
+}
+
+#[tokio::test]
+async fn commands_that_wait_together_share_a_commit_and_each_gets_its_own_reply() {
+    let writer = writer(10);
+
+    let replies = submit_together(&writer, &[1, 2, 3]).await;
+
+    let replies: Vec<_> = replies.into_iter().map(Result::unwrap).collect();
+    assert_eq!(replies, [2, 4, 6]);
+    assert_eq!(*writer.batches.lock().unwrap(), [3]);
+}
+
+#[tokio::test]
+async fn one_bad_command_does_not_fail_its_neighbours() {
+    let writer = writer(10);
+
+    let replies = submit_together(&writer, &[1, 13, 3]).await;
+
+    assert!(matches!(replies[0], Ok(2)));
+    assert!(matches!(replies[1], Err(SubmitError::Failed("unlucky"))));
+    assert!(matches!(replies[2], Ok(6)));
+    assert_eq!(*writer.batches.lock().unwrap(), [3, 1, 1, 1]);
+}
+
+#[tokio::test]
+async fn a_batch_that_finds_the_database_away_is_not_tried_one_by_one() {
+    let writer = writer(10);
+
+    let replies = submit_together(&writer, &[1, 500, 3]).await;
+
+    assert!(matches!(replies[0], Err(SubmitError::Failed("away"))));
+    assert!(matches!(replies[1], Err(SubmitError::BatchFailed)));
+    assert!(matches!(replies[2], Err(SubmitError::BatchFailed)));
+    assert_eq!(*writer.batches.lock().unwrap(), [3]);
+}
+
+#[tokio::test]
+async fn a_second_writer_begins_while_the_first_commits() {
+    let writer = writers(2, 10);
+    let (first, second) = (writer.handle.submit(1), writer.handle.submit(2));
+    tokio::pin!(first, second);
+    assert!(futures::poll!(&mut first).is_pending());
+    // The first writer takes the command and waits at the gate.
+    while writer.handle.queue.capacity() < 10 {
+        tokio::task::yield_now().await;
+    }
+    assert!(futures::poll!(&mut second).is_pending());
+    while writer.handle.queue.capacity() < 10 {
+        tokio::task::yield_now().await;
+    }
+
+    writer.gate.add_permits(2);
+
+    assert!(matches!(first.await, Ok(2)));
+    assert!(matches!(second.await, Ok(4)));
+    assert_eq!(*writer.batches.lock().unwrap(), [1, 1]);
+}
+
+#[tokio::test]
+async fn a_commit_that_panics_does_not_end_the_writer() {
+    let writer = writer(10);
+
+    let replies = submit_together(&writer, &[1, 666]).await;
+
+    assert!(
+        replies
+            .iter()
+            .all(|reply| matches!(reply, Err(SubmitError::Stopped)))
+    );
+    assert!(matches!(writer.handle.submit(2).await, Ok(4)));
+}
+
+#[tokio::test]
+async fn a_full_queue_refuses_at_once() {
+    let writer = writer(2);
+
+    let replies = submit_together(&writer, &[1, 2, 3]).await;
+
+    assert!(matches!(replies[2], Err(SubmitError::QueueFull)));
+    assert!(matches!(replies[0], Ok(2)));
+}
+
+#[tokio::test]
+async fn a_command_whose_commit_has_begun_is_carried_out_although_its_caller_gave_up() {
+    let writer = writer(10);
+    {
+        let submission = writer.handle.submit(1);
+        tokio::pin!(submission);
+        assert!(futures::poll!(&mut submission).is_pending());
+        // The writer takes it and waits at the gate.
+        tokio::task::yield_now().await;
+    }
+
+    writer.gate.add_permits(1);
+    drop(writer.handle);
+    writer.tracker.close();
+    writer.tracker.wait().await;
+
+    assert_eq!(*writer.batches.lock().unwrap(), [1]);
+}
+
+#[tokio::test]
+async fn a_command_whose_caller_gave_up_while_it_waited_is_not_carried_out() {
+    let writer = writer(10);
+    let first = writer.handle.submit(1);
+    tokio::pin!(first);
+    assert!(futures::poll!(&mut first).is_pending());
+    tokio::task::yield_now().await;
+    {
+        let given_up = writer.handle.submit(2);
+        tokio::pin!(given_up);
+        assert!(futures::poll!(&mut given_up).is_pending());
+    }
+
+    writer.gate.add_permits(2);
+    let third = writer.handle.submit(3);
+
+    assert!(matches!(first.await, Ok(2)));
+    assert!(matches!(third.await, Ok(6)));
+    assert_eq!(*writer.batches.lock().unwrap(), [1, 1]);
+}
