@@ -6,6 +6,7 @@ use chassis::deadline::Deadline;
 use chassis::error_chain::ErrorChain;
 use chassis::fairness::FairShare;
 use chassis::group_commit::SubmitError;
+use chassis::grpc::refusal::Refusal;
 use proto::orders::v1 as messages;
 use proto::orders::v1::order_service_server::{OrderService, OrderServiceServer};
 use tokio::sync::Semaphore;
@@ -72,7 +73,7 @@ impl OrderRpc {
             .store
             .get(order_id, deadline)
             .await
-            .map_err(read_failed)?;
+            .map_err(read_failed(deadline))?;
         order.ok_or(RpcError::OrderNotFound(order_id))
     }
 }
@@ -127,8 +128,18 @@ impl OrderService for OrderRpc {
     }
 }
 
-/// What a client may know of a failed read; the log gets the rest.
-fn read_failed(error: StoreError) -> RpcError {
+/// What a client may know of a failed read; the log gets the rest. A database that gives a read up because the deadline of
+/// its call has passed has not failed.
+fn read_failed(deadline: Deadline) -> impl Fn(StoreError) -> RpcError {
+    move |error| match error {
+        StoreError::Unavailable { .. } if deadline.has_passed() => {
+            RpcError::Refused(Refusal::DeadlineExceeded)
+        }
+        error => store_failed(error),
+    }
+}
+
+fn store_failed(error: StoreError) -> RpcError {
     match error {
         StoreError::Unavailable { operation, source } => {
             tracing::warn!(operation, error = %ErrorChain(source.as_ref()), "store unavailable");
@@ -148,6 +159,6 @@ fn write_failed(error: SubmitError<StoreError>) -> RpcError {
         SubmitError::Stopped => RpcError::ShuttingDown,
         // One caller of the batch has logged the reason.
         SubmitError::BatchFailed => RpcError::StoreUnavailable,
-        SubmitError::Failed(error) => read_failed(error),
+        SubmitError::Failed(error) => store_failed(error),
     }
 }

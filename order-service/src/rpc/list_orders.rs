@@ -21,7 +21,7 @@ pub(super) async fn list_orders(
         .store
         .list(&page.customer_id, page.before, limit, call.deadline)
         .await;
-    let orders = orders.map_err(read_failed)?;
+    let orders = orders.map_err(read_failed(call.deadline))?;
 
     let shown = &orders[..orders.len().min(page.page_size as usize)];
     let next_page_token = match shown.last() {

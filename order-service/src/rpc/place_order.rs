@@ -54,7 +54,7 @@ async fn refuse(
     refusal: RpcError,
 ) -> Result<PlaceOrderResponse, RpcError> {
     let before = service.store.placed_before(request, call.deadline).await;
-    match before.map_err(read_failed)? {
+    match before.map_err(read_failed(call.deadline))? {
         Some(Placed::Duplicate(saved)) => confirm(convert::order_message(&saved)),
         Some(Placed::Conflict) => Err(RpcError::RequestIdReused(request.request_id)),
         Some(Placed::New) | None => Err(refusal),

@@ -120,7 +120,7 @@ impl Watch {
             .store
             .history(self.order_id, self.shown, PAGE, self.deadline)
             .await;
-        self.page = entries.map_err(read_failed)?.into();
+        self.page = entries.map_err(read_failed(self.deadline))?.into();
         if self.page.is_empty() {
             return self.judge_silence().await;
         }
@@ -135,7 +135,7 @@ impl Watch {
             .store
             .get(self.order_id, self.deadline)
             .await
-            .map_err(read_failed)?;
+            .map_err(read_failed(self.deadline))?;
         let order = order.ok_or(RpcError::OrderNotFound(self.order_id))?;
         if order.version > self.shown {
             Ok(Next::Show)

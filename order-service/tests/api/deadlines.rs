@@ -158,6 +158,8 @@ async fn an_order_whose_client_gave_up_while_it_waited_is_not_accepted_and_can_b
 
     assert_eq!(status.code(), Code::DeadlineExceeded);
     first.await.unwrap().unwrap();
+    // Behind it in the queue: once this one is committed, the other would be.
+    service.place(request("17850")).await.unwrap();
     assert!(orders_of(&mut service, "13047").await.is_empty());
     let placed = service.place(given_up).await.unwrap();
     let orders = orders_of(&mut service, "13047").await;
