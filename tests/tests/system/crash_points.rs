@@ -44,6 +44,9 @@ const DUPLICATES_PER_VISIT: u64 = 240;
 /// A member of a group gets its partitions within some seconds. Fifty records that nobody understands stop a partition.
 const BETWEEN_POISON: Duration = Duration::from_secs(3);
 
+/// A rebalance takes some seconds, and on a busy machine some more.
+const BETWEEN_JOINS: Duration = Duration::from_secs(15);
+
 /// Neither payments that are never answered nor parked events must take longer than the rest of the test.
 const IMPATIENT: [(Service, &str, &str); 4] = [
     (Service::Orders, "PARKED_RETRY_AFTER", "1s"),
@@ -184,7 +187,7 @@ async fn provoke(
             Ok(vec![order])
         }
         Provocation::Join => {
-            leave_and_join(system, case.service).await?;
+            take_partitions_away(system, case, plan).await?;
             Ok(Vec::new())
         }
     }
@@ -212,6 +215,16 @@ async fn stop(system: &System, case: Case, process: Process) -> Result<()> {
     }
     system.stack().launch(process).await?;
     Ok(())
+}
+
+/// Again and again: a replica that joins before all partitions have come here takes none away.
+async fn take_partitions_away(system: &System, case: Case, plan: &CrashPlan) -> Result<()> {
+    eventually("partitions are taken away", async || {
+        leave_and_join(system, case.service).await?;
+        let reached = timeout(BETWEEN_JOINS, system.until_reached(plan)).await;
+        reached.ok().transpose()
+    })
+    .await
 }
 
 /// The other replica leaves, so that all partitions come here, and joins again, so that some are taken away.
