@@ -61,6 +61,12 @@ pub enum ServerError {
         /// The end of its log.
         log: String,
     },
+    /// Somebody else took the port first.
+    #[error("port {port} is taken")]
+    PortTaken {
+        /// The port.
+        port: u16,
+    },
     /// No port is free.
     #[error("no free port found")]
     NoFreePort,

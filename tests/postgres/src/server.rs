@@ -33,6 +33,9 @@ const LOG_TAIL_LINES: usize = 15;
 /// The server's log, beside its data.
 const LOG: &str = "log";
 
+/// What the server says last when somebody else has its port.
+const NO_SOCKET: &str = "could not create any TCP/IP sockets";
+
 /// `QUIT` is the stop that does not tidy up: nothing of the data is needed again.
 const WATCH: &str = r#"
 log=$1 directory=$2
@@ -76,10 +79,19 @@ impl Server {
         Self::start_with(&[])
     }
 
+    /// A port that is free now may be another's when the server takes it: then the next one is tried.
     fn start_with(arguments: &[&str]) -> Result<Self, ServerError> {
+        loop {
+            match Self::start_on(free_port()?, arguments) {
+                Err(ServerError::PortTaken { .. }) => {}
+                started => return started,
+            }
+        }
+    }
+
+    fn start_on(port: u16, arguments: &[&str]) -> Result<Self, ServerError> {
         let directory = own_directory()?;
         let cluster = Cluster::open(&directory.path().join("data"))?;
-        let port = free_port()?;
         let watch = spawn(&cluster, directory.path(), port, arguments)?;
         let server = Self {
             cluster,
@@ -134,8 +146,11 @@ impl Server {
     fn wait_until_ready(&self) -> Result<(), ServerError> {
         let deadline = Instant::now() + READY_WITHIN;
         while !self.cluster.is_ready() {
+            let log = tail(&self.directory.path().join(LOG));
+            if log.contains(NO_SOCKET) {
+                return Err(ServerError::PortTaken { port: self.port });
+            }
             if Instant::now() > deadline {
-                let log = tail(&self.directory.path().join(LOG));
                 return Err(ServerError::NotReady { log });
             }
             sleep(PAUSE);
@@ -216,17 +231,28 @@ fn spawn(
 const FIRST_PORT: u16 = 12_000;
 const PORTS: u16 = 8_000;
 
-/// One in a few is free on any machine that works at all.
-const ATTEMPTS: u16 = 100;
+/// One in a few is free on any machine that works at all; a process that has looked at so many does not need more.
+const ATTEMPTS: u32 = 1_000;
 
+/// Between two ports that are looked at: a prime, so that all are before one is again.
+const STRIDE: u32 = 61;
+
+/// A port that nobody has, and that this process has not looked at before: servers that it starts at once would
+/// otherwise find the same one.
 fn free_port() -> Result<u16, ServerError> {
+    static LOOKED_AT: AtomicU32 = AtomicU32::new(0);
     // Processes that start at once begin at different places.
-    let start = std::process::id().wrapping_mul(7_919);
-    let offset = u16::try_from(start % u32::from(PORTS)).unwrap_or_default();
-    (0..ATTEMPTS)
-        .map(|attempt| FIRST_PORT + (offset + attempt * 61) % PORTS)
-        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
-        .ok_or(ServerError::NoFreePort)
+    let start = std::process::id().wrapping_mul(7_919) % u32::from(PORTS);
+    let mut attempts = std::iter::from_fn(|| {
+        let attempt = LOOKED_AT.fetch_add(1, Ordering::Relaxed);
+        (attempt < ATTEMPTS).then_some(attempt)
+    });
+    let ports = attempts.by_ref().map(|attempt| {
+        let offset = (start + attempt * STRIDE) % u32::from(PORTS);
+        FIRST_PORT + u16::try_from(offset).unwrap_or_default()
+    });
+    let mut free = ports.filter(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
+    free.next().ok_or(ServerError::NoFreePort)
 }
 
 fn tail(log: &Path) -> String {
@@ -234,4 +260,24 @@ fn tail(log: &Path) -> String {
     let text = String::from_utf8_lossy(&text);
     let lines: Vec<&str> = text.lines().collect();
     lines[lines.len().saturating_sub(LOG_TAIL_LINES)..].join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_that_somebody_took_first_is_told_from_a_server_that_does_not_start() {
+        let other = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = other.local_addr().unwrap().port();
+
+        let started = Server::start_on(port, &[]);
+
+        assert!(matches!(started, Err(ServerError::PortTaken { port: taken }) if taken == port));
+    }
+
+    #[test]
+    fn no_port_is_offered_twice() {
+        assert_ne!(free_port().unwrap(), free_port().unwrap());
+    }
 }
