@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Uri};
+use http::{Request, Response, Uri};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tonic::Code;
@@ -31,7 +31,7 @@ use tower::Service;
 use crate::config::Settings;
 use crate::deadline::{Deadline, GRPC_TIMEOUT, parse_timeout};
 use crate::grpc::refusal::Refusal;
-use crate::propagation::current_trace_headers;
+use crate::propagation;
 
 mod address;
 mod breaker;
@@ -43,6 +43,7 @@ mod metrics;
 mod pool;
 mod retry;
 mod service_config;
+mod telemetry;
 
 pub use address::{Address, Addresses};
 use breaker::Breaker;
@@ -53,6 +54,7 @@ use endpoints::Endpoints;
 pub use endpoints::tcp;
 use retry::RetryBudget;
 pub use service_config::{ServiceConfig, ServiceConfigError};
+use telemetry::ClientTelemetry;
 
 /// No call waits longer, whatever deadline it brings or forgets: as long as a server lets a call take.
 pub const CALL_LIMIT: Duration = Duration::from_secs(15);
@@ -104,6 +106,7 @@ struct Shared {
     budget: RetryBudget,
     breaker: Arc<Breaker>,
     endpoints: Endpoints,
+    telemetry: ClientTelemetry,
 }
 
 impl fmt::Debug for ServiceClient {
@@ -140,6 +143,7 @@ impl ServiceClient {
             service_config: dependency.service_config,
             breaker: Arc::new(Breaker::new(dependency.name, dependency.breaker)),
             endpoints,
+            telemetry: ClientTelemetry::new(&config.addresses),
         };
         let shared = Arc::new(shared);
         (Self { shared }, discovery)
@@ -158,13 +162,18 @@ impl Service<Request<Body>> for ServiceClient {
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let shared = Arc::clone(&self.shared);
         // The span is the caller's here, and may be another one where the future is polled.
-        inject_trace(request.headers_mut());
-        Box::pin(async move { Ok(shared.call(request).await) })
+        let observed = shared.telemetry.begin(&request);
+        propagation::inject(observed.context(), request.headers_mut());
+        Box::pin(async move {
+            let (response, code) = shared.call(request).await;
+            observed.ended(code);
+            Ok(response)
+        })
     }
 }
 
 impl Shared {
-    async fn call(&self, request: Request<Body>) -> Response<Body> {
+    async fn call(&self, request: Request<Body>) -> (Response<Body>, Code) {
         let policy = self.service_config.policy(request.uri().path());
         let deadline = deadline(&request, policy.timeout);
         if deadline.has_passed() {
@@ -173,7 +182,7 @@ impl Shared {
         let (head, body) = request.into_parts();
         let message = match deadline.bound(message::whole_request(body)).await {
             Ok(Ok(message)) => message,
-            Ok(Err(status)) => return status.into_http(),
+            Ok(Err(status)) => return (status.clone().into_http(), status.code()),
             Err(_) => return self.refuse(Refusal::DeadlineExceeded),
         };
         let Some(permit) = self.breaker.ask() else {
@@ -190,11 +199,11 @@ impl Shared {
         };
         let (response, code) = call.make().await;
         permit.end(is_failure(code));
-        response
+        (response, code)
     }
 
-    fn refuse(&self, refusal: Refusal) -> Response<Body> {
-        refusal.status(self.caller).into_http()
+    fn refuse(&self, refusal: Refusal) -> (Response<Body>, Code) {
+        (refusal.status(self.caller).into_http(), refusal.code())
     }
 }
 
@@ -206,14 +215,6 @@ fn deadline(request: &Request<Body>, policy: Option<Duration>) -> Deadline {
     let limits = [Some(CALL_LIMIT), policy, of_header].into_iter().flatten();
     let own = limits.min().map_or(Deadline::NEVER, Deadline::within);
     own.earlier(of_caller.unwrap_or(Deadline::NEVER))
-}
-
-fn inject_trace(headers: &mut HeaderMap) {
-    for (name, value) in current_trace_headers() {
-        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
-            headers.insert(name, value);
-        }
-    }
 }
 
 /// Whether the dependency has failed: it is away, overloaded, late or broken. Every other status is an answer.

@@ -21,7 +21,6 @@ use crate::parking::sqlite::SqliteParking;
 use crate::postgres::Postgres;
 use crate::schema::last_version;
 use crate::sqlite::{self, OpenError as SqliteError, Sqlite};
-use crate::telemetry::Meter;
 
 mod obstacle;
 
@@ -313,9 +312,9 @@ impl Database {
     }
 
     /// Shows how many connections are open and in use. SQLite's are a fixed few, and never the limit.
-    pub fn observe(&self, meter: &Meter) {
+    pub fn observe(&self) {
         if let Self::Postgres(server) = self {
-            server.observe(meter);
+            server.observe();
         }
     }
 

@@ -1,14 +1,15 @@
-//! The gRPC server: one place for limits, health, reflection and the span of each call.
+//! The gRPC server: one place for limits, health, reflection and what is seen of each call.
 //!
 //! A connection has a seat, and TLS where that is configured ([`accept`]). Every call on it passes these layers:
 //!
 //! ```text
-//! span ─▶ connection_activity: which connections are at work
-//!           ─▶ errors: none leaves without an ErrorInfo
-//!                ─▶ overload: refused at once when enough is in work
-//!                     ─▶ deadlines: a moment by which it must be answered
-//!                          ─▶ auth: who calls
-//!                               ─▶ the method
+//! telemetry: its span and how long it takes
+//!   ─▶ connection_activity: which connections are at work
+//!        ─▶ errors: none leaves without an ErrorInfo
+//!             ─▶ overload: refused at once when enough is in work
+//!                  ─▶ deadlines: a moment by which it must be answered
+//!                       ─▶ auth: who calls
+//!                            ─▶ the method
 //! ```
 
 use std::net::SocketAddr;
@@ -24,7 +25,6 @@ use tower::util::option_layer;
 
 use crate::auth::AuthLayer;
 use crate::health::Health;
-use crate::propagation;
 use crate::tls::{ServerTls, TlsError};
 
 mod config;
@@ -42,6 +42,8 @@ pub mod errors;
 mod held_body;
 mod methods;
 mod overload;
+pub mod status_code;
+mod telemetry;
 
 pub mod refusal;
 mod respond;
@@ -57,6 +59,7 @@ use deadlines::DeadlineLayer;
 use errors::ErrorLayer;
 use methods::Methods;
 use overload::OverloadLayer;
+use telemetry::CallTelemetryLayer;
 
 /// A connection that says nothing for this long is asked whether it is still there, and dropped if it does not answer
 /// within [`KEEPALIVE_TIMEOUT`]: a half-open connection must not hold a stream for ever.
@@ -169,7 +172,7 @@ impl GrpcServer {
         let deadlines = DeadlineLayer {
             service: self.service,
             unary_limit: self.config.call_limit,
-            methods,
+            methods: methods.clone(),
         };
         let routes = self.routes(routes, descriptors)?;
         let routes = routes.add_service(health_service(health));
@@ -181,7 +184,7 @@ impl GrpcServer {
             longest: self.config.connection_age.hang_up(),
         };
         let serving = limited_server(self.config.connection_age)
-            .trace_fn(|request| propagation::server_span(request.uri().path(), request.headers()))
+            .layer(CallTelemetryLayer::new(methods.clone()))
             .layer(ConnectionActivityLayer)
             .layer(ErrorLayer {
                 service: self.service,

@@ -6,9 +6,9 @@
 
 use std::borrow::Cow;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use opentelemetry::KeyValue;
 use sqlx::error::DatabaseError;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
@@ -18,7 +18,8 @@ use crate::backoff::Backoff;
 use crate::config::DatabaseUrl;
 use crate::deadline::Deadline;
 use crate::schema::{last_version, tolerant};
-use crate::telemetry::Meter;
+use crate::telemetry::names::{attributes, metrics};
+use crate::telemetry::vocabulary::Labels;
 
 mod reading;
 
@@ -186,29 +187,22 @@ impl Postgres {
     }
 
     /// Shows the pool's connections, under the names of the semantic conventions for databases.
-    pub fn observe(&self, meter: &Meter) {
+    pub fn observe(&self) {
         let pool = self.pool.clone();
-        let database = self.options.get_database().unwrap_or("default").to_owned();
-        let attribute = move || KeyValue::new("db.client.connection.pool.name", database.clone());
-        let (of_max, of_count) = (attribute.clone(), attribute);
-        let max = i64::from(pool.options().get_max_connections());
-        meter
-            .i64_observable_up_down_counter("db.client.connection.max")
-            .with_unit("{connection}")
-            .with_description("Most connections that the pool opens")
-            .with_callback(move |observer| observer.observe(max, &[of_max()]))
-            .build();
-        meter
-            .i64_observable_up_down_counter("db.client.connection.count")
-            .with_unit("{connection}")
-            .with_description("Connections of the pool by state")
-            .with_callback(move |observer| {
-                for (state, connections) in by_state(&pool) {
-                    let state = KeyValue::new("db.client.connection.state", state);
-                    observer.observe(connections, &[of_count(), state]);
-                }
+        let database = Arc::from(self.options.get_database().unwrap_or("default"));
+        let name = attributes::DB_CLIENT_CONNECTION_POOL_NAME.known(&database);
+        let of_pool = Labels::of([name]);
+        let max = (
+            u64::from(pool.options().get_max_connections()),
+            of_pool.clone(),
+        );
+        metrics::DB_CLIENT_CONNECTION_MAX.observe(move || [max.clone()]);
+        metrics::DB_CLIENT_CONNECTION_COUNT.observe(move || {
+            by_state(&pool).map(|(state, connections)| {
+                let state = attributes::DB_CLIENT_CONNECTION_STATE.label(state);
+                (connections, of_pool.and(state))
             })
-            .build();
+        });
     }
 
     /// Closes all connections.
@@ -217,10 +211,10 @@ impl Postgres {
     }
 }
 
-fn by_state(pool: &PgPool) -> [(&'static str, i64); 2] {
-    let idle = i64::try_from(pool.num_idle()).unwrap_or(i64::MAX);
+fn by_state(pool: &PgPool) -> [(&'static str, u64); 2] {
+    let idle = pool.num_idle() as u64;
     // Read one after the other: in between a connection may have become idle.
-    let used = (i64::from(pool.size()) - idle).max(0);
+    let used = u64::from(pool.size()).saturating_sub(idle);
     [("idle", idle), ("used", used)]
 }
 

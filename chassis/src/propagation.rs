@@ -1,58 +1,44 @@
 //! The W3C trace context on its way through gRPC metadata and Kafka headers.
 //!
 //! The context of the span that decided an event is stored with the event and never rewritten on the way, so that
-//! whoever handles it later continues the same trace.
+//! whoever handles it later continues the same trace. Nothing else is taken from outside: baggage is neither read nor
+//! passed on, a caller could put anything into it.
 
+use http::{HeaderMap, HeaderName, HeaderValue};
+use opentelemetry::Context;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
-use tracing::Span;
-use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-use crate::consumer::Record;
-use crate::headers;
+use crate::headers::{self, Headers};
 
 /// `traceparent`, and `tracestate` if there is one, of the current span: to be stored with the events it decides.
 pub fn current_trace_headers() -> Vec<(String, String)> {
     let mut pairs = Pairs(Vec::with_capacity(2));
-    TraceContextPropagator::new().inject_context(&Span::current().context(), &mut pairs);
+    TraceContextPropagator::new().inject_context(&Context::current(), &mut pairs);
     // An empty tracestate says nothing.
     pairs.0.retain(|(_, value)| !value.is_empty());
     pairs.0
 }
 
-/// The span of one attempt to handle a record: a child of the record's context, so that one trace tells the order's
-/// whole story.
-pub(crate) fn process_span(record: &Record, group: &'static str) -> Span {
-    let span = tracing::info_span!(
-        "process",
-        otel.name = format!("process {}", record.topic),
-        otel.kind = "consumer",
-        messaging.system = "kafka",
-        messaging.operation.name = "process",
-        messaging.operation.type = "process",
-        messaging.destination.name = record.topic,
-        messaging.destination.partition.id = record.partition.to_string(),
-        messaging.kafka.offset = record.offset,
-        messaging.consumer.group.name = group,
-    );
-    let parent = TraceContextPropagator::new().extract(&RecordHeaders(record));
-    // Fails only for a span that nobody records.
-    let _ = span.set_parent(parent);
-    span
+/// The trace that an event belongs to: the context of the span that decided it.
+pub fn of_event(headers: &Headers) -> Context {
+    TraceContextPropagator::new().extract_with_context(&Context::new(), &EventHeaders(headers))
 }
 
-/// The span of one gRPC call: a child of the caller's context.
-pub(crate) fn server_span(method: &str, metadata: &http::HeaderMap) -> Span {
-    let span = tracing::info_span!(
-        "rpc",
-        otel.name = method,
-        otel.kind = "server",
-        rpc.system.name = "grpc",
-        rpc.method = method,
-    );
-    let parent = TraceContextPropagator::new().extract(&Metadata(metadata));
-    let _ = span.set_parent(parent);
-    span
+/// The trace that the caller of a method is in.
+pub(crate) fn of_call(metadata: &HeaderMap) -> Context {
+    TraceContextPropagator::new().extract_with_context(&Context::new(), &Metadata(metadata))
+}
+
+/// Lets a call go on in this trace, whatever it carried before.
+pub(crate) fn inject(context: &Context, metadata: &mut HeaderMap) {
+    let mut pairs = Pairs(Vec::with_capacity(2));
+    TraceContextPropagator::new().inject_context(context, &mut pairs);
+    for (name, value) in pairs.0 {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            metadata.insert(name, value);
+        }
+    }
 }
 
 struct Pairs(Vec<(String, String)>);
@@ -63,23 +49,19 @@ impl Injector for Pairs {
     }
 }
 
-struct RecordHeaders<'a>(&'a Record);
+struct EventHeaders<'a>(&'a Headers);
 
-impl Extractor for RecordHeaders<'_> {
+impl Extractor for EventHeaders<'_> {
     fn get(&self, key: &str) -> Option<&str> {
-        headers::text(&self.0.headers, key)
+        headers::text(self.0, key)
     }
 
     fn keys(&self) -> Vec<&str> {
-        self.0
-            .headers
-            .iter()
-            .map(|(name, _)| name.as_str())
-            .collect()
+        self.0.iter().map(|(name, _)| name.as_str()).collect()
     }
 }
 
-struct Metadata<'a>(&'a http::HeaderMap);
+struct Metadata<'a>(&'a HeaderMap);
 
 impl Extractor for Metadata<'_> {
     fn get(&self, key: &str) -> Option<&str> {
@@ -87,28 +69,31 @@ impl Extractor for Metadata<'_> {
     }
 
     fn keys(&self) -> Vec<&str> {
-        self.0.keys().map(http::HeaderName::as_str).collect()
+        self.0.keys().map(HeaderName::as_str).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use opentelemetry::trace::TracerProvider as _;
-    use opentelemetry_sdk::trace::SdkTracerProvider;
     use proptest::prelude::*;
-    use tracing_subscriber::layer::SubscriberExt;
 
     use super::*;
+    use crate::telemetry::names::spans;
+    use crate::telemetry::tests::record_spans;
 
     const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
     const CALLER: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
-    /// Runs with tracing as a service has it that exports nothing.
-    fn with_tracing<T>(run: impl FnOnce() -> T) -> T {
-        let tracer = SdkTracerProvider::builder().build().tracer("test");
-        let subscriber =
-            tracing_subscriber::registry().with(tracing_opentelemetry::layer().with_tracer(tracer));
-        tracing::subscriber::with_default(subscriber, run)
+    fn headers(values: &[(&str, &[u8])]) -> Headers {
+        let header = |(name, value): &(&str, &[u8])| ((*name).to_owned(), value.to_vec());
+        values.iter().map(header).collect()
+    }
+
+    /// What an event carries that is decided by a span of this parent.
+    fn carried(parent: &Context) -> Vec<(String, String)> {
+        record_spans();
+        let span = spans::PROCESS.continuing("process", parent, Vec::new());
+        span.within(current_trace_headers)
     }
 
     fn traceparent(headers: &[(String, String)]) -> &str {
@@ -118,11 +103,10 @@ mod tests {
 
     #[test]
     fn a_call_continues_its_callers_trace_and_its_events_carry_it_on() {
-        let mut metadata = http::HeaderMap::new();
-        metadata.insert("traceparent", http::HeaderValue::from_static(CALLER));
+        let mut metadata = HeaderMap::new();
+        metadata.insert("traceparent", HeaderValue::from_static(CALLER));
 
-        let headers =
-            with_tracing(|| server_span("PlaceOrder", &metadata).in_scope(current_trace_headers));
+        let headers = carried(&of_call(&metadata));
 
         let carried = traceparent(&headers);
         assert!(carried.contains(TRACE), "{carried}");
@@ -134,38 +118,40 @@ mod tests {
 
     #[test]
     fn a_call_without_a_trace_begins_one() {
-        let metadata = http::HeaderMap::new();
-
-        let headers =
-            with_tracing(|| server_span("PlaceOrder", &metadata).in_scope(current_trace_headers));
+        let headers = carried(&of_call(&HeaderMap::new()));
 
         assert_eq!(traceparent(&headers).len(), CALLER.len());
     }
 
     #[test]
     fn handling_an_event_continues_the_trace_in_its_headers() {
-        let record = Record {
-            headers: vec![("traceparent".to_owned(), CALLER.as_bytes().to_vec())],
-            ..Record::default()
-        };
+        let event = headers(&[("traceparent", CALLER.as_bytes())]);
 
-        let headers =
-            with_tracing(|| process_span(&record, "group").in_scope(current_trace_headers));
-
-        assert!(traceparent(&headers).contains(TRACE));
+        assert!(traceparent(&carried(&of_event(&event))).contains(TRACE));
     }
 
     #[test]
     fn a_malformed_trace_context_is_ignored() {
-        let record = Record {
-            headers: vec![("traceparent".to_owned(), b"00-not-a-trace".to_vec())],
-            ..Record::default()
-        };
+        let event = headers(&[("traceparent", b"00-not-a-trace")]);
 
-        let headers =
-            with_tracing(|| process_span(&record, "group").in_scope(current_trace_headers));
+        let carried = carried(&of_event(&event));
 
-        assert_eq!(traceparent(&headers).len(), CALLER.len());
+        assert_eq!(traceparent(&carried).len(), CALLER.len());
+    }
+
+    #[test]
+    fn baggage_from_outside_goes_no_further() {
+        let mut metadata = HeaderMap::new();
+        metadata.insert("traceparent", HeaderValue::from_static(CALLER));
+        metadata.insert("baggage", HeaderValue::from_static("user=alice"));
+
+        let context = of_call(&metadata);
+        let mut onward = HeaderMap::new();
+        inject(&context, &mut onward);
+
+        assert!(onward.contains_key("traceparent"));
+        assert!(!onward.contains_key("baggage"));
+        assert!(carried(&context).iter().all(|(name, _)| name != "baggage"));
     }
 
     proptest! {
@@ -180,22 +166,16 @@ mod tests {
             let mut damaged = CALLER.as_bytes().to_vec();
             damaged[at] = byte;
             let value = if is_damaged { damaged } else { bytes };
-            let mut metadata = http::HeaderMap::new();
-            if let Ok(value) = http::HeaderValue::from_bytes(&value) {
+            let mut metadata = HeaderMap::new();
+            if let Ok(value) = HeaderValue::from_bytes(&value) {
                 metadata.insert("traceparent", value.clone());
                 metadata.insert("tracestate", value);
             }
-            let header = |name: &str| (name.to_owned(), value.clone());
-            let headers = vec![header("traceparent"), header("tracestate")];
-            let record = Record { headers, ..Record::default() };
+            let event = headers(&[("traceparent", &value), ("tracestate", &value)]);
 
-            with_tracing(|| {
-                for span in [server_span("PlaceOrder", &metadata), process_span(&record, "group")] {
-                    let carried = span.in_scope(current_trace_headers);
-                    prop_assert_eq!(traceparent(&carried).len(), CALLER.len());
-                }
-                Ok(())
-            })?;
+            for context in [of_call(&metadata), of_event(&event)] {
+                prop_assert_eq!(traceparent(&carried(&context)).len(), CALLER.len());
+            }
         }
     }
 }

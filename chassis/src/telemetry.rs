@@ -1,37 +1,56 @@
 //! Telemetry: JSON lines on stdout always; traces, metrics and logs over OTLP when an endpoint is configured.
 //!
 //! Trace ids exist in either case, so that a log line, an event and a caller's own trace can be brought together.
+//!
+//! Reading order: [`vocabulary`] says what a name means and [`names`] has them all; [`span`] and [`instruments`] make
+//! what is emitted from them, and `sampling` says which traces are recorded; `providers` sends them away. [`process`]
+//! measures the process itself.
 
-use std::time::Duration;
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
 
-use opentelemetry::KeyValue;
-use opentelemetry::metrics::{MeterProvider as _, NoopMeterProvider};
 use opentelemetry::trace::TracerProvider as _;
+use opentelemetry::{InstrumentationScope, global};
 use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
-use opentelemetry_otlp::{
-    ExporterBuildError, LogExporter, MetricExporter, Protocol, SpanExporter, WithExportConfig,
-};
-use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::logs::SdkLoggerProvider;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
-use opentelemetry_sdk::trace::SdkTracerProvider;
+use opentelemetry_sdk::trace::{SdkTracerProvider, TracerProviderBuilder};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{EnvFilter, Layer};
-use uuid::Uuid;
 
 use crate::config::{FromSetting, Settings};
 
-pub use opentelemetry::metrics::Meter;
+pub mod names;
+pub mod vocabulary;
+
+pub mod instruments;
+mod sampling;
+pub mod span;
 
 mod json;
+pub mod process;
+mod providers;
 
-/// How long the last spans and logs may take to leave when the service stops.
-const FLUSH: Duration = Duration::from_secs(3);
+pub use opentelemetry_otlp::ExporterBuildError;
+pub use sampling::SamplingRatio;
+
+use sampling::StorySampler;
+
+/// How long the last spans, metrics and logs may take to leave when the service stops, all together.
+const FLUSH: Duration = Duration::from_secs(5);
 
 /// The client libraries' own messages: exporting them would cause more of them.
 const NOT_EXPORTED: &str =
     "info,h2=off,hyper=off,hyper_util=off,opentelemetry=off,reqwest=off,tonic=off,tower=off";
+
+/// Who makes spans and instruments here, and in which version of the conventions.
+static SCOPE: LazyLock<InstrumentationScope> = LazyLock::new(|| {
+    InstrumentationScope::builder(env!("CARGO_PKG_NAME"))
+        .with_version(env!("CARGO_PKG_VERSION"))
+        .with_schema_url(opentelemetry_semantic_conventions::SCHEMA_URL)
+        .build()
+});
 
 /// What is logged and where telemetry goes.
 #[derive(Clone, Debug)]
@@ -40,6 +59,8 @@ pub struct TelemetryConfig {
     pub filter: LogFilter,
     /// Base URL of an OTLP/HTTP receiver.
     pub otlp_endpoint: Option<String>,
+    /// Which of the traces that begin here are recorded.
+    pub sampling: SamplingRatio,
 }
 
 impl TelemetryConfig {
@@ -54,6 +75,11 @@ impl TelemetryConfig {
             otlp_endpoint: settings.optional(
                 "OTEL_EXPORTER_OTLP_ENDPOINT",
                 "base URL of an OTLP/HTTP receiver, for example http://127.0.0.1:4318; unset: nothing is exported",
+            ),
+            sampling: settings.value(
+                "OTEL_TRACES_SAMPLER_ARG",
+                "0.1",
+                "part of the traces that is recorded, from 0 to 1; a caller that sends a trace has decided itself",
             ),
         }
     }
@@ -104,7 +130,7 @@ pub enum TelemetryError {
 }
 
 impl Telemetry {
-    /// Starts logging and tracing for the whole process.
+    /// Starts logging, tracing and measuring for the whole process: before anything is made that does one of them.
     pub fn start(
         config: &TelemetryConfig,
         identity: ServiceIdentity,
@@ -113,23 +139,16 @@ impl Telemetry {
             .otlp_endpoint
             .as_deref()
             .map(|url| url.trim_end_matches('/'));
-        let resource = resource(identity);
-        let tracer = tracer_provider(endpoint, resource.clone())?;
+        let resource = providers::resource(identity);
+        let tracer = providers::tracer(endpoint, resource.clone(), config.sampling)?;
         let metrics = endpoint
-            .map(|url| meter_provider(url, resource.clone()))
+            .map(|url| providers::meter(url, resource.clone()))
             .transpose()?;
         let logger = endpoint
-            .map(|url| logger_provider(url, resource))
+            .map(|url| providers::logger(url, resource))
             .transpose()?;
-        let exported = logger.as_ref().map(|logger| {
-            OpenTelemetryTracingBridge::new(logger).with_filter(EnvFilter::new(NOT_EXPORTED))
-        });
-        tracing_subscriber::registry()
-            .with(EnvFilter::new(&config.filter.0))
-            .with(tracing_opentelemetry::layer().with_tracer(tracer.tracer(identity.name)))
-            .with(exported)
-            .with(json::layer())
-            .try_init()?;
+        start_logging(&config.filter, logger.as_ref())?;
+        use_providers(&tracer, metrics.as_ref());
         Ok(Self {
             tracer,
             metrics,
@@ -137,77 +156,77 @@ impl Telemetry {
         })
     }
 
-    /// What instruments are made from.
-    pub fn meter(&self) -> Meter {
-        match &self.metrics {
-            Some(metrics) => metrics.meter("chassis"),
-            // One with a reader missing would complain of every instrument.
-            None => NoopMeterProvider::new().meter("chassis"),
-        }
-    }
-
     /// Sends what is left. The last step of a shutdown, after everything that could still say something.
     ///
-    /// Blocks for up to three seconds per signal: call it where that is allowed.
+    /// Blocks for up to five seconds: call it where that is allowed, and outside of a runtime. The exporters have threads
+    /// of their own, so that it also works when the runtime had only one.
     pub fn shutdown(self) {
+        let deadline = Instant::now() + FLUSH;
+        let left = || deadline.saturating_duration_since(Instant::now());
         // A receiver that is away is no reason to fail a stop, and there is nowhere left to report it.
-        let _ = self.tracer.shutdown_with_timeout(FLUSH);
+        let _ = self.tracer.shutdown_with_timeout(left());
         if let Some(metrics) = self.metrics {
-            let _ = metrics.shutdown_with_timeout(FLUSH);
+            let _ = metrics.shutdown_with_timeout(left());
         }
         if let Some(logger) = self.logger {
-            let _ = logger.shutdown_with_timeout(FLUSH);
+            let _ = logger.shutdown_with_timeout(left());
         }
     }
 }
 
-fn resource(identity: ServiceIdentity) -> Resource {
-    // The builder adds OTEL_RESOURCE_ATTRIBUTES, which a pod fills from the downward API.
-    Resource::builder()
-        .with_service_name(identity.name)
-        .with_attributes([
-            KeyValue::new("service.version", identity.version),
-            KeyValue::new("service.instance.id", Uuid::new_v4().to_string()),
-        ])
-        .build()
+/// Logs to stdout what the filter lets through, and the same to the receiver.
+fn start_logging(
+    filter: &LogFilter,
+    logger: Option<&SdkLoggerProvider>,
+) -> Result<(), TryInitError> {
+    let exported = logger.map(|logger| {
+        OpenTelemetryTracingBridge::new(logger).with_filter(EnvFilter::new(NOT_EXPORTED))
+    });
+    tracing_subscriber::registry()
+        .with(EnvFilter::new(&filter.0))
+        .with(exported)
+        .with(json::layer())
+        .try_init()
 }
 
-fn tracer_provider(
-    endpoint: Option<&str>,
-    resource: Resource,
-) -> Result<SdkTracerProvider, ExporterBuildError> {
-    let mut provider = SdkTracerProvider::builder().with_resource(resource);
-    if let Some(url) = endpoint {
-        let exporter = SpanExporter::builder()
-            .with_http()
-            .with_protocol(Protocol::HttpBinary)
-            .with_endpoint(format!("{url}/v1/traces"))
-            .build()?;
-        provider = provider.with_batch_exporter(exporter);
+/// Makes all spans and instruments of this process come from these. Called once, by [`Telemetry::start`]; public for
+/// tests, which bring providers that keep what they get.
+pub fn use_providers(tracer: &SdkTracerProvider, metrics: Option<&SdkMeterProvider>) {
+    span::use_tracer(tracer.tracer_with_scope(SCOPE.clone()));
+    if let Some(metrics) = metrics {
+        global::set_meter_provider(metrics.clone());
     }
-    Ok(provider.build())
 }
 
-fn meter_provider(url: &str, resource: Resource) -> Result<SdkMeterProvider, ExporterBuildError> {
-    let exporter = MetricExporter::builder()
-        .with_http()
-        .with_protocol(Protocol::HttpBinary)
-        .with_endpoint(format!("{url}/v1/metrics"))
-        .build()?;
-    Ok(SdkMeterProvider::builder()
-        .with_resource(resource)
-        .with_periodic_exporter(exporter)
-        .build())
+/// A tracer provider that samples as a service does.
+pub fn tracer_provider(ratio: SamplingRatio) -> TracerProviderBuilder {
+    SdkTracerProvider::builder().with_sampler(StorySampler::new(ratio))
 }
 
-fn logger_provider(url: &str, resource: Resource) -> Result<SdkLoggerProvider, ExporterBuildError> {
-    let exporter = LogExporter::builder()
-        .with_http()
-        .with_protocol(Protocol::HttpBinary)
-        .with_endpoint(format!("{url}/v1/logs"))
-        .build()?;
-    Ok(SdkLoggerProvider::builder()
-        .with_resource(resource)
-        .with_batch_exporter(exporter)
-        .build())
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::sync::LazyLock;
+
+    use opentelemetry_sdk::trace::{InMemorySpanExporter, SpanData};
+
+    use super::*;
+
+    static SPANS: LazyLock<InMemorySpanExporter> = LazyLock::new(|| {
+        let exporter = InMemorySpanExporter::default();
+        let provider = tracer_provider(SamplingRatio::ALL).with_simple_exporter(exporter.clone());
+        use_providers(&provider.build(), None);
+        exporter
+    });
+
+    /// Spans are recorded from now on, those of all tests of this process.
+    pub(crate) fn record_spans() {
+        LazyLock::force(&SPANS);
+    }
+
+    /// The ended spans of this trace.
+    pub(crate) fn spans_of(trace: opentelemetry::trace::TraceId) -> Vec<SpanData> {
+        let spans = SPANS.get_finished_spans().unwrap_or_default();
+        let of_trace = |span: &SpanData| span.span_context.trace_id() == trace;
+        spans.into_iter().filter(of_trace).collect()
+    }
 }

@@ -16,7 +16,6 @@ use chassis::crash_points::Injected;
 use chassis::database::{Database, OpenError, UnusableError};
 use chassis::grpc::{GrpcError, GrpcServer};
 use chassis::health::Health;
-use chassis::telemetry::Meter;
 use thiserror::Error;
 use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
@@ -113,10 +112,10 @@ impl App {
     }
 
     /// Shows what there is to measure.
-    pub fn observe(&self, meter: &Meter) {
-        self.database.observe(meter);
-        self.server.connections().observe(meter);
-        self.inventory.observe(meter);
+    pub fn observe(&self) {
+        self.database.observe();
+        self.server.connections().observe();
+        self.inventory.observe();
     }
 
     /// Serves until `shutdown`, or until a component fails. It starts in order:

@@ -18,7 +18,6 @@ use chassis::client::{
     Address, BreakerRules, Dependency, Discovery, ServiceClient, ServiceConfig, ServiceConfigError,
 };
 use chassis::deadline::Deadline;
-use chassis::telemetry::Meter;
 use chassis::tls::{ClientTls, Connector, TlsError};
 use proto::inventory::v1::inventory_service_client::InventoryServiceClient;
 use proto::inventory::v1::{CheckAvailabilityRequest, CheckAvailabilityResponse};
@@ -112,9 +111,9 @@ impl Inventory {
     }
 
     /// Shows what there is to measure.
-    pub fn observe(&self, meter: &Meter) {
+    pub fn observe(&self) {
         if let Some(question) = &self.question {
-            question.client.observe(meter);
+            question.client.observe();
         }
     }
 

@@ -24,7 +24,6 @@ use chassis::grpc::{GrpcError, GrpcServer};
 use chassis::health::Health;
 use chassis::outbox::OutboxSignal;
 use chassis::relay::Relay;
-use chassis::telemetry::Meter;
 use proto::topics;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -145,9 +144,9 @@ impl App {
     }
 
     /// Shows what there is to measure.
-    pub fn observe(&self, meter: &Meter) {
-        self.parts.database.observe(meter);
-        self.parts.server.connections().observe(meter);
+    pub fn observe(&self) {
+        self.parts.database.observe();
+        self.parts.server.connections().observe();
     }
 
     /// Runs until `shutdown`, or until a part fails; then stops everything in order.

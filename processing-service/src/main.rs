@@ -10,14 +10,14 @@ use chassis::database::{self, MigrationError};
 use chassis::operator::{self, OperatorError};
 use chassis::probe;
 use chassis::shutdown;
-use chassis::telemetry::{ServiceIdentity, Telemetry};
+use chassis::telemetry::{ServiceIdentity, Telemetry, process};
 use chassis::topics::{self, TopicReport};
 use processing_service::app::{App, BuildError, RunError};
 use processing_service::config::Config;
 use processing_service::operator::VOCABULARY;
 use processing_service::store::MIGRATIONS;
 use processing_service::topics::WRITTEN;
-use tokio::runtime::Runtime;
+use tokio::runtime::{Handle, Runtime};
 
 const SERVICE: ServiceIdentity = ServiceIdentity {
     name: env!("CARGO_PKG_NAME"),
@@ -50,17 +50,18 @@ fn run() -> anyhow::Result<()> {
     let config = Config::from_source(&Environment)?;
     let telemetry = Telemetry::start(&config.telemetry, SERVICE)?;
     let runtime = Runtime::new()?;
-    let served = runtime.block_on(serve(config, &telemetry));
+    let served = runtime.block_on(serve(config));
     // What did not stop within the grace period is cut off here instead of being waited for.
     runtime.shutdown_background();
     telemetry.shutdown();
     served
 }
 
-async fn serve(config: Config, telemetry: &Telemetry) -> anyhow::Result<()> {
+async fn serve(config: Config) -> anyhow::Result<()> {
     let shutdown = shutdown::on_signal()?;
     let app = App::build(&config).await?;
-    app.observe(&telemetry.meter());
+    app.observe();
+    process::observe(&Handle::current());
     Ok(app.run(shutdown).await?)
 }
 

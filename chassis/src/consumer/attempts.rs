@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
-use tracing::Instrument;
 
 use super::careful::{Admission, Guard};
 use super::delivery::{Delivery, Record};
@@ -17,6 +16,7 @@ use super::{BoxError, Failure};
 use crate::crash_points::{CrashPoint, reach};
 use crate::parking::{Fault, FaultClass};
 use crate::propagation;
+use crate::telemetry::names::spans;
 
 /// How an attempt ended.
 #[derive(Debug)]
@@ -125,8 +125,10 @@ impl Attempts {
     async fn handle(&self) -> Result<Result<(), Failure>, Box<dyn Any + Send>> {
         let (record, lane) = (Arc::clone(&self.record), Arc::clone(&self.lane));
         let delivery = Delivery::in_lane(record, self.failures.attempts() + 1, lane);
-        let span = propagation::process_span(&self.record, self.scope.config().group);
-        let handling = self.scope.handle(&delivery).instrument(span);
+        let parent = propagation::of_event(&self.record.headers);
+        let name = format!("process {}", self.record.topic);
+        let span = spans::PROCESS.continuing(name, &parent, Vec::new());
+        let handling = span.carry(self.scope.handle(&delivery));
         let result = AssertUnwindSafe(handling).catch_unwind().await?;
         Ok(result.and_then(|()| reach(self.after_effect).map_err(Failure::retry)))
     }

@@ -19,7 +19,8 @@ use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::telemetry::Meter;
+use crate::telemetry::names::metrics;
+use crate::telemetry::vocabulary::Labels;
 
 /// The open connections of a server.
 #[derive(Clone, Debug)]
@@ -91,50 +92,28 @@ impl Connections {
     }
 
     /// Shows how many connections there are and what became of those that are gone.
-    pub fn observe(&self, meter: &Meter) {
+    pub fn observe(&self) {
         let room = self.0.clone();
-        meter
-            .u64_observable_gauge("grpc.server.connections")
-            .with_unit("{connection}")
-            .with_description("Open connections of the gRPC server")
-            .with_callback(move |observer| observer.observe(room.seats().taken.len() as u64, &[]))
-            .build();
-        self.observe_count(
-            meter,
-            "grpc.server.connections.evicted",
-            "Connections without a call that were closed to make room for another",
-            |counts| &counts.evicted,
-        );
-        self.observe_count(
-            meter,
-            "grpc.server.connections.refused",
-            "Connections that were closed at once because all others had calls in work",
-            |counts| &counts.refused,
-        );
-        self.observe_count(
-            meter,
-            "grpc.server.handshakes.failed",
-            "TLS handshakes that did not lead to a connection",
-            |counts| &counts.failed_handshakes,
-        );
-    }
-
-    fn observe_count(
-        &self,
-        meter: &Meter,
-        name: &'static str,
-        description: &'static str,
-        which: fn(&Counts) -> &AtomicU64,
-    ) {
-        let room = self.0.clone();
-        meter
-            .u64_observable_counter(name)
-            .with_unit("{connection}")
-            .with_description(description)
-            .with_callback(move |observer| {
-                observer.observe(which(&room.counts).load(Ordering::Relaxed), &[]);
-            })
-            .build();
+        metrics::GRPC_SERVER_CONNECTIONS
+            .observe(move || [(room.seats().taken.len() as u64, Labels::default())]);
+        let counts: [(_, fn(&Counts) -> &AtomicU64); 3] = [
+            (metrics::GRPC_SERVER_CONNECTIONS_EVICTED, |counts| {
+                &counts.evicted
+            }),
+            (metrics::GRPC_SERVER_CONNECTIONS_REFUSED, |counts| {
+                &counts.refused
+            }),
+            (metrics::GRPC_SERVER_HANDSHAKES_FAILED, |counts| {
+                &counts.failed_handshakes
+            }),
+        ];
+        for (metric, which) in counts {
+            let room = self.0.clone();
+            metric.observe(move || {
+                let count = which(&room.counts).load(Ordering::Relaxed);
+                [(count, Labels::default())]
+            });
+        }
     }
 }
 

@@ -19,7 +19,14 @@ pub(super) enum MethodKind {
 /// The methods of a server by path, such as `/grpc.health.v1.Health/Check`; clones share them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Methods {
-    by_path: Arc<HashMap<String, MethodKind>>,
+    by_path: Arc<HashMap<String, Method>>,
+}
+
+#[derive(Debug)]
+struct Method {
+    /// The path without its first slash.
+    name: Arc<str>,
+    kind: MethodKind,
 }
 
 impl Methods {
@@ -39,11 +46,16 @@ impl Methods {
 
     /// What the method at this path is; nothing if there is none.
     pub(super) fn kind(&self, path: &str) -> Option<MethodKind> {
-        self.by_path.get(path).copied()
+        self.by_path.get(path).map(|method| method.kind)
+    }
+
+    /// The name of the method at this path, such as `grpc.health.v1.Health/Check`; nothing if there is none.
+    pub(super) fn name(&self, path: &str) -> Option<&Arc<str>> {
+        self.by_path.get(path).map(|method| &method.name)
     }
 }
 
-fn add_methods(set: &FileDescriptorSet, by_path: &mut HashMap<String, MethodKind>) {
+fn add_methods(set: &FileDescriptorSet, by_path: &mut HashMap<String, Method>) {
     for file in &set.file {
         for service in &file.service {
             for method in &service.method {
@@ -53,8 +65,9 @@ fn add_methods(set: &FileDescriptorSet, by_path: &mut HashMap<String, MethodKind
                 } else {
                     MethodKind::Unary
                 };
-                let path = format!("/{}.{}/{}", file.package(), service.name(), method.name());
-                by_path.insert(path, kind);
+                let name = format!("{}.{}/{}", file.package(), service.name(), method.name());
+                let name = Arc::from(name);
+                by_path.insert(format!("/{name}"), Method { name, kind });
             }
         }
     }
@@ -78,5 +91,7 @@ mod tests {
             Some(MethodKind::Streaming)
         );
         assert_eq!(kind("/grpc.health.v1.Health/Invented"), None);
+        let name = methods.name("/grpc.health.v1.Health/Check").unwrap();
+        assert_eq!(&**name, "grpc.health.v1.Health/Check");
     }
 }

@@ -6,6 +6,7 @@
     reason = "a test may fail by panicking"
 )]
 
+mod recording;
 mod server;
 mod setup;
 

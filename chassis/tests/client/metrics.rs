@@ -5,14 +5,15 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chassis::client::BreakerRules;
+use chassis::telemetry::use_providers;
 use opentelemetry::KeyValue;
-use opentelemetry::metrics::MeterProvider as _;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ResourceMetrics};
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider, Temporality};
 use tonic::Code;
 
+use crate::recording;
 use crate::server::{Action, Server};
 use crate::setup::{Client, LENIENT, RETRYING, closed_port};
 
@@ -66,6 +67,7 @@ async fn breaker_replicas_and_repetitions_are_shown() {
     let board = Board::default();
     let reader = PeriodicReader::builder(board.clone()).build();
     let provider = SdkMeterProvider::builder().with_reader(reader).build();
+    use_providers(&recording::tracers(), Some(&provider));
     let server = Server::start(|_| Action::Refuse(Code::Unavailable)).await;
     let rules = BreakerRules {
         least_calls: 10,
@@ -73,7 +75,7 @@ async fn breaker_replicas_and_repetitions_are_shown() {
     };
     let replicas = [server.address, closed_port().await];
     let client = Client::new(RETRYING, rules, &replicas);
-    client.observe(&provider.meter("test"));
+    client.observe();
 
     for _ in 0..12 {
         client.call().await.unwrap_err();

@@ -15,7 +15,6 @@ use chassis::client::{
 };
 use chassis::config::FromSetting;
 use chassis::deadline::Deadline;
-use chassis::telemetry::Meter;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -138,8 +137,8 @@ impl Client {
         self.connections.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn observe(&self, meter: &Meter) {
-        self.client.observe(meter);
+    pub(crate) fn observe(&self) {
+        self.client.observe();
     }
 
     /// How often the name was looked up.
