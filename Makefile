@@ -14,7 +14,7 @@ export RUST_TEST_THREADS
 PROGRAMS := -p order-service -p processing-service -p embedded-broker -p tests -p auditor
 
 .DEFAULT_GOAL := help
-.PHONY: help demo chaos up test apache-kafka fuzz bench overload neighbours lint fmt release
+.PHONY: help demo chaos up test apache-kafka fuzz bench telemetry-cost overload neighbours lint fmt release
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ fuzz: ## Fuzz all that decodes bytes from outside, a minute each; ARGS='600 even
 
 bench: release ## Measure durable confirmations beside empty calls
 	$(CARGO_TARGET_DIR)/release/confirmations $(ARGS)
+
+telemetry-cost: release ## Measure what telemetry costs, side by side with none
+	$(CARGO_TARGET_DIR)/release/telemetry-cost $(ARGS)
 
 overload: release ## Offer order-service three times what it can do, and see what becomes of what it accepts
 	$(CARGO_TARGET_DIR)/release/overload $(ARGS)

@@ -3,6 +3,7 @@
 //!
 //! What it accepts is never published, so its outbox grows for as long as it runs: [`Alone::backlog`].
 
+use std::fs;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -23,6 +24,11 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 /// The setting that names the database.
 const DATABASE_URL: &str = "DATABASE_URL";
+
+/// What the system counts CPU time in (`USER_HZ`), and where it does: user time behind the name of the program and eleven
+/// fields, then system time.
+const TICK: Duration = Duration::from_millis(10);
+const USER_TIME: usize = 11;
 
 /// There is nobody to ask for the stock, and what waits for the broker waits for ever.
 const UNDISTURBED: [(&str, &str); 3] = [
@@ -107,6 +113,18 @@ impl Alone {
         let ended = self.process.try_wait()?;
         ensure!(ended.is_none(), "order-service ended: {ended:?}");
         Ok(())
+    }
+
+    /// The CPU time that it has used so far, all its threads together.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    pub fn cpu_time(&self) -> Result<Duration> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.process.id()))?;
+        let (_, after_name) = stat.rsplit_once(')').context("no name in stat")?;
+        let times = after_name.split_whitespace().skip(USER_TIME).take(2);
+        let ticks: u32 = times.map(str::parse::<u32>).sum::<Result<_, _>>()?;
+        Ok(TICK * ticks)
     }
 
     /// Where it listens, such as `http://127.0.0.1:50051`.

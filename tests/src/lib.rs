@@ -7,6 +7,7 @@ pub mod alone;
 pub mod audit;
 pub mod chaos;
 pub mod client;
+pub mod closed_loop;
 pub mod demo;
 pub mod neighbours;
 pub mod open_loop;

@@ -20,7 +20,7 @@ use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::telemetry::names::metrics;
-use crate::telemetry::vocabulary::Labels;
+use crate::telemetry::vocabulary::{Labels, Metric};
 
 /// The open connections of a server.
 #[derive(Clone, Debug)]
@@ -96,24 +96,19 @@ impl Connections {
         let room = self.0.clone();
         metrics::GRPC_SERVER_CONNECTIONS
             .observe(move || [(room.seats().taken.len() as u64, Labels::default())]);
-        let counts: [(_, fn(&Counts) -> &AtomicU64); 3] = [
-            (metrics::GRPC_SERVER_CONNECTIONS_EVICTED, |counts| {
-                &counts.evicted
-            }),
-            (metrics::GRPC_SERVER_CONNECTIONS_REFUSED, |counts| {
-                &counts.refused
-            }),
-            (metrics::GRPC_SERVER_HANDSHAKES_FAILED, |counts| {
-                &counts.failed_handshakes
-            }),
-        ];
-        for (metric, which) in counts {
-            let room = self.0.clone();
-            metric.observe(move || {
-                let count = which(&room.counts).load(Ordering::Relaxed);
-                [(count, Labels::default())]
-            });
-        }
+        self.show(metrics::GRPC_SERVER_CONNECTIONS_EVICTED, |of| &of.evicted);
+        self.show(metrics::GRPC_SERVER_CONNECTIONS_REFUSED, |of| &of.refused);
+        self.show(metrics::GRPC_SERVER_HANDSHAKES_FAILED, |of| {
+            &of.failed_handshakes
+        });
+    }
+
+    fn show(&self, metric: Metric, which: fn(&Counts) -> &AtomicU64) {
+        let room = self.0.clone();
+        metric.observe(move || {
+            let count = which(&room.counts).load(Ordering::Relaxed);
+            [(count, Labels::default())]
+        });
     }
 }
 

@@ -184,3 +184,91 @@ impl Drop for Span {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry::trace::{SpanId, TraceFlags, TraceId, TraceState};
+
+    use super::*;
+    use crate::telemetry::names::spans;
+    use crate::telemetry::tests::{record_spans, spans_of};
+
+    fn remote(trace: u128, is_sampled: bool) -> SpanContext {
+        let flags = TraceFlags::default().with_sampled(is_sampled);
+        let (trace, span) = (TraceId::from(trace), SpanId::from(7));
+        SpanContext::new(trace, span, flags, true, TraceState::default())
+    }
+
+    fn within(trace: &SpanContext) -> Context {
+        record_spans();
+        Context::new().with_remote_span_context(trace.clone())
+    }
+
+    #[test]
+    fn a_part_of_what_is_not_recorded_is_no_span_and_carries_the_whole_on() {
+        let whole = remote(0xa1, false);
+        let _current = within(&whole).attach();
+
+        let part = spans::GROUP_COMMIT.within("part");
+
+        assert!(!part.is_recording());
+        assert_eq!(part.span_context(), whole);
+        drop(part);
+        assert!(spans_of(whole.trace_id()).is_empty());
+    }
+
+    #[test]
+    fn a_part_of_what_is_recorded_is_its_child() {
+        let whole = remote(0xa2, true);
+        let _current = within(&whole).attach();
+
+        drop(spans::GROUP_COMMIT.within("part"));
+
+        let [part] = &spans_of(whole.trace_id())[..] else {
+            panic!("one span")
+        };
+        assert_eq!(part.parent_span_id, whole.span_id());
+    }
+
+    #[test]
+    fn what_is_done_for_many_links_to_those_that_are_recorded() {
+        record_spans();
+        let members = [remote(0xa3, false), remote(0xa4, true)];
+        let links = members
+            .iter()
+            .map(|member| Link::new(member.clone(), Vec::new(), 0));
+
+        let span = spans::POLL.for_all("poll", links);
+
+        let trace = span.span_context().trace_id();
+        drop(span);
+        let [span] = &spans_of(trace)[..] else {
+            panic!("one span")
+        };
+        let linked: Vec<_> = span.links.iter().map(|link| &link.span_context).collect();
+        assert_eq!(linked, [&members[1]]);
+        assert_eq!(span.parent_span_id, SpanId::INVALID);
+    }
+
+    #[test]
+    fn what_is_done_for_many_that_nobody_records_is_no_span() {
+        record_spans();
+        let link = Link::new(remote(0xa5, false), Vec::new(), 0);
+
+        assert!(!spans::POLL.for_all("poll", [link]).is_recording());
+    }
+
+    #[test]
+    fn a_failure_has_its_type_and_no_text() {
+        let whole = remote(0xa6, true);
+        let _current = within(&whole).attach();
+
+        spans::GROUP_COMMIT.within("part").fail("queue_full");
+
+        let [part] = &spans_of(whole.trace_id())[..] else {
+            panic!("one span")
+        };
+        assert_eq!(part.status, Status::error(""));
+        assert_eq!(part.attributes, [ERROR_TYPE.of("queue_full")]);
+    }
+}

@@ -13,5 +13,6 @@ mod hostile;
 mod probe;
 mod renewal;
 mod server;
+mod telemetry;
 mod tls;
 mod who;

@@ -9,17 +9,15 @@
 //!
 //! `make bench ARGS='--callers 256 --rounds 5 --seconds 3'`
 
-use std::future::Future;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::Parser;
-use futures::future::try_join_all;
-use hdrhistogram::Histogram;
 use postgres_server::Server;
 use proto::orders::v1::order_service_client::OrderServiceClient;
 use tests::alone::Alone;
 use tests::client::connections::connect;
+use tests::closed_loop::{Round, measure, median};
 use tests::orders::basket;
 use tonic::transport::Channel;
 use tonic_health::pb::HealthCheckRequest;
@@ -39,6 +37,17 @@ struct Arguments {
     /// Length of one measurement.
     #[arg(long, default_value = "3")]
     seconds: u64,
+}
+
+impl Arguments {
+    async fn measure<F: Future<Output = Result<()>>>(
+        &self,
+        channels: &[Channel],
+        call: impl Fn(Channel) -> F,
+    ) -> Result<Round> {
+        let length = Duration::from_secs(self.seconds);
+        measure(self.callers, length, channels, call).await
+    }
 }
 
 /// What is measured.
@@ -67,51 +76,12 @@ impl Contender {
     }
 
     async fn round(&mut self, arguments: &Arguments) -> Result<()> {
-        let round = measure(arguments, &self.channels, place_order).await?;
+        let round = arguments.measure(&self.channels, place_order).await?;
         self.service.check()?;
         show(self.name, &round);
         self.rates.push(round.per_second);
         Ok(())
     }
-}
-
-/// What one round showed.
-struct Round {
-    per_second: f64,
-    latency: Histogram<u64>,
-}
-
-/// Calls from every caller for a while. Calls in work at the end are waited for and counted with their time.
-async fn measure<F, C>(arguments: &Arguments, channels: &[Channel], call: C) -> Result<Round>
-where
-    F: Future<Output = Result<()>>,
-    C: Fn(Channel) -> F,
-{
-    let start = Instant::now();
-    let end = start + Duration::from_secs(arguments.seconds);
-    let callers = (0..arguments.callers).map(|caller| {
-        let channel = channels[caller % channels.len()].clone();
-        let call = &call;
-        async move {
-            let mut latency = Histogram::<u64>::new(3)?;
-            while Instant::now() < end {
-                let begun = Instant::now();
-                call(channel.clone()).await?;
-                latency.record(u64::try_from(begun.elapsed().as_micros())?)?;
-            }
-            anyhow::Ok(latency)
-        }
-    });
-    let mut all = Histogram::<u64>::new(3)?;
-    for latency in try_join_all(callers).await? {
-        all.add(latency)?;
-    }
-    #[expect(clippy::cast_precision_loss, reason = "a rate is for people")]
-    let per_second = all.len() as f64 / start.elapsed().as_secs_f64();
-    Ok(Round {
-        per_second,
-        latency: all,
-    })
 }
 
 async fn empty_call(channel: Channel) -> Result<()> {
@@ -128,19 +98,12 @@ async fn place_order(channel: Channel) -> Result<()> {
     Ok(())
 }
 
-fn median(mut rates: Vec<f64>) -> f64 {
-    rates.sort_by(f64::total_cmp);
-    rates[rates.len() / 2]
-}
-
 fn show(what: &str, round: &Round) {
-    #[expect(clippy::cast_precision_loss, reason = "a latency is for people")]
-    let ms = |quantile| round.latency.value_at_quantile(quantile) as f64 / 1_000.0;
     println!(
         "{what:<16} {:>9.0}/s   p50 {:>7.2} ms   p99 {:>7.2} ms",
         round.per_second,
-        ms(0.5),
-        ms(0.99)
+        round.millis(0.5),
+        round.millis(0.99)
     );
 }
 
@@ -188,7 +151,9 @@ async fn main() -> Result<()> {
     let mut contenders = contenders(&arguments, postgres.as_ref()).await?;
     let mut empty = Vec::new();
     for _ in 0..arguments.rounds {
-        let round = measure(&arguments, &contenders[0].channels, empty_call).await?;
+        let round = arguments
+            .measure(&contenders[0].channels, empty_call)
+            .await?;
         show("empty call", &round);
         empty.push(round.per_second);
         for contender in &mut contenders {

@@ -1,0 +1,201 @@
+//! What telemetry costs: durable confirmations a second and CPU time per order, with nothing exported and with a part of
+//! the traces recorded, side by side.
+//!
+//! Each contender is an order-service of its own, with no broker. All are measured in turn, round by round, so that a
+//! change of the machine's speed hits all of them. What they export goes to a receiver in this process that reads it and
+//! forgets it: its CPU time is the client's, and not counted, but takes its share of the machine.
+//!
+//! `make telemetry-cost ARGS='--database postgres --callers 256 --rounds 5 --seconds 3'`
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use clap::{Parser, ValueEnum};
+use postgres_server::Server;
+use proto::orders::v1::order_service_client::OrderServiceClient;
+use tests::alone::Alone;
+use tests::client::connections::connect;
+use tests::closed_loop::{measure, median};
+use tests::orders::basket;
+use tonic::transport::Channel;
+
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Where orders are kept.
+    #[arg(long, value_enum, default_value = "sqlite")]
+    database: Database,
+    /// Calls open at once.
+    #[arg(long, default_value = "256")]
+    callers: usize,
+    /// Connections that the callers share.
+    #[arg(long, default_value = "4")]
+    connections: usize,
+    /// Measurements of each contender.
+    #[arg(long, default_value = "5")]
+    rounds: usize,
+    /// Length of one measurement.
+    #[arg(long, default_value = "3")]
+    seconds: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Database {
+    Sqlite,
+    Postgres,
+}
+
+/// What is recorded of the traces; nothing at all leaves without a part.
+const CONTENDERS: [(&str, Option<&str>); 4] = [
+    ("off", None),
+    ("1 %", Some("0.01")),
+    ("10 %", Some("0.1")),
+    ("100 %", Some("1")),
+];
+
+struct Contender {
+    name: &'static str,
+    service: Alone,
+    channels: Vec<Channel>,
+    rates: Vec<f64>,
+    micros_per_order: Vec<f64>,
+}
+
+impl Contender {
+    async fn start(
+        name: &'static str,
+        settings: &[(&str, &str)],
+        connections: usize,
+    ) -> Result<Self> {
+        let service = Alone::start(settings).await.context(name)?;
+        let channels = (0..connections).map(|_| connect(service.address()));
+        let channels = channels.collect::<Result<_>>()?;
+        Ok(Self {
+            name,
+            service,
+            channels,
+            rates: Vec::new(),
+            micros_per_order: Vec::new(),
+        })
+    }
+
+    async fn round(&mut self, arguments: &Arguments) -> Result<()> {
+        let length = Duration::from_secs(arguments.seconds);
+        let before = self.service.cpu_time()?;
+        let round = measure(arguments.callers, length, &self.channels, place_order).await?;
+        self.service.check()?;
+        let used = self.service.cpu_time()?.saturating_sub(before);
+        #[expect(clippy::cast_precision_loss, reason = "a cost is for people")]
+        let micros = used.as_secs_f64() * 1e6 / round.calls as f64;
+        println!(
+            "{:<6} {:>8.0}/s   {micros:>6.1} µs of CPU per order   p50 {:>6.2} ms   p99 {:>6.2} ms",
+            self.name,
+            round.per_second,
+            round.millis(0.5),
+            round.millis(0.99)
+        );
+        self.rates.push(round.per_second);
+        self.micros_per_order.push(micros);
+        Ok(())
+    }
+}
+
+async fn place_order(channel: Channel) -> Result<()> {
+    OrderServiceClient::new(channel)
+        .place_order(basket::request())
+        .await?;
+    Ok(())
+}
+
+async fn contenders(
+    arguments: &Arguments,
+    receiver: &str,
+) -> Result<(Vec<Contender>, Option<Server>)> {
+    let postgres = match arguments.database {
+        Database::Postgres => Some(Server::start_durable()?),
+        Database::Sqlite => None,
+    };
+    let mut contenders = Vec::new();
+    for (number, (name, ratio)) in CONTENDERS.into_iter().enumerate() {
+        let mut settings = Vec::new();
+        if let Some(ratio) = ratio {
+            settings.push(("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.to_owned()));
+            settings.push(("OTEL_TRACES_SAMPLER_ARG", ratio.to_owned()));
+        }
+        if let Some(server) = &postgres {
+            let database = format!("contender_{number}");
+            server.create_database(&database)?;
+            settings.push(("DATABASE_URL", server.url(&database)));
+            settings.push(("DATABASE_MIGRATE", "true".to_owned()));
+        }
+        let settings: Vec<_> = settings
+            .iter()
+            .map(|(key, value)| (*key, &**value))
+            .collect();
+        contenders.push(Contender::start(name, &settings, arguments.connections).await?);
+    }
+    Ok((contenders, postgres))
+}
+
+/// Reads what comes and forgets it; returns its address.
+fn start_receiver() -> Result<String> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let address = listener.local_addr()?;
+    std::thread::spawn(move || {
+        for connection in listener.incoming().flatten() {
+            // Ends when the exporter hangs up.
+            std::thread::spawn(move || while forget_request(&connection).is_ok() {});
+        }
+    });
+    Ok(format!("http://{address}"))
+}
+
+fn forget_request(connection: &TcpStream) -> Result<()> {
+    let mut reader = BufReader::new(connection);
+    let mut length = None;
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line)? == 0 {
+            bail!("hung up");
+        }
+        let line = line.trim_end().to_ascii_lowercase();
+        if let Some(value) = line.strip_prefix("content-length:") {
+            length = Some(value.trim().parse::<u64>()?);
+        }
+        if line.is_empty() {
+            break;
+        }
+    }
+    let mut body = reader.take(length.context("no length")?);
+    std::io::copy(&mut body, &mut std::io::sink())?;
+    let mut connection = connection;
+    connection.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")?;
+    Ok(())
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let receiver = start_receiver()?;
+    let (mut contenders, _postgres) = contenders(&arguments, &receiver).await?;
+    for _ in 0..arguments.rounds {
+        for contender in &mut contenders {
+            contender.round(&arguments).await?;
+        }
+    }
+    println!("\nmedians over {} rounds", arguments.rounds);
+    let mut off = None;
+    for contender in contenders {
+        let rate = median(contender.rates);
+        let micros = median(contender.micros_per_order);
+        let (rate_off, micros_off) = *off.get_or_insert((rate, micros));
+        println!(
+            "{:<6} {rate:>8.0}/s, {:.2} of off   {micros:>6.1} µs of CPU per order, {:.2} of off",
+            contender.name,
+            rate / rate_off,
+            micros / micros_off
+        );
+    }
+    Ok(())
+}
