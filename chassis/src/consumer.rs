@@ -64,15 +64,20 @@ mod work;
 
 mod sweeper;
 
+mod standings;
+mod telemetry;
+
 #[cfg(test)]
 mod simulation;
 
 pub use delivery::{Delivery, Record};
 pub use patience::Patience;
+pub use telemetry::TraceProcessing;
 
 use dead_letters::DeadLetters;
 use scope::Scope;
 use sweeper::Sweeper;
+use telemetry::ConsumerTelemetry;
 
 /// Any error, as a handler gives it to the consumer.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -129,6 +134,8 @@ pub struct ConsumerConfig {
     pub max_in_flight: usize,
     /// How long what fails is tried again, and when a partition stops.
     pub patience: Patience,
+    /// How attempts stand to the trace of their event.
+    pub trace_processing: TraceProcessing,
     /// Name of the service, for its dead letters.
     pub service: &'static str,
     /// Its version.
@@ -196,7 +203,7 @@ impl Consumer {
             self.handler,
             self.parking,
             dead_letters,
-            self.config,
+            Arc::new(ConsumerTelemetry::new(&self.kafka, &self.config)),
             fatal_sender,
         );
         let sweeper = Sweeper::new(scope.for_partition(), self.kafka.group.drain);

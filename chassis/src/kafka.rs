@@ -9,9 +9,14 @@ use crate::config::Settings;
 mod log;
 mod security;
 
+mod sending;
+mod telemetry;
+
 pub use security::{ClientCertificate, Mechanism, Password, Protocol, Sasl, Security};
 
 pub(crate) use log::{ErrorLog, LogContext, log};
+pub(crate) use sending::{ObservedSend, Outgoing, SendTelemetry};
+pub(crate) use telemetry::{Operation, bounded_text, error_type, server};
 
 /// Where Kafka is, and how to talk to it.
 #[derive(Clone, Debug)]
@@ -73,6 +78,19 @@ impl KafkaConfig {
             security: Security::default(),
             group: GroupTimeouts::default(),
         }
+    }
+
+    /// Host and port of the first bootstrap server.
+    pub(crate) fn first_broker(&self) -> (&str, Option<u16>) {
+        let first = self.brokers.split(',').next().unwrap_or_default().trim();
+        // librdkafka takes a protocol in front.
+        let first = first.split_once("://").map_or(first, |(_, server)| server);
+        let port = first.rsplit_once(':').and_then(|(host, port)| {
+            let port = port.parse().ok()?;
+            Some((host, port))
+        });
+        let (host, port) = port.map_or((first, None), |(host, port)| (host, Some(port)));
+        (host.trim_matches(['[', ']']), port)
     }
 
     fn client(&self) -> ClientConfig {
@@ -168,7 +186,9 @@ impl KafkaConfig {
             .set("queued.min.messages", "2000")
             // A full local queue is looked at again after 20 ms instead of a second.
             .set("fetch.queue.backoff.ms", "20")
-            .set("fetch.error.backoff.ms", "100");
+            .set("fetch.error.backoff.ms", "100")
+            // The ends of the partitions, for the lag. They are known from fetching: no request is made for them.
+            .set("statistics.interval.ms", "5000");
         config
     }
 }

@@ -46,6 +46,7 @@ mod window;
 mod blocked;
 
 mod producer;
+mod telemetry;
 
 #[cfg(test)]
 mod simulation;
@@ -53,6 +54,7 @@ mod simulation;
 use holdings::LeaseEnded;
 use producer::{Producer, ProducerError};
 use session::Session;
+use telemetry::RelayTelemetry;
 
 /// Waits after an error of the database or the client.
 const RECOVERY: Backoff = Backoff {
@@ -69,6 +71,7 @@ pub struct Relay {
     outbox: Arc<dyn Outbox>,
     leases: Arc<dyn Leases>,
     signal: OutboxSignal,
+    telemetry: Arc<RelayTelemetry>,
 }
 
 impl std::fmt::Debug for Relay {
@@ -103,6 +106,7 @@ impl Relay {
             outbox,
             leases,
             signal,
+            telemetry: Arc::new(RelayTelemetry::new(kafka)),
         }
     }
 
@@ -129,7 +133,7 @@ impl Relay {
     }
 
     async fn publish_until(&self, shutdown: &CancellationToken) -> Result<(), RelayError> {
-        let producer = Producer::new(&self.kafka)?;
+        let producer = Producer::new(&self.kafka, Arc::clone(&self.telemetry))?;
         // A name of its own for each session: a statement that takes effect after it was given up must not give back what
         // the next session holds.
         let member = Uuid::now_v7();
@@ -141,6 +145,8 @@ impl Relay {
             producer,
         );
         let ended = session.run(shutdown).await;
+        // Whoever reads these keys next finds out anew.
+        self.telemetry.show_blocked(0);
         if ended.is_err() {
             self.say_farewell(member).await;
         }

@@ -204,29 +204,4 @@ pub fn tracer_provider(ratio: SamplingRatio) -> TracerProviderBuilder {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use std::sync::LazyLock;
-
-    use opentelemetry_sdk::trace::{InMemorySpanExporter, SpanData};
-
-    use super::*;
-
-    static SPANS: LazyLock<InMemorySpanExporter> = LazyLock::new(|| {
-        let exporter = InMemorySpanExporter::default();
-        let provider = tracer_provider(SamplingRatio::ALL).with_simple_exporter(exporter.clone());
-        use_providers(&provider.build(), None);
-        exporter
-    });
-
-    /// Spans are recorded from now on, those of all tests of this process.
-    pub(crate) fn record_spans() {
-        LazyLock::force(&SPANS);
-    }
-
-    /// The ended spans of this trace.
-    pub(crate) fn spans_of(trace: opentelemetry::trace::TraceId) -> Vec<SpanData> {
-        let spans = SPANS.get_finished_spans().unwrap_or_default();
-        let of_trace = |span: &SpanData| span.span_context.trace_id() == trace;
-        spans.into_iter().filter(of_trace).collect()
-    }
-}
+pub(crate) mod tests;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chassis::auth::AuthConfig;
 use chassis::client::{Address, ClientConfig};
 use chassis::config::{ConfigError, FromSetting, SettingDoc, Settings, Source};
-use chassis::consumer::Patience;
+use chassis::consumer::{Patience, TraceProcessing};
 use chassis::database::DatabaseConfig;
 use chassis::fairness::FairShareConfig;
 use chassis::group_commit::GroupCommitConfig;
@@ -35,6 +35,8 @@ pub struct Config {
     pub topics: TopicsConfig,
     /// How long outcomes that fail are tried again.
     pub patience: Patience,
+    /// How attempts at events stand to the trace of the event.
+    pub trace_processing: TraceProcessing,
     /// How requests share commits.
     pub commit: GroupCommitConfig,
     /// How much may wait for Kafka before no more orders are accepted.
@@ -187,6 +189,7 @@ impl Config {
             kafka: KafkaConfig::read(settings),
             topics: TopicsConfig::read(settings),
             patience: Patience::read(settings),
+            trace_processing: TraceProcessing::read(settings),
             commit: read_commit(settings),
             backlog: BacklogLimits::read(settings),
             inventory: InventoryConfig::read(settings),

@@ -183,6 +183,7 @@ fn consumer(config: &Config, database: &Database, events: OrderEvents) -> Consum
         dead_letter_topic: topics::ORDER_EVENTS_DEAD_LETTERS,
         max_in_flight: ORDERS_IN_FLIGHT,
         patience: config.patience,
+        trace_processing: config.trace_processing,
         service: env!("CARGO_PKG_NAME"),
         version: env!("CARGO_PKG_VERSION"),
     };

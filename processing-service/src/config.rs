@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chassis::backoff::Backoff;
 use chassis::config::{ConfigError, SettingDoc, Settings, Source};
-use chassis::consumer::Patience;
+use chassis::consumer::{Patience, TraceProcessing};
 use chassis::database::DatabaseConfig;
 use chassis::grpc::GrpcConfig;
 use chassis::kafka::KafkaConfig;
@@ -35,6 +35,8 @@ pub struct Config {
     pub topics: TopicsConfig,
     /// How long events that fail are tried again.
     pub patience: Patience,
+    /// How attempts at events stand to the trace of the event.
+    pub trace_processing: TraceProcessing,
     /// The file with the SKUs and their opening stock.
     pub catalogue_file: PathBuf,
     /// The payment provider.
@@ -77,6 +79,7 @@ impl Config {
             kafka: KafkaConfig::read(settings),
             topics: TopicsConfig::read(settings),
             patience: Patience::read(settings),
+            trace_processing: TraceProcessing::read(settings),
             catalogue_file: settings.value(
                 "CATALOGUE_FILE",
                 "catalogue.csv",

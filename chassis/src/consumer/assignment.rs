@@ -63,6 +63,8 @@ impl Assignments {
         self.epoch = Epoch(self.epoch.0 + 1);
         let source = Arc::new(Source::new(queue));
         let progress = Arc::new(Progress::default());
+        let standings = scope.telemetry().standings();
+        standings.begin(partition, Arc::clone(&progress));
         let (commands, receiver) = mpsc::unbounded_channel();
         let task = Partition::new(
             (self.epoch, partition),

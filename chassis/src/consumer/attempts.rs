@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
+use opentelemetry::Context;
 
 use super::careful::{Admission, Guard};
 use super::delivery::{Delivery, Record};
@@ -16,7 +17,6 @@ use super::{BoxError, Failure};
 use crate::crash_points::{CrashPoint, reach};
 use crate::parking::{Fault, FaultClass};
 use crate::propagation;
-use crate::telemetry::names::spans;
 
 /// How an attempt ended.
 #[derive(Debug)]
@@ -31,10 +31,15 @@ pub(super) enum Attempted {
     Interrupted,
 }
 
+/// What the handler said, unless it panicked.
+pub(super) type Handled = Result<Result<(), Failure>, Box<dyn Any + Send>>;
+
 /// One record that is to be handled.
 pub(super) struct Attempts {
     scope: Arc<Scope>,
     record: Arc<Record>,
+    /// The trace that the record belongs to.
+    trace: Context,
     /// What waits behind it.
     lane: Arc<Lane>,
     guard: Guard,
@@ -53,6 +58,7 @@ impl Attempts {
     ) -> Self {
         Self {
             guard: Guard::new(Arc::clone(&scope), careful),
+            trace: propagation::of_event(&record.headers),
             scope,
             record,
             lane,
@@ -66,12 +72,18 @@ impl Attempts {
     pub(super) fn of_parked(scope: Arc<Scope>, record: Arc<Record>, fault: Option<&Fault>) -> Self {
         Self {
             guard: Guard::new(Arc::clone(&scope), true),
+            trace: propagation::of_event(&record.headers),
             scope,
             record,
             lane: Arc::default(),
             failures: Failures::after(fault),
             after_effect: CrashPoint::AfterParkedEffect,
         }
+    }
+
+    /// The trace that the record belongs to: the context of the span that decided the event.
+    pub(super) fn trace(&self) -> &Context {
+        &self.trace
     }
 
     /// Attempts that failed.
@@ -122,18 +134,20 @@ impl Attempts {
         }
     }
 
-    async fn handle(&self) -> Result<Result<(), Failure>, Box<dyn Any + Send>> {
+    async fn handle(&self) -> Handled {
         let (record, lane) = (Arc::clone(&self.record), Arc::clone(&self.lane));
         let delivery = Delivery::in_lane(record, self.failures.attempts() + 1, lane);
-        let parent = propagation::of_event(&self.record.headers);
-        let name = format!("process {}", self.record.topic);
-        let span = spans::PROCESS.continuing(name, &parent, Vec::new());
-        let handling = span.carry(self.scope.handle(&delivery));
-        let result = AssertUnwindSafe(handling).catch_unwind().await?;
-        Ok(result.and_then(|()| reach(self.after_effect).map_err(Failure::retry)))
+        let telemetry = self.scope.telemetry();
+        let observed = telemetry.attempt(&delivery, &self.trace);
+        let handling = observed.span().carry(self.scope.handle(&delivery));
+        let result = AssertUnwindSafe(handling).catch_unwind().await;
+        let result = result
+            .map(|result| result.and_then(|()| reach(self.after_effect).map_err(Failure::retry)));
+        observed.ended(&result);
+        result
     }
 
-    fn judge(&mut self, result: Result<Result<(), Failure>, Box<dyn Any + Send>>) -> Attempted {
+    fn judge(&mut self, result: Handled) -> Attempted {
         match result {
             Ok(Ok(())) => Attempted::Handled,
             Ok(Err(Failure::Retry(cause))) => self.failed_by(cause),

@@ -6,10 +6,13 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 
+use opentelemetry::Context;
+
 use super::ConsumerConfig;
 use super::delivery::Record;
-use crate::kafka::{KafkaConfig, LogContext};
+use crate::kafka::{KafkaConfig, LogContext, ObservedSend, Outgoing, SendTelemetry};
 use crate::parking::Fault;
+use crate::propagation;
 
 /// Every header that this module adds begins so; those of the original record are kept in front of them.
 const PREFIX: &str = "x-dlq-";
@@ -20,6 +23,7 @@ const QUEUE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Publishes what a consumer had to set aside.
 pub(super) struct DeadLetters {
     producer: FutureProducer<LogContext>,
+    telemetry: SendTelemetry,
     config: ConsumerConfig,
 }
 
@@ -29,6 +33,7 @@ impl DeadLetters {
             producer: kafka
                 .dead_letter_producer()
                 .create_with_context(LogContext::default())?,
+            telemetry: SendTelemetry::new(kafka),
             config: *config,
         })
     }
@@ -46,11 +51,27 @@ impl DeadLetters {
         // The key may be missing, as may the value: both stay as they were.
         letter.key = record.key.as_deref();
         letter.payload = record.payload.as_deref();
-        self.producer
-            .send::<[u8], [u8], _>(letter, QUEUE_TIMEOUT)
-            .await
-            .map(|_| ())
-            .map_err(|(error, _)| error)
+        let observed = self.observe(record);
+        let sent = self.producer.send::<[u8], [u8], _>(letter, QUEUE_TIMEOUT);
+        match sent.await {
+            Ok(place) => observed.acknowledged(place.partition, place.offset),
+            Err((error, _)) => {
+                observed.failed(&error);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// A part of what is done about the record; its own context stays in its header.
+    fn observe(&self, record: &Record) -> ObservedSend {
+        let letter = Outgoing {
+            topic: self.config.dead_letter_topic,
+            key: record.key.as_deref(),
+            headers: &record.headers,
+        };
+        let decided = propagation::of_event(&record.headers);
+        self.telemetry.begin(letter, &Context::current(), &decided)
     }
 }
 

@@ -19,7 +19,9 @@
 //! runs. There the inbox row in the handler's transaction decides which of the two takes effect.
 
 use std::sync::Arc;
+use std::time::Instant;
 
+use opentelemetry::context::FutureExt;
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinHandle};
 
@@ -172,7 +174,9 @@ impl Partition {
     }
 
     fn read(&mut self) {
+        let began = Instant::now();
         let records = self.source.read(READ_BATCH);
+        self.scope.telemetry().polled(&records, began.elapsed());
         self.source_is_empty = records.len() < READ_BATCH;
         for record in records {
             self.take_in(record);
@@ -180,9 +184,11 @@ impl Partition {
     }
 
     fn take_in(&mut self, record: Record) {
-        if self.flooded || !self.tracker.receive(record.offset) {
+        let published_at = record.timestamp_ms;
+        if self.flooded || !self.tracker.receive(record.offset, published_at) {
             return;
         }
+        self.progress.show(&self.tracker);
         // Nothing can fail here: the record is in memory.
         let _ = reach(CrashPoint::AfterPoll);
         self.care.receive(record.offset);
@@ -204,13 +210,16 @@ impl Partition {
             precautions,
         );
         self.own_in_work += 1;
-        self.running.in_work.spawn(async move {
+        // A task inherits no context: what is said of the event on its way belongs to its trace.
+        let trace = work.trace().clone();
+        let finished = async move {
             Finished {
                 epoch,
                 record,
                 outcome: work.run().await,
             }
-        });
+        };
+        self.running.in_work.spawn(finished.with_context(trace));
     }
 
     fn finish(&mut self, finished: Result<Finished, JoinError>) {
@@ -256,6 +265,7 @@ impl Partition {
 
     fn complete(&mut self, offset: i64) {
         self.tracker.complete(offset);
+        self.progress.show(&self.tracker);
         if let Some(offset) = self.tracker.committable() {
             self.progress.publish(offset);
         }

@@ -87,6 +87,7 @@ impl Context {
 
     /// Hands a record that arrived on the main queue to its partition.
     pub(super) fn stray(&self, record: Record) {
+        self.scope.telemetry().received(1);
         self.assignments().stray(record);
     }
 
@@ -96,7 +97,8 @@ impl Context {
         if offsets.count() == 0 || consumer.assignment_lost() {
             return;
         }
-        if let Err(error) = commit(consumer, &offsets, CommitMode::Async) {
+        let committed = self.commit(consumer, &offsets, CommitMode::Async);
+        if let Err(error) = committed {
             self.errors.report(&error, "committing offsets");
         }
     }
@@ -126,11 +128,13 @@ impl Context {
             self.assignments()
                 .begin(partition, queue, scope, &self.runtime);
         }
+        self.scope.telemetry().rebalanced(partitions);
     }
 
     fn revoke(&self, consumer: &BaseConsumer<Self>, partitions: &[i32]) {
         let lost = consumer.assignment_lost();
         tracing::info!(topic = self.topic, ?partitions, lost, "partitions revoked");
+        self.scope.telemetry().rebalanced(partitions);
         let patience = if lost { Duration::ZERO } else { self.drain };
         self.release(consumer, partitions, Instant::now() + patience);
     }
@@ -151,6 +155,17 @@ impl Context {
             self.commit_released(consumer, partitions);
         }
         self.assignments().end(partitions);
+        self.scope.telemetry().standings().end(partitions);
+    }
+
+    fn commit(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        offsets: &TopicPartitionList,
+        mode: CommitMode,
+    ) -> Result<(), KafkaError> {
+        let telemetry = self.scope.telemetry();
+        telemetry.committing(|| commit(consumer, offsets, mode))
     }
 
     /// Ends when every task has reported or is gone.
@@ -177,7 +192,7 @@ impl Context {
             return;
         }
         let patience = Instant::now() + COMMIT_PATIENCE;
-        while let Err(error) = commit(consumer, &offsets, CommitMode::Sync) {
+        while let Err(error) = self.commit(consumer, &offsets, CommitMode::Sync) {
             if is_between_assignments(&error) && Instant::now() < patience {
                 std::thread::sleep(COMMIT_PAUSE);
                 continue;
@@ -202,6 +217,10 @@ impl Context {
 }
 
 impl ClientContext for Context {
+    fn stats_raw(&self, statistics: &[u8]) {
+        self.scope.telemetry().standings().read(statistics);
+    }
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         if facility == COMMIT_FAILED {
             self.errors.notice(COMMIT_FAILED, message);

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::dead_letters::DeadLetters;
 use super::delivery::{Delivery, Record};
 use super::reject_gate::RejectGate;
+use super::telemetry::ConsumerTelemetry;
 use super::{BoxError, ConsumerConfig, Failure, Handler};
 use crate::backoff::Backoff;
 use crate::crash_points::{CrashPoint, reach};
@@ -30,6 +31,7 @@ pub(super) struct Scope {
     parking: Arc<dyn Parking>,
     /// Attempts at once, over all partitions of the consumer and its sweeper.
     permits: Arc<Semaphore>,
+    telemetry: Arc<ConsumerTelemetry>,
     config: ConsumerConfig,
     gate: RejectGate,
     /// Cancelled when no new attempt may begin: work that waits ends here.
@@ -45,14 +47,16 @@ impl Scope {
         handler: Arc<dyn Handler>,
         parking: Arc<dyn Parking>,
         dead_letters: DeadLetters,
-        config: ConsumerConfig,
+        telemetry: Arc<ConsumerTelemetry>,
         fatal: mpsc::Sender<BoxError>,
     ) -> Self {
+        let config = *telemetry.config();
         Self {
             handler,
             dead_letters: Arc::new(dead_letters),
             parking,
             permits: Arc::new(Semaphore::new(config.max_in_flight)),
+            telemetry,
             config,
             gate: RejectGate::new(config.patience.reject_limit),
             draining: CancellationToken::new(),
@@ -70,6 +74,7 @@ impl Scope {
             dead_letters: Arc::clone(&self.dead_letters),
             parking: Arc::clone(&self.parking),
             permits: Arc::clone(&self.permits),
+            telemetry: Arc::clone(&self.telemetry),
             config: self.config,
             draining: self.draining.child_token(),
             over: self.over.child_token(),
@@ -79,6 +84,10 @@ impl Scope {
 
     pub(super) fn config(&self) -> &ConsumerConfig {
         &self.config
+    }
+
+    pub(super) fn telemetry(&self) -> &ConsumerTelemetry {
+        &self.telemetry
     }
 
     pub(super) fn parking(&self) -> &dyn Parking {
@@ -152,6 +161,7 @@ impl Scope {
     ) -> Result<(), BoxError> {
         reach(CrashPoint::BeforeDeadLetter)?;
         self.dead_letters.publish(record, fault, redrives).await?;
+        self.telemetry.set_aside(fault.class);
         reach(CrashPoint::AfterDeadLetter)?;
         Ok(())
     }

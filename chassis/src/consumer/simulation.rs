@@ -303,7 +303,7 @@ impl Member {
             assignment.position = usize::try_from(record.offset).unwrap();
             return;
         }
-        if !assignment.tracker.receive(record.offset) {
+        if !assignment.tracker.receive(record.offset, None) {
             return;
         }
         let epoch = assignment.epoch;

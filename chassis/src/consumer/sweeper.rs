@@ -17,6 +17,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use opentelemetry::context::FutureExt;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -113,10 +114,12 @@ impl Sweeper {
             return;
         }
         let sweep = Sweep::new(Arc::clone(&self.scope), self.claimant, event);
-        self.in_work.spawn(async move {
+        let trace = sweep.attempts.trace().clone();
+        let swept = async move {
             sweep.run().await;
             row
-        });
+        };
+        self.in_work.spawn(swept.with_context(trace));
     }
 
     async fn finish(mut self) {

@@ -3,12 +3,13 @@
 //! Pure. A new assignment begins with a new tracker, so that a completion of an old assignment cannot move the
 //! offsets of a new one.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 /// The offsets of one partition since it was assigned.
 #[derive(Debug, Default)]
 pub(super) struct OffsetTracker {
-    incomplete: BTreeSet<i64>,
+    /// With the time at which each was published, in unix milliseconds, if that is known.
+    incomplete: BTreeMap<i64, Option<i64>>,
     /// One above the offset received last. Offsets that were never received (compaction, transaction markers) need no
     /// completion.
     next: Option<i64>,
@@ -16,11 +17,11 @@ pub(super) struct OffsetTracker {
 
 impl OffsetTracker {
     /// Notes a received offset; `false` if it is already in work and must not be started twice.
-    pub(super) fn receive(&mut self, offset: i64) -> bool {
+    pub(super) fn receive(&mut self, offset: i64, published_at: Option<i64>) -> bool {
         // An offset below those received before is a topic that was truncated or created anew: follow it, since
         // committing from the old position would skip what is there now.
         self.next = Some(offset + 1);
-        self.incomplete.insert(offset)
+        self.incomplete.insert(offset, published_at).is_none()
     }
 
     /// Notes that the effect of an offset is durable.
@@ -31,16 +32,26 @@ impl OffsetTracker {
     /// What may be committed: the lowest offset that is not done, else the next one to come. `None` before the first.
     pub(super) fn committable(&self) -> Option<i64> {
         let next = self.next?;
-        let lowest = self.incomplete.first().copied().unwrap_or(next);
+        let lowest = self.lowest().unwrap_or(next);
         Some(lowest.min(next))
+    }
+
+    /// When the lowest offset that is not done was published, in unix milliseconds.
+    pub(super) fn oldest(&self) -> Option<i64> {
+        let (_, published_at) = self.incomplete.first_key_value()?;
+        *published_at
     }
 
     /// How far the newest offset is ahead of the lowest that is not done: what a restart would deliver again.
     pub(super) fn span(&self) -> u64 {
-        match (self.incomplete.first(), self.next) {
-            (Some(lowest), Some(next)) => next.saturating_sub(*lowest).unsigned_abs(),
+        match (self.lowest(), self.next) {
+            (Some(lowest), Some(next)) => next.saturating_sub(lowest).unsigned_abs(),
             _ => 0,
         }
+    }
+
+    fn lowest(&self) -> Option<i64> {
+        self.incomplete.first_key_value().map(|(offset, _)| *offset)
     }
 }
 
@@ -59,7 +70,7 @@ mod tests {
     fn the_lowest_incomplete_offset_holds_back_the_commit() {
         let mut tracker = OffsetTracker::default();
         for offset in [5, 6, 9] {
-            assert!(tracker.receive(offset));
+            assert!(tracker.receive(offset, None));
         }
 
         tracker.complete(6);
@@ -73,20 +84,34 @@ mod tests {
     }
 
     #[test]
+    fn the_oldest_is_the_lowest_that_is_not_done() {
+        let mut tracker = OffsetTracker::default();
+        tracker.receive(5, Some(100));
+        tracker.receive(6, Some(90));
+        assert_eq!(tracker.oldest(), Some(100));
+
+        tracker.complete(5);
+        assert_eq!(tracker.oldest(), Some(90));
+
+        tracker.complete(6);
+        assert_eq!(tracker.oldest(), None);
+    }
+
+    #[test]
     fn an_offset_in_work_is_not_started_twice() {
         let mut tracker = OffsetTracker::default();
 
-        assert!(tracker.receive(5));
-        assert!(!tracker.receive(5));
+        assert!(tracker.receive(5, None));
+        assert!(!tracker.receive(5, None));
     }
 
     #[test]
     fn a_topic_that_begins_anew_is_followed_to_its_lower_offsets() {
         let mut tracker = OffsetTracker::default();
-        tracker.receive(1_000);
+        tracker.receive(1_000, None);
         tracker.complete(1_000);
 
-        tracker.receive(0);
+        tracker.receive(0, None);
         tracker.complete(0);
 
         assert_eq!(tracker.committable(), Some(1));
@@ -104,7 +129,7 @@ mod tests {
             let mut open: Vec<i64> = gaps.iter().scan(0, |at, gap| { *at += gap; Some(*at) }).collect();
             let last = *open.last().unwrap();
             for offset in &open {
-                tracker.receive(*offset);
+                tracker.receive(*offset, None);
             }
 
             let mut committed = 0;

@@ -16,6 +16,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use opentelemetry::Context;
+
 use super::BoxError;
 use super::attempts::{Attempted, Attempts};
 use super::delivery::Record;
@@ -72,6 +74,11 @@ impl Work {
             record,
             fenced: precautions.fenced,
         }
+    }
+
+    /// The trace that the event belongs to.
+    pub(super) fn trace(&self) -> &Context {
+        self.attempts.trace()
     }
 
     /// Works on the event until something has become of it.

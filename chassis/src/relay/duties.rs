@@ -117,6 +117,11 @@ impl Duties {
         }
     }
 
+    /// How many keys stand still.
+    pub(super) fn blocked_keys(&self) -> usize {
+        self.window.blocked_keys()
+    }
+
     /// What to do now.
     pub(super) fn next(&mut self, now: Instant) -> Result<Duty, LeaseEnded> {
         if let Some(until) = self.flush_until {

@@ -1,5 +1,7 @@
 //! The relay's end of librdkafka's producer: rows go in, reports come out.
 
+use std::sync::Arc;
+
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -9,8 +11,9 @@ use rdkafka::producer::{
 };
 use tokio::sync::mpsc;
 
+use super::telemetry::RelayTelemetry;
 use crate::headers::DamagedHeaders;
-use crate::kafka::{ErrorLog, KafkaConfig};
+use crate::kafka::{ErrorLog, KafkaConfig, ObservedSend};
 use crate::outbox::OutboxRow;
 
 /// Reports taken at once.
@@ -44,27 +47,46 @@ pub(super) enum ProducerError {
     },
 }
 
+/// What librdkafka gives back with its report.
+pub(super) struct Sending {
+    seq: i64,
+    observed: ObservedSend,
+}
+
 /// A producer whose thread reports on a channel. The channel is unbounded, the relay's window bounds what is in it.
 pub(super) struct Producer {
     client: ThreadedProducer<Reporter>,
     reports: mpsc::UnboundedReceiver<Report>,
+    telemetry: Arc<RelayTelemetry>,
 }
 
 impl Producer {
-    pub(super) fn new(kafka: &KafkaConfig) -> Result<Self, ProducerError> {
+    pub(super) fn new(
+        kafka: &KafkaConfig,
+        telemetry: Arc<RelayTelemetry>,
+    ) -> Result<Self, ProducerError> {
         let (sender, reports) = mpsc::unbounded_channel();
         let client = kafka
             .producer()
             .create_with_context(Reporter::new(sender))
             .map_err(ProducerError::Create)?;
-        Ok(Self { client, reports })
+        Ok(Self {
+            client,
+            reports,
+            telemetry,
+        })
+    }
+
+    /// What is seen of the relay.
+    pub(super) fn telemetry(&self) -> &RelayTelemetry {
+        &self.telemetry
     }
 
     /// Hands a row to librdkafka, which copies it.
     pub(super) fn send(&self, row: &OutboxRow) -> Result<(), SendError> {
-        let headers = row.headers.as_ref().map_err(|damage| *damage)?;
-        let headers = headers.iter().fold(
-            OwnedHeaders::new_with_capacity(headers.len()),
+        let stored = row.headers.as_ref().map_err(|damage| *damage)?;
+        let headers = stored.iter().fold(
+            OwnedHeaders::new_with_capacity(stored.len()),
             |headers, (key, value)| {
                 headers.insert(Header {
                     key,
@@ -72,11 +94,18 @@ impl Producer {
                 })
             },
         );
-        let record = BaseRecord::with_opaque_to(&row.topic, Box::new(row.seq))
+        let sending = Sending {
+            seq: row.seq,
+            observed: self.telemetry.begin(row, stored),
+        };
+        let record = BaseRecord::with_opaque_to(&row.topic, Box::new(sending))
             .key(&row.key)
             .payload(&row.payload)
             .headers(headers);
-        self.client.send(record).map_err(|(error, _)| error.into())
+        self.client.send(record).map_err(|(error, record)| {
+            record.delivery_opaque.observed.failed(&error);
+            error.into()
+        })
     }
 
     /// The next reports; waits for the first.
@@ -127,14 +156,16 @@ impl ClientContext for Reporter {
 }
 
 impl ProducerContext for Reporter {
-    type DeliveryOpaque = Box<i64>;
+    type DeliveryOpaque = Box<Sending>;
 
-    fn delivery(&self, result: &DeliveryResult<'_>, seq: Self::DeliveryOpaque) {
+    fn delivery(&self, result: &DeliveryResult<'_>, sending: Self::DeliveryOpaque) {
+        let Sending { seq, observed } = *sending;
+        observed.reported(result);
         let result = match result {
             Ok(_) => Ok(()),
             Err((error, _)) => Err(error.clone()),
         };
         // The relay is gone: the row is still in the table.
-        let _ = self.reports.send(Report { seq: *seq, result });
+        let _ = self.reports.send(Report { seq, result });
     }
 }

@@ -46,6 +46,8 @@ impl<'a> Session<'a> {
     /// Publishes until `shutdown`, then waits for the last acknowledgements and gives the leases back.
     pub(super) async fn run(mut self, shutdown: &CancellationToken) -> Result<(), RelayError> {
         loop {
+            let blocked = self.duties.blocked_keys();
+            self.producer.telemetry().show_blocked(blocked);
             match self.duties.next(Instant::now())? {
                 Duty::Renew => self.renew().await?,
                 Duty::HandOver(shards) => self.hand_over(&shards).await?,

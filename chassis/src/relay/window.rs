@@ -217,6 +217,11 @@ impl Window {
         }
     }
 
+    /// How many keys stand still.
+    pub(super) fn blocked_keys(&self) -> usize {
+        self.blocked.len()
+    }
+
     /// Whether rows are at the broker.
     pub(super) fn is_sending(&self) -> bool {
         self.heads.len() > self.postponed.len()

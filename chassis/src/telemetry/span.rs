@@ -7,6 +7,7 @@
 
 use std::borrow::Cow;
 use std::sync::OnceLock;
+use std::time::{Duration, SystemTime};
 
 use opentelemetry::context::{FutureExt, WithContext};
 use opentelemetry::trace::{Link, SpanBuilder, SpanContext, Status, TraceContextExt, Tracer};
@@ -28,11 +29,20 @@ impl SpanType {
     /// A part of what is being done. If that is not recorded, neither is its part, and what happens within carries the
     /// trace of the whole on.
     pub fn within(&'static self, name: impl Into<Cow<'static, str>>) -> Span {
-        let whole = Context::current();
+        self.part_of(name, &Context::current(), None)
+    }
+
+    /// As [`SpanType::within`], of a whole that came from elsewhere.
+    pub fn part_of(
+        &'static self,
+        name: impl Into<Cow<'static, str>>,
+        whole: &Context,
+        links: impl IntoIterator<Item = Link>,
+    ) -> Span {
         if !whole.span().span_context().is_sampled() {
-            return Span::silent(whole);
+            return Span::silent(whole.clone());
         }
-        self.start(name, &whole, Vec::new())
+        self.start(name, whole, links.into_iter().collect())
     }
 
     /// The continuation of a trace that came from elsewhere, or the beginning of one if nothing came.
@@ -52,6 +62,16 @@ impl SpanType {
         name: impl Into<Cow<'static, str>>,
         members: impl IntoIterator<Item = Link>,
     ) -> Span {
+        self.for_all_since(name, members, Duration::ZERO)
+    }
+
+    /// As [`SpanType::for_all`], of something that began so long ago: for whom it is done turned out only meanwhile.
+    pub fn for_all_since(
+        &'static self,
+        name: impl Into<Cow<'static, str>>,
+        members: impl IntoIterator<Item = Link>,
+        ago: Duration,
+    ) -> Span {
         let recorded = members
             .into_iter()
             .filter(|link| link.span_context.is_sampled());
@@ -59,7 +79,9 @@ impl SpanType {
         if links.is_empty() {
             return Span::silent(Context::new());
         }
-        self.start(name, &Context::new(), links)
+        let mut builder = SpanBuilder::from_name(name);
+        builder.start_time = SystemTime::now().checked_sub(ago);
+        self.build(builder.with_links(links), &Context::new())
     }
 
     fn start(
@@ -68,13 +90,18 @@ impl SpanType {
         parent: &Context,
         links: Vec<Link>,
     ) -> Span {
-        let Some(tracer) = TRACER.get() else {
-            return Span::silent(parent.clone());
-        };
-        let mut builder = SpanBuilder::from_name(name).with_kind(self.kind.clone());
+        let mut builder = SpanBuilder::from_name(name);
         if !links.is_empty() {
             builder = builder.with_links(links);
         }
+        self.build(builder, parent)
+    }
+
+    fn build(&self, builder: SpanBuilder, parent: &Context) -> Span {
+        let Some(tracer) = TRACER.get() else {
+            return Span::silent(parent.clone());
+        };
+        let builder = builder.with_kind(self.kind.clone());
         let span = tracer.build_with_context(builder, parent);
         Span {
             context: parent.with_span(span),

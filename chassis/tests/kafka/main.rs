@@ -21,3 +21,4 @@ mod shared_outbox;
 mod support;
 mod teller;
 mod topics;
+mod tracing;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chassis::config::DatabaseUrl;
 use chassis::config::FromSetting;
-use chassis::consumer::{Consumer, ConsumerConfig, Handler, Patience};
+use chassis::consumer::{Consumer, ConsumerConfig, Handler, Patience, TraceProcessing};
 use chassis::kafka::KafkaConfig;
 use chassis::outbox::lease::SoleOwner;
 use chassis::outbox::sqlite::{SqliteOutbox, insert};
@@ -250,6 +250,7 @@ pub(crate) fn start_member(
         dead_letter_topic: DEAD_LETTERS,
         max_in_flight: 16,
         patience,
+        trace_processing: TraceProcessing::Parent,
         service: "chassis-tests",
         version: "1.2.3",
     };

@@ -241,6 +241,7 @@ fn build_consumer(config: &Config, database: &Database, writers: &Writers) -> Co
         dead_letter_topic: topics::PROCESSING_EVENTS_DEAD_LETTERS,
         max_in_flight: OUTCOMES_IN_FLIGHT,
         patience: config.patience,
+        trace_processing: config.trace_processing,
         service: env!("CARGO_PKG_NAME"),
         version: env!("CARGO_PKG_VERSION"),
     };

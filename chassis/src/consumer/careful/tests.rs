@@ -10,7 +10,8 @@ use tokio::sync::mpsc;
 use super::*;
 use crate::config::{DatabaseUrl, FromSetting};
 use crate::consumer::dead_letters::DeadLetters;
-use crate::consumer::{ConsumerConfig, Delivery, Failure, Handler, Patience};
+use crate::consumer::telemetry::ConsumerTelemetry;
+use crate::consumer::{ConsumerConfig, Delivery, Failure, Handler, Patience, TraceProcessing};
 use crate::kafka::KafkaConfig;
 use crate::parking::Parking;
 use crate::parking::sqlite::SqliteParking;
@@ -26,6 +27,7 @@ const CONFIG: ConsumerConfig = ConsumerConfig {
         parked_retry_after: Duration::from_secs(1),
         reject_limit: 1,
     },
+    trace_processing: TraceProcessing::Parent,
     service: "service",
     version: "1",
 };
@@ -63,12 +65,15 @@ impl Process {
         for _ in 0..deaths {
             parking.note_attempt(&record).await.unwrap();
         }
-        let letters = DeadLetters::new(&KafkaConfig::plaintext("127.0.0.1:1"), &CONFIG);
+        let kafka = KafkaConfig::plaintext("127.0.0.1:1");
+        let letters = DeadLetters::new(&kafka, &CONFIG);
+        let telemetry = Arc::new(ConsumerTelemetry::new(&kafka, &CONFIG));
         let (fatal, _) = mpsc::channel(1);
         let handler = Arc::new(Nothing);
         let for_scope = Arc::clone(&parking) as Arc<dyn Parking>;
         Self {
-            scope: Scope::new(handler, for_scope, letters.unwrap(), CONFIG, fatal).for_partition(),
+            scope: Scope::new(handler, for_scope, letters.unwrap(), telemetry, fatal)
+                .for_partition(),
             parking,
             database,
             record,

@@ -174,7 +174,7 @@ pub const MESSAGING_CLIENT_OPERATION_DURATION: Metric = Metric {
     name: conventions::MESSAGING_CLIENT_OPERATION_DURATION,
     instrument: Histogram(CALL_SECONDS),
     unit: "s",
-    brief: "Time of operations of the Kafka client: send until acknowledged, poll, commit",
+    brief: "Time of operations of the Kafka client: sends until they are acknowledged, polls of what was fetched before, commits, which are waited for only when a partition is given back",
     attributes: &[
         always(the::MESSAGING_SYSTEM),
         always(the::MESSAGING_OPERATION_NAME),
@@ -233,7 +233,7 @@ pub const KAFKA_CONSUMER_LAG: Metric = Metric {
     name: "kafka.consumer.lag",
     instrument: Gauge,
     unit: "{message}",
-    brief: "Messages of an assigned partition that are not done yet, from the lowest offset that is not done to the end",
+    brief: "Messages of an assigned partition that are not done yet, from the lowest offset that is not done to the end as it was last fetched",
     attributes: &[
         always(the::MESSAGING_DESTINATION_NAME),
         always(the::MESSAGING_CONSUMER_GROUP_NAME),
@@ -258,7 +258,7 @@ pub const KAFKA_CONSUMER_IN_FLIGHT: Metric = Metric {
     name: "kafka.consumer.in_flight",
     instrument: Gauge,
     unit: "{message}",
-    brief: "Messages in work",
+    brief: "Messages that a handler is at work on",
     attributes: &[
         always(the::MESSAGING_DESTINATION_NAME),
         always(the::MESSAGING_CONSUMER_GROUP_NAME),
@@ -270,7 +270,7 @@ pub const KAFKA_CONSUMER_RETRIES: Metric = Metric {
     name: "kafka.consumer.retries",
     instrument: Counter,
     unit: "{attempt}",
-    brief: "Attempts to handle a message that failed and are made again",
+    brief: "Attempts to handle a message again, after one that failed",
     attributes: &[
         always(the::MESSAGING_DESTINATION_NAME),
         always(the::MESSAGING_CONSUMER_GROUP_NAME),

@@ -1,0 +1,102 @@
+//! What unit tests see of spans and metrics: exporters in memory, one for the whole process.
+
+use std::sync::{LazyLock, Mutex};
+
+use opentelemetry::{KeyValue, Value};
+use opentelemetry_sdk::metrics::data::{AggregatedMetrics, Metric, MetricData, ResourceMetrics};
+use opentelemetry_sdk::metrics::{InMemoryMetricExporter, PeriodicReader};
+use opentelemetry_sdk::trace::{InMemorySpanExporter, SpanData};
+
+use super::*;
+
+static METRICS: LazyLock<(InMemoryMetricExporter, SdkMeterProvider)> = LazyLock::new(|| {
+    let exporter = InMemoryMetricExporter::default();
+    let reader = PeriodicReader::builder(exporter.clone()).build();
+    (
+        exporter,
+        SdkMeterProvider::builder().with_reader(reader).build(),
+    )
+});
+
+static SPANS: LazyLock<InMemorySpanExporter> = LazyLock::new(|| {
+    let exporter = InMemorySpanExporter::default();
+    let provider = tracer_provider(SamplingRatio::ALL).with_simple_exporter(exporter.clone());
+    use_providers(&provider.build(), Some(&METRICS.1));
+    exporter
+});
+
+/// Spans and metrics are recorded from now on, those of all tests of this process.
+pub(crate) fn record_spans() {
+    LazyLock::force(&SPANS);
+}
+
+/// The ended spans of this trace.
+pub(crate) fn spans_of(trace: opentelemetry::trace::TraceId) -> Vec<SpanData> {
+    let of_trace = |span: &SpanData| span.span_context.trace_id() == trace;
+    all_spans().into_iter().filter(of_trace).collect()
+}
+
+/// The ended spans of all traces.
+pub(crate) fn all_spans() -> Vec<SpanData> {
+    SPANS.get_finished_spans().unwrap_or_default()
+}
+
+/// What this metric says at present of everything that has this label: its other labels in the order of their
+/// names, and its value, or how often it was measured.
+pub(crate) fn measured(name: &str, label: &str, value: &str) -> Vec<(String, u64)> {
+    let exported = exported();
+    let scopes = exported.iter().flat_map(|metrics| metrics.scope_metrics());
+    let of_name = scopes.flat_map(|scope| scope.metrics().filter(|of| of.name() == name));
+    let mut points: Vec<_> = of_name.flat_map(points).collect();
+    points.retain(|(labels, _)| {
+        labels
+            .iter()
+            .any(|of| of.key.as_str() == label && of.value == Value::from(value.to_owned()))
+    });
+    let others = |(labels, count): (Vec<KeyValue>, u64)| (others(labels, label), count);
+    let mut measured: Vec<_> = points.into_iter().map(others).collect();
+    measured.sort();
+    measured
+}
+
+fn exported() -> Vec<ResourceMetrics> {
+    // One test at a time: each wants to see what is so now, and nothing from before.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _only = ONE_AT_A_TIME.lock();
+    METRICS.0.reset();
+    METRICS.1.force_flush().unwrap();
+    METRICS.0.get_finished_metrics().unwrap()
+}
+
+fn others(labels: Vec<KeyValue>, label: &str) -> String {
+    let others = labels.iter().filter(|of| of.key.as_str() != label);
+    let mut texts: Vec<_> = others
+        .map(|of| format!("{}={}", of.key, of.value))
+        .collect();
+    texts.sort();
+    texts.join(" ")
+}
+
+fn points(metric: &Metric) -> Vec<(Vec<KeyValue>, u64)> {
+    match metric.data() {
+        AggregatedMetrics::U64(MetricData::Gauge(gauge)) => {
+            let points = gauge.data_points();
+            points
+                .map(|point| (point.attributes().cloned().collect(), point.value()))
+                .collect()
+        }
+        AggregatedMetrics::U64(MetricData::Sum(sum)) => {
+            let points = sum.data_points();
+            points
+                .map(|point| (point.attributes().cloned().collect(), point.value()))
+                .collect()
+        }
+        AggregatedMetrics::F64(MetricData::Histogram(histogram)) => {
+            let points = histogram.data_points();
+            points
+                .map(|point| (point.attributes().cloned().collect(), point.count()))
+                .collect()
+        }
+        _ => Vec::new(),
+    }
+}
