@@ -13,15 +13,20 @@
 //! A caller that goes away, because its deadline has passed or its client has left, takes a command back that still waits:
 //! nobody would learn of its reply. A command whose commit has begun is carried out all the same.
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use futures::FutureExt;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
-use crate::crash_points::{CrashPoint, reach};
+use crate::telemetry::span::Span;
+
+mod writer;
+
+mod telemetry;
+
+use telemetry::CommitTelemetry;
+use writer::Writer;
 
 /// Carries out a batch of commands in one transaction.
 #[async_trait]
@@ -32,6 +37,9 @@ pub trait Committer: Send + Sync + 'static {
     type Reply: Send + 'static;
     /// Why the transaction failed; nothing of it took place.
     type Error: Send + 'static;
+
+    /// What the writer is called in telemetry, in a word.
+    const NAME: &'static str;
 
     /// Whether the crash points around a commit lie around this one. A committer that only reads has none: a test that
     /// plans a crash at the third commit means the third one that something depends on.
@@ -86,18 +94,26 @@ type Answer<C> = Result<<C as Committer>::Reply, SubmitError<<C as Committer>::E
 
 struct Submission<C: Committer> {
     command: C::Command,
+    caller: Caller<C>,
+}
+
+/// Who waits for an answer, and the span of waiting.
+struct Caller<C: Committer> {
     answer: oneshot::Sender<Answer<C>>,
+    span: Span,
 }
 
 /// A handle to the writer; clones share it.
 pub struct GroupCommit<C: Committer> {
     queue: mpsc::Sender<Submission<C>>,
+    telemetry: Arc<CommitTelemetry>,
 }
 
 impl<C: Committer> Clone for GroupCommit<C> {
     fn clone(&self) -> Self {
         Self {
             queue: self.queue.clone(),
+            telemetry: Arc::clone(&self.telemetry),
         }
     }
 }
@@ -114,26 +130,33 @@ impl<C: Committer> GroupCommit<C> {
     /// Starts the writers on `tracker`. They end when the last handle is gone and the queue is empty.
     pub fn start(committer: C, config: GroupCommitConfig, tracker: &TaskTracker) -> Self {
         let (queue, submissions) = mpsc::channel(config.queue);
-        let committer = Arc::new(committer);
-        let submissions = Arc::new(Mutex::new(submissions));
+        let telemetry = Arc::new(CommitTelemetry::new(C::NAME));
+        telemetry.observe_queue(queue.downgrade());
+        let writer = Writer {
+            committer: Arc::new(committer),
+            submissions: Arc::new(Mutex::new(submissions)),
+            max_batch: config.max_batch,
+            telemetry: Arc::clone(&telemetry),
+        };
         for _ in 0..config.writers.max(1) {
-            let (committer, submissions) = (Arc::clone(&committer), Arc::clone(&submissions));
-            tracker.spawn(write(committer, submissions, config.max_batch));
+            tracker.spawn(writer.clone().run());
         }
-        Self { queue }
+        Self { queue, telemetry }
     }
 
     /// Has the command carried out and waits for its reply. Waits as long as the database does, so callers bring a
     /// deadline of their own. Giving up takes a command back that still waits, and does not undo one whose commit has
     /// begun: which of the two it was, the caller learns by repeating it.
     pub async fn submit(&self, command: C::Command) -> Result<C::Reply, SubmitError<C::Error>> {
-        let (answer, reply) = oneshot::channel();
-        self.queue
-            .try_send(Submission { command, answer })
-            .map_err(|error| match error {
-                mpsc::error::TrySendError::Full(_) => SubmitError::QueueFull,
-                mpsc::error::TrySendError::Closed(_) => SubmitError::Stopped,
-            })?;
+        let (submission, reply) = self.submission(command);
+        if let Err(refused) = self.queue.try_send(submission) {
+            let (error, submission) = match refused {
+                mpsc::error::TrySendError::Full(submission) => (SubmitError::QueueFull, submission),
+                mpsc::error::TrySendError::Closed(submission) => (SubmitError::Stopped, submission),
+            };
+            submission.caller.span.fail(error.error_type());
+            return Err(error);
+        }
         reply.await.unwrap_or(Err(SubmitError::Stopped))
     }
 
@@ -142,95 +165,37 @@ impl<C: Committer> GroupCommit<C> {
         &self,
         command: C::Command,
     ) -> Result<C::Reply, SubmitError<C::Error>> {
-        let (answer, reply) = oneshot::channel();
-        self.queue
-            .send(Submission { command, answer })
-            .await
-            .map_err(|_| SubmitError::Stopped)?;
+        let (submission, reply) = self.submission(command);
+        if let Err(mpsc::error::SendError(submission)) = self.queue.send(submission).await {
+            let error = SubmitError::Stopped;
+            submission.caller.span.fail(error.error_type());
+            return Err(error);
+        }
         reply.await.unwrap_or(Err(SubmitError::Stopped))
     }
+
+    fn submission(&self, command: C::Command) -> (Submission<C>, oneshot::Receiver<Answer<C>>) {
+        let (answer, reply) = oneshot::channel();
+        let span = self.telemetry.submitted();
+        let caller = Caller { answer, span };
+        (Submission { command, caller }, reply)
+    }
 }
 
-/// The queue, of which one writer at a time takes a batch.
-type Submissions<C> = Arc<Mutex<mpsc::Receiver<Submission<C>>>>;
+impl<C: Committer> Caller<C> {
+    fn has_gone(&self) -> bool {
+        self.answer.is_closed()
+    }
 
-async fn write<C: Committer>(committer: Arc<C>, submissions: Submissions<C>, max_batch: usize) {
-    let mut waiting = Vec::with_capacity(max_batch);
-    while take_batch(&submissions, &mut waiting, max_batch).await {
-        let (commands, answers): (Vec<_>, Vec<_>) =
-            waiting.drain(..).map(|s| (s.command, s.answer)).unzip();
-        // A panic is a defect of one command: it must not end the writer, and with it every write of the service. The
-        // callers of its batch are told by their channels closing.
-        let batch = AssertUnwindSafe(commit_batch(committer.as_ref(), &commands));
-        let Ok(replies) = batch.catch_unwind().await else {
-            tracing::error!(commands = commands.len(), "a commit panicked");
-            continue;
-        };
-        for (answer, reply) in answers.into_iter().zip(replies) {
-            // The caller may have given up; the command took place all the same.
-            let _ = answer.send(reply);
+    fn tell(self, answer: Answer<C>) {
+        if let Err(error) = &answer {
+            self.span.fail(error.error_type());
         }
+        // Who has the answer may be done before this task is polled again: the span ends first.
+        drop(self.span);
+        // The caller may have given up; the command took place all the same.
+        let _ = self.answer.send(answer);
     }
-}
-
-/// Takes what waits, or waits for something, and returns whether there can be more. Leaves out what nobody waits for
-/// any more, which may be all of it.
-async fn take_batch<C: Committer>(
-    submissions: &Submissions<C>,
-    batch: &mut Vec<Submission<C>>,
-    max_batch: usize,
-) -> bool {
-    let taken = submissions.lock().await.recv_many(batch, max_batch).await;
-    batch.retain(|submission| !submission.answer.is_closed());
-    taken > 0
-}
-
-async fn commit_batch<C: Committer>(committer: &C, commands: &[C::Command]) -> Vec<Answer<C>> {
-    if commands.is_empty() {
-        return Vec::new();
-    }
-    if interrupted::<C>(CrashPoint::BeforeCommit) {
-        return leave_unanswered(commands.len());
-    }
-    match committer.commit(commands).await {
-        Ok(_) if interrupted::<C>(CrashPoint::AfterCommit) => leave_unanswered(commands.len()),
-        Ok(replies) => replies.into_iter().map(Ok).collect(),
-        Err(error) if commands.len() == 1 || committer.concerns_whole_batch(&error) => {
-            fail_batch(error, commands.len())
-        }
-        Err(_) => commit_one_by_one(committer, commands).await,
-    }
-}
-
-fn interrupted<C: Committer>(place: CrashPoint) -> bool {
-    C::HAS_CRASH_POINTS && reach(place).is_err()
-}
-
-fn fail_batch<R, E>(error: E, commands: usize) -> Vec<Result<R, SubmitError<E>>> {
-    let others = (1..commands).map(|_| Err(SubmitError::BatchFailed));
-    std::iter::once(Err(SubmitError::Failed(error)))
-        .chain(others)
-        .collect()
-}
-
-/// What callers see when a commit was interrupted: whether it took place is not known.
-fn leave_unanswered<R, E>(commands: usize) -> Vec<Result<R, SubmitError<E>>> {
-    (0..commands).map(|_| Err(SubmitError::Stopped)).collect()
-}
-
-async fn commit_one_by_one<C: Committer>(committer: &C, commands: &[C::Command]) -> Vec<Answer<C>> {
-    let mut answers = Vec::with_capacity(commands.len());
-    for command in commands {
-        let reply = committer.commit(std::slice::from_ref(command)).await;
-        let reply = reply.map(|mut replies| replies.pop());
-        answers.push(match reply {
-            Ok(Some(reply)) => Ok(reply),
-            // A committer that answers nothing has broken its contract: the caller must not wait for ever.
-            Ok(None) => Err(SubmitError::Stopped),
-            Err(error) => Err(SubmitError::Failed(error)),
-        });
-    }
-    answers
 }
 
 #[cfg(test)]

@@ -79,6 +79,8 @@ impl Committer for PlaceCommitter {
     type Reply = Placed;
     type Error = StoreError;
 
+    const NAME: &'static str = "place";
+
     async fn commit(&self, batch: &[PlaceOrder]) -> Result<Vec<Placed>, StoreError> {
         let replies = self.store.place(batch).await?;
         // Nobody can watch an order that nobody has been told of: there are no watchers to wake.
@@ -104,6 +106,8 @@ impl Committer for CancelCommitter {
     type Command = CancelOrder;
     type Reply = CancelReply;
     type Error = StoreError;
+
+    const NAME: &'static str = "cancel";
 
     async fn commit(&self, batch: &[CancelOrder]) -> Result<Vec<CancelReply>, StoreError> {
         let replies = self.store.cancel(batch).await?;
@@ -133,6 +137,8 @@ impl Committer for ApplyCommitter {
     type Command = ApplyOutcome;
     type Reply = Applied;
     type Error = StoreError;
+
+    const NAME: &'static str = "apply";
 
     async fn commit(&self, batch: &[ApplyOutcome]) -> Result<Vec<Applied>, StoreError> {
         let replies = self.store.apply(batch).await?;

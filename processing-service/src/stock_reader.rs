@@ -70,6 +70,8 @@ impl Committer for Reading {
     type Reply = HashMap<Sku, StockLevel>;
     type Error = StoreError;
 
+    const NAME: &'static str = "availability";
+
     /// Nothing is durable before or after it.
     const HAS_CRASH_POINTS: bool = false;
 

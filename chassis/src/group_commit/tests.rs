@@ -2,14 +2,19 @@
 
 use std::sync::Mutex;
 
+use opentelemetry::Context;
+use opentelemetry::trace::{SpanContext, TraceContextExt};
 use tokio::sync::Semaphore;
 
 use super::*;
+
+mod spans;
 
 /// Doubles numbers, refuses 13, is away for 500, panics at 666, and waits for permission before each commit.
 struct Doubler {
     gate: Arc<Semaphore>,
     batches: Arc<Mutex<Vec<usize>>>,
+    within: Arc<Mutex<Vec<SpanContext>>>,
 }
 
 #[async_trait]
@@ -18,9 +23,13 @@ impl Committer for Doubler {
     type Reply = u32;
     type Error = &'static str;
 
+    const NAME: &'static str = "double";
+
     async fn commit(&self, batch: &[u32]) -> Result<Vec<u32>, &'static str> {
         self.gate.acquire().await.unwrap().forget();
         self.batches.lock().unwrap().push(batch.len());
+        let within = Context::current().span().span_context().clone();
+        self.within.lock().unwrap().push(within);
         assert!(!batch.contains(&666), "told to panic");
         if batch.contains(&500) {
             return Err("away");
@@ -40,6 +49,8 @@ struct Writer {
     handle: GroupCommit<Doubler>,
     gate: Arc<Semaphore>,
     batches: Arc<Mutex<Vec<usize>>>,
+    /// The spans that commits took place in.
+    within: Arc<Mutex<Vec<SpanContext>>>,
     tracker: TaskTracker,
 }
 
@@ -49,11 +60,12 @@ fn writer(queue: usize) -> Writer {
 
 fn writers(writers: usize, queue: usize) -> Writer {
     let gate = Arc::new(Semaphore::new(0));
-    let batches = Arc::default();
+    let (batches, within) = (Arc::default(), Arc::default());
     let tracker = TaskTracker::new();
     let doubler = Doubler {
         gate: Arc::clone(&gate),
         batches: Arc::clone(&batches),
+        within: Arc::clone(&within),
     };
     let config = GroupCommitConfig {
         max_batch: 10,
@@ -65,6 +77,7 @@ fn writers(writers: usize, queue: usize) -> Writer {
         handle,
         gate,
         batches,
+        within,
         tracker,
     }
 }

@@ -124,6 +124,8 @@ impl<E: Engine> Committer for StepCommitter<E> {
     type Reply = Recorded;
     type Error = StoreError;
 
+    const NAME: &'static str = "steps";
+
     async fn commit(&self, batch: &[Command]) -> Result<Vec<Recorded>, StoreError> {
         for _ in 1..ATTEMPTS {
             match self.commit_or_conflict(batch).await {

@@ -160,7 +160,7 @@ pub static GROUP_COMMIT_BATCH: SpanType = SpanType {
     name: "commit {writer} batch",
     kind: SpanKind::Internal,
     brief: "The commands that were committed together",
-    relations: "Links to its commands; a child of the command if there is only one, else a trace of its own",
+    relations: "Links to its commands; a child of the command that is recorded if only one is, else a trace of its own",
     attributes: &[
         always(the::WRITER),
         always(the::COMMANDS),
