@@ -12,9 +12,11 @@ use crate::config::{DatabaseEngine, DatabaseUrl, Settings};
 use crate::outbox::Outbox;
 use crate::outbox::lease::postgres::PostgresLeases;
 use crate::outbox::lease::{Leases, SoleOwner};
+use crate::outbox::observed::{ObservedLeases, ObservedOutbox};
 use crate::outbox::postgres::PostgresOutbox;
 use crate::outbox::sqlite::SqliteOutbox;
 use crate::parking::Parking;
+use crate::parking::observed::ObservedParking;
 use crate::parking::operations::Operations;
 use crate::parking::postgres::PostgresParking;
 use crate::parking::sqlite::SqliteParking;
@@ -22,9 +24,12 @@ use crate::postgres::Postgres;
 use crate::schema::last_version;
 use crate::sqlite::{self, OpenError as SqliteError, Sqlite};
 
+pub mod telemetry;
+
 mod obstacle;
 
 use obstacle::Obstacle;
+use telemetry::Statements;
 
 /// How a service reaches its database.
 #[derive(Clone, Debug)]
@@ -282,8 +287,14 @@ impl Database {
     /// Its outbox.
     pub fn outbox(&self) -> Arc<dyn Outbox> {
         match self {
-            Self::Sqlite(file) => Arc::new(SqliteOutbox::new(Arc::clone(file))),
-            Self::Postgres(server) => Arc::new(PostgresOutbox::new(Arc::clone(server))),
+            Self::Sqlite(file) => {
+                let outbox = SqliteOutbox::new(Arc::clone(file));
+                Arc::new(ObservedOutbox::new(outbox, file.statements()))
+            }
+            Self::Postgres(server) => {
+                let outbox = PostgresOutbox::new(Arc::clone(server));
+                Arc::new(ObservedOutbox::new(outbox, server.statements()))
+            }
         }
     }
 
@@ -291,15 +302,24 @@ impl Database {
     pub fn leases(&self) -> Arc<dyn Leases> {
         match self {
             Self::Sqlite(_) => Arc::new(SoleOwner),
-            Self::Postgres(server) => Arc::new(PostgresLeases::new(Arc::clone(server))),
+            Self::Postgres(server) => {
+                let leases = PostgresLeases::new(Arc::clone(server));
+                Arc::new(ObservedLeases::new(leases, server.statements()))
+            }
         }
     }
 
     /// Its parked events.
     pub fn parking(&self) -> Arc<dyn Parking> {
         match self {
-            Self::Sqlite(file) => Arc::new(SqliteParking::new(Arc::clone(file))),
-            Self::Postgres(server) => Arc::new(PostgresParking::new(Arc::clone(server))),
+            Self::Sqlite(file) => {
+                let parking = SqliteParking::new(Arc::clone(file));
+                Arc::new(ObservedParking::new(parking, file.statements()))
+            }
+            Self::Postgres(server) => {
+                let parking = PostgresParking::new(Arc::clone(server));
+                Arc::new(ObservedParking::new(parking, server.statements()))
+            }
         }
     }
 
@@ -308,6 +328,14 @@ impl Database {
         match self {
             Self::Sqlite(file) => Arc::new(SqliteParking::new(Arc::clone(file))),
             Self::Postgres(server) => Arc::new(PostgresParking::new(Arc::clone(server))),
+        }
+    }
+
+    /// What observes the statements of this database.
+    pub fn statements(&self) -> &Statements {
+        match self {
+            Self::Sqlite(file) => file.statements(),
+            Self::Postgres(server) => server.statements(),
         }
     }
 

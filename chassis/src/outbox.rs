@@ -15,6 +15,9 @@ pub mod lease;
 pub mod postgres;
 pub mod sqlite;
 
+pub(crate) mod observed;
+pub mod watch;
+
 /// An event to be written with the state it announces.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutboxRecord {

@@ -26,6 +26,9 @@ pub mod operations;
 pub mod postgres;
 pub mod sqlite;
 
+pub(crate) mod observed;
+pub mod watch;
+
 mod fenced;
 mod row;
 

@@ -16,6 +16,7 @@ use sqlx::{ConnectOptions, Connection};
 
 use crate::backoff::Backoff;
 use crate::config::DatabaseUrl;
+use crate::database::telemetry::Statements;
 use crate::deadline::Deadline;
 use crate::schema::{last_version, tolerant};
 use crate::telemetry::names::{attributes, metrics};
@@ -72,6 +73,7 @@ const CONFLICTS: [&str; 2] = ["40001", "40P01"];
 pub struct Postgres {
     pool: PgPool,
     options: PgConnectOptions,
+    statements: Statements,
 }
 
 /// Why a schema is not as this release needs it.
@@ -111,12 +113,21 @@ impl Postgres {
                 })
             })
             .connect_lazy_with(options.clone().options(SESSION));
-        Ok(Self { pool, options })
+        Ok(Self {
+            pool,
+            statements: Statements::of_postgres(&options),
+            options,
+        })
     }
 
     /// The pool.
     pub fn pool(&self) -> &PgPool {
         &self.pool
+    }
+
+    /// What observes its statements.
+    pub fn statements(&self) -> &Statements {
+        &self.statements
     }
 
     /// A connection for reading, whose statements end with the deadline, at the server, too.

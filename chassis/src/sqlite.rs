@@ -16,6 +16,7 @@ use sqlx::sqlite::{
 use sqlx::{Connection as _, Sqlite as Driver, Transaction};
 
 use crate::config::DatabaseUrl;
+use crate::database::telemetry::Statements;
 use crate::schema::tolerant;
 
 /// The one write transaction, a `SqliteConnection` by dereference. Dropped without `commit`, it is rolled back.
@@ -43,6 +44,7 @@ const CHECKPOINT_PAGES: &str = "4000";
 pub struct Sqlite {
     writer: SqlitePool,
     readers: SqlitePool,
+    statements: Statements,
 }
 
 /// Why a database could not be opened.
@@ -80,13 +82,23 @@ impl Sqlite {
             .connect_with(options.clone())
             .await?;
         tolerant(migrator).run(&writer).await?;
+        let statements = Statements::of_sqlite(&options);
         let readers = pool(READERS).connect_with(options.read_only(true)).await?;
-        Ok(Self { writer, readers })
+        Ok(Self {
+            writer,
+            readers,
+            statements,
+        })
     }
 
     /// Connections for reading: they see the last commit and cannot write.
     pub fn reader(&self) -> &SqlitePool {
         &self.readers
+    }
+
+    /// What observes its statements.
+    pub fn statements(&self) -> &Statements {
+        &self.statements
     }
 
     /// Begins the one write transaction, waiting for the one before it.

@@ -25,6 +25,7 @@ pub mod names;
 pub mod vocabulary;
 
 pub mod instruments;
+pub(crate) mod reading;
 mod sampling;
 pub mod span;
 

@@ -12,13 +12,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use chassis::config::Settings;
-use chassis::error_chain::ErrorChain;
+use chassis::outbox::watch::{BacklogWatch, LOOK_EVERY};
 use chassis::outbox::{Backlog, Outbox};
-use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
-
-/// How often the outbox is looked at.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// How much may wait for the broker before no more is accepted.
 #[derive(Clone, Copy, Debug)]
@@ -83,25 +79,18 @@ impl Admission {
         self.is_open.load(Ordering::Relaxed)
     }
 
-    /// Watches the outbox until `shutdown`.
+    /// Judges each look at this outbox until `shutdown`. While it cannot be read nothing changes: a database that is away
+    /// takes no orders either.
     pub async fn watch(
         self,
         outbox: Arc<dyn Outbox>,
         limits: BacklogLimits,
         shutdown: CancellationToken,
     ) {
-        let mut looks = interval(LOOK_EVERY);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        while shutdown.run_until_cancelled(looks.tick()).await.is_some() {
-            // One more than allowed is enough to know.
-            match outbox.backlog(limits.rows + 1).await {
-                Ok(backlog) => self.judge(&backlog, &limits),
-                // A database that cannot be read takes no orders either: there is nothing to refuse.
-                Err(error) => {
-                    tracing::debug!(error = %ErrorChain(&error), "the backlog could not be read");
-                }
-            }
-        }
+        // One more than allowed is enough to know.
+        let watch = BacklogWatch::new(outbox, limits.rows + 1);
+        let judge = |backlog: &Backlog| self.judge(backlog, &limits);
+        watch.run(shutdown, judge).await;
     }
 
     fn judge(&self, backlog: &Backlog, limits: &BacklogLimits) {

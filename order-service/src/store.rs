@@ -36,6 +36,10 @@ mod failure;
 pub mod postgres;
 pub mod sqlite;
 
+mod observed;
+
+use observed::ObservedStore;
+
 /// The schema, for each engine.
 pub const MIGRATIONS: Migrations = Migrations {
     sqlite: &sqlite::MIGRATOR,
@@ -45,8 +49,14 @@ pub const MIGRATIONS: Migrations = Migrations {
 /// The store in a database.
 pub fn of(database: &Database) -> Arc<dyn OrderStore> {
     match database {
-        Database::Sqlite(file) => Arc::new(sqlite::SqliteStore::new(Arc::clone(file))),
-        Database::Postgres(server) => Arc::new(postgres::PostgresStore::new(Arc::clone(server))),
+        Database::Sqlite(file) => {
+            let store = sqlite::SqliteStore::new(Arc::clone(file));
+            Arc::new(ObservedStore::new(store, file.statements()))
+        }
+        Database::Postgres(server) => {
+            let store = postgres::PostgresStore::new(Arc::clone(server));
+            Arc::new(ObservedStore::new(store, server.statements()))
+        }
     }
 }
 

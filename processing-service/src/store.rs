@@ -42,14 +42,19 @@ pub fn start(
     signal: OutboxSignal,
     tracker: &TaskTracker,
 ) -> Arc<dyn ProcessingStore> {
+    let statements = database.statements();
     match database.clone() {
         Database::Sqlite(file) => {
             let engine = SqliteEngine(file);
-            Arc::new(TransactionalStore::start(engine, signal, tracker))
+            Arc::new(TransactionalStore::start(
+                engine, statements, signal, tracker,
+            ))
         }
         Database::Postgres(server) => {
             let engine = PostgresEngine(server);
-            Arc::new(TransactionalStore::start(engine, signal, tracker))
+            Arc::new(TransactionalStore::start(
+                engine, statements, signal, tracker,
+            ))
         }
     }
 }

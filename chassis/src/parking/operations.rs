@@ -25,6 +25,13 @@ pub const MOST_COUNTED_BEHIND: u32 = 1_000;
 /// Longest reason and longest name of an actor, in bytes: they are for a person to read.
 pub const LONGEST_TEXT: usize = 1_024;
 
+/// Counts without looking at what was skipped, which stays for ever. For both engines.
+pub(super) const COUNT: &str = "
+WITH fencing AS (SELECT topic, ordering_key FROM parked WHERE state IN ('WAITING', 'DEAD') LIMIT $1)
+SELECT (SELECT count(*) FROM fencing),
+       (SELECT count(*) FROM (SELECT DISTINCT topic, ordering_key FROM fencing
+                              WHERE ordering_key IS NOT NULL) AS keys)";
+
 /// In which state a row is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
@@ -85,6 +92,24 @@ pub struct Listing {
     pub events: Vec<ParkedEvent>,
     /// Those that this release cannot read.
     pub damaged: Vec<i64>,
+}
+
+/// How much is parked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ParkedCount {
+    /// Events.
+    pub events: u64,
+    /// Keys that they fence. Events without an order to keep fence none.
+    pub keys: u64,
+}
+
+impl ParkedCount {
+    pub(super) fn of((events, keys): (i64, i64)) -> Self {
+        Self {
+            events: events.unsigned_abs(),
+            keys: keys.unsigned_abs(),
+        }
+    }
 }
 
 /// What was done, by whom.
@@ -180,6 +205,9 @@ pub trait Operations: Send + Sync + 'static {
 
     /// Takes a dead head out of its key for good; its row is kept.
     async fn skip(&self, id: i64, actor: &str, reason: &str) -> Result<(), OperationError>;
+
+    /// How many events are neither handled nor skipped, and of how many keys, counted up to `at_most` events.
+    async fn count(&self, at_most: u32) -> Result<ParkedCount, ParkingError>;
 
     /// What was done last, the latest first.
     async fn audit(&self, limit: u32) -> Result<Vec<AuditEntry>, ParkingError>;

@@ -10,6 +10,7 @@ use chassis::fairness::FairShare;
 use chassis::grpc::GrpcServer;
 use chassis::health::Health;
 use chassis::outbox::OutboxSignal;
+use chassis::parking::watch::ParkedWatch;
 use chassis::relay::Relay;
 use futures::FutureExt;
 use proto::topics;
@@ -45,7 +46,7 @@ pub(super) struct Running {
     health: Health,
     /// What waits for the database.
     waiting: Option<Waiting>,
-    /// The server and what keeps it informed (keys, replicas of processing-service, the backlog), the consumer and the
+    /// The server and what keeps it informed (keys, replicas of processing-service, the backlog, what is parked), the consumer and the
     /// follower: what brings work in. The end of any stops the service.
     intake: JoinSet<Result<(), RunError>>,
     stop_intake: CancellationToken,
@@ -105,6 +106,8 @@ impl Running {
         intake.spawn(authentication.keep_fresh(stop_intake.clone()).map(Ok));
         let backlog = admission.watch(database.outbox(), config.backlog, stop_intake.clone());
         intake.spawn(backlog.map(Ok));
+        let parked = ParkedWatch::new(database.parked_events()).run(stop_intake.clone());
+        intake.spawn(parked.map(Ok));
         if let Some(upkeep) = inventory_upkeep {
             intake.spawn(upkeep.run(stop_intake.clone()).map(Ok));
         }

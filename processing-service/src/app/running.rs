@@ -5,6 +5,8 @@ use chassis::crash_points::{CrashPoint, reach};
 use chassis::database::Database;
 use chassis::grpc::GrpcServer;
 use chassis::health::Health;
+use chassis::outbox::watch::{BacklogWatch, ENOUGH_ROWS};
+use chassis::parking::watch::ParkedWatch;
 use chassis::relay::Relay;
 use proto::FILE_DESCRIPTOR_SET;
 use tokio::sync::watch;
@@ -74,6 +76,7 @@ pub(super) struct Running {
     consumer: Part,
     relay: Part,
     server: Part,
+    watch: Part,
     writer: TaskTracker,
     database: Database,
 }
@@ -84,6 +87,9 @@ impl Parts {
         let (server, inventory, health) = (self.server, self.inventory, self.health);
         let (consumer, prepared) = (self.consumer, self.prepared.clone());
         let (relay, also_prepared) = (self.relay, self.prepared);
+        // Nothing is decided by what waits and what is parked here: it is shown.
+        let backlog = BacklogWatch::new(self.database.outbox(), ENOUGH_ROWS);
+        let parked = ParkedWatch::new(self.database.parked_events());
         Running {
             consumer: Part::spawn("consumer", |stop| async move {
                 if is_prepared(prepared, &stop).await {
@@ -102,6 +108,10 @@ impl Parts {
                 Ok(server
                     .serve(routes, FILE_DESCRIPTOR_SET, &health, stop)
                     .await?)
+            }),
+            watch: Part::spawn("watch", |stop| async move {
+                tokio::join!(backlog.run(stop.clone(), |_| ()), parked.run(stop));
+                Ok(())
             }),
             writer: self.writer,
             database: self.database,
@@ -122,6 +132,7 @@ impl Running {
             error = self.consumer.ended_unasked() => error,
             error = self.relay.ended_unasked() => error,
             error = self.server.ended_unasked() => error,
+            error = self.watch.ended_unasked() => error,
         }
     }
 
@@ -133,6 +144,7 @@ impl Running {
             reach(CrashPoint::AfterIntake).map_err(RunError::from),
             self.relay.stop().await,
             self.server.stop().await,
+            self.watch.stop().await,
         ];
         // The consumer's handler and the server's routes held the last handles of the store, so its writer and the
         // stock's readers have seen their last commands.

@@ -12,6 +12,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
+use chassis::database::telemetry::{Query, Statement, Statements};
 use chassis::group_commit::{Committer, GroupCommit, GroupCommitConfig, SubmitError};
 use chassis::outbox::OutboxSignal;
 use chassis::postgres;
@@ -35,18 +36,37 @@ const OUTAGES: [&str; 4] = ["08", "53", "57", "55P03"];
 pub(super) struct TransactionalStore<E: Engine + Clone> {
     engine: E,
     steps: GroupCommit<StepCommitter<E>>,
+    acknowledge: Statement,
+    saga: Statement,
+    stock: Statement,
+    seed: Statement,
 }
 
 impl<E: Engine + Clone> TransactionalStore<E> {
     /// The store on this database. Its writer runs on `tracker` until the store is dropped; `signal` is notified after
     /// every commit that announces something.
-    pub(super) fn start(engine: E, signal: OutboxSignal, tracker: &TaskTracker) -> Self {
+    pub(super) fn start(
+        engine: E,
+        statements: &Statements,
+        signal: OutboxSignal,
+        tracker: &TaskTracker,
+    ) -> Self {
         let committer = StepCommitter {
             engine: engine.clone(),
             signal,
+            steps: statements.prepare(Query::transaction("record steps")),
         };
         let steps = GroupCommit::start(committer, GroupCommitConfig::default(), tracker);
-        Self { engine, steps }
+        let prepare =
+            |summary, operation, table| statements.prepare(Query::on(summary, operation, table));
+        Self {
+            engine,
+            steps,
+            acknowledge: prepare("INSERT inbox", "INSERT", "inbox"),
+            saga: prepare("SELECT sagas", "SELECT", "sagas"),
+            stock: prepare("SELECT stock", "SELECT", "stock"),
+            seed: prepare("INSERT stock", "INSERT", "stock"),
+        }
     }
 
     /// The consumer bounds how many orders are in work, hence waiting instead of refusing.
@@ -84,21 +104,22 @@ impl<E: Engine + Clone> ProcessingStore for TransactionalStore<E> {
             E::remember(&mut transaction, cause.event).await?;
             transaction.commit().await
         };
-        Ok(postgres::retry_conflicts(remember).await?)
+        let remembered = postgres::retry_conflicts(remember);
+        Ok(self.acknowledge.run(remembered).await?)
     }
 
     async fn saga(&self, order_id: OrderId) -> Result<Option<SagaState>, StoreError> {
-        let saga = self.engine.saga(order_id).await?;
+        let saga = self.saga.run(self.engine.saga(order_id)).await?;
         Ok(saga.map(|saga| saga.state))
     }
 
     async fn stock(&self, sku: &Sku) -> Result<Option<StockLevel>, StoreError> {
-        let mut levels = self.engine.stock(&BTreeSet::from([sku.clone()])).await?;
+        let mut levels = self.levels(&BTreeSet::from([sku.clone()])).await?;
         Ok(levels.remove(sku))
     }
 
     async fn levels(&self, skus: &BTreeSet<Sku>) -> Result<HashMap<Sku, StockLevel>, StoreError> {
-        Ok(self.engine.stock(skus).await?)
+        Ok(self.stock.run(self.engine.stock(skus)).await?)
     }
 
     async fn seed(&self, catalogue: &Catalogue) -> Result<u64, StoreError> {
@@ -108,7 +129,7 @@ impl<E: Engine + Clone> ProcessingStore for TransactionalStore<E> {
             transaction.commit().await?;
             Ok(added)
         };
-        Ok(postgres::retry_conflicts(seed).await?)
+        Ok(self.seed.run(postgres::retry_conflicts(seed)).await?)
     }
 }
 
@@ -116,6 +137,7 @@ impl<E: Engine + Clone> ProcessingStore for TransactionalStore<E> {
 struct StepCommitter<E> {
     engine: E,
     signal: OutboxSignal,
+    steps: Statement,
 }
 
 #[async_trait]
@@ -127,6 +149,21 @@ impl<E: Engine> Committer for StepCommitter<E> {
     const NAME: &'static str = "steps";
 
     async fn commit(&self, batch: &[Command]) -> Result<Vec<Recorded>, StoreError> {
+        let commit = self.commit_with_repetitions(batch);
+        self.steps.run_batch(batch.len(), commit).await
+    }
+
+    fn concerns_whole_batch(&self, error: &StoreError) -> bool {
+        matches!(error, StoreError::Database(error) if is_outage(error))
+    }
+}
+
+impl<E: Engine> StepCommitter<E> {
+    /// Repeats the batch while it meets sagas that another replica is opening.
+    async fn commit_with_repetitions(
+        &self,
+        batch: &[Command],
+    ) -> Result<Vec<Recorded>, StoreError> {
         for _ in 1..ATTEMPTS {
             match self.commit_or_conflict(batch).await {
                 Err(StoreError::SagaOpened) => {}
@@ -136,12 +173,6 @@ impl<E: Engine> Committer for StepCommitter<E> {
         self.commit_or_conflict(batch).await
     }
 
-    fn concerns_whole_batch(&self, error: &StoreError) -> bool {
-        matches!(error, StoreError::Database(error) if is_outage(error))
-    }
-}
-
-impl<E: Engine> StepCommitter<E> {
     /// Repeats the batch while the database reports a conflict with another transaction. SQLite never does.
     async fn commit_or_conflict(&self, batch: &[Command]) -> Result<Vec<Recorded>, StoreError> {
         let attempt = || async {

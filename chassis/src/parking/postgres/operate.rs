@@ -6,8 +6,8 @@ use sqlx::{PgConnection, PgPool};
 use super::{PostgresParking, make_head_due};
 use crate::parking::ParkingError;
 use crate::parking::operations::{
-    Action, AuditEntry, Candidate, Filter, Listing, MOST_COUNTED_BEHIND, OperationError,
-    Operations, OperatorRow, ParkedEvent, Refusal,
+    Action, AuditEntry, COUNT, Candidate, Filter, Listing, MOST_COUNTED_BEHIND, OperationError,
+    Operations, OperatorRow, ParkedCount, ParkedEvent, Refusal,
 };
 use crate::postgres::{bounded, retry_conflicts};
 
@@ -75,6 +75,13 @@ impl Operations for PostgresParking {
 
     async fn skip(&self, id: i64, actor: &str, reason: &str) -> Result<(), OperationError> {
         act(self.pool(), id, actor, Action::Skip { reason }).await
+    }
+
+    async fn count(&self, at_most: u32) -> Result<ParkedCount, ParkingError> {
+        let count = sqlx::query_as(COUNT).bind(i64::from(at_most));
+        Ok(ParkedCount::of(
+            bounded(count.fetch_one(self.pool())).await?,
+        ))
     }
 
     async fn audit(&self, limit: u32) -> Result<Vec<AuditEntry>, ParkingError> {

@@ -6,8 +6,8 @@ use sqlx::SqliteConnection;
 use super::{SqliteParking, make_head_due, now};
 use crate::parking::ParkingError;
 use crate::parking::operations::{
-    Action, AuditEntry, Candidate, Filter, Listing, MOST_COUNTED_BEHIND, OperationError,
-    Operations, OperatorRow, ParkedEvent, Refusal,
+    Action, AuditEntry, COUNT, Candidate, Filter, Listing, MOST_COUNTED_BEHIND, OperationError,
+    Operations, OperatorRow, ParkedCount, ParkedEvent, Refusal,
 };
 use crate::sqlite::Sqlite;
 
@@ -75,6 +75,13 @@ impl Operations for SqliteParking {
 
     async fn skip(&self, id: i64, actor: &str, reason: &str) -> Result<(), OperationError> {
         act(&self.database, id, actor, Action::Skip { reason }).await
+    }
+
+    async fn count(&self, at_most: u32) -> Result<ParkedCount, ParkingError> {
+        let count = sqlx::query_as(COUNT).bind(i64::from(at_most));
+        Ok(ParkedCount::of(
+            count.fetch_one(self.database.reader()).await?,
+        ))
     }
 
     async fn audit(&self, limit: u32) -> Result<Vec<AuditEntry>, ParkingError> {

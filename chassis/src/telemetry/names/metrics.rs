@@ -307,7 +307,7 @@ pub const PARKED_KEYS: Metric = Metric {
     name: "parked.keys",
     instrument: Gauge,
     unit: "{key}",
-    brief: "Keys of which events are parked",
+    brief: "Keys that stand still because events of theirs are parked, among the events that are counted",
     attributes: &[],
     source: Source::Own,
 };
@@ -316,7 +316,7 @@ pub const PARKED_EVENTS: Metric = Metric {
     name: "parked.events",
     instrument: Gauge,
     unit: "{event}",
-    brief: "Events that are parked",
+    brief: "Events that are parked and not skipped, counted up to 10,000; every replica shows all of them, and none while the database cannot be read",
     attributes: &[],
     source: Source::Own,
 };
@@ -328,7 +328,7 @@ pub const OUTBOX_ROWS: Metric = Metric {
     name: "outbox.rows",
     instrument: Gauge,
     unit: "{event}",
-    brief: "Committed events that the broker has not acknowledged, counted up to a bound",
+    brief: "Committed events that the broker has not acknowledged, counted up to a bound; every replica shows all of them, and none while the database cannot be read",
     attributes: &[],
     source: Source::Own,
 };
