@@ -47,6 +47,7 @@ mod telemetry;
 
 pub mod refusal;
 mod respond;
+pub mod shed;
 pub mod violations;
 
 pub use age::ConnectionAge;

@@ -1,7 +1,7 @@
 //! The three writers of the service, each one a group commit: many commands, one transaction, an answer each.
 //!
 //! What has to follow a commit stands here and not with the caller, who may be gone by then: the relay is woken for new
-//! events, and the watchers of every order that moved.
+//! events, the watchers of every order that moved, and what is counted is counted once.
 
 use std::sync::Arc;
 
@@ -14,6 +14,10 @@ use crate::store::{
     Applied, ApplyOutcome, CancelOrder, CancelReply, OrderStore, PlaceOrder, Placed, StoreError,
 };
 use crate::watchers::Watchers;
+
+mod counts;
+
+use counts::OrderCounts;
 
 /// The writers, shared by everything that writes.
 #[derive(Clone, Debug)]
@@ -46,6 +50,7 @@ impl Writers {
         let apply = ApplyCommitter {
             store: Arc::clone(store),
             watchers: watchers.clone(),
+            counted: OrderCounts::default(),
         };
         let one_at_a_time = GroupCommitConfig {
             writers: 1,
@@ -64,12 +69,18 @@ impl Writers {
 pub struct PlaceCommitter {
     store: Arc<dyn OrderStore>,
     signal: OutboxSignal,
+    counted: OrderCounts,
 }
 
 impl PlaceCommitter {
     /// Commits to `store` and wakes the relay by `signal`.
     pub fn new(store: Arc<dyn OrderStore>, signal: OutboxSignal) -> Self {
-        Self { store, signal }
+        let counted = OrderCounts::default();
+        Self {
+            store,
+            signal,
+            counted,
+        }
     }
 }
 
@@ -85,6 +96,7 @@ impl Committer for PlaceCommitter {
         let replies = self.store.place(batch).await?;
         // Nobody can watch an order that nobody has been told of: there are no watchers to wake.
         self.signal.notify();
+        self.counted.accepted(batch, &replies);
         Ok(replies)
     }
 
@@ -130,6 +142,7 @@ impl Committer for CancelCommitter {
 pub struct ApplyCommitter {
     store: Arc<dyn OrderStore>,
     watchers: Watchers,
+    counted: OrderCounts,
 }
 
 #[async_trait]
@@ -143,10 +156,11 @@ impl Committer for ApplyCommitter {
     async fn commit(&self, batch: &[ApplyOutcome]) -> Result<Vec<Applied>, StoreError> {
         let replies = self.store.apply(batch).await?;
         for (command, reply) in batch.iter().zip(&replies) {
-            if matches!(reply, Applied::Moved(_)) {
+            if reply.moved_to().is_some() {
                 self.watchers.wake(command.order_id);
             }
         }
+        self.counted.ended(&replies);
         Ok(replies)
     }
 

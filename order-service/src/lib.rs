@@ -16,7 +16,8 @@
 //! 9. [`outcomes`]: events of processing come back and move the order on, once each and in sequence.
 //! 10. [`watchers`]: who waits for news of an order is woken, whichever replica moved it.
 //! 11. [`operator`]: how an outcome that could not be applied is shown to a person.
-//! 12. [`app`]: how all of it is wired, started and stopped.
+//! 12. [`names`]: what telemetry calls all this, beside the names of the chassis.
+//! 13. [`app`]: how all of it is wired, started and stopped.
 
 pub mod domain;
 
@@ -39,6 +40,8 @@ pub mod outcomes;
 pub mod watchers;
 
 pub mod operator;
+
+pub mod names;
 
 pub mod app;
 

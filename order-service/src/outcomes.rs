@@ -6,6 +6,7 @@
 use async_trait::async_trait;
 use chassis::consumer::{Delivery, Failure, Handler, Record};
 use chassis::group_commit::{GroupCommit, SubmitError};
+use chassis::telemetry::span;
 use proto::event::ProcessingEvent;
 use proto::record::{self, Received, RecordError};
 use thiserror::Error;
@@ -13,6 +14,7 @@ use thiserror::Error;
 use crate::commit::ApplyCommitter;
 use crate::convert;
 use crate::domain::{OrderId, Refusal};
+use crate::names::{self, attributes};
 use crate::store::{Applied, ApplyOutcome, StoreError};
 
 #[cfg(test)]
@@ -49,6 +51,7 @@ impl Handler for OutcomeHandler {
 
         let applied = applied.map_err(write_failed)?;
         tracing::debug!(%order_id, sequence, ?applied, "outcome handled");
+        describe(applied);
         judge(order_id, sequence, applied)
     }
 }
@@ -95,12 +98,23 @@ fn outcome(received: Received<ProcessingEvent>) -> ApplyOutcome {
     }
 }
 
+/// Tells the span of the event what it did to its order.
+fn describe(applied: Applied) {
+    let Some(status) = applied.moved_to() else {
+        return;
+    };
+    span::describe_current(|| [attributes::ORDER_STATUS.of(names::status(status))]);
+    if let Some(reason) = status.rejection_reason() {
+        span::describe_current(|| [attributes::ORDER_REJECTION_REASON.of(reason.name())]);
+    }
+}
+
 /// What contradicts the order is set aside for a human. So is an event whose predecessors are missing: one that was set
 /// aside would have fenced the order, so they were skipped or are lost, and waiting for them would be in vain, since
 /// whatever still comes stands behind this event.
 fn judge(order_id: OrderId, sequence: u64, applied: Applied) -> Result<(), Failure> {
     match applied {
-        Applied::Moved(_) | Applied::Duplicate => Ok(()),
+        Applied::Moved(_) | Applied::Ended { .. } | Applied::Duplicate => Ok(()),
         Applied::Gap { expected } => Err(Failure::reject(OutcomeError::Gap {
             order_id,
             sequence,

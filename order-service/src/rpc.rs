@@ -7,6 +7,8 @@ use chassis::error_chain::ErrorChain;
 use chassis::fairness::FairShare;
 use chassis::group_commit::SubmitError;
 use chassis::grpc::refusal::Refusal;
+use chassis::grpc::shed::ShedCalls;
+use chassis::telemetry::span;
 use proto::orders::v1 as messages;
 use proto::orders::v1::order_service_server::{OrderService, OrderServiceServer};
 use tokio::sync::Semaphore;
@@ -19,6 +21,7 @@ use crate::commit::Writers;
 use crate::domain::{Order, OrderId};
 use crate::edge::RpcError;
 use crate::inventory::Inventory;
+use crate::names::attributes;
 use crate::store::{OrderStore, StoreError};
 use crate::watchers::Watchers;
 
@@ -58,6 +61,8 @@ pub struct OrderRpc {
     pub admission: Admission,
     /// Who is asked whether an order can be had.
     pub inventory: Inventory,
+    /// The calls that it refuses.
+    pub shed: ShedCalls,
     /// Ends the streams, which would otherwise keep a stopping server waiting.
     pub shutdown: CancellationToken,
 }
@@ -66,6 +71,14 @@ impl OrderRpc {
     /// The service as a route for the server.
     pub fn into_server(self) -> OrderServiceServer<Self> {
         OrderServiceServer::new(self).max_decoding_message_size(MAX_REQUEST_BYTES)
+    }
+
+    /// The answer to a call that cannot be carried out; one that was shed is counted.
+    fn refuse(&self, error: RpcError) -> Status {
+        if let Some(reason) = error.shed_reason() {
+            self.shed.count(reason);
+        }
+        error.into()
     }
 
     async fn find(&self, order_id: OrderId, deadline: Deadline) -> Result<Order, RpcError> {
@@ -85,7 +98,8 @@ impl OrderService for OrderRpc {
         request: Request<messages::PlaceOrderRequest>,
     ) -> Result<Response<messages::PlaceOrderResponse>, Status> {
         let call = Call::of(&request)?;
-        let response = place_order::place_order(self, &call, request.into_inner()).await?;
+        let response = place_order::place_order(self, &call, request.into_inner()).await;
+        let response = response.map_err(|error| self.refuse(error))?;
         Ok(Response::new(response))
     }
 
@@ -94,7 +108,8 @@ impl OrderService for OrderRpc {
         request: Request<messages::GetOrderRequest>,
     ) -> Result<Response<messages::GetOrderResponse>, Status> {
         let call = Call::of(&request)?;
-        let response = get_order::get_order(self, &call, request.get_ref()).await?;
+        let response = get_order::get_order(self, &call, request.get_ref()).await;
+        let response = response.map_err(|error| self.refuse(error))?;
         Ok(Response::new(response))
     }
 
@@ -103,7 +118,8 @@ impl OrderService for OrderRpc {
         request: Request<messages::ListOrdersRequest>,
     ) -> Result<Response<messages::ListOrdersResponse>, Status> {
         let call = Call::of(&request)?;
-        let response = list_orders::list_orders(self, &call, request.into_inner()).await?;
+        let response = list_orders::list_orders(self, &call, request.into_inner()).await;
+        let response = response.map_err(|error| self.refuse(error))?;
         Ok(Response::new(response))
     }
 
@@ -114,7 +130,8 @@ impl OrderService for OrderRpc {
         request: Request<messages::WatchOrderRequest>,
     ) -> Result<Response<Self::WatchOrderStream>, Status> {
         let call = Call::of(&request)?;
-        let stream = watch_order::watch_order(self, &call, request.get_ref()).await?;
+        let stream = watch_order::watch_order(self, &call, request.get_ref()).await;
+        let stream = stream.map_err(|error| self.refuse(error))?;
         Ok(Response::new(stream))
     }
 
@@ -123,9 +140,15 @@ impl OrderService for OrderRpc {
         request: Request<messages::CancelOrderRequest>,
     ) -> Result<Response<messages::CancelOrderResponse>, Status> {
         let call = Call::of(&request)?;
-        let response = cancel_order::cancel_order(self, &call, request.get_ref()).await?;
+        let response = cancel_order::cancel_order(self, &call, request.get_ref()).await;
+        let response = response.map_err(|error| self.refuse(error))?;
         Ok(Response::new(response))
     }
+}
+
+/// Tells the span of the call which order it is about.
+fn describe(order_id: OrderId) {
+    span::describe_current(|| [attributes::ORDER_ID.of(order_id.to_string())]);
 }
 
 /// What a client may know of a failed read; the log gets the rest. A database that gives a read up because the deadline of

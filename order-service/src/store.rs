@@ -173,8 +173,15 @@ pub struct ApplyOutcome {
 /// What became of an [`ApplyOutcome`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Applied {
-    /// The order moved on and is now in this state.
+    /// The order moved on and is now in this state, which is not its last.
     Moved(OrderStatus),
+    /// The order has reached its final state. Of all answers about an order this one is given once.
+    Ended {
+        /// The state.
+        status: OrderStatus,
+        /// When the order was accepted.
+        accepted_at: Timestamp,
+    },
     /// The event was applied before.
     Duplicate,
     /// Events before this one are missing.
@@ -186,6 +193,16 @@ pub enum Applied {
     Refused(Refusal),
     /// There is no such order.
     UnknownOrder,
+}
+
+impl Applied {
+    /// The state that the order got into, if it moved.
+    pub fn moved_to(self) -> Option<OrderStatus> {
+        match self {
+            Self::Moved(status) | Self::Ended { status, .. } => Some(status),
+            Self::Duplicate | Self::Gap { .. } | Self::Refused(_) | Self::UnknownOrder => None,
+        }
+    }
 }
 
 /// A customer's wish to cancel.

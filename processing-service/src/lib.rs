@@ -10,6 +10,7 @@
 //! * [`rpc`]: what is asked, not told: whether an order can be had, answered through [`stock_reader`];
 //! * [`store`], [`payment`], [`catalogue`]: what the steps work with;
 //! * [`operator`]: how an event that could not be handled is shown to a person;
+//! * [`names`]: what telemetry calls all this, beside the names of the chassis;
 //! * [`conversion`]: between the contract's messages and the domain.
 
 pub mod app;
@@ -29,5 +30,7 @@ pub mod payment;
 pub mod store;
 
 pub mod operator;
+
+pub mod names;
 
 pub mod conversion;

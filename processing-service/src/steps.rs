@@ -22,6 +22,8 @@ use crate::store::{Cause, ProcessingStore, StoreError};
 
 pub mod capture;
 pub mod compensate;
+mod gateway;
+mod observed;
 pub mod reserve;
 pub mod ship;
 
@@ -59,6 +61,17 @@ pub enum StepError {
     /// It was interrupted: what it did may be done and not recorded.
     #[error("going on")]
     Interrupted(#[from] Injected),
+}
+
+impl StepError {
+    /// The kind of failure, as telemetry spells it.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Store(_) => "store",
+            Self::Refund(_) => "refund",
+            Self::Interrupted(_) => "interrupted",
+        }
+    }
 }
 
 impl Pipeline {

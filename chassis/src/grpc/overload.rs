@@ -19,6 +19,7 @@ use super::held_body::HeldBody;
 use super::methods::{MethodKind, Methods};
 use super::refusal::Refusal;
 use super::respond::Respond;
+use super::shed::{ShedCalls, ShedReason};
 
 /// Always answered.
 const HEALTH_CHECK: &str = "/grpc.health.v1.Health/Check";
@@ -34,6 +35,7 @@ pub(super) struct OverloadLayer {
     methods: Methods,
     in_work: Arc<Semaphore>,
     open_streams: Arc<Semaphore>,
+    shed: ShedCalls,
 }
 
 impl OverloadLayer {
@@ -44,6 +46,7 @@ impl OverloadLayer {
             methods,
             in_work: Arc::new(Semaphore::new(limit)),
             open_streams: Arc::new(Semaphore::new(OPEN_STREAMS)),
+            shed: ShedCalls::default(),
         }
     }
 
@@ -103,6 +106,7 @@ where
 
     fn call(&mut self, request: Request<Sent>) -> Self::Future {
         let Some(place) = self.layer.place(request.uri().path()) else {
+            self.layer.shed.count(ShedReason::Concurrency);
             let refused = HeldBody::respond(Refusal::Overloaded.status(self.layer.service));
             return Box::pin(std::future::ready(Ok(refused)));
         };

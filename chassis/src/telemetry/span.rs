@@ -110,6 +110,17 @@ impl SpanType {
     }
 }
 
+/// Adds attributes to the span of what is being done, which whoever calls this has not made: a method knows more of its
+/// call than the layer that began its span. They are made only if anybody will see them.
+pub fn describe_current<const N: usize>(attributes: impl FnOnce() -> [KeyValue; N]) {
+    Context::map_current(|current| {
+        let span = current.span();
+        if span.is_recording() {
+            span.set_attributes(attributes());
+        }
+    });
+}
+
 /// As many as a span keeps by default (`OTEL_SPAN_LINK_COUNT_LIMIT`).
 const MAX_LINKS: usize = 128;
 

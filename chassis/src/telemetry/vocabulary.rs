@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use opentelemetry::trace::SpanKind;
+pub use opentelemetry::trace::SpanKind;
 use opentelemetry::{KeyValue, StringValue, Value};
 
 /// Where a name comes from.
@@ -202,6 +202,15 @@ pub struct SpanType {
     pub attributes: &'static [Use],
     /// Where the name comes from.
     pub source: Source,
+}
+
+/// What a service adds to a kind of span that the chassis makes.
+#[derive(Clone, Copy, Debug)]
+pub struct Addition {
+    /// The span.
+    pub to: &'static SpanType,
+    /// The attributes that it has beside its own.
+    pub attributes: &'static [Use],
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use chassis::crash_points::{CrashPoint, reach};
 use chassis::database::Database;
 use chassis::fairness::FairShare;
 use chassis::grpc::GrpcServer;
+use chassis::grpc::shed::ShedCalls;
 use chassis::health::Health;
 use chassis::outbox::OutboxSignal;
 use chassis::parking::watch::ParkedWatch;
@@ -98,6 +99,7 @@ impl Running {
             fair_share: Arc::new(FairShare::new(config.fair_share)),
             admission: admission.clone(),
             inventory,
+            shed: ShedCalls::default(),
             shutdown: stop_intake.clone(),
         };
         let grpc_listen = server.local_addr();

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use chassis::crash_points::Injected;
 use chassis::grpc::refusal::Refusal;
+use chassis::grpc::shed::ShedReason;
 use chassis::grpc::violations::{Room, Violations};
 use thiserror::Error;
 use tonic::{Code, Status};
@@ -107,6 +108,17 @@ impl RpcError {
         ("STORE_UNAVAILABLE", Code::Unavailable, Some(RETRY_DELAY)),
         ("INTERNAL", Code::Internal, None),
     ];
+
+    /// Why the call was refused before it was worked on, if it was.
+    pub fn shed_reason(&self) -> Option<ShedReason> {
+        match self {
+            Self::TooManyStreams => Some(ShedReason::Concurrency),
+            Self::Backlogged => Some(ShedReason::Backlog),
+            Self::Overloaded => Some(ShedReason::Queue),
+            Self::Refused(Refusal::RateLimited(_)) => Some(ShedReason::FairShare),
+            _ => None,
+        }
+    }
 
     fn code(&self) -> Code {
         match self {

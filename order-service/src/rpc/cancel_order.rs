@@ -7,7 +7,7 @@ use proto::orders::v1::{CancelOrderRequest, CancelOrderResponse};
 use uuid::Uuid;
 
 use super::access::Call;
-use super::{OrderRpc, write_failed};
+use super::{OrderRpc, describe, write_failed};
 use crate::convert;
 use crate::domain::{OrderId, Timestamp};
 use crate::edge::{RpcError, parse_order_id};
@@ -21,6 +21,7 @@ pub(super) async fn cancel_order(
     request: &CancelOrderRequest,
 ) -> Result<CancelOrderResponse, RpcError> {
     let order_id = parse_order_id(&request.order_id)?;
+    describe(order_id);
     service.admit(call)?;
     if call.caller.customer().is_some() {
         // The owner of an order never changes, so this may be asked before.

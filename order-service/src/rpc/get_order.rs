@@ -2,8 +2,8 @@
 
 use proto::orders::v1::{GetOrderRequest, GetOrderResponse};
 
-use super::OrderRpc;
 use super::access::Call;
+use super::{OrderRpc, describe};
 use crate::convert;
 use crate::edge::{RpcError, parse_order_id};
 
@@ -14,6 +14,7 @@ pub(super) async fn get_order(
     request: &GetOrderRequest,
 ) -> Result<GetOrderResponse, RpcError> {
     let order_id = parse_order_id(&request.order_id)?;
+    describe(order_id);
     service.admit(call)?;
 
     let order = service.find_for(call, order_id).await?;

@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use chassis::crash_points::{CrashPoint, reach};
+use chassis::telemetry::span;
 use proto::orders::v1 as messages;
 use proto::orders::v1::{PlaceOrderRequest, PlaceOrderResponse};
 use uuid::Uuid;
@@ -13,6 +14,7 @@ use crate::convert;
 use crate::domain::{Availability, NewOrder, Order, OrderId, Timestamp};
 use crate::edge::{RpcError, parse_place_order};
 use crate::events;
+use crate::names::{self, attributes};
 use crate::store::{PlaceOrder, Placed};
 
 /// Answers once the order is durable. A caller that goes away while it waits takes it back; one that goes away while it is
@@ -33,13 +35,13 @@ pub(super) async fn place_order(
     };
     let request_id = request.request_id;
     let command = decide(&request, availability);
-    let new = convert::order_message(&command.order);
+    let new = describe(&command.order);
 
     let placed = service.writers.place.submit(command).await;
 
     let order = match placed.map_err(write_failed)? {
         Placed::New => new,
-        Placed::Duplicate(saved) => convert::order_message(&saved),
+        Placed::Duplicate(saved) => describe(&saved),
         Placed::Conflict => return Err(RpcError::RequestIdReused(request_id)),
     };
     confirm(order)
@@ -55,10 +57,22 @@ async fn refuse(
 ) -> Result<PlaceOrderResponse, RpcError> {
     let before = service.store.placed_before(request, call.deadline).await;
     match before.map_err(read_failed(call.deadline))? {
-        Some(Placed::Duplicate(saved)) => confirm(convert::order_message(&saved)),
+        Some(Placed::Duplicate(saved)) => confirm(describe(&saved)),
         Some(Placed::Conflict) => Err(RpcError::RequestIdReused(request.request_id)),
         Some(Placed::New) | None => Err(refusal),
     }
+}
+
+/// The order for the client, and for the span of the call.
+fn describe(order: &Order) -> messages::Order {
+    span::describe_current(|| {
+        let availability = names::availability(order.availability);
+        [
+            attributes::ORDER_ID.of(order.id.to_string()),
+            attributes::ORDER_AVAILABILITY.of(availability),
+        ]
+    });
+    convert::order_message(order)
 }
 
 fn confirm(order: messages::Order) -> Result<PlaceOrderResponse, RpcError> {

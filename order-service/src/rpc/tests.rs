@@ -48,6 +48,7 @@ impl Harness {
             fair_share: Arc::new(FairShare::new(None)),
             admission: Admission::default(),
             inventory: Inventory::off(),
+            shed: ShedCalls::default(),
             shutdown: CancellationToken::new(),
         };
         Self { rpc, fixture }

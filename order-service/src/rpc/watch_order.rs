@@ -21,7 +21,7 @@ use tonic::Status;
 use tonic::codegen::BoxStream;
 
 use super::access::Call;
-use super::{OrderRpc, read_failed};
+use super::{OrderRpc, describe, read_failed};
 use crate::convert;
 use crate::domain::{HistoryEntry, OrderId};
 use crate::edge::{RpcError, parse_watch_order};
@@ -38,6 +38,7 @@ pub(super) async fn watch_order(
     request: &WatchOrderRequest,
 ) -> Result<BoxStream<WatchOrderResponse>, RpcError> {
     let request = parse_watch_order(request)?;
+    describe(request.order_id);
     service.admit(call)?;
     let permit = Arc::clone(&service.streams).try_acquire_owned();
     let permit = permit.map_err(|_| RpcError::TooManyStreams)?;

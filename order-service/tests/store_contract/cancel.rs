@@ -102,11 +102,11 @@ async fn processing_decides_whether_the_wish_came_in_time() {
             .unwrap();
 
         assert_eq!(
-            answers,
-            [
-                Applied::Moved(OrderStatus::Cancelled),
-                Applied::Moved(OrderStatus::Fulfilled),
-            ]
+            answers
+                .into_iter()
+                .map(Applied::moved_to)
+                .collect::<Vec<_>>(),
+            [Some(OrderStatus::Cancelled), Some(OrderStatus::Fulfilled)]
         );
         let again = database.store.cancel(&[cancel(in_time)]).await.unwrap();
         assert!(

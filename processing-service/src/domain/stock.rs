@@ -125,6 +125,18 @@ pub enum RejectionReason {
     PaymentUnavailable,
 }
 
+impl RejectionReason {
+    /// The name of the reason, as the contract spells it without its prefix.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::UnknownSku => "UNKNOWN_SKU",
+            Self::OutOfStock => "OUT_OF_STOCK",
+            Self::PaymentDeclined => "PAYMENT_DECLINED",
+            Self::PaymentUnavailable => "PAYMENT_UNAVAILABLE",
+        }
+    }
+}
+
 /// A rejection and the SKU that it is about, when it is about one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejection {

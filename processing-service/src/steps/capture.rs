@@ -9,9 +9,9 @@ use chassis::backoff::Backoff;
 use chassis::crash_points::{CrashPoint, reach};
 use tokio::time;
 
-use super::{Pipeline, StepError};
-use crate::domain::{CaptureId, Order, SagaEvent, SagaState};
-use crate::payment::{CaptureError, CaptureRequest, GatewayUnavailable};
+use super::{Pipeline, StepError, gateway, observed};
+use crate::domain::{Order, SagaEvent, SagaState};
+use crate::payment::{CaptureError, CaptureRequest};
 use crate::store::Cause;
 
 /// How patient the capture is with the provider.
@@ -31,15 +31,15 @@ pub async fn run(
     order: &Order,
     cause: &Cause,
 ) -> Result<SagaState, StepError> {
-    let event = ask(pipeline, order).await;
-    if matches!(event, SagaEvent::PaymentCaptured(..)) {
-        reach(CrashPoint::AfterCapture)?;
-    }
-    let recorded = pipeline
-        .store
-        .advance(order.id, event, cause.clone())
-        .await?;
-    Ok(recorded.state())
+    let capturing = async {
+        let event = ask(pipeline, order).await;
+        if matches!(event, SagaEvent::PaymentCaptured(..)) {
+            reach(CrashPoint::AfterCapture)?;
+        }
+        let recorded = pipeline.store.advance(order.id, event, cause.clone());
+        Ok(recorded.await?.state())
+    };
+    observed::step("capture payment", capturing).await
 }
 
 /// Asks until the provider answers or the attempts are spent.
@@ -51,7 +51,7 @@ async fn ask(pipeline: &Pipeline, order: &Order) -> SagaEvent {
         token: order.payment_token.clone(),
     };
     for attempt in 1.. {
-        match ask_once(pipeline, &request).await {
+        match gateway::capture(pipeline, &request, attempt).await {
             Ok(capture_id) => return SagaEvent::PaymentCaptured(capture_id, order.total),
             Err(CaptureError::Declined) => return SagaEvent::PaymentDeclined,
             Err(CaptureError::Unavailable(_)) if attempt >= policy.attempts => break,
@@ -63,13 +63,4 @@ async fn ask(pipeline: &Pipeline, order: &Order) -> SagaEvent {
     }
     tracing::warn!(order_id = %order.id, attempts = policy.attempts, "payment provider does not answer");
     SagaEvent::PaymentUnavailable
-}
-
-async fn ask_once(
-    pipeline: &Pipeline,
-    request: &CaptureRequest,
-) -> Result<CaptureId, CaptureError> {
-    let answer = pipeline.gateway.capture(request);
-    let answer = time::timeout(pipeline.capture.timeout, answer).await;
-    answer.unwrap_or(Err(CaptureError::Unavailable(GatewayUnavailable)))
 }

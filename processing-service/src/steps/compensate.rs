@@ -4,11 +4,9 @@
 //! tried again: an order that has ended never has money of its customer.
 
 use chassis::crash_points::{CrashPoint, reach};
-use tokio::time;
 
-use super::{Pipeline, StepError};
+use super::{Pipeline, StepError, gateway, observed};
 use crate::domain::{Order, OrderId, SagaEvent, SagaState};
-use crate::payment::GatewayUnavailable;
 use crate::store::{Cause, OpenSaga, Opening};
 
 /// Records that an order which may not have a saga yet was cancelled.
@@ -17,9 +15,12 @@ pub async fn cancel_placed(
     order: &Order,
     cause: &Cause,
 ) -> Result<SagaState, StepError> {
-    let saga = OpenSaga::new(order, Opening::Cancel);
-    let recorded = pipeline.store.open(saga, cause.clone()).await?;
-    Ok(recorded.state())
+    let cancelling = async {
+        let saga = OpenSaga::new(order, Opening::Cancel);
+        let recorded = pipeline.store.open(saga, cause.clone()).await?;
+        Ok(recorded.state())
+    };
+    observed::step("cancel order", cancelling).await
 }
 
 /// Records that an order with a saga was cancelled.
@@ -28,12 +29,12 @@ pub async fn cancel(
     order_id: OrderId,
     cause: &Cause,
 ) -> Result<SagaState, StepError> {
-    let event = SagaEvent::CancellationRequested;
-    let recorded = pipeline
-        .store
-        .advance(order_id, event, cause.clone())
-        .await?;
-    Ok(recorded.state())
+    let cancelling = async {
+        let event = SagaEvent::CancellationRequested;
+        let recorded = pipeline.store.advance(order_id, event, cause.clone());
+        Ok(recorded.await?.state())
+    };
+    observed::step("cancel order", cancelling).await
 }
 
 /// Undoes what was done for an order and ends its saga.
@@ -44,13 +45,12 @@ pub async fn run(
     order_id: OrderId,
     cause: &Cause,
 ) -> Result<SagaState, StepError> {
-    let refund = time::timeout(pipeline.capture.timeout, pipeline.gateway.refund(order_id));
-    refund.await.unwrap_or(Err(GatewayUnavailable))?;
-    reach(CrashPoint::AfterRefund)?;
-    let event = SagaEvent::PaymentUndone;
-    let recorded = pipeline
-        .store
-        .advance(order_id, event, cause.clone())
-        .await?;
-    Ok(recorded.state())
+    let compensating = async {
+        gateway::refund(pipeline, order_id).await?;
+        reach(CrashPoint::AfterRefund)?;
+        let event = SagaEvent::PaymentUndone;
+        let recorded = pipeline.store.advance(order_id, event, cause.clone());
+        Ok(recorded.await?.state())
+    };
+    observed::step("compensate order", compensating).await
 }

@@ -1,6 +1,6 @@
 //! The first step: set every piece aside, or reject the order for want of one.
 
-use super::{Pipeline, StepError};
+use super::{Pipeline, StepError, observed};
 use crate::domain::{Order, SagaState};
 use crate::store::{Cause, OpenSaga, Opening};
 
@@ -10,7 +10,10 @@ pub async fn run(
     order: &Order,
     cause: &Cause,
 ) -> Result<SagaState, StepError> {
-    let saga = OpenSaga::new(order, Opening::Reserve);
-    let recorded = pipeline.store.open(saga, cause.clone()).await?;
-    Ok(recorded.state())
+    let reserving = async {
+        let saga = OpenSaga::new(order, Opening::Reserve);
+        let recorded = pipeline.store.open(saga, cause.clone()).await?;
+        Ok(recorded.state())
+    };
+    observed::step("reserve stock", reserving).await
 }

@@ -1,6 +1,6 @@
 //! The last step: hand the pieces over.
 
-use super::{Pipeline, StepError};
+use super::{Pipeline, StepError, observed};
 use crate::domain::{OrderId, SagaEvent, SagaState, ShipmentId};
 use crate::store::Cause;
 
@@ -10,10 +10,10 @@ pub async fn run(
     order_id: OrderId,
     cause: &Cause,
 ) -> Result<SagaState, StepError> {
-    let event = SagaEvent::Shipped(ShipmentId::of(order_id));
-    let recorded = pipeline
-        .store
-        .advance(order_id, event, cause.clone())
-        .await?;
-    Ok(recorded.state())
+    let shipping = async {
+        let event = SagaEvent::Shipped(ShipmentId::of(order_id));
+        let recorded = pipeline.store.advance(order_id, event, cause.clone());
+        Ok(recorded.await?.state())
+    };
+    observed::step("ship order", shipping).await
 }

@@ -3,7 +3,7 @@
 use chassis::inbox::{self, InboxEntry};
 
 use super::{Tracked, TrackedOrders};
-use crate::domain::{Admission, HistoryEntry, admit};
+use crate::domain::{Admission, HistoryEntry, Order, admit};
 use crate::store::{Applied, ApplyOutcome};
 
 /// What is to be written for a batch of outcomes, and answered once it is.
@@ -28,11 +28,10 @@ impl TrackedOrders {
         for outcome in batch {
             let answer = match self.happen(outcome) {
                 Err(answer) => answer,
-                Ok(entry) => {
-                    let status = entry.status;
+                Ok((entry, answer)) => {
                     decided.entries.push(entry);
                     decided.applied.push(inbox_entry(outcome));
-                    Applied::Moved(status)
+                    answer
                 }
             };
             decided.answers.push(answer);
@@ -41,7 +40,7 @@ impl TrackedOrders {
     }
 
     /// Moves the order, or says why not.
-    fn happen(&mut self, outcome: &ApplyOutcome) -> Result<HistoryEntry, Applied> {
+    fn happen(&mut self, outcome: &ApplyOutcome) -> Result<(HistoryEntry, Applied), Applied> {
         let tracked = self.0.get_mut(&outcome.order_id);
         let tracked = tracked.ok_or(Applied::UnknownOrder)?;
         admit_next(tracked, outcome.sequence)?;
@@ -50,7 +49,21 @@ impl TrackedOrders {
             .apply(outcome.event, outcome.event_id, outcome.occurred_at)
             .map_err(Applied::Refused)?;
         tracked.processing_sequence = outcome.sequence;
-        Ok(entry)
+        let answer = moved(&tracked.order);
+        Ok((entry, answer))
+    }
+}
+
+fn moved(order: &Order) -> Applied {
+    let status = order.status;
+    if status.is_final() {
+        let accepted_at = order.created_at;
+        Applied::Ended {
+            status,
+            accepted_at,
+        }
+    } else {
+        Applied::Moved(status)
     }
 }
 

@@ -1,0 +1,25 @@
+//! What this service adds to the spans of the chassis. It has none of its own: whatever it does is a call, an event or a
+//! statement.
+
+use chassis::telemetry::names::spans::{PROCESS, RPC_SERVER};
+use chassis::telemetry::vocabulary::{Addition, sometimes};
+
+use super::attributes as the;
+
+/// All of them.
+pub static ADDITIONS: [Addition; 2] = [
+    Addition {
+        to: &RPC_SERVER,
+        attributes: &[
+            sometimes(the::ORDER_ID, "the call is about one order"),
+            sometimes(the::ORDER_AVAILABILITY, "the call has placed an order"),
+        ],
+    },
+    Addition {
+        to: &PROCESS,
+        attributes: &[
+            sometimes(the::ORDER_STATUS, "the event has moved its order"),
+            sometimes(the::ORDER_REJECTION_REASON, "the order was rejected"),
+        ],
+    },
+];

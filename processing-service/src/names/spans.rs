@@ -1,0 +1,42 @@
+//! Spans.
+
+use chassis::telemetry::names::attributes::ERROR_TYPE;
+use chassis::telemetry::vocabulary::{Source, SpanKind, SpanType, always, sometimes};
+
+use super::attributes as the;
+
+/// A step of an order.
+pub static STEP: SpanType = SpanType {
+    name: "{order.step}",
+    kind: SpanKind::Internal,
+    brief: "One step of an order, to its commit",
+    relations: "A child of the attempt at the event",
+    attributes: &[
+        always(the::ORDER_STEP),
+        sometimes(
+            the::ORDER_REJECTION_REASON,
+            "the step has rejected the order",
+        ),
+        sometimes(ERROR_TYPE, "it failed"),
+    ],
+    source: Source::Own,
+};
+/// A call to the payment provider.
+pub static PAYMENT_GATEWAY: SpanType = SpanType {
+    name: "{payment.operation} payment_gateway",
+    kind: SpanKind::Client,
+    brief: "One call to the payment provider: one attempt, given up after PAYMENT_TIMEOUT",
+    relations: "A child of the step that needs it",
+    attributes: &[
+        always(the::PAYMENT_OPERATION),
+        sometimes(the::PAYMENT_ATTEMPT, "it is a capture"),
+        sometimes(
+            ERROR_TYPE,
+            "it failed: `declined`, `timed_out` or `unavailable`",
+        ),
+    ],
+    source: Source::Own,
+};
+
+/// All of them.
+pub static ALL: [&SpanType; 2] = [&STEP, &PAYMENT_GATEWAY];
