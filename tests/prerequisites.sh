@@ -6,6 +6,7 @@
 #
 #   postgresql     the server's programs; without them no test that needs a database can run
 #   apache-kafka   the broker's jars (see tests/apache-kafka), which need Java 17 and Maven
+#   promtool       checks and tests alerts, and checks every question of a dashboard
 #   openssl        headers for TLS in the Kafka client, and the program for certificates
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -44,6 +45,16 @@ have_java() {
 
 have_maven() { command -v mvn >/dev/null; }
 
+have_promtool() { command -v promtool >/dev/null; }
+
+install_promtool() {
+    # The package would start a server of its own; only the tool is needed.
+    may_install || return 1
+    local disabled=/etc/systemd/system/prometheus.service
+    [ -e "$disabled" ] || { mkdir -p "${disabled%/*}" && ln -s /dev/null "$disabled"; }
+    install prometheus
+}
+
 have_openssl() {
     command -v openssl >/dev/null && command -v pkg-config >/dev/null && pkg-config --exists openssl
 }
@@ -51,6 +62,7 @@ have_openssl() {
 have_postgresql || install_postgresql
 have_java || install default-jre-headless
 have_maven || install maven
+have_promtool || install_promtool
 have_openssl || install openssl libssl-dev pkg-config
 
 have_postgresql ||
@@ -60,6 +72,7 @@ if ! have_java || ! have_maven; then
 elif ! tests/apache-kafka/prepare.sh >&2; then
     echo "apache-kafka: Maven could not fetch it, or it does not start; the lines above say why"
 fi
+have_promtool || echo "promtool: install Prometheus (Debian: apt-get install prometheus)"
 have_openssl ||
     echo "openssl: install OpenSSL with its headers, and pkg-config (Debian: apt-get install openssl libssl-dev pkg-config)"
 exit 0

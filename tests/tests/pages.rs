@@ -16,7 +16,7 @@ use chassis::grpc::refusal::Refusal;
 use tests::client::failure::code_name;
 use tonic::Code;
 
-const PAGES: [&str; 14] = [
+const PAGES: [&str; 15] = [
     "README.md",
     "ARCHITECTURE.md",
     "deploy/README.md",
@@ -28,6 +28,7 @@ const PAGES: [&str; 14] = [
     "docs/faults.md",
     "docs/hostile-input.md",
     "docs/migrations.md",
+    "docs/observability.md",
     "docs/runbooks/dead-letters.md",
     "docs/runbooks/overload.md",
     "docs/security.md",

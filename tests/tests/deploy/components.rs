@@ -66,7 +66,9 @@ fn every_component_is_tested_here() {
 
     assert_eq!(
         there,
-        ["auth", "auth-url", "mtls"].map(str::to_owned).into()
+        ["auth", "auth-url", "mtls", "telemetry"]
+            .map(str::to_owned)
+            .into()
     );
 }
 
@@ -168,4 +170,19 @@ fn keys_from_a_url_have_a_way_and_only_order_service_may_go_it() {
     );
     let chosen = manifests.chosen(&policy.labels("/spec/podSelector/matchLabels"));
     assert_eq!(chosen, ["Deployment order-service"]);
+}
+
+#[test]
+fn with_telemetry_each_pod_says_which_it_is_and_records_what_the_collector_chooses_from() {
+    for launch in with_components(&["telemetry"]).launches() {
+        let attributes = launch.required("OTEL_RESOURCE_ATTRIBUTES");
+
+        // What the pod has at these places is put there by Kubernetes.
+        let expected = "service.namespace=metadata.namespace,\
+             service.instance.id=metadata.namespace.metadata.name.service,\
+             k8s.namespace.name=metadata.namespace,k8s.node.name=spec.nodeName,\
+             k8s.pod.name=metadata.name,k8s.pod.uid=metadata.uid,k8s.container.name=service";
+        assert_eq!(attributes, expected, "{launch}");
+        assert_eq!(launch.required("OTEL_TRACES_SAMPLER_ARG"), "1", "{launch}");
+    }
 }

@@ -151,8 +151,7 @@ impl Manifests {
             environment.extend(self.get("ConfigMap", &name).labels("/data"));
         }
         for variable in list(workload.container("/env")) {
-            let secret = &variable["valueFrom"]["secretKeyRef"];
-            let value = secrets::value(&text(&secret["name"]), &text(&secret["key"]));
+            let value = value_of(&variable, &environment);
             environment.insert(text(&variable["name"]), value);
         }
         environment
@@ -190,6 +189,22 @@ impl Manifests {
         }
         files
     }
+}
+
+/// What a variable holds in a pod; of a field of the pod its path stands for what the pod has there.
+fn value_of(variable: &Value, environment: &BTreeMap<String, String>) -> String {
+    if let Some(secret) = variable.pointer("/valueFrom/secretKeyRef") {
+        return secrets::value(&text(&secret["name"]), &text(&secret["key"]));
+    }
+    if let Some(path) = variable.pointer("/valueFrom/fieldRef/fieldPath") {
+        return text(path);
+    }
+    // Those that stand before it may be named in it.
+    environment
+        .iter()
+        .fold(text(&variable["value"]), |value, (name, content)| {
+            value.replace(&format!("$({name})"), content)
+        })
 }
 
 fn render(kustomization: &Path) -> String {

@@ -116,7 +116,7 @@ pub const GRPC_SERVER_HANDSHAKES_FAILED: Metric = Metric {
 pub const CLIENT_BREAKER_STATE: Metric = Metric {
     name: "client.breaker.state",
     instrument: Gauge,
-    unit: "1",
+    unit: "{state}",
     brief: "State of the circuit breaker: 0 closed, 1 half open, 2 open",
     attributes: &[always(the::DEPENDENCY)],
     source: Source::Own,

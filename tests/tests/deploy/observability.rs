@@ -1,0 +1,270 @@
+//! Rules, dashboards and runbooks speak of metrics that there are, and belong together.
+//!
+//! Needs `promtool` (Debian: the package `prometheus`).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use chassis::telemetry::names::metrics;
+use serde_json::{Value, json};
+
+use crate::launch::Launch;
+use crate::manifests::{Manifests, list, text};
+use crate::promql::{metrics_of, series_of};
+use crate::{SERVICES, project, read};
+
+const FOLDER: &str = "deploy/observability";
+
+/// Metrics of order-service.
+const OF_ORDER_SERVICE: [&str; 4] = [
+    "orders_accepted_total",
+    "orders_completion_duration_seconds_bucket",
+    "orders_completion_duration_seconds_count",
+    "orders_completion_duration_seconds_sum",
+];
+
+/// What the collector and Prometheus add.
+const OF_OTHERS: [&str; 6] = [
+    "target_info",
+    "traces_span_metrics_calls_total",
+    "traces_span_metrics_duration_seconds_bucket",
+    "traces_span_metrics_duration_seconds_count",
+    "traces_span_metrics_duration_seconds_sum",
+    "up",
+];
+
+/// Runbooks that no alert leads to directly.
+const WITHOUT_ALERT: [&str; 2] = ["dead-letters", "overload"];
+
+/// The files of a folder, in their order.
+fn files(folder: &str, extension: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(project().join(folder)).unwrap();
+    let mut files: Vec<_> = entries
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|it| it == extension))
+        .collect();
+    assert!(!files.is_empty(), "{folder} has no .{extension}");
+    files.sort();
+    files
+}
+
+fn rules() -> Vec<Value> {
+    let of_file = |file: PathBuf| {
+        let content: Value = serde_saphyr::from_str(&fs::read_to_string(file).unwrap()).unwrap();
+        list(content.get("groups"))
+    };
+    let groups = files(&format!("{FOLDER}/prometheus/rules"), "yaml");
+    let groups = groups.into_iter().flat_map(of_file);
+    groups.flat_map(|group| list(group.get("rules"))).collect()
+}
+
+fn dashboards() -> BTreeMap<String, Value> {
+    let files = files(&format!("{FOLDER}/grafana/dashboards"), "json");
+    let parsed = files.into_iter().map(|file| {
+        let name = file.file_stem().unwrap().to_string_lossy().into_owned();
+        let content = fs::read_to_string(&file).unwrap();
+        (name, serde_json::from_str(&content).unwrap())
+    });
+    parsed.collect()
+}
+
+/// Where it stands, and what is asked.
+fn expressions() -> Vec<(String, String)> {
+    let mut all: Vec<_> = rules()
+        .iter()
+        .map(|rule| {
+            let name = rule.get("alert").or(rule.get("record")).unwrap();
+            (text(name), text(&rule["expr"]))
+        })
+        .collect();
+    for (name, dashboard) in dashboards() {
+        for panel in list(dashboard.get("panels")) {
+            for target in list(panel.get("targets")) {
+                let place = format!("{name}: {}", text(&panel["title"]));
+                all.push((place, without_variables(&text(&target["expr"]))));
+            }
+        }
+    }
+    for file in files("docs/runbooks", "md") {
+        let place = file.file_stem().unwrap().to_string_lossy().into_owned();
+        let page = fs::read_to_string(&file).unwrap();
+        for block in page.split("```promql\n").skip(1) {
+            let (queries, _) = block.split_once("```").unwrap();
+            let queries = queries.split("\n\n").map(str::trim);
+            all.extend(queries.map(|query| (place.clone(), query.to_owned())));
+        }
+    }
+    all
+}
+
+/// Grafana replaces these before it asks.
+fn without_variables(expression: &str) -> String {
+    ["$__rate_interval", "$interval"]
+        .iter()
+        .fold(expression.to_owned(), |text, variable| {
+            text.replace(variable, "5m")
+        })
+}
+
+fn promtool(arguments: &[&str]) {
+    let output = Command::new("promtool")
+        .args(arguments)
+        .output()
+        .unwrap_or_else(|error| panic!("this test needs promtool; install prometheus: {error}"));
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said).into_owned();
+    assert!(output.status.success(), "{said}");
+}
+
+#[test]
+fn every_expression_parses() {
+    let rules: Vec<_> = expressions()
+        .into_iter()
+        .enumerate()
+        .map(|(number, (place, expression))| {
+            // Distinct names: promtool warns of the same rule twice.
+            json!({ "alert": format!("{place} {number}"), "expr": expression })
+        })
+        .collect();
+    let group = json!({ "groups": [{ "name": "all", "rules": rules }] });
+    let folder = tempfile::tempdir().unwrap();
+    // JSON is YAML.
+    let file = folder.path().join("rules.yaml");
+    fs::write(&file, group.to_string()).unwrap();
+
+    promtool(&["check", "rules", file.to_str().unwrap()]);
+}
+
+#[test]
+fn every_metric_that_is_asked_for_is_one_that_is_emitted() {
+    let mut known: BTreeSet<String> = metrics::ALL.iter().flat_map(series_of).collect();
+    known.extend(
+        OF_ORDER_SERVICE
+            .iter()
+            .chain(&OF_OTHERS)
+            .map(|&name| name.to_owned()),
+    );
+    known.extend(
+        rules()
+            .iter()
+            .filter_map(|rule| rule.get("record").map(text)),
+    );
+
+    for (place, expression) in expressions() {
+        for name in metrics_of(&expression) {
+            assert!(known.contains(&name), "{place}: nobody emits {name}");
+        }
+    }
+}
+
+#[test]
+fn each_alert_says_how_bad_it_is_and_has_its_runbook_and_each_runbook_its_alert() {
+    let alerts: Vec<_> = rules()
+        .into_iter()
+        .filter(|rule| rule.get("alert").is_some())
+        .collect();
+    let mut explained: BTreeSet<String> = WITHOUT_ALERT.map(str::to_owned).into();
+    for alert in &alerts {
+        let name = text(&alert["alert"]);
+        let severity = text(&alert["labels"]["severity"]);
+        assert!(["page", "ticket"].contains(&severity.as_str()), "{name}");
+        assert!(!text(&alert["annotations"]["summary"]).is_empty(), "{name}");
+        let url = text(&alert["annotations"]["runbook_url"]);
+        assert!(url.ends_with(&format!("/docs/runbooks/{name}.md")), "{url}");
+        explained.insert(name);
+    }
+
+    let pages: BTreeSet<_> = files("docs/runbooks", "md")
+        .iter()
+        .map(|file| file.file_stem().unwrap().to_string_lossy().into_owned())
+        .collect();
+
+    assert_eq!(pages, explained);
+    for alert in alerts {
+        let page = read(&format!("docs/runbooks/{}.md", text(&alert["alert"])));
+        for part in ["Impact", "Diagnosis", "Mitigation", "Verify"] {
+            assert!(page.contains(&format!("\n## {part}\n")), "{part} in {page}");
+        }
+    }
+}
+
+#[test]
+fn each_alert_is_seen_to_fire_and_not_to_fire() {
+    let mut seen: BTreeMap<String, BTreeSet<bool>> = BTreeMap::new();
+    for file in files(&format!("{FOLDER}/prometheus/tests"), "yaml") {
+        let content: Value = serde_saphyr::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+        for case in list(content.get("tests")) {
+            for check in list(case.get("alert_rule_test")) {
+                let fires = !list(check.get("exp_alerts")).is_empty();
+                seen.entry(text(&check["alertname"]))
+                    .or_default()
+                    .insert(fires);
+            }
+        }
+        promtool(&["test", "rules", file.to_str().unwrap()]);
+    }
+
+    for alert in rules().iter().filter_map(|rule| rule.get("alert")) {
+        let both = BTreeSet::from([true, false]);
+        assert_eq!(seen.get(&text(alert)), Some(&both), "{alert}");
+    }
+}
+
+#[test]
+fn dashboards_have_fixed_names_and_each_panel_its_question() {
+    let mut names = BTreeSet::new();
+    for (file, dashboard) in dashboards() {
+        assert_eq!(dashboard["uid"], file, "a link finds it by this name");
+        assert!(names.insert(text(&dashboard["title"])), "{file}");
+        for panel in list(dashboard.get("panels")) {
+            let asks = panel["type"] == "row" || !list(panel.get("targets")).is_empty();
+            assert!(asks, "{file}: {}", panel["title"]);
+        }
+        let variables = list(dashboard.pointer("/templating/list"));
+        let variables: Vec<_> = variables.iter().map(|it| text(&it["name"])).collect();
+        assert_eq!(variables, ["namespace", "service", "interval"], "{file}");
+    }
+}
+
+#[test]
+fn the_collector_is_where_the_services_send_and_may_take_it() {
+    let collector = Manifests::of(&project().join(FOLDER).join("kubernetes"));
+    let launches = Manifests::production().launches();
+    let service = collector.get("Service", "otel-collector");
+    let namespace = collector.of_kind("Namespace").next().unwrap().name();
+    let expected = format!("http://{}.{namespace}:4318", service.name());
+
+    for name in SERVICES {
+        let launch = Launch::server(&launches, name);
+        assert_eq!(launch.required("OTEL_EXPORTER_OTLP_ENDPOINT"), expected);
+    }
+    let policy = collector.get("NetworkPolicy", "services-to-otel-collector");
+    let peers = policy.labels("/spec/ingress/0/from/0/podSelector/matchLabels");
+    assert_eq!(Manifests::production().chosen(&peers).len(), 6);
+    let ports = list(policy.find("/spec/ingress/0/ports"));
+    assert!(ports.contains(&json!({ "port": 4318 })), "{ports:?}");
+    let chosen = collector.chosen(&policy.labels("/spec/podSelector/matchLabels"));
+    assert_eq!(chosen, ["Deployment otel-collector"]);
+}
+
+#[test]
+fn the_collector_runs_as_the_version_it_is_checked_with_and_has_no_rights() {
+    let collector = Manifests::of(&project().join(FOLDER).join("kubernetes"));
+    let deployment = collector.get("Deployment", "otel-collector");
+    let image = deployment.text("/spec/template/spec/containers/0/image");
+
+    let (_, version) = image.split_once(':').unwrap();
+    let built = read(&format!("{FOLDER}/collector/builder-config.yaml"));
+    assert!(
+        built.contains(&format!("\n  version: {version}\n")),
+        "{version}"
+    );
+    let pod = deployment.at("/spec/template/spec");
+    assert_eq!(pod["automountServiceAccountToken"], false);
+    assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
+    for kind in ["Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding"] {
+        assert_eq!(collector.of_kind(kind).count(), 0, "{kind}");
+    }
+}
