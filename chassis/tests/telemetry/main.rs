@@ -1,4 +1,4 @@
-//! The names of telemetry against the semantic conventions.
+//! Telemetry against the semantic conventions: the names against their table, and what is emitted against the names.
 
 #![allow(
     clippy::unwrap_used,
@@ -6,6 +6,8 @@
     reason = "a test may fail by panicking"
 )]
 
+mod checker;
+mod emitted;
 mod table;
 
 use chassis::telemetry::names::{metrics, spans};

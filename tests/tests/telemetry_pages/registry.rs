@@ -28,7 +28,8 @@ pub(crate) fn written() -> String {
             .enumerate()
             .map(|(n, (of, uses))| span(n, of, uses)),
     );
-    text.extend(events::all().into_iter().flatten().map(|of| event(&of)));
+    let events: Vec<_> = events::all().into_iter().flatten().collect();
+    text.extend((0..events.len()).map(|n| event(&events, n)));
     text
 }
 
@@ -127,8 +128,16 @@ fn span(number: usize, span: &SpanType, uses: &[Use]) -> String {
     )
 }
 
-fn event(event: &events::Event) -> String {
-    let id = format!("event.{}.{}", event.level, event.message.replace(' ', "_"));
+/// The same message may come with other fields from elsewhere, so that its id needs a number.
+fn event(events: &[events::Event], position: usize) -> String {
+    let event = &events[position];
+    let is_same =
+        |other: &&events::Event| (other.level, &other.message) == (event.level, &event.message);
+    let before = events[..position].iter().filter(is_same).count();
+    let mut id = format!("event.{}.{}", event.level, event.message.replace(' ', "_"));
+    if before > 0 {
+        id += &format!(".{}", before + 1);
+    }
     let head = group(&id, "event", &event.message, "development");
     let fields = event.fields.join(", ");
     format!(
