@@ -4,9 +4,9 @@
 //! Host names that exist only in a cluster and the paths of mounted files are replaced by stand-ins on this machine;
 //! nothing else is changed. Schemas and lints are the business of `deploy/validate.sh`.
 //!
-//! Reading order: `settings` and `readiness` (the programs), `kubernetes`, `network`, `components`, `compose`, `images`, `observability`
-//! (what is written about them); below them `manifests`, `secrets`, `compose_file` and `promql` (reading), `launch` (what is started), `program` and
-//! `stand_ins` (starting it).
+//! Reading order: `settings` and `readiness` (the programs), `kubernetes`, `network`, `components`, `compose`, `images`,
+//! `observability` (what is written about them); below them `manifests`, `secrets`, `compose_file` and `promql` (reading),
+//! `launch` (what is started), `program` and `stand_ins` (starting it).
 
 #![allow(
     clippy::unwrap_used,

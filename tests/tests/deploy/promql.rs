@@ -62,11 +62,13 @@ pub(crate) fn metrics_of(expression: &str) -> BTreeSet<String> {
 
 /// Takes a word for a metric, unless it is a function or belongs to the language.
 fn behind_name<'a>(name: &str, after: &'a str, names: &mut BTreeSet<String>) -> &'a str {
-    let call = after.trim_start().starts_with('(');
+    let next = after.trim_start();
+    let call = next.starts_with('(');
+    let aggregation = next.starts_with("by ") || next.starts_with("without ");
     if BEFORE_LABELS.contains(&name) {
         return if call { behind(after, ')') } else { after };
     }
-    if !call && !WORDS.contains(&name) {
+    if !call && !aggregation && !WORDS.contains(&name) {
         names.insert(name.to_owned());
     }
     after
