@@ -126,6 +126,13 @@ fn points(metric: &Metric) -> Vec<(Vec<KeyValue>, u64)> {
                 .map(|point| (point.attributes().cloned().collect(), point.value()))
                 .collect()
         }
+        AggregatedMetrics::I64(MetricData::Sum(sum)) => {
+            let points = sum.data_points();
+            let value = |value: i64| u64::try_from(value).unwrap();
+            points
+                .map(|point| (point.attributes().cloned().collect(), value(point.value())))
+                .collect()
+        }
         AggregatedMetrics::F64(MetricData::Histogram(histogram)) => {
             let points = histogram.data_points();
             points
