@@ -1,32 +1,25 @@
 //! The database of a service, whichever engine its URL names: opened, brought up to date, and waited for.
 
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::migrate::Migrator;
 
 use crate::backoff::Backoff;
 use crate::config::{DatabaseEngine, DatabaseUrl, Settings};
-use crate::outbox::Outbox;
-use crate::outbox::lease::postgres::PostgresLeases;
-use crate::outbox::lease::{Leases, SoleOwner};
-use crate::outbox::observed::{ObservedLeases, ObservedOutbox};
-use crate::outbox::postgres::PostgresOutbox;
-use crate::outbox::sqlite::SqliteOutbox;
-use crate::parking::Parking;
-use crate::parking::observed::ObservedParking;
-use crate::parking::operations::Operations;
-use crate::parking::postgres::PostgresParking;
-use crate::parking::sqlite::SqliteParking;
 use crate::postgres::Postgres;
 use crate::schema::last_version;
 use crate::sqlite::{self, OpenError as SqliteError, Sqlite};
 
+mod parts;
+
+mod error;
+mod obstacle;
+
 pub mod telemetry;
 
-mod obstacle;
+pub use error::{InspectionError, MigrationError, OpenError, UnusableError};
 
 use obstacle::Obstacle;
 use telemetry::Statements;
@@ -91,77 +84,6 @@ pub enum Database {
     Sqlite(Arc<Sqlite>),
     /// A server that replicas share.
     Postgres(Arc<Postgres>),
-}
-
-/// Why a database cannot be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The file cannot be used.
-    #[error(transparent)]
-    Sqlite(#[from] SqliteError),
-    /// The URL cannot be understood.
-    #[error("the database URL")]
-    Url(#[source] sqlx::Error),
-}
-
-/// Why waiting for a database would be in vain.
-#[derive(Debug, thiserror::Error)]
-pub enum UnusableError {
-    /// The server refuses this user or this password.
-    #[error(
-        "the database refuses the login: check user and password in DATABASE_URL or PGPASSWORD"
-    )]
-    Login(#[source] sqlx::Error),
-    /// The server has no such database.
-    #[error("the database does not exist: create it, or correct its name in DATABASE_URL")]
-    Missing(#[source] sqlx::Error),
-    /// No encrypted connection can be made as configured.
-    #[error("no TLS connection to the database: check sslmode and sslrootcert in DATABASE_URL")]
-    Tls(#[source] sqlx::Error),
-    /// The stored migrations are not those of this program.
-    #[error("the schema was migrated by another program, or a migration was changed afterwards")]
-    Foreign(#[source] MigrateError),
-}
-
-/// The schema could not be brought up to date.
-#[derive(Debug, thiserror::Error)]
-pub enum MigrationError {
-    /// The database cannot be opened.
-    #[error(transparent)]
-    Open(#[from] OpenError),
-    /// The database will not be usable.
-    #[error(transparent)]
-    Unusable(#[from] UnusableError),
-    /// A migration failed; what it began is rolled back.
-    #[error("migrating the database")]
-    Migrate(#[source] MigrateError),
-    /// The database does not answer.
-    #[error("reading the version of the schema")]
-    Version(#[source] sqlx::Error),
-}
-
-/// The database of a service cannot be looked at.
-#[derive(Debug, thiserror::Error)]
-pub enum InspectionError {
-    /// The database cannot be opened.
-    #[error(transparent)]
-    Open(#[from] OpenError),
-    /// There is no such file. It is not created: nothing would be found in it.
-    #[error("there is no database at {0}: check DATABASE_URL")]
-    Missing(PathBuf),
-    /// The database will not be usable.
-    #[error(transparent)]
-    Unusable(#[from] UnusableError),
-    /// The database is away, or older than this release.
-    #[error("the database cannot be used: {0}")]
-    NotReady(String),
-}
-
-impl InspectionError {
-    /// Whether a human has to change a setting, or what it points to.
-    pub fn is_configuration(&self) -> bool {
-        matches!(self, Self::Missing(_) | Self::Unusable(_))
-    }
 }
 
 /// What a migration did.
@@ -282,53 +204,6 @@ impl Database {
             return Err(InspectionError::NotReady(obstacle.advice(service)));
         }
         Ok(database)
-    }
-
-    /// Its outbox.
-    pub fn outbox(&self) -> Arc<dyn Outbox> {
-        match self {
-            Self::Sqlite(file) => {
-                let outbox = SqliteOutbox::new(Arc::clone(file));
-                Arc::new(ObservedOutbox::new(outbox, file.statements()))
-            }
-            Self::Postgres(server) => {
-                let outbox = PostgresOutbox::new(Arc::clone(server));
-                Arc::new(ObservedOutbox::new(outbox, server.statements()))
-            }
-        }
-    }
-
-    /// The leases on its outbox.
-    pub fn leases(&self) -> Arc<dyn Leases> {
-        match self {
-            Self::Sqlite(_) => Arc::new(SoleOwner),
-            Self::Postgres(server) => {
-                let leases = PostgresLeases::new(Arc::clone(server));
-                Arc::new(ObservedLeases::new(leases, server.statements()))
-            }
-        }
-    }
-
-    /// Its parked events.
-    pub fn parking(&self) -> Arc<dyn Parking> {
-        match self {
-            Self::Sqlite(file) => {
-                let parking = SqliteParking::new(Arc::clone(file));
-                Arc::new(ObservedParking::new(parking, file.statements()))
-            }
-            Self::Postgres(server) => {
-                let parking = PostgresParking::new(Arc::clone(server));
-                Arc::new(ObservedParking::new(parking, server.statements()))
-            }
-        }
-    }
-
-    /// Its parked events, for an operator.
-    pub fn parked_events(&self) -> Arc<dyn Operations> {
-        match self {
-            Self::Sqlite(file) => Arc::new(SqliteParking::new(Arc::clone(file))),
-            Self::Postgres(server) => Arc::new(PostgresParking::new(Arc::clone(server))),
-        }
     }
 
     /// What observes the statements of this database.

@@ -275,3 +275,6 @@ fn is_conflict(error: &sqlx::Error) -> bool {
 pub(crate) fn code(error: &sqlx::Error) -> Option<Cow<'_, str>> {
     error.as_database_error().and_then(DatabaseError::code)
 }
+
+#[cfg(test)]
+mod tests;

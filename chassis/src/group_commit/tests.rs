@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 
 use super::*;
 
+mod metrics;
 mod spans;
 
 /// Doubles numbers, refuses 13, is away for 500, panics at 666, and waits for permission before each commit.

@@ -79,3 +79,6 @@ impl std::fmt::Debug for BacklogWatch {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

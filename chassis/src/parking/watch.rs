@@ -69,3 +69,6 @@ impl std::fmt::Debug for ParkedWatch {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

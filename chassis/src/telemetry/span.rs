@@ -244,7 +244,7 @@ mod tests {
 
     #[test]
     fn a_part_of_what_is_not_recorded_is_no_span_and_carries_the_whole_on() {
-        let whole = remote(0xa1, false);
+        let whole = remote(0xd1, false);
         let _current = within(&whole).attach();
 
         let part = spans::GROUP_COMMIT.within("part");
@@ -257,7 +257,7 @@ mod tests {
 
     #[test]
     fn a_part_of_what_is_recorded_is_its_child() {
-        let whole = remote(0xa2, true);
+        let whole = remote(0xd2, true);
         let _current = within(&whole).attach();
 
         drop(spans::GROUP_COMMIT.within("part"));
@@ -271,7 +271,7 @@ mod tests {
     #[test]
     fn what_is_done_for_many_links_to_those_that_are_recorded() {
         record_spans();
-        let members = [remote(0xa3, false), remote(0xa4, true)];
+        let members = [remote(0xd3, false), remote(0xd4, true)];
         let links = members
             .iter()
             .map(|member| Link::new(member.clone(), Vec::new(), 0));
@@ -291,14 +291,14 @@ mod tests {
     #[test]
     fn what_is_done_for_many_that_nobody_records_is_no_span() {
         record_spans();
-        let link = Link::new(remote(0xa5, false), Vec::new(), 0);
+        let link = Link::new(remote(0xd5, false), Vec::new(), 0);
 
         assert!(!spans::POLL.for_all("poll", [link]).is_recording());
     }
 
     #[test]
     fn a_failure_has_its_type_and_no_text() {
-        let whole = remote(0xa6, true);
+        let whole = remote(0xd6, true);
         let _current = within(&whole).attach();
 
         spans::GROUP_COMMIT.within("part").fail("queue_full");

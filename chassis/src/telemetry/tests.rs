@@ -45,9 +45,7 @@ pub(crate) fn all_spans() -> Vec<SpanData> {
 /// names, and its value, or how often it was measured.
 pub(crate) fn measured(name: &str, label: &str, value: &str) -> Vec<(String, u64)> {
     let exported = exported();
-    let scopes = exported.iter().flat_map(|metrics| metrics.scope_metrics());
-    let of_name = scopes.flat_map(|scope| scope.metrics().filter(|of| of.name() == name));
-    let mut points: Vec<_> = of_name.flat_map(points).collect();
+    let mut points: Vec<_> = metrics_named(&exported, name).flat_map(points).collect();
     points.retain(|(labels, _)| {
         labels
             .iter()
@@ -59,6 +57,35 @@ pub(crate) fn measured(name: &str, label: &str, value: &str) -> Vec<(String, u64
     measured
 }
 
+/// What this gauge shows at present, if it shows anything. It is one without labels.
+pub(crate) fn gauge(name: &str) -> Option<f64> {
+    let exported = exported();
+    let last = metrics_named(&exported, name).filter_map(|metric| match metric.data() {
+        AggregatedMetrics::U64(MetricData::Gauge(gauge)) => {
+            gauge.data_points().map(|point| point.value() as f64).last()
+        }
+        AggregatedMetrics::F64(MetricData::Gauge(gauge)) => {
+            gauge.data_points().map(|point| point.value()).last()
+        }
+        _ => None,
+    });
+    last.last()
+}
+
+/// The sum of what was measured with this label, whatever its other labels are, and the boundaries of its distribution.
+pub(crate) fn distribution(name: &str, label: &KeyValue) -> Option<(f64, Vec<f64>)> {
+    let exported = exported();
+    let last = metrics_named(&exported, name).filter_map(|metric| {
+        let AggregatedMetrics::F64(MetricData::Histogram(histogram)) = metric.data() else {
+            return None;
+        };
+        let mut points = histogram.data_points();
+        let point = points.find(|point| point.attributes().any(|of| of == label))?;
+        Some((point.sum(), point.bounds().collect()))
+    });
+    last.last()
+}
+
 fn exported() -> Vec<ResourceMetrics> {
     // One test at a time: each wants to see what is so now, and nothing from before.
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
@@ -66,6 +93,14 @@ fn exported() -> Vec<ResourceMetrics> {
     METRICS.0.reset();
     METRICS.1.force_flush().unwrap();
     METRICS.0.get_finished_metrics().unwrap()
+}
+
+fn metrics_named<'a>(
+    exported: &'a [ResourceMetrics],
+    name: &'a str,
+) -> impl Iterator<Item = &'a Metric> {
+    let scopes = exported.iter().flat_map(|metrics| metrics.scope_metrics());
+    scopes.flat_map(move |scope| scope.metrics().filter(move |of| of.name() == name))
 }
 
 fn others(labels: Vec<KeyValue>, label: &str) -> String {
@@ -89,6 +124,13 @@ fn points(metric: &Metric) -> Vec<(Vec<KeyValue>, u64)> {
             let points = sum.data_points();
             points
                 .map(|point| (point.attributes().cloned().collect(), point.value()))
+                .collect()
+        }
+        AggregatedMetrics::I64(MetricData::Sum(sum)) => {
+            let points = sum.data_points();
+            let value = |value: i64| u64::try_from(value).unwrap();
+            points
+                .map(|point| (point.attributes().cloned().collect(), value(point.value())))
                 .collect()
         }
         AggregatedMetrics::F64(MetricData::Histogram(histogram)) => {

@@ -12,6 +12,7 @@ mod records;
 mod assignments;
 mod claims;
 mod contention;
+mod counts;
 mod fences;
 mod operations;
 mod operator;

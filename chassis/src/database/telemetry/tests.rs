@@ -1,4 +1,4 @@
-//! What a trace shows of a query.
+//! What is seen of a query, with spans and metrics kept in memory.
 
 use opentelemetry::trace::Status;
 use opentelemetry::{Context, Value};
@@ -10,6 +10,8 @@ use super::*;
 use crate::outbox::OutboxError;
 use crate::telemetry::tests::{record_spans, spans_of};
 use crate::telemetry::vocabulary::Attribute;
+
+mod durations;
 
 const INSERT: Query = Query::on("INSERT things", "INSERT", "things");
 

@@ -8,7 +8,7 @@ use opentelemetry_sdk::trace::SpanData;
 
 use super::*;
 use crate::telemetry::names::{attributes, spans};
-use crate::telemetry::tests::{record_spans, spans_of};
+use crate::telemetry::tests::{all_spans, record_spans, spans_of};
 
 /// What a command is submitted for.
 fn call() -> Span {
@@ -113,7 +113,12 @@ async fn what_is_committed_for_nobody_who_is_recorded_has_no_span() {
 
     let trace = unrecorded.span().span_context().trace_id();
     assert!(spans_of(trace).is_empty());
-    assert!(spans_of(TraceId::INVALID).is_empty());
+    // Nor does either of them begin a trace, as nothing does that is committed here for nobody.
+    let within = writer.within.lock().unwrap().clone();
+    assert!(!within[0].is_sampled(), "{within:?}");
+    let spans = all_spans();
+    let mut commands = spans.iter().filter(|span| span.name == "commit double");
+    assert!(commands.all(|command| command.parent_span_id != SpanId::INVALID));
 }
 
 #[tokio::test]
