@@ -17,6 +17,9 @@ use crate::watchers::Watchers;
 
 mod counts;
 
+#[cfg(test)]
+mod tests;
+
 use counts::OrderCounts;
 
 /// The writers, shared by everything that writes.

@@ -80,7 +80,8 @@ pub(crate) fn request() -> PlaceOrderRequest {
     }
 }
 
-fn place(request: &PlaceOrderRequest) -> PlaceOrder {
+/// The command of a request; each makes an order of its own of it.
+pub(crate) fn place(request: &PlaceOrderRequest) -> PlaceOrder {
     let request = parse_place_order(request.clone()).unwrap();
     let order_id = OrderId::new(Uuid::now_v7());
     let event_id = Uuid::now_v7();

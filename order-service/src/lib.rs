@@ -51,3 +51,5 @@ pub mod topics;
 
 #[cfg(test)]
 mod fixture;
+#[cfg(test)]
+mod recording;

@@ -94,3 +94,74 @@ impl Visit for Fields {
         self.set(field.name(), format!("{value:?}"));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::io::{Read as _, Seek as _};
+    use std::sync::Arc;
+
+    use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState};
+    use tracing_subscriber::layer::SubscriberExt as _;
+
+    use super::*;
+    use crate::telemetry::names::spans;
+    use crate::telemetry::tests::record_spans;
+
+    /// The lines that are written meanwhile, as stdout gets them.
+    fn lines(run: impl FnOnce()) -> Vec<Value> {
+        let mut file: File = tempfile::tempfile().unwrap();
+        let writer = Arc::new(file.try_clone().unwrap());
+        let layer = tracing_subscriber::fmt::layer().event_format(JsonLines);
+        let subscriber = tracing_subscriber::registry().with(layer.with_writer(writer));
+        tracing::subscriber::with_default(subscriber, run);
+        let mut written = String::new();
+        file.rewind().unwrap();
+        file.read_to_string(&mut written).unwrap();
+        let lines = written.lines();
+        lines
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn a_line_has_its_message_and_fields_and_the_ids_of_the_span_that_it_was_written_in() {
+        record_spans();
+        let span = spans::GROUP_COMMIT.continuing("part", &Context::new(), Vec::new());
+
+        let lines = lines(|| {
+            span.within(|| tracing::info!(rows = 3, "something happened"));
+            tracing::info!("something else happened");
+        });
+
+        let [within, outside] = &lines[..] else {
+            panic!("{lines:?}")
+        };
+        let context = span.span_context();
+        assert_eq!(within["trace_id"], context.trace_id().to_string());
+        assert_eq!(within["span_id"], context.span_id().to_string());
+        assert_eq!(within["message"], "something happened");
+        assert_eq!(
+            (&within["rows"], &within["level"]),
+            (&3.into(), &"INFO".into())
+        );
+        assert_eq!(outside["message"], "something else happened");
+        assert_eq!(outside.get("trace_id"), None);
+        assert_eq!(outside.get("span_id"), None);
+    }
+
+    #[test]
+    fn a_line_of_a_trace_that_is_not_recorded_is_found_by_its_ids_all_the_same() {
+        let (trace, span) = (TraceId::from(0xc1), SpanId::from(7));
+        let remote = SpanContext::new(trace, span, TraceFlags::NOT_SAMPLED, true, TraceState::NONE);
+        let context = Context::new().with_remote_span_context(remote);
+
+        let lines = lines(|| {
+            let _current = context.attach();
+            tracing::info!("something happened");
+        });
+
+        assert_eq!(lines[0]["trace_id"], trace.to_string());
+        assert_eq!(lines[0]["span_id"], span.to_string());
+    }
+}

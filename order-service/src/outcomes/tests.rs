@@ -1,13 +1,17 @@
 //! What becomes of each kind of record, on a real store.
 
 use chassis::deadline::Deadline;
+use chassis::telemetry::names::spans::PROCESS;
 use futures::FutureExt;
-use proto::processing::v1::{OrderCancelled, OrderFulfilled, StockReserved};
+use opentelemetry::Context;
+use proto::orders::v1 as messages;
+use proto::processing::v1::{OrderCancelled, OrderFulfilled, OrderRejected, StockReserved};
 use uuid::Uuid;
 
 use super::*;
 use crate::domain::OrderStatus;
 use crate::fixture::{self, Fixture};
+use crate::recording;
 
 struct Harness {
     handler: OutcomeHandler,
@@ -61,6 +65,36 @@ async fn an_outcome_moves_its_order_and_wakes_who_watches_it() {
 
     assert_eq!(harness.status().await, OrderStatus::Processing);
     assert!(watcher.news().now_or_never().is_some());
+}
+
+#[tokio::test]
+async fn an_attempt_tells_where_its_order_went_and_why_and_a_repeated_one_that_it_did_not() {
+    recording::start();
+    let harness = Harness::start().await;
+    let rejected = OrderRejected {
+        order_id: harness.order_id.to_string(),
+        reason: messages::RejectionReason::PaymentDeclined.into(),
+        ..OrderRejected::default()
+    };
+    let record = harness.record(1, &ProcessingEvent::OrderRejected(rejected));
+
+    let mut told = Vec::new();
+    for _ in 0..2 {
+        let attempt = PROCESS.continuing("attempt", &Context::new(), Vec::new());
+        let trace = attempt.span_context().trace_id();
+        let handled = attempt.carry(harness.handle(record.clone())).await;
+        handled.unwrap();
+        drop(attempt);
+        let spans = recording::spans_of(trace);
+        let attempt = spans.into_iter().find(|span| span.name == "attempt");
+        told.push(attempt.unwrap().attributes);
+    }
+
+    let expected = [
+        attributes::ORDER_STATUS.of("rejected"),
+        attributes::ORDER_REJECTION_REASON.of("PAYMENT_DECLINED"),
+    ];
+    assert_eq!(told, [expected.to_vec(), Vec::new()]);
 }
 
 #[tokio::test]

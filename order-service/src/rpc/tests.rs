@@ -24,6 +24,7 @@ use crate::store::ApplyOutcome;
 use crate::store::sqlite::SqliteStore;
 
 mod racing_store;
+mod telemetry;
 
 use racing_store::RacingStore;
 

@@ -1,5 +1,7 @@
 //! What is seen of records and attempts, with spans and metrics kept in memory.
 
+use std::collections::BTreeMap;
+
 use opentelemetry::trace::{SpanId, SpanKind, Status, TraceId};
 use opentelemetry_sdk::trace::SpanData;
 use rdkafka::error::RDKafkaErrorCode;
@@ -286,4 +288,22 @@ fn what_is_in_work_and_what_was_given_back_is_shown_as_it_is() {
     assert_eq!(lag(), [(partition.to_owned(), 5)]);
     telemetry.standings().end(&[3]);
     assert!(lag().is_empty());
+}
+
+#[test]
+fn an_attempt_continues_the_trace_of_its_event_unless_the_setting_says_otherwise() {
+    let read = |text: Option<&str>| {
+        let set = text.map(|text| ("TRACE_PROCESSING".to_owned(), text.to_owned()));
+        let environment: BTreeMap<_, _> = set.into_iter().collect();
+        let mut settings = Settings::new(&environment);
+        let read = TraceProcessing::read(&mut settings);
+        settings.finish(read)
+    };
+
+    assert_eq!(read(None).unwrap(), TraceProcessing::Parent);
+    assert_eq!(read(Some("parent")).unwrap(), TraceProcessing::Parent);
+    assert_eq!(read(Some("link")).unwrap(), TraceProcessing::Link);
+    let mistake = read(Some("child")).unwrap_err().to_string();
+    assert!(mistake.contains("TRACE_PROCESSING"), "{mistake}");
+    assert!(mistake.contains("parent or link"), "{mistake}");
 }

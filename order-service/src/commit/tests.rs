@@ -1,0 +1,91 @@
+//! What is counted of orders, whatever is repeated.
+
+use uuid::Uuid;
+
+use super::*;
+use crate::domain::{Availability, OrderEvent, OrderId, Timestamp};
+use crate::events;
+use crate::fixture::{self, Fixture, request};
+use crate::names::{attributes, metrics};
+use crate::recording;
+
+/// No other test beside the code accepts orders of this kind.
+fn accepted() -> u64 {
+    recording::counted(
+        &metrics::ORDERS_ACCEPTED,
+        &attributes::ORDER_AVAILABILITY,
+        "confirmed",
+    )
+}
+
+/// No other test beside the code ends orders in this way.
+fn cancelled() -> u64 {
+    recording::counted(
+        &metrics::ORDERS_COMPLETION_DURATION,
+        &attributes::ORDER_STATUS,
+        "cancelled",
+    )
+}
+
+/// The customer's wish, without which nothing is cancelled.
+fn wish(order_id: OrderId) -> CancelOrder {
+    let event_id = Uuid::now_v7();
+    let requested_at = Timestamp::from_unix_millis(1_500);
+    CancelOrder {
+        order_id,
+        event_id,
+        requested_at,
+        event: events::cancellation_requested(order_id, event_id, requested_at),
+    }
+}
+
+fn end(order_id: OrderId, sequence: u64) -> ApplyOutcome {
+    ApplyOutcome {
+        order_id,
+        event_id: Uuid::now_v7(),
+        sequence,
+        event: OrderEvent::OrderCancelled,
+        occurred_at: Timestamp::from_unix_millis(2_000),
+    }
+}
+
+#[tokio::test]
+async fn an_accepted_order_is_counted_once_however_often_its_request_is_repeated() {
+    recording::start();
+    let fixture = Fixture::start().await;
+    let request = request();
+    let confirmed = || {
+        let mut command = fixture::place(&request);
+        command.order.availability = Availability::Confirmed;
+        command
+    };
+
+    let first = fixture.writers.place.submit(confirmed()).await;
+    let again = fixture.writers.place.submit(confirmed()).await;
+
+    assert_eq!(first.unwrap(), Placed::New);
+    let again = again.unwrap();
+    assert!(matches!(again, Placed::Duplicate(_)), "{again:?}");
+    assert_eq!(accepted(), 1);
+}
+
+#[tokio::test]
+async fn an_order_that_ends_is_measured_once_and_a_redelivered_end_is_not_again() {
+    recording::start();
+    let fixture = Fixture::start().await;
+    let order_id = fixture.placed().await;
+    let wish = fixture.writers.cancel.submit(wish(order_id)).await;
+    assert!(matches!(wish, Ok(CancelReply::Requested(_))), "{wish:?}");
+    let delivered = end(order_id, 1);
+
+    let first = fixture.writers.apply.submit(delivered.clone()).await;
+    let again = fixture.writers.apply.submit(delivered).await;
+    let another = fixture.writers.apply.submit(end(order_id, 2)).await;
+
+    let first = first.unwrap();
+    assert!(matches!(first, Applied::Ended { .. }), "{first:?}");
+    assert_eq!(again.unwrap(), Applied::Duplicate);
+    let another = another.unwrap();
+    assert!(matches!(another, Applied::Refused(_)), "{another:?}");
+    assert_eq!(cancelled(), 1);
+}

@@ -1,0 +1,72 @@
+//! What a call tells its span, and what is counted of calls that are refused.
+
+use chassis::grpc::refusal::Refusal;
+use chassis::telemetry::names::attributes::SHED_REASON;
+use chassis::telemetry::names::metrics::GRPC_SERVER_CALLS_SHED;
+use chassis::telemetry::names::spans::RPC_SERVER;
+use opentelemetry::Context;
+use opentelemetry_sdk::trace::SpanData;
+
+use super::*;
+use crate::names::attributes::{ORDER_AVAILABILITY, ORDER_ID};
+use crate::recording;
+
+/// What nobody who reads a trace is to learn.
+const CUSTOMER: &str = "customer-77341";
+const TOKEN: &str = "tok_secret_77341";
+
+/// Places the order within the span of a call, as the server does it. All spans of the trace, that of the call at the
+/// end, and the order.
+async fn place(harness: &Harness) -> (Vec<SpanData>, messages::Order) {
+    let request = messages::PlaceOrderRequest {
+        customer_id: CUSTOMER.to_owned(),
+        payment_token: TOKEN.to_owned(),
+        ..request()
+    };
+    let call = RPC_SERVER.continuing("PlaceOrder", &Context::new(), Vec::new());
+    let trace = call.span_context().trace_id();
+    let placed = call.carry(harness.rpc.place_order(by_anyone(request)));
+    let placed = placed.await.unwrap().into_inner();
+    drop(call);
+    (recording::spans_of(trace), placed.order.unwrap())
+}
+
+#[tokio::test]
+async fn the_span_of_place_order_tells_the_order_and_nothing_of_its_customer_or_payment() {
+    recording::start();
+    let harness = Harness::start().await;
+
+    let (spans, order) = place(&harness).await;
+
+    let call = spans.last().unwrap();
+    assert_eq!(call.name, "PlaceOrder");
+    let expected = [
+        ORDER_ID.of(order.order_id),
+        ORDER_AVAILABILITY.of("not_checked"),
+    ];
+    assert_eq!(call.attributes, expected);
+    let told = format!("{spans:?}");
+    for secret in [CUSTOMER, TOKEN] {
+        assert!(!told.contains(secret), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_was_shed_is_counted_by_its_reason() {
+    recording::start();
+    let harness = Harness::start().await;
+    let wait = Duration::from_secs(1);
+
+    for (error, reason) in [
+        (RpcError::TooManyStreams, "concurrency"),
+        (RpcError::Backlogged, "backlog"),
+        (RpcError::Overloaded, "queue"),
+        (RpcError::Refused(Refusal::RateLimited(wait)), "fair_share"),
+    ] {
+        let counted = || recording::counted(&GRPC_SERVER_CALLS_SHED, &SHED_REASON, reason);
+        let before = counted();
+        harness.rpc.refuse(error);
+        // Other tests have calls refused at the same time.
+        assert!(counted() > before, "{reason}");
+    }
+}
