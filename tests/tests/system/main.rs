@@ -22,6 +22,7 @@ mod idempotency;
 mod local_stack;
 mod locked_database;
 mod not_ready;
+mod one_trace;
 mod outages;
 mod poison;
 mod reading;

@@ -1,160 +1,174 @@
-//! What leaves the services as telemetry: both halves of an order over OTLP, and no payment token anywhere.
+//! What leaves the services as telemetry, and that nothing depends on whether it arrives.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
+use proto::orders::v1::OrderStatus;
+use tests::otlp::{Manner, Receiver};
 use tests::system::{Draft, Service, System, eventually};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Mutex;
 
-/// Path and body of every request.
-type Received = Arc<Mutex<Vec<(String, Vec<u8>)>>>;
-
-/// An OTLP/HTTP receiver that keeps what it gets.
-struct Receiver {
-    address: SocketAddr,
-    received: Received,
-}
-
-impl Receiver {
-    async fn start() -> Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let address = listener.local_addr()?;
-        let received = Received::default();
-        let kept = Arc::clone(&received);
-        tokio::spawn(async move {
-            while let Ok((connection, _)) = listener.accept().await {
-                tokio::spawn(receive(connection, Arc::clone(&kept)));
-            }
-        });
-        Ok(Self { address, received })
-    }
-
-    /// Whether a request to `path` held this text.
-    async fn has(&self, path: &str, text: &str) -> bool {
-        let received = self.received.lock().await;
-        received
+/// What both services are told, so that a receiver hears of everything soon.
+pub(crate) fn exporting_to<'a>(
+    endpoint: &'a str,
+    further: &[(&'a str, &'a str)],
+) -> Vec<(Service, &'a str, &'a str)> {
+    let mut settings = vec![
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint),
+        ("OTEL_TRACES_SAMPLER_ARG", "1"),
+        // Milliseconds; seconds to a minute otherwise.
+        ("OTEL_BSP_SCHEDULE_DELAY", "100"),
+        ("OTEL_BLRP_SCHEDULE_DELAY", "100"),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "100"),
+    ];
+    settings.extend(further);
+    let of = |service| {
+        settings
             .iter()
-            .any(|(to, body)| to == path && contains(body, text))
-    }
+            .map(move |(name, value)| (service, *name, *value))
+    };
+    Service::PAIR.into_iter().flat_map(of).collect()
 }
 
-/// Answers every request on the connection with 200, after its body has arrived.
-async fn receive(connection: TcpStream, kept: Received) -> Result<()> {
-    let mut connection = BufReader::new(connection);
-    loop {
-        let mut request = String::new();
-        connection.read_line(&mut request).await?;
-        let path = request.split(' ').nth(1).context("no path")?.to_owned();
-        let mut body = vec![0; content_length(&mut connection).await?];
-        connection.read_exact(&mut body).await?;
-        kept.lock().await.push((path, body));
-        connection
-            .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
-            .await?;
-    }
-}
-
-async fn content_length(connection: &mut BufReader<TcpStream>) -> Result<usize> {
-    let mut length = 0;
-    loop {
-        let mut header = String::new();
-        connection.read_line(&mut header).await?;
-        match header.trim_end().to_ascii_lowercase().split_once(": ") {
-            Some(("content-length", value)) => length = value.parse()?,
-            Some(_) => {}
-            None => return Ok(length),
-        }
-    }
-}
-
-fn contains(body: &[u8], text: &str) -> bool {
-    body.windows(text.len())
-        .any(|window| window == text.as_bytes())
-}
+/// What a stop may take: the grace that the services are given, and five seconds for what they have not exported.
+const LONGEST_STOP: Duration = Duration::from_secs(20 + 5);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn both_halves_of_an_order_are_exported_and_no_payment_token_is() -> Result<()> {
-    const TOKEN: &str = "tok_planted_5f1c6e0a";
-    let receiver = Receiver::start().await?;
-    let endpoint = format!("http://{}", receiver.address);
-    let variable = "OTEL_EXPORTER_OTLP_ENDPOINT";
-    let everything = ("LOG_FILTER", "debug");
-    let system = System::start_with(&[
-        (Service::Orders, variable, &endpoint),
-        (Service::Orders, everything.0, everything.1),
-        (Service::Processing, variable, &endpoint),
-        (Service::Processing, everything.0, everything.1),
-    ])
-    .await?;
+async fn the_connections_of_the_database_pools_are_measured() -> Result<()> {
+    let receiver = Receiver::start_keeping_bodies().await?;
+    let url = receiver.url();
+    let Some(system) = System::start_on_production(&exporting_to(&url, &[])).await? else {
+        return Ok(());
+    };
 
-    let order = system
-        .place_order(&Draft::of("MUG", 1).paid_with(TOKEN))
-        .await?;
-    system.watch_until_final(&order.order_id).await?;
-
-    let spans = [
-        "/orders.v1.OrderService/PlaceOrder",
-        "process orders.order.events.v1",
-        "process processing.order.events.v1",
-    ];
-    for span in spans {
-        eventually(&format!("the span {span} is exported"), async || {
-            Ok(receiver.has("/v1/traces", span).await.then_some(()))
-        })
-        .await?;
+    for service in Service::PAIR {
+        for name in ["db.client.connection.max", "db.client.connection.count"] {
+            eventually(&format!("{service} exports {name}"), async || {
+                let metrics = receiver.metrics().context("all that was exported")?;
+                let mut metrics = metrics.iter();
+                let has_come =
+                    metrics.any(|metric| metric.name == name && metric.service == service.name());
+                Ok(has_come.then_some(()))
+            })
+            .await?;
+        }
     }
-    eventually("the logs are exported", async || {
-        Ok(receiver
-            .has("/v1/logs", "partitions assigned")
-            .await
-            .then_some(()))
-    })
-    .await?;
-    let logs = system.log(Service::Orders)? + &system.log(Service::Processing)?;
-    assert!(logs.contains(&order.order_id), "debug logs name the order");
-    assert!(!logs.contains(TOKEN), "a log line has the payment token");
-    assert!(
-        !receiver.has("/v1/traces", TOKEN).await,
-        "a span has the payment token"
-    );
-    assert!(
-        !receiver.has("/v1/logs", TOKEN).await,
-        "an exported log has the payment token"
-    );
     system.finish().await
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_connections_of_the_database_pools_are_measured() -> Result<()> {
-    let receiver = Receiver::start().await?;
-    let endpoint = format!("http://{}", receiver.address);
-    let endpoint_of = |service| (service, "OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str());
-    // Milliseconds; a minute otherwise.
-    let often = |service| (service, "OTEL_METRIC_EXPORT_INTERVAL", "100");
-    let settings = [
-        endpoint_of(Service::Orders),
-        often(Service::Orders),
-        endpoint_of(Service::Processing),
-        often(Service::Processing),
-    ];
-    let Some(system) = System::start_on_production(&settings).await? else {
-        return Ok(());
-    };
+async fn a_receiver_that_is_down_changes_nothing() -> Result<()> {
+    // Nobody else gets the port at once, and nobody listens on it.
+    let url = format!("http://{}", TcpListener::bind("127.0.0.1:0")?.local_addr()?);
 
-    for text in [
-        "order-service",
-        "processing-service",
-        "db.client.connection.max",
-        "db.client.connection.count",
-        "db.client.connection.state",
-    ] {
-        eventually(&format!("{text} is exported"), async || {
-            Ok(receiver.has("/v1/metrics", text).await.then_some(()))
-        })
-        .await?;
+    orders_end_and_services_stop_as_ever(&url, &[]).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_that_never_answers_changes_nothing() -> Result<()> {
+    let receiver = Receiver::start().await?;
+    receiver.behave(Manner::Silent);
+
+    orders_end_and_services_stop_as_ever(&receiver.url(), &[]).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_that_never_answers_changes_nothing_with_one_worker_thread() -> Result<()> {
+    let receiver = Receiver::start().await?;
+    receiver.behave(Manner::Silent);
+
+    orders_end_and_services_stop_as_ever(&receiver.url(), &[ONE_WORKER]).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_that_is_slow_changes_nothing() -> Result<()> {
+    let receiver = Receiver::start().await?;
+    receiver.behave(Manner::Slow(Duration::from_secs(2)));
+
+    orders_end_and_services_stop_as_ever(&receiver.url(), &[]).await
+}
+
+/// The runtime of a service has one thread, as on a machine with one core.
+const ONE_WORKER: (&str, &str) = ("TOKIO_WORKER_THREADS", "1");
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_spans_before_a_stop_are_exported_also_with_one_worker_thread() -> Result<()> {
+    for workers in [None, Some(ONE_WORKER)] {
+        let receiver = Receiver::start().await?;
+        let url = receiver.url();
+        // An hour in milliseconds: only the stop sends anything.
+        let mut settings = vec![("OTEL_BSP_SCHEDULE_DELAY", "3600000")];
+        settings.extend(workers);
+        let system = System::start_with(&exporting_to(&url, &settings)).await?;
+        let order = system.place_order(&Draft::of("MUG", 1)).await?;
+        system.watch_until_final(&order.order_id).await?;
+
+        for service in Service::PAIR {
+            system.stop(service).await?;
+            let spans = receiver.spans();
+            let has_come = spans.iter().any(|span| span.service == service.name());
+            ensure!(has_come, "{service} stopped without its last spans");
+        }
+        system.finish().await?;
+    }
+    Ok(())
+}
+
+/// The exporter's queue is what bounds the memory that spans take. What comes after a silence shows how much was kept,
+/// and unlike the resident set of a process it is a number without noise.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_more_spans_are_kept_for_a_silent_receiver_than_the_queue_holds() -> Result<()> {
+    const QUEUE: u64 = 64;
+    const BATCH: u64 = 16;
+    let receiver = Receiver::start().await?;
+    receiver.behave(Manner::Silent);
+    let url = receiver.url();
+    let settings = [
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "64"),
+        ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "16"),
+        // Milliseconds for the batch that is never answered.
+        ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "2000"),
+    ];
+    let system = System::start_one_of_each(&exporting_to(&url, &settings)).await?;
+    // More than the queue by far: an order makes dozens of spans.
+    for _ in 0..50 {
+        let order = system.place_order(&Draft::of("LAMP", 1)).await?;
+        system.watch_until_final(&order.order_id).await?;
+    }
+
+    // Who stops first must not make the other begin new spans: each has ended with all orders.
+    receiver.behave(Manner::Prompt);
+    for service in Service::PAIR {
+        system.stop(service).await?;
+    }
+
+    let received = receiver.spans();
+    for service in Service::PAIR {
+        let of_service = received
+            .iter()
+            .filter(|span| span.service == service.name());
+        let count = of_service.count() as u64;
+        assert!(count > 0, "{service}: what was kept has come");
+        assert!(count <= QUEUE + 2 * BATCH, "{service} kept {count} spans");
+    }
+    system.finish().await
+}
+
+async fn orders_end_and_services_stop_as_ever(url: &str, further: &[(&str, &str)]) -> Result<()> {
+    let system = System::start_with(&exporting_to(url, further)).await?;
+
+    for _ in 0..10 {
+        let order = system.place_order(&Draft::of("MUG", 1)).await?;
+        system.watch_until_final(&order.order_id).await?;
+        let order = system.order(&order.order_id).await?;
+        assert_eq!(order.status(), OrderStatus::Fulfilled);
+    }
+    for service in Service::PAIR {
+        let began = Instant::now();
+        let ending = system.stop(service).await?;
+        assert!(ending.is_clean(), "{service}: {ending}");
+        let took = began.elapsed();
+        assert!(took < LONGEST_STOP, "{service} stopped after {took:?}");
     }
     system.finish().await
 }
