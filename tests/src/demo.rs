@@ -1,7 +1,7 @@
 //! `local-stack demo`: a fresh stack, real orders, their outcomes, and the proof that everything adds up.
 //!
 //! ```text
-//! fresh data directory → stack with the catalogue of the orders → replay → settle → stop the pair → audit → stop → report
+//! fresh data directory → stack with the catalogue of the orders → replay → settle → stop the pair → audit → stop → report, a trace
 //! ```
 //!
 //! The stack is stopped in order whatever the replay and the audit say, and also on Ctrl-C; a second Ctrl-C kills it.
@@ -9,6 +9,7 @@
 pub(crate) mod fresh_directory;
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +28,8 @@ use crate::replay::{self, Patience, Plan, Trouble};
 use crate::report::Report;
 use crate::stack::interrupt::Interrupt;
 use crate::stack::{Notice, Stack, StackOptions};
+use crate::waterfall::observation::Observation;
+use crate::waterfall::{self, svg, text};
 
 /// Where the data is kept unless said otherwise: below the directory that `make` runs in.
 const DATA_DIRECTORY: &str = ".local/demo";
@@ -60,6 +63,10 @@ pub struct DemoArguments {
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 
+    /// Draw the trace of a typical order into this file.
+    #[arg(long, value_name = "FILE", conflicts_with = "otlp")]
+    trace_svg: Option<PathBuf>,
+
     #[command(flatten)]
     stack: StackOptions,
 }
@@ -75,16 +82,44 @@ pub async fn run(arguments: DemoArguments) -> Result<()> {
     let default = Path::new(DATA_DIRECTORY);
     fresh_directory::prepare(arguments.stack.data_dir().unwrap_or(default))?;
     let catalogue = book.catalogue(count).to_csv()?;
-    let config = arguments.stack.clone().into_config(default, catalogue);
+    let mut config = arguments.stack.clone().into_config(default, catalogue);
+    config.sampling.get_or_insert(sampling(count));
+    let observation = Observation::of(&mut config).await?;
     let stack = tokio::select! {
         stack = Stack::start(config) => stack?,
         () = interrupt.stop.cancelled() => bail!("interrupted while the stack was starting"),
     };
     let plan = plan(&arguments, book, count, &stack);
     tokio::select! {
-        result = run_on(stack, plan, arguments.json.as_deref(), &interrupt) => result,
+        result = run_on(stack, plan, &arguments, &interrupt) => {
+            show_an_order(&observation, arguments.trace_svg.as_deref())?;
+            result
+        }
         () = interrupt.kill.cancelled() => bail!("killed before everything had stopped"),
     }
+}
+
+/// Enough to choose a typical one from, and few enough to cost a demo at full speed nothing that it shows.
+fn sampling(count: usize) -> f64 {
+    const ORDERS: f64 = 200.0;
+    (ORDERS / count as f64).min(1.0)
+}
+
+/// Shows the trace of an order like most of them, if one was recorded here.
+fn show_an_order(observation: &Observation, picture: Option<&Path>) -> Result<()> {
+    let Some(trace) = observation.typical_order() else {
+        return Ok(());
+    };
+    let rows = waterfall::rows(&trace);
+    println!(
+        "\nThe trace of an order like most of them:\n\n{}",
+        text::render(&rows, text::width_of_terminal())
+    );
+    if let Some(path) = picture {
+        let written = fs::write(path, svg::render(&rows));
+        written.with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
 }
 
 fn plan(arguments: &DemoArguments, orders: Arc<OrderBook>, count: usize, stack: &Stack) -> Plan {
@@ -103,7 +138,7 @@ fn plan(arguments: &DemoArguments, orders: Arc<OrderBook>, count: usize, stack: 
 async fn run_on(
     stack: Stack,
     plan: Plan,
-    json: Option<&Path>,
+    arguments: &DemoArguments,
     interrupt: &Interrupt,
 ) -> Result<()> {
     println!(
@@ -116,7 +151,7 @@ async fn run_on(
     let unclean = stop(stack).await;
     let report = report?;
     println!("\n{report}");
-    if let Some(path) = json {
+    if let Some(path) = &arguments.json {
         report.write_json(path)?;
     }
     ensure!(report.passed(), "the run did not pass");

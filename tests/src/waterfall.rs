@@ -1,7 +1,9 @@
 //! One order as a waterfall: each span a row, below the span that it is part of, with a bar where it lies in time.
 //!
-//! Pure: spans in, rows out. [`text`] writes them for a terminal, [`svg`] as a picture.
+//! Spans in, rows out; [`text`] writes them for a terminal, [`svg`] as a picture. [`observation`] is where the spans of a
+//! local stack come from.
 
+pub mod observation;
 pub mod svg;
 pub mod text;
 

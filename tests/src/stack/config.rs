@@ -40,6 +40,8 @@ pub struct StackConfig {
     pub services_are_started: bool,
     /// An OTLP collector for the telemetry of both services.
     pub otlp: Option<String>,
+    /// The part of the traces that is recorded, from 0 to 1; `None` leaves it to the services.
+    pub sampling: Option<f64>,
     /// What there is to sell.
     pub catalogue: CatalogueSource,
     /// Further environment variables of the processes of a service; they win over what the stack sets. The subcommands
@@ -61,6 +63,7 @@ impl StackConfig {
             through_proxies: false,
             services_are_started: true,
             otlp: None,
+            sampling: None,
             catalogue,
             environment: Vec::new(),
         }

@@ -129,6 +129,9 @@ impl Launches<'_> {
         if let Some(otlp) = &self.config.otlp {
             settings.push(variable("OTEL_EXPORTER_OTLP_ENDPOINT", otlp));
         }
+        if let Some(sampling) = self.config.sampling {
+            settings.push(variable("OTEL_TRACES_SAMPLER_ARG", sampling));
+        }
         match service {
             Service::Orders => {
                 let replicas = self.addresses.processing_of_orders().join(",");

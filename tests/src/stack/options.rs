@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 
 use super::{BrokerEngine, CatalogueSource, DatabaseEngine, Engines, StackConfig};
@@ -27,9 +28,14 @@ pub struct StackOptions {
     #[arg(long, value_name = "N", default_value_t = 1)]
     replicas: u16,
 
-    /// Send the telemetry of both services to this OTLP collector, for example http://127.0.0.1:4318.
+    /// Send the telemetry of both services to this OTLP collector, for example http://127.0.0.1:4318. The trace of an
+    /// order is then shown there, and not here.
     #[arg(long, value_name = "URL")]
     otlp: Option<String>,
+
+    /// Record this part of the traces, from 0 to 1 [default: all, and in a demo about those of 200 orders].
+    #[arg(long, value_name = "RATIO", value_parser = ratio)]
+    sampling: Option<f64>,
 
     /// Port of order-service; 0 picks a free one, here and below. Further replicas get free ports.
     #[arg(long, value_name = "PORT", default_value_t = 50051)]
@@ -75,7 +81,17 @@ impl StackOptions {
             broker_port: self.broker_port,
             database_port: self.database_port,
             otlp: self.otlp,
+            sampling: self.sampling,
             ..StackConfig::on_free_ports(data_dir, catalogue)
         }
     }
+}
+
+fn ratio(text: &str) -> Result<f64> {
+    let ratio: f64 = text.parse().context("expected a number")?;
+    ensure!(
+        (0.0..=1.0).contains(&ratio),
+        "expected a number from 0 to 1"
+    );
+    Ok(ratio)
 }

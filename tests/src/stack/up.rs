@@ -9,6 +9,8 @@ use tokio::sync::broadcast::error::RecvError;
 use super::interrupt::Interrupt;
 use super::{Addresses, Notice, Service, Stack, StackOptions};
 use crate::orders::{OrderBook, SAMPLE};
+use crate::waterfall::observation::Observation;
+use crate::waterfall::{self, text};
 
 /// Where the data is kept unless said otherwise: below the directory that `make` runs in.
 const DATA_DIRECTORY: &str = ".local/up";
@@ -31,9 +33,11 @@ pub async fn run(arguments: UpArguments) -> Result<()> {
     let interrupt = Interrupt::listen()?;
     let book = OrderBook::open(Path::new(SAMPLE))?;
     let catalogue = book.catalogue(book.len() * ROUNDS).to_csv()?;
-    let config = arguments
+    let mut config = arguments
         .stack
         .into_config(Path::new(DATA_DIRECTORY), catalogue);
+    config.sampling.get_or_insert(1.0);
+    let observation = Observation::of(&mut config).await?;
     let stack = tokio::select! {
         stack = Stack::start(config) => stack?,
         () = interrupt.stop.cancelled() => bail!("interrupted while the stack was starting"),
@@ -43,6 +47,8 @@ pub async fn run(arguments: UpArguments) -> Result<()> {
     let given_up = tokio::select! {
         () = interrupt.stop.cancelled() => None,
         notice = first_given_up(&stack) => Some(notice),
+        // It never ends.
+        () = show_first_order(&observation) => None,
     };
 
     println!("stopping; a second Ctrl-C kills what is left");
@@ -54,6 +60,16 @@ pub async fn run(arguments: UpArguments) -> Result<()> {
         Some(notice) => bail!("{notice}"),
         None => Ok(()),
     }
+}
+
+/// Shows the trace of the first order that somebody places and that ends well, once.
+async fn show_first_order(observation: &Observation) {
+    let rows = waterfall::rows(&observation.first_order().await);
+    println!(
+        "\nThe trace of the first order, which is what its spans say; a backend shows every one: --otlp URL\n\n{}",
+        text::render(&rows, text::width_of_terminal())
+    );
+    std::future::pending().await
 }
 
 /// Says what happens to the processes; returns when one of them stays down.

@@ -3,10 +3,12 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use console::Term;
+
 use super::{Row, length};
 
-/// Columns where the terminal does not say.
-pub const USUAL_WIDTH: usize = 100;
+/// Columns where there is no terminal.
+const USUAL_WIDTH: usize = 100;
 
 /// Below this there is no room for bars beside the names.
 const LEAST_WIDTH: usize = 60;
@@ -17,12 +19,10 @@ const TIMES: usize = 18;
 /// Of the part that names and bars share, so much is for names, in percent.
 const NAMES: usize = 65;
 
-/// The columns of the terminal: as the shell says, which exports it rarely, or the usual number.
-pub fn width_from_environment() -> usize {
-    let columns = std::env::var("COLUMNS").ok();
-    columns
-        .and_then(|columns| columns.parse().ok())
-        .unwrap_or(USUAL_WIDTH)
+/// The columns of the terminal that this program writes to.
+pub fn width_of_terminal() -> usize {
+    let size = Term::stdout().size_checked();
+    size.map_or(USUAL_WIDTH, |(_, columns)| usize::from(columns))
 }
 
 /// The rows as lines of at most `width` columns: what was done by whom, when it began, how long it took, a bar to scale.

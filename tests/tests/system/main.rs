@@ -15,6 +15,7 @@ mod database_outages;
 mod dead_letters;
 mod delivery;
 mod events;
+mod exported;
 mod full_disk;
 mod hostile_connections;
 mod hostile_input;

@@ -40,6 +40,9 @@ async fn a_fulfilled_order_is_one_trace_from_the_clients_call_to_its_outcome() -
     observed
         .each_event_is_sent_and_handled(&trace, &order)
         .await?;
+    for step in ["reserve stock", "capture payment", "ship order"] {
+        is_a_step(&trace, step)?;
+    }
     for service in Service::PAIR {
         statements_are_part_of_the_trace(&trace, service)?;
     }
@@ -63,6 +66,18 @@ async fn what_is_tried_again_stays_in_the_trace() -> Result<()> {
     observed
         .each_event_is_sent_and_handled(&trace, &order)
         .await?;
+    let step = is_a_step(&trace, "capture payment")?;
+    let asked = trace.named(SpanKind::Client, "capture payment_gateway");
+    let attempts: Vec<_> = asked
+        .iter()
+        .map(|span| span.attribute("payment.attempt"))
+        .collect();
+    assert_eq!(attempts, ["1", "2"]);
+    assert!(
+        asked.iter().all(|span| trace.is_within(span, step)),
+        "{asked:?}"
+    );
+    assert_eq!([asked[0].failed, asked[1].failed], [true, false]);
     observed.system.finish().await
 }
 
@@ -84,6 +99,8 @@ async fn a_rejected_order_is_one_trace_too() -> Result<()> {
     observed
         .each_event_is_sent_and_handled(&trace, &order)
         .await?;
+    let step = is_a_step(&trace, "capture payment")?;
+    assert_eq!(step.attribute("order.rejection.reason"), "PAYMENT_DECLINED");
     observed.system.finish().await
 }
 
@@ -338,6 +355,19 @@ fn the_call_asks_before_it_commits(trace: &Trace, client: &Caller) -> Result<()>
     assert!(trace.is_within(commit, call), "{commit:?}");
     assert!(asked.end <= commit.start, "first it asks, then it commits");
     Ok(())
+}
+
+/// A step of processing-service, as a part of handling an event.
+fn is_a_step<'a>(trace: &'a Trace, name: &str) -> Result<&'a Span> {
+    let step = only(trace, (SpanKind::Internal, Service::Processing), name)?;
+    let mut handled = TOPICS
+        .iter()
+        .flat_map(|(topic, ..)| trace.named(SpanKind::Consumer, &format!("process {topic}")));
+    ensure!(
+        handled.any(|whole| trace.is_within(step, whole)),
+        "{step:?}"
+    );
+    Ok(step)
 }
 
 fn statements_are_part_of_the_trace(trace: &Trace, service: Service) -> Result<()> {

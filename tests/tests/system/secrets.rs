@@ -95,16 +95,16 @@ async fn no_token_is_logged_at_any_level() -> Result<()> {
     system.finish().await
 }
 
-const ISSUER: &str = "https://issuer.example";
+pub(crate) const ISSUER: &str = "https://issuer.example";
 
 /// Who makes tokens, with its keys in a file.
-struct Issuer {
+pub(crate) struct Issuer {
     key: EncodingKey,
-    jwks: std::path::PathBuf,
+    pub(crate) jwks: std::path::PathBuf,
 }
 
 impl Issuer {
-    fn new(directory: &Path) -> Result<Self> {
+    pub(crate) fn new(directory: &Path) -> Result<Self> {
         let pair = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)?;
         let key = EncodingKey::from_ec_der(pair.serialized_der());
         let jwk = Jwk::from_encoding_key(&key, Algorithm::ES256)?;
@@ -113,7 +113,7 @@ impl Issuer {
         Ok(Self { key, jwks })
     }
 
-    fn token(&self, customer: &str) -> Result<String> {
+    pub(crate) fn token(&self, customer: &str) -> Result<String> {
         let in_an_hour = SystemTime::now() + Duration::from_secs(3_600);
         let claims: Value = json!({
             "iss": ISSUER,

@@ -1,0 +1,73 @@
+//! A local stack whose traces can be shown: it exports to a receiver here, unless it is told of another one.
+//!
+//! With another one (`--otlp`) everything goes there and nothing is shown here: its own pages show more.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::{is_complete, typical};
+use crate::otlp::Receiver;
+use crate::otlp::trace::Trace;
+use crate::stack::{Service, StackConfig};
+
+/// In milliseconds. The usual five seconds are long for somebody who waits for the picture.
+const EXPORT_EVERY: &str = "500";
+
+/// When the trace of an order has not grown for so long, its last spans have come: both services have exported since.
+const SETTLED: Duration = Duration::from_secs(2);
+
+/// Where the traces of a stack go.
+#[derive(Debug)]
+pub struct Observation {
+    /// `None` if they go elsewhere.
+    receiver: Option<Receiver>,
+}
+
+impl Observation {
+    /// Has a stack that is about to start export to a receiver of its own, if it does not to another.
+    ///
+    /// # Errors
+    /// When there is no port for the receiver.
+    pub async fn of(config: &mut StackConfig) -> io::Result<Self> {
+        if config.otlp.is_some() {
+            return Ok(Self { receiver: None });
+        }
+        let receiver = Receiver::start().await?;
+        config.otlp = Some(receiver.url());
+        let often = |service| {
+            (
+                service,
+                "OTEL_BSP_SCHEDULE_DELAY".to_owned(),
+                EXPORT_EVERY.to_owned(),
+            )
+        };
+        config.environment.extend(Service::PAIR.map(often));
+        Ok(Self {
+            receiver: Some(receiver),
+        })
+    }
+
+    /// The trace of an order like most of them.
+    pub fn typical_order(&self) -> Option<Trace> {
+        typical(self.receiver.as_ref()?.traces())
+    }
+
+    /// The trace of the first order that ends well; waits for ever if the traces go elsewhere.
+    pub async fn first_order(&self) -> Trace {
+        let Some(receiver) = &self.receiver else {
+            return std::future::pending().await;
+        };
+        let mut before = 0;
+        loop {
+            sleep(SETTLED).await;
+            let complete = receiver.traces().into_iter().find(is_complete);
+            let spans = complete.as_ref().map_or(0, |trace| trace.spans().len());
+            match complete {
+                Some(trace) if spans == before => return trace,
+                _ => before = spans,
+            }
+        }
+    }
+}
