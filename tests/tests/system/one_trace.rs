@@ -1,17 +1,16 @@
 //! One order is one trace: from the client's own span through the call, the outbox, Kafka and processing-service to the
 //! outcome that comes back, also when something is tried again, comes twice, or ends badly.
 
+mod observed;
+
 use anyhow::{Context as _, Result, ensure};
-use proto::orders::v1::{Order, OrderStatus, RejectionReason, WatchOrderRequest};
+use proto::orders::v1::{Order, OrderStatus, RejectionReason};
 use proto::topics;
-use tests::otlp::Receiver;
 use tests::otlp::span::{Span, SpanKind};
 use tests::otlp::trace::Trace;
-use tests::system::{Draft, Service, System, TopicRecord, eventually};
-use tonic::Request;
-use uuid::Uuid;
+use tests::system::{Service, TopicRecord};
 
-use crate::telemetry::exporting_to;
+use observed::{Caller, Observed, names};
 
 const PLACE_ORDER: &str = "orders.v1.OrderService/PlaceOrder";
 const WATCH_ORDER: &str = "orders.v1.OrderService/WatchOrder";
@@ -37,9 +36,7 @@ async fn a_fulfilled_order_is_one_trace_from_the_clients_call_to_its_outcome() -
 
     let trace = observed.trace_of(&client, &order).await?;
     the_call_asks_before_it_commits(&trace, &client)?;
-    observed
-        .each_event_is_sent_and_handled(&trace, &order)
-        .await?;
+    each_event_is_sent_and_handled(&observed, &trace, &order).await?;
     for step in ["reserve stock", "capture payment", "ship order"] {
         is_a_step(&trace, step)?;
     }
@@ -63,9 +60,7 @@ async fn what_is_tried_again_stays_in_the_trace() -> Result<()> {
     observed.watch(&client, &order).await?;
 
     let trace = observed.trace_of(&client, &order).await?;
-    observed
-        .each_event_is_sent_and_handled(&trace, &order)
-        .await?;
+    each_event_is_sent_and_handled(&observed, &trace, &order).await?;
     let step = is_a_step(&trace, "capture payment")?;
     let asked = trace.named(SpanKind::Client, "capture payment_gateway");
     let attempts: Vec<_> = asked
@@ -96,9 +91,7 @@ async fn a_rejected_order_is_one_trace_too() -> Result<()> {
         RejectionReason::PaymentDeclined
     );
     let trace = observed.trace_of(&client, &order).await?;
-    observed
-        .each_event_is_sent_and_handled(&trace, &order)
-        .await?;
+    each_event_is_sent_and_handled(&observed, &trace, &order).await?;
     let step = is_a_step(&trace, "capture payment")?;
     assert_eq!(step.attribute("order.rejection.reason"), "PAYMENT_DECLINED");
     observed.system.finish().await
@@ -136,165 +129,38 @@ async fn an_event_that_comes_twice_is_seen_twice_in_its_trace_and_done_once() ->
     observed.system.finish_within(limits).await.map(drop)
 }
 
-/// A client that has a trace of its own.
-struct Caller {
-    trace_id: String,
-    span_id: String,
-}
-
-impl Caller {
-    fn new() -> Self {
-        Self {
-            trace_id: Uuid::new_v4().simple().to_string(),
-            span_id: Uuid::new_v4().simple().to_string()[..16].to_owned(),
-        }
-    }
-
-    fn request<T>(&self, message: T) -> Result<Request<T>> {
-        let traceparent = format!("00-{}-{}-01", self.trace_id, self.span_id);
-        let mut request = Request::new(message);
-        request
-            .metadata_mut()
-            .insert("traceparent", traceparent.parse()?);
-        Ok(request)
-    }
-
-    /// The span that decided an event, as the record's header says; it must be of this client's trace.
-    fn decider<'a>(&self, record: &'a TopicRecord) -> Result<&'a str> {
-        let header = record.header("traceparent").context("no traceparent")?;
-        let (_, after) = header
-            .split_once(&*self.trace_id)
-            .with_context(|| format!("{header} is not of the trace {}", self.trace_id))?;
-        after
-            .trim_start_matches('-')
-            .split('-')
-            .next()
-            .context("no span")
-    }
-}
-
-/// A system whose spans are received.
-struct Observed {
-    system: System,
-    receiver: Receiver,
-}
-
-impl Observed {
-    async fn start() -> Result<Self> {
-        let receiver = Receiver::start().await?;
-        let url = receiver.url();
-        let system = System::start_with(&exporting_to(&url, &[])).await?;
-        Ok(Self { system, receiver })
-    }
-
-    async fn place(&self, client: &Caller, token: &str) -> Result<Order> {
-        let request = Draft::of("MUG", 1).paid_with(token).request();
-        let answer = self
+/// Every record about the order names the span that decided it, and both who sent it and who handled it are parts of
+/// that span and link to it; so does the poll that brought it, in a trace of its own.
+async fn each_event_is_sent_and_handled(
+    observed: &Observed,
+    trace: &Trace,
+    order: &Order,
+) -> Result<()> {
+    for (topic, sender, consumer) in TOPICS {
+        let records = observed
             .system
-            .client()
-            .place_order(client.request(request)?)
+            .topic(topic)
+            .records_about(&order.order_id)
             .await?;
-        answer.into_inner().order.context("an order")
-    }
-
-    async fn watch(&self, client: &Caller, order: &Order) -> Result<()> {
-        let request = WatchOrderRequest {
-            order_id: order.order_id.clone(),
-            after_version: 0,
-        };
-        let watch = self
-            .system
-            .client()
-            .watch_order(client.request(request)?)
-            .await?;
-        let mut entries = watch.into_inner();
-        while entries.message().await?.is_some() {}
-        Ok(())
-    }
-
-    /// The client's trace, as soon as it has what it should have.
-    async fn has(
-        &self,
-        client: &Caller,
-        what: &str,
-        enough: impl Fn(&Trace) -> bool,
-    ) -> Result<Trace> {
-        let look = async || {
-            let trace = self.receiver.trace(&client.trace_id);
-            Ok(enough(&trace).then_some(trace))
-        };
-        let found = eventually(&format!("the trace has {what}"), look).await;
-        found.with_context(|| format!("{:#?}", names(&self.receiver.trace(&client.trace_id))))
-    }
-
-    /// The trace, as soon as every event about the order has been sent and handled in it.
-    async fn trace_of(&self, client: &Caller, order: &Order) -> Result<Trace> {
-        let mut expected = Vec::new();
-        for (topic, _, _) in TOPICS {
-            let records = self
-                .system
-                .topic(topic)
-                .records_about(&order.order_id)
-                .await?;
-            ensure!(!records.is_empty(), "no event on {topic}");
-            for record in &records {
-                client.decider(record)?;
+        for record in &records {
+            let decider = decider(trace, record)?;
+            assert_eq!(decider.service, sender.name(), "{decider:?}");
+            decider_is_in_its_place(trace, topic, decider)?;
+            for (kind, operation, service) in [
+                (SpanKind::Client, "send", sender),
+                (SpanKind::Consumer, "process", consumer),
+            ] {
+                let name = format!("{operation} {topic}");
+                let span = about(trace.named(kind, &name), record)?;
+                assert_eq!(span.service, service.name(), "{span:?}");
+                assert_eq!(span.parent.as_ref(), Some(&decider.span_id), "{span:?}");
+                assert!(span.links_to(&span.trace_id, &decider.span_id), "{span:?}");
+                assert_ne!(span.span_id, decider.span_id, "the header was overwritten");
             }
-            expected.push((SpanKind::Client, format!("send {topic}"), records.len()));
-            expected.push((
-                SpanKind::Consumer,
-                format!("process {topic}"),
-                records.len(),
-            ));
+            observed.is_polled(topic, decider).await?;
         }
-        self.has(client, &format!("{expected:?}"), |trace| {
-            let mut expected = expected.iter();
-            expected.all(|(kind, name, count)| trace.named(*kind, name).len() >= *count)
-        })
-        .await
     }
-
-    /// Every record about the order names the span that decided it, and both who sent it and who handled it are parts of
-    /// that span and link to it; so does the poll that brought it, in a trace of its own.
-    async fn each_event_is_sent_and_handled(&self, trace: &Trace, order: &Order) -> Result<()> {
-        for (topic, sender, consumer) in TOPICS {
-            let records = self
-                .system
-                .topic(topic)
-                .records_about(&order.order_id)
-                .await?;
-            for record in &records {
-                let decider = decider(trace, record)?;
-                assert_eq!(decider.service, sender.name(), "{decider:?}");
-                decider_is_in_its_place(trace, topic, decider)?;
-                for (kind, operation, service) in [
-                    (SpanKind::Client, "send", sender),
-                    (SpanKind::Consumer, "process", consumer),
-                ] {
-                    let name = format!("{operation} {topic}");
-                    let span = about(trace.named(kind, &name), record)?;
-                    assert_eq!(span.service, service.name(), "{span:?}");
-                    assert_eq!(span.parent.as_ref(), Some(&decider.span_id), "{span:?}");
-                    assert!(span.links_to(&span.trace_id, &decider.span_id), "{span:?}");
-                    assert_ne!(span.span_id, decider.span_id, "the header was overwritten");
-                }
-                self.is_polled(topic, decider).await?;
-            }
-        }
-        Ok(())
-    }
-
-    async fn is_polled(&self, topic: &str, decider: &Span) -> Result<()> {
-        let name = format!("poll {topic}");
-        let look = async || {
-            let polls = self.receiver.spans().into_iter();
-            let mut polls = polls.filter(|span| span.name == name && span.kind == SpanKind::Client);
-            Ok(polls.find(|span| span.links_to(&decider.trace_id, &decider.span_id)))
-        };
-        let poll = eventually(&format!("{name} links to {}", decider.name), look).await?;
-        assert_ne!(poll.trace_id, decider.trace_id, "a poll is of many traces");
-        Ok(())
-    }
+    Ok(())
 }
 
 /// The span that decided an event.
@@ -390,12 +256,4 @@ fn only<'a>(
         [span] if span.service == service.name() => Ok(span),
         _ => anyhow::bail!("not one {kind} {name} of {service} in {:#?}", names(trace)),
     }
-}
-
-/// For a person who has to find out what is missing.
-fn names(trace: &Trace) -> Vec<String> {
-    let spans = trace.spans().iter();
-    spans
-        .map(|span| format!("{} {} {}", span.service, span.kind, span.name))
-        .collect()
 }
