@@ -8,6 +8,18 @@
 
 mod checker;
 mod emitted;
+mod events;
+#[allow(dead_code, reason = "the tests of the consumer use all of it")]
+#[path = "../kafka/lot.rs"]
+mod lot;
+mod process;
+mod recording;
+#[allow(
+    dead_code,
+    reason = "the tests of the relay and the consumer use all of it"
+)]
+#[path = "../kafka/support.rs"]
+mod support;
 mod table;
 
 use chassis::telemetry::names::{metrics, spans};

@@ -1,5 +1,7 @@
 //! The handler at work: a shop, a payment provider that counts, and events to hand in.
 
+#![allow(dead_code, reason = "each test target uses its own part of the desk")]
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
