@@ -131,7 +131,10 @@ fn every_expression_parses() {
 
 #[test]
 fn every_metric_that_is_asked_for_is_one_that_is_emitted() {
-    let mut known: BTreeSet<String> = metrics::ALL.iter().flat_map(series_of).collect();
+    let emitted = metrics::ALL
+        .iter()
+        .chain(order_service::names::metrics::ALL);
+    let mut known: BTreeSet<String> = emitted.flat_map(series_of).collect();
     known.extend(OF_OTHERS.map(str::to_owned));
     known.extend(
         rules()
