@@ -1,4 +1,4 @@
-//! The service as a whole: `build` opens and binds, `run` works until it is told to stop.
+//! The parts of the service and how they are put together: [`App::build`] connects and binds, [`App::run`] runs.
 //!
 //! ```text
 //!  Inventory (asked)   Admission (watches the outbox)
@@ -7,28 +7,49 @@
 //!                              ├──▶ OrderStore ──────┤
 //!  Consumer ──▶ apply ─────────┘    (one database)   └─▶ outbox ──▶ Relay ──▶ Kafka
 //! ```
+//!
+//! A start has an order: serve, not ready → wait for the database → consume and publish → ready, unless Kafka says that a
+//! topic is missing. While the database is down, the process stays up and reads and writes fail with UNAVAILABLE.
+//!
+//! A stop has an order too ([`service::supervisor`]): not ready → calls, streams and the consumer end → the writers commit
+//! what was submitted → the relay waits for its last acknowledgements → the database is closed.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
-use chassis::auth::{AuthError, Authentication};
-use chassis::consumer::ConsumerError;
-use chassis::crash_points::Injected;
-use chassis::database::{Database, OpenError, UnusableError};
-use chassis::grpc::{GrpcError, GrpcServer};
-use chassis::health::Health;
-use thiserror::Error;
-use tokio::task::JoinError;
+use consumer::retry_store::{self, watch::ParkedWatch};
+use consumer::{Consumer, ConsumerConfig};
+use grpc::auth::Authentication;
+use grpc::health::Health;
+use grpc::rate_limit::FairShare;
+use grpc::server::GrpcServer;
+use grpc::server::shed::ShedCalls;
+use outbox::OutboxSignal;
+use outbox::relay::Relay;
+use proto::topics;
+use service::command_line::ExitError;
+use service::supervisor::{Stage, Supervisor};
+use sql::database::Database;
+use telemetry::process;
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
 
+use crate::admission::Admission;
+use crate::commit::Writers;
 use crate::config::Config;
-use crate::inventory::{Inventory, InventoryError, InventoryUpkeep};
-use crate::store::MIGRATIONS;
+use crate::inventory::{Inventory, InventoryUpkeep};
+use crate::outcomes::OutcomeHandler;
+use crate::rpc::OrderRpc;
+use crate::store::{self, MIGRATIONS, OrderStore};
+use crate::topics::NEEDED;
+use crate::watchers::{Follower, Watchers};
 
-mod running;
+/// Outcomes in flight. They share commits, so this many wait for a handful of fsyncs.
+const OUTCOMES_IN_FLIGHT: usize = 512;
 
-use running::Running;
-
-/// The service, opened and bound; nothing runs yet.
+/// The service, connected and bound; nothing runs yet.
 #[derive(Debug)]
 pub struct App {
     config: Config,
@@ -40,56 +61,13 @@ pub struct App {
     health: Health,
 }
 
-/// Why the service cannot start.
-#[derive(Debug, Error)]
-pub enum BuildError {
-    /// The database cannot be used.
-    #[error("the order database")]
-    Database(#[from] OpenError),
-    /// The keys of the issuer cannot be used.
-    #[error("authentication")]
-    Authentication(#[from] AuthError),
-    /// Processing-service cannot be asked.
-    #[error("PROCESSING_ADDRESS")]
-    Inventory(#[from] InventoryError),
-    /// The address cannot be used.
-    #[error("the gRPC server")]
-    Server(#[from] GrpcError),
-}
-
-/// Why the service stopped, other than by request.
-#[derive(Debug, Error)]
-pub enum RunError {
-    /// The database is not one that this service can use, and waiting would not change that.
-    #[error("the order database")]
-    Database(#[from] UnusableError),
-    /// The gRPC server failed.
-    #[error("the gRPC server failed")]
-    Server(#[from] GrpcError),
-    /// The consumer of outcomes failed.
-    #[error("the consumer of outcomes failed")]
-    Consumer(#[from] ConsumerError),
-    /// A component panicked or was aborted.
-    #[error("a component died")]
-    Died(#[from] JoinError),
-    /// A component ended although nobody asked it to.
-    #[error("a component ended by itself")]
-    EndedEarly,
-    /// Not everything was done within the grace period. Nothing confirmed is lost by that.
-    #[error("the grace period ended before the work did")]
-    Forced,
-    /// A step of the stop failed.
-    #[error("a step of the stop failed")]
-    Stop(#[from] Injected),
-}
-
 impl App {
-    /// Opens the database, reads the keys of the issuer and takes the port. Neither a database server nor Kafka nor the
-    /// issuer has to be there yet.
+    /// Opens the database, reads the keys of the issuer and binds the port. A database server, Kafka and the issuer may
+    /// be down.
     ///
     /// # Errors
-    /// [`BuildError`] when one of the three cannot be had, or the certificates for asking processing-service cannot.
-    pub async fn build(config: Config) -> Result<Self, BuildError> {
+    /// When one of the three is misconfigured, or the certificates for asking processing-service are.
+    pub async fn build(config: Config) -> Result<Self, ExitError> {
         let database = Database::open(&config.database, MIGRATIONS).await?;
         let authentication =
             Authentication::load(config.auth.as_ref(), env!("CARGO_PKG_NAME")).await?;
@@ -106,51 +84,171 @@ impl App {
         })
     }
 
-    /// The address that the API is served on.
+    /// The address that the API is served on, with the port that was bound.
     pub fn local_addr(&self) -> SocketAddr {
         self.server.local_addr()
     }
 
-    /// Shows what there is to measure.
-    pub fn observe(&self) {
+    /// Runs until `shutdown`, or until a task fails; then stops everything in order.
+    ///
+    /// # Errors
+    /// When the database is unusable, a task failed, or the stop was forced.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), ExitError> {
+        self.observe();
+        let (health, database) = (self.health.clone(), self.database.clone());
+        let config = self.config.clone();
+        let (prepared, when_prepared) = watch::channel(false);
+        let supervisor = self.start(&when_prepared);
+        drop(when_prepared);
+        let startup = startup(config.clone(), database.clone(), prepared, health.clone());
+        let not_ready = async { health.set_ready(false).await };
+        supervisor
+            .run(startup, shutdown, config.shutdown.grace, not_ready, database.close())
+            .await
+    }
+
+    /// Registers the metrics that are read on demand.
+    fn observe(&self) {
         self.database.observe();
         self.server.connections().observe();
         self.inventory.observe();
+        process::observe(&Handle::current());
     }
 
-    /// Serves until `shutdown`, or until a component fails. It starts in order:
-    ///
-    /// 1. the API answers, not ready: reads and writes fail with UNAVAILABLE while the database is away;
-    /// 2. when the database answers and its schema is new enough, the consumer and the relay start;
-    /// 3. ready, as far as Kafka does not say that a topic is missing.
-    ///
-    /// And stops in order:
-    ///
-    /// 1. not ready, so that no new calls are routed here;
-    /// 2. intake ends: calls in work are answered, streams end with UNAVAILABLE, the consumer drains and leaves;
-    /// 3. the writers commit what was submitted;
-    /// 4. the relay waits for its last acknowledgements;
-    /// 5. the database is closed.
-    ///
-    /// All steps of the stop together are bounded by the grace period.
-    ///
-    /// # Errors
-    /// [`RunError`] when a component failed or the stop was forced.
-    pub async fn run(self, shutdown: CancellationToken) -> Result<(), RunError> {
-        let grace = self.config.shutdown.grace;
-        let health = self.health.clone();
-        let mut running = Running::start(self);
+    /// Starts every task. The consumer, the relay and the follower wait until the database is `prepared`.
+    fn start(self, prepared: &watch::Receiver<bool>) -> Supervisor {
+        let mut supervisor = Supervisor::default();
+        let (config, database) = (&self.config, &self.database);
+        let store = store::of(database);
+        let watchers = Watchers::default();
+        let signal = OutboxSignal::default();
+        let writing = supervisor.writers();
+        let writers = Writers::start(&store, &watchers, &signal, config.commit, writing);
 
-        // Biased: a requested stop is no failure, even if a component ends in the same moment.
-        let outcome = tokio::select! {
-            biased;
-            () = shutdown.cancelled() => Ok(()),
-            failure = running.failure() => Err(failure),
+        let consumer = build_consumer(config, database, &writers);
+        supervisor.spawn_when(prepared, Stage::Intake, "consumer", async |stop| {
+            Ok(consumer.run(stop).await?)
+        });
+        let relay = build_relay(config, database, signal);
+        supervisor.spawn_when(prepared, Stage::Relay, "relay", async |stop| {
+            relay.run(stop).await;
+            Ok(())
+        });
+        if let Some(follower) = build_follower(database, &store, &watchers) {
+            supervisor.spawn_when(prepared, Stage::Intake, "follower", async |stop| {
+                follower.run(stop).await;
+                Ok(())
+            });
+        }
+        self.start_api(store, writers, watchers, &mut supervisor);
+        supervisor
+    }
+
+    /// Starts the server and what keeps it informed: keys, replicas of processing-service, the backlog, the retry store.
+    fn start_api(
+        self,
+        store: Arc<dyn OrderStore>,
+        writers: Writers,
+        watchers: Watchers,
+        supervisor: &mut Supervisor,
+    ) {
+        let (config, database, server) = (self.config, self.database, self.server);
+        let admission = Admission::default();
+        let rpc = |shutdown| OrderRpc {
+            store,
+            writers,
+            watchers,
+            streams: Arc::new(Semaphore::new(config.watch_streams)),
+            fair_share: Arc::new(FairShare::new(config.fair_share)),
+            admission: admission.clone(),
+            inventory: self.inventory,
+            shed: ShedCalls::default(),
+            shutdown,
         };
-
-        health.set_ready(false).await;
-        let stopped = running.stop(grace).await;
-        tracing::info!(clean = stopped.is_ok() && outcome.is_ok(), "stopped");
-        outcome.and(stopped)
+        tracing::info!(grpc_listen = %server.local_addr(), "serving");
+        let health = self.health;
+        supervisor.spawn(Stage::Intake, "grpc server", |stop| {
+            let routes = Routes::new(rpc(stop.clone()).into_server());
+            async move {
+                let descriptors = proto::FILE_DESCRIPTOR_SET;
+                Ok(server.serve(routes, descriptors, &health, stop).await?)
+            }
+        });
+        spawn_watch(supervisor, "keys", |stop| {
+            self.authentication.keep_fresh(stop)
+        });
+        let backlog = outbox::database::outbox(&database);
+        spawn_watch(supervisor, "backlog", |stop| {
+            admission.watch(backlog, config.backlog, stop)
+        });
+        let parked = ParkedWatch::new(retry_store::database::operations(&database));
+        spawn_watch(supervisor, "retry store watch", |stop| parked.run(stop));
+        if let Some(upkeep) = self.inventory_upkeep {
+            spawn_watch(supervisor, "replicas of processing-service", |stop| {
+                upkeep.run(stop)
+            });
+        }
     }
+}
+
+fn spawn_watch<F: Future<Output = ()> + Send + 'static>(
+    supervisor: &mut Supervisor,
+    name: &'static str,
+    run: impl FnOnce(CancellationToken) -> F,
+) {
+    supervisor.spawn(Stage::Intake, name, |stop| {
+        let running = run(stop);
+        async move {
+            running.await;
+            Ok(())
+        }
+    });
+}
+
+/// From a process that has started to one that is ready.
+async fn startup(
+    config: Config,
+    database: Database,
+    prepared: watch::Sender<bool>,
+    health: Health,
+) -> Result<(), ExitError> {
+    let name = env!("CARGO_PKG_NAME");
+    database.ready(&config.database, MIGRATIONS, name).await?;
+    prepared.send_replace(true);
+    kafka::topics::settled(&config.kafka, config.topics, &NEEDED).await;
+    health.set_ready(true).await;
+    tracing::info!("ready");
+    Ok(())
+}
+
+fn build_relay(config: &Config, database: &Database, signal: OutboxSignal) -> Relay {
+    let outbox = outbox::database::outbox(database);
+    let leases = outbox::database::leases(database);
+    Relay::new(&config.kafka, outbox, leases, signal)
+}
+
+fn build_consumer(config: &Config, database: &Database, writers: &Writers) -> Consumer {
+    let consumer = ConsumerConfig {
+        group: "order-service",
+        topic: topics::PROCESSING_EVENTS,
+        dead_letter_topic: topics::PROCESSING_EVENTS_DEAD_LETTERS,
+        max_in_flight: OUTCOMES_IN_FLIGHT,
+        patience: config.patience,
+        trace_processing: config.trace_processing,
+        service: env!("CARGO_PKG_NAME"),
+        version: env!("CARGO_PKG_VERSION"),
+    };
+    let handler = Arc::new(OutcomeHandler::new(writers.apply.clone()));
+    let retry_store = retry_store::database::retry_store(database);
+    Consumer::new(&config.kafka, consumer, handler, retry_store)
+}
+
+/// On SQLite every commit is this process's own, and wakes its watchers itself.
+fn build_follower(
+    database: &Database,
+    store: &Arc<dyn OrderStore>,
+    watchers: &Watchers,
+) -> Option<Follower> {
+    let is_shared = matches!(database, Database::Postgres(_));
+    is_shared.then(|| Follower::new(Arc::clone(store), watchers.clone()))
 }

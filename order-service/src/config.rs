@@ -2,19 +2,19 @@
 
 use std::time::Duration;
 
-use chassis::auth::AuthConfig;
-use chassis::client::{Address, ClientConfig};
-use chassis::config::{ConfigError, FromSetting, SettingDoc, Settings, Source};
-use chassis::consumer::{Patience, TraceProcessing};
-use chassis::database::DatabaseConfig;
-use chassis::fairness::FairShareConfig;
-use chassis::group_commit::GroupCommitConfig;
-use chassis::grpc::GrpcConfig;
-use chassis::kafka::KafkaConfig;
-use chassis::shutdown::ShutdownConfig;
-use chassis::telemetry::TelemetryConfig;
-use chassis::tls::{ClientTlsFiles, ClientTlsSettings};
-use chassis::topics::TopicsConfig;
+use grpc::auth::AuthConfig;
+use grpc::client::{Address, ClientConfig};
+use service::config::{ConfigError, Environment, FromSetting, SettingDoc, Settings, Source};
+use consumer::{Patience, TraceProcessing};
+use sql::database::DatabaseConfig;
+use grpc::rate_limit::FairShareConfig;
+use sql::group_commit::GroupCommitConfig;
+use grpc::server::GrpcConfig;
+use kafka::KafkaConfig;
+use service::shutdown::ShutdownConfig;
+use telemetry::TelemetryConfig;
+use grpc::tls::{ClientTlsFiles, ClientTlsSettings};
+use kafka::topics::TopicsConfig;
 
 use crate::admission::BacklogLimits;
 
@@ -162,6 +162,14 @@ const MAX_COMMIT_WRITERS: usize = 100;
 const MAX_COMMIT_BATCH: usize = 1_000;
 
 impl Config {
+    /// Reads the configuration from the environment of the process.
+    ///
+    /// # Errors
+    /// As [`Config::from_source`].
+    pub fn from_environment() -> Result<Self, ConfigError> {
+        Self::from_source(&Environment)
+    }
+
     /// Reads the configuration.
     ///
     /// # Errors

@@ -3,8 +3,8 @@
 //! They are made where the decision is made, inside the span of the call: the trace context goes with the event, and
 //! the writer only stores bytes.
 
-use chassis::outbox::OutboxRecord;
-use chassis::propagation::current_trace_headers;
+use outbox::OutboxRecord;
+use telemetry::propagation::current_trace_headers;
 use proto::event::OrderEvent;
 use proto::record::{self, EventMeta};
 use proto::topics;

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use chassis::config::{DatabaseUrl, FromSetting};
-use chassis::consumer::Record;
-use chassis::group_commit::GroupCommitConfig;
-use chassis::outbox::OutboxSignal;
-use chassis::sqlite::Sqlite;
+use service::config::FromSetting;
+use sql::url::DatabaseUrl;
+use kafka::record::Record;
+use sql::group_commit::GroupCommitConfig;
+use outbox::OutboxSignal;
+use sql::sqlite::Sqlite;
 use proto::event::ProcessingEvent;
 use proto::orders::v1::{Money, OrderLine, PlaceOrderRequest};
 use proto::record::{self, EventMeta};

@@ -9,16 +9,17 @@
 //! ```
 //!
 //! It is the one synchronous call on an order's way, so it has a budget: [`AvailabilityConfig::timeout`] at most, and
-//! never the time that the commit needs. That the call hangs for nobody is the client's concern ([`chassis::client`]).
+//! never the time that the commit needs. That the call hangs for nobody is the client's concern ([`grpc::client`]).
 
 use std::collections::HashMap;
 use std::time::Duration;
 
-use chassis::client::{
+use grpc::client::{
     Address, BreakerRules, Dependency, Discovery, ServiceClient, ServiceConfig, ServiceConfigError,
 };
-use chassis::deadline::Deadline;
-use chassis::tls::{ClientTls, Connector, TlsError};
+use service::command_line::ExitError;
+use service::deadline::Deadline;
+use grpc::tls::{ClientTls, Connector, TlsError};
 use proto::inventory::v1::inventory_service_client::InventoryServiceClient;
 use proto::inventory::v1::{CheckAvailabilityRequest, CheckAvailabilityResponse};
 use thiserror::Error;
@@ -71,6 +72,12 @@ pub enum InventoryError {
     /// The contract's service config is damaged.
     #[error("reading the service config")]
     ServiceConfig(#[from] ServiceConfigError),
+}
+
+impl From<InventoryError> for ExitError {
+    fn from(error: InventoryError) -> Self {
+        Self::failed(error).context("PROCESSING_ADDRESS")
+    }
 }
 
 impl Inventory {

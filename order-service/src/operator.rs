@@ -1,9 +1,9 @@
 //! Outcomes that could not be applied, as `dead-letters` tells them to an operator.
 
-use chassis::consumer::Record;
-use chassis::error_chain::ErrorChain;
-use chassis::headers;
-use chassis::operator::Vocabulary;
+use kafka::record::Record;
+use service::error_chain::ErrorChain;
+use kafka::headers;
+use consumer::operator::Vocabulary;
 use proto::event::ProcessingEvent;
 use proto::record;
 

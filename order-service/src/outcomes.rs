@@ -4,9 +4,10 @@
 //! commit. The offset moves on only after that commit; an event that comes again finds itself in the inbox.
 
 use async_trait::async_trait;
-use chassis::consumer::{Delivery, Failure, Handler, Record};
-use chassis::group_commit::{GroupCommit, SubmitError};
-use chassis::telemetry::span;
+use consumer::{Delivery, Failure, Handler};
+use kafka::record::Record;
+use sql::group_commit::{GroupCommit, SubmitError};
+use telemetry::span;
 use proto::event::ProcessingEvent;
 use proto::record::{self, Received, RecordError};
 use thiserror::Error;

@@ -4,8 +4,8 @@
 
 use std::sync::{LazyLock, Mutex};
 
-use chassis::telemetry::vocabulary::{Attribute, Metric};
-use chassis::telemetry::{SamplingRatio, tracer_provider, use_providers};
+use telemetry::vocabulary::{Attribute, Metric};
+use telemetry::{SamplingRatio, tracer_provider, use_providers};
 use opentelemetry::KeyValue;
 use opentelemetry::trace::TraceId;
 use opentelemetry_sdk::metrics::data::{self, AggregatedMetrics, MetricData};

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use chassis::deadline::Deadline;
-use chassis::error_chain::ErrorChain;
-use chassis::fairness::FairShare;
-use chassis::group_commit::SubmitError;
-use chassis::grpc::refusal::Refusal;
-use chassis::grpc::shed::ShedCalls;
-use chassis::telemetry::span;
+use service::deadline::Deadline;
+use service::error_chain::ErrorChain;
+use grpc::rate_limit::FairShare;
+use sql::group_commit::SubmitError;
+use grpc::server::refusal::Refusal;
+use grpc::server::shed::ShedCalls;
+use telemetry::span;
 use proto::orders::v1 as messages;
 use proto::orders::v1::order_service_server::{OrderService, OrderServiceServer};
 use tokio::sync::Semaphore;

@@ -14,9 +14,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use chassis::database::{Database, Migrations};
-use chassis::deadline::Deadline;
-use chassis::outbox::OutboxRecord;
+use sql::database::Database;
+use sql::migrations::{MigrationSet, Migrations};
+use service::deadline::Deadline;
+use outbox::OutboxRecord;
 use thiserror::Error;
 use uuid::Uuid;
 
@@ -41,10 +42,15 @@ mod observed;
 use observed::ObservedStore;
 
 /// The schema, for each engine.
-pub const MIGRATIONS: Migrations = Migrations {
-    sqlite: &sqlite::MIGRATOR,
-    postgres: &postgres::MIGRATOR,
-};
+pub const MIGRATIONS: Migrations = &[
+    outbox::database::MIGRATIONS,
+    consumer::MIGRATIONS,
+    MigrationSet {
+        owner: "orders",
+        sqlite: &sqlite::MIGRATOR,
+        postgres: &postgres::MIGRATOR,
+    },
+];
 
 /// The store in a database.
 pub fn of(database: &Database) -> Arc<dyn OrderStore> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chassis::topics::TopicSpec;
+use kafka::topics::TopicSpec;
 use proto::topics::{ORDER_EVENTS, PROCESSING_EVENTS, PROCESSING_EVENTS_DEAD_LETTERS};
 
 const DAY: Duration = Duration::from_secs(24 * 3_600);

@@ -7,29 +7,37 @@
 //! ```
 //!
 //! A start has an order: serve, not ready → wait for the database, seed the stock → consume and publish → ready, unless
-//! Kafka says that a topic is missing. A database that is away is waited for; the process stays up meanwhile and says so.
+//! Kafka says that a topic is missing. Nothing is consumed before the stock is there: an order would be rejected for SKUs
+//! that are not seeded yet. While the database is down, the process stays up and logs the reason.
 //!
-//! A stop has an order, too, so that nothing that was begun is lost: not ready → stop reading events → finish those in
-//! work and commit their offsets → let the relay finish → stop serving → close the database. All of it together is
-//! bounded by the grace period; what it cuts off is repeated after the next start.
+//! A stop has an order too ([`service::supervisor`]): not ready → calls and the consumer end → the writer commits what was
+//! submitted → the relay waits for its last acknowledgements → the database is closed. Work that is cut off is repeated
+//! after the next start.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chassis::consumer::{Consumer, ConsumerConfig, ConsumerError};
-use chassis::crash_points::Injected;
-use chassis::database::{Database, OpenError, UnusableError};
-use chassis::grpc::{GrpcError, GrpcServer};
-use chassis::health::Health;
-use chassis::outbox::OutboxSignal;
-use chassis::relay::Relay;
-use proto::topics;
+use consumer::retry_store::{self, watch::ParkedWatch};
+use consumer::{Consumer, ConsumerConfig};
+use grpc::health::Health;
+use grpc::server::GrpcServer;
+use outbox::OutboxSignal;
+use outbox::relay::Relay;
+use outbox::watch::{BacklogWatch, ENOUGH_ROWS};
+use proto::{FILE_DESCRIPTOR_SET, topics};
+use service::backoff::{Backoff, retry};
+use service::command_line::ExitError;
+use service::error_chain::ErrorChain;
+use service::supervisor::{Stage, Supervisor};
+use sql::database::Database;
+use telemetry::process;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tonic::service::Routes;
 
-use crate::catalogue::{Catalogue, CatalogueError};
+use crate::catalogue::Catalogue;
 use crate::config::Config;
 use crate::events::OrderEvents;
 use crate::payment::simulated::SimulatedGateway;
@@ -37,146 +45,174 @@ use crate::rpc::InventoryRpc;
 use crate::steps::Pipeline;
 use crate::stock_reader::{self, StockReader};
 use crate::store::{self, MIGRATIONS, ProcessingStore};
+use crate::topics::NEEDED;
 
-mod running;
-mod startup;
-
-use running::Parts;
-use startup::Startup;
-
-/// Orders in work at once. An order in work mostly waits for the payment provider, so there may be many: at 20 ms each,
-/// 1,024 of them are 50,000 orders per second, more than any database here takes.
+/// Orders in flight. An order in flight mostly waits for the payment provider, so there may be many: at 20 ms each, 1,024
+/// of them are 50,000 orders per second, more than any database here takes.
 const ORDERS_IN_FLIGHT: usize = 1_024;
 
-/// The service, connected and bound, with nothing running but the store's writer.
+/// Waits between attempts to seed the stock. The database has answered a moment before: a failure is short, or shows in
+/// the log.
+const SEED_BACKOFF: Backoff = Backoff {
+    initial: Duration::from_millis(200),
+    cap: Duration::from_secs(5),
+};
+
+/// The service, connected and bound; nothing runs yet.
 #[derive(Debug)]
 pub struct App {
-    startup: Startup,
-    parts: Parts,
+    config: Config,
+    database: Database,
+    server: GrpcServer,
+    catalogue: Catalogue,
     health: Health,
-    grace: Duration,
-}
-
-/// Why the service cannot start.
-#[derive(Debug, thiserror::Error)]
-pub enum BuildError {
-    /// The catalogue is missing or wrong.
-    #[error("CATALOGUE_FILE")]
-    Catalogue(#[from] CatalogueError),
-    /// The database cannot be opened.
-    #[error("DATABASE_URL")]
-    Database(#[from] OpenError),
-    /// The port cannot be taken.
-    #[error("GRPC_LISTEN")]
-    Listen(#[from] GrpcError),
-}
-
-/// Why the service had to stop.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// The database answers, and it is not one to work with.
-    #[error("DATABASE_URL")]
-    Database(#[from] UnusableError),
-    /// No events can be consumed.
-    #[error("consuming events")]
-    Consumer(#[from] ConsumerError),
-    /// Calls cannot be served.
-    #[error("serving calls")]
-    Server(#[from] GrpcError),
-    /// A part ended or panicked although nobody asked it to stop.
-    #[error("{0} ended unexpectedly")]
-    Ended(&'static str),
-    /// The stop took longer than the grace period.
-    #[error("the stop took longer than {0:?} and was forced")]
-    Forced(Duration),
-    /// A step of the stop failed.
-    #[error("a step of the stop failed")]
-    Stop(#[from] Injected),
 }
 
 impl App {
-    /// Loads the catalogue, takes the port, opens the database. A database server is not waited for.
-    pub async fn build(config: &Config) -> Result<Self, BuildError> {
+    /// Loads the catalogue, binds the port and opens the database. A database server and Kafka may be down.
+    ///
+    /// # Errors
+    /// When one of the three is misconfigured.
+    pub async fn build(config: Config) -> Result<Self, ExitError> {
         let catalogue = Catalogue::load(&config.catalogue_file)?;
         let server = GrpcServer::bind(&config.grpc, env!("CARGO_PKG_NAME")).await?;
         let database = Database::open(&config.database, MIGRATIONS).await?;
-        let signal = OutboxSignal::default();
-        let writer = TaskTracker::new();
-        let store = store::start(&database, signal.clone(), &writer);
-
-        let stock = StockReader::start(Arc::clone(&store), stock_reader::BOUNDS, &writer);
-        let events = OrderEvents::new(pipeline(config, Arc::clone(&store)));
-        let health = Health::starting().await;
-        let (prepared, wait_for_preparation) = watch::channel(false);
-        let startup = Startup {
-            config: config.clone(),
-            database: database.clone(),
-            store,
-            catalogue,
-            prepared,
-            health: health.clone(),
-            grpc_listen: server.local_addr(),
-        };
-        let parts = Parts {
-            server,
-            inventory: InventoryRpc {
-                stock,
-                prepared: wait_for_preparation.clone(),
-            },
-            health: health.clone(),
-            consumer: consumer(config, &database, events),
-            relay: Relay::new(&config.kafka, database.outbox(), database.leases(), signal),
-            prepared: wait_for_preparation,
-            writer,
-            database,
-        };
         Ok(Self {
-            startup,
-            parts,
-            health,
-            grace: config.shutdown.grace,
+            config,
+            database,
+            server,
+            catalogue,
+            health: Health::starting().await,
         })
     }
 
-    /// The address at which gRPC is served, with the port that was really taken.
+    /// The address that the API is served on, with the port that was bound.
     pub fn local_addr(&self) -> SocketAddr {
-        self.parts.server.local_addr()
+        self.server.local_addr()
     }
 
-    /// Shows what there is to measure.
-    pub fn observe(&self) {
-        self.parts.database.observe();
-        self.parts.server.connections().observe();
-    }
-
-    /// Runs until `shutdown`, or until a part fails; then stops everything in order.
-    pub async fn run(self, shutdown: CancellationToken) -> Result<(), RunError> {
+    /// Runs until `shutdown`, or until a task fails; then stops everything in order.
+    ///
+    /// # Errors
+    /// When the database is unusable, a task failed, or the stop was forced.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), ExitError> {
+        self.observe();
         let Self {
-            startup,
-            parts,
+            config,
+            database,
+            server,
+            catalogue,
             health,
-            grace,
         } = self;
-        let mut running = parts.start();
+        let mut supervisor = Supervisor::default();
+        let (prepared, when_prepared) = watch::channel(false);
+        let signal = OutboxSignal::default();
+        let store = store::start(&database, signal.clone(), supervisor.writers());
 
-        // Biased: a requested stop is no failure, even if a part ends in the same moment. A startup that succeeds
-        // leaves the other two waiting.
-        let cause = tokio::select! {
-            biased;
-            () = shutdown.cancelled() => Ok(()),
-            error = running.failure() => Err(error),
-            Err(error) = startup.run() => Err(RunError::from(error)),
-        };
+        start_events(&config, &database, &store, signal, &when_prepared, &mut supervisor);
+        start_api(server, &database, &store, &health, when_prepared, &mut supervisor);
 
-        health.set_ready(false).await;
-        let stopped = tokio::time::timeout(grace, running.stop()).await;
-        let stopped = stopped.unwrap_or(Err(RunError::Forced(grace)));
-        tracing::info!(clean = cause.is_ok() && stopped.is_ok(), "stopped");
-        cause.and(stopped)
+        let grace = config.shutdown.grace;
+        let startup = startup(config, database.clone(), store, catalogue, prepared, health.clone());
+        let not_ready = async { health.set_ready(false).await };
+        supervisor
+            .run(startup, shutdown, grace, not_ready, database.close())
+            .await
+    }
+
+    /// Registers the metrics that are read on demand.
+    fn observe(&self) {
+        self.database.observe();
+        self.server.connections().observe();
+        process::observe(&Handle::current());
     }
 }
 
-fn consumer(config: &Config, database: &Database, events: OrderEvents) -> Consumer {
+/// Starts the consumer and the relay; both wait until the stock is seeded.
+fn start_events(
+    config: &Config,
+    database: &Database,
+    store: &Arc<dyn ProcessingStore>,
+    signal: OutboxSignal,
+    prepared: &watch::Receiver<bool>,
+    supervisor: &mut Supervisor,
+) {
+    let consumer = build_consumer(config, database, Arc::clone(store));
+    supervisor.spawn_when(prepared, Stage::Intake, "consumer", async |stop| {
+        Ok(consumer.run(stop).await?)
+    });
+    let relay = build_relay(config, database, signal);
+    supervisor.spawn_when(prepared, Stage::Relay, "relay", async |stop| {
+        relay.run(stop).await;
+        Ok(())
+    });
+}
+
+/// Starts the server and the watches, which only feed metrics: no setting refuses orders for them.
+fn start_api(
+    server: GrpcServer,
+    database: &Database,
+    store: &Arc<dyn ProcessingStore>,
+    health: &Health,
+    prepared: watch::Receiver<bool>,
+    supervisor: &mut Supervisor,
+) {
+    let stock = StockReader::start(Arc::clone(store), stock_reader::BOUNDS, supervisor.writers());
+    let inventory = InventoryRpc { stock, prepared };
+    tracing::info!(grpc_listen = %server.local_addr(), "serving");
+    let health = health.clone();
+    supervisor.spawn(Stage::Intake, "grpc server", async move |stop| {
+        let routes = Routes::new(inventory.into_server());
+        Ok(server.serve(routes, FILE_DESCRIPTOR_SET, &health, stop).await?)
+    });
+    let backlog = BacklogWatch::new(outbox::database::outbox(database), ENOUGH_ROWS);
+    let parked = ParkedWatch::new(retry_store::database::operations(database));
+    supervisor.spawn(Stage::Intake, "watches", async |stop| {
+        tokio::join!(backlog.run(stop.clone(), |_| ()), parked.run(stop));
+        Ok(())
+    });
+}
+
+/// From a process that has started to one that is ready. Replicas may go this way at the same time.
+async fn startup(
+    config: Config,
+    database: Database,
+    store: Arc<dyn ProcessingStore>,
+    catalogue: Catalogue,
+    prepared: watch::Sender<bool>,
+    health: Health,
+) -> Result<(), ExitError> {
+    let name = env!("CARGO_PKG_NAME");
+    database.ready(&config.database, MIGRATIONS, name).await?;
+    seed(&*store, &catalogue).await;
+    drop(store);
+    prepared.send_replace(true);
+    kafka::topics::settled(&config.kafka, config.topics, &NEEDED).await;
+    health.set_ready(true).await;
+    tracing::info!("ready");
+    Ok(())
+}
+
+async fn seed(store: &dyn ProcessingStore, catalogue: &Catalogue) {
+    let seeding = || store.seed(catalogue);
+    let added = retry(SEED_BACKOFF, seeding, |attempt, error| {
+        tracing::warn!(attempt, error = %ErrorChain(error), "stock could not be seeded");
+    });
+    let (skus, added) = (catalogue.entries().len(), added.await);
+    tracing::info!(skus, added, "stock is seeded");
+}
+
+fn build_relay(config: &Config, database: &Database, signal: OutboxSignal) -> Relay {
+    let outbox = outbox::database::outbox(database);
+    let leases = outbox::database::leases(database);
+    Relay::new(&config.kafka, outbox, leases, signal)
+}
+
+fn build_consumer(
+    config: &Config,
+    database: &Database,
+    store: Arc<dyn ProcessingStore>,
+) -> Consumer {
     let consumer = ConsumerConfig {
         group: "processing-service",
         topic: topics::ORDER_EVENTS,
@@ -187,14 +223,12 @@ fn consumer(config: &Config, database: &Database, events: OrderEvents) -> Consum
         service: env!("CARGO_PKG_NAME"),
         version: env!("CARGO_PKG_VERSION"),
     };
-    let handler = Arc::new(events);
-    Consumer::new(&config.kafka, consumer, handler, database.parking())
-}
-
-fn pipeline(config: &Config, store: Arc<dyn ProcessingStore>) -> Pipeline {
-    Pipeline {
+    let pipeline = Pipeline {
         store,
         gateway: Arc::new(SimulatedGateway::new(config.payment.latency)),
         capture: config.payment.capture,
-    }
+    };
+    let handler = Arc::new(OrderEvents::new(pipeline));
+    let retry_store = retry_store::database::retry_store(database);
+    Consumer::new(&config.kafka, consumer, handler, retry_store)
 }

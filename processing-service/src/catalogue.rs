@@ -3,6 +3,7 @@
 //! A CSV file with the header `sku,name,opening_stock`. It is read at start; a mistake in it is a mistake in the
 //! configuration, and all of them are named at once, with their lines.
 
+use service::command_line::ExitError;
 use std::collections::HashMap;
 use std::fmt;
 use std::io::Read;
@@ -53,6 +54,12 @@ pub enum CatalogueError {
     /// Lines of the file are wrong.
     #[error("{0}")]
     Mistakes(Mistakes),
+}
+
+impl From<CatalogueError> for ExitError {
+    fn from(error: CatalogueError) -> Self {
+        Self::configuration(error).context("CATALOGUE_FILE")
+    }
 }
 
 /// Wrong lines of a catalogue.

@@ -3,15 +3,15 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use chassis::backoff::Backoff;
-use chassis::config::{ConfigError, SettingDoc, Settings, Source};
-use chassis::consumer::{Patience, TraceProcessing};
-use chassis::database::DatabaseConfig;
-use chassis::grpc::GrpcConfig;
-use chassis::kafka::KafkaConfig;
-use chassis::shutdown::ShutdownConfig;
-use chassis::telemetry::TelemetryConfig;
-use chassis::topics::TopicsConfig;
+use service::backoff::Backoff;
+use service::config::{ConfigError, Environment, SettingDoc, Settings, Source};
+use consumer::{Patience, TraceProcessing};
+use sql::database::DatabaseConfig;
+use grpc::server::GrpcConfig;
+use kafka::KafkaConfig;
+use service::shutdown::ShutdownConfig;
+use telemetry::TelemetryConfig;
+use kafka::topics::TopicsConfig;
 
 use crate::steps::CapturePolicy;
 
@@ -57,6 +57,14 @@ pub struct PaymentConfig {
 }
 
 impl Config {
+    /// Reads the configuration from the environment of the process.
+    ///
+    /// # Errors
+    /// As [`Config::from_source`].
+    pub fn from_environment() -> Result<Self, ConfigError> {
+        Self::from_source(&Environment)
+    }
+
     /// Reads all settings, or reports every mistake in them.
     pub fn from_source(source: &dyn Source) -> Result<Self, ConfigError> {
         let mut settings = Settings::new(source);

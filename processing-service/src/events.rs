@@ -6,9 +6,9 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use chassis::consumer::{Delivery, Failure, Handler};
-use chassis::inbox::InboxEntry;
-use chassis::propagation::current_trace_headers;
+use consumer::{Delivery, Failure, Handler};
+use consumer::inbox::InboxEntry;
+use telemetry::propagation::current_trace_headers;
 use proto::event::OrderEvent;
 use proto::record::{self, EventMeta};
 

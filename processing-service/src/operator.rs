@@ -1,10 +1,10 @@
 //! Events of orders that could not be handled, as `dead-letters` tells them to an operator. A payment token is told to
 //! nobody.
 
-use chassis::consumer::Record;
-use chassis::error_chain::ErrorChain;
-use chassis::headers;
-use chassis::operator::Vocabulary;
+use kafka::record::Record;
+use service::error_chain::ErrorChain;
+use kafka::headers;
+use consumer::operator::Vocabulary;
 use proto::event::OrderEvent;
 use proto::record;
 

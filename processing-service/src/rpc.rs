@@ -1,7 +1,7 @@
 //! What this service answers at once. One file per method, all of one shape: parse, look, reply.
 
-use chassis::error_chain::ErrorChain;
-use chassis::group_commit::SubmitError;
+use service::error_chain::ErrorChain;
+use sql::group_commit::SubmitError;
 use proto::inventory::v1 as messages;
 use proto::inventory::v1::inventory_service_server::{InventoryService, InventoryServiceServer};
 use tokio::sync::watch;

@@ -14,7 +14,7 @@
 
 use std::sync::Arc;
 
-use chassis::crash_points::Injected;
+use service::crash_points::Injected;
 
 use crate::domain::{Order, SagaState, Step};
 use crate::payment::{GatewayUnavailable, PaymentGateway};

@@ -12,7 +12,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use chassis::group_commit::{Committer, GroupCommit, GroupCommitConfig, SubmitError};
+use sql::group_commit::{Committer, GroupCommit, GroupCommitConfig, SubmitError};
 use tokio_util::task::TaskTracker;
 
 use crate::domain::{Sku, StockLevel};

@@ -8,9 +8,10 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use chassis::database::{Database, Migrations};
-use chassis::inbox::InboxEntry;
-use chassis::outbox::OutboxSignal;
+use sql::database::Database;
+use sql::migrations::{MigrationSet, Migrations};
+use consumer::inbox::InboxEntry;
+use outbox::OutboxSignal;
 use tokio_util::task::TaskTracker;
 
 use crate::catalogue::Catalogue;
@@ -30,10 +31,15 @@ use sqlite::SqliteEngine;
 use transactional::TransactionalStore;
 
 /// The schema, for each engine.
-pub const MIGRATIONS: Migrations = Migrations {
-    sqlite: &sqlite::MIGRATIONS,
-    postgres: &postgres::MIGRATIONS,
-};
+pub const MIGRATIONS: Migrations = &[
+    outbox::database::MIGRATIONS,
+    consumer::MIGRATIONS,
+    MigrationSet {
+        owner: "processing",
+        sqlite: &sqlite::MIGRATIONS,
+        postgres: &postgres::MIGRATIONS,
+    },
+];
 
 /// The store of this database. Its writer runs on `tracker` until the store is dropped; `signal` is notified after
 /// every commit that announces something.

@@ -11,7 +11,7 @@ mod fixture;
 
 use std::sync::Arc;
 
-use chassis::group_commit::GroupCommitConfig;
+use sql::group_commit::GroupCommitConfig;
 use futures::future::join_all;
 use processing_service::rpc::InventoryRpc;
 use processing_service::stock_reader::{BOUNDS, StockReader};

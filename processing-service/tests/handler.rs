@@ -9,7 +9,8 @@ mod desk;
 #[path = "support/fixture.rs"]
 mod fixture;
 
-use chassis::consumer::{Failure, Record};
+use consumer::Failure;
+use kafka::record::Record;
 use desk::{at_every_desk, cancellation_of, placed};
 use fixture::{captured, order};
 use processing_service::domain::{Order, PaymentToken, RejectionReason, SagaState, Step};

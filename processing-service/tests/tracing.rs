@@ -11,10 +11,10 @@ mod fixture;
 
 use std::sync::LazyLock;
 
-use chassis::telemetry::names::attributes::ERROR_TYPE;
-use chassis::telemetry::names::spans::PROCESS;
-use chassis::telemetry::vocabulary::{Attribute, SpanKind};
-use chassis::telemetry::{SamplingRatio, tracer_provider, use_providers};
+use telemetry::names::attributes::ERROR_TYPE;
+use telemetry::names::spans::PROCESS;
+use telemetry::vocabulary::{Attribute, SpanKind};
+use telemetry::{SamplingRatio, tracer_provider, use_providers};
 use desk::{Desk, at_every_desk, cancellation_of, placed};
 use fixture::order;
 use opentelemetry::Context;

@@ -10,9 +10,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use chassis::config::SettingDoc;
-use chassis::grpc::errors::{EXPLAINED, UNEXPLAINED};
-use chassis::grpc::refusal::Refusal;
+use service::config::SettingDoc;
+use grpc::server::errors::{EXPLAINED, UNEXPLAINED};
+use grpc::server::refusal::Refusal;
 use tests::client::failure::code_name;
 use tonic::Code;
 
@@ -253,7 +253,7 @@ fn the_tables_of_the_chassis_are_the_same_in_every_schema() {
             .filter(|line| !line.starts_with("--"));
         lines.map(str::to_owned).collect::<Vec<_>>()
     };
-    let tested = tables("chassis/tests/migrations_postgres/0001_outbox_and_inbox.sql");
+    let tested = tables("crates/outbox/migrations/postgres/0001_outbox.sql");
     for service in ["order-service", "processing-service"] {
         let used = tables(&format!("{service}/migrations/postgres/0001_initial.sql"));
         assert_eq!(used, tested, "{service}");

@@ -3,8 +3,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use chassis::telemetry::instruments::{Counter, Histogram};
-use chassis::telemetry::vocabulary::Labels;
+use telemetry::instruments::{Counter, Histogram};
+use telemetry::vocabulary::Labels;
 
 use crate::domain::Availability;
 use crate::names::{self, attributes, metrics};

@@ -1,6 +1,6 @@
 //! PlaceOrder's request becomes a [`NewOrder`], or all its faults are named at once.
 
-use chassis::grpc::violations::Violations;
+use grpc::server::violations::Violations;
 use proto::orders::v1 as messages;
 
 use crate::domain::{

@@ -1,6 +1,6 @@
 //! The small requests: which order, which page, from which version.
 
-use chassis::grpc::violations::Violations;
+use grpc::server::violations::Violations;
 use proto::orders::v1 as messages;
 
 use super::page_token::PageToken;

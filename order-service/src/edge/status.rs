@@ -7,10 +7,10 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use chassis::crash_points::Injected;
-use chassis::grpc::refusal::Refusal;
-use chassis::grpc::shed::ShedReason;
-use chassis::grpc::violations::{Room, Violations};
+use service::crash_points::Injected;
+use grpc::server::refusal::Refusal;
+use grpc::server::shed::ShedReason;
+use grpc::server::violations::{Room, Violations};
 use thiserror::Error;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, PreconditionViolation, StatusExt};

@@ -2,8 +2,8 @@
 //!
 //! What is not here is left out on purpose: nothing says who ordered, what it costs or how it is paid.
 
-use chassis::telemetry::vocabulary::Attribute;
-use chassis::telemetry::vocabulary::ValueType::Text;
+use telemetry::vocabulary::Attribute;
+use telemetry::vocabulary::ValueType::Text;
 
 /// Of whatever is about one order. Spans only: a metric would have a time series of each.
 pub const ORDER_ID: Attribute = Attribute::own("order.id", Text, "The id of the order");

@@ -1,7 +1,7 @@
 //! Metrics.
 
-use chassis::telemetry::vocabulary::Instrument::{Counter, Histogram};
-use chassis::telemetry::vocabulary::{Metric, Source, always};
+use telemetry::vocabulary::Instrument::{Counter, Histogram};
+use telemetry::vocabulary::{Metric, Source, always};
 
 use super::attributes as the;
 

@@ -1,8 +1,8 @@
 //! What this service adds to the spans of the chassis. It has none of its own: whatever it does is a call, an event or a
 //! statement.
 
-use chassis::telemetry::names::spans::{PROCESS, RPC_SERVER};
-use chassis::telemetry::vocabulary::{Addition, sometimes};
+use telemetry::names::spans::{PROCESS, RPC_SERVER};
+use telemetry::vocabulary::{Addition, sometimes};
 
 use super::attributes as the;
 

@@ -1,7 +1,7 @@
 //! What becomes of each kind of record, on a real store.
 
-use chassis::deadline::Deadline;
-use chassis::telemetry::names::spans::PROCESS;
+use service::deadline::Deadline;
+use telemetry::names::spans::PROCESS;
 use futures::FutureExt;
 use opentelemetry::Context;
 use proto::orders::v1 as messages;

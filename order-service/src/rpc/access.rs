@@ -3,9 +3,9 @@
 //! A customer is confined to their own orders. The order of somebody else is not there for them: the answer is the one
 //! for an order that does not exist, so that nobody learns which ids are taken.
 
-use chassis::auth::Caller;
-use chassis::deadline::Deadline;
-use chassis::grpc::refusal::Refusal;
+use grpc::auth::Caller;
+use service::deadline::Deadline;
+use grpc::server::refusal::Refusal;
 use tonic::Request;
 
 use super::OrderRpc;

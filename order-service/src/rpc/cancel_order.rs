@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use chassis::crash_points::{CrashPoint, reach};
+use service::crash_points::{CrashPoint, reach};
 use proto::orders::v1::{CancelOrderRequest, CancelOrderResponse};
 use uuid::Uuid;
 

@@ -2,8 +2,8 @@
 
 use std::time::SystemTime;
 
-use chassis::crash_points::{CrashPoint, reach};
-use chassis::telemetry::span;
+use service::crash_points::{CrashPoint, reach};
+use telemetry::span;
 use proto::orders::v1 as messages;
 use proto::orders::v1::{PlaceOrderRequest, PlaceOrderResponse};
 use uuid::Uuid;

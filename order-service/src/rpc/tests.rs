@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use chassis::auth::Caller;
-use chassis::consumer::{Delivery, Handler};
-use chassis::group_commit::GroupCommitConfig;
+use grpc::auth::Caller;
+use consumer::{Delivery, Handler};
+use sql::group_commit::GroupCommitConfig;
 use futures::future::join_all;
 use futures::{FutureExt, StreamExt, poll};
 use proto::event::ProcessingEvent;

@@ -12,7 +12,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use chassis::deadline::Deadline;
+use service::deadline::Deadline;
 use futures::stream;
 use proto::orders::v1::{WatchOrderRequest, WatchOrderResponse};
 use tokio::sync::OwnedSemaphorePermit;

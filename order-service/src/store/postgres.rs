@@ -11,8 +11,8 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use chassis::deadline::Deadline;
-use chassis::postgres::{Postgres, bounded, retry_conflicts};
+use service::deadline::Deadline;
+use sql::postgres::{Postgres, bounded, retry_conflicts};
 use sqlx::migrate::Migrator;
 
 use super::failure::failed;

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use chassis::inbox::InboxEntry;
+use consumer::inbox::InboxEntry;
 use sqlx::FromRow;
 use uuid::Uuid;
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use chassis::deadline::Deadline;
-use chassis::sqlite::Sqlite;
+use service::deadline::Deadline;
+use sql::sqlite::Sqlite;
 use sqlx::migrate::Migrator;
 
 use super::failure::failed;

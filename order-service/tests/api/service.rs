@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use chassis::database::Database;
-use chassis::health::LIVENESS;
-use chassis::outbox::{OutboxRow, Shard};
+use sql::database::Database;
+use grpc::health::LIVENESS;
+use outbox::{OutboxRow, Shard};
 use order_service::app::{App, BuildError, RunError};
 use order_service::config::Config;
 use order_service::store::MIGRATIONS;
@@ -144,7 +144,7 @@ async fn create_template() {
 /// Does what the subcommand does.
 pub(crate) async fn migrate(url: &str) {
     let config = config(url, &[]).database;
-    chassis::database::migrate(&config, MIGRATIONS)
+    sql::database::migrate(&config, MIGRATIONS)
         .await
         .unwrap();
 }
@@ -154,7 +154,7 @@ pub(crate) async fn outbox(url: &str) -> Vec<OrderEvent> {
     let config = config(url, &[]).database;
     let database = Database::open(&config, MIGRATIONS).await.unwrap();
     let shards: Vec<Shard> = Shard::all().collect();
-    let rows = database.outbox().read(&shards, 0, &[], 1_000).await;
+    let rows = outbox::database::outbox(&database).read(&shards, 0, &[], 1_000).await;
     let decode = |row: OutboxRow| {
         let headers = row.headers.as_deref().unwrap();
         let received = record::decode(headers, Some(&row.payload));

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use chassis::config::{DatabaseUrl, FromSetting};
-use chassis::database::{Database as Engine, DatabaseConfig};
-use chassis::outbox::{OutboxRow, Shard};
+use service::config::FromSetting;
+use sql::url::DatabaseUrl;
+use sql::database::{Database as Engine, DatabaseConfig};
+use outbox::{OutboxRow, Shard};
 use order_service::domain::OrderId;
 use order_service::store::{self, MIGRATIONS, OrderStore};
 use sqlx::{Connection, PgConnection, PgPool};
@@ -194,7 +195,7 @@ async fn create_template() {
     let server = postgres_server::shared();
     server.create_database("orders").unwrap();
     let url = DatabaseUrl::from_setting(&server.url("orders")).unwrap();
-    chassis::database::migrate(&config(&url), MIGRATIONS)
+    sql::database::migrate(&config(&url), MIGRATIONS)
         .await
         .unwrap();
 }

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use chassis::deadline::Deadline;
+use service::deadline::Deadline;
 
 mod database;
 mod orders;

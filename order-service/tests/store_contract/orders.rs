@@ -1,6 +1,6 @@
 //! Commands as the tests speak of them.
 
-use chassis::outbox::OutboxRecord;
+use outbox::OutboxRecord;
 use order_service::domain::{
     Availability, Currency, CustomerId, Money, NewOrder, Order, OrderEvent, OrderId, OrderLine,
     OrderLines, PaymentToken, Quantity, RequestId, Sku, Timestamp, UnitPrice,

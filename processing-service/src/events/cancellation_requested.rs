@@ -1,8 +1,8 @@
 //! `CancellationRequested`: by the time it is handled, the order before it has almost always ended, and who came first
 //! is decided.
 
-use chassis::consumer::Failure;
-use chassis::crash_points::{CrashPoint, reach};
+use consumer::Failure;
+use service::crash_points::{CrashPoint, reach};
 use proto::orders::v1::CancellationRequested;
 
 use super::failure;

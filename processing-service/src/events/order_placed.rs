@@ -3,8 +3,8 @@
 //! Between the steps it looks whether the customer has cancelled meanwhile: a `CancellationRequested` has the same
 //! key, so it waits behind this event and would otherwise only be seen when the order is shipped.
 
-use chassis::consumer::{Delivery, Failure};
-use chassis::crash_points::{CrashPoint, reach};
+use consumer::{Delivery, Failure};
+use service::crash_points::{CrashPoint, reach};
 use proto::event::OrderEvent;
 use proto::orders::v1::OrderPlaced;
 use proto::record;

@@ -2,8 +2,8 @@
 //!
 //! What is not here is left out on purpose: nothing says who ordered, what it costs or how it is paid.
 
-use chassis::telemetry::vocabulary::Attribute;
-use chassis::telemetry::vocabulary::ValueType::{Int, Text};
+use telemetry::vocabulary::Attribute;
+use telemetry::vocabulary::ValueType::{Int, Text};
 
 /// Of a step.
 pub const ORDER_STEP: Attribute = Attribute::own(

@@ -1,7 +1,7 @@
 //! Spans.
 
-use chassis::telemetry::names::attributes::ERROR_TYPE;
-use chassis::telemetry::vocabulary::{Source, SpanKind, SpanType, always, sometimes};
+use telemetry::names::attributes::ERROR_TYPE;
+use telemetry::vocabulary::{Source, SpanKind, SpanType, always, sometimes};
 
 use super::attributes as the;
 

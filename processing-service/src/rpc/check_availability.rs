@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use chassis::grpc::violations::Violations;
+use grpc::server::violations::Violations;
 use proto::inventory::v1 as messages;
 
 use super::{InventoryRpc, RpcError, look_failed};

@@ -7,8 +7,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use chassis::grpc::refusal::RETRY_DELAY;
-use chassis::grpc::violations::Violations;
+use grpc::server::refusal::RETRY_DELAY;
+use grpc::server::violations::Violations;
 use thiserror::Error;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};

@@ -5,8 +5,8 @@
 
 use std::time::Duration;
 
-use chassis::backoff::Backoff;
-use chassis::crash_points::{CrashPoint, reach};
+use service::backoff::Backoff;
+use service::crash_points::{CrashPoint, reach};
 use tokio::time;
 
 use super::{Pipeline, StepError, gateway, observed};

@@ -3,7 +3,7 @@
 //! The money goes first and the stock last. While the provider does not answer, the order stays in progress and is
 //! tried again: an order that has ended never has money of its customer.
 
-use chassis::crash_points::{CrashPoint, reach};
+use service::crash_points::{CrashPoint, reach};
 
 use super::{Pipeline, StepError, gateway, observed};
 use crate::domain::{Order, OrderId, SagaEvent, SagaState};

@@ -1,7 +1,7 @@
 //! Calls to the payment provider: each one bounded, and seen in the trace of its order. The provider is somebody else, so
 //! nothing of what it is told is shown.
 
-use chassis::telemetry::span::Span;
+use telemetry::span::Span;
 use tokio::time;
 
 use super::Pipeline;

@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use async_trait::async_trait;
-use chassis::inbox::InboxEntry;
+use consumer::inbox::InboxEntry;
 use sqlx::Transaction;
 
 use super::StoreError;

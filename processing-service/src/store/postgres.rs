@@ -9,8 +9,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use chassis::inbox::{self, InboxEntry};
-use chassis::postgres::{Postgres, bounded};
+use consumer::inbox::{self, InboxEntry};
+use sql::postgres::{Postgres, bounded};
 use sqlx::migrate::Migrator;
 use sqlx::{PgConnection, Transaction};
 

@@ -6,8 +6,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use chassis::inbox::{self, InboxEntry};
-use chassis::sqlite::{Sqlite, WriteTransaction};
+use consumer::inbox::{self, InboxEntry};
+use sql::sqlite::{Sqlite, WriteTransaction};
 use sqlx::SqliteConnection;
 use sqlx::migrate::Migrator;
 

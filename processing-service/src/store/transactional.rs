@@ -12,10 +12,10 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
-use chassis::database::telemetry::{Query, Statement, Statements};
-use chassis::group_commit::{Committer, GroupCommit, GroupCommitConfig, SubmitError};
-use chassis::outbox::OutboxSignal;
-use chassis::postgres;
+use sql::database::instrumentation::{Query, Statement, Statements};
+use sql::group_commit::{Committer, GroupCommit, GroupCommitConfig, SubmitError};
+use outbox::OutboxSignal;
+use sql::postgres;
 use tokio_util::task::TaskTracker;
 
 use super::engine::Engine;

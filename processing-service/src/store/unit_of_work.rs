@@ -11,8 +11,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::SystemTime;
 
-use chassis::inbox::{self, InboxEntry};
-use chassis::outbox::OutboxRecord;
+use consumer::inbox::{self, InboxEntry};
+use outbox::OutboxRecord;
 use proto::record::{self, EventMeta};
 use proto::topics::PROCESSING_EVENTS;
 use uuid::Uuid;

@@ -81,7 +81,7 @@ async fn an_announcement_carries_the_trace_of_what_caused_it() {
         shop.reserve(&order(&[("A", 3)])).await;
 
         let headers = shop.headers().await;
-        let traceparent = chassis::headers::text(&headers[0], "traceparent");
+        let traceparent = kafka::headers::text(&headers[0], "traceparent");
         assert_eq!(traceparent, Some(TRACEPARENT));
     })
     .await;

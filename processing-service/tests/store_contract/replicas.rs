@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chassis::database::Database;
+use sql::database::Database;
 use processing_service::domain::{Order, OrderId, RejectionReason, SagaEvent, SagaState};
 use processing_service::store::{OpenSaga, Opening, ProcessingStore, Recorded, StoreError};
 use sqlx::{AssertSqlSafe, PgConnection, Postgres, Transaction};

@@ -5,8 +5,9 @@
     reason = "each test target uses its own part of the database"
 )]
 
-use chassis::config::{DatabaseUrl, FromSetting};
-use chassis::database::{self, Database, DatabaseConfig};
+use service::config::FromSetting;
+use sql::url::DatabaseUrl;
+use sql::database::{self, Database, DatabaseConfig};
 use processing_service::store::MIGRATIONS;
 use sqlx::postgres::{PgPool, PgRow};
 use sqlx::sqlite::SqliteRow;

@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chassis::backoff::Backoff;
-use chassis::consumer::{Delivery, Failure, Handler, Record};
+use service::backoff::Backoff;
+use consumer::{Delivery, Failure, Handler};
+use kafka::record::Record;
 use processing_service::domain::{CaptureId, Order, OrderId, Step};
 use processing_service::events::OrderEvents;
 use processing_service::payment::simulated::SimulatedGateway;

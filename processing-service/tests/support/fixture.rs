@@ -7,10 +7,10 @@
 
 use std::sync::Arc;
 
-use chassis::database::Database;
-use chassis::headers::{self, Headers};
-use chassis::inbox::InboxEntry;
-use chassis::outbox::OutboxSignal;
+use sql::database::Database;
+use kafka::headers::{self, Headers};
+use consumer::inbox::InboxEntry;
+use outbox::OutboxSignal;
 use processing_service::catalogue::Catalogue;
 use processing_service::domain::{
     CaptureId, Currency, Demand, Money, Order, OrderId, PaymentToken, Quantity, SagaEvent,

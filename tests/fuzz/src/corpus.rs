@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use chassis::headers;
+use kafka::headers;
 use order_service::domain::{CustomerId, OrderId};
 use order_service::edge::PageToken;
 use prost::Message;

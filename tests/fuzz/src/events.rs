@@ -1,6 +1,6 @@
 //! Records as a broker delivers them, in both directions, and what the services make of them.
 
-use chassis::headers;
+use kafka::headers;
 use order_service::convert;
 use processing_service::conversion;
 use proto::event::{Event, OrderEvent, ProcessingEvent};

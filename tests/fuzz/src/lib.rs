@@ -4,7 +4,7 @@
 //! Two drivers: libFuzzer, which looks at the code that an input reaches (`make fuzz`, and some seconds of each target in
 //! the checks), and the tests here, which damage the corpus at random and need nothing.
 //!
-//! Not here: `traceparent` is read by OpenTelemetry, and tried where we call it (`chassis::propagation`).
+//! Not here: `traceparent` is read by OpenTelemetry, and tried where we call it (`telemetry::propagation`).
 
 mod answers;
 mod events;

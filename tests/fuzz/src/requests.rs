@@ -1,6 +1,6 @@
 //! Messages of clients behind gRPC's framing.
 
-use chassis::grpc::violations::Violations;
+use grpc::server::violations::Violations;
 use order_service::convert;
 use order_service::domain::CustomerId;
 use order_service::edge;

@@ -15,7 +15,7 @@ pub(crate) fn settings(bytes: &[u8]) {
 }
 
 /// A refusal names what is wrong.
-fn refuse_by_name(refused: Option<chassis::config::ConfigError>) {
+fn refuse_by_name(refused: Option<service::config::ConfigError>) {
     if let Some(error) = refused {
         assert!(!error.mistakes().is_empty());
     }

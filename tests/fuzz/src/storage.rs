@@ -1,6 +1,6 @@
 //! Columns that hold encoded values: a damaged one must not take a service down.
 
-use chassis::headers;
+use kafka::headers;
 use order_service::convert;
 use processing_service::conversion;
 use processing_service::domain::OrderId;

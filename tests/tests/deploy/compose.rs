@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::Result;
-use chassis::config::FromSetting as _;
+use service::config::FromSetting as _;
 use serde_json::json;
 
 use crate::compose_file::Compose;

@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use chassis::config::FromSetting as _;
-use chassis::health::LIVENESS;
+use service::config::FromSetting as _;
+use grpc::health::LIVENESS;
 use serde_json::json;
 
 use crate::launch::Launch;

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use chassis::telemetry::names::metrics;
+use telemetry::names::metrics;
 use serde_json::{Value, json};
 
 use crate::launch::Launch;

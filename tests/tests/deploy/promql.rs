@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use chassis::telemetry::vocabulary::{Instrument, Metric};
+use telemetry::vocabulary::{Instrument, Metric};
 
 /// Words of the language that stand where a name could.
 const WORDS: [&str; 14] = [
@@ -137,7 +137,7 @@ fn metrics_are_told_from_labels_functions_and_words() {
 
 #[test]
 fn series_are_called_as_the_exporter_calls_them() {
-    use chassis::telemetry::names::metrics as of;
+    use telemetry::names::metrics as of;
 
     let names: Vec<_> = [
         of::OUTBOX_OLDEST_AGE,

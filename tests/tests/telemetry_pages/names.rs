@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use chassis::telemetry::names as of_chassis;
-use chassis::telemetry::vocabulary::{Addition, Attribute, Metric, SpanType, Use};
+use telemetry::names as of_chassis;
+use telemetry::vocabulary::{Addition, Attribute, Metric, SpanType, Use};
 use order_service::names as of_orders;
 use processing_service::names as of_processing;
 

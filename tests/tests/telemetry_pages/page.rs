@@ -1,6 +1,6 @@
 //! The page for people.
 
-use chassis::telemetry::vocabulary::{Requirement, Use};
+use telemetry::vocabulary::{Requirement, Use};
 
 use crate::registry::{instrument, source, type_name};
 use crate::{events, names};

@@ -1,6 +1,6 @@
 //! The registry in the form that OpenTelemetry Weaver reads.
 
-use chassis::telemetry::vocabulary::{
+use telemetry::vocabulary::{
     Attribute, Instrument, Metric, Requirement, Source, SpanType, Use, ValueType,
 };
 

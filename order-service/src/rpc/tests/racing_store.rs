@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
-use chassis::deadline::Deadline;
+use service::deadline::Deadline;
 
 use crate::domain::{CustomerId, HistoryEntry, NewOrder, Order, OrderId};
 use crate::store::{

@@ -1,9 +1,9 @@
 //! What a call tells its span, and what is counted of calls that are refused.
 
-use chassis::grpc::refusal::Refusal;
-use chassis::telemetry::names::attributes::SHED_REASON;
-use chassis::telemetry::names::metrics::GRPC_SERVER_CALLS_SHED;
-use chassis::telemetry::names::spans::RPC_SERVER;
+use grpc::server::refusal::Refusal;
+use telemetry::names::attributes::SHED_REASON;
+use telemetry::names::metrics::GRPC_SERVER_CALLS_SHED;
+use telemetry::names::spans::RPC_SERVER;
 use opentelemetry::Context;
 use opentelemetry_sdk::trace::SpanData;
 

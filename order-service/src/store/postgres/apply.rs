@@ -1,6 +1,6 @@
 //! Applying outcomes: state, history entry and inbox row in one transaction, behind the locks of the orders.
 
-use chassis::inbox;
+use consumer::inbox;
 use sqlx::PgPool;
 
 use super::tracked;

@@ -1,7 +1,7 @@
 //! Requesting cancellations: state, history entry and the event for processing in one transaction, behind the locks of
 //! the orders.
 
-use chassis::outbox;
+use outbox;
 use sqlx::PgPool;
 
 use super::tracked;

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use chassis::outbox::postgres::RecordColumns;
+use outbox::postgres::RecordColumns;
 use sqlx::{PgConnection, PgExecutor, PgPool};
 use uuid::Uuid;
 

@@ -1,6 +1,6 @@
 //! Applying outcomes: inbox row, history entry and state in one transaction.
 
-use chassis::inbox;
+use consumer::inbox;
 use sqlx::SqliteConnection;
 
 use super::tracked;

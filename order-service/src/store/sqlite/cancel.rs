@@ -1,6 +1,6 @@
 //! Requesting cancellations: history entry, state and the event for processing in one transaction.
 
-use chassis::outbox;
+use outbox;
 use sqlx::SqliteConnection;
 
 use super::tracked;

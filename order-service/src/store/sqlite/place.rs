@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use chassis::outbox;
+use outbox;
 use sqlx::{QueryBuilder, SqliteConnection};
 use uuid::Uuid;
 

@@ -1,6 +1,6 @@
 //! What a batch of outcomes does to its orders.
 
-use chassis::inbox::{self, InboxEntry};
+use consumer::inbox::{self, InboxEntry};
 
 use super::{Tracked, TrackedOrders};
 use crate::domain::{Admission, HistoryEntry, Order, admit};

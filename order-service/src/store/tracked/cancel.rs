@@ -1,6 +1,6 @@
 //! What a batch of wishes to cancel does to its orders.
 
-use chassis::outbox::OutboxRecord;
+use outbox::OutboxRecord;
 
 use super::TrackedOrders;
 use crate::domain::{HistoryEntry, OrderEvent, Refusal};

@@ -1,8 +1,8 @@
 //! Writing what a batch changes: one statement for all tables, so that row locks are held for one round trip less per
 //! table.
 
-use chassis::outbox::OutboxRecord;
-use chassis::outbox::postgres::RecordColumns;
+use outbox::OutboxRecord;
+use outbox::postgres::RecordColumns;
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::Query;
 use sqlx::{PgConnection, Postgres, Row};

@@ -1,6 +1,6 @@
 //! Writing what a batch changes: one statement per table, however many orders the batch has.
 
-use chassis::{inbox, outbox};
+use consumer::inbox;
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
 use crate::catalogue::{Catalogue, CatalogueEntry};

@@ -260,7 +260,7 @@ proptest! {
             let key = order_id.to_string();
             let sequences: Vec<u64> = memory.outbox.iter()
                 .filter(|record| record.key == key)
-                .map(|record| chassis::headers::text(&record.headers, "ce_sequence").unwrap().parse().unwrap())
+                .map(|record| kafka::headers::text(&record.headers, "ce_sequence").unwrap().parse().unwrap())
                 .collect();
             prop_assert_eq!(sequences, (1..saga.next_sequence).collect::<Vec<_>>());
         }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use chassis::crash_points::CrashPoint;
+use service::crash_points::CrashPoint;
 use tests::system::Service;
 
 /// What happens at a place.

@@ -1,8 +1,0 @@
-CREATE TABLE outbox (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT,
-    topic TEXT NOT NULL,
-    key TEXT NOT NULL,
-    headers BLOB NOT NULL,
-    payload BLOB NOT NULL,
-    created_at INTEGER NOT NULL
-) STRICT;

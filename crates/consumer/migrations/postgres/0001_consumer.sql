@@ -1,0 +1,82 @@
+-- Times are unix milliseconds by this database's clock, except first_failed_at and last_failed_at, which are the consumer's.
+
+-- Events that were handled; a row is written in the transaction of the event's effect.
+CREATE TABLE inbox (
+    event_id    UUID   NOT NULL PRIMARY KEY,
+    entity_id   UUID   NOT NULL,
+    sequence    BIGINT NOT NULL,
+    received_at BIGINT NOT NULL
+);
+
+CREATE FUNCTION unix_millis() RETURNS BIGINT LANGUAGE sql STABLE AS $$
+    SELECT (extract(epoch FROM now()) * 1000)::bigint
+$$;
+
+-- The retry store. A key is blocked while it has rows that are not SKIPPED; the one with the lowest id is its head.
+CREATE TABLE retry_events (
+    id               BIGINT  NOT NULL GENERATED ALWAYS AS IDENTITY (CACHE 1) PRIMARY KEY,
+    topic            TEXT    NOT NULL,
+    partition        INTEGER NOT NULL,
+    record_offset    BIGINT  NOT NULL,
+    -- -1: the record has none. It tells the record from one at the same place of a topic that was created anew.
+    record_timestamp BIGINT  NOT NULL,
+    key              BYTEA,
+    -- The key, if it is one whose order is kept.
+    ordering_key     BYTEA   CHECK (length(ordering_key) <= 256),
+    headers          BYTEA   NOT NULL,
+    payload          BYTEA,
+    state            TEXT    NOT NULL CHECK (state IN ('WAITING', 'DEAD', 'SKIPPED')),
+    -- What was wrong with it; null for one that only waits behind others.
+    fault_class      TEXT,
+    fault_message    TEXT,
+    attempts         BIGINT  NOT NULL,
+    first_failed_at  BIGINT,
+    last_failed_at   BIGINT,
+    -- Of the sweeper, since it was stored or redriven.
+    rounds           BIGINT  NOT NULL DEFAULT 0,
+    -- By an operator.
+    redrives         BIGINT  NOT NULL DEFAULT 0,
+    -- Null for one that is not to be tried: it is behind the head of its key, or not WAITING.
+    next_attempt_at  BIGINT  CHECK (next_attempt_at IS NULL OR state = 'WAITING'),
+    claimed_by       UUID,
+    claimed_until    BIGINT,
+    stored_at        BIGINT  NOT NULL,
+    UNIQUE (topic, partition, record_offset, record_timestamp)
+);
+-- Whether a key is blocked, its head, and the blocked keys of a topic.
+CREATE INDEX retry_events_by_key ON retry_events (topic, ordering_key, id)
+    WHERE state <> 'SKIPPED' AND ordering_key IS NOT NULL;
+-- What is due. Events that wait behind the head of their key are not in it.
+CREATE INDEX retry_events_due ON retry_events (topic, next_attempt_at, id) WHERE next_attempt_at IS NOT NULL;
+-- The operator's list.
+CREATE INDEX retry_events_by_state ON retry_events (state, id);
+
+-- The owner of each assigned partition. A clean hand-over deletes the row: one that is found was left by a crash.
+CREATE TABLE consumer_assignments (
+    topic         TEXT    NOT NULL,
+    partition     INTEGER NOT NULL,
+    owner         UUID    NOT NULL,
+    after_a_crash BOOLEAN NOT NULL,
+    PRIMARY KEY (topic, partition)
+);
+
+-- Attempts that were begun and have not ended: in progress, or the process died in them.
+CREATE TABLE record_attempts (
+    topic            TEXT    NOT NULL,
+    partition        INTEGER NOT NULL,
+    record_offset    BIGINT  NOT NULL,
+    record_timestamp BIGINT  NOT NULL,
+    attempts         BIGINT  NOT NULL,
+    PRIMARY KEY (topic, partition, record_offset, record_timestamp)
+);
+
+-- What operators did to events of the retry store, written in the same transaction. No foreign key: retry events come and go.
+CREATE TABLE retry_audit (
+    id        BIGINT NOT NULL GENERATED ALWAYS AS IDENTITY (CACHE 1) PRIMARY KEY,
+    at        BIGINT NOT NULL,
+    actor     TEXT   NOT NULL,
+    action    TEXT   NOT NULL CHECK (action IN ('REDRIVE', 'SKIP')),
+    event_id  BIGINT NOT NULL,
+    key       BYTEA,
+    detail    TEXT   NOT NULL
+);

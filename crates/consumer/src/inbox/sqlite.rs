@@ -1,0 +1,44 @@
+//! The inbox on SQLite.
+
+use std::collections::HashSet;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use sqlx::{QueryBuilder, Row, SqliteConnection};
+use uuid::Uuid;
+
+use super::{InboxEntry, is_off};
+
+/// Rows per statement: four parameters each, well below SQLite's limit of 32,766.
+const ROWS_PER_STATEMENT: usize = 1_000;
+
+/// Remembers events in the caller's transaction and returns the ids of those that were not seen before.
+pub async fn accept(
+    connection: &mut SqliteConnection,
+    entries: &[InboxEntry],
+) -> Result<HashSet<Uuid>, sqlx::Error> {
+    if is_off() {
+        return Ok(entries.iter().map(|entry| entry.event_id).collect());
+    }
+    let now = unix_millis(SystemTime::now());
+    let mut new = HashSet::with_capacity(entries.len());
+    for chunk in entries.chunks(ROWS_PER_STATEMENT) {
+        let mut statement =
+            QueryBuilder::new("INSERT INTO inbox (event_id, entity_id, sequence, received_at) ");
+        statement.push_values(chunk, |mut row, entry| {
+            row.push_bind(entry.event_id)
+                .push_bind(entry.key)
+                .push_bind(i64::try_from(entry.sequence).unwrap_or(i64::MAX))
+                .push_bind(now);
+        });
+        statement.push(" ON CONFLICT DO NOTHING RETURNING event_id");
+        for row in statement.build().fetch_all(&mut *connection).await? {
+            new.insert(row.try_get("event_id")?);
+        }
+    }
+    Ok(new)
+}
+
+fn unix_millis(at: SystemTime) -> i64 {
+    let elapsed = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,235 @@
+//! What is seen of a consumer: its records as they come in, each attempt at them, its commits, and how it fares.
+//!
+//! An attempt links to the span that decided the event. By default it is its child too, so that one trace tells the whole
+//! story of an order; the conventions allow that for messages that are handled one by one. Where consumers are somebody
+//! else's business, or fan out widely, an attempt had better be a trace of its own: [`TraceProcessing`].
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use opentelemetry::Context;
+use opentelemetry::trace::{Link, TraceContextExt};
+use rdkafka::error::KafkaError;
+
+use super::ConsumerConfig;
+use super::delivery::Delivery;
+use kafka::record::Record;
+use super::standings::Standings;
+use service::config::{FromSetting, Settings};
+use kafka::headers;
+use kafka::{KafkaConfig, Operation, bounded_text, error_type, server};
+use crate::retry_store::FaultClass;
+use telemetry::propagation;
+use telemetry::instruments::{Counter, Histogram};
+use telemetry::names::{attributes as the, metrics, spans};
+use telemetry::vocabulary::Labels;
+
+mod attempt;
+
+use attempt::ObservedAttempt;
+
+/// How an attempt at an event stands to the span that decided the event. It links to it in any case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TraceProcessing {
+    /// As its child: one trace from the caller to the outcome.
+    #[default]
+    Parent,
+    /// As a trace of its own.
+    Link,
+}
+
+impl TraceProcessing {
+    /// Reads the setting.
+    pub fn read(settings: &mut Settings<'_>) -> Self {
+        settings.value(
+            "TRACE_PROCESSING",
+            "parent",
+            "`parent`: handling an event continues the trace of whoever caused it; `link`: it is a trace of its own with a link to that one",
+        )
+    }
+}
+
+impl FromSetting for TraceProcessing {
+    fn from_setting(text: &str) -> Result<Self, String> {
+        match text {
+            "parent" => Ok(Self::Parent),
+            "link" => Ok(Self::Link),
+            _ => Err("parent or link".to_owned()),
+        }
+    }
+}
+
+/// Watches one consumer, over all its assignments.
+#[derive(Debug)]
+pub(super) struct ConsumerTelemetry {
+    config: ConsumerConfig,
+    standings: Arc<Standings>,
+    in_flight: Arc<AtomicU64>,
+    operation_durations: Histogram,
+    process_durations: Histogram,
+    consumed: Counter,
+    retries: Counter,
+    dead_letters: Counter,
+    rebalances: Counter,
+    labels: PreparedLabels,
+}
+
+/// Made once: records come by the thousand.
+#[derive(Debug)]
+struct PreparedLabels {
+    poll: Labels,
+    consumed: Labels,
+    process: Labels,
+    process_span: Labels,
+    commit: Labels,
+    server: Labels,
+    own: Labels,
+}
+
+impl PreparedLabels {
+    fn new(kafka: &KafkaConfig, config: &ConsumerConfig) -> Self {
+        let topic = Arc::from(config.topic);
+        let group = the::MESSAGING_CONSUMER_GROUP_NAME.label(config.group);
+        let own = Labels::of([the::MESSAGING_DESTINATION_NAME.label(config.topic)]);
+        let full = |operation: Operation| operation.full_labels(&topic).and(group.clone());
+        let short = |operation: Operation| operation.labels(&topic).and(group.clone());
+        Self {
+            poll: full(Operation::Poll),
+            consumed: short(Operation::Poll),
+            process: short(Operation::Process),
+            process_span: full(Operation::Process),
+            commit: full(Operation::Commit),
+            server: Labels::of(server(kafka)),
+            own: own.and(group),
+        }
+    }
+}
+
+impl ConsumerTelemetry {
+    /// Once per consumer: what is observed cannot be taken back.
+    pub(super) fn new(kafka: &KafkaConfig, config: &ConsumerConfig) -> Self {
+        let labels = PreparedLabels::new(kafka, config);
+        let in_flight = Arc::<AtomicU64>::default();
+        let (observed, own) = (Arc::clone(&in_flight), labels.own.clone());
+        metrics::KAFKA_CONSUMER_IN_FLIGHT
+            .observe(move || [(observed.load(Ordering::Relaxed), own.clone())]);
+        Self {
+            config: *config,
+            standings: Standings::new(config.topic, labels.own.clone()),
+            in_flight,
+            operation_durations: metrics::MESSAGING_CLIENT_OPERATION_DURATION.histogram(),
+            process_durations: metrics::MESSAGING_PROCESS_DURATION.histogram(),
+            consumed: metrics::MESSAGING_CLIENT_CONSUMED_MESSAGES.counter(),
+            retries: metrics::KAFKA_CONSUMER_RETRIES.counter(),
+            dead_letters: metrics::KAFKA_CONSUMER_DEAD_LETTERS.counter(),
+            rebalances: metrics::KAFKA_CONSUMER_REBALANCES.counter(),
+            labels,
+        }
+    }
+
+    /// Whose telemetry this is.
+    pub(super) fn config(&self) -> &ConsumerConfig {
+        &self.config
+    }
+
+    /// How far behind it is.
+    pub(super) fn standings(&self) -> &Standings {
+        &self.standings
+    }
+
+    /// A partition's task took these records from its queue. They were fetched before, so this is the time of handing
+    /// them over and not of the network.
+    pub(super) fn polled(&self, records: &[Record], took: Duration) {
+        let Some(first) = records.first() else {
+            return;
+        };
+        self.received(records.len());
+        self.operation_durations
+            .record_time(took, &self.labels.poll);
+        let name = Operation::Poll.of(self.config.topic);
+        let links = records.iter().filter_map(link_to);
+        let span = spans::POLL.for_all_since(name, links, took);
+        if !span.is_recording() {
+            return;
+        }
+        span.describe_as(&self.labels.poll);
+        span.describe_as(&self.labels.server);
+        let count = i64::try_from(records.len()).unwrap_or(i64::MAX);
+        span.set(&the::MESSAGING_BATCH_MESSAGE_COUNT, count);
+        let partition = first.partition.to_string();
+        span.set(&the::MESSAGING_DESTINATION_PARTITION_ID, partition);
+    }
+
+    /// So many records were delivered.
+    pub(super) fn received(&self, records: usize) {
+        let records = u64::try_from(records).unwrap_or(u64::MAX);
+        self.consumed.add(records, &self.labels.consumed);
+    }
+
+    /// An attempt begins, at an event of this trace.
+    pub(super) fn attempt(&self, delivery: &Delivery, trace: &Context) -> ObservedAttempt<'_> {
+        if delivery.attempt() > 1 {
+            self.retries.add(1, &self.labels.own);
+        }
+        ObservedAttempt::new(self, delivery, trace)
+    }
+
+    /// Commits offsets. The time of a commit that is not waited for is that of handing it over.
+    pub(super) fn committing(
+        &self,
+        commit: impl FnOnce() -> Result<(), KafkaError>,
+    ) -> Result<(), KafkaError> {
+        let name = Operation::Commit.of(self.config.topic);
+        let span = spans::COMMIT.continuing(name, &Context::new(), Vec::new());
+        span.describe_as(&self.labels.commit);
+        span.describe_as(&self.labels.server);
+        let began = Instant::now();
+        let committed = span.within(commit);
+        let labels = &self.labels.commit;
+        match &committed {
+            Ok(()) => self
+                .operation_durations
+                .record_time(began.elapsed(), labels),
+            Err(error) => {
+                let error = error_type(error);
+                self.operation_durations
+                    .record_time(began.elapsed(), &labels.and(error.clone()));
+                span.describe_as(&Labels::of([error]));
+                span.mark_failed();
+            }
+        }
+        committed
+    }
+
+    /// A record is on the dead-letter topic.
+    pub(super) fn set_aside(&self, class: FaultClass) {
+        let fault = the::FAULT.label(class.name());
+        self.dead_letters.add(1, &self.labels.own.and(fault));
+    }
+
+    /// These partitions were assigned or taken away.
+    pub(super) fn rebalanced(&self, partitions: &[i32]) {
+        if !partitions.is_empty() {
+            self.rebalances.add(1, &self.labels.own);
+        }
+    }
+}
+
+/// The span that decided the event, with what tells the event from others; nothing, if it is not recorded.
+fn link_to(record: &Record) -> Option<Link> {
+    let decided = propagation::of_event(&record.headers);
+    let decided = decided.span().span_context().clone();
+    if !decided.is_sampled() {
+        return None;
+    }
+    let mut attributes = vec![the::MESSAGING_KAFKA_OFFSET.of(record.offset)];
+    let key = record.key.as_deref().and_then(bounded_text);
+    attributes.extend(key.map(|key| the::MESSAGING_KAFKA_MESSAGE_KEY.of(key)));
+    let id = headers::text(&record.headers, "ce_id").map(str::to_owned);
+    attributes.extend(id.map(|id| the::MESSAGING_MESSAGE_ID.of(id)));
+    Some(Link::new(decided, attributes, 0))
+}
+
+#[cfg(test)]
+mod tests;

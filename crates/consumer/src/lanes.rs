@@ -1,0 +1,170 @@
+//! One lane per key: the event in work, and behind it those that wait for it.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use kafka::record::Record;
+
+/// What shares a lane: the key. A record without a key has no order to keep and gets a lane of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum LaneKey {
+    Key(Vec<u8>),
+    Keyless(i64),
+}
+
+impl LaneKey {
+    pub(super) fn of(record: &Record) -> Self {
+        match &record.key {
+            Some(key) => Self::Key(key.clone()),
+            None => Self::Keyless(record.offset),
+        }
+    }
+}
+
+/// The records that wait behind the one in work.
+#[derive(Debug, Default)]
+pub(super) struct Lane {
+    waiting: Mutex<VecDeque<Arc<Record>>>,
+}
+
+impl Lane {
+    pub(super) fn wait(&self, record: Arc<Record>) {
+        self.queue().push_back(record);
+    }
+
+    pub(super) fn waiting(&self) -> Vec<Arc<Record>> {
+        self.queue().iter().cloned().collect()
+    }
+
+    fn next(&self) -> Option<Arc<Record>> {
+        self.queue().pop_front()
+    }
+
+    fn clear(&self) {
+        self.queue().clear();
+    }
+
+    fn queue(&self) -> MutexGuard<'_, VecDeque<Arc<Record>>> {
+        // The queue is whole after every operation: a panic elsewhere does not spoil it.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A record whose turn has come, and the lane it stands in.
+pub(super) type Turn = (Arc<Record>, Arc<Lane>);
+
+/// All lanes of a partition that have something in work.
+#[derive(Debug, Default)]
+pub(super) struct Lanes {
+    lanes: HashMap<LaneKey, Arc<Lane>>,
+    records: usize,
+}
+
+impl Lanes {
+    /// Takes a record in; it is returned when nothing of its key is in work.
+    pub(super) fn enter(&mut self, record: Record) -> Option<Turn> {
+        self.records += 1;
+        let key = LaneKey::of(&record);
+        let record = Arc::new(record);
+        if let Some(lane) = self.lanes.get(&key) {
+            lane.wait(record);
+            return None;
+        }
+        let lane = Arc::new(Lane::default());
+        self.lanes.insert(key, Arc::clone(&lane));
+        Some((record, lane))
+    }
+
+    /// The record in work is done; the next of its key is returned.
+    pub(super) fn leave(&mut self, key: &LaneKey) -> Option<Turn> {
+        let lane = self.lanes.get(key)?;
+        self.records -= 1;
+        match lane.next() {
+            Some(record) => Some((record, Arc::clone(lane))),
+            None => {
+                self.lanes.remove(key);
+                None
+            }
+        }
+    }
+
+    /// Forgets everything that has not begun.
+    pub(super) fn drop_waiting(&mut self) {
+        self.lanes.values().for_each(|lane| lane.clear());
+        self.records = self.lanes.len();
+    }
+
+    /// Records in work and waiting.
+    pub(super) fn len(&self) -> usize {
+        self.records
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(key: &str, offset: i64) -> Record {
+        Record {
+            key: Some(key.as_bytes().to_vec()),
+            offset,
+            ..Record::default()
+        }
+    }
+
+    fn offset(turn: Option<Turn>) -> Option<i64> {
+        turn.map(|(record, _)| record.offset)
+    }
+
+    #[test]
+    fn one_record_per_key_is_in_work_and_the_next_follows_in_order() {
+        let mut lanes = Lanes::default();
+        let key = LaneKey::of(&record("a", 0));
+
+        assert_eq!(offset(lanes.enter(record("a", 1))), Some(1));
+        assert_eq!(offset(lanes.enter(record("a", 2))), None);
+        assert_eq!(offset(lanes.enter(record("a", 3))), None);
+
+        assert_eq!(offset(lanes.leave(&key)), Some(2));
+        assert_eq!(offset(lanes.leave(&key)), Some(3));
+        assert_eq!(offset(lanes.leave(&key)), None);
+        assert_eq!(lanes.len(), 0);
+    }
+
+    #[test]
+    fn different_keys_and_keyless_records_do_not_wait_for_each_other() {
+        let mut lanes = Lanes::default();
+        let keyless = |offset| Record {
+            offset,
+            ..Record::default()
+        };
+
+        assert_eq!(offset(lanes.enter(record("a", 1))), Some(1));
+        assert_eq!(offset(lanes.enter(record("b", 2))), Some(2));
+        assert_eq!(offset(lanes.enter(keyless(3))), Some(3));
+        assert_eq!(offset(lanes.enter(keyless(4))), Some(4));
+    }
+
+    #[test]
+    fn the_record_in_work_sees_who_waits_behind_it() {
+        let mut lanes = Lanes::default();
+        let (_, lane) = lanes.enter(record("a", 1)).unwrap();
+
+        lanes.enter(record("a", 2));
+
+        assert_eq!(lane.waiting()[0].offset, 2);
+    }
+
+    #[test]
+    fn what_waits_can_be_dropped_while_what_runs_finishes() {
+        let mut lanes = Lanes::default();
+        let key = LaneKey::of(&record("a", 0));
+        lanes.enter(record("a", 1));
+        lanes.enter(record("a", 2));
+
+        lanes.drop_waiting();
+
+        assert_eq!(lanes.len(), 1);
+        assert_eq!(offset(lanes.leave(&key)), None);
+    }
+}

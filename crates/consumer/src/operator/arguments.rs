@@ -1,0 +1,253 @@
+//! The subcommand `dead-letters`: what an operator may ask for. What becomes of it stands in [`crate::operator`].
+
+use std::num::NonZeroU32;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::retry_store::FaultClass;
+use crate::retry_store::operations::{LONGEST_TEXT, State};
+
+/// Most events or entries of one answer: a terminal shows no more, and each event of a list brings its headers.
+const MOST_LISTED: i64 = 1_000;
+
+/// The arguments of `dead-letters`.
+#[derive(Clone, Debug, PartialEq, Eq, Parser)]
+#[command(
+    name = "dead-letters",
+    about = "Shows the events that could not be handled, redrives them or skips them",
+    long_about = "Shows the events that could not be handled, redrives them or skips them.\n\n\
+        It works on the service's own database, the settings are those of the service (DATABASE_URL, see --help of the \
+        service). The service may run meanwhile: it handles what is redriven.\n\n\
+        Exit codes: 0 done, 1 refused or failed, 64 wrong usage, 78 wrong configuration.",
+    subcommand_required = true,
+    arg_required_else_help = false
+)]
+pub struct DeadLetters {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do with parked events.
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+pub enum Command {
+    /// List parked events: dead ones, those that are tried again, and what waits behind them
+    List(List),
+    /// Show one event: its record, its event, and what was wrong with it
+    Show(Show),
+    /// Have dead events handled again, in the order of their keys
+    Redrive(Redrive),
+    /// Give a dead event up, so that the next of its key is handled; its row is kept
+    Skip(Skip),
+    /// List what was redriven and skipped, by whom, the latest first
+    Audit(Audit),
+}
+
+/// Which events are listed.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub struct List {
+    /// Only in this state: waiting, dead or skipped
+    #[arg(long, value_parser = state)]
+    pub state: Option<State>,
+    /// Only with this failure: rejected, retries-spent, panicked or killed-the-process
+    #[arg(long, value_parser = class)]
+    pub class: Option<FaultClass>,
+    /// Only with this key
+    #[arg(long)]
+    pub key: Option<String>,
+    /// Most events, up to 1000
+    #[arg(long, default_value = "50", value_parser = clap::value_parser!(u32).range(1..=MOST_LISTED))]
+    pub limit: u32,
+    /// As one JSON object per line; times are unix milliseconds
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Which event is shown.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub struct Show {
+    /// The id that `list` shows
+    pub id: i64,
+    /// As one JSON object; times are unix milliseconds
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Which dead events are redriven.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub struct Redrive {
+    /// Which of them.
+    #[command(flatten)]
+    pub selection: Selection,
+    /// Say what would be redriven, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Most events per second, up to 1000: the service has its usual work besides
+    #[arg(long, default_value = "10", value_parser = per_second)]
+    pub per_second: NonZeroU32,
+    /// Also what was redriven five times and died again each time
+    #[arg(long)]
+    pub force: bool,
+    /// Who does it.
+    #[command(flatten)]
+    pub actor: Actor,
+}
+
+/// One event, or all of a kind. Of each key only the head, the event that goes first, is redriven: what waits behind it
+/// follows by itself.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+#[group(required = true, multiple = false)]
+pub struct Selection {
+    /// The id that `list` shows
+    pub id: Option<i64>,
+    /// What is dead of this key
+    #[arg(long)]
+    pub key: Option<String>,
+    /// All that is dead of this failure: rejected, retries-spent, panicked or killed-the-process
+    #[arg(long, value_parser = class)]
+    pub class: Option<FaultClass>,
+    /// All that is dead
+    #[arg(long)]
+    pub all: bool,
+}
+
+/// Which dead event is given up.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub struct Skip {
+    /// The id that `list` shows
+    pub id: i64,
+    /// Why, for the audit
+    #[arg(long, value_parser = text)]
+    pub reason: String,
+    /// Who does it.
+    #[command(flatten)]
+    pub actor: Actor,
+}
+
+/// Who acts.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub struct Actor {
+    /// Who does it, for the audit
+    #[arg(long = "actor", env = "USER", default_value = "unknown", value_parser = text)]
+    pub name: String,
+}
+
+/// How much of the audit is listed.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub struct Audit {
+    /// Most entries, up to 1000
+    #[arg(long, default_value = "50", value_parser = clap::value_parser!(u32).range(1..=MOST_LISTED))]
+    pub limit: u32,
+    /// As one JSON object per line; times are unix milliseconds
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn state(name: &str) -> Result<State, String> {
+    let found = State::ALL.into_iter().find(|state| state.name() == name);
+    found.ok_or_else(|| one_of(State::ALL.map(State::name)))
+}
+
+fn class(name: &str) -> Result<FaultClass, String> {
+    FaultClass::named(name).ok_or_else(|| one_of(FaultClass::ALL.map(FaultClass::name)))
+}
+
+fn one_of<const N: usize>(names: [&str; N]) -> String {
+    format!("expected one of {}", names.join(", "))
+}
+
+fn per_second(text: &str) -> Result<NonZeroU32, String> {
+    let rate = text.parse().ok().filter(|rate: &u32| *rate <= 1_000);
+    let rate = rate.and_then(NonZeroU32::new);
+    rate.ok_or_else(|| "expected a number from 1 to 1000".to_owned())
+}
+
+fn text(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() || text.len() > LONGEST_TEXT {
+        return Err(format!("expected 1 to {LONGEST_TEXT} bytes of text"));
+    }
+    Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(arguments: &[&str]) -> Result<DeadLetters, clap::Error> {
+        DeadLetters::try_parse_from([&["dead-letters"], arguments].concat())
+    }
+
+    fn is_refused(arguments: &[&str]) -> bool {
+        parsed(arguments).is_err_and(|error| error.use_stderr())
+    }
+
+    #[test]
+    fn a_command_and_its_arguments_are_read() {
+        let Ok(DeadLetters {
+            command: Command::List(list),
+        }) = parsed(&["list", "--state", "dead", "--class", "retries-spent"])
+        else {
+            panic!("not understood");
+        };
+
+        assert_eq!(list.state, Some(State::Dead));
+        assert_eq!(list.class, Some(FaultClass::RetriesSpent));
+        assert_eq!(list.limit, 50);
+    }
+
+    #[test]
+    fn the_help_documents_every_command_and_every_argument() {
+        let overview = parsed(&["--help"]).unwrap_err().to_string();
+        let redrive = parsed(&["redrive", "--help"]).unwrap_err().to_string();
+
+        for part in ["list", "show", "redrive", "skip", "audit", "64", "78"] {
+            assert!(overview.contains(part), "{overview}");
+        }
+        for part in [
+            "ID",
+            "--key",
+            "--class",
+            "--all",
+            "--dry-run",
+            "--per-second",
+            "--force",
+            "--actor",
+        ] {
+            assert!(redrive.contains(part), "{redrive}");
+        }
+    }
+
+    #[test]
+    fn wrong_usage_is_refused() {
+        for wrong in [
+            &[][..],
+            &["bury"],
+            &["list", "--state", "alive"],
+            &["list", "--limit", "0"],
+            &["list", "--limit", "1001"],
+            &["show"],
+            &["show", "first"],
+            &["redrive"],
+            &["redrive", "1", "--all"],
+            &["redrive", "--key", "a", "--class", "rejected"],
+            &["redrive", "--all", "--per-second", "0"],
+            &["skip", "1"],
+            &["skip", "1", "--reason", " "],
+        ] {
+            assert!(is_refused(wrong), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_reason_is_bounded() {
+        let longest = "x".repeat(LONGEST_TEXT);
+
+        assert!(!is_refused(&["skip", "1", "--reason", &longest]));
+        assert!(is_refused(&[
+            "skip",
+            "1",
+            "--reason",
+            &format!("{longest}x")
+        ]));
+    }
+}

@@ -1,0 +1,117 @@
+//! `list`: one line per event.
+
+use std::io::Write;
+
+use serde_json::{Value, json};
+
+use super::text::{self, NOTHING, Table};
+use super::{OperatorError, Vocabulary};
+use crate::operator::arguments::List;
+use crate::retry_store::operations::{Filter, Listing, MOST_COUNTED_BEHIND, Operations, ParkedEvent};
+
+pub(super) async fn list(
+    arguments: &List,
+    events: &dyn Operations,
+    vocabulary: Vocabulary,
+    output: &mut (dyn Write + Send),
+) -> Result<(), OperatorError> {
+    let filter = Filter {
+        state: arguments.state,
+        class: arguments.class,
+        key: arguments.key.clone().map(String::into_bytes),
+        ..Filter::default()
+    };
+    let listing = events.list(&filter, arguments.limit).await?;
+    if arguments.json {
+        for event in &listing.events {
+            writeln!(output, "{}", json(event, vocabulary))?;
+        }
+        for id in &listing.damaged {
+            writeln!(output, "{}", json!({ "id": id, "damaged": true }))?;
+        }
+        return Ok(());
+    }
+    write(&listing, vocabulary, output)?;
+    if listing.events.len() + listing.damaged.len() == arguments.limit as usize {
+        let limit = arguments.limit;
+        writeln!(output, "{limit} are shown, there may be more: see --limit")?;
+    }
+    Ok(())
+}
+
+fn write(
+    listing: &Listing,
+    vocabulary: Vocabulary,
+    output: &mut (dyn Write + Send),
+) -> Result<(), OperatorError> {
+    if listing.events.is_empty() && listing.damaged.is_empty() {
+        return Ok(writeln!(output, "nothing is parked")?);
+    }
+    let mut table = Table::with_head([
+        "ID", "STATE", "ORDER", "KEY", "TYPE", "CLASS", "ATTEMPTS", "REDRIVES", "AGE", "REASON",
+    ]);
+    for event in &listing.events {
+        table.push(row(event, vocabulary));
+    }
+    table.write(output)?;
+    for id in &listing.damaged {
+        writeln!(output, "{id} is damaged: this release cannot read it")?;
+    }
+    Ok(())
+}
+
+fn row(event: &ParkedEvent, vocabulary: Vocabulary) -> [String; 10] {
+    let nothing = || NOTHING.to_owned();
+    let fault = event.fault.as_ref();
+    let event_type = (vocabulary.event_type)(&event.record.headers);
+    [
+        event.id.to_string(),
+        event.state.name().to_owned(),
+        place(event),
+        text::key(event.record.key.as_deref()),
+        event_type.map_or_else(nothing, text::printable),
+        fault.map_or_else(nothing, |fault| fault.class.name().to_owned()),
+        fault.map_or_else(nothing, |fault| fault.attempts.to_string()),
+        event.redrives.to_string(),
+        text::age(event.age),
+        fault.map_or_else(nothing, |fault| {
+            text::shortened(&text::printable(&fault.message))
+        }),
+    ]
+}
+
+/// Where it stands among the events of its key.
+pub(super) fn place(event: &ParkedEvent) -> String {
+    match (event.head, event.behind) {
+        (Some(head), _) if head != event.id => format!("behind {head}"),
+        (_, 0) => NOTHING.to_owned(),
+        (_, MOST_COUNTED_BEHIND..) => format!("{MOST_COUNTED_BEHIND} or more behind it"),
+        (_, behind) => format!("{behind} behind it"),
+    }
+}
+
+pub(super) fn json(event: &ParkedEvent, vocabulary: Vocabulary) -> Value {
+    let record = &event.record;
+    let fault = event.fault.as_ref();
+    json!({
+        "id": event.id,
+        "state": event.state.name(),
+        "topic": record.topic,
+        "partition": record.partition,
+        "offset": record.offset,
+        "timestamp": record.timestamp_ms,
+        "key": record.key.as_deref().map(text::bytes),
+        "type": (vocabulary.event_type)(&record.headers),
+        "head": event.head,
+        "behind": event.behind,
+        "class": fault.map(|fault| fault.class.name()),
+        "reason": fault.map(|fault| &fault.message),
+        "attempts": fault.map(|fault| fault.attempts),
+        "first_failed_at": fault.map(|fault| fault.first_failed_at),
+        "last_failed_at": fault.map(|fault| fault.last_failed_at),
+        "rounds": event.rounds,
+        "redrives": event.redrives,
+        "parked_at": event.parked_at,
+        "next_attempt_at": event.next_attempt_at,
+    })
+}

@@ -1,0 +1,87 @@
+//! Adds events: with a fault of their own, or behind others of their key.
+
+use sqlx::{FromRow, PgPool};
+
+use crate::retry_store::row::{Insertion, timestamp};
+use crate::retry_store::{Fence, ParkingError};
+use sql::postgres::retry_conflicts;
+
+/// `head` is locked until the row is committed: who takes the head away waits, and then sees the row. A head that somebody
+/// else took away while its lock was waited for is missing in `head`, but not in `fence`: nothing is inserted then, the
+/// caller has to look again. A row behind others is not due.
+const ADD: &str = "
+WITH head AS (
+    SELECT id FROM parked WHERE topic = $1 AND ordering_key = $5 AND state <> 'SKIPPED'
+    ORDER BY id LIMIT 1 FOR SHARE
+), fence AS (
+    SELECT id FROM parked WHERE topic = $1 AND ordering_key = $5 AND state <> 'SKIPPED' LIMIT 1
+), added AS (
+    INSERT INTO parked (topic, partition, record_offset, record_timestamp, ordering_key, key, headers, payload,
+                        fault_class, fault_message, attempts, first_failed_at, last_failed_at,
+                        state, next_attempt_at, parked_at)
+    SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14,
+           CASE WHEN $14 = 'WAITING' AND NOT EXISTS (SELECT FROM head) THEN unix_millis() + $15 END,
+           unix_millis()
+    WHERE EXISTS (SELECT FROM head) OR NOT ($16 OR EXISTS (SELECT FROM fence))
+    ON CONFLICT DO NOTHING
+)
+SELECT EXISTS (SELECT FROM head) AS held,
+       EXISTS (SELECT FROM fence) AS fenced,
+       EXISTS (SELECT FROM parked WHERE topic = $1 AND partition = $2
+               AND record_offset = $3 AND record_timestamp = $4) AS known";
+
+#[derive(FromRow)]
+struct Added {
+    /// The head of the key was there, and stayed.
+    held: bool,
+    /// The key was fenced when the statement began.
+    fenced: bool,
+    /// The record was parked when the statement began.
+    known: bool,
+}
+
+/// Parks an event, unless it is only to be parked behind others and there are none.
+pub(super) async fn add(pool: &PgPool, insertion: &Insertion<'_>) -> Result<Fence, ParkingError> {
+    loop {
+        let added = retry_conflicts(|| try_to_add(pool, insertion)).await?;
+        // Each round that is repeated is one in which somebody took a head away.
+        if added.held || !added.fenced {
+            let is_parked = added.held || added.known || !insertion.only_behind;
+            return Ok(if is_parked {
+                Fence::Parked
+            } else {
+                Fence::Open
+            });
+        }
+    }
+}
+
+async fn try_to_add(pool: &PgPool, insertion: &Insertion<'_>) -> Result<Added, sqlx::Error> {
+    let Insertion {
+        record,
+        ordering_key,
+        headers,
+        fault,
+        state,
+        only_behind,
+    } = insertion;
+    sqlx::query_as(ADD)
+        .bind(&record.topic)
+        .bind(record.partition)
+        .bind(record.offset)
+        .bind(timestamp(record))
+        .bind(ordering_key)
+        .bind(&record.key)
+        .bind(headers)
+        .bind(&record.payload)
+        .bind(fault.class)
+        .bind(&fault.message)
+        .bind(fault.attempts)
+        .bind(fault.first_failed_at)
+        .bind(fault.last_failed_at)
+        .bind(state.name)
+        .bind(state.retry_after)
+        .bind(only_behind)
+        .fetch_one(pool)
+        .await
+}

@@ -1,0 +1,118 @@
+//! Parking on SQLite: one process works on the file, and operators beside it.
+//!
+//! Every change is one write transaction, and there is one at a time: what [`super::postgres`] has to arrange holds by
+//! itself. Rows mean the same on both: only the head of a key is due, and who takes it away makes the next one due. Times
+//! are those of the machine, which all processes share.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use async_trait::async_trait;
+use sqlx::SqliteConnection;
+use uuid::Uuid;
+
+use super::row::Insertion;
+use super::{Beginning, Claimed, Fault, Fence, Parked, Parking, ParkingError, Settlement, Source};
+use kafka::record::Record;
+use sql::sqlite::Sqlite;
+
+mod add;
+mod claim;
+mod operate;
+mod partition;
+
+/// The parked events of one database file.
+#[derive(Clone, Debug)]
+pub struct SqliteParking {
+    database: Arc<Sqlite>,
+}
+
+impl SqliteParking {
+    /// The parked events of this database.
+    pub fn new(database: Arc<Sqlite>) -> Self {
+        Self { database }
+    }
+}
+
+#[async_trait]
+impl Parking for SqliteParking {
+    async fn begin(&self, source: &Source, owner: Uuid) -> Result<Beginning, ParkingError> {
+        partition::begin(&self.database, source, owner).await
+    }
+
+    async fn end(&self, source: &Source, owner: Uuid) -> Result<(), ParkingError> {
+        partition::end(&self.database, source, owner).await
+    }
+
+    async fn note_attempt(&self, record: &Record) -> Result<u32, ParkingError> {
+        partition::note_attempt(&self.database, record).await
+    }
+
+    async fn forget_attempts(&self, record: &Record) -> Result<(), ParkingError> {
+        partition::forget_attempts(&self.database, record).await
+    }
+
+    async fn park(
+        &self,
+        record: &Record,
+        fault: &Fault,
+        state: Parked,
+    ) -> Result<(), ParkingError> {
+        let insertion = Insertion::of_failed(record, fault, state);
+        add::add(&self.database, &insertion).await?;
+        Ok(())
+    }
+
+    async fn park_behind(&self, record: &Record) -> Result<Fence, ParkingError> {
+        add::add(&self.database, &Insertion::of_follower(record)).await
+    }
+
+    async fn claim(
+        &self,
+        topic: &str,
+        claimant: Uuid,
+        limit: u32,
+        term: Duration,
+    ) -> Result<Vec<Claimed>, ParkingError> {
+        claim::claim(&self.database, topic, claimant, limit, term).await
+    }
+
+    async fn settle(
+        &self,
+        id: i64,
+        claimant: Uuid,
+        settlement: &Settlement,
+    ) -> Result<(), ParkingError> {
+        claim::settle(&self.database, id, claimant, settlement).await
+    }
+}
+
+/// A head that is dead is not made due, nor is one that has its time already.
+const MAKE_HEAD_DUE: &str = "
+UPDATE parked SET next_attempt_at = $3
+WHERE id = (SELECT id FROM parked WHERE topic = $1 AND ordering_key = $2 AND state <> 'SKIPPED'
+            ORDER BY id LIMIT 1)
+  AND state = 'WAITING' AND next_attempt_at IS NULL";
+
+/// Makes the head of a key due, behind the statement that took the one before it away.
+async fn make_head_due(
+    transaction: &mut SqliteConnection,
+    topic: &str,
+    ordering_key: &[u8],
+) -> Result<(), sqlx::Error> {
+    sqlx::query(MAKE_HEAD_DUE)
+        .bind(topic)
+        .bind(ordering_key)
+        .bind(now())
+        .execute(transaction)
+        .await?;
+    Ok(())
+}
+
+/// Unix milliseconds.
+fn now() -> i64 {
+    let elapsed = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,141 @@
+//! Claims heads, and settles what was claimed.
+
+use std::time::Duration;
+
+use sqlx::SqliteConnection;
+use uuid::Uuid;
+
+use super::{make_head_due, now};
+use crate::retry_store::row::{FaultColumns, ParkedRow, StateColumns, claimed, millis};
+use crate::retry_store::{Claimed, Fault, Parked, ParkingError, Settlement};
+use sql::sqlite::Sqlite;
+
+const IS_ANY_DUE: &str = "
+SELECT EXISTS (SELECT 1 FROM parked
+               WHERE topic = $1 AND next_attempt_at <= $2 AND (claimed_until IS NULL OR claimed_until <= $2))";
+
+/// That a row is the head is checked although only heads are due: order does not rest on that.
+const CLAIM: &str = "
+UPDATE parked SET claimed_by = $4, claimed_until = $2 + $5
+WHERE id IN (
+    SELECT id FROM parked AS head
+    WHERE topic = $1 AND next_attempt_at <= $2 AND (claimed_until IS NULL OR claimed_until <= $2)
+      AND NOT EXISTS (SELECT 1 FROM parked AS earlier
+                      WHERE earlier.topic = head.topic AND earlier.ordering_key = head.ordering_key
+                        AND earlier.state <> 'SKIPPED' AND earlier.id < head.id)
+    ORDER BY next_attempt_at, id LIMIT $3
+)
+RETURNING id, topic, partition, record_offset, record_timestamp, key, headers, payload,
+          fault_class, fault_message, attempts, first_failed_at, last_failed_at, rounds, redrives";
+
+const REMOVE: &str = "
+DELETE FROM parked WHERE id = $1 AND claimed_by = $2 RETURNING topic, ordering_key";
+
+const PARK_AGAIN: &str = "
+UPDATE parked
+SET state = $3, next_attempt_at = $4, rounds = rounds + 1,
+    fault_class = $5, fault_message = $6, attempts = $7, first_failed_at = $8, last_failed_at = $9,
+    claimed_by = NULL, claimed_until = NULL
+WHERE id = $1 AND claimed_by = $2";
+
+const RELEASE: &str = "
+UPDATE parked SET claimed_by = NULL, claimed_until = NULL WHERE id = $1 AND claimed_by = $2";
+
+pub(super) async fn claim(
+    database: &Sqlite,
+    topic: &str,
+    claimant: Uuid,
+    limit: u32,
+    term: Duration,
+) -> Result<Vec<Claimed>, ParkingError> {
+    // Sweepers look every second: the one write transaction is not taken for nothing.
+    let is_any_due = sqlx::query_scalar(IS_ANY_DUE)
+        .bind(topic)
+        .bind(now())
+        .fetch_one(database.reader());
+    if !is_any_due.await? {
+        return Ok(Vec::new());
+    }
+    let mut transaction = database.begin().await?;
+    let rows: Vec<ParkedRow> = sqlx::query_as(CLAIM)
+        .bind(topic)
+        .bind(now())
+        .bind(limit)
+        .bind(claimant)
+        .bind(millis(term))
+        .fetch_all(&mut *transaction)
+        .await?;
+    transaction.commit().await?;
+    Ok(claimed(rows))
+}
+
+pub(super) async fn settle(
+    database: &Sqlite,
+    id: i64,
+    claimant: Uuid,
+    settlement: &Settlement,
+) -> Result<(), ParkingError> {
+    let mut transaction = database.begin().await?;
+    match settlement {
+        Settlement::Handled => remove(&mut transaction, id, claimant).await?,
+        Settlement::Parked(fault, state) => {
+            park_again(&mut transaction, id, claimant, fault, *state).await?;
+        }
+        Settlement::Released => release(&mut transaction, id, claimant).await?,
+    }
+    transaction.commit().await?;
+    Ok(())
+}
+
+async fn remove(
+    transaction: &mut SqliteConnection,
+    id: i64,
+    claimant: Uuid,
+) -> Result<(), sqlx::Error> {
+    let removed: Option<(String, Option<Vec<u8>>)> = sqlx::query_as(REMOVE)
+        .bind(id)
+        .bind(claimant)
+        .fetch_optional(&mut *transaction)
+        .await?;
+    if let Some((topic, Some(ordering_key))) = removed {
+        make_head_due(transaction, &topic, &ordering_key).await?;
+    }
+    Ok(())
+}
+
+async fn park_again(
+    transaction: &mut SqliteConnection,
+    id: i64,
+    claimant: Uuid,
+    fault: &Fault,
+    state: Parked,
+) -> Result<(), sqlx::Error> {
+    let fault = FaultColumns::from(fault);
+    let state = StateColumns::from(state);
+    sqlx::query(PARK_AGAIN)
+        .bind(id)
+        .bind(claimant)
+        .bind(state.name)
+        .bind(state.next_attempt(now()))
+        .bind(fault.class)
+        .bind(fault.message)
+        .bind(fault.attempts)
+        .bind(fault.first_failed_at)
+        .bind(fault.last_failed_at)
+        .execute(transaction)
+        .await?;
+    Ok(())
+}
+
+async fn release(
+    transaction: &mut SqliteConnection,
+    id: i64,
+    claimant: Uuid,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(RELEASE)
+        .bind(id)
+        .bind(claimant)
+        .execute(transaction)
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,98 @@
+//! Who works on a partition, and which attempts a process may not have survived.
+
+use uuid::Uuid;
+
+use kafka::record::Record;
+use crate::retry_store::fenced::{self, FENCED_KEYS};
+use crate::retry_store::row::{count, timestamp};
+use crate::retry_store::{Beginning, ParkingError, Source};
+use sql::sqlite::Sqlite;
+
+/// A row that is there was left by a crash, unless it is this owner's: then the first call was answered to nobody, and its
+/// answer stands.
+const BEGIN: &str = "
+INSERT INTO consumer_assignments (topic, partition, owner, after_a_crash) VALUES ($1, $2, $3, false)
+ON CONFLICT (topic, partition) DO UPDATE
+SET owner = $3, after_a_crash = owner <> $3 OR after_a_crash
+RETURNING after_a_crash";
+
+const END: &str = "
+DELETE FROM consumer_assignments WHERE topic = $1 AND partition = $2 AND owner = $3";
+
+const NOTE_ATTEMPT: &str = "
+INSERT INTO record_attempts (topic, partition, record_offset, record_timestamp, attempts)
+VALUES ($1, $2, $3, $4, 1)
+ON CONFLICT (topic, partition, record_offset, record_timestamp) DO UPDATE SET attempts = attempts + 1
+RETURNING attempts";
+
+const FORGET_ATTEMPTS: &str = "
+DELETE FROM record_attempts
+WHERE topic = $1 AND partition = $2 AND record_offset = $3 AND record_timestamp = $4";
+
+pub(super) async fn begin(
+    database: &Sqlite,
+    source: &Source,
+    owner: Uuid,
+) -> Result<Beginning, ParkingError> {
+    let mut transaction = database.begin().await?;
+    let after_a_crash = sqlx::query_scalar(BEGIN)
+        .bind(&source.topic)
+        .bind(source.partition)
+        .bind(owner)
+        .fetch_one(&mut *transaction)
+        .await?;
+    transaction.commit().await?;
+    let keys = sqlx::query_scalar(FENCED_KEYS)
+        .bind(&source.topic)
+        .bind(fenced::LIMIT)
+        .fetch_all(database.reader());
+    Ok(Beginning {
+        fenced: fenced::of(keys.await?),
+        after_a_crash,
+    })
+}
+
+pub(super) async fn end(
+    database: &Sqlite,
+    source: &Source,
+    owner: Uuid,
+) -> Result<(), ParkingError> {
+    let mut transaction = database.begin().await?;
+    sqlx::query(END)
+        .bind(&source.topic)
+        .bind(source.partition)
+        .bind(owner)
+        .execute(&mut *transaction)
+        .await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+pub(super) async fn note_attempt(database: &Sqlite, record: &Record) -> Result<u32, ParkingError> {
+    let mut transaction = database.begin().await?;
+    let attempts = sqlx::query_scalar(NOTE_ATTEMPT)
+        .bind(&record.topic)
+        .bind(record.partition)
+        .bind(record.offset)
+        .bind(timestamp(record))
+        .fetch_one(&mut *transaction)
+        .await?;
+    transaction.commit().await?;
+    Ok(count(attempts))
+}
+
+pub(super) async fn forget_attempts(
+    database: &Sqlite,
+    record: &Record,
+) -> Result<(), ParkingError> {
+    let mut transaction = database.begin().await?;
+    sqlx::query(FORGET_ATTEMPTS)
+        .bind(&record.topic)
+        .bind(record.partition)
+        .bind(record.offset)
+        .bind(timestamp(record))
+        .execute(&mut *transaction)
+        .await?;
+    transaction.commit().await?;
+    Ok(())
+}

@@ -1,0 +1,65 @@
+//! What the gauges of parked events show. There is one of each in a process, hence one test of what they go through.
+
+use tempfile::TempDir;
+
+use super::*;
+use service::config::FromSetting;
+use sql::url::DatabaseUrl;
+use crate::retry_store::sqlite::SqliteParking;
+use sql::sqlite::Sqlite;
+use telemetry::testing::{gauge, record_spans};
+
+/// Two events of one key, one of another, and one without an order to keep.
+const INSERT: &str = "INSERT INTO parked (topic, partition, record_offset, record_timestamp, \
+        ordering_key, headers, state, attempts, parked_at) \
+    VALUES ('events', 0, 1, 1, x'0a', x'', 'DEAD', 1, 0), ('events', 0, 2, 2, x'0a', x'', 'WAITING', 0, 0), \
+        ('events', 0, 3, 3, x'0b', x'', 'DEAD', 1, 0), ('events', 0, 4, 4, NULL, x'', 'DEAD', 1, 0)";
+
+async fn database() -> (Arc<Sqlite>, TempDir) {
+    let directory = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}/parking.db", directory.path().display());
+    let url = DatabaseUrl::from_setting(&url).unwrap();
+    let file = Sqlite::open(&url, &[crate::MIGRATIONS]).await;
+    (Arc::new(file.unwrap()), directory)
+}
+
+async fn execute(database: &Sqlite, statement: &'static str) {
+    let mut transaction = database.begin().await.unwrap();
+    let done = sqlx::query(statement).execute(&mut *transaction);
+    done.await.unwrap();
+    transaction.commit().await.unwrap();
+}
+
+fn shown() -> (Option<f64>, Option<f64>) {
+    (gauge("parked.events"), gauge("parked.keys"))
+}
+
+#[tokio::test]
+async fn the_gauges_show_the_last_look_and_nothing_while_parked_events_cannot_be_read() {
+    record_spans();
+    let (database, _directory) = database().await;
+    let parked = Arc::new(SqliteParking::new(Arc::clone(&database)));
+    let watch = ParkedWatch::new(parked);
+    assert_eq!(shown(), (None, None), "before the first look");
+
+    watch.look().await;
+    assert_eq!(shown(), (Some(0.0), Some(0.0)));
+
+    execute(&database, INSERT).await;
+    watch.look().await;
+    assert_eq!(shown(), (Some(4.0), Some(2.0)));
+
+    execute(&database, "ALTER TABLE parked RENAME TO away").await;
+    watch.look().await;
+    assert_eq!(shown(), (None, None), "while they cannot be read");
+
+    execute(&database, "ALTER TABLE away RENAME TO parked").await;
+    let shutdown = CancellationToken::new();
+    let running = tokio::spawn(watch.run(shutdown.clone()));
+    while shown() != (Some(4.0), Some(2.0)) {
+        tokio::task::yield_now().await;
+    }
+    shutdown.cancel();
+    running.await.unwrap();
+    assert_eq!(shown(), (None, None), "when nobody looks any more");
+}

@@ -1,0 +1,229 @@
+//! Keys with parked events when their partition moves, comes back, or cannot be begun.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use consumer::{Delivery, Failure, Handler};
+use tokio::sync::Semaphore;
+
+use crate::group::{self, SESSION, Squatter};
+use mock_kafka::lot::{ALL_PARKS, Lot};
+use mock_kafka::{Broker, DEAD_LETTERS, IMPATIENT, PARTITIONS, eventually, start_member};
+use crate::teller::{Teller, until_committed, until_handled, until_parked};
+
+/// What waits for the test never ends within this, so its partition is given away over its head.
+const SHORT_DRAIN: Duration = Duration::from_millis(200);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partition_that_waits_for_the_database_is_given_back_at_once_and_loses_nothing() {
+    let broker = Broker::start();
+    broker.lot.go_away();
+    broker.publish_to(0, "a", "a1").await;
+    let teller = Teller::failing(&[]);
+    let consumer = broker.start_consumer(teller.clone());
+    eventually("every partition has asked several times", async || {
+        broker.lot.times_turned_away() > 20
+    })
+    .await;
+    assert_eq!(teller.times_tried("a1"), 0, "begun without its fences");
+
+    // Handlers may take eight seconds to end; nothing has begun here.
+    let stopped = tokio::time::timeout(Duration::from_secs(6), consumer.stop()).await;
+    assert!(stopped.is_ok(), "the stop waited for the database");
+    broker.lot.come_back();
+
+    let consumer = broker.start_consumer(teller.clone());
+    until_handled(&teller, &["a1"]).await;
+    consumer.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fence_holds_in_the_member_that_takes_the_partition_over() {
+    let broker = Broker::start_with(Lot::postgres(), IMPATIENT);
+    let keys = ["a", "b", "c"];
+    for (partition, key) in (0..PARTITIONS).zip(keys) {
+        broker.publish_to(partition, key, &format!("{key}1")).await;
+    }
+    let teller = Teller::failing(&["a1", "b1", "c1"]);
+    let first = broker.start_consumer(teller.clone());
+    eventually("each partition has a parked event", async || {
+        broker.lot.rows().await.len() == 3
+    })
+    .await;
+
+    // The other member has connections of its own.
+    let elsewhere = Lot::at(&broker.lot.url().await);
+    let (kafka, patience) = (broker.config(), broker.patience);
+    let second = start_member(&kafka, patience, teller.clone(), Arc::clone(&elsewhere));
+    let begun = || {
+        (0..PARTITIONS)
+            .map(|p| elsewhere.times_begun(p))
+            .sum::<usize>()
+    };
+    eventually("the other takes a partition over", async || begun() > 0).await;
+    for (partition, key) in (0..PARTITIONS).zip(keys) {
+        broker.publish_to(partition, key, &format!("{key}2")).await;
+    }
+    eventually("what came later is parked as well", async || {
+        broker.lot.rows().await.len() == 6
+    })
+    .await;
+    assert!(
+        keys.iter()
+            .all(|key| teller.times_tried(&format!("{key}2")) == 0)
+    );
+
+    teller.recover();
+    broker.lot.time_passes().await;
+    until_parked(&broker.lot, []).await;
+    for key in keys {
+        let of_key = |payload: &String| payload.starts_with(key);
+        let handled: Vec<String> = teller.handled().into_iter().filter(of_key).collect();
+        assert_eq!(handled, [format!("{key}1"), format!("{key}2")]);
+    }
+    first.stop().await;
+    second.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_assignment_parks_while_it_ends_fences_its_key_in_the_next_one() {
+    let broker = Broker::start_with(Lot::sqlite(), IMPATIENT);
+    let teller = Teller::failing(&["a1"]);
+    let held_up = broker
+        .lot
+        .parks
+        .acquire_many(ALL_PARKS as u32)
+        .await
+        .unwrap();
+    for partition in 0..PARTITIONS {
+        let key = format!("a-{partition}");
+        broker.publish_to(partition, &key, "a1").await;
+        broker.publish_to(partition, &key, "a2").await;
+    }
+    let member = group::start_member(&broker, SHORT_DRAIN, teller.clone());
+    eventually("each partition is about to park", async || {
+        broker.lot.times_asked_to_park() == 3
+    })
+    .await;
+
+    let squatter = Squatter::join(&broker);
+    eventually("a partition moves", async || {
+        !squatter.assigned().is_empty()
+    })
+    .await;
+    let moved = squatter.assigned()[0];
+    squatter.leave().await;
+    eventually("it comes back", async || broker.lot.times_begun(moved) == 2).await;
+    teller.recover();
+    drop(held_up);
+
+    until_committed(&broker, moved, 2).await;
+    assert_eq!(
+        broker.lot.parked().await.len(),
+        6,
+        "all are parked in order"
+    );
+    assert_eq!(teller.handled(), [""; 0], "handled past the fence");
+    broker.lot.time_passes().await;
+    until_parked(&broker.lot, []).await;
+    assert_eq!(teller.handled().len(), 6);
+    member.stop().await;
+}
+
+/// Rejects the first event of each partition, when it is let, and handles it when it comes again.
+struct Late {
+    begun: AtomicUsize,
+    gate: Semaphore,
+    handled: Mutex<Vec<i32>>,
+}
+
+#[async_trait]
+impl Handler for Late {
+    async fn handle(&self, delivery: &Delivery) -> Result<(), Failure> {
+        if self.begun.fetch_add(1, Ordering::AcqRel) < PARTITIONS as usize {
+            self.gate.acquire().await.unwrap().forget();
+            return Err(Failure::reject("too late"));
+        }
+        self.handled.lock().unwrap().push(delivery.partition);
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_rejected_after_its_partition_was_given_away_is_no_dead_letter() {
+    let broker = Broker::start();
+    let late = Arc::new(Late {
+        begun: AtomicUsize::new(0),
+        gate: Semaphore::new(0),
+        handled: Mutex::default(),
+    });
+    for partition in 0..PARTITIONS {
+        let key = format!("a-{partition}");
+        broker.publish_to(partition, &key, "a1").await;
+    }
+    let member = group::start_member(&broker, SHORT_DRAIN, late.clone());
+    eventually("each partition is in work", async || {
+        late.begun.load(Ordering::Acquire) == 3
+    })
+    .await;
+    let squatter = Squatter::join(&broker);
+    eventually("a partition moves", async || {
+        !squatter.assigned().is_empty()
+    })
+    .await;
+    let moved = squatter.assigned();
+    let stayed = 3 - moved.len();
+
+    late.gate.add_permits(3);
+    eventually("those that stayed are set aside", async || {
+        broker.lot.rows().await.len() == stayed
+    })
+    .await;
+    squatter.leave().await;
+
+    // The event comes again when its first handler has ended.
+    eventually("those that moved are handled", async || {
+        late.handled.lock().unwrap().len() == moved.len()
+    })
+    .await;
+    assert_eq!(broker.read(DEAD_LETTERS).len(), stayed);
+    assert_eq!(broker.lot.rows().await.len(), stayed);
+    member.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partition_that_comes_back_to_the_same_member_keeps_its_fences_and_needs_no_care() {
+    let broker = Broker::start_with(Lot::sqlite(), IMPATIENT);
+    let teller = Teller::failing(&["a1"]);
+    for partition in 0..PARTITIONS {
+        broker
+            .publish_to(partition, &format!("a-{partition}"), "a1")
+            .await;
+    }
+    let member = group::start_member(&broker, SESSION, teller.clone());
+    eventually("each partition has a parked event", async || {
+        broker.lot.rows().await.len() == 3
+    })
+    .await;
+
+    let squatter = Squatter::join(&broker);
+    eventually("a partition moves", async || {
+        !squatter.assigned().is_empty()
+    })
+    .await;
+    let moved = squatter.assigned()[0];
+    assert_eq!(broker.lot.times_ended(moved), 1);
+    squatter.leave().await;
+    eventually("it comes back", async || broker.lot.times_begun(moved) == 2).await;
+    broker.publish_to(moved, &format!("a-{moved}"), "a2").await;
+
+    eventually("what came later is parked as well", async || {
+        broker.lot.rows().await.len() == 4
+    })
+    .await;
+    assert_eq!(teller.times_tried("a2"), 0, "overtaken");
+    assert!(!broker.lot.has_begun_after_a_crash(), "ended in order");
+    member.stop().await;
+}

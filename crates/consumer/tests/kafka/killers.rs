@@ -1,0 +1,147 @@
+//! A record that ends the process of everyone who handles it: found out, and set aside, while those beside it are handled.
+//!
+//! The members are processes: this test program, run again with the one test that is ignored otherwise.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use consumer::{Delivery, Failure, Handler};
+use kafka::{GroupTimeouts, KafkaConfig};
+use tokio::sync::Barrier;
+
+use crate::group::SESSION;
+use mock_kafka::lot::Lot;
+use mock_kafka::{Broker, DEAD_LETTERS, PATIENT, eventually, start_member};
+
+/// What a member has to know.
+const BROKERS: &str = "TEST_BROKERS";
+const DATABASE: &str = "TEST_DATABASE";
+const JOURNAL: &str = "TEST_JOURNAL";
+const LIFE: &str = "TEST_LIFE";
+
+const KILLER: &str = "killer";
+const INNOCENT: [&str; 3] = ["innocent-0", "innocent-1", "innocent-2"];
+
+/// Lives in which everything dies that is in work: nobody can tell who is to blame.
+const LIVES_TOGETHER: u32 = 3;
+
+/// Aborts on one payload, and notes the others in a file.
+struct Mortal {
+    journal: PathBuf,
+    life: u32,
+    /// Passed when all are in work.
+    all: Barrier,
+}
+
+impl Mortal {
+    fn note(&self, payload: &str) {
+        use std::io::Write;
+        let mut journal = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&self.journal)
+            .unwrap();
+        writeln!(journal, "{payload}").unwrap();
+    }
+}
+
+#[async_trait]
+impl Handler for Mortal {
+    async fn handle(&self, delivery: &Delivery) -> Result<(), Failure> {
+        let payload = String::from_utf8(delivery.payload.clone().unwrap()).unwrap();
+        if self.life <= LIVES_TOGETHER {
+            self.all.wait().await;
+            std::process::abort();
+        }
+        if payload == KILLER {
+            std::process::abort();
+        }
+        self.note(&payload);
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a process that another test starts, and that may die"]
+async fn a_mortal_member() {
+    let setting = |name| std::env::var(name).unwrap();
+    let kafka = KafkaConfig {
+        group: GroupTimeouts {
+            session: SESSION,
+            ..GroupTimeouts::default()
+        },
+        ..KafkaConfig::plaintext(setting(BROKERS))
+    };
+    let handler = Mortal {
+        journal: setting(JOURNAL).into(),
+        life: setting(LIFE).parse().unwrap(),
+        all: Barrier::new(INNOCENT.len() + 1),
+    };
+    let lot = Lot::at(&setting(DATABASE));
+    let _member = start_member(&kafka, PATIENT, Arc::new(handler), lot);
+    std::future::pending::<()>().await;
+}
+
+async fn start(broker: &Broker, journal: &Path, life: u32) -> Child {
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "killers::a_mortal_member", "--ignored"])
+        .env(BROKERS, broker.config().brokers)
+        .env(DATABASE, broker.lot.url().await)
+        .env(JOURNAL, journal)
+        .env(LIFE, life.to_string())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+async fn until_dead(mut member: Child) {
+    let died = tokio::task::spawn_blocking(move || member.wait().unwrap());
+    assert!(!died.await.unwrap().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_kills_the_process_is_set_aside_and_those_in_work_beside_it_are_handled() {
+    let broker = Broker::start();
+    let directory = tempfile::tempdir().unwrap();
+    let journal = directory.path().join("journal");
+    broker.publish_to(0, INNOCENT[0], INNOCENT[0]).await;
+    for payload in [KILLER, INNOCENT[1], INNOCENT[2]] {
+        broker.publish_to(0, payload, payload).await;
+    }
+
+    // The third life after the first crash knows two crashes in which all four were in work: each is handled alone.
+    for life in 1..=LIVES_TOGETHER + 1 {
+        until_dead(start(&broker, &journal, life).await).await;
+        assert!(broker.lot.rows().await.is_empty(), "condemned too early");
+    }
+    let mut last = start(&broker, &journal, LIVES_TOGETHER + 2).await;
+
+    eventually("everything is done", async || {
+        broker.committed(0).await == 4
+    })
+    .await;
+    let rows = broker.lot.rows().await;
+    assert_eq!(rows.len(), 1, "{rows:?}");
+    assert_eq!(
+        (rows[0].payload().as_str(), rows[0].state.as_str()),
+        (KILLER, "DEAD")
+    );
+    assert_eq!(rows[0].fault_class.as_deref(), Some("killed-the-process"));
+    let letters = broker.read(DEAD_LETTERS);
+    assert_eq!(letters.len(), 1);
+    assert_eq!(
+        letters[0].header("x-dlq-error-class"),
+        Some("killed-the-process")
+    );
+    let handled = std::fs::read_to_string(&journal).unwrap();
+    assert!(
+        INNOCENT.iter().all(|payload| handled.contains(payload)),
+        "{handled}"
+    );
+    assert!(!handled.contains(KILLER));
+    last.kill().unwrap();
+    last.wait().unwrap();
+}

@@ -1,0 +1,95 @@
+//! A handler that succeeds and fails as it is told, and what a test waits for while it does.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use consumer::{Delivery, Failure, Handler};
+
+use mock_kafka::lot::Lot;
+use mock_kafka::{Broker, eventually};
+
+/// A handler that does what the test has told it about a payload, and notes what it did.
+#[derive(Default)]
+pub(crate) struct Teller {
+    pub(crate) failing: Mutex<HashSet<String>>,
+    pub(crate) rejected: Mutex<HashSet<String>>,
+    tried: Mutex<Vec<String>>,
+    handled: Mutex<Vec<String>>,
+}
+
+impl Teller {
+    pub(crate) fn failing(payloads: &[&str]) -> Arc<Self> {
+        let teller = Self::default();
+        teller.failing.lock().unwrap().extend(owned(payloads));
+        Arc::new(teller)
+    }
+
+    pub(crate) fn rejecting(payloads: &[&str]) -> Arc<Self> {
+        let teller = Self::default();
+        teller.rejected.lock().unwrap().extend(owned(payloads));
+        Arc::new(teller)
+    }
+
+    /// From now on everything is handled.
+    pub(crate) fn recover(&self) {
+        self.failing.lock().unwrap().clear();
+        self.rejected.lock().unwrap().clear();
+    }
+
+    pub(crate) fn times_tried(&self, payload: &str) -> usize {
+        let tried = self.tried.lock().unwrap();
+        tried.iter().filter(|tried| *tried == payload).count()
+    }
+
+    pub(crate) fn handled(&self) -> Vec<String> {
+        self.handled.lock().unwrap().clone()
+    }
+}
+
+fn owned(payloads: &[&str]) -> Vec<String> {
+    payloads.iter().map(ToString::to_string).collect()
+}
+
+#[async_trait]
+impl Handler for Teller {
+    async fn handle(&self, delivery: &Delivery) -> Result<(), Failure> {
+        let payload = String::from_utf8(delivery.payload.clone().unwrap()).unwrap();
+        self.tried.lock().unwrap().push(payload.clone());
+        if self.rejected.lock().unwrap().contains(&payload) {
+            return Err(Failure::reject("never"));
+        }
+        if self.failing.lock().unwrap().contains(&payload) {
+            return Err(Failure::retry("not yet"));
+        }
+        self.handled.lock().unwrap().push(payload);
+        Ok(())
+    }
+}
+
+fn states<const N: usize>(expected: [(&str, &str); N]) -> Vec<(String, String)> {
+    let owned = |(payload, state): (&str, &str)| (payload.to_owned(), state.to_owned());
+    expected.into_iter().map(owned).collect()
+}
+
+pub(crate) async fn until_parked<const N: usize>(lot: &Lot, expected: [(&str, &str); N]) {
+    let expected = states(expected);
+    eventually(&format!("parked: {expected:?}"), async || {
+        lot.parked().await == expected
+    })
+    .await;
+}
+
+pub(crate) async fn until_handled(teller: &Teller, payloads: &[&str]) {
+    eventually(&format!("handled: {payloads:?}"), async || {
+        teller.handled() == payloads
+    })
+    .await;
+}
+
+pub(crate) async fn until_committed(broker: &Broker, partition: i32, offset: i64) {
+    eventually("it is committed", async || {
+        broker.committed(partition).await == offset
+    })
+    .await;
+}

@@ -1,0 +1,81 @@
+//! How much is parked, as a gauge and an alert need it.
+
+use kafka::record::Record;
+use consumer::retry_store::Parked;
+use consumer::retry_store::operations::{Operations, ParkedCount};
+
+use crate::database::on_every_database;
+use crate::records::{LATER, fault, record, without_key};
+
+/// More than a test parks.
+const ALL: u32 = 1_000;
+
+async fn count(operations: &dyn Operations, at_most: u32) -> (u64, u64) {
+    let ParkedCount { events, keys } = operations.count(at_most).await.unwrap();
+    (events, keys)
+}
+
+#[tokio::test]
+async fn what_is_dead_or_waits_is_counted_and_each_fenced_key_once() {
+    on_every_database(async |database| {
+        let (parking, operations) = (&*database.parking, &*database.operations);
+        assert_eq!(count(operations, ALL).await, (0, 0));
+
+        for dead in [record("a", 1), without_key(2), without_key(3)] {
+            let state = Parked::Dead;
+            parking.park(&dead, &fault(), state).await.unwrap();
+        }
+        parking.park_behind(&record("a", 4)).await.unwrap();
+        let waiting = record("b", 5);
+        parking.park(&waiting, &fault(), LATER).await.unwrap();
+
+        assert_eq!(count(operations, ALL).await, (5, 2));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_key_of_another_topic_is_another_key() {
+    on_every_database(async |database| {
+        let elsewhere = Record {
+            topic: "payments".to_owned(),
+            ..record("a", 2)
+        };
+        for record in [record("a", 1), elsewhere] {
+            let dead = Parked::Dead;
+            let parking = &*database.parking;
+            parking.park(&record, &fault(), dead).await.unwrap();
+        }
+
+        assert_eq!(count(&*database.operations, ALL).await, (2, 2));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_was_skipped_is_not_counted_any_more() {
+    on_every_database(async |database| {
+        let (parking, operations) = (&*database.parking, &*database.operations);
+        let (first, dead) = (record("a", 1), Parked::Dead);
+        parking.park(&first, &fault(), dead).await.unwrap();
+        parking.park_behind(&record("a", 2)).await.unwrap();
+        let listing = operations.list(&Default::default(), 1).await.unwrap();
+
+        let skipped = operations.skip(listing.events[0].id, "an operator", "a test");
+        skipped.await.unwrap();
+
+        assert_eq!(count(operations, ALL).await, (1, 1));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn events_are_counted_up_to_the_bound() {
+    on_every_database(async |database| {
+        database.fence_keys(10).await;
+
+        assert_eq!(count(&*database.operations, 3).await, (3, 3));
+        assert_eq!(count(&*database.operations, 10).await, (10, 10));
+    })
+    .await;
+}

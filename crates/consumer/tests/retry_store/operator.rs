@@ -1,0 +1,313 @@
+//! What an operator reads, and what `redrive` does with many events.
+
+use std::time::{Duration, Instant};
+
+use kafka::record::Record;
+use kafka::headers::{self, Headers};
+use clap::Parser as _;
+use consumer::operator::arguments::DeadLetters;
+use consumer::operator::{OperatorError, Vocabulary, execute};
+use consumer::retry_store::operations::{Filter, Refusal, State};
+use consumer::retry_store::{Fault, FaultClass, Parked};
+use serde_json::Value;
+
+use crate::database::Database;
+use crate::records::{LATER, drain, fault, record};
+
+const SECRET: &str = "a secret of the payload";
+
+const VOCABULARY: Vocabulary = Vocabulary {
+    service: "some-service",
+    event_type,
+    describe: |record| {
+        format!(
+            "an event\nof {} bytes",
+            record.payload.as_ref().map_or(0, Vec::len)
+        )
+    },
+};
+
+fn event_type(headers: &Headers) -> Option<&str> {
+    headers::text(headers, "ce_type")
+}
+
+async fn run(database: &Database, arguments: &str) -> (String, Result<(), OperatorError>) {
+    let words = std::iter::once("dead-letters").chain(arguments.split(' '));
+    let arguments = DeadLetters::try_parse_from(words).unwrap();
+    let mut output = Vec::new();
+    let operations = &*database.operations;
+    let done = execute(&arguments.command, operations, VOCABULARY, &mut output).await;
+    (String::from_utf8(output).unwrap(), done)
+}
+
+async fn told(database: &Database, arguments: &str) -> String {
+    let (output, done) = run(database, arguments).await;
+    done.unwrap();
+    output
+}
+
+fn lines(output: &str) -> Vec<Vec<&str>> {
+    let lines = output.lines();
+    lines
+        .map(|line| line.split_whitespace().collect())
+        .collect()
+}
+
+fn rejected() -> Fault {
+    Fault {
+        class: FaultClass::Rejected,
+        message: "no such order".to_owned(),
+        ..fault()
+    }
+}
+
+fn hostile() -> Record {
+    Record {
+        key: Some(b"\x1b[2Ja".to_vec()),
+        headers: vec![
+            ("ce_type".to_owned(), b"evil\x1b[2J".to_vec()),
+            (
+                "traceparent".to_owned(),
+                b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_vec(),
+            ),
+        ],
+        payload: Some(SECRET.as_bytes().to_vec()),
+        ..record("a", 9)
+    }
+}
+
+async fn with_dead(offsets: impl IntoIterator<Item = i64>) -> Database {
+    let database = Database::sqlite().await;
+    for offset in offsets {
+        let parked = record(&format!("key-{offset}"), offset);
+        let (parking, fault) = (&database.parking, rejected());
+        let done = parking.park(&parked, &fault, Parked::Dead).await;
+        done.unwrap();
+    }
+    database
+}
+
+#[tokio::test]
+async fn a_list_is_aligned_and_says_what_waits_behind_what() {
+    let database = with_dead([1]).await;
+    database
+        .parking
+        .park_behind(&record("key-1", 2))
+        .await
+        .unwrap();
+
+    let output = told(&database, "list").await;
+
+    let lines = lines(&output);
+    assert_eq!(lines.len(), 3, "{output}");
+    assert_eq!(
+        lines[1][..8],
+        [
+            "1",
+            "dead",
+            "1",
+            "behind",
+            "it",
+            "key-1",
+            "com.example.something",
+            "rejected"
+        ]
+    );
+    assert_eq!(lines[2][..5], ["2", "waiting", "behind", "1", "key-1"]);
+    assert!(output.contains("no such order"), "{output}");
+}
+
+#[tokio::test]
+async fn an_empty_list_and_a_cut_one_say_so() {
+    let database = Database::sqlite().await;
+    assert_eq!(told(&database, "list").await, "nothing is parked\n");
+    assert_eq!(
+        told(&database, "audit").await,
+        "nothing was redriven or skipped\n"
+    );
+
+    let database = with_dead([1, 2, 3]).await;
+    let output = told(&database, "list --limit 2").await;
+    assert!(
+        output.contains("2 are shown, there may be more"),
+        "{output}"
+    );
+}
+
+#[tokio::test]
+async fn a_list_and_an_event_are_one_json_object_per_line() {
+    let database = with_dead([1, 2]).await;
+
+    let list = told(&database, "list --json --state dead").await;
+    let show = told(&database, "show 2 --json").await;
+
+    let list: Vec<Value> = list
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(list.len(), 2);
+    assert_eq!(list[1]["key"], "key-2");
+    assert_eq!(list[1]["class"], "rejected");
+    let show: Value = serde_json::from_str(&show).unwrap();
+    assert_eq!(show["event"], "an event\nof 9 bytes");
+    assert_eq!(show["headers"][0][0], "ce_type");
+}
+
+#[tokio::test]
+async fn an_event_is_shown_without_its_payload_and_without_control_characters() {
+    let database = Database::sqlite().await;
+    let (parking, dead) = (&database.parking, Parked::Dead);
+    parking.park(&hostile(), &fault(), dead).await.unwrap();
+
+    for arguments in ["list", "list --json", "show 1", "show 1 --json"] {
+        let output = told(&database, arguments).await;
+        assert!(!output.contains('\x1b'), "{output:?}");
+        assert!(!output.contains(SECRET), "{output}");
+    }
+    let output = told(&database, "show 1").await;
+    for part in [
+        "orders[3]@9",
+        "0af7651916cd43dd8448eb211c80319c",
+        "retries-spent",
+        "of 23 bytes",
+    ] {
+        assert!(output.contains(part), "{part} in {output}");
+    }
+}
+
+#[tokio::test]
+async fn what_does_not_exist_is_an_error() {
+    let database = Database::sqlite().await;
+
+    for arguments in [
+        "show 7",
+        "redrive 7",
+        "redrive 7 --dry-run",
+        "skip 7 --reason none",
+    ] {
+        let (_, done) = run(&database, arguments).await;
+
+        assert!(
+            matches!(
+                done,
+                Err(OperatorError::Refused(Refusal::Unknown { id: 7 }))
+            ),
+            "{arguments}: {done:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_dry_run_says_what_it_would_do_and_changes_nothing() {
+    let database = with_dead([1, 2]).await;
+
+    let one = told(&database, "redrive 1 --dry-run").await;
+    let all = told(&database, "redrive --all --dry-run").await;
+
+    assert_eq!(one, "would redrive 1: com.example.something of key-1\n");
+    assert!(all.ends_with("would redrive 2 of 2 dead\n"), "{all}");
+    assert_eq!(drain(&*database.parking).await, [0; 0]);
+    assert_eq!(database.operations.audit(10).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn all_of_a_kind_are_redriven_and_nothing_else() {
+    let database = with_dead([1, 2]).await;
+    let parking = &*database.parking;
+    let (other, dead) = (record("other", 3), Parked::Dead);
+    parking.park(&other, &fault(), dead).await.unwrap();
+    parking
+        .park(&record("later", 4), &rejected(), LATER)
+        .await
+        .unwrap();
+
+    told(&database, "redrive --class rejected --per-second 1000").await;
+    assert_eq!(drain(parking).await, [1, 2]);
+    told(&database, "redrive --key other").await;
+    assert_eq!(drain(parking).await, [3]);
+}
+
+#[tokio::test]
+async fn more_than_a_page_are_redriven_each_once() {
+    let database = with_dead(1..=230).await;
+
+    let output = told(&database, "redrive --all --per-second 1000").await;
+
+    assert!(output.ends_with("redriven 230 of 230 dead\n"), "{output}");
+    assert_eq!(database.operations.audit(1_000).await.unwrap().len(), 230);
+}
+
+#[tokio::test]
+async fn many_are_redriven_at_the_pace_that_is_asked_for() {
+    let database = with_dead([1, 2, 3]).await;
+    let began = Instant::now();
+
+    told(&database, "redrive --all --per-second 20").await;
+
+    assert!(began.elapsed() >= Duration::from_millis(150));
+}
+
+#[tokio::test]
+async fn one_that_is_refused_holds_up_no_other_and_is_an_error_at_the_end() {
+    let database = with_dead([1, 2]).await;
+    database
+        .execute("UPDATE parked SET redrives = 5 WHERE record_offset = 1")
+        .await;
+
+    let (output, done) = run(&database, "redrive --all").await;
+
+    assert!(matches!(
+        done,
+        Err(OperatorError::SomeRefused { refused: 1, all: 2 })
+    ));
+    assert!(
+        output.contains("refused: parked event 1 was redriven 5 times"),
+        "{output}"
+    );
+    assert_eq!(drain(&*database.parking).await, [2]);
+    told(&database, "redrive --all --force").await;
+    assert_eq!(drain(&*database.parking).await, [1]);
+}
+
+#[tokio::test]
+async fn what_waits_behind_another_is_refused_and_the_head_is_named() {
+    let database = with_dead([1]).await;
+    database
+        .parking
+        .park_behind(&record("key-1", 2))
+        .await
+        .unwrap();
+
+    for arguments in ["redrive 2", "redrive 2 --dry-run", "skip 2 --reason none"] {
+        let (_, done) = run(&database, arguments).await;
+
+        assert_eq!(
+            done.unwrap_err().to_string(),
+            "parked event 2 waits behind 1, which goes first: redrive or skip that one"
+        );
+    }
+}
+
+#[tokio::test]
+async fn skipping_and_redriving_are_told_by_the_audit() {
+    let database = with_dead([1, 2]).await;
+
+    told(&database, "redrive 1 --actor ada").await;
+    told(&database, "skip 2 --actor bob --reason duplicate").await;
+
+    let output = told(&database, "audit").await;
+    let lines = lines(&output);
+    assert_eq!(lines[1][1..6], ["bob", "skip", "2", "key-2", "duplicate"]);
+    assert_eq!(lines[2][1..5], ["ada", "redrive", "1", "key-1"]);
+    let all = Filter::default();
+    let states: Vec<State> = database
+        .operations
+        .list(&all, 10)
+        .await
+        .unwrap()
+        .events
+        .iter()
+        .map(|event| event.state)
+        .collect();
+    assert_eq!(states, [State::Waiting, State::Skipped]);
+}

@@ -1,0 +1,77 @@
+//! Records, and the steps of a consumer with them.
+
+use std::time::Duration;
+
+use kafka::record::Record;
+use consumer::retry_store::{Claimed, Fault, FaultClass, Parked, Parking, Settlement};
+use uuid::Uuid;
+
+pub(crate) const TOPIC: &str = "orders";
+
+/// Longer than any test takes.
+pub(crate) const TERM: Duration = Duration::from_secs(60);
+
+/// More than any test parks.
+pub(crate) const MANY: u32 = 1_000;
+
+pub(crate) const SWEEPER: Uuid = Uuid::from_u128(1);
+pub(crate) const OTHER_SWEEPER: Uuid = Uuid::from_u128(2);
+
+pub(crate) const DUE: Parked = Parked::Waiting {
+    retry_after: Duration::ZERO,
+};
+
+pub(crate) const LATER: Parked = Parked::Waiting {
+    retry_after: Duration::from_secs(3_600),
+};
+
+pub(crate) fn record(key: &str, offset: i64) -> Record {
+    Record {
+        topic: TOPIC.to_owned(),
+        partition: 3,
+        offset,
+        timestamp_ms: Some(1_700_000_000_000 + offset),
+        key: Some(key.as_bytes().to_vec()),
+        headers: vec![("ce_type".to_owned(), b"com.example.something".to_vec())],
+        payload: Some(format!("payload {offset}").into_bytes()),
+    }
+}
+
+pub(crate) fn without_key(offset: i64) -> Record {
+    Record {
+        key: None,
+        ..record("", offset)
+    }
+}
+
+pub(crate) fn fault() -> Fault {
+    Fault {
+        class: FaultClass::RetriesSpent,
+        message: "the provider is away".to_owned(),
+        attempts: 7,
+        first_failed_at: 1_000,
+        last_failed_at: 2_000,
+    }
+}
+
+pub(crate) async fn claim(parking: &dyn Parking, sweeper: Uuid) -> Vec<Claimed> {
+    parking.claim(TOPIC, sweeper, MANY, TERM).await.unwrap()
+}
+
+/// Handles what is due, one head after the other, until nothing is; the offsets in the order of their handling.
+pub(crate) async fn drain(parking: &dyn Parking) -> Vec<i64> {
+    let mut handled = Vec::new();
+    loop {
+        let claimed = parking.claim(TOPIC, SWEEPER, 1, TERM).await.unwrap();
+        let Some(head) = claimed.first() else {
+            return handled;
+        };
+        handled.push(head.record.offset);
+        let settled = parking.settle(head.id, SWEEPER, &Settlement::Handled);
+        settled.await.unwrap();
+    }
+}
+
+pub(crate) fn offsets(claimed: &[Claimed]) -> Vec<i64> {
+    claimed.iter().map(|head| head.record.offset).collect()
+}

@@ -1,0 +1,226 @@
+//! Finds the replicas of a service: looks its names up again and again, as a headless Service needs it.
+//!
+//! A lookup that fails, or finds nothing, changes nothing: replicas that were there a moment ago are more likely to answer
+//! than none. Replicas come and go all at once with the addresses of their name.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::{BoxFuture, join_all};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::address::{Address, Addresses};
+use super::endpoints::Endpoints;
+use super::pool::Peer;
+
+/// How often the names are looked up: within this time a new replica gets its share.
+const INTERVAL: Duration = Duration::from_secs(5);
+
+/// After a failed connection they are looked up at once, but no more often than this: a service that is away must not
+/// become a load on the name server.
+const LEAST_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Both intervals are drawn from 0.8 to 1.2 times themselves, so that clients do not ask in step.
+const JITTER: f64 = 0.2;
+
+/// A name server that takes longer than this counts as one that is away.
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Looks up an address.
+pub type Resolve =
+    Arc<dyn Fn(Address) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> + Send + Sync>;
+
+/// Keeps the replicas up to date while it runs. Without it a client knows none.
+#[must_use = "a client whose discovery does not run knows no replica"]
+pub struct Discovery {
+    endpoints: Endpoints,
+    resolve: Resolve,
+    names: Vec<Address>,
+    /// What each name stood for when it was last known.
+    known: HashMap<Address, Vec<SocketAddr>>,
+    is_failing: bool,
+}
+
+impl fmt::Debug for Discovery {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Discovery")
+            .field("known", &self.known)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Discovery {
+    pub(super) fn new(addresses: &Addresses, endpoints: Endpoints) -> Self {
+        Self {
+            endpoints,
+            resolve: Arc::new(|address| Box::pin(system_lookup(address))),
+            names: addresses.iter().cloned().collect(),
+            known: HashMap::new(),
+            is_failing: false,
+        }
+    }
+
+    /// Looks names up in another way than the system does.
+    pub fn with_resolver(self, resolve: Resolve) -> Self {
+        Self { resolve, ..self }
+    }
+
+    /// Looks the names up until `shutdown`.
+    pub async fn run(mut self, shutdown: CancellationToken) {
+        let _ = shutdown.run_until_cancelled(self.look_again()).await;
+    }
+
+    async fn look_again(&mut self) {
+        loop {
+            self.look().await;
+            sleep(jittered(LEAST_INTERVAL)).await;
+            // Either way it is time.
+            let _ = timeout(
+                jittered(INTERVAL - LEAST_INTERVAL),
+                self.endpoints.suspicion(),
+            )
+            .await;
+        }
+    }
+
+    async fn look(&mut self) {
+        let lookups = self.names.iter().map(|name| self.look_up(name));
+        let found = join_all(lookups).await;
+        let mut failure = None;
+        for (name, found) in self.names.iter().zip(found) {
+            match found {
+                Ok(sockets) => _ = self.known.insert(name.clone(), sockets),
+                Err(error) => failure = Some((name, error)),
+            }
+        }
+        self.is_failing = tell(self.endpoints.dependency(), self.is_failing, failure);
+        self.endpoints.replace(&self.peers());
+        self.endpoints.have_looked();
+    }
+
+    async fn look_up(&self, name: &Address) -> io::Result<Vec<SocketAddr>> {
+        let found = timeout(LOOKUP_TIMEOUT, (self.resolve)(name.clone())).await;
+        let sockets = found.map_err(|_| io::ErrorKind::TimedOut)??;
+        if sockets.is_empty() {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        Ok(sockets)
+    }
+
+    /// Every replica once, in the order of the names.
+    fn peers(&self) -> Vec<Peer> {
+        let mut peers = Vec::new();
+        for name in &self.names {
+            for socket in self.known.get(name).into_iter().flatten() {
+                let peer = Peer {
+                    address: name.clone(),
+                    socket: *socket,
+                };
+                if !peers.contains(&peer) {
+                    peers.push(peer);
+                }
+            }
+        }
+        peers
+    }
+}
+
+/// Says once that lookups fail, and once that they succeed again; returns whether they fail.
+fn tell(
+    dependency: &'static str,
+    was_failing: bool,
+    failure: Option<(&Address, io::Error)>,
+) -> bool {
+    match failure {
+        Some((address, error)) if !was_failing => {
+            tracing::warn!(dependency, %address, %error, "address not found, the known endpoints stay");
+            true
+        }
+        Some(_) => true,
+        None => {
+            if was_failing {
+                tracing::info!(dependency, "addresses found again");
+            }
+            false
+        }
+    }
+}
+
+async fn system_lookup(address: Address) -> io::Result<Vec<SocketAddr>> {
+    let found = tokio::net::lookup_host((address.host(), address.port())).await?;
+    Ok(found.collect())
+}
+
+fn jittered(interval: Duration) -> Duration {
+    interval.mul_f64(1.0 - JITTER + 2.0 * JITTER * rand::random::<f64>())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::client::tcp;
+    use service::config::FromSetting;
+
+    type Answers = Arc<Mutex<HashMap<String, io::Result<Vec<SocketAddr>>>>>;
+
+    /// A discovery of `a` and `b`, which stand for what the test says.
+    fn discovery(answers: &Answers) -> Discovery {
+        let addresses = Addresses::from_setting("http://a:1,http://b:1").unwrap();
+        let endpoints = Endpoints::new("dependency", tcp);
+        let answers = Arc::clone(answers);
+        Discovery::new(&addresses, endpoints).with_resolver(Arc::new(move |address| {
+            let answer = answers.lock().unwrap().remove(address.host());
+            match answer {
+                Some(answer) => Box::pin(std::future::ready(answer)),
+                None => Box::pin(std::future::pending()),
+            }
+        }))
+    }
+
+    fn sockets(ports: &[u16]) -> io::Result<Vec<SocketAddr>> {
+        let socket = |port: &u16| SocketAddr::from(([127, 0, 0, 1], *port));
+        Ok(ports.iter().map(socket).collect())
+    }
+
+    fn ports(discovery: &Discovery) -> Vec<u16> {
+        let peers = discovery.peers();
+        peers.iter().map(|peer| peer.socket.port()).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_name_that_fails_or_finds_nothing_keeps_what_it_had_while_others_change() {
+        let answers = Answers::default();
+        let answer = |name: &str, answer| {
+            answers.lock().unwrap().insert(name.to_owned(), answer);
+        };
+        let mut discovery = discovery(&answers);
+        answer("a", sockets(&[1, 2, 2]));
+        answer("b", sockets(&[3]));
+        discovery.look().await;
+        assert_eq!(ports(&discovery), [1, 2, 3]);
+
+        answer("a", Err(io::ErrorKind::Other.into()));
+        answer("b", sockets(&[4]));
+        discovery.look().await;
+        assert_eq!(ports(&discovery), [1, 2, 4]);
+
+        answer("a", sockets(&[]));
+        // Nobody answers for b.
+        discovery.look().await;
+        assert_eq!(ports(&discovery), [1, 2, 4]);
+
+        answer("a", sockets(&[5]));
+        answer("b", sockets(&[4]));
+        discovery.look().await;
+        assert_eq!(ports(&discovery), [5, 4]);
+        assert_eq!(discovery.endpoints.count(), (2, 0, 0));
+    }
+}

@@ -1,0 +1,214 @@
+//! The span and the measurement of each call, from its request to the last byte of its answer.
+//!
+//! The outermost layer: what the layers below refuse is a call like any other. A status is read where it is, in the
+//! headers of an answer that is nothing else, or in its trailers; a client that goes away before has cancelled.
+//!
+//! Names and rules are those of "Semantic conventions for gRPC": a method that there is not is `_OTHER`, so that nothing
+//! a client invents becomes a time series, and only a status that the server is to blame for is an error.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use futures::future::BoxFuture;
+use http::{HeaderMap, Request, Response};
+use http_body::{Body, Frame, SizeHint};
+use tonic::{Code, Status};
+use tower::{Layer, Service};
+
+use super::connection::ConnectionInfo;
+use super::methods::Methods;
+use super::status_code;
+use telemetry::propagation;
+use telemetry::instruments::Histogram;
+use telemetry::names::{attributes, metrics, spans};
+use telemetry::span::Span;
+use telemetry::vocabulary::Labels;
+
+/// The name of a span whose method there is not.
+const UNKNOWN_METHOD: &str = "grpc";
+
+/// `rpc.method` of a method that there is not.
+const OTHER: &str = "_OTHER";
+
+/// As much of a method that there is not as a span keeps.
+const MAX_INVENTION: usize = 128;
+
+/// Watches the calls of a server that has these methods.
+#[derive(Clone, Debug)]
+pub(super) struct CallTelemetryLayer {
+    methods: Methods,
+    durations: Histogram,
+    active: Arc<AtomicU64>,
+}
+
+impl CallTelemetryLayer {
+    pub(super) fn new(methods: Methods) -> Self {
+        let active = Arc::<AtomicU64>::default();
+        let observed = Arc::clone(&active);
+        metrics::GRPC_SERVER_CALLS_ACTIVE
+            .observe(move || [(observed.load(Ordering::Relaxed), Labels::default())]);
+        Self {
+            methods,
+            durations: metrics::RPC_SERVER_CALL_DURATION.histogram(),
+            active,
+        }
+    }
+
+    fn begin<B>(&self, request: &Request<B>) -> ObservedCall {
+        let path = request.uri().path();
+        let method = self.methods.name(path);
+        let parent = propagation::of_call(request.headers());
+        let name = method.map_or_else(|| UNKNOWN_METHOD.to_owned(), |name| name.to_string());
+        let span = spans::RPC_SERVER.continuing(name, &parent, Vec::new());
+        describe(&span, request, method.is_none());
+        self.active.fetch_add(1, Ordering::Relaxed);
+        ObservedCall {
+            span,
+            method: method.map_or_else(|| Arc::from(OTHER), Arc::clone),
+            began: Instant::now(),
+            durations: self.durations.clone(),
+            active: Arc::clone(&self.active),
+            code: None,
+        }
+    }
+}
+
+/// What is known of a call before it is answered.
+fn describe<B>(span: &Span, request: &Request<B>, is_invented: bool) {
+    if !span.is_recording() {
+        return;
+    }
+    if is_invented {
+        let invention = request.uri().path().trim_start_matches('/').chars();
+        let invention: String = invention.take(MAX_INVENTION).collect();
+        span.set(&attributes::RPC_METHOD_ORIGINAL, invention);
+    }
+    let connection = request.extensions().get::<ConnectionInfo>();
+    if let Some(peer) = connection.and_then(ConnectionInfo::remote_address) {
+        span.set(&attributes::NETWORK_PEER_ADDRESS, peer.ip().to_string());
+        span.set(&attributes::NETWORK_PEER_PORT, i64::from(peer.port()));
+    }
+}
+
+/// A call that is not over. When it is dropped, it is.
+#[derive(Debug)]
+pub(super) struct ObservedCall {
+    span: Span,
+    method: Arc<str>,
+    began: Instant,
+    durations: Histogram,
+    active: Arc<AtomicU64>,
+    /// How it was answered, if it was.
+    code: Option<Code>,
+}
+
+impl ObservedCall {
+    /// Notes the status that these headers or trailers have, if they have one.
+    fn read_status(&mut self, headers: &HeaderMap) {
+        if let Some(code) = headers.get(Status::GRPC_STATUS) {
+            self.code = Some(Code::from_bytes(code.as_bytes()));
+        }
+    }
+}
+
+impl Drop for ObservedCall {
+    fn drop(&mut self) {
+        self.active.fetch_sub(1, Ordering::Relaxed);
+        let code = self.code.unwrap_or(Code::Cancelled);
+        let name = status_code::name(code);
+        let is_failure = status_code::is_server_error(code);
+        let labels = [
+            attributes::RPC_SYSTEM_NAME.label("grpc"),
+            attributes::RPC_METHOD.known(&self.method),
+            attributes::RPC_RESPONSE_STATUS_CODE.label(name),
+        ];
+        let failure = is_failure.then(|| attributes::ERROR_TYPE.label(name));
+        let labels = Labels::of(labels.into_iter().chain(failure));
+        self.span.describe_as(&labels);
+        if is_failure {
+            self.span.mark_failed();
+        }
+        self.durations.record_time(self.began.elapsed(), &labels);
+    }
+}
+
+impl<S> Layer<S> for CallTelemetryLayer {
+    type Service = CallTelemetry<S>;
+
+    fn layer(&self, inner: S) -> CallTelemetry<S> {
+        let layer = self.clone();
+        CallTelemetry { inner, layer }
+    }
+}
+
+/// See [`CallTelemetryLayer`].
+#[derive(Clone, Debug)]
+pub(super) struct CallTelemetry<S> {
+    inner: S,
+    layer: CallTelemetryLayer,
+}
+
+impl<S, Sent, Answer> Service<Request<Sent>> for CallTelemetry<S>
+where
+    S: Service<Request<Sent>, Response = Response<Answer>>,
+    S::Future: Send + 'static,
+    S::Error: Send + 'static,
+    Answer: Body + Send + 'static,
+{
+    type Response = Response<ObservedBody<Answer>>;
+    type Error = S::Error;
+    type Future = BoxFuture<'static, Result<Self::Response, S::Error>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<Sent>) -> Self::Future {
+        let mut call = self.layer.begin(&request);
+        let answer = call.span.within(|| self.inner.call(request));
+        let answer = call.span.carry(answer);
+        Box::pin(async move {
+            let answer = answer.await?;
+            call.read_status(answer.headers());
+            Ok(answer.map(|inner| ObservedBody { inner, call }))
+        })
+    }
+}
+
+/// A response body with the call that it answers.
+#[derive(Debug)]
+pub(super) struct ObservedBody<B> {
+    inner: B,
+    call: ObservedCall,
+}
+
+impl<B: Body + Unpin> Body for ObservedBody<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        // A stream goes on working while its body is polled.
+        let _current = self.call.span.context().clone().attach();
+        let frame = Pin::new(&mut self.inner).poll_frame(context);
+        if let Poll::Ready(Some(Ok(frame))) = &frame
+            && let Some(trailers) = frame.trailers_ref()
+        {
+            self.call.read_status(trailers);
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}

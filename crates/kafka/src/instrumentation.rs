@@ -1,0 +1,150 @@
+//! What telemetry says of an operation on Kafka, whichever client does it: "Semantic conventions for Kafka".
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaRespErr;
+
+use super::KafkaConfig;
+use telemetry::names::attributes as the;
+use telemetry::vocabulary::{Label, Labels};
+
+/// As much of a key or an id as a span keeps: whoever writes to a topic decides how long they are.
+const MAX_TEXT: usize = 128;
+
+/// `error.type` of an error that librdkafka has no name for.
+const OTHER: &str = "_OTHER";
+
+/// How the enumeration of librdkafka begins; an underscore more for what the client says and not the broker.
+const ERROR_PREFIX: &str = "RD_KAFKA_RESP_ERR_";
+
+/// What is done with messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// Messages go out.
+    Send,
+    /// Messages come in.
+    Poll,
+    /// A message is handled.
+    Process,
+    /// Offsets go out.
+    Commit,
+}
+
+impl Operation {
+    /// The name of its span. Text is made of it only if there will be a span.
+    pub fn of(self, topic: &str) -> SpanName<'_> {
+        SpanName(self, topic)
+    }
+
+    /// `messaging.operation.name`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Send => "send",
+            Self::Poll => "poll",
+            Self::Process => "process",
+            Self::Commit => "commit",
+        }
+    }
+
+    /// `messaging.operation.type`.
+    pub fn kind(self) -> &'static str {
+        match self {
+            Self::Send => "send",
+            Self::Poll => "receive",
+            Self::Process => "process",
+            Self::Commit => "settle",
+        }
+    }
+
+    /// What metrics say of it that tell operations apart by their name.
+    pub fn labels(self, topic: &Arc<str>) -> Labels {
+        Labels::of([
+            the::MESSAGING_SYSTEM.label("kafka"),
+            the::MESSAGING_OPERATION_NAME.label(self.name()),
+            the::MESSAGING_DESTINATION_NAME.known(topic),
+        ])
+    }
+
+    /// What spans say of it, and the metric of durations.
+    pub fn full_labels(self, topic: &Arc<str>) -> Labels {
+        let kind = the::MESSAGING_OPERATION_TYPE.label(self.kind());
+        self.labels(topic).and(kind)
+    }
+}
+
+/// The name of a span, before anybody needs it.
+#[derive(Clone, Copy, Debug)]
+pub struct SpanName<'a>(Operation, &'a str);
+
+impl From<SpanName<'_>> for Cow<'static, str> {
+    fn from(SpanName(operation, topic): SpanName<'_>) -> Self {
+        Self::Owned(format!("{} {topic}", operation.name()))
+    }
+}
+
+/// The broker as it is configured: the first, if there are several.
+pub fn server(kafka: &KafkaConfig) -> Vec<Label> {
+    let (host, port) = kafka.first_broker();
+    let host = the::SERVER_ADDRESS.known(&Arc::from(host));
+    let port = port.map(|port| the::SERVER_PORT.numbered(i32::from(port)));
+    [host].into_iter().chain(port).collect()
+}
+
+/// The error as Kafka calls it, for example `MSG_TIMED_OUT`: one of the list that librdkafka has.
+pub fn error_type(error: &KafkaError) -> Label {
+    let code = error.rdkafka_error_code();
+    let code = code.and_then(|code| RDKafkaRespErr::try_from(code as i32).ok());
+    let Some(code) = code else {
+        return the::ERROR_TYPE.label(OTHER);
+    };
+    let name = format!("{code:?}");
+    let name = name.trim_start_matches(ERROR_PREFIX);
+    match name.trim_start_matches('_') {
+        // The one that librdkafka abbreviates.
+        "UNKNOWN_TOPIC_OR_PART" => the::ERROR_TYPE.label("UNKNOWN_TOPIC_OR_PARTITION"),
+        name => the::ERROR_TYPE.known(&Arc::from(name)),
+    }
+}
+
+/// A key or an id as a span shows it; nothing, if it is no text.
+pub fn bounded_text(bytes: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    Some(text.chars().take(MAX_TEXT).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::error::RDKafkaErrorCode;
+
+    use super::*;
+
+    #[test]
+    fn an_error_is_called_as_kafka_calls_it() {
+        let name = |code| error_type(&KafkaError::MessageProduction(code));
+
+        let expected = |name| the::ERROR_TYPE.label(name);
+        assert_eq!(
+            name(RDKafkaErrorCode::MessageTimedOut),
+            expected("MSG_TIMED_OUT")
+        );
+        assert_eq!(
+            name(RDKafkaErrorCode::UnknownTopicOrPartition),
+            expected("UNKNOWN_TOPIC_OR_PARTITION")
+        );
+        assert_eq!(error_type(&KafkaError::Canceled), expected(OTHER));
+    }
+
+    #[test]
+    fn the_first_of_several_brokers_is_the_server() {
+        let server = |brokers: &str| server(&KafkaConfig::plaintext(brokers));
+
+        let address = |host| the::SERVER_ADDRESS.label(host);
+        let port = |port| the::SERVER_PORT.numbered(port);
+        assert_eq!(server("a:1,b:2"), [address("a"), port(1)]);
+        assert_eq!(server("SSL://a:1"), [address("a"), port(1)]);
+        assert_eq!(server("[::1]:9092"), [address("::1"), port(9092)]);
+        assert_eq!(server("a"), [address("a")]);
+    }
+}

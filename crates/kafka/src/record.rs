@@ -1,0 +1,50 @@
+//! A record as a consumer gets it.
+
+use rdkafka::Message;
+use rdkafka::message::{BorrowedMessage, Headers as _};
+
+use crate::headers::Headers;
+
+/// A record as the broker delivered it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Record {
+    /// The topic it was read from.
+    pub topic: String,
+    /// The partition of the topic.
+    pub partition: i32,
+    /// Its position in the partition.
+    pub offset: i64,
+    /// The broker's or the producer's time, in milliseconds since 1970.
+    pub timestamp_ms: Option<i64>,
+    /// The key, as bytes.
+    pub key: Option<Vec<u8>>,
+    /// The headers, in order.
+    pub headers: Headers,
+    /// The value; `None` is a tombstone.
+    pub payload: Option<Vec<u8>>,
+}
+
+impl From<&BorrowedMessage<'_>> for Record {
+    fn from(message: &BorrowedMessage<'_>) -> Self {
+        let headers = message.headers().map(|headers| {
+            let pairs = headers.iter();
+            pairs
+                .map(|header| {
+                    (
+                        header.key.to_owned(),
+                        header.value.unwrap_or_default().to_vec(),
+                    )
+                })
+                .collect()
+        });
+        Self {
+            topic: message.topic().to_owned(),
+            partition: message.partition(),
+            offset: message.offset(),
+            timestamp_ms: message.timestamp().to_millis(),
+            key: message.key().map(<[u8]>::to_vec),
+            headers: headers.unwrap_or_default(),
+            payload: message.payload().map(<[u8]>::to_vec),
+        }
+    }
+}

@@ -1,0 +1,28 @@
+-- Events that wait for the broker; a row is deleted when it was acknowledged.
+CREATE TABLE outbox (
+    seq        BIGINT      NOT NULL GENERATED ALWAYS AS IDENTITY (CACHE 1) PRIMARY KEY,
+    shard      SMALLINT    NOT NULL,
+    topic      TEXT        NOT NULL,
+    key        TEXT        NOT NULL,
+    headers    BYTEA       NOT NULL,
+    payload    BYTEA       NOT NULL,
+    created_at TIMESTAMPTZ NOT NULL DEFAULT now()
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000, autovacuum_vacuum_cost_delay = 0,
+        autovacuum_vacuum_insert_scale_factor = 0, autovacuum_vacuum_insert_threshold = 20000);
+-- Finds the predecessor of an event of the same key.
+CREATE INDEX outbox_by_key ON outbox (key, seq);
+
+-- Who publishes which shard of the outbox, and until when (by this database's clock).
+CREATE TABLE outbox_lease (
+    shard      SMALLINT    NOT NULL PRIMARY KEY,
+    owner      UUID,
+    epoch      BIGINT      NOT NULL DEFAULT 0,
+    expires_at TIMESTAMPTZ NOT NULL DEFAULT '-infinity'
+) WITH (fillfactor = 50);
+INSERT INTO outbox_lease (shard) SELECT generate_series(0, 31);
+
+-- Relays that are alive: the shards are divided among them.
+CREATE TABLE outbox_relay (
+    member     UUID        NOT NULL PRIMARY KEY,
+    expires_at TIMESTAMPTZ NOT NULL
+);

@@ -1,0 +1,9 @@
+-- Events that wait for the broker; a row is deleted when it was acknowledged.
+CREATE TABLE outbox (
+    seq        INTEGER PRIMARY KEY AUTOINCREMENT,
+    topic      TEXT    NOT NULL,
+    key        TEXT    NOT NULL,
+    headers    BLOB    NOT NULL,
+    payload    BLOB    NOT NULL,
+    created_at INTEGER NOT NULL
+) STRICT;

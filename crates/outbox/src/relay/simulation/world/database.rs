@@ -1,0 +1,122 @@
+//! The way to the database: statements take effect and are answered, in time, too late, or not at all.
+
+use tokio::time::Instant;
+
+use super::super::ledger::Sender;
+use super::super::process::{Answer, Process, Statement};
+use super::{Event, MILLISECOND, Micros, SECOND, World};
+use crate::lease::Tenure;
+
+impl World {
+    pub(super) fn ask(&mut self, process: usize, statement: Statement) {
+        let Process { sender, member, .. } = self.processes[process];
+        let failed = Event::Answered {
+            sender,
+            answer: Answer::Failed(statement.clone()),
+        };
+        if self.now < self.weather.outage_until && !self.is_well() {
+            return self.after(MILLISECOND, SECOND, failed);
+        }
+        let apply = |answer_after| Event::Apply {
+            sender,
+            member,
+            statement: statement.clone(),
+            answer_after,
+        };
+        let quick = self.chance.within(1..3 * MILLISECOND);
+        if !self.chance.happens(self.weather.statements) {
+            return self.after(1, 3 * MILLISECOND, apply(Some(quick)));
+        }
+        match self.chance.index(4) {
+            0 => self.after(1, SECOND, failed),
+            // It takes effect and its answer is lost.
+            1 => {
+                self.after(1, SECOND, apply(None));
+                self.after(SECOND, 7 * SECOND, failed);
+            }
+            // It takes effect after it was given up.
+            2 => {
+                self.at(7 * SECOND, failed);
+                self.after(7 * SECOND, 20 * SECOND, apply(None));
+            }
+            _ => self.after(1, 6 * SECOND, apply(Some(quick))),
+        }
+    }
+
+    pub(super) fn apply(
+        &mut self,
+        sender: Sender,
+        member: u64,
+        statement: Statement,
+        answer_after: Option<Micros>,
+    ) {
+        let answer = match statement {
+            Statement::Renew { asked } => self.renew(member, asked),
+            Statement::HandOver(shards) => {
+                self.leases.release(member, &shards);
+                Answer::HandedOver(shards)
+            }
+            Statement::Read(query) => Answer::Rows(self.table.read(&query)),
+            Statement::Delete(rows) => {
+                for seq in &rows {
+                    if self.table.delete(*seq) {
+                        self.ledger.deleted(*seq);
+                    }
+                }
+                Answer::Deleted(rows)
+            }
+            Statement::Leave => {
+                self.leases.leave(member);
+                Answer::Left
+            }
+        };
+        if let Some(delay) = answer_after {
+            self.at(delay, Event::Answered { sender, answer });
+        }
+    }
+
+    pub(super) fn renew(&mut self, member: u64, asked: Instant) -> Answer {
+        if !self.is_shared {
+            let shards: Vec<_> = crate::Shard::all().collect();
+            return Answer::Renewed(Tenure {
+                fair_share: shards.len(),
+                shards,
+                ends: None,
+            });
+        }
+        let (shards, fair_share) = self.leases.renew(member, self.now);
+        Answer::Renewed(Tenure::granted(asked, shards, fair_share))
+    }
+
+    pub(super) fn answered(&mut self, process: usize, answer: Answer) {
+        let now = self.instant();
+        let Some(duties) = &mut self.processes[process].duties else {
+            return;
+        };
+        let is_fine = match answer {
+            Answer::Renewed(tenure) => duties.renewed(tenure, now).is_ok(),
+            Answer::Failed(Statement::Renew { .. }) => duties.renewal_failed(now),
+            Answer::Failed(Statement::Read(_)) => duties.read_failed(now),
+            Answer::Failed(Statement::Delete(rows)) => duties.delete_failed(rows, now),
+            Answer::Failed(Statement::HandOver(_) | Statement::Leave) => false,
+            Answer::HandedOver(shards) => {
+                duties.handed_over(&shards);
+                true
+            }
+            Answer::Rows(rows) => {
+                duties.rows(rows, now);
+                true
+            }
+            Answer::Deleted(rows) => {
+                duties.deleted(&rows);
+                true
+            }
+            Answer::Left => return self.succeed(process),
+        };
+        if is_fine {
+            self.proceed(process);
+        } else {
+            self.break_session(process);
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! How the text of a setting becomes a value.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A value that can be read from the text of a setting.
+pub trait FromSetting: Sized {
+    /// Whether the text may hold a secret and must not be repeated in an error.
+    const SECRET: bool = false;
+
+    /// Parses the text; the error says what was expected, in a few words.
+    fn from_setting(text: &str) -> Result<Self, String>;
+}
+
+/// Why a text was refused, without repeating a secret.
+pub(super) fn refusal<T: FromSetting>(text: &str, expected: &str) -> String {
+    if T::SECRET {
+        format!("expected {expected}")
+    } else {
+        format!("expected {expected}, got {text:?}")
+    }
+}
+
+/// `FromStr` does the work; its error messages speak to programmers, so `expected` speaks to operators.
+fn parse<T: std::str::FromStr>(text: &str, expected: &str) -> Result<T, String> {
+    text.parse().map_err(|_| expected.to_owned())
+}
+
+impl FromSetting for SocketAddr {
+    fn from_setting(text: &str) -> Result<Self, String> {
+        parse(text, "an address such as 127.0.0.1:50051")
+    }
+}
+
+impl FromSetting for u16 {
+    fn from_setting(text: &str) -> Result<Self, String> {
+        parse(text, "a whole number from 0 to 65535")
+    }
+}
+
+impl FromSetting for u32 {
+    fn from_setting(text: &str) -> Result<Self, String> {
+        parse(text, "a whole number, 0 or more")
+    }
+}
+
+impl FromSetting for usize {
+    fn from_setting(text: &str) -> Result<Self, String> {
+        parse(text, "a whole number, 0 or more")
+    }
+}
+
+impl FromSetting for bool {
+    fn from_setting(text: &str) -> Result<Self, String> {
+        parse(text, "true or false")
+    }
+}
+
+impl FromSetting for String {
+    fn from_setting(text: &str) -> Result<Self, String> {
+        Ok(text.to_owned())
+    }
+}
+
+impl FromSetting for PathBuf {
+    fn from_setting(text: &str) -> Result<Self, String> {
+        Ok(Self::from(text))
+    }
+}
+
+/// A whole number and a unit: `20ms`, `5s`, `2m`.
+impl FromSetting for Duration {
+    fn from_setting(text: &str) -> Result<Self, String> {
+        let expected = || "a time such as 20ms, 5s or 2m".to_owned();
+        let unit_at = text
+            .find(|c: char| !c.is_ascii_digit())
+            .ok_or_else(expected)?;
+        let (number, unit) = text.split_at(unit_at);
+        let number: u64 = number.parse().map_err(|_| expected())?;
+        let millis = match unit {
+            "ms" => Some(number),
+            "s" => number.checked_mul(1_000),
+            "m" => number.checked_mul(60_000),
+            _ => None,
+        };
+        millis.map(Self::from_millis).ok_or_else(expected)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_is_a_number_and_a_unit() {
+        assert_eq!(
+            Duration::from_setting("20ms"),
+            Ok(Duration::from_millis(20))
+        );
+        assert_eq!(Duration::from_setting("5s"), Ok(Duration::from_secs(5)));
+        assert_eq!(Duration::from_setting("2m"), Ok(Duration::from_secs(120)));
+    }
+
+    #[test]
+    fn a_duration_without_a_unit_or_out_of_range_is_refused() {
+        for text in [
+            "5",
+            "s",
+            "-1s",
+            "1.5s",
+            "5h",
+            "99999999999999999999s",
+            "9999999999999999999m",
+        ] {
+            assert!(Duration::from_setting(text).is_err(), "{text}");
+        }
+    }
+}

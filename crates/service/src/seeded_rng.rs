@@ -1,0 +1,82 @@
+//! Chance that can be repeated: what the simulations decide by.
+//!
+//! An own generator (SplitMix64, Steele and others 2014), so that a seed means the same run whatever crate is brought up to
+//! date. [`seeds`] gives a simulation as many runs as fit into its number of steps.
+
+use std::ops::Range;
+
+/// Numbers that follow from a seed.
+#[derive(Clone, Debug)]
+pub struct Chance(u64);
+
+impl Chance {
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// A number of this range, which is not empty.
+    pub fn within(&mut self, range: Range<u64>) -> u64 {
+        range.start + self.next() % (range.end - range.start)
+    }
+
+    /// An index below `length`, which is not zero.
+    pub fn index(&mut self, length: usize) -> usize {
+        usize::try_from(self.within(0..length as u64)).unwrap()
+    }
+
+    /// True this often in a thousand times.
+    pub fn happens(&mut self, per_mille: u64) -> bool {
+        self.within(0..1_000) < per_mille
+    }
+}
+
+/// Runs a simulation with one seed after the other until it has taken enough steps, and prints how many there were.
+///
+/// `SIMULATION_STEPS` is the number of steps, `SIMULATION_SEED` repeats a single run; a run that fails says which seed it
+/// had. `simulate` returns its steps.
+pub fn seeds(name: &str, steps: u64, simulate: impl Fn(u64) -> u64) {
+    if let Some(seed) = setting("SIMULATION_SEED") {
+        println!(
+            "simulation of {name}: seed {seed}, {} steps",
+            simulate(seed)
+        );
+        return;
+    }
+    let wanted = setting("SIMULATION_STEPS").unwrap_or(steps);
+    let started = std::time::Instant::now();
+    let (mut seed, mut taken) = (0, 0);
+    while taken < wanted {
+        let failure = FailingSeed { name, seed };
+        taken += simulate(seed);
+        std::mem::forget(failure);
+        seed += 1;
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    println!("simulation of {name}: {taken} steps in {seed} runs, {seconds:.1} s");
+}
+
+fn setting(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    Some(text.parse().expect("a number"))
+}
+
+/// Says how to repeat a run that panics.
+struct FailingSeed<'a> {
+    name: &'a str,
+    seed: u64,
+}
+
+impl Drop for FailingSeed<'_> {
+    fn drop(&mut self) {
+        let Self { name, seed } = self;
+        eprintln!("the simulation of {name} failed: SIMULATION_SEED={seed} repeats it");
+    }
+}

@@ -1,0 +1,157 @@
+//! What the duration of a query is measured with. Each test has a database of its own name, to know its measurements by.
+
+use std::convert::Infallible;
+
+use service::config::FromSetting;
+use crate::url::DatabaseUrl;
+use crate::postgres::Postgres;
+use telemetry::names::metrics::DATABASE_SECONDS;
+use telemetry::testing::{all_spans, distribution, measured, record_spans};
+
+use super::*;
+
+const DURATION: &str = "db.client.operation.duration";
+
+const OF_INSERT: &str = "db.collection.name=things db.operation.name=INSERT \
+    db.query.summary=INSERT things db.system.name=sqlite";
+
+fn statements(file: &str) -> Statements {
+    record_spans();
+    let url = format!("sqlite:///some/where/{file}");
+    Statements::of_sqlite(&SqliteConnectOptions::from_str(&url).unwrap())
+}
+
+/// The labels of what was measured of this database, without its name, and how often.
+fn measured_of(namespace: &str) -> Vec<(String, u64)> {
+    measured(DURATION, attributes::DB_NAMESPACE.name, namespace)
+}
+
+/// Has a server refuse this statement, and returns what was measured of it, without the server's port.
+async fn refused(database: &str, sql: &'static str) -> String {
+    record_spans();
+    let server = postgres_server::shared();
+    server.create_database(database).unwrap();
+    let url = DatabaseUrl::from_setting(&server.url(database)).unwrap();
+    let postgres = Postgres::new(&url, 1).unwrap();
+
+    let query = sqlx::query(sql).execute(postgres.pool());
+    let done = postgres.statements().prepare(INSERT).run(query).await;
+
+    done.unwrap_err();
+    let measured = measured_of(&format!("{database}|public"));
+    let [(labels, 1)] = measured.as_slice() else {
+        panic!("{measured:?}");
+    };
+    let port = format!(" server.port={}", server.port());
+    labels.strip_suffix(&port).unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_query_is_measured_with_its_operation_and_its_table() {
+    let statement = statements("plain.db").prepare(INSERT);
+
+    for _ in 0..2 {
+        let done = statement.run(async { Ok::<_, Infallible>(()) });
+        done.await.unwrap();
+    }
+
+    assert_eq!(measured_of("plain.db"), [(OF_INSERT.to_owned(), 2)]);
+    let namespace = attributes::DB_NAMESPACE.of("plain.db");
+    let (_, boundaries) = distribution(DURATION, &namespace).unwrap();
+    assert_eq!(boundaries, DATABASE_SECONDS);
+}
+
+#[tokio::test]
+async fn a_transaction_is_measured_by_what_it_achieves_alone() {
+    let statement = statements("transaction.db").prepare(Query::transaction("park event"));
+
+    let done = statement.run(async { Ok::<_, Infallible>(()) });
+    done.await.unwrap();
+
+    let labels = "db.query.summary=park event db.system.name=sqlite".to_owned();
+    assert_eq!(measured_of("transaction.db"), [(labels, 1)]);
+}
+
+#[tokio::test]
+async fn what_belongs_to_no_trace_is_measured_and_has_no_span() {
+    let statement = statements("polls.db").prepare(INSERT);
+
+    let done = statement.run(async { Ok::<_, Infallible>(()) });
+    done.await.unwrap();
+
+    assert_eq!(measured_of("polls.db"), [(OF_INSERT.to_owned(), 1)]);
+    let namespace = attributes::DB_NAMESPACE.of("polls.db");
+    let of_polls = |span: &SpanData| span.attributes.contains(&namespace);
+    assert!(!all_spans().iter().any(of_polls));
+}
+
+#[tokio::test]
+async fn a_query_whose_caller_goes_away_is_measured_as_given_up() {
+    let statement = statements("given_up.db").prepare(INSERT);
+    {
+        let query = statement.run(std::future::pending::<Result<(), Infallible>>());
+        tokio::pin!(query);
+        assert!(futures::poll!(&mut query).is_pending());
+    }
+
+    let labels = format!("{OF_INSERT} error.type=given_up");
+    assert_eq!(measured_of("given_up.db"), [(labels, 1)]);
+}
+
+#[tokio::test]
+async fn what_the_driver_notices_has_a_type_and_no_code() {
+    for (error, kind) in [
+        (sqlx::Error::PoolTimedOut, "pool_timeout"),
+        (sqlx::Error::PoolClosed, "pool_closed"),
+        (sqlx::Error::RowNotFound, "unexpected_rows"),
+        (sqlx::Error::WorkerCrashed, "_OTHER"),
+        (
+            sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()),
+            "timeout",
+        ),
+        (
+            sqlx::Error::Io(std::io::ErrorKind::ConnectionReset.into()),
+            "io",
+        ),
+    ] {
+        let file = format!("{kind}.db");
+        let statement = statements(&file).prepare(INSERT);
+
+        let done = statement.run(async { Err::<(), _>(OutboxError::from(error)) });
+        done.await.unwrap_err();
+
+        let labels = format!("{OF_INSERT} error.type={kind}");
+        assert_eq!(measured_of(&file), [(labels, 1)]);
+    }
+}
+
+#[tokio::test]
+async fn rows_that_the_program_cannot_use_are_told_apart_from_a_failure_of_the_database() {
+    let statement = statements("rows.db").prepare(INSERT);
+
+    let done = statement.run(async { Err::<(), _>(std::fmt::Error) });
+    done.await.unwrap_err();
+
+    let labels = format!("{OF_INSERT} error.type=unexpected_rows");
+    assert_eq!(measured_of("rows.db"), [(labels, 1)]);
+}
+
+#[tokio::test]
+async fn what_a_server_refuses_is_measured_with_its_sqlstate() {
+    for (database, sql, code) in [
+        ("durations_of_a_division", "SELECT 1 / 0", "22012"),
+        (
+            "durations_of_no_table",
+            "INSERT INTO things VALUES (1)",
+            "42P01",
+        ),
+    ] {
+        let labels = refused(database, sql).await;
+
+        let expected = format!(
+            "db.collection.name=things db.operation.name=INSERT db.query.summary=INSERT things \
+             db.response.status_code={code} db.system.name=postgresql error.type={code} server.address=127.0.0.1"
+        );
+        assert_eq!(labels, expected);
+    }
+}

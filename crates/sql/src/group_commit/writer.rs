@@ -1,0 +1,122 @@
+//! The writing side: whatever waits is taken, committed together, and answered one by one.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use futures::FutureExt;
+use tokio::sync::{Mutex, mpsc};
+
+use super::instrumentation::{CommitTelemetry, TAKEN_BACK};
+use super::{Answer, Caller, Committer, Submission, SubmitError};
+use service::crash_points::{CrashPoint, reach};
+
+/// Takes batches from the queue and commits them. There may be several, of which one at a time takes a batch.
+pub(super) struct Writer<C: Committer> {
+    pub(super) committer: Arc<C>,
+    pub(super) submissions: Arc<Mutex<mpsc::Receiver<Submission<C>>>>,
+    pub(super) max_batch: usize,
+    pub(super) telemetry: Arc<CommitTelemetry>,
+}
+
+impl<C: Committer> Clone for Writer<C> {
+    fn clone(&self) -> Self {
+        Self {
+            committer: Arc::clone(&self.committer),
+            submissions: Arc::clone(&self.submissions),
+            max_batch: self.max_batch,
+            telemetry: Arc::clone(&self.telemetry),
+        }
+    }
+}
+
+impl<C: Committer> Writer<C> {
+    /// Until there is nobody any more who could submit.
+    pub(super) async fn run(self) {
+        let mut waiting = Vec::with_capacity(self.max_batch);
+        while self.take_batch(&mut waiting).await {
+            if waiting.is_empty() {
+                continue;
+            }
+            let (commands, callers): (Vec<_>, Vec<_>) =
+                waiting.drain(..).map(|s| (s.command, s.caller)).unzip();
+            let answers = self.answers(&commands, &callers).await;
+            for (caller, answer) in callers.into_iter().zip(answers) {
+                caller.tell(answer);
+            }
+        }
+    }
+
+    /// Takes what waits, or waits for something, and returns whether there can be more. Leaves out what nobody waits for
+    /// any more, which may be all of it.
+    async fn take_batch(&self, batch: &mut Vec<Submission<C>>) -> bool {
+        let mut submissions = self.submissions.lock().await;
+        let taken = submissions.recv_many(batch, self.max_batch).await;
+        drop(submissions);
+        batch.retain(|submission| {
+            let caller = &submission.caller;
+            if caller.has_gone() {
+                caller.span.fail(TAKEN_BACK);
+            }
+            !caller.has_gone()
+        });
+        taken > 0
+    }
+
+    async fn answers(&self, commands: &[C::Command], callers: &[Caller<C>]) -> Vec<Answer<C>> {
+        let batch = self.telemetry.begin(callers.iter().map(|c| &c.span));
+        // A panic is a defect of one command: it must not end the writer, and with it every write of the service.
+        let commit = batch.carry(commit_batch(self.committer.as_ref(), commands));
+        let answers = AssertUnwindSafe(commit).catch_unwind().await;
+        let answers = answers.unwrap_or_else(|_| {
+            tracing::error!(commands = commands.len(), "a commit panicked");
+            leave_unanswered(commands.len())
+        });
+        batch.ended(&answers);
+        answers
+    }
+}
+
+async fn commit_batch<C: Committer>(committer: &C, commands: &[C::Command]) -> Vec<Answer<C>> {
+    if interrupted::<C>(CrashPoint::BeforeCommit) {
+        return leave_unanswered(commands.len());
+    }
+    match committer.commit(commands).await {
+        Ok(_) if interrupted::<C>(CrashPoint::AfterCommit) => leave_unanswered(commands.len()),
+        Ok(replies) => replies.into_iter().map(Ok).collect(),
+        Err(error) if commands.len() == 1 || committer.concerns_whole_batch(&error) => {
+            fail_batch(error, commands.len())
+        }
+        Err(_) => commit_one_by_one(committer, commands).await,
+    }
+}
+
+fn interrupted<C: Committer>(place: CrashPoint) -> bool {
+    C::HAS_CRASH_POINTS && reach(place).is_err()
+}
+
+fn fail_batch<R, E>(error: E, commands: usize) -> Vec<Result<R, SubmitError<E>>> {
+    let others = (1..commands).map(|_| Err(SubmitError::BatchFailed));
+    std::iter::once(Err(SubmitError::Failed(error)))
+        .chain(others)
+        .collect()
+}
+
+/// What callers see when a commit was interrupted: whether it took place is not known.
+fn leave_unanswered<R, E>(commands: usize) -> Vec<Result<R, SubmitError<E>>> {
+    (0..commands).map(|_| Err(SubmitError::Stopped)).collect()
+}
+
+async fn commit_one_by_one<C: Committer>(committer: &C, commands: &[C::Command]) -> Vec<Answer<C>> {
+    let mut answers = Vec::with_capacity(commands.len());
+    for command in commands {
+        let reply = committer.commit(std::slice::from_ref(command)).await;
+        let reply = reply.map(|mut replies| replies.pop());
+        answers.push(match reply {
+            Ok(Some(reply)) => Ok(reply),
+            // A committer that answers nothing has broken its contract: the caller must not wait for ever.
+            Ok(None) => Err(SubmitError::Stopped),
+            Err(error) => Err(SubmitError::Failed(error)),
+        });
+    }
+    answers
+}

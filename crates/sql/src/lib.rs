@@ -1,0 +1,12 @@
+//! A service's database, on SQLite or PostgreSQL: opened, migrated, waited for, observed; and [`group_commit`].
+//!
+//! Knows no table of a service.
+
+pub mod database;
+pub mod migrations;
+
+pub mod postgres;
+pub mod url;
+pub mod sqlite;
+
+pub mod group_commit;

@@ -1,0 +1,43 @@
+//! What metrics show of a pool.
+
+use super::*;
+use service::config::FromSetting;
+use telemetry::testing::{measured, record_spans};
+
+const DATABASE: &str = "gauges_of_a_pool";
+
+/// What this metric says of the pool: its connections by state, or its bound.
+fn shown(metric: &str) -> Vec<(String, u64)> {
+    measured(metric, "db.client.connection.pool.name", DATABASE)
+}
+
+fn connections(idle: u64, used: u64) -> [(String, u64); 2] {
+    [("idle", idle), ("used", used)]
+        .map(|(state, count)| (format!("db.client.connection.state={state}"), count))
+}
+
+#[tokio::test]
+async fn a_pool_shows_its_bound_and_how_many_connections_are_in_use() {
+    record_spans();
+    let server = postgres_server::shared();
+    server.create_database(DATABASE).unwrap();
+    let url = DatabaseUrl::from_setting(&server.url(DATABASE)).unwrap();
+    let postgres = Postgres::new(&url, 3).unwrap();
+
+    postgres.observe();
+    assert_eq!(shown("db.client.connection.max"), [(String::new(), 3)]);
+    assert_eq!(shown("db.client.connection.count"), connections(0, 0));
+
+    let connection = postgres.pool().acquire().await.unwrap();
+    assert_eq!(shown("db.client.connection.count"), connections(0, 1));
+
+    drop(connection);
+    // It goes back to the pool behind the caller's back.
+    while postgres.pool().num_idle() == 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(shown("db.client.connection.count"), connections(1, 0));
+
+    postgres.close().await;
+    assert_eq!(shown("db.client.connection.count"), connections(0, 0));
+}

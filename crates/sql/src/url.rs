@@ -1,0 +1,109 @@
+//! Where a database is, and which engine it names.
+
+use std::fmt;
+
+use service::config::FromSetting;
+
+/// The address of a database. It may hold a password, so it cannot be printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DatabaseUrl(String);
+
+/// The database engines that a [`DatabaseUrl`] can name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DatabaseEngine {
+    /// A file of this process.
+    Sqlite,
+    /// A server that several processes share.
+    Postgres,
+}
+
+impl DatabaseUrl {
+    /// The URL with its secrets, for the driver only.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// The engine that the scheme names.
+    pub fn engine(&self) -> DatabaseEngine {
+        if self.0.starts_with(SQLITE_SCHEME) {
+            DatabaseEngine::Sqlite
+        } else {
+            DatabaseEngine::Postgres
+        }
+    }
+}
+
+const SQLITE_SCHEME: &str = "sqlite://";
+const POSTGRES_SCHEMES: [&str; 2] = ["postgres://", "postgresql://"];
+
+impl FromSetting for DatabaseUrl {
+    const SECRET: bool = true;
+
+    fn from_setting(text: &str) -> Result<Self, String> {
+        let names_something = [SQLITE_SCHEME]
+            .into_iter()
+            .chain(POSTGRES_SCHEMES)
+            .filter_map(|scheme| text.strip_prefix(scheme))
+            .any(|rest| !rest.is_empty());
+        if names_something && (text.starts_with(SQLITE_SCHEME) || is_postgres_url(text)) {
+            return Ok(Self(text.to_owned()));
+        }
+        Err(
+            "a URL such as sqlite://orders.db or postgres://user@host/orders?sslmode=verify-full"
+                .to_owned(),
+        )
+    }
+}
+
+/// Whether the driver understands the URL, its parameters included.
+fn is_postgres_url(text: &str) -> bool {
+    text.parse::<sqlx::postgres::PgConnectOptions>().is_ok()
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("DatabaseUrl(redacted)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_scheme_of_a_database_url_names_the_engine() {
+        for (text, engine) in [
+            ("sqlite://orders.db", DatabaseEngine::Sqlite),
+            ("postgres://me@localhost/orders", DatabaseEngine::Postgres),
+            (
+                "postgresql://localhost:5432/orders?sslmode=disable",
+                DatabaseEngine::Postgres,
+            ),
+        ] {
+            let url = DatabaseUrl::from_setting(text).unwrap();
+            assert_eq!(url.engine(), engine, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_database_url_that_no_driver_understands_is_refused() {
+        for text in [
+            "",
+            "orders.db",
+            "sqlite://",
+            "postgres://",
+            "mysql://localhost/orders",
+            "postgres://localhost:port/orders",
+            "postgres://localhost/orders?sslmode=sometimes",
+        ] {
+            assert!(DatabaseUrl::from_setting(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_database_url_does_not_show_itself() {
+        let url = DatabaseUrl::from_setting("sqlite://secret.db").unwrap();
+
+        assert_eq!(format!("{url:?}"), "DatabaseUrl(redacted)");
+    }
+}

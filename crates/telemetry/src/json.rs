@@ -1,0 +1,167 @@
+//! One JSON object per line: time, level, target, constant message, fields, and the ids of the current span.
+
+use std::fmt;
+
+use opentelemetry::Context;
+use opentelemetry::trace::TraceContextExt;
+use serde_json::{Map, Value};
+use tracing::field::{Field, Visit};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
+
+/// The layer that writes the lines to stdout.
+pub(super) fn layer<S>() -> impl Layer<S>
+where
+    S: Subscriber + for<'lookup> LookupSpan<'lookup>,
+{
+    tracing_subscriber::fmt::layer().event_format(JsonLines)
+}
+
+struct JsonLines;
+
+impl<S, N> FormatEvent<S, N> for JsonLines
+where
+    S: Subscriber + for<'lookup> LookupSpan<'lookup>,
+    N: for<'writer> FormatFields<'writer> + 'static,
+{
+    fn format_event(
+        &self,
+        _: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let metadata = event.metadata();
+        let mut line = Fields(Map::new());
+        line.set("timestamp", now()?);
+        line.set("level", metadata.level().as_str());
+        line.set("target", metadata.target());
+        event.record(&mut line);
+        line.add_span_ids();
+        let line = serde_json::to_string(&line.0).map_err(|_| fmt::Error)?;
+        writeln!(writer, "{line}")
+    }
+}
+
+fn now() -> Result<String, fmt::Error> {
+    let mut text = String::new();
+    SystemTime.format_time(&mut Writer::new(&mut text))?;
+    Ok(text)
+}
+
+struct Fields(Map<String, Value>);
+
+impl Fields {
+    fn set(&mut self, name: &str, value: impl Into<Value>) {
+        self.0.insert(name.to_owned(), value.into());
+    }
+
+    fn add_span_ids(&mut self) {
+        let context = Context::current();
+        let span = context.span().span_context().clone();
+        if span.is_valid() {
+            self.set("trace_id", span.trace_id().to_string());
+            self.set("span_id", span.span_id().to_string());
+        }
+    }
+}
+
+impl Visit for Fields {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.set(field.name(), value);
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.set(field.name(), value);
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.set(field.name(), value);
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.set(field.name(), value);
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.set(field.name(), value);
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.set(field.name(), format!("{value:?}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::io::{Read as _, Seek as _};
+    use std::sync::Arc;
+
+    use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState};
+    use tracing_subscriber::layer::SubscriberExt as _;
+
+    use super::*;
+    use crate::names::spans;
+    use crate::testing::record_spans;
+
+    /// The lines that are written meanwhile, as stdout gets them.
+    fn lines(run: impl FnOnce()) -> Vec<Value> {
+        let mut file: File = tempfile::tempfile().unwrap();
+        let writer = Arc::new(file.try_clone().unwrap());
+        let layer = tracing_subscriber::fmt::layer().event_format(JsonLines);
+        let subscriber = tracing_subscriber::registry().with(layer.with_writer(writer));
+        tracing::subscriber::with_default(subscriber, run);
+        let mut written = String::new();
+        file.rewind().unwrap();
+        file.read_to_string(&mut written).unwrap();
+        let lines = written.lines();
+        lines
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn a_line_has_its_message_and_fields_and_the_ids_of_the_span_that_it_was_written_in() {
+        record_spans();
+        let span = spans::GROUP_COMMIT.continuing("part", &Context::new(), Vec::new());
+
+        let lines = lines(|| {
+            span.within(|| tracing::info!(rows = 3, "something happened"));
+            tracing::info!("something else happened");
+        });
+
+        let [within, outside] = &lines[..] else {
+            panic!("{lines:?}")
+        };
+        let context = span.span_context();
+        assert_eq!(within["trace_id"], context.trace_id().to_string());
+        assert_eq!(within["span_id"], context.span_id().to_string());
+        assert_eq!(within["message"], "something happened");
+        assert_eq!(
+            (&within["rows"], &within["level"]),
+            (&3.into(), &"INFO".into())
+        );
+        assert_eq!(outside["message"], "something else happened");
+        assert_eq!(outside.get("trace_id"), None);
+        assert_eq!(outside.get("span_id"), None);
+    }
+
+    #[test]
+    fn a_line_of_a_trace_that_is_not_recorded_is_found_by_its_ids_all_the_same() {
+        let (trace, span) = (TraceId::from(0xc1), SpanId::from(7));
+        let remote = SpanContext::new(trace, span, TraceFlags::NOT_SAMPLED, true, TraceState::NONE);
+        let context = Context::new().with_remote_span_context(remote);
+
+        let lines = lines(|| {
+            let _current = context.attach();
+            tracing::info!("something happened");
+        });
+
+        assert_eq!(lines[0]["trace_id"], trace.to_string());
+        assert_eq!(lines[0]["span_id"], span.to_string());
+    }
+}

@@ -1,0 +1,84 @@
+//! Metrics, by what they are about.
+
+use crate::vocabulary::Metric;
+
+mod client;
+mod database;
+mod group_commit;
+mod grpc;
+mod kafka;
+mod outbox;
+mod process;
+
+pub use client::*;
+pub use database::*;
+pub use group_commit::*;
+pub use grpc::*;
+pub use kafka::*;
+pub use outbox::*;
+pub use process::*;
+
+/// Boundaries of the conventions for calls and for messages, in seconds: from what a fast confirmation takes to the
+/// longest that anybody waits.
+pub const CALL_SECONDS: &[f64] = &[
+    0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
+];
+
+/// Boundaries of the conventions for databases, in seconds: finer below a millisecond, where a statement without an fsync
+/// lies.
+pub const DATABASE_SECONDS: &[f64] = &[0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0];
+
+/// Boundaries for the size of a group commit: a batch has 200 commands at most, and twice as many callers mean twice as
+/// large a batch, so each bucket is about twice the one before.
+pub const BATCH_SIZES: &[f64] = &[1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0];
+
+const FAILED: &str = "it failed";
+const KNOWN: &str = "it is known";
+
+/// All of them.
+pub const ALL: &[Metric] = &[
+    RPC_SERVER_CALL_DURATION,
+    RPC_CLIENT_CALL_DURATION,
+    GRPC_SERVER_CALLS_ACTIVE,
+    GRPC_SERVER_CALLS_SHED,
+    GRPC_SERVER_CONNECTIONS,
+    GRPC_SERVER_CONNECTIONS_EVICTED,
+    GRPC_SERVER_CONNECTIONS_REFUSED,
+    GRPC_SERVER_HANDSHAKES_FAILED,
+    CLIENT_BREAKER_STATE,
+    CLIENT_BREAKER_TRANSITIONS,
+    CLIENT_BREAKER_REFUSED,
+    CLIENT_ENDPOINTS,
+    CLIENT_ENDPOINT_EJECTIONS,
+    CLIENT_RETRIES,
+    MESSAGING_CLIENT_OPERATION_DURATION,
+    MESSAGING_CLIENT_SENT_MESSAGES,
+    MESSAGING_CLIENT_CONSUMED_MESSAGES,
+    MESSAGING_PROCESS_DURATION,
+    KAFKA_CONSUMER_LAG,
+    KAFKA_CONSUMER_OLDEST_AGE,
+    KAFKA_CONSUMER_IN_FLIGHT,
+    KAFKA_CONSUMER_RETRIES,
+    KAFKA_CONSUMER_DEAD_LETTERS,
+    KAFKA_CONSUMER_REBALANCES,
+    PARKED_KEYS,
+    PARKED_EVENTS,
+    OUTBOX_ROWS,
+    OUTBOX_OLDEST_AGE,
+    OUTBOX_BLOCKED_KEYS,
+    DB_CLIENT_OPERATION_DURATION,
+    DB_CLIENT_CONNECTION_MAX,
+    DB_CLIENT_CONNECTION_COUNT,
+    GROUP_COMMIT_BATCH_SIZE,
+    GROUP_COMMIT_DURATION,
+    GROUP_COMMIT_QUEUE,
+    PROCESS_CPU_TIME,
+    PROCESS_MEMORY_USAGE,
+    PROCESS_THREAD_COUNT,
+    PROCESS_UNIX_FILE_DESCRIPTOR_COUNT,
+    PROCESS_UPTIME,
+    TOKIO_WORKERS,
+    TOKIO_TASKS_ALIVE,
+    TOKIO_GLOBAL_QUEUE,
+    TOKIO_BUSY_TIME,
+];

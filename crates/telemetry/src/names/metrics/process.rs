@@ -1,0 +1,89 @@
+//! What is seen of the process and its runtime.
+
+use opentelemetry_semantic_conventions::metric as conventions;
+
+use crate::names::attributes as the;
+use crate::vocabulary::Instrument::{Counter, Gauge, UpDownCounter};
+use crate::vocabulary::{Metric, Source, always};
+
+/// What it costs.
+pub const PROCESS_CPU_TIME: Metric = Metric {
+    name: conventions::PROCESS_CPU_TIME,
+    instrument: Counter,
+    unit: "s",
+    brief: "CPU time of the process",
+    attributes: &[always(the::CPU_MODE)],
+    source: Source::Conventions,
+};
+/// What it holds.
+pub const PROCESS_MEMORY_USAGE: Metric = Metric {
+    name: conventions::PROCESS_MEMORY_USAGE,
+    instrument: UpDownCounter,
+    unit: "By",
+    brief: "Resident memory of the process",
+    attributes: &[],
+    source: Source::Conventions,
+};
+/// Its threads.
+pub const PROCESS_THREAD_COUNT: Metric = Metric {
+    name: conventions::PROCESS_THREAD_COUNT,
+    instrument: UpDownCounter,
+    unit: "{thread}",
+    brief: "Threads of the process",
+    attributes: &[],
+    source: Source::Conventions,
+};
+/// Its files and connections.
+pub const PROCESS_UNIX_FILE_DESCRIPTOR_COUNT: Metric = Metric {
+    name: conventions::PROCESS_UNIX_FILE_DESCRIPTOR_COUNT,
+    instrument: UpDownCounter,
+    unit: "{file_descriptor}",
+    brief: "Open file descriptors of the process",
+    attributes: &[],
+    source: Source::Conventions,
+};
+/// Its age.
+pub const PROCESS_UPTIME: Metric = Metric {
+    name: conventions::PROCESS_UPTIME,
+    instrument: Gauge,
+    unit: "s",
+    brief: "Time since the process was started",
+    attributes: &[],
+    source: Source::Conventions,
+};
+/// The runtime's threads.
+pub const TOKIO_WORKERS: Metric = Metric {
+    name: "tokio.workers",
+    instrument: Gauge,
+    unit: "{thread}",
+    brief: "Worker threads of the runtime",
+    attributes: &[],
+    source: Source::Own,
+};
+/// The runtime's work.
+pub const TOKIO_TASKS_ALIVE: Metric = Metric {
+    name: "tokio.tasks.alive",
+    instrument: Gauge,
+    unit: "{task}",
+    brief: "Tasks that have begun and not ended",
+    attributes: &[],
+    source: Source::Own,
+};
+/// The runtime's backlog.
+pub const TOKIO_GLOBAL_QUEUE: Metric = Metric {
+    name: "tokio.global_queue",
+    instrument: Gauge,
+    unit: "{task}",
+    brief: "Tasks that are ready and that no worker has taken yet",
+    attributes: &[],
+    source: Source::Own,
+};
+/// The runtime's load.
+pub const TOKIO_BUSY_TIME: Metric = Metric {
+    name: "tokio.busy.time",
+    instrument: Counter,
+    unit: "s",
+    brief: "Time in which workers were not parked, of all workers together",
+    attributes: &[],
+    source: Source::Own,
+};

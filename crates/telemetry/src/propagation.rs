@@ -1,0 +1,181 @@
+//! The W3C trace context on its way through gRPC metadata and Kafka headers.
+//!
+//! The context of the span that decided an event is stored with the event and never rewritten on the way, so that
+//! whoever handles it later continues the same trace. Nothing else is taken from outside: baggage is neither read nor
+//! passed on, a caller could put anything into it.
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use opentelemetry::Context;
+use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
+use opentelemetry_sdk::propagation::TraceContextPropagator;
+
+
+/// `traceparent`, and `tracestate` if there is one, of the current span: to be stored with the events it decides.
+pub fn current_trace_headers() -> Vec<(String, String)> {
+    let mut pairs = Pairs(Vec::with_capacity(2));
+    TraceContextPropagator::new().inject_context(&Context::current(), &mut pairs);
+    // An empty tracestate says nothing.
+    pairs.0.retain(|(_, value)| !value.is_empty());
+    pairs.0
+}
+
+/// The trace that an event belongs to: the context of the span that decided it.
+pub fn of_event(headers: &[(String, Vec<u8>)]) -> Context {
+    TraceContextPropagator::new().extract_with_context(&Context::new(), &EventHeaders(headers))
+}
+
+/// The trace that the caller of a method is in.
+pub fn of_call(metadata: &HeaderMap) -> Context {
+    TraceContextPropagator::new().extract_with_context(&Context::new(), &Metadata(metadata))
+}
+
+/// Lets a call go on in this trace, whatever it carried before.
+pub fn inject(context: &Context, metadata: &mut HeaderMap) {
+    let mut pairs = Pairs(Vec::with_capacity(2));
+    TraceContextPropagator::new().inject_context(context, &mut pairs);
+    for (name, value) in pairs.0 {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            metadata.insert(name, value);
+        }
+    }
+}
+
+struct Pairs(Vec<(String, String)>);
+
+impl Injector for Pairs {
+    fn set(&mut self, key: &str, value: String) {
+        self.0.push((key.to_owned(), value));
+    }
+}
+
+struct EventHeaders<'a>(&'a [(String, Vec<u8>)]);
+
+impl Extractor for EventHeaders<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        let (_, value) = self.0.iter().find(|(name, _)| name == key)?;
+        std::str::from_utf8(value).ok()
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.0.iter().map(|(name, _)| name.as_str()).collect()
+    }
+}
+
+struct Metadata<'a>(&'a HeaderMap);
+
+impl Extractor for Metadata<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        self.0.get(key)?.to_str().ok()
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.0.keys().map(HeaderName::as_str).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::names::spans;
+    use crate::testing::record_spans;
+
+    const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+    const CALLER: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+    fn headers(values: &[(&str, &[u8])]) -> Vec<(String, Vec<u8>)> {
+        let header = |(name, value): &(&str, &[u8])| ((*name).to_owned(), value.to_vec());
+        values.iter().map(header).collect()
+    }
+
+    /// What an event carries that is decided by a span of this parent.
+    fn carried(parent: &Context) -> Vec<(String, String)> {
+        record_spans();
+        let span = spans::PROCESS.continuing("process", parent, Vec::new());
+        span.within(current_trace_headers)
+    }
+
+    fn traceparent(headers: &[(String, String)]) -> &str {
+        let found = headers.iter().find(|(name, _)| name == "traceparent");
+        found.map(|(_, value)| value.as_str()).unwrap()
+    }
+
+    #[test]
+    fn a_call_continues_its_callers_trace_and_its_events_carry_it_on() {
+        let mut metadata = HeaderMap::new();
+        metadata.insert("traceparent", HeaderValue::from_static(CALLER));
+
+        let headers = carried(&of_call(&metadata));
+
+        let carried = traceparent(&headers);
+        assert!(carried.contains(TRACE), "{carried}");
+        assert!(
+            !carried.contains("00f067aa0ba902b7"),
+            "the event's parent is the call: {carried}"
+        );
+    }
+
+    #[test]
+    fn a_call_without_a_trace_begins_one() {
+        let headers = carried(&of_call(&HeaderMap::new()));
+
+        assert_eq!(traceparent(&headers).len(), CALLER.len());
+    }
+
+    #[test]
+    fn handling_an_event_continues_the_trace_in_its_headers() {
+        let event = headers(&[("traceparent", CALLER.as_bytes())]);
+
+        assert!(traceparent(&carried(&of_event(&event))).contains(TRACE));
+    }
+
+    #[test]
+    fn a_malformed_trace_context_is_ignored() {
+        let event = headers(&[("traceparent", b"00-not-a-trace")]);
+
+        let carried = carried(&of_event(&event));
+
+        assert_eq!(traceparent(&carried).len(), CALLER.len());
+    }
+
+    #[test]
+    fn baggage_from_outside_goes_no_further() {
+        let mut metadata = HeaderMap::new();
+        metadata.insert("traceparent", HeaderValue::from_static(CALLER));
+        metadata.insert("baggage", HeaderValue::from_static("user=alice"));
+
+        let context = of_call(&metadata);
+        let mut onward = HeaderMap::new();
+        inject(&context, &mut onward);
+
+        assert!(onward.contains_key("traceparent"));
+        assert!(!onward.contains_key("baggage"));
+        assert!(carried(&context).iter().all(|(name, _)| name != "baggage"));
+    }
+
+    proptest! {
+        /// Whatever stands in the headers, and however the valid one is damaged: there is a trace to carry on.
+        #[test]
+        fn no_header_of_a_record_or_a_call_takes_the_trace_away(
+            bytes: Vec<u8>,
+            at in 0..CALLER.len(),
+            byte: u8,
+            is_damaged: bool,
+        ) {
+            let mut damaged = CALLER.as_bytes().to_vec();
+            damaged[at] = byte;
+            let value = if is_damaged { damaged } else { bytes };
+            let mut metadata = HeaderMap::new();
+            if let Ok(value) = HeaderValue::from_bytes(&value) {
+                metadata.insert("traceparent", value.clone());
+                metadata.insert("tracestate", value);
+            }
+            let event = headers(&[("traceparent", &value), ("tracestate", &value)]);
+
+            for context in [of_call(&metadata), of_event(&event)] {
+                prop_assert_eq!(traceparent(&carried(&context)).len(), CALLER.len());
+            }
+        }
+    }
+}

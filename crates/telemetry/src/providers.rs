@@ -1,0 +1,81 @@
+//! Where spans, metrics and logs go: to an OTLP/HTTP receiver.
+//!
+//! Each signal has a thread of its own with a queue that is bounded: a receiver that is slow or away costs what does not
+//! fit into the queue, and neither time nor memory of the service.
+
+use opentelemetry::{Key, KeyValue};
+use opentelemetry_otlp::{
+    ExporterBuildError, LogExporter, MetricExporter, Protocol, SpanExporter, WithExportConfig,
+};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::logs::SdkLoggerProvider;
+use opentelemetry_sdk::metrics::SdkMeterProvider;
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use opentelemetry_semantic_conventions::resource::{SERVICE_INSTANCE_ID, SERVICE_VERSION};
+use uuid::Uuid;
+
+use super::{SamplingRatio, tracer_provider};
+use service::ServiceIdentity;
+
+/// Who speaks.
+pub(super) fn resource(identity: ServiceIdentity) -> Resource {
+    // The builder adds OTEL_RESOURCE_ATTRIBUTES, which a pod fills from the downward API.
+    let given = Resource::builder().build();
+    let resource = Resource::builder()
+        .with_service_name(identity.name)
+        .with_attribute(KeyValue::new(SERVICE_VERSION, identity.version));
+    if given.get(&Key::new(SERVICE_INSTANCE_ID)).is_some() {
+        return resource.build();
+    }
+    let instance = KeyValue::new(SERVICE_INSTANCE_ID, Uuid::new_v4().to_string());
+    resource.with_attribute(instance).build()
+}
+
+/// Without an endpoint nobody sees the spans: only the traces that callers record stay recorded.
+pub(super) fn tracer(
+    endpoint: Option<&str>,
+    resource: Resource,
+    ratio: SamplingRatio,
+) -> Result<SdkTracerProvider, ExporterBuildError> {
+    let Some(url) = endpoint else {
+        return Ok(tracer_provider(SamplingRatio::NONE)
+            .with_resource(resource)
+            .build());
+    };
+    let exporter = SpanExporter::builder()
+        .with_http()
+        .with_protocol(Protocol::HttpBinary)
+        .with_endpoint(format!("{url}/v1/traces"))
+        .build()?;
+    Ok(tracer_provider(ratio)
+        .with_resource(resource)
+        .with_batch_exporter(exporter)
+        .build())
+}
+
+pub(super) fn meter(url: &str, resource: Resource) -> Result<SdkMeterProvider, ExporterBuildError> {
+    let exporter = MetricExporter::builder()
+        .with_http()
+        .with_protocol(Protocol::HttpBinary)
+        .with_endpoint(format!("{url}/v1/metrics"))
+        .build()?;
+    Ok(SdkMeterProvider::builder()
+        .with_resource(resource)
+        .with_periodic_exporter(exporter)
+        .build())
+}
+
+pub(super) fn logger(
+    url: &str,
+    resource: Resource,
+) -> Result<SdkLoggerProvider, ExporterBuildError> {
+    let exporter = LogExporter::builder()
+        .with_http()
+        .with_protocol(Protocol::HttpBinary)
+        .with_endpoint(format!("{url}/v1/logs"))
+        .build()?;
+    Ok(SdkLoggerProvider::builder()
+        .with_resource(resource)
+        .with_batch_exporter(exporter)
+        .build())
+}

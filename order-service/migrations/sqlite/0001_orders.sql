@@ -1,0 +1,49 @@
+-- Orders and their history. Ids are the 16 bytes of a UUID, times are unix
+-- milliseconds, states are the names of the contract without their prefix.
+
+-- The current state, and the idempotency key: one order per customer and request_id.
+CREATE TABLE orders (
+    order_id            BLOB    NOT NULL PRIMARY KEY CHECK (length(order_id) = 16),
+    customer_id         TEXT    NOT NULL,
+    request_id          BLOB    NOT NULL CHECK (length(request_id) = 16),
+    -- SHA-256 of the body's meaning: tells a retry from another order under the same request_id.
+    fingerprint         BLOB    NOT NULL CHECK (length(fingerprint) = 32),
+    status              TEXT    NOT NULL,
+    version             INTEGER NOT NULL CHECK (version >= 1),
+    -- Position of the last outcome of processing that was applied; 0 before the first.
+    processing_sequence INTEGER NOT NULL CHECK (processing_sequence >= 0),
+    -- orders.v1.Order with lines and total. The payment token is not kept: only its event carries it.
+    body                BLOB    NOT NULL,
+    rejection_reason    TEXT,
+    created_at          INTEGER NOT NULL,
+    updated_at          INTEGER NOT NULL,
+    CHECK ((status = 'REJECTED') = (rejection_reason IS NOT NULL)),
+    UNIQUE (customer_id, request_id)
+) STRICT;
+
+-- Pages of a customer's orders, newest first: a UUIDv7 sorts by time.
+CREATE INDEX orders_by_customer ON orders (customer_id, order_id);
+
+-- What happened to each order, without gaps. WatchOrder replays it and auditors read it.
+CREATE TABLE order_events (
+    order_id         BLOB    NOT NULL REFERENCES orders (order_id),
+    version          INTEGER NOT NULL CHECK (version >= 1),
+    event_id         BLOB    NOT NULL CHECK (length(event_id) = 16),
+    event_type       TEXT    NOT NULL,
+    status           TEXT    NOT NULL,
+    rejection_reason TEXT,
+    occurred_at      INTEGER NOT NULL,
+    -- The event of processing that caused the entry. Null for what a customer did.
+    cause_id         BLOB,
+    PRIMARY KEY (order_id, version)
+) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER order_events_are_not_changed BEFORE UPDATE ON order_events
+BEGIN
+    SELECT raise(ABORT, 'the history is append-only');
+END;
+
+CREATE TRIGGER order_events_are_not_deleted BEFORE DELETE ON order_events
+BEGIN
+    SELECT raise(ABORT, 'the history is append-only');
+END;

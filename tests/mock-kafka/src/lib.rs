@@ -1,0 +1,386 @@
+//! librdkafka's mock cluster (a broker in the test's process that can be told to misbehave), a database, and the running
+//! relay and consumer, with verbs.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test may fail by panicking"
+)]
+
+pub mod lot;
+pub mod postgres;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sql::migrations::Migrations;
+use sql::url::DatabaseUrl;
+use service::config::FromSetting;
+use consumer::{Consumer, ConsumerConfig, Handler, Patience, TraceProcessing};
+use kafka::KafkaConfig;
+use outbox::lease::SoleOwner;
+use outbox::sqlite::{SqliteOutbox, insert};
+use outbox::{Outbox, OutboxRecord, OutboxSignal};
+use outbox::relay::Relay;
+use sql::sqlite::Sqlite;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::message::{Header, Headers as _, OwnedHeaders};
+use rdkafka::mocking::MockCluster;
+use rdkafka::producer::{DefaultProducerContext, FutureProducer, FutureRecord};
+use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::lot::Lot;
+
+/// All tables that the relay and the consumer need.
+pub const MIGRATIONS: Migrations = &[outbox::database::MIGRATIONS, consumer::MIGRATIONS];
+
+pub const TOPIC: &str = "events";
+pub const GROUP: &str = "group";
+pub const DEAD_LETTERS: &str = "events.dlq";
+pub const PARTITIONS: i32 = 3;
+
+/// Conditions come true within this time, or never.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub async fn eventually(what: &str, condition: impl AsyncFn() -> bool) {
+    let wait = async {
+        while !condition().await {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let in_time = tokio::time::timeout(PATIENCE, wait).await;
+    assert!(in_time.is_ok(), "never happened: {what}");
+}
+
+/// A record as it was found on a topic.
+#[derive(Debug)]
+pub struct Published {
+    pub key: String,
+    pub payload: Vec<u8>,
+    headers: Vec<(String, String)>,
+}
+
+impl Published {
+    pub fn header_names(&self) -> Vec<&str> {
+        self.headers.iter().map(|(name, _)| name.as_str()).collect()
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let found = self.headers.iter().find(|(header, _)| header == name);
+        found.map(|(_, value)| value.as_str())
+    }
+}
+
+/// Long enough for everything that is to succeed in place.
+pub const PATIENT: Patience = Patience {
+    retry_for: Duration::from_secs(120),
+    parked_retry_after: Duration::from_secs(1_800),
+    reject_limit: 50,
+};
+
+/// What fails is parked soon, and then waits until the test says that its time has come.
+pub const IMPATIENT: Patience = Patience {
+    retry_for: Duration::from_millis(300),
+    ..PATIENT
+};
+
+/// A broker, and the database in which its consumers park events.
+pub struct Broker {
+    cluster: MockCluster<'static, DefaultProducerContext>,
+    producer: FutureProducer,
+    pub lot: Arc<Lot>,
+    pub patience: Patience,
+}
+
+impl Broker {
+    pub fn start() -> Self {
+        Self::start_with(Lot::sqlite(), PATIENT)
+    }
+
+    pub fn start_with(lot: Arc<Lot>, patience: Patience) -> Self {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic(TOPIC, PARTITIONS, 1).unwrap();
+        cluster.create_topic(DEAD_LETTERS, PARTITIONS, 1).unwrap();
+        let producer = client(&cluster).create().unwrap();
+        Self {
+            cluster,
+            producer,
+            lot,
+            patience,
+        }
+    }
+
+    pub fn config(&self) -> KafkaConfig {
+        KafkaConfig {
+            fetch_wait: Duration::from_millis(100),
+            ..KafkaConfig::plaintext(self.cluster.bootstrap_servers())
+        }
+    }
+
+    pub fn refuse_produce(&self, errors: &[RDKafkaRespErr]) {
+        self.cluster.request_errors(RDKafkaApiKey::Produce, errors);
+    }
+
+    /// Every produce request is refused for good, until [`Broker::accept_produce`].
+    pub fn refuse_all_produce(&self) {
+        let errors = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED; 10_000];
+        self.refuse_produce(&errors);
+    }
+
+    pub fn accept_produce(&self) {
+        self.cluster.clear_request_errors(RDKafkaApiKey::Produce);
+    }
+
+    pub fn delay_answers(&self, delay: Duration) {
+        self.cluster.broker_round_trip_time(-1, delay).unwrap();
+    }
+
+    pub fn go_away(&self) {
+        self.cluster.broker_down(1).unwrap();
+    }
+
+    pub fn come_back(&self) {
+        self.cluster.broker_up(1).unwrap();
+    }
+
+    pub async fn publish(&self, key: &str, payload: &str) {
+        let record = FutureRecord::to(TOPIC).key(key).payload(payload);
+        self.producer.send(record, PATIENCE).await.unwrap();
+    }
+
+    /// Everything on the topic, in the order of its partitions.
+    pub fn read(&self, topic: &str) -> Vec<Published> {
+        let consumer: BaseConsumer = client(&self.cluster)
+            .set("group.id", "reader")
+            .set("enable.partition.eof", "true")
+            .create()
+            .unwrap();
+        let mut from_the_beginning = TopicPartitionList::new();
+        for partition in 0..PARTITIONS {
+            from_the_beginning
+                .add_partition_offset(topic, partition, Offset::Beginning)
+                .unwrap();
+        }
+        consumer.assign(&from_the_beginning).unwrap();
+        let mut published = Vec::new();
+        let mut ended = 0;
+        while ended < PARTITIONS {
+            match consumer.poll(PATIENCE).expect("the mock cluster answers") {
+                Ok(message) => published.push(Published::from_message(&message)),
+                Err(rdkafka::error::KafkaError::PartitionEOF(_)) => ended += 1,
+                Err(error) => panic!("reading back: {error}"),
+            }
+        }
+        published
+    }
+
+    /// Publishes to a partition of the test's choice.
+    pub async fn publish_to(&self, partition: i32, key: &str, payload: &str) {
+        let record = FutureRecord::to(TOPIC).key(key).payload(payload);
+        let record = record.partition(partition);
+        self.producer.send(record, PATIENCE).await.unwrap();
+    }
+
+    /// Publishes to a partition of the test's choice, without a key.
+    pub async fn publish_keyless(&self, partition: i32, payload: &str) {
+        let record = FutureRecord::<[u8], _>::to(TOPIC).payload(payload);
+        let record = record.partition(partition);
+        self.producer.send(record, PATIENCE).await.unwrap();
+    }
+
+    /// Publishes with headers.
+    pub async fn publish_with(&self, headers: &[(&str, &str)], key: &str, payload: &str) {
+        let headers = headers
+            .iter()
+            .fold(OwnedHeaders::new(), |all, (name, value)| {
+                all.insert(Header {
+                    key: name,
+                    value: Some(*value),
+                })
+            });
+        let record = FutureRecord::to(TOPIC).key(key).payload(payload);
+        let record = record.headers(headers);
+        self.producer.send(record, PATIENCE).await.unwrap();
+    }
+
+    /// The offset that the group committed, 0 before the first.
+    pub async fn committed(&self, partition: i32) -> i64 {
+        let mut config = client(&self.cluster);
+        config.set("group.id", GROUP);
+        let ask = move || {
+            let consumer: BaseConsumer = config.create().unwrap();
+            let mut asked = TopicPartitionList::new();
+            asked.add_partition(TOPIC, partition);
+            let answer = consumer.committed_offsets(asked, PATIENCE).unwrap();
+            match answer.elements()[0].offset() {
+                Offset::Offset(offset) => offset,
+                _ => 0,
+            }
+        };
+        tokio::task::spawn_blocking(ask).await.unwrap()
+    }
+
+    /// The next heartbeat of a member is answered as if the group had gone on without it.
+    pub fn refuse_heartbeat(&self) {
+        let errors = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION];
+        self.cluster
+            .request_errors(RDKafkaApiKey::Heartbeat, &errors);
+    }
+
+    /// The next so many commits are refused, as they are while a group is between two assignments.
+    pub fn refuse_commits(&self, times: usize) {
+        let errors = vec![RDKafkaRespErr::RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS; times];
+        self.cluster
+            .request_errors(RDKafkaApiKey::OffsetCommit, &errors);
+    }
+
+    pub fn create_topic(&self, topic: &str, partitions: i32) {
+        self.cluster.create_topic(topic, partitions, 1).unwrap();
+    }
+
+    pub fn start_consumer(&self, handler: Arc<dyn Handler>) -> Running {
+        self.start_member(&self.config(), handler)
+    }
+
+    /// A consumer of a group whose members know each other by these settings.
+    pub fn start_member(&self, kafka: &KafkaConfig, handler: Arc<dyn Handler>) -> Running {
+        start_member(kafka, self.patience, handler, Arc::clone(&self.lot))
+    }
+}
+
+/// A consumer of the tests' topic.
+pub fn start_member(
+    kafka: &KafkaConfig,
+    patience: Patience,
+    handler: Arc<dyn Handler>,
+    lot: Arc<Lot>,
+) -> Running {
+    let config = ConsumerConfig {
+        group: GROUP,
+        topic: TOPIC,
+        dead_letter_topic: DEAD_LETTERS,
+        max_in_flight: 16,
+        patience,
+        trace_processing: TraceProcessing::Parent,
+        service: "chassis-tests",
+        version: "1.2.3",
+    };
+    let stop = CancellationToken::new();
+    let consumer = Consumer::new(kafka, config, handler, lot);
+    let running = consumer.run(stop.clone());
+    let task = tokio::spawn(async { running.await.unwrap() });
+    Running { stop, task }
+}
+
+fn client(cluster: &MockCluster<'static, DefaultProducerContext>) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", cluster.bootstrap_servers());
+    config
+}
+
+impl Published {
+    fn from_message(message: &impl Message) -> Self {
+        let text =
+            |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned();
+        let headers = message.headers().map(|headers| {
+            headers
+                .iter()
+                .map(|header| (header.key.to_owned(), text(header.value)))
+                .collect()
+        });
+        Self {
+            key: text(message.key()),
+            payload: message.payload().unwrap_or_default().to_vec(),
+            headers: headers.unwrap_or_default(),
+        }
+    }
+}
+
+/// A relay or a consumer at work.
+pub struct Running {
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Running {
+    pub fn new(stop: CancellationToken, task: JoinHandle<()>) -> Self {
+        Self { stop, task }
+    }
+
+    /// Ends it without any of its farewells.
+    pub async fn kill(self) {
+        self.task.abort();
+        assert!(self.task.await.unwrap_err().is_cancelled());
+    }
+
+    pub async fn stop(self) {
+        self.stop.cancel();
+        self.task.await.unwrap();
+    }
+}
+
+pub struct Database {
+    sqlite: Arc<Sqlite>,
+    signal: OutboxSignal,
+    _directory: tempfile::TempDir,
+}
+
+impl Database {
+    pub async fn create() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}/outbox.db", directory.path().display());
+        let url = DatabaseUrl::from_setting(&url).unwrap();
+        let sqlite = Sqlite::open(&url, MIGRATIONS)
+            .await
+            .unwrap();
+        Self {
+            sqlite: Arc::new(sqlite),
+            signal: OutboxSignal::default(),
+            _directory: directory,
+        }
+    }
+
+    pub fn outbox(&self) -> SqliteOutbox {
+        SqliteOutbox::new(Arc::clone(&self.sqlite))
+    }
+
+    pub async fn write(&self, records: &[OutboxRecord]) {
+        let mut transaction = self.sqlite.begin().await.unwrap();
+        insert(&mut transaction, records).await.unwrap();
+        transaction.commit().await.unwrap();
+        self.signal.notify();
+    }
+
+    /// Overwrites the stored headers of the rows that a condition names.
+    pub async fn set_headers(&self, headers: &[u8], rows: &str) {
+        let mut transaction = self.sqlite.begin().await.unwrap();
+        let update = format!("UPDATE outbox SET headers = ? WHERE {rows}");
+        let done = sqlx::query(sqlx::AssertSqlSafe(update))
+            .bind(headers)
+            .execute(&mut *transaction)
+            .await
+            .unwrap();
+        assert_eq!(done.rows_affected(), 1);
+        transaction.commit().await.unwrap();
+    }
+
+    pub fn start_relay(&self, broker: &Broker) -> Running {
+        self.start_relay_on(broker, Arc::new(self.outbox()))
+    }
+
+    pub fn start_relay_on(&self, broker: &Broker, outbox: Arc<dyn Outbox>) -> Running {
+        let stop = CancellationToken::new();
+        let relay = Relay::new(
+            &broker.config(),
+            outbox,
+            Arc::new(SoleOwner),
+            self.signal.clone(),
+        );
+        let task = tokio::spawn(relay.run(stop.clone()));
+        Running { stop, task }
+    }
+}

@@ -1,0 +1,109 @@
+//! A PostgreSQL database with an outbox, and relays that share it.
+
+use std::sync::Arc;
+
+use service::config::FromSetting;
+use sql::url::DatabaseUrl;
+use sql::database::Database;
+use outbox::lease::postgres::PostgresLeases;
+use outbox::postgres::insert;
+use outbox::{Outbox, OutboxRecord, OutboxSignal};
+use sql::postgres::Postgres;
+use outbox::relay::Relay;
+use sqlx::{PgConnection, PgPool};
+use tokio::sync::OnceCell;
+use tokio_util::sync::CancellationToken;
+
+use crate::{Broker, Running, eventually};
+
+static TEMPLATE: OnceCell<()> = OnceCell::const_new();
+const TEMPLATE_NAME: &str = "outbox_template";
+
+async fn make_template() {
+    let server = postgres_server::shared();
+    server.create_database(TEMPLATE_NAME).unwrap();
+    let database = open(&server.url(TEMPLATE_NAME));
+    database
+        .migrate(crate::MIGRATIONS)
+        .await
+        .unwrap();
+    database.close().await;
+}
+
+fn open(url: &str) -> Postgres {
+    Postgres::new(&DatabaseUrl::from_setting(url).unwrap(), 5).unwrap()
+}
+
+/// A database of one test, as several processes see it.
+pub struct SharedDatabase {
+    url: String,
+    postgres: Arc<Postgres>,
+}
+
+impl SharedDatabase {
+    pub async fn create() -> Self {
+        TEMPLATE.get_or_init(make_template).await;
+        let url = postgres_server::shared().copy_of(TEMPLATE_NAME).unwrap();
+        let postgres = Arc::new(open(&url));
+        Self { url, postgres }
+    }
+
+    pub fn pool(&self) -> &PgPool {
+        self.postgres.pool()
+    }
+
+    pub fn outbox(&self) -> Arc<dyn Outbox> {
+        outbox::database::outbox(&Database::Postgres(Arc::clone(&self.postgres)))
+    }
+
+    pub fn leases(&self) -> PostgresLeases {
+        PostgresLeases::new(Arc::clone(&self.postgres))
+    }
+
+    pub async fn write(&self, records: &[OutboxRecord]) {
+        let mut connection = self.pool().acquire().await.unwrap();
+        write(&mut connection, records).await;
+    }
+
+    /// A relay with connections of its own, as in another process: no signal tells it of what is written.
+    pub fn start_relay(&self, broker: &Broker) -> Running {
+        let database = Database::Postgres(Arc::new(open(&self.url)));
+        let relay = Relay::new(
+            &broker.config(),
+            outbox::database::outbox(&database),
+            outbox::database::leases(&database),
+            OutboxSignal::default(),
+        );
+        let stop = CancellationToken::new();
+        Running::new(stop.clone(), tokio::spawn(relay.run(stop)))
+    }
+
+    pub async fn until_published(&self) {
+        let outbox = self.outbox();
+        eventually("the outbox is empty", async || {
+            outbox.backlog(u64::MAX).await.unwrap().rows == 0
+        })
+        .await;
+    }
+
+    /// How many shards each relay holds, the fewest first; free ones are not counted.
+    pub async fn shards_per_relay(&self) -> Vec<i64> {
+        sqlx::query_scalar(
+            "SELECT count(*) FROM outbox_lease WHERE expires_at > now() GROUP BY owner ORDER BY 1",
+        )
+        .fetch_all(self.pool())
+        .await
+        .unwrap()
+    }
+
+    pub async fn until_shards_are_divided(&self, shares: &[i64]) {
+        eventually("the shards are divided", async || {
+            self.shards_per_relay().await == shares
+        })
+        .await;
+    }
+}
+
+pub async fn write(connection: &mut PgConnection, records: &[OutboxRecord]) {
+    insert(connection, records).await.unwrap();
+}

@@ -1,0 +1,121 @@
+//! What a server and a client on loopback emit.
+
+use std::time::Duration;
+
+use service::backoff::Backoff;
+use grpc::client::{
+    Addresses, BreakerRules, ClientConfig, Dependency, ServiceClient, ServiceConfig, tcp,
+};
+use service::config::FromSetting;
+use grpc::server::{ConnectionAge, GrpcConfig, GrpcServer};
+use grpc::health::Health;
+use telemetry::names::spans;
+use http::Request;
+use opentelemetry::Context;
+use tokio_util::sync::CancellationToken;
+use tonic::body::Body;
+use tonic::service::Routes;
+use tonic::transport::Endpoint;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
+use tower::ServiceExt as _;
+
+use crate::recording::{self, CALLER};
+use mock_kafka::eventually;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+async fn server(stop: CancellationToken) -> u16 {
+    let config = GrpcConfig {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        call_limit: 30 * SECOND,
+        concurrency: 10,
+        has_reflection: false,
+        connections: 10,
+        connection_age: ConnectionAge::new(Duration::ZERO),
+        tls: None,
+    };
+    let server = GrpcServer::bind(&config, "tests").await.unwrap();
+    let port = server.local_addr().port();
+    let health = Health::starting().await;
+    tokio::spawn(async move {
+        let descriptors = tonic_health::pb::FILE_DESCRIPTOR_SET;
+        server
+            .serve(Routes::default(), descriptors, &health, stop)
+            .await
+    });
+    port
+}
+
+fn client(port: u16, stop: CancellationToken) -> ServiceClient {
+    let address = format!("http://127.0.0.1:{port}");
+    let addresses = Addresses::from_setting(&address).unwrap();
+    let breaker = BreakerRules {
+        least_calls: u32::MAX,
+        failure_share: 1.0,
+        slow_call: 60 * SECOND,
+        slow_share: 1.0,
+        open_for: Backoff {
+            initial: SECOND,
+            cap: SECOND,
+        },
+        probes: 1,
+    };
+    let dependency = Dependency {
+        name: "dependency",
+        caller: "caller",
+        service_config: ServiceConfig::parse("{}").unwrap(),
+        breaker,
+    };
+    let (client, discovery) = ServiceClient::new(&ClientConfig { addresses }, dependency, tcp);
+    tokio::spawn(discovery.run(stop));
+    client
+}
+
+/// An answer and an error by the client; past it, which is made for answers of one message, a stream that its client
+/// leaves and a method that there is not.
+async fn call_in_every_way(client: ServiceClient, port: u16) {
+    let mut health = HealthClient::new(client);
+    health.check(HealthCheckRequest::default()).await.unwrap();
+    let service = "no.Service".to_owned();
+    let unknown = HealthCheckRequest { service };
+    health.check(unknown).await.unwrap_err();
+    let endpoint = Endpoint::from_shared(format!("http://127.0.0.1:{port}")).unwrap();
+    let channel = endpoint.connect().await.unwrap();
+    let mut health = HealthClient::new(channel.clone());
+    let stream = health.watch(HealthCheckRequest::default()).await.unwrap();
+    let first = stream.into_inner().message().await.unwrap();
+    assert!(first.is_some());
+    let request = Request::post("/no.Service/Method").header("content-type", "application/grpc");
+    let request = request.body(Body::empty()).unwrap();
+    channel.oneshot(request).await.unwrap();
+}
+
+#[tokio::test]
+async fn everything_that_calls_emit_is_as_the_names_say() {
+    recording::start();
+    let stop = CancellationToken::new();
+    let port = server(stop.clone()).await;
+    let client = client(port, stop.clone());
+    client.observe();
+    let caller = spans::RPC_SERVER.continuing(CALLER, &Context::new(), Vec::new());
+
+    caller.carry(call_in_every_way(client, port)).await;
+
+    // The end of a stream that was left reaches the server some time after its client.
+    let of_calls = || {
+        let mut spans = recording::spans();
+        spans.retain(|span| {
+            span.attributes
+                .iter()
+                .any(|of| of.key.as_str() == "rpc.method")
+        });
+        spans.len()
+    };
+    eventually("a span of each call, and of its client", async || {
+        of_calls() >= 6
+    })
+    .await;
+    recording::assert_conforming(&["rpc.server.call.duration", "rpc.client.call.duration"]);
+    stop.cancel();
+}

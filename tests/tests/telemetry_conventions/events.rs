@@ -1,0 +1,73 @@
+//! What an event emits on its way from the outbox through librdkafka's mock cluster to the dead letters.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use consumer::{Delivery, Failure, Handler};
+use outbox::OutboxRecord;
+use telemetry::names::attributes::{MESSAGING_DESTINATION_NAME, MESSAGING_OPERATION_NAME};
+use telemetry::vocabulary::Attribute;
+
+use crate::recording;
+use mock_kafka::{Broker, DEAD_LETTERS, Database, TOPIC, eventually};
+
+/// A caller that records its trace.
+const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+/// Fails first, and then for good.
+struct Reluctant;
+
+#[async_trait]
+impl Handler for Reluctant {
+    async fn handle(&self, delivery: &Delivery) -> Result<(), Failure> {
+        match delivery.attempt() {
+            1 => Err(Failure::retry("not now")),
+            _ => Err(Failure::reject("never")),
+        }
+    }
+}
+
+fn record() -> OutboxRecord {
+    OutboxRecord {
+        topic: TOPIC,
+        key: "key".to_owned(),
+        headers: vec![("traceparent".to_owned(), TRACEPARENT.into())],
+        payload: b"payload".to_vec(),
+    }
+}
+
+/// Whether a span says this of itself. Its name may be what is wrong.
+fn has_span(attribute: Attribute, value: &str) -> bool {
+    let told = attribute.of(value.to_owned());
+    let spans = recording::spans();
+    spans.iter().any(|span| span.attributes.contains(&told))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_that_events_emit_is_as_the_names_say() {
+    recording::start();
+    let broker = Broker::start();
+    let database = Database::create().await;
+    let relay = database.start_relay(&broker);
+    let consumer = broker.start_consumer(Arc::new(Reluctant));
+
+    database.write(&[record()]).await;
+    eventually("it is a dead letter", async || {
+        has_span(MESSAGING_DESTINATION_NAME, DEAD_LETTERS)
+    })
+    .await;
+    consumer.stop().await;
+    relay.stop().await;
+
+    for operation in ["send", "poll", "process", "commit"] {
+        assert!(has_span(MESSAGING_OPERATION_NAME, operation), "{operation}");
+    }
+    recording::assert_conforming(&[
+        "messaging.client.operation.duration",
+        "messaging.client.sent.messages",
+        "messaging.client.consumed.messages",
+        "messaging.process.duration",
+        "kafka.consumer.retries",
+        "kafka.consumer.dead_letters",
+    ]);
+}

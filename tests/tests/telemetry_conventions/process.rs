@@ -1,0 +1,43 @@
+//! What a process and its connections to PostgreSQL emit.
+
+use std::sync::Arc;
+
+use service::config::FromSetting;
+use sql::url::DatabaseUrl;
+use sql::database::Database;
+use outbox::Shard;
+use sql::postgres::Postgres;
+use telemetry::names::spans;
+use telemetry::process;
+use opentelemetry::Context;
+use tokio::runtime::Handle;
+
+use crate::recording::{self, CALLER};
+
+#[tokio::test]
+async fn everything_that_a_process_and_its_pool_emit_is_as_the_names_say() {
+    recording::start();
+    let server = postgres_server::shared();
+    server.create_database("telemetry").unwrap();
+    let url = DatabaseUrl::from_setting(&server.url("telemetry")).unwrap();
+    let postgres = Postgres::new(&url, 2).unwrap();
+    postgres.migrate(mock_kafka::MIGRATIONS).await.unwrap();
+    let database = Database::Postgres(Arc::new(postgres));
+    process::observe(&Handle::current());
+    database.observe();
+
+    let caller = spans::RPC_SERVER.continuing(CALLER, &Context::new(), Vec::new());
+    let shards: Vec<Shard> = Shard::all().collect();
+    let outbox = outbox::database::outbox(&database);
+    let read = caller.carry(outbox.read(&shards, 0, &[], 1));
+    read.await.unwrap();
+
+    recording::assert_conforming(&[
+        "db.client.operation.duration",
+        "db.client.connection.count",
+        "db.client.connection.max",
+        "process.cpu.time",
+        "process.memory.usage",
+        "process.uptime",
+    ]);
+}
