@@ -11,9 +11,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use service::config::Settings;
 use outbox::watch::{BacklogWatch, LOOK_EVERY};
 use outbox::{Backlog, Outbox};
+use service::config::Settings;
 use tokio_util::sync::CancellationToken;
 
 /// How much may wait for the broker before no more is accepted.

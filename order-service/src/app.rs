@@ -17,11 +17,11 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use consumer::retry_store::{self, watch::ParkedWatch};
+use consumer::retry_store::{self, watch::RetryStoreWatch};
 use consumer::{Consumer, ConsumerConfig};
 use grpc::auth::Authentication;
 use grpc::health::Health;
-use grpc::rate_limit::FairShare;
+use grpc::rate_limit::CustomerRateLimit;
 use grpc::server::GrpcServer;
 use grpc::server::shed::ShedCalls;
 use outbox::OutboxSignal;
@@ -103,7 +103,13 @@ impl App {
         let startup = startup(config.clone(), database.clone(), prepared, health.clone());
         let not_ready = async { health.set_ready(false).await };
         supervisor
-            .run(startup, shutdown, config.shutdown.grace, not_ready, database.close())
+            .run(
+                startup,
+                shutdown,
+                config.shutdown.grace,
+                not_ready,
+                database.close(),
+            )
             .await
     }
 
@@ -159,7 +165,7 @@ impl App {
             writers,
             watchers,
             streams: Arc::new(Semaphore::new(config.watch_streams)),
-            fair_share: Arc::new(FairShare::new(config.fair_share)),
+            fair_share: Arc::new(CustomerRateLimit::new(config.fair_share)),
             admission: admission.clone(),
             inventory: self.inventory,
             shed: ShedCalls::default(),
@@ -181,8 +187,8 @@ impl App {
         spawn_watch(supervisor, "backlog", |stop| {
             admission.watch(backlog, config.backlog, stop)
         });
-        let parked = ParkedWatch::new(retry_store::database::operations(&database));
-        spawn_watch(supervisor, "retry store watch", |stop| parked.run(stop));
+        let stored = RetryStoreWatch::new(retry_store::database::operations(&database));
+        spawn_watch(supervisor, "retry store watch", |stop| stored.run(stop));
         if let Some(upkeep) = self.inventory_upkeep {
             spawn_watch(supervisor, "replicas of processing-service", |stop| {
                 upkeep.run(stop)
@@ -233,7 +239,7 @@ fn build_consumer(config: &Config, database: &Database, writers: &Writers) -> Co
         topic: topics::PROCESSING_EVENTS,
         dead_letter_topic: topics::PROCESSING_EVENTS_DEAD_LETTERS,
         max_in_flight: OUTCOMES_IN_FLIGHT,
-        patience: config.patience,
+        retry_policy: config.retry_policy,
         trace_processing: config.trace_processing,
         service: env!("CARGO_PKG_NAME"),
         version: env!("CARGO_PKG_VERSION"),

@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use sql::group_commit::{Committer, GroupCommit, GroupCommitConfig};
 use outbox::OutboxSignal;
+use sql::group_commit::{Committer, GroupCommit, GroupCommitConfig};
 use tokio_util::task::TaskTracker;
 
 use crate::store::{

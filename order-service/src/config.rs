@@ -2,19 +2,19 @@
 
 use std::time::Duration;
 
+use consumer::{RetryPolicy, TraceProcessing};
 use grpc::auth::AuthConfig;
 use grpc::client::{Address, ClientConfig};
-use service::config::{ConfigError, Environment, FromSetting, SettingDoc, Settings, Source};
-use consumer::{Patience, TraceProcessing};
-use sql::database::DatabaseConfig;
-use grpc::rate_limit::FairShareConfig;
-use sql::group_commit::GroupCommitConfig;
+use grpc::rate_limit::CustomerRateLimitConfig;
 use grpc::server::GrpcConfig;
-use kafka::KafkaConfig;
-use service::shutdown::ShutdownConfig;
-use telemetry::TelemetryConfig;
 use grpc::tls::{ClientTlsFiles, ClientTlsSettings};
+use kafka::KafkaConfig;
 use kafka::topics::TopicsConfig;
+use service::config::{ConfigError, Environment, FromSetting, SettingDoc, Settings, Source};
+use service::shutdown::ShutdownConfig;
+use sql::database::DatabaseConfig;
+use sql::group_commit::GroupCommitConfig;
+use telemetry::TelemetryConfig;
 
 use crate::admission::BacklogLimits;
 
@@ -26,7 +26,7 @@ pub struct Config {
     /// Which callers are believed; `None`: everybody, to everything.
     pub auth: Option<AuthConfig>,
     /// How much each customer may ask for; `None`: anything.
-    pub fair_share: Option<FairShareConfig>,
+    pub fair_share: Option<CustomerRateLimitConfig>,
     /// Where orders are kept.
     pub database: DatabaseConfig,
     /// Where events go and outcomes come from.
@@ -34,7 +34,7 @@ pub struct Config {
     /// What the topics must look like.
     pub topics: TopicsConfig,
     /// How long outcomes that fail are tried again.
-    pub patience: Patience,
+    pub retry_policy: RetryPolicy,
     /// How attempts at events stand to the trace of the event.
     pub trace_processing: TraceProcessing,
     /// How requests share commits.
@@ -192,11 +192,11 @@ impl Config {
         Self {
             grpc: GrpcConfig::read(settings, "127.0.0.1:50051"),
             auth: AuthConfig::read(settings),
-            fair_share: FairShareConfig::read(settings),
+            fair_share: CustomerRateLimitConfig::read(settings),
             database: DatabaseConfig::read(settings, "sqlite://order-service.db"),
             kafka: KafkaConfig::read(settings),
             topics: TopicsConfig::read(settings),
-            patience: Patience::read(settings),
+            retry_policy: RetryPolicy::read(settings),
             trace_processing: TraceProcessing::read(settings),
             commit: read_commit(settings),
             backlog: BacklogLimits::read(settings),

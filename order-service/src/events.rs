@@ -4,10 +4,10 @@
 //! the writer only stores bytes.
 
 use outbox::OutboxRecord;
-use telemetry::propagation::current_trace_headers;
 use proto::event::OrderEvent;
 use proto::record::{self, EventMeta};
 use proto::topics;
+use telemetry::propagation::current_trace_headers;
 use uuid::Uuid;
 
 use crate::convert;

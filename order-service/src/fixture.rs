@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use service::config::FromSetting;
-use sql::url::DatabaseUrl;
 use kafka::record::Record;
-use sql::group_commit::GroupCommitConfig;
 use outbox::OutboxSignal;
-use sql::sqlite::Sqlite;
 use proto::event::ProcessingEvent;
 use proto::orders::v1::{Money, OrderLine, PlaceOrderRequest};
 use proto::record::{self, EventMeta};
+use service::config::FromSetting;
+use sql::group_commit::GroupCommitConfig;
+use sql::sqlite::Sqlite;
+use sql::url::DatabaseUrl;
 use tempfile::TempDir;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;

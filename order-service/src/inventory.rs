@@ -17,11 +17,11 @@ use std::time::Duration;
 use grpc::client::{
     Address, BreakerRules, Dependency, Discovery, ServiceClient, ServiceConfig, ServiceConfigError,
 };
-use service::command_line::ExitError;
-use service::deadline::Deadline;
 use grpc::tls::{ClientTls, Connector, TlsError};
 use proto::inventory::v1::inventory_service_client::InventoryServiceClient;
 use proto::inventory::v1::{CheckAvailabilityRequest, CheckAvailabilityResponse};
+use service::command_line::ExitError;
+use service::deadline::Deadline;
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request, Status};

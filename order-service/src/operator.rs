@@ -1,11 +1,11 @@
 //! Outcomes that could not be applied, as `dead-letters` tells them to an operator.
 
-use kafka::record::Record;
-use service::error_chain::ErrorChain;
-use kafka::headers;
 use consumer::operator::Vocabulary;
+use kafka::headers;
+use kafka::record::Record;
 use proto::event::ProcessingEvent;
 use proto::record;
+use service::error_chain::ErrorChain;
 
 /// How the records of processing are told.
 pub const VOCABULARY: Vocabulary = Vocabulary {

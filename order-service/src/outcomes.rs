@@ -6,10 +6,10 @@
 use async_trait::async_trait;
 use consumer::{Delivery, Failure, Handler};
 use kafka::record::Record;
-use sql::group_commit::{GroupCommit, SubmitError};
-use telemetry::span;
 use proto::event::ProcessingEvent;
 use proto::record::{self, Received, RecordError};
+use sql::group_commit::{GroupCommit, SubmitError};
+use telemetry::span;
 use thiserror::Error;
 
 use crate::commit::ApplyCommitter;

@@ -4,13 +4,13 @@
 
 use std::sync::{LazyLock, Mutex};
 
-use telemetry::vocabulary::{Attribute, Metric};
-use telemetry::{SamplingRatio, tracer_provider, use_providers};
 use opentelemetry::KeyValue;
 use opentelemetry::trace::TraceId;
 use opentelemetry_sdk::metrics::data::{self, AggregatedMetrics, MetricData};
 use opentelemetry_sdk::metrics::{InMemoryMetricExporter, PeriodicReader, SdkMeterProvider};
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SpanData};
+use telemetry::vocabulary::{Attribute, Metric};
+use telemetry::{SamplingRatio, tracer_provider, use_providers};
 
 struct Recording {
     spans: InMemorySpanExporter,

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use service::deadline::Deadline;
-use service::error_chain::ErrorChain;
-use grpc::rate_limit::FairShare;
-use sql::group_commit::SubmitError;
+use grpc::rate_limit::CustomerRateLimit;
 use grpc::server::refusal::Refusal;
 use grpc::server::shed::ShedCalls;
-use telemetry::span;
 use proto::orders::v1 as messages;
 use proto::orders::v1::order_service_server::{OrderService, OrderServiceServer};
+use service::deadline::Deadline;
+use service::error_chain::ErrorChain;
+use sql::group_commit::SubmitError;
+use telemetry::span;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tonic::codegen::BoxStream;
@@ -56,7 +56,7 @@ pub struct OrderRpc {
     /// A permit for each stream that may be open.
     pub streams: Arc<Semaphore>,
     /// What each customer may ask for.
-    pub fair_share: Arc<FairShare>,
+    pub fair_share: Arc<CustomerRateLimit>,
     /// Whether new orders are accepted.
     pub admission: Admission,
     /// Who is asked whether an order can be had.

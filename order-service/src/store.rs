@@ -14,10 +14,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use outbox::OutboxRecord;
+use service::deadline::Deadline;
 use sql::database::Database;
 use sql::migrations::{MigrationSet, Migrations};
-use service::deadline::Deadline;
-use outbox::OutboxRecord;
 use thiserror::Error;
 use uuid::Uuid;
 

@@ -18,7 +18,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use consumer::retry_store::{self, watch::ParkedWatch};
+use consumer::retry_store::{self, watch::RetryStoreWatch};
 use consumer::{Consumer, ConsumerConfig};
 use grpc::health::Health;
 use grpc::server::GrpcServer;
@@ -109,11 +109,32 @@ impl App {
         let signal = OutboxSignal::default();
         let store = store::start(&database, signal.clone(), supervisor.writers());
 
-        start_events(&config, &database, &store, signal, &when_prepared, &mut supervisor);
-        start_api(server, &database, &store, &health, when_prepared, &mut supervisor);
+        start_events(
+            &config,
+            &database,
+            &store,
+            signal,
+            &when_prepared,
+            &mut supervisor,
+        );
+        start_api(
+            server,
+            &database,
+            &store,
+            &health,
+            when_prepared,
+            &mut supervisor,
+        );
 
         let grace = config.shutdown.grace;
-        let startup = startup(config, database.clone(), store, catalogue, prepared, health.clone());
+        let startup = startup(
+            config,
+            database.clone(),
+            store,
+            catalogue,
+            prepared,
+            health.clone(),
+        );
         let not_ready = async { health.set_ready(false).await };
         supervisor
             .run(startup, shutdown, grace, not_ready, database.close())
@@ -157,18 +178,24 @@ fn start_api(
     prepared: watch::Receiver<bool>,
     supervisor: &mut Supervisor,
 ) {
-    let stock = StockReader::start(Arc::clone(store), stock_reader::BOUNDS, supervisor.writers());
+    let stock = StockReader::start(
+        Arc::clone(store),
+        stock_reader::BOUNDS,
+        supervisor.writers(),
+    );
     let inventory = InventoryRpc { stock, prepared };
     tracing::info!(grpc_listen = %server.local_addr(), "serving");
     let health = health.clone();
     supervisor.spawn(Stage::Intake, "grpc server", async move |stop| {
         let routes = Routes::new(inventory.into_server());
-        Ok(server.serve(routes, FILE_DESCRIPTOR_SET, &health, stop).await?)
+        Ok(server
+            .serve(routes, FILE_DESCRIPTOR_SET, &health, stop)
+            .await?)
     });
     let backlog = BacklogWatch::new(outbox::database::outbox(database), ENOUGH_ROWS);
-    let parked = ParkedWatch::new(retry_store::database::operations(database));
+    let stored = RetryStoreWatch::new(retry_store::database::operations(database));
     supervisor.spawn(Stage::Intake, "watches", async |stop| {
-        tokio::join!(backlog.run(stop.clone(), |_| ()), parked.run(stop));
+        tokio::join!(backlog.run(stop.clone(), |_| ()), stored.run(stop));
         Ok(())
     });
 }
@@ -218,7 +245,7 @@ fn build_consumer(
         topic: topics::ORDER_EVENTS,
         dead_letter_topic: topics::ORDER_EVENTS_DEAD_LETTERS,
         max_in_flight: ORDERS_IN_FLIGHT,
-        patience: config.patience,
+        retry_policy: config.retry_policy,
         trace_processing: config.trace_processing,
         service: env!("CARGO_PKG_NAME"),
         version: env!("CARGO_PKG_VERSION"),

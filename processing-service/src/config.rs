@@ -3,15 +3,15 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use service::backoff::Backoff;
-use service::config::{ConfigError, Environment, SettingDoc, Settings, Source};
-use consumer::{Patience, TraceProcessing};
-use sql::database::DatabaseConfig;
+use consumer::{RetryPolicy, TraceProcessing};
 use grpc::server::GrpcConfig;
 use kafka::KafkaConfig;
-use service::shutdown::ShutdownConfig;
-use telemetry::TelemetryConfig;
 use kafka::topics::TopicsConfig;
+use service::backoff::Backoff;
+use service::config::{ConfigError, Environment, SettingDoc, Settings, Source};
+use service::shutdown::ShutdownConfig;
+use sql::database::DatabaseConfig;
+use telemetry::TelemetryConfig;
 
 use crate::steps::CapturePolicy;
 
@@ -34,7 +34,7 @@ pub struct Config {
     /// What topics have to look like.
     pub topics: TopicsConfig,
     /// How long events that fail are tried again.
-    pub patience: Patience,
+    pub retry_policy: RetryPolicy,
     /// How attempts at events stand to the trace of the event.
     pub trace_processing: TraceProcessing,
     /// The file with the SKUs and their opening stock.
@@ -86,7 +86,7 @@ impl Config {
             database: DatabaseConfig::read(settings, "sqlite://processing-service.db"),
             kafka: KafkaConfig::read(settings),
             topics: TopicsConfig::read(settings),
-            patience: Patience::read(settings),
+            retry_policy: RetryPolicy::read(settings),
             trace_processing: TraceProcessing::read(settings),
             catalogue_file: settings.value(
                 "CATALOGUE_FILE",

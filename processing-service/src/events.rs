@@ -6,11 +6,11 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use consumer::{Delivery, Failure, Handler};
 use consumer::inbox::InboxEntry;
-use telemetry::propagation::current_trace_headers;
+use consumer::{Delivery, Failure, Handler};
 use proto::event::OrderEvent;
 use proto::record::{self, EventMeta};
+use telemetry::propagation::current_trace_headers;
 
 use crate::steps::{Pipeline, StepError};
 use crate::store::Cause;

@@ -1,12 +1,12 @@
 //! Events of orders that could not be handled, as `dead-letters` tells them to an operator. A payment token is told to
 //! nobody.
 
-use kafka::record::Record;
-use service::error_chain::ErrorChain;
-use kafka::headers;
 use consumer::operator::Vocabulary;
+use kafka::headers;
+use kafka::record::Record;
 use proto::event::OrderEvent;
 use proto::record;
+use service::error_chain::ErrorChain;
 
 /// How the records of order-service are told.
 pub const VOCABULARY: Vocabulary = Vocabulary {

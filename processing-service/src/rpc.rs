@@ -1,9 +1,9 @@
 //! What this service answers at once. One file per method, all of one shape: parse, look, reply.
 
-use service::error_chain::ErrorChain;
-use sql::group_commit::SubmitError;
 use proto::inventory::v1 as messages;
 use proto::inventory::v1::inventory_service_server::{InventoryService, InventoryServiceServer};
+use service::error_chain::ErrorChain;
+use sql::group_commit::SubmitError;
 use tokio::sync::watch;
 use tonic::{Request, Response, Status};
 

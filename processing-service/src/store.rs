@@ -8,10 +8,10 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use sql::database::Database;
-use sql::migrations::{MigrationSet, Migrations};
 use consumer::inbox::InboxEntry;
 use outbox::OutboxSignal;
+use sql::database::Database;
+use sql::migrations::{MigrationSet, Migrations};
 use tokio_util::task::TaskTracker;
 
 use crate::catalogue::Catalogue;

@@ -11,13 +11,13 @@ mod fixture;
 
 use std::sync::Arc;
 
-use sql::group_commit::GroupCommitConfig;
 use futures::future::join_all;
 use processing_service::rpc::InventoryRpc;
 use processing_service::stock_reader::{BOUNDS, StockReader};
 use processing_service::store::ProcessingStore;
 use proto::inventory::v1::inventory_service_server::InventoryService;
 use proto::inventory::v1::{CheckAvailabilityRequest, CheckAvailabilityResponse, Item, ItemStatus};
+use sql::group_commit::GroupCommitConfig;
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 use tonic::{Code, Request, Status};

@@ -10,9 +10,9 @@ mod desk;
 mod fixture;
 
 use consumer::Failure;
-use kafka::record::Record;
 use desk::{at_every_desk, cancellation_of, placed};
 use fixture::{captured, order};
+use kafka::record::Record;
 use processing_service::domain::{Order, PaymentToken, RejectionReason, SagaState, Step};
 
 fn paid_with(token: &str) -> Order {

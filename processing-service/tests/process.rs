@@ -8,10 +8,11 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use processing_service::app::{App, BuildError, RunError};
+use processing_service::app::App;
 use processing_service::config::Config;
 use proto::inventory::v1::inventory_service_client::InventoryServiceClient;
 use proto::inventory::v1::{CheckAvailabilityRequest, CheckAvailabilityResponse, Item, ItemStatus};
+use service::command_line::ExitError;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -68,7 +69,7 @@ fn config(directory: &TempDir, listen: &str) -> Config {
 struct Running {
     address: SocketAddr,
     shutdown: CancellationToken,
-    task: JoinHandle<Result<(), RunError>>,
+    task: JoinHandle<Result<(), ExitError>>,
     _directory: TempDir,
 }
 
@@ -110,7 +111,7 @@ impl Running {
         Ok(response.into_inner())
     }
 
-    async fn stop(self) -> Result<(), RunError> {
+    async fn stop(self) -> Result<(), ExitError> {
         self.shutdown.cancel();
         let stopped = tokio::time::timeout(Duration::from_secs(15), self.task).await;
         stopped.unwrap().unwrap()
@@ -181,9 +182,10 @@ async fn a_port_that_is_taken_is_named_and_nothing_is_created() {
     let listen = taken.local_addr().unwrap().to_string();
     let directory = tempfile::tempdir().unwrap();
 
-    let refused = App::build(&config(&directory, &listen)).await;
+    let refused = App::build(config(&directory, &listen)).await;
 
-    assert!(matches!(refused, Err(BuildError::Listen(_))));
+    let refused = refused.err().unwrap();
+    assert!(refused.to_string().contains(&listen), "{refused}");
     assert!(!directory.path().join("processing.db").exists());
 }
 

@@ -11,10 +11,6 @@ mod fixture;
 
 use std::sync::LazyLock;
 
-use telemetry::names::attributes::ERROR_TYPE;
-use telemetry::names::spans::PROCESS;
-use telemetry::vocabulary::{Attribute, SpanKind};
-use telemetry::{SamplingRatio, tracer_provider, use_providers};
 use desk::{Desk, at_every_desk, cancellation_of, placed};
 use fixture::order;
 use opentelemetry::Context;
@@ -24,6 +20,10 @@ use processing_service::domain::{Order, PaymentToken};
 use processing_service::names::attributes::{
     ORDER_REJECTION_REASON, ORDER_STEP, PAYMENT_ATTEMPT, PAYMENT_OPERATION,
 };
+use telemetry::names::attributes::ERROR_TYPE;
+use telemetry::names::spans::PROCESS;
+use telemetry::vocabulary::{Attribute, SpanKind};
+use telemetry::{SamplingRatio, tracer_provider, use_providers};
 
 const CAPTURE: &str = "capture payment_gateway";
 const REFUND: &str = "refund payment_gateway";

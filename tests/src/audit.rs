@@ -40,9 +40,9 @@ pub async fn of_the_stopped(
     stack: &Stack,
     journal: Option<&Path>,
     limits: Limits,
-    patience: Duration,
+    retry_policy: Duration,
 ) -> Result<Verdict> {
-    let has_settled = settled::wait(stack, patience).await?;
+    let has_settled = settled::wait(stack, retry_policy).await?;
     let pair = Service::PAIR
         .map(|service| stack.processes(service))
         .concat();

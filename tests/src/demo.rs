@@ -24,7 +24,7 @@ use crate::orders::{OrderBook, SAMPLE};
 use crate::replay::progress::Progress;
 use crate::replay::summary::Summary;
 use crate::replay::tally::Tally;
-use crate::replay::{self, Patience, Plan, Trouble};
+use crate::replay::{self, Plan, RetryPolicy, Trouble};
 use crate::report::Report;
 use crate::stack::interrupt::Interrupt;
 use crate::stack::{Notice, Stack, StackOptions};
@@ -130,7 +130,7 @@ fn plan(arguments: &DemoArguments, orders: Arc<OrderBook>, count: usize, stack: 
         rate: arguments.rate,
         concurrency: arguments.concurrency,
         journal: stack.data_dir().join(JOURNAL),
-        patience: Patience::default(),
+        retry_policy: RetryPolicy::default(),
         trouble: Trouble::default(),
     }
 }

@@ -35,10 +35,10 @@ use trace::Trace;
 pub use value::{Attributes, Value};
 
 /// Spans that are remembered: a few kilobytes each, so some hundred megabytes at most; an order has about fifty.
-const MOST_SPANS: usize = 50_000;
+const MAX_SPANS: usize = 50_000;
 
 /// Bytes of bodies that are remembered where they are: a test exports a few megabytes.
-const MOST_BYTES: usize = 64 << 20;
+const MAX_BYTES: usize = 64 << 20;
 
 /// What a request is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,7 +89,7 @@ impl Receiver {
     /// # Errors
     /// When there is no port.
     pub async fn start() -> io::Result<Self> {
-        Self::keeping(Kept::new(MOST_SPANS, 0)).await
+        Self::keeping(Kept::new(MAX_SPANS, 0)).await
     }
 
     /// As [`Receiver::start`], and keeps every body as it came.
@@ -97,7 +97,7 @@ impl Receiver {
     /// # Errors
     /// When there is no port.
     pub async fn start_keeping_bodies() -> io::Result<Self> {
-        Self::keeping(Kept::new(MOST_SPANS, MOST_BYTES)).await
+        Self::keeping(Kept::new(MAX_SPANS, MAX_BYTES)).await
     }
 
     async fn keeping(kept: Kept) -> io::Result<Self> {

@@ -66,21 +66,21 @@ pub struct Plan {
     /// Where accepted orders are written down for the audit.
     pub journal: PathBuf,
     /// How long to wait for the service.
-    pub patience: Patience,
+    pub retry_policy: RetryPolicy,
     /// Trouble with payments beyond what the invoices bring.
     pub trouble: Trouble,
 }
 
 /// How long to wait for the service. Both cover a crash and restart of every process with room to spare.
 #[derive(Clone, Copy, Debug)]
-pub struct Patience {
+pub struct RetryPolicy {
     /// From an order's first send to its confirmation, retries included.
     pub confirmation: Duration,
     /// From an order's confirmation to its final state.
     pub outcome: Duration,
 }
 
-impl Default for Patience {
+impl Default for RetryPolicy {
     fn default() -> Self {
         Self {
             confirmation: Duration::from_secs(60),

@@ -97,7 +97,7 @@ impl Stack {
     pub async fn start(config: StackConfig) -> Result<Self, StackError> {
         config.engines.check()?;
         let directory = DataDirectory::open(&config.data_dir)?;
-        process::end_leftovers(&directory).await?;
+        process::end_in_flight(&directory).await?;
         let mut ports = Ports::new()?;
         let addresses = config.choose_addresses(&mut ports)?;
         let stack = Self::prepare(config, directory, (addresses, ports)).await?;

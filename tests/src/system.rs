@@ -48,7 +48,7 @@ use processes::stop_cleanly;
 pub use crate::stack::{Process, Service};
 pub use crash_plan::CrashPlan;
 pub use draft::{CUSTOMER, Draft};
-pub use eventually::{PATIENCE, eventually};
+pub use eventually::{WAIT_LIMIT, eventually};
 pub use program::run_to_end;
 pub use starting::engines;
 pub use stock::Stock;
@@ -181,7 +181,7 @@ impl System {
     /// When the databases cannot be read, or when the audit finds violations.
     pub async fn audit(&self) -> Result<()> {
         // What is still under way after that, the audit names.
-        settled::wait(&self.stack, PATIENCE).await?;
+        settled::wait(&self.stack, WAIT_LIMIT).await?;
         let verdict = self.verdict(Limits::default()).await?;
         ensure!(verdict.is_ok(), "{verdict}");
         Ok(())
@@ -217,7 +217,8 @@ impl System {
     pub async fn finish_within(self, limits: Limits) -> Result<Verdict> {
         self.journal.close()?;
         let (limits, journal) = (self.complete(limits), self.journal_file());
-        let verdict = audit::of_the_stopped(&self.stack, Some(&journal), limits, PATIENCE).await?;
+        let verdict =
+            audit::of_the_stopped(&self.stack, Some(&journal), limits, WAIT_LIMIT).await?;
         ensure!(verdict.is_ok(), "{verdict}");
         self.discard().await?;
         Ok(verdict)

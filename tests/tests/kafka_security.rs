@@ -80,7 +80,7 @@ async fn confirms_without_publishing(setting: &str, wrong: &str) -> Result<Strin
 
 /// Whether what the tests need is not there; fails when it has to be. Says so in a line that nobody takes for a success.
 async fn are_left_out() -> Result<bool> {
-    let Some(why) = obstacle().await? else {
+    let Some(why) = not_ready().await? else {
         return Ok(false);
     };
     let is_required = env::var("TEST_KAFKA_TLS").as_deref() == Ok("required");
@@ -89,7 +89,7 @@ async fn are_left_out() -> Result<bool> {
     Ok(true)
 }
 
-async fn obstacle() -> Result<Option<String>> {
+async fn not_ready() -> Result<Option<String>> {
     if !has_apache_kafka() {
         return Ok(Some(
             "Apache Kafka is not there: run `make apache-kafka`".to_owned(),

@@ -10,9 +10,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use service::config::SettingDoc;
 use grpc::server::errors::{EXPLAINED, UNEXPLAINED};
 use grpc::server::refusal::Refusal;
+use service::config::SettingDoc;
 use tests::client::failure::code_name;
 use tonic::Code;
 
@@ -262,15 +262,15 @@ fn the_tables_of_the_chassis_are_the_same_in_every_schema() {
 
 /// The same for parking, which is a migration of its own: it is the same text wherever it is applied.
 #[test]
-fn the_tables_of_parking_are_the_same_in_every_schema() {
+fn the_tables_of_retry_store_are_the_same_in_every_schema() {
     for (engine, tested) in [
         ("postgres", "migrations_postgres"),
         ("sqlite", "migrations"),
     ] {
-        let tested = read(&format!("chassis/tests/{tested}/0002_add_parking.sql"));
+        let tested = read(&format!("chassis/tests/{tested}/0002_add_retry_store.sql"));
         for used in [
-            format!("order-service/migrations/{engine}/0003_add_parking.sql"),
-            format!("processing-service/migrations/{engine}/0002_add_parking.sql"),
+            format!("order-service/migrations/{engine}/0003_add_retry_store.sql"),
+            format!("processing-service/migrations/{engine}/0002_add_retry_store.sql"),
         ] {
             assert_eq!(read(&used), tested, "{used}");
         }

@@ -11,20 +11,20 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::command::{Command, Drain};
-use kafka::record::Record;
-use super::leftovers::{Epoch, Leftovers};
+use super::in_flight::{Epoch, InFlight};
 use super::partition::Partition;
 use super::progress::Progress;
 use super::rebalance::Context;
 use super::scope::Scope;
 use super::source::Source;
+use kafka::record::Record;
 
 /// Every assignment that lasts, and for each partition the end of the one before.
 pub(super) struct Assignments {
     topic: &'static str,
     current: HashMap<i32, Assigned>,
     /// Tasks of assignments that ended: what they left running is taken over when their partition comes back.
-    ended: HashMap<i32, JoinHandle<Leftovers>>,
+    ended: HashMap<i32, JoinHandle<InFlight>>,
     epoch: Epoch,
 }
 
@@ -34,7 +34,7 @@ struct Assigned {
     commands: mpsc::UnboundedSender<Command>,
     progress: Arc<Progress>,
     committed: Option<i64>,
-    task: JoinHandle<Leftovers>,
+    task: JoinHandle<InFlight>,
 }
 
 impl Assignments {
@@ -63,8 +63,8 @@ impl Assignments {
         self.epoch = Epoch(self.epoch.0 + 1);
         let source = Arc::new(Source::new(queue));
         let progress = Arc::new(Progress::default());
-        let standings = scope.telemetry().standings();
-        standings.begin(partition, Arc::clone(&progress));
+        let consumer_lag = scope.telemetry().consumer_lag();
+        consumer_lag.begin(partition, Arc::clone(&progress));
         let (commands, receiver) = mpsc::unbounded_channel();
         let task = Partition::new(
             (self.epoch, partition),

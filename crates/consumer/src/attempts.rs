@@ -8,15 +8,15 @@ use std::time::Duration;
 use futures::FutureExt;
 use opentelemetry::Context;
 
-use super::careful::{Admission, Guard};
+use super::crash_loop_guard::{Admission, CrashLoopGuard};
 use super::delivery::Delivery;
-use kafka::record::Record;
 use super::failures::{Failures, PANICKED};
 use super::lanes::Lane;
 use super::scope::Scope;
 use super::{BoxError, Failure};
-use service::crash_points::{CrashPoint, reach};
 use crate::retry_store::{Fault, FaultClass};
+use kafka::record::Record;
+use service::crash_points::{CrashPoint, reach};
 use telemetry::propagation;
 
 /// How an attempt ended.
@@ -43,7 +43,7 @@ pub(super) struct Attempts {
     trace: Context,
     /// What waits behind it.
     lane: Arc<Lane>,
-    guard: Guard,
+    guard: CrashLoopGuard,
     failures: Failures,
     /// Reached when the handler has done its work.
     after_effect: CrashPoint,
@@ -55,10 +55,10 @@ impl Attempts {
         scope: Arc<Scope>,
         record: Arc<Record>,
         lane: Arc<Lane>,
-        careful: bool,
+        crash_loop_guard: bool,
     ) -> Self {
         Self {
-            guard: Guard::new(Arc::clone(&scope), careful),
+            guard: CrashLoopGuard::new(Arc::clone(&scope), crash_loop_guard),
             trace: propagation::of_event(&record.headers),
             scope,
             record,
@@ -70,15 +70,15 @@ impl Attempts {
 
     /// Of a record that was parked. It has no followers: what came later is parked behind it. It is always handled with
     /// care: what killed a process may lie here, and nobody waits for so few notes.
-    pub(super) fn of_parked(scope: Arc<Scope>, record: Arc<Record>, fault: Option<&Fault>) -> Self {
+    pub(super) fn of_stored(scope: Arc<Scope>, record: Arc<Record>, fault: Option<&Fault>) -> Self {
         Self {
-            guard: Guard::new(Arc::clone(&scope), true),
+            guard: CrashLoopGuard::new(Arc::clone(&scope), true),
             trace: propagation::of_event(&record.headers),
             scope,
             record,
             lane: Arc::default(),
             failures: Failures::after(fault),
-            after_effect: CrashPoint::AfterParkedEffect,
+            after_effect: CrashPoint::AfterRetriedEffect,
         }
     }
 

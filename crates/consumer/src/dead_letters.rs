@@ -9,9 +9,9 @@ use rdkafka::producer::{FutureProducer, FutureRecord};
 use opentelemetry::Context;
 
 use super::ConsumerConfig;
+use crate::retry_store::Fault;
 use kafka::record::Record;
 use kafka::{KafkaConfig, LogContext, ObservedSend, Outgoing, SendTelemetry};
-use crate::retry_store::Fault;
 use telemetry::propagation;
 
 /// Every header that this module adds begins so; those of the original record are kept in front of them.

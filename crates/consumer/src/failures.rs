@@ -5,14 +5,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;
 
 use super::BoxError;
-use service::error_chain::ErrorChain;
 use crate::retry_store::{Fault, FaultClass};
+use service::error_chain::ErrorChain;
 
 /// A handler that panics on an event this often is taken to panic on it always.
 const MAX_PANICS: u32 = 3;
 
 /// A message is for a person to read: longer ones are cut. In bytes.
-const LONGEST_MESSAGE: usize = 1_024;
+const MAX_MESSAGE: usize = 1_024;
 
 /// All that is told of a panic.
 pub(super) const PANICKED: &str = "the handler panicked";
@@ -100,9 +100,9 @@ fn bounded(message: &str) -> String {
     let mut line: String = message
         .chars()
         .map(|c| if c.is_control() { ' ' } else { c })
-        .take(LONGEST_MESSAGE)
+        .take(MAX_MESSAGE)
         .collect();
-    line.truncate(line.floor_char_boundary(LONGEST_MESSAGE));
+    line.truncate(line.floor_char_boundary(MAX_MESSAGE));
     line
 }
 
@@ -168,7 +168,7 @@ mod tests {
 
         let message = failures.fault(FaultClass::Rejected).message;
         assert!(message.starts_with("a b c"));
-        assert!(message.len() <= LONGEST_MESSAGE);
+        assert!(message.len() <= MAX_MESSAGE);
     }
 
     #[test]

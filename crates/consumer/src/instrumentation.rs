@@ -13,16 +13,16 @@ use opentelemetry::trace::{Link, TraceContextExt};
 use rdkafka::error::KafkaError;
 
 use super::ConsumerConfig;
+use super::consumer_lag::ConsumerLag;
 use super::delivery::Delivery;
-use kafka::record::Record;
-use super::standings::Standings;
-use service::config::{FromSetting, Settings};
-use kafka::headers;
-use kafka::{KafkaConfig, Operation, bounded_text, error_type, server};
 use crate::retry_store::FaultClass;
-use telemetry::propagation;
+use kafka::headers;
+use kafka::record::Record;
+use kafka::{KafkaConfig, Operation, bounded_text, error_type, server};
+use service::config::{FromSetting, Settings};
 use telemetry::instruments::{Counter, Histogram};
-use telemetry::names::{attributes as the, metrics, spans};
+use telemetry::names::{attributes as attr, metrics, spans};
+use telemetry::propagation;
 use telemetry::vocabulary::Labels;
 
 mod attempt;
@@ -64,7 +64,7 @@ impl FromSetting for TraceProcessing {
 #[derive(Debug)]
 pub(super) struct ConsumerTelemetry {
     config: ConsumerConfig,
-    standings: Arc<Standings>,
+    consumer_lag: Arc<ConsumerLag>,
     in_flight: Arc<AtomicU64>,
     operation_durations: Histogram,
     process_durations: Histogram,
@@ -90,8 +90,8 @@ struct PreparedLabels {
 impl PreparedLabels {
     fn new(kafka: &KafkaConfig, config: &ConsumerConfig) -> Self {
         let topic = Arc::from(config.topic);
-        let group = the::MESSAGING_CONSUMER_GROUP_NAME.label(config.group);
-        let own = Labels::of([the::MESSAGING_DESTINATION_NAME.label(config.topic)]);
+        let group = attr::MESSAGING_CONSUMER_GROUP_NAME.label(config.group);
+        let own = Labels::of([attr::MESSAGING_DESTINATION_NAME.label(config.topic)]);
         let full = |operation: Operation| operation.full_labels(&topic).and(group.clone());
         let short = |operation: Operation| operation.labels(&topic).and(group.clone());
         Self {
@@ -116,7 +116,7 @@ impl ConsumerTelemetry {
             .observe(move || [(observed.load(Ordering::Relaxed), own.clone())]);
         Self {
             config: *config,
-            standings: Standings::new(config.topic, labels.own.clone()),
+            consumer_lag: ConsumerLag::new(config.topic, labels.own.clone()),
             in_flight,
             operation_durations: metrics::MESSAGING_CLIENT_OPERATION_DURATION.histogram(),
             process_durations: metrics::MESSAGING_PROCESS_DURATION.histogram(),
@@ -134,8 +134,8 @@ impl ConsumerTelemetry {
     }
 
     /// How far behind it is.
-    pub(super) fn standings(&self) -> &Standings {
-        &self.standings
+    pub(super) fn consumer_lag(&self) -> &ConsumerLag {
+        &self.consumer_lag
     }
 
     /// A partition's task took these records from its queue. They were fetched before, so this is the time of handing
@@ -156,9 +156,9 @@ impl ConsumerTelemetry {
         span.describe_as(&self.labels.poll);
         span.describe_as(&self.labels.server);
         let count = i64::try_from(records.len()).unwrap_or(i64::MAX);
-        span.set(&the::MESSAGING_BATCH_MESSAGE_COUNT, count);
+        span.set(&attr::MESSAGING_BATCH_MESSAGE_COUNT, count);
         let partition = first.partition.to_string();
-        span.set(&the::MESSAGING_DESTINATION_PARTITION_ID, partition);
+        span.set(&attr::MESSAGING_DESTINATION_PARTITION_ID, partition);
     }
 
     /// So many records were delivered.
@@ -204,7 +204,7 @@ impl ConsumerTelemetry {
 
     /// A record is on the dead-letter topic.
     pub(super) fn set_aside(&self, class: FaultClass) {
-        let fault = the::FAULT.label(class.name());
+        let fault = attr::FAULT.label(class.name());
         self.dead_letters.add(1, &self.labels.own.and(fault));
     }
 
@@ -223,11 +223,11 @@ fn link_to(record: &Record) -> Option<Link> {
     if !decided.is_sampled() {
         return None;
     }
-    let mut attributes = vec![the::MESSAGING_KAFKA_OFFSET.of(record.offset)];
+    let mut attributes = vec![attr::MESSAGING_KAFKA_OFFSET.of(record.offset)];
     let key = record.key.as_deref().and_then(bounded_text);
-    attributes.extend(key.map(|key| the::MESSAGING_KAFKA_MESSAGE_KEY.of(key)));
+    attributes.extend(key.map(|key| attr::MESSAGING_KAFKA_MESSAGE_KEY.of(key)));
     let id = headers::text(&record.headers, "ce_id").map(str::to_owned);
-    attributes.extend(id.map(|id| the::MESSAGING_MESSAGE_ID.of(id)));
+    attributes.extend(id.map(|id| attr::MESSAGING_MESSAGE_ID.of(id)));
     Some(Link::new(decided, attributes, 0))
 }
 

@@ -12,12 +12,12 @@
 //! ```
 //!
 //! * **Order**: one event per key is in work; the next starts when it is done, also when it had to be retried. What comes
-//!   for a key with parked events is parked behind them, unseen by the handler ([`crate::retry_store`], [`fences`]).
+//!   for a key with parked events is parked behind them, unseen by the handler ([`crate::retry_store`], [`blocked_keys`]).
 //! * **Nothing waits for ever, nothing vanishes** ([`work`]): what fails is tried again in place for a bounded time, then
 //!   parked and tried by the [`sweeper`]; what cannot succeed is on the dead-letter topic before it is parked, and parked
 //!   before its offset is done. If the database is away, nothing is parked and everything is tried on. If nearly
 //!   everything is rejected, the partition stops ([`reject_gate`]).
-//! * **A record that kills the process** is found out after a few crashes, alone, and set aside ([`careful`]).
+//! * **A record that kills the process** is found out after a few crashes, alone, and set aside ([`crash_loop_guard`]).
 //! * **Offsets**: what is committed lies never above the lowest offset that is not done ([`tracker`]).
 //! * **Back-pressure**: a partition that has enough in work is not read; librdkafka stops fetching by itself.
 //! * **Rebalance and shutdown are one path**: stop reading, drop what has not begun, finish what has up to a deadline,
@@ -36,33 +36,33 @@ use sqlx::migrate::Migrator;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::retry_store::RetryStore;
 use kafka::KafkaConfig;
-use crate::retry_store::Parking;
 
 pub mod inbox;
 pub mod operator;
 pub mod retry_store;
 
 mod delivery;
-mod patience;
+mod retry_policy;
 
 mod poll;
 mod rebalance;
 
 mod assignment;
 mod command;
-mod leftovers;
+mod in_flight;
 mod partition;
 mod progress;
 mod source;
 mod tenure;
 mod tracker;
 
-mod fences;
+mod blocked_keys;
 mod lanes;
 
 mod attempts;
-mod careful;
+mod crash_loop_guard;
 mod dead_letters;
 mod failures;
 mod reject_gate;
@@ -71,20 +71,20 @@ mod work;
 
 mod sweeper;
 
-mod standings;
+mod consumer_lag;
 mod instrumentation;
 
 #[cfg(test)]
 mod simulation;
 
 pub use delivery::Delivery;
-pub use patience::Patience;
 pub use instrumentation::TraceProcessing;
+pub use retry_policy::RetryPolicy;
 
 use dead_letters::DeadLetters;
+use instrumentation::ConsumerTelemetry;
 use scope::Scope;
 use sweeper::Sweeper;
-use instrumentation::ConsumerTelemetry;
 
 static SQLITE: Migrator = sqlx::migrate!("migrations/sqlite");
 static POSTGRES: Migrator = sqlx::migrate!("migrations/postgres");
@@ -150,7 +150,7 @@ pub struct ConsumerConfig {
     /// Events in work at once, over all partitions and what was parked.
     pub max_in_flight: usize,
     /// How long what fails is tried again, and when a partition stops.
-    pub patience: Patience,
+    pub retry_policy: RetryPolicy,
     /// How attempts stand to the trace of their event.
     pub trace_processing: TraceProcessing,
     /// Name of the service, for its dead letters.
@@ -190,7 +190,7 @@ pub struct Consumer {
     kafka: KafkaConfig,
     config: ConsumerConfig,
     handler: Arc<dyn Handler>,
-    parking: Arc<dyn Parking>,
+    retry_store: Arc<dyn RetryStore>,
 }
 
 impl std::fmt::Debug for Consumer {
@@ -203,18 +203,18 @@ impl std::fmt::Debug for Consumer {
 }
 
 impl Consumer {
-    /// A consumer of `config.topic` that hands each record to `handler`, and parks in `parking` what fails.
+    /// A consumer of `config.topic` that hands each record to `handler`, and parks in `retry_store` what fails.
     pub fn new(
         kafka: &KafkaConfig,
         config: ConsumerConfig,
         handler: Arc<dyn Handler>,
-        parking: Arc<dyn Parking>,
+        retry_store: Arc<dyn RetryStore>,
     ) -> Self {
         Self {
             kafka: kafka.clone(),
             config,
             handler,
-            parking,
+            retry_store,
         }
     }
 
@@ -224,7 +224,7 @@ impl Consumer {
         let (fatal_sender, fatal) = mpsc::channel(1);
         let scope = Scope::new(
             self.handler,
-            self.parking,
+            self.retry_store,
             dead_letters,
             Arc::new(ConsumerTelemetry::new(&self.kafka, &self.config)),
             fatal_sender,

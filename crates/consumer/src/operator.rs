@@ -8,15 +8,15 @@
 use std::io::{self, Write};
 
 use crate::operator::arguments::{Command, DeadLetters};
-use kafka::record::Record;
+use crate::retry_store::RetryStoreError;
+use crate::retry_store::operations::{OperationError, Operations, Refusal};
 use clap::{CommandFactory as _, FromArgMatches as _};
+use kafka::headers::Headers;
+use kafka::record::Record;
 use service::command_line::{Command as CommandOfService, ExitError};
 use service::config::ConfigError;
 use sql::database::{Database, DatabaseConfig, InspectionError};
 use sql::migrations::Migrations;
-use kafka::headers::Headers;
-use crate::retry_store::ParkingError;
-use crate::retry_store::operations::{OperationError, Operations, Refusal};
 
 pub mod arguments;
 
@@ -56,7 +56,7 @@ pub enum OperatorError {
     },
     /// The database failed.
     #[error(transparent)]
-    Parking(#[from] ParkingError),
+    RetryStore(#[from] RetryStoreError),
     /// Nobody reads the output.
     #[error("writing the output")]
     Output(#[from] io::Error),
@@ -77,7 +77,7 @@ impl From<OperationError> for OperatorError {
     fn from(error: OperationError) -> Self {
         match error {
             OperationError::Refused(refusal) => Self::Refused(refusal),
-            OperationError::Parking(error) => Self::Parking(error),
+            OperationError::RetryStore(error) => Self::RetryStore(error),
         }
     }
 }

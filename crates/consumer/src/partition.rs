@@ -7,7 +7,7 @@
 //! its effect apart. It outlives its assignment, and the same partition may be assigned to this process again while it
 //! runs. Three rules keep that safe:
 //!
-//! * **One handler per key.** The next assignment takes over the lanes of what is still running ([`Leftovers`]). The
+//! * **One handler per key.** The next assignment takes over the lanes of what is still running ([`InFlight`]). The
 //!   event comes again, since it was not committed, and waits in its lane until the old handler has ended. The other
 //!   keys do not wait.
 //! * **An old completion moves no offset.** What ends carries the epoch of its assignment. The tracker of another
@@ -25,20 +25,20 @@ use opentelemetry::context::FutureExt;
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinHandle};
 
-use super::careful::Care;
+use super::blocked_keys::BlockedKeys;
 use super::command::{Command, Drain};
-use kafka::record::Record;
-use super::fences::Fences;
+use super::crash_loop_guard::CrashSpan;
+use super::in_flight::{Epoch, Finished, InFlight};
 use super::lanes::{LaneKey, Turn};
-use super::leftovers::{Epoch, Finished, Leftovers};
 use super::progress::Progress;
 use super::scope::Scope;
 use super::source::Source;
 use super::tenure::Tenure;
 use super::tracker::OffsetTracker;
 use super::work::{Outcome, Precautions, Work};
-use service::crash_points::{CrashPoint, reach};
 use crate::retry_store::Beginning;
+use kafka::record::Record;
+use service::crash_points::{CrashPoint, reach};
 
 /// Records taken in before the task looks at its other duties again.
 const READ_BATCH: usize = 128;
@@ -64,16 +64,16 @@ pub(super) struct Partition {
     scope: Arc<Scope>,
     tenure: Arc<Tenure>,
     tracker: OffsetTracker,
-    fences: Fences,
-    care: Care,
+    blocked_keys: BlockedKeys,
+    care: CrashSpan,
     /// All that runs, and its lanes; what earlier assignments left is among it.
-    running: Leftovers,
+    running: InFlight,
     /// How much of that belongs to this assignment.
     own_in_work: usize,
     /// Whether the source was empty when last looked at.
     source_is_empty: bool,
     /// Whether so much was rejected that nothing more may be begun.
-    flooded: bool,
+    tripped: bool,
 }
 
 impl Partition {
@@ -92,18 +92,18 @@ impl Partition {
             tenure: Arc::new(Tenure::new(Arc::clone(&scope), partition)),
             scope,
             tracker: OffsetTracker::default(),
-            fences: Fences::default(),
-            care: Care::None,
-            running: Leftovers::default(),
+            blocked_keys: BlockedKeys::default(),
+            care: CrashSpan::None,
+            running: InFlight::default(),
             own_in_work: 0,
             source_is_empty: false,
-            flooded: false,
+            tripped: false,
         }
     }
 
     /// Works until the partition is revoked, or until the consumer that owns it is gone. Begins when the task of the
     /// assignment before has ended, and takes over what that one left running.
-    pub(super) async fn run(mut self, before: Option<JoinHandle<Leftovers>>) -> Leftovers {
+    pub(super) async fn run(mut self, before: Option<JoinHandle<InFlight>>) -> InFlight {
         if let Some(before) = before {
             // It has its orders to end. If it was lost with its runtime, it left nothing.
             self.running = before.await.unwrap_or_default();
@@ -145,9 +145,9 @@ impl Partition {
     }
 
     fn take_over(&mut self, beginning: Beginning) {
-        self.fences.load(beginning.fenced);
+        self.blocked_keys.load(beginning.blocked);
         if beginning.after_a_crash {
-            self.care = Care::of_next(MAX_SPAN);
+            self.care = CrashSpan::of_next(MAX_SPAN);
         }
     }
 
@@ -168,7 +168,7 @@ impl Partition {
     }
 
     fn has_room(&self) -> bool {
-        !self.flooded
+        !self.tripped
             && self.running.lanes.len() < self.scope.max_records_per_partition()
             && self.tracker.span() < MAX_SPAN
     }
@@ -185,7 +185,7 @@ impl Partition {
 
     fn take_in(&mut self, record: Record) {
         let published_at = record.timestamp_ms;
-        if self.flooded || !self.tracker.receive(record.offset, published_at) {
+        if self.tripped || !self.tracker.receive(record.offset, published_at) {
             return;
         }
         self.progress.show(&self.tracker);
@@ -200,8 +200,8 @@ impl Partition {
     fn start(&mut self, (record, lane): Turn) {
         let epoch = self.epoch;
         let precautions = Precautions {
-            fenced: self.fences.may_hold(&record),
-            careful: self.care.covers(record.offset),
+            blocked: self.blocked_keys.may_hold(&record),
+            crash_loop_guard: self.care.covers(record.offset),
         };
         let work = Work::new(
             Arc::clone(&self.scope),
@@ -227,8 +227,8 @@ impl Partition {
             // A handler's panic is caught where the handler is called, so this is the runtime going down.
             return;
         };
-        if finished.outcome == Outcome::Parked {
-            self.fences.close(&finished.record);
+        if finished.outcome == Outcome::Stored {
+            self.blocked_keys.close(&finished.record);
         }
         if finished.epoch == self.epoch && !self.finish_own(&finished) {
             return;
@@ -245,11 +245,11 @@ impl Partition {
         match finished.outcome {
             Outcome::Handled => {
                 self.scope.gate().handled();
-                self.fences.open(&finished.record);
+                self.blocked_keys.open(&finished.record);
                 self.complete(finished.record.offset);
                 true
             }
-            Outcome::Parked => {
+            Outcome::Stored => {
                 self.complete(finished.record.offset);
                 true
             }
@@ -273,22 +273,22 @@ impl Partition {
 
     /// Begins nothing more: what is in work ends, and what waits is left to the next assignment.
     fn stop_at(&mut self, record: &Record) {
-        if self.flooded {
+        if self.tripped {
             return;
         }
         tracing::error!(
             topic = record.topic,
             partition = record.partition,
             offset = record.offset,
-            limit = self.scope.config().patience.reject_limit,
+            limit = self.scope.config().retry_policy.reject_limit,
             "partition stopped, nearly every record is rejected: remove the cause, then restart the service"
         );
-        self.flooded = true;
+        self.tripped = true;
         self.running.lanes.drop_waiting();
         self.scope.stop_waiting();
     }
 
-    async fn drain(mut self, order: Drain) -> Leftovers {
+    async fn drain(mut self, order: Drain) -> InFlight {
         self.running.lanes.drop_waiting();
         self.scope.stop_waiting();
         // What an earlier assignment left is not waited for: it moves no offset.

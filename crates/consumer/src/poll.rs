@@ -13,11 +13,11 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use kafka::record::Record;
 use super::rebalance::Context;
 use super::scope::Scope;
 use super::{BoxError, ConsumerConfig, ConsumerError};
 use kafka::KafkaConfig;
+use kafka::record::Record;
 
 /// How long a poll waits for an event, and so how late a shutdown is noticed.
 const POLL: Duration = Duration::from_millis(50);

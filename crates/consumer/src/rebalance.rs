@@ -24,10 +24,10 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::assignment::Assignments;
-use kafka::record::Record;
 use super::scope::Scope;
-use service::crash_points::{CrashPoint, Injected, reach};
 use kafka::ErrorLog;
+use kafka::record::Record;
+use service::crash_points::{CrashPoint, Injected, reach};
 
 /// How long the last commit of a revoked partition is tried again while the group is between two assignments and
 /// refuses it. Whoever takes the partition over would otherwise get events again, on every rolling restart.
@@ -135,8 +135,8 @@ impl Context {
         let lost = consumer.assignment_lost();
         tracing::info!(topic = self.topic, ?partitions, lost, "partitions revoked");
         self.scope.telemetry().rebalanced(partitions);
-        let patience = if lost { Duration::ZERO } else { self.drain };
-        self.release(consumer, partitions, Instant::now() + patience);
+        let retry_policy = if lost { Duration::ZERO } else { self.drain };
+        self.release(consumer, partitions, Instant::now() + retry_policy);
     }
 
     fn release(&self, consumer: &BaseConsumer<Self>, partitions: &[i32], deadline: Instant) {
@@ -155,7 +155,7 @@ impl Context {
             self.commit_released(consumer, partitions);
         }
         self.assignments().end(partitions);
-        self.scope.telemetry().standings().end(partitions);
+        self.scope.telemetry().consumer_lag().end(partitions);
     }
 
     fn commit(
@@ -191,9 +191,9 @@ impl Context {
         if offsets.count() == 0 || reach(CrashPoint::AfterDrain).is_err() {
             return;
         }
-        let patience = Instant::now() + COMMIT_PATIENCE;
+        let retry_policy = Instant::now() + COMMIT_PATIENCE;
         while let Err(error) = self.commit(consumer, &offsets, CommitMode::Sync) {
-            if is_between_assignments(&error) && Instant::now() < patience {
+            if is_between_assignments(&error) && Instant::now() < retry_policy {
                 std::thread::sleep(COMMIT_PAUSE);
                 continue;
             }
@@ -218,7 +218,7 @@ impl Context {
 
 impl ClientContext for Context {
     fn stats_raw(&self, statistics: &[u8]) {
-        self.scope.telemetry().standings().read(statistics);
+        self.scope.telemetry().consumer_lag().read(statistics);
     }
 
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {

@@ -1,4 +1,4 @@
-//! Parking: events that could not be handled are kept in the database, in the order of their key, until they can be.
+//! RetryStore: events that could not be handled are kept in the database, in the order of their key, until they can be.
 //!
 //! ```text
 //!            in place, a while      parked: the key is fenced            given up: a dead letter
@@ -10,7 +10,7 @@
 //! ```
 //!
 //! * **A key with a parked event is fenced**: what comes later for it is parked behind, whatever it is. Nothing overtakes.
-//! * **Only the head of a key is handled**, by one sweeper at a time ([`Parking::claim`]).
+//! * **Only the head of a key is handled**, by one sweeper at a time ([`RetryStore::claim`]).
 //! * **The fence is the rows.** It is gone with the last row of its key that is neither handled nor skipped.
 //! * **An event is parked before its offset counts as done**, and a dead letter is published before it is parked as one.
 //! * Handlers are idempotent. That is what makes a claim that ran out, or a row that is found twice, harmless.
@@ -30,7 +30,7 @@ pub mod sqlite;
 pub(crate) mod observed;
 pub mod watch;
 
-mod fenced;
+mod blocked;
 mod row;
 
 /// A partition of a topic.
@@ -46,14 +46,14 @@ pub struct Source {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Beginning {
     /// The keys that have parked events.
-    pub fenced: Fenced,
+    pub blocked: BlockedKeySet,
     /// Whether whoever worked on it before has not ended in order: it may have been killed by one of its records.
     pub after_a_crash: bool,
 }
 
 /// Which keys of a partition are fenced.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fenced {
+pub enum BlockedKeySet {
     /// These.
     Keys(Vec<Vec<u8>>),
     /// More than are worth keeping in memory: each key has to be looked up.
@@ -61,7 +61,7 @@ pub enum Fenced {
 }
 
 /// Most fenced keys of a partition that a consumer keeps in memory.
-pub const MOST_FENCED_KEYS: usize = 50_000;
+pub const MAX_BLOCKED_KEYS: usize = 50_000;
 
 /// Why an event could not be handled: for the operator and for the dead letter's headers. Holds no payload.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,7 +93,7 @@ pub enum FaultClass {
 
 /// In which state an event is parked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Parked {
+pub enum RetryState {
     /// It is handled again, not before this much time has passed and not before it is the head of its key.
     Waiting {
         /// Time to the next attempt.
@@ -105,11 +105,11 @@ pub enum Parked {
 
 /// What became of an event whose key might be fenced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fence {
+pub enum KeyState {
     /// The key is not fenced: the event is to be handled.
-    Open,
+    Free,
     /// The event is parked behind others of its key, or was parked before.
-    Parked,
+    Blocked,
 }
 
 /// An event that a sweeper has claimed.
@@ -133,43 +133,47 @@ pub enum Settlement {
     /// It was handled: the row goes.
     Handled,
     /// It failed, or it has to come again.
-    Parked(Fault, Parked),
+    Failed(Fault, RetryState),
     /// It was not tried.
     Released,
 }
 
 /// Where a consumer parks events. All calls are idempotent; none may lose an event.
 #[async_trait]
-pub trait Parking: Send + Sync + 'static {
-    /// `owner` begins to work on a partition. Until it has called [`Parking::end`], the next to begin is told of a crash.
-    async fn begin(&self, source: &Source, owner: Uuid) -> Result<Beginning, ParkingError>;
+pub trait RetryStore: Send + Sync + 'static {
+    /// `owner` begins to work on a partition. Until it has called [`RetryStore::end`], the next to begin is told of a crash.
+    async fn begin(&self, source: &Source, owner: Uuid) -> Result<Beginning, RetryStoreError>;
 
     /// `owner` has ended in order; nothing, if another has begun since.
-    async fn end(&self, source: &Source, owner: Uuid) -> Result<(), ParkingError>;
+    async fn end(&self, source: &Source, owner: Uuid) -> Result<(), RetryStoreError>;
 
     /// Notes an attempt at a record before it is made, and returns how many were noted, this one included. An attempt
     /// that is noted and never forgotten is one that the process did not survive.
-    async fn note_attempt(&self, record: &Record) -> Result<u32, ParkingError>;
+    async fn note_attempt(&self, record: &Record) -> Result<u32, RetryStoreError>;
 
     /// The attempt at this record ended, whichever way.
-    async fn forget_attempts(&self, record: &Record) -> Result<(), ParkingError>;
+    async fn forget_attempts(&self, record: &Record) -> Result<(), RetryStoreError>;
 
-    /// Parks an event, and with it fences its key. One that is parked already stays as it is.
-    async fn park(&self, record: &Record, fault: &Fault, state: Parked)
-    -> Result<(), ParkingError>;
+    /// Stores an event, and with it fences its key. One that is parked already stays as it is.
+    async fn store(
+        &self,
+        record: &Record,
+        fault: &Fault,
+        state: RetryState,
+    ) -> Result<(), RetryStoreError>;
 
-    /// Parks an event behind those of its key, if there are any.
-    async fn park_behind(&self, record: &Record) -> Result<Fence, ParkingError>;
+    /// Stores an event behind those of its key, if there are any.
+    async fn store_behind(&self, record: &Record) -> Result<KeyState, RetryStoreError>;
 
     /// Claims up to `limit` events of a topic that are due: heads of their keys, waiting, claimed by nobody else. A claim
-    /// ends by [`Parking::settle`], or after `term`.
+    /// ends by [`RetryStore::settle`], or after `term`.
     async fn claim(
         &self,
         topic: &str,
         claimant: Uuid,
         limit: u32,
         term: Duration,
-    ) -> Result<Vec<Claimed>, ParkingError>;
+    ) -> Result<Vec<Claimed>, RetryStoreError>;
 
     /// Ends a claim. Nothing, if the claim is no longer the claimant's.
     async fn settle(
@@ -177,12 +181,12 @@ pub trait Parking: Send + Sync + 'static {
         id: i64,
         claimant: Uuid,
         settlement: &Settlement,
-    ) -> Result<(), ParkingError>;
+    ) -> Result<(), RetryStoreError>;
 }
 
-/// Parked events could not be read or written.
+/// RetryState events could not be read or written.
 #[derive(Debug, thiserror::Error)]
-pub enum ParkingError {
+pub enum RetryStoreError {
     /// The database failed.
     #[error("the database of parked events")]
     Database(#[from] sqlx::Error),
@@ -193,11 +197,11 @@ pub enum ParkingError {
 
 /// Longest key that has an order to keep. No sender of ours comes near it, and databases do not index much longer ones: a
 /// record with a longer key is handled, and set aside, like one without.
-pub const LONGEST_KEY: usize = 256;
+pub const MAX_KEY: usize = 256;
 
 /// The key whose order is kept, if the record has one.
 pub fn ordering_key(record: &Record) -> Option<&[u8]> {
-    record.key.as_deref().filter(|key| key.len() <= LONGEST_KEY)
+    record.key.as_deref().filter(|key| key.len() <= MAX_KEY)
 }
 
 impl FaultClass {

@@ -9,14 +9,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::dead_letters::DeadLetters;
 use super::delivery::Delivery;
-use kafka::record::Record;
-use super::reject_gate::RejectGate;
 use super::instrumentation::ConsumerTelemetry;
+use super::reject_gate::RejectGate;
 use super::{BoxError, ConsumerConfig, Failure, Handler};
+use crate::retry_store::{Fault, RetryState, RetryStore};
+use kafka::record::Record;
 use service::backoff::Backoff;
 use service::crash_points::{CrashPoint, reach};
 use service::error_chain::ErrorChain;
-use crate::retry_store::{Fault, Parked, Parking};
 
 /// Waits between attempts: short at first, since most causes pass quickly; at most half a minute, so that an order
 /// moves soon after a long outage ends.
@@ -29,7 +29,7 @@ pub(super) const RETRY: Backoff = Backoff {
 pub(super) struct Scope {
     handler: Arc<dyn Handler>,
     dead_letters: Arc<DeadLetters>,
-    parking: Arc<dyn Parking>,
+    retry_store: Arc<dyn RetryStore>,
     /// Attempts at once, over all partitions of the consumer and its sweeper.
     permits: Arc<Semaphore>,
     telemetry: Arc<ConsumerTelemetry>,
@@ -46,7 +46,7 @@ impl Scope {
     /// The scope of a consumer; the first error that a handler calls fatal goes to `fatal`.
     pub(super) fn new(
         handler: Arc<dyn Handler>,
-        parking: Arc<dyn Parking>,
+        retry_store: Arc<dyn RetryStore>,
         dead_letters: DeadLetters,
         telemetry: Arc<ConsumerTelemetry>,
         fatal: mpsc::Sender<BoxError>,
@@ -55,11 +55,11 @@ impl Scope {
         Self {
             handler,
             dead_letters: Arc::new(dead_letters),
-            parking,
+            retry_store,
             permits: Arc::new(Semaphore::new(config.max_in_flight)),
             telemetry,
             config,
-            gate: RejectGate::new(config.patience.reject_limit),
+            gate: RejectGate::new(config.retry_policy.reject_limit),
             draining: CancellationToken::new(),
             over: CancellationToken::new(),
             fatal,
@@ -70,10 +70,10 @@ impl Scope {
     /// it rejects is counted by itself.
     pub(super) fn for_partition(&self) -> Arc<Self> {
         Arc::new(Self {
-            gate: RejectGate::new(self.config.patience.reject_limit),
+            gate: RejectGate::new(self.config.retry_policy.reject_limit),
             handler: Arc::clone(&self.handler),
             dead_letters: Arc::clone(&self.dead_letters),
-            parking: Arc::clone(&self.parking),
+            retry_store: Arc::clone(&self.retry_store),
             permits: Arc::clone(&self.permits),
             telemetry: Arc::clone(&self.telemetry),
             config: self.config,
@@ -91,8 +91,8 @@ impl Scope {
         &self.telemetry
     }
 
-    pub(super) fn parking(&self) -> &dyn Parking {
-        self.parking.as_ref()
+    pub(super) fn retry_store(&self) -> &dyn RetryStore {
+        self.retry_store.as_ref()
     }
 
     pub(super) fn gate(&self) -> &RejectGate {
@@ -167,15 +167,15 @@ impl Scope {
         Ok(())
     }
 
-    /// Parks an event.
-    pub(super) async fn park(
+    /// Stores an event.
+    pub(super) async fn store(
         &self,
         record: &Record,
         fault: &Fault,
-        state: Parked,
+        state: RetryState,
     ) -> Result<(), BoxError> {
-        self.parking.park(record, fault, state).await?;
-        reach(CrashPoint::AfterPark)?;
+        self.retry_store.store(record, fault, state).await?;
+        reach(CrashPoint::AfterStore)?;
         Ok(())
     }
 

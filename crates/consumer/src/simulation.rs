@@ -14,10 +14,10 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use kafka::record::Record;
 use super::lanes::{LaneKey, Lanes, Turn};
 use super::tracker::OffsetTracker;
-use service::seeded_rng::{self, Chance};
+use kafka::record::Record;
+use service::seeded_rng::{self, SeededRng};
 
 /// Steps of a run of all tests: a second or two without optimisation.
 const STEPS: u64 = 500_000;
@@ -61,7 +61,7 @@ struct Member {
 
 /// The members, the partition, and what became of its records.
 struct Group {
-    chance: Chance,
+    rng: SeededRng,
     members: Vec<Member>,
     /// The key of each record, if it has one.
     log: Vec<Option<u8>>,
@@ -74,10 +74,10 @@ struct Group {
 
 impl Group {
     fn new(seed: u64) -> Self {
-        let mut chance = Chance::new(seed);
-        let members = 1 + chance.index(3);
+        let mut rng = SeededRng::new(seed);
+        let members = 1 + rng.index(3);
         Self {
-            chance,
+            rng,
             members: (0..members).map(|_| Member::default()).collect(),
             log: Vec::new(),
             committed: 0,
@@ -104,8 +104,8 @@ impl Group {
     }
 
     fn step(&mut self) {
-        let member = self.chance.index(self.members.len());
-        match self.chance.index(100) {
+        let member = self.rng.index(self.members.len());
+        match self.rng.index(100) {
             0..20 => self.produce(),
             20..23 => self.revoke(),
             23..25 => self.lose_session(member),
@@ -116,8 +116,8 @@ impl Group {
 
     /// What happens also when nothing goes wrong.
     fn go_on(&mut self) {
-        let member = self.chance.index(self.members.len());
-        match self.chance.index(7) {
+        let member = self.rng.index(self.members.len());
+        match self.rng.index(7) {
             0 => self.assign(member),
             1 => self.fetch(member),
             2 => self.end_a_handler(member),
@@ -129,7 +129,7 @@ impl Group {
     }
 
     fn produce(&mut self) {
-        let key = u8::try_from(self.chance.index(6)).unwrap();
+        let key = u8::try_from(self.rng.index(6)).unwrap();
         self.log.push((key > 0).then_some(key));
     }
 
@@ -189,7 +189,7 @@ impl Group {
         let Some(assignment) = &self.members[member].assignment else {
             return;
         };
-        let is_over = assignment.own_in_work == 0 || self.chance.happens(200);
+        let is_over = assignment.own_in_work == 0 || self.rng.happens(200);
         if !assignment.is_draining || !is_over {
             return;
         }
@@ -230,7 +230,7 @@ impl Group {
                 return;
             };
             // A record comes twice now and then, as a stray on another queue.
-            let is_stray = assignment.position > 0 && self.chance.happens(20);
+            let is_stray = assignment.position > 0 && self.rng.happens(20);
             let offset = assignment.position - usize::from(is_stray);
             if offset >= self.log.len() {
                 return;
@@ -248,7 +248,7 @@ impl Group {
         if at_work.is_empty() {
             return;
         }
-        let pick = self.chance.index(at_work.len());
+        let pick = self.rng.index(at_work.len());
         let ended = at_work.into_iter().nth(pick).unwrap();
         ended.has_ended = true;
         let offset = ended.record.offset;
@@ -269,7 +269,7 @@ impl Group {
 
     fn see_to_an_end(&mut self, member: usize) {
         let member = &mut self.members[member];
-        // Leftovers are looked after by the next assignment.
+        // InFlight are looked after by the next assignment.
         if member.assignment.is_none() {
             return;
         }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use rdkafka::consumer::base_consumer::PartitionQueue;
 use tokio::sync::Notify;
 
-use kafka::record::Record;
 use super::rebalance::Context;
+use kafka::record::Record;
 
 /// The queue signals when it turns from empty to filled. A signal that librdkafka coalesced with an event of its own
 /// would be missed; looking this often makes that harmless.

@@ -25,15 +25,15 @@ use uuid::Uuid;
 
 use super::attempts::{Attempted, Attempts};
 use super::scope::{RETRY, Scope};
+use crate::retry_store::{Claimed, Fault, FaultClass, RetryState, RetryStoreError, Settlement};
 use service::error_chain::ErrorChain;
-use crate::retry_store::{Claimed, Fault, FaultClass, Parked, ParkingError, Settlement};
 
 /// Time between two looks for events that are due. Nobody waits for a parked event by the second.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Events that are claimed at once: some keys get on while one handler is slow, and what arrives has the greater part of
 /// the permits.
-const MOST_CLAIMED: usize = 16;
+const MAX_CLAIMED: usize = 16;
 
 /// How long a claim lasts, if its sweeper dies: longer than any handler should take.
 const TERM: Duration = Duration::from_secs(60);
@@ -80,19 +80,19 @@ impl Sweeper {
         self.finish().await;
     }
 
-    async fn claim(&self) -> Result<Vec<Claimed>, ParkingError> {
-        let room = MOST_CLAIMED.saturating_sub(self.rows.len());
+    async fn claim(&self) -> Result<Vec<Claimed>, RetryStoreError> {
+        let room = MAX_CLAIMED.saturating_sub(self.rows.len());
         if room == 0 {
             return Ok(Vec::new());
         }
         let limit = u32::try_from(room).unwrap_or(u32::MAX);
         let topic = self.scope.config().topic;
-        let parking = self.scope.parking();
-        parking.claim(topic, self.claimant, limit, TERM).await
+        let retry_store = self.scope.retry_store();
+        retry_store.claim(topic, self.claimant, limit, TERM).await
     }
 
     /// Begins what was claimed; returns the time until the next look.
-    fn begin(&mut self, claimed: Result<Vec<Claimed>, ParkingError>) -> Duration {
+    fn begin(&mut self, claimed: Result<Vec<Claimed>, RetryStoreError>) -> Duration {
         match claimed {
             Ok(claimed) => {
                 self.failed_looks = 0;
@@ -144,7 +144,7 @@ impl Sweep {
     fn new(scope: Arc<Scope>, claimant: Uuid, event: Claimed) -> Self {
         let record = Arc::new(event.record.clone());
         Self {
-            attempts: Attempts::of_parked(Arc::clone(&scope), record, event.fault.as_ref()),
+            attempts: Attempts::of_stored(Arc::clone(&scope), record, event.fault.as_ref()),
             scope,
             claimant,
             event,
@@ -168,13 +168,16 @@ impl Sweep {
     }
 
     async fn wait_or_give_up(&self) -> Option<Settlement> {
-        let patience = self.scope.config().patience;
-        let Some(retry_after) = patience.wait_after(self.event.rounds.saturating_add(1)) else {
+        let retry_policy = self.scope.config().retry_policy;
+        let Some(retry_after) = retry_policy.wait_after(self.event.rounds.saturating_add(1)) else {
             return self.set_aside(FaultClass::RetriesSpent).await;
         };
         let fault = self.attempts.fault(FaultClass::RetriesSpent);
         self.warn_that_it_waits(&fault);
-        Some(Settlement::Parked(fault, Parked::Waiting { retry_after }))
+        Some(Settlement::Failed(
+            fault,
+            RetryState::Waiting { retry_after },
+        ))
     }
 
     /// Publishes the dead letter. If the broker does not take it, the event is tried again when the claim has run out.
@@ -197,12 +200,12 @@ impl Sweep {
             return None;
         }
         self.say_that_it_is_dead(&fault);
-        Some(Settlement::Parked(fault, Parked::Dead))
+        Some(Settlement::Failed(fault, RetryState::Dead))
     }
 
     async fn settle(&self, settlement: &Settlement) {
-        let parking = self.scope.parking();
-        let settled = parking
+        let retry_store = self.scope.retry_store();
+        let settled = retry_store
             .settle(self.event.id, self.claimant, settlement)
             .await;
         if let Err(error) = settled {

@@ -1,7 +1,7 @@
 //! The time in which one assignment works on a partition, as the database knows it.
 //!
 //! Whoever begins is told which keys are fenced, and whether the one before has ended in order. It may have died in the
-//! midst of a record that kills every process, so its successor is careful ([`super::careful`]). Ending is a courtesy: a
+//! midst of a record that kills every process, so its successor is careful ([`super::crash_loop_guard`]). Ending is a courtesy: a
 //! successor that is careful without need loses a little time, nothing else.
 
 use std::sync::Arc;
@@ -12,12 +12,12 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::scope::{RETRY, Scope};
-use service::error_chain::ErrorChain;
 use crate::retry_store::{Beginning, Source};
+use service::error_chain::ErrorChain;
 
 /// How long the end of an assignment waits for the database. The poll thread waits half a second longer for a partition
 /// than handlers may take, and nobody works on it meanwhile.
-const FAREWELL: Duration = Duration::from_millis(400);
+const RELEASE_TIMEOUT: Duration = Duration::from_millis(400);
 
 /// One assignment of one partition.
 pub(super) struct Tenure {
@@ -45,7 +45,12 @@ impl Tenure {
     /// Begins, as soon as the database answers.
     pub(super) async fn begin(&self) -> Beginning {
         for attempt in 1_u32.. {
-            match self.scope.parking().begin(&self.source, self.owner).await {
+            match self
+                .scope
+                .retry_store()
+                .begin(&self.source, self.owner)
+                .await
+            {
                 Ok(beginning) => {
                     self.has_begun.store(true, Ordering::Release);
                     self.log(&beginning);
@@ -72,8 +77,8 @@ impl Tenure {
         if !self.has_begun.load(Ordering::Acquire) {
             return;
         }
-        let end = self.scope.parking().end(&self.source, self.owner);
-        if !matches!(tokio::time::timeout(FAREWELL, end).await, Ok(Ok(()))) {
+        let end = self.scope.retry_store().end(&self.source, self.owner);
+        if !matches!(tokio::time::timeout(RELEASE_TIMEOUT, end).await, Ok(Ok(()))) {
             tracing::info!(
                 topic = self.source.topic,
                 partition = self.source.partition,

@@ -20,11 +20,11 @@ use opentelemetry::Context;
 
 use super::BoxError;
 use super::attempts::{Attempted, Attempts};
-use kafka::record::Record;
 use super::lanes::Lane;
 use super::scope::{RETRY, Scope, warn_of_retry};
+use crate::retry_store::{Fault, FaultClass, KeyState, RetryState};
+use kafka::record::Record;
 use service::error_chain::ErrorChain;
-use crate::retry_store::{Fault, FaultClass, Fence, Parked};
 
 /// How work on an event ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub(super) enum Outcome {
     /// Its effect is durable: its offset is done.
     Handled,
     /// It is parked, and what comes later for its key has to be: its offset is done.
-    Parked,
+    Stored,
     /// It was interrupted: it will be delivered again.
     Interrupted,
     /// One reject too many: nothing more of the partition may be done.
@@ -43,9 +43,9 @@ pub(super) enum Outcome {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Precautions {
     /// Events of its key may be parked.
-    pub(super) fenced: bool,
+    pub(super) blocked: bool,
     /// It may be one that kills the process.
-    pub(super) careful: bool,
+    pub(super) crash_loop_guard: bool,
 }
 
 /// One event and the lane it stands in.
@@ -53,7 +53,7 @@ pub(super) struct Work {
     scope: Arc<Scope>,
     record: Arc<Record>,
     attempts: Attempts,
-    fenced: bool,
+    blocked: bool,
 }
 
 impl Work {
@@ -68,11 +68,11 @@ impl Work {
                 Arc::clone(&scope),
                 Arc::clone(&record),
                 lane,
-                precautions.careful,
+                precautions.crash_loop_guard,
             ),
             scope,
             record,
-            fenced: precautions.fenced,
+            blocked: precautions.blocked,
         }
     }
 
@@ -83,10 +83,10 @@ impl Work {
 
     /// Works on the event until something has become of it.
     pub(super) async fn run(mut self) -> Outcome {
-        if self.fenced {
-            match self.park_behind().await {
-                Some(Fence::Open) => {}
-                Some(Fence::Parked) => return Outcome::Parked,
+        if self.blocked {
+            match self.store_behind().await {
+                Some(KeyState::Free) => {}
+                Some(KeyState::Blocked) => return Outcome::Stored,
                 None => return Outcome::Interrupted,
             }
         }
@@ -95,12 +95,12 @@ impl Work {
         outcome
     }
 
-    async fn park_behind(&self) -> Option<Fence> {
+    async fn store_behind(&self) -> Option<KeyState> {
         let (scope, record) = (&self.scope, self.record.as_ref());
         let look = || async {
             // Like a handler: so many at once are enough for any database. In a drain it looks without, once.
             let _permit = scope.permit().await;
-            scope.parking().park_behind(record).await
+            scope.retry_store().store_behind(record).await
         };
         scope.until_done(record, look).await
     }
@@ -113,8 +113,8 @@ impl Work {
                 Attempted::Hopeless(class) => return self.set_aside(class).await,
                 Attempted::Interrupted => return Outcome::Interrupted,
             };
-            if self.patience_left().is_zero() && self.park().await {
-                return Outcome::Parked;
+            if self.retry_policy_left().is_zero() && self.store().await {
+                return Outcome::Stored;
             }
             if !self.pause(&cause).await {
                 return Outcome::Interrupted;
@@ -122,34 +122,34 @@ impl Work {
         }
     }
 
-    fn patience_left(&self) -> Duration {
-        let patience = self.scope.config().patience.retry_for;
-        patience.saturating_sub(self.attempts.failing_for())
+    fn retry_policy_left(&self) -> Duration {
+        let retry_policy = self.scope.config().retry_policy.retry_for;
+        retry_policy.saturating_sub(self.attempts.failing_for())
     }
 
     /// Waits for the next attempt; `false` if draining began.
     async fn pause(&self, cause: &BoxError) -> bool {
         let attempt = self.attempts.failed();
-        let delay = RETRY.delay(attempt).min(self.patience_left());
+        let delay = RETRY.delay(attempt).min(self.retry_policy_left());
         warn_of_retry(&self.record, attempt, delay, cause.as_ref());
         self.scope.pause(delay).await
     }
 
-    /// Parks the event, to be tried later. If that fails, nobody can do anything at present: the patience begins anew,
+    /// Stores the event, to be tried later. If that fails, nobody can do anything at present: the patience begins anew,
     /// so that the end of an outage finds its events here.
-    async fn park(&mut self) -> bool {
+    async fn store(&mut self) -> bool {
         if self.scope.is_over() {
             return false;
         }
         let fault = self.attempts.fault(FaultClass::RetriesSpent);
-        let retry_after = self.scope.config().patience.parked_retry_after;
-        let state = Parked::Waiting { retry_after };
-        if let Err(error) = self.scope.park(&self.record, &fault, state).await {
-            self.warn_that_it_cannot_be_parked(&error);
+        let retry_after = self.scope.config().retry_policy.retry_store_delay;
+        let state = RetryState::Waiting { retry_after };
+        if let Err(error) = self.scope.store(&self.record, &fault, state).await {
+            self.warn_that_it_cannot_be_stored(&error);
             self.attempts.begin_anew();
             return false;
         }
-        self.warn_that_it_is_parked(&fault);
+        self.warn_that_it_is_in_the_retry_store(&fault);
         true
     }
 
@@ -165,9 +165,9 @@ impl Work {
         if scope.until_done(record, publish).await.is_none() {
             return Outcome::Interrupted;
         }
-        let park = || scope.park(record, &fault, Parked::Dead);
-        match scope.until_done(record, park).await {
-            Some(()) => Outcome::Parked,
+        let store = || scope.store(record, &fault, RetryState::Dead);
+        match scope.until_done(record, store).await {
+            Some(()) => Outcome::Stored,
             None => Outcome::Interrupted,
         }
     }
@@ -184,7 +184,7 @@ impl Work {
         );
     }
 
-    fn warn_that_it_is_parked(&self, fault: &Fault) {
+    fn warn_that_it_is_in_the_retry_store(&self, fault: &Fault) {
         tracing::warn!(
             topic = self.record.topic,
             partition = self.record.partition,
@@ -195,7 +195,7 @@ impl Work {
         );
     }
 
-    fn warn_that_it_cannot_be_parked(&self, error: &BoxError) {
+    fn warn_that_it_cannot_be_stored(&self, error: &BoxError) {
         tracing::warn!(
             topic = self.record.topic,
             partition = self.record.partition,

@@ -28,9 +28,9 @@ use tonic::body::Body;
 use tonic::codegen::StdError;
 use tower::Service;
 
+use crate::server::refusal::Refusal;
 use service::config::Settings;
 use service::deadline::{Deadline, GRPC_TIMEOUT, parse_timeout};
-use crate::server::refusal::Refusal;
 use telemetry::propagation;
 
 mod address;
@@ -38,12 +38,12 @@ mod breaker;
 mod call;
 mod discovery;
 mod endpoints;
+mod instrumentation;
 mod message;
 mod metrics;
 mod pool;
 mod retry;
 mod service_config;
-mod instrumentation;
 
 pub use address::{Address, Addresses};
 use breaker::Breaker;
@@ -52,9 +52,9 @@ use call::Call;
 pub use discovery::{Discovery, Resolve};
 use endpoints::Endpoints;
 pub use endpoints::tcp;
+use instrumentation::ClientTelemetry;
 use retry::RetryBudget;
 pub use service_config::{ServiceConfig, ServiceConfigError};
-use instrumentation::ClientTelemetry;
 
 /// No call waits longer, whatever deadline it brings or forgets: as long as a server lets a call take.
 pub const CALL_LIMIT: Duration = Duration::from_secs(15);

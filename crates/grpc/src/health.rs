@@ -26,8 +26,11 @@ impl Health {
         };
         // The reporter begins as SERVING, before anything can be served.
         health.set_ready(false).await;
-        let lives = ServingStatus::Serving;
-        health.reporter.set_service_status(LIVENESS, lives).await;
+        let processes = ServingStatus::Serving;
+        health
+            .reporter
+            .set_service_status(LIVENESS, processes)
+            .await;
         health
     }
 

@@ -18,10 +18,10 @@ use tonic_health::pb::health_client::HealthClient;
 use tower::service_fn;
 
 use crate::server::GrpcConfig;
-use crate::tls::{TlsError, oneself};
+use crate::tls::{TlsError, self_probe};
 
 /// A service on the same machine that takes longer is not ready for anybody; less than what a manifest gives a probe.
-const PATIENCE: Duration = Duration::from_secs(1);
+const WAIT_LIMIT: Duration = Duration::from_secs(1);
 
 /// Why the service does not count as ready.
 #[derive(Debug, thiserror::Error)]
@@ -52,7 +52,7 @@ pub enum ProbeError {
         address: SocketAddr,
     },
     /// It says nothing.
-    #[error("{address} has not answered within {} s", PATIENCE.as_secs())]
+    #[error("{address} has not answered within {} s", WAIT_LIMIT.as_secs())]
     Late {
         /// Who.
         address: SocketAddr,
@@ -61,7 +61,8 @@ pub enum ProbeError {
 
 /// The subcommand `probe`.
 pub fn command(config: impl FnOnce() -> Result<GrpcConfig, ConfigError> + 'static) -> Command {
-    let about = "Ask the running service on this machine whether it is ready and end: 0 if it is, 1 if not";
+    let about =
+        "Ask the running service on this machine whether it is ready and end: 0 if it is, 1 if not";
     Command::new("probe", about, async move || {
         ask(&config()?).await.map_err(ExitError::failed)
     })
@@ -73,13 +74,13 @@ pub fn command(config: impl FnOnce() -> Result<GrpcConfig, ConfigError> + 'stati
 /// [`ProbeError`] unless it says that it is ready.
 pub async fn ask(config: &GrpcConfig) -> Result<(), ProbeError> {
     let address = reachable(config.listen);
-    let asked = tokio::time::timeout(PATIENCE, check(config, address)).await;
+    let asked = tokio::time::timeout(WAIT_LIMIT, check(config, address)).await;
     asked.map_err(|_| ProbeError::Late { address })?
 }
 
 async fn check(config: &GrpcConfig, address: SocketAddr) -> Result<(), ProbeError> {
-    let tls = config.tls.as_ref().map(oneself::connector).transpose()?;
-    let connect = service_fn(move |_: Uri| oneself::connect(address, tls.clone()));
+    let tls = config.tls.as_ref().map(self_probe::connector).transpose()?;
+    let connect = service_fn(move |_: Uri| self_probe::connect(address, tls.clone()));
     let connecting = async {
         let endpoint = Endpoint::from_shared(format!("http://{address}"))?;
         endpoint.connect_with_connector(connect).await

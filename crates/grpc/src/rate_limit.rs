@@ -32,14 +32,14 @@ const MAX_BURST: u32 = 2 * MAX_RATE;
 
 /// The share of each key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FairShareConfig {
+pub struct CustomerRateLimitConfig {
     /// Calls per second in the long run.
     pub rate: NonZeroU32,
     /// Calls at once after a pause.
     pub burst: NonZeroU32,
 }
 
-impl FairShareConfig {
+impl CustomerRateLimitConfig {
     /// Reads the settings; `None` if there is to be no limit.
     pub fn read(settings: &mut Settings<'_>) -> Option<Self> {
         let rate: Option<u32> = settings.optional(
@@ -81,7 +81,7 @@ fn bounded(
 
 /// Counts calls by key.
 #[derive(Debug)]
-pub struct FairShare<C: Clock = DefaultClock> {
+pub struct CustomerRateLimit<C: Clock = DefaultClock> {
     buckets: Option<Buckets<C>>,
 }
 
@@ -96,15 +96,15 @@ struct Buckets<C: Clock> {
     clean_up_at: AtomicUsize,
 }
 
-impl FairShare {
+impl CustomerRateLimit {
     /// Buckets of this size, or no limit.
-    pub fn new(config: Option<FairShareConfig>) -> Self {
+    pub fn new(config: Option<CustomerRateLimitConfig>) -> Self {
         Self::with_clock(config, DefaultClock::default())
     }
 }
 
-impl<C: Clock> FairShare<C> {
-    fn with_clock(config: Option<FairShareConfig>, clock: C) -> Self {
+impl<C: Clock> CustomerRateLimit<C> {
+    fn with_clock(config: Option<CustomerRateLimitConfig>, clock: C) -> Self {
         let buckets = config.map(|config| Buckets {
             limiter: RateLimiter::dashmap_with_clock(quota(config), clock),
             calls: AtomicUsize::new(0),
@@ -125,7 +125,7 @@ impl<C: Clock> FairShare<C> {
     }
 }
 
-fn quota(config: FairShareConfig) -> Quota {
+fn quota(config: CustomerRateLimitConfig) -> Quota {
     Quota::per_second(config.rate).allow_burst(config.burst)
 }
 
@@ -169,16 +169,16 @@ mod tests {
 
     use super::*;
 
-    fn config(rate: u32, burst: u32) -> FairShareConfig {
-        FairShareConfig {
+    fn config(rate: u32, burst: u32) -> CustomerRateLimitConfig {
+        CustomerRateLimitConfig {
             rate: NonZeroU32::new(rate).unwrap(),
             burst: NonZeroU32::new(burst).unwrap(),
         }
     }
 
-    fn share(rate: u32, burst: u32) -> (FairShare<FakeRelativeClock>, FakeRelativeClock) {
+    fn share(rate: u32, burst: u32) -> (CustomerRateLimit<FakeRelativeClock>, FakeRelativeClock) {
         let clock = FakeRelativeClock::default();
-        let share = FairShare::with_clock(Some(config(rate, burst)), clock.clone());
+        let share = CustomerRateLimit::with_clock(Some(config(rate, burst)), clock.clone());
         (share, clock)
     }
 
@@ -233,18 +233,18 @@ mod tests {
 
     #[test]
     fn without_a_limit_nothing_is_refused() {
-        let share = FairShare::new(None);
+        let share = CustomerRateLimit::new(None);
 
         assert!((0..10_000).all(|_| share.check("17850").is_ok()));
     }
 
-    fn read(pairs: &[(&str, &str)]) -> Result<Option<FairShareConfig>, String> {
+    fn read(pairs: &[(&str, &str)]) -> Result<Option<CustomerRateLimitConfig>, String> {
         let owned = pairs
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let source: BTreeMap<_, _> = owned.collect();
         let mut settings = Settings::new(&source);
-        let read = FairShareConfig::read(&mut settings);
+        let read = CustomerRateLimitConfig::read(&mut settings);
         settings.finish(read).map_err(|error| error.to_string())
     }
 

@@ -41,10 +41,10 @@ mod connection_activity;
 mod deadlines;
 pub mod errors;
 mod held_body;
+mod instrumentation;
 mod methods;
 mod overload;
 pub mod status_code;
-mod instrumentation;
 
 pub mod refusal;
 mod respond;
@@ -59,9 +59,9 @@ pub use connections::Connections;
 use connection_activity::ConnectionActivityLayer;
 use deadlines::DeadlineLayer;
 use errors::ErrorLayer;
+use instrumentation::CallTelemetryLayer;
 use methods::Methods;
 use overload::OverloadLayer;
-use instrumentation::CallTelemetryLayer;
 
 /// A connection that says nothing for this long is asked whether it is still there, and dropped if it does not answer
 /// within [`KEEPALIVE_TIMEOUT`]: a half-open connection must not hold a stream for ever.
@@ -226,14 +226,14 @@ async fn close_late<E>(
     shutdown: CancellationToken,
     closing: CancellationToken,
 ) -> Result<(), E> {
-    let patience = async {
+    let retry_policy = async {
         shutdown.cancelled().await;
         tokio::time::sleep(DRAIN).await;
     };
     tokio::pin!(serving);
     tokio::select! {
         served = &mut serving => return served,
-        () = patience => closing.cancel(),
+        () = retry_policy => closing.cancel(),
     }
     serving.await
 }

@@ -4,7 +4,7 @@
 //! - Version 1.2 or later; the provider of the cryptography is named here and never the one that some other part of the
 //!   process happened to install.
 //! - The peer's certificate is always checked, its name included. There is no setting that turns this off. Only a probe
-//!   does not look at it, which asks the server of its own container; see [`oneself`].
+//!   does not look at it, which asks the server of its own container; see [`self_probe`].
 //! - ALPN has to agree on `h2`: whoever speaks something else is refused in the handshake and not by a parser.
 //! - A session is never resumed, so that every connection checks the certificates as they are then. Connections of gRPC
 //!   live long; a full handshake for each of them costs nothing that would be noticed.
@@ -24,9 +24,9 @@ use service::error_chain::ErrorChain;
 mod client;
 mod connector;
 mod identity;
-pub(crate) mod oneself;
 mod pem;
 mod renewal;
+pub(crate) mod self_probe;
 mod server;
 mod stream;
 

@@ -7,7 +7,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaRespErr;
 
 use super::KafkaConfig;
-use telemetry::names::attributes as the;
+use telemetry::names::attributes as attr;
 use telemetry::vocabulary::{Label, Labels};
 
 /// As much of a key or an id as a span keeps: whoever writes to a topic decides how long they are.
@@ -61,15 +61,15 @@ impl Operation {
     /// What metrics say of it that tell operations apart by their name.
     pub fn labels(self, topic: &Arc<str>) -> Labels {
         Labels::of([
-            the::MESSAGING_SYSTEM.label("kafka"),
-            the::MESSAGING_OPERATION_NAME.label(self.name()),
-            the::MESSAGING_DESTINATION_NAME.known(topic),
+            attr::MESSAGING_SYSTEM.label("kafka"),
+            attr::MESSAGING_OPERATION_NAME.label(self.name()),
+            attr::MESSAGING_DESTINATION_NAME.known(topic),
         ])
     }
 
     /// What spans say of it, and the metric of durations.
     pub fn full_labels(self, topic: &Arc<str>) -> Labels {
-        let kind = the::MESSAGING_OPERATION_TYPE.label(self.kind());
+        let kind = attr::MESSAGING_OPERATION_TYPE.label(self.kind());
         self.labels(topic).and(kind)
     }
 }
@@ -87,8 +87,8 @@ impl From<SpanName<'_>> for Cow<'static, str> {
 /// The broker as it is configured: the first, if there are several.
 pub fn server(kafka: &KafkaConfig) -> Vec<Label> {
     let (host, port) = kafka.first_broker();
-    let host = the::SERVER_ADDRESS.known(&Arc::from(host));
-    let port = port.map(|port| the::SERVER_PORT.numbered(i32::from(port)));
+    let host = attr::SERVER_ADDRESS.known(&Arc::from(host));
+    let port = port.map(|port| attr::SERVER_PORT.numbered(i32::from(port)));
     [host].into_iter().chain(port).collect()
 }
 
@@ -97,14 +97,14 @@ pub fn error_type(error: &KafkaError) -> Label {
     let code = error.rdkafka_error_code();
     let code = code.and_then(|code| RDKafkaRespErr::try_from(code as i32).ok());
     let Some(code) = code else {
-        return the::ERROR_TYPE.label(OTHER);
+        return attr::ERROR_TYPE.label(OTHER);
     };
     let name = format!("{code:?}");
     let name = name.trim_start_matches(ERROR_PREFIX);
     match name.trim_start_matches('_') {
         // The one that librdkafka abbreviates.
-        "UNKNOWN_TOPIC_OR_PART" => the::ERROR_TYPE.label("UNKNOWN_TOPIC_OR_PARTITION"),
-        name => the::ERROR_TYPE.known(&Arc::from(name)),
+        "UNKNOWN_TOPIC_OR_PART" => attr::ERROR_TYPE.label("UNKNOWN_TOPIC_OR_PARTITION"),
+        name => attr::ERROR_TYPE.known(&Arc::from(name)),
     }
 }
 
@@ -124,7 +124,7 @@ mod tests {
     fn an_error_is_called_as_kafka_calls_it() {
         let name = |code| error_type(&KafkaError::MessageProduction(code));
 
-        let expected = |name| the::ERROR_TYPE.label(name);
+        let expected = |name| attr::ERROR_TYPE.label(name);
         assert_eq!(
             name(RDKafkaErrorCode::MessageTimedOut),
             expected("MSG_TIMED_OUT")
@@ -140,8 +140,8 @@ mod tests {
     fn the_first_of_several_brokers_is_the_server() {
         let server = |brokers: &str| server(&KafkaConfig::plaintext(brokers));
 
-        let address = |host| the::SERVER_ADDRESS.label(host);
-        let port = |port| the::SERVER_PORT.numbered(port);
+        let address = |host| attr::SERVER_ADDRESS.label(host);
+        let port = |port| attr::SERVER_PORT.numbered(port);
         assert_eq!(server("a:1,b:2"), [address("a"), port(1)]);
         assert_eq!(server("SSL://a:1"), [address("a"), port(1)]);
         assert_eq!(server("[::1]:9092"), [address("::1"), port(9092)]);

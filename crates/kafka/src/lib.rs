@@ -12,14 +12,14 @@ pub mod record;
 mod security;
 pub mod topics;
 
-mod sending;
 mod instrumentation;
+mod sending;
 
 pub use security::{ClientCertificate, Mechanism, Password, Protocol, Sasl, Security};
 
+pub use instrumentation::{Operation, bounded_text, error_type, server};
 pub use log::{ErrorLog, LogContext, log};
 pub use sending::{ObservedSend, Outgoing, SendTelemetry};
-pub use instrumentation::{Operation, bounded_text, error_type, server};
 
 /// Where Kafka is, and how to talk to it.
 #[derive(Clone, Debug)]

@@ -16,7 +16,7 @@ use super::KafkaConfig;
 use super::instrumentation::{Operation, bounded_text, error_type, server};
 use crate::headers::{self, Headers};
 use telemetry::instruments::{Counter, Histogram};
-use telemetry::names::{attributes as the, metrics, spans};
+use telemetry::names::{attributes as attr, metrics, spans};
 use telemetry::span::Span;
 use telemetry::vocabulary::Labels;
 
@@ -68,12 +68,7 @@ impl SendTelemetry {
     }
 
     /// The message goes to the producer, as a part of `whole`; `decided` is its creation context.
-    pub fn begin(
-        &self,
-        message: Outgoing<'_>,
-        whole: &Context,
-        decided: &Context,
-    ) -> ObservedSend {
+    pub fn begin(&self, message: Outgoing<'_>, whole: &Context, decided: &Context) -> ObservedSend {
         let decided = decided.span().span_context().clone();
         let link = decided
             .is_sampled()
@@ -94,10 +89,10 @@ impl SendTelemetry {
         span.describe_as(&Operation::Send.full_labels(&Arc::from(message.topic)));
         span.describe_as(&self.server);
         if let Some(key) = message.key.and_then(bounded_text) {
-            span.set(&the::MESSAGING_KAFKA_MESSAGE_KEY, key);
+            span.set(&attr::MESSAGING_KAFKA_MESSAGE_KEY, key);
         }
         if let Some(id) = headers::text(message.headers, "ce_id") {
-            span.set(&the::MESSAGING_MESSAGE_ID, id.to_owned());
+            span.set(&attr::MESSAGING_MESSAGE_ID, id.to_owned());
         }
     }
 
@@ -171,10 +166,10 @@ impl ObservedSend {
         if partition >= 0 && self.span.is_recording() {
             let partition = partition.to_string();
             self.span
-                .set(&the::MESSAGING_DESTINATION_PARTITION_ID, partition);
+                .set(&attr::MESSAGING_DESTINATION_PARTITION_ID, partition);
         }
         if offset >= 0 {
-            self.span.set(&the::MESSAGING_KAFKA_OFFSET, offset);
+            self.span.set(&attr::MESSAGING_KAFKA_OFFSET, offset);
         }
     }
 

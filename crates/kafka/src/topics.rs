@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
+use crate::KafkaConfig;
 use service::backoff::Backoff;
 use service::command_line::{Command, ExitError};
 use service::config::{ConfigError, Settings};
-use crate::KafkaConfig;
 
 mod admin;
 mod cluster;
@@ -197,7 +197,9 @@ pub fn command(
     let about = "Create the Kafka topics that the service writes and end; differences of existing ones are an error";
     Command::new("topics", about, async move || {
         let (kafka, config) = config()?;
-        let reports = create(&kafka, config, topics).await.map_err(ExitError::failed)?;
+        let reports = create(&kafka, config, topics)
+            .await
+            .map_err(ExitError::failed)?;
         for report in &reports {
             println!("{report}");
         }

@@ -13,8 +13,8 @@ use kafka::headers::{DamagedHeaders, Headers};
 
 pub mod database;
 pub mod lease;
-pub mod relay;
 pub mod postgres;
+pub mod relay;
 pub mod sqlite;
 
 pub(crate) mod observed;

@@ -28,33 +28,33 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::lease::Leases;
+use crate::{Outbox, OutboxError, OutboxSignal};
+use kafka::KafkaConfig;
 use service::backoff::Backoff;
 use service::crash_points::Injected;
 use service::error_chain::ErrorChain;
-use kafka::KafkaConfig;
-use crate::lease::Leases;
-use crate::{Outbox, OutboxError, OutboxSignal};
 
 mod session;
 
-mod duties;
+mod planner;
 
-mod holdings;
+mod held_shards;
 mod position;
 mod window;
 
 mod blocked;
 
-mod producer;
 mod instrumentation;
+mod producer;
 
 #[cfg(test)]
 mod simulation;
 
-use holdings::LeaseEnded;
+use held_shards::LeaseEnded;
+use instrumentation::RelayTelemetry;
 use producer::{Producer, ProducerError};
 use session::Session;
-use instrumentation::RelayTelemetry;
 
 /// Waits after an error of the database or the client.
 const RECOVERY: Backoff = Backoff {
@@ -63,7 +63,7 @@ const RECOVERY: Backoff = Backoff {
 };
 
 /// An interrupted session tries this long to give its leases back: less than they last.
-const FAREWELL: Duration = Duration::from_secs(1);
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Publishes the outbox of one service, or its share of it.
 pub struct Relay {
@@ -148,14 +148,14 @@ impl Relay {
         // Whoever reads these keys next finds out anew.
         self.telemetry.show_blocked(0);
         if ended.is_err() {
-            self.say_farewell(member).await;
+            self.release_leases(member).await;
         }
         ended
     }
 
     /// Gives back the leases of a session that was interrupted, so that nobody has to wait until they run out.
-    async fn say_farewell(&self, member: Uuid) {
-        let leave = tokio::time::timeout(FAREWELL, self.leases.leave(member));
+    async fn release_leases(&self, member: Uuid) {
+        let leave = tokio::time::timeout(RELEASE_TIMEOUT, self.leases.leave(member));
         if !matches!(leave.await, Ok(Ok(()))) {
             tracing::debug!("leases were not given back, they will run out");
         }

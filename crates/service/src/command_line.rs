@@ -100,7 +100,11 @@ impl std::fmt::Debug for Command {
 
 impl Command {
     /// A subcommand without arguments.
-    pub fn new<F>(name: &'static str, about: &'static str, run: impl FnOnce() -> F + 'static) -> Self
+    pub fn new<F>(
+        name: &'static str,
+        about: &'static str,
+        run: impl FnOnce() -> F + 'static,
+    ) -> Self
     where
         F: Future<Output = Result<(), ExitError>> + 'static,
     {
@@ -166,7 +170,11 @@ fn show(message: &clap::Error) -> ExitCode {
     }
 }
 
-fn parser(identity: ServiceIdentity, settings: &[SettingDoc], commands: &[Command]) -> clap::Command {
+fn parser(
+    identity: ServiceIdentity,
+    settings: &[SettingDoc],
+    commands: &[Command],
+) -> clap::Command {
     clap::Command::new(identity.name)
         .version(identity.version)
         .about(identity.about)
@@ -223,8 +231,14 @@ mod tests {
 
     #[test]
     fn a_command_is_one_word() {
-        assert_eq!(parse(&["migrate"]).unwrap().subcommand_name(), Some("migrate"));
-        assert_eq!(parse(&["topics"]).unwrap().subcommand_name(), Some("topics"));
+        assert_eq!(
+            parse(&["migrate"]).unwrap().subcommand_name(),
+            Some("migrate")
+        );
+        assert_eq!(
+            parse(&["topics"]).unwrap().subcommand_name(),
+            Some("topics")
+        );
         assert!(parse(&["migrate", "topics"]).is_err());
     }
 
@@ -233,14 +247,23 @@ mod tests {
         let help = parse(&["--help"]).unwrap_err();
 
         assert!(!help.use_stderr());
-        for part in ["some-service", "migrate", "SOME_LIMIT", "5s", "how long something may take"] {
+        for part in [
+            "some-service",
+            "migrate",
+            "SOME_LIMIT",
+            "5s",
+            "how long something may take",
+        ] {
             assert!(help.to_string().contains(part), "{help}");
         }
     }
 
     #[test]
     fn the_version_is_shown() {
-        assert_eq!(parse(&["-V"]).unwrap_err().to_string(), "some-service 1.2.3\n");
+        assert_eq!(
+            parse(&["-V"]).unwrap_err().to_string(),
+            "some-service 1.2.3\n"
+        );
     }
 
     #[test]

@@ -250,7 +250,11 @@ mod tests {
             const SECRET: bool = true;
 
             fn from_setting(text: &str) -> Result<Self, String> {
-                if text == "right" { Ok(Self) } else { Err("a secret".to_owned()) }
+                if text == "right" {
+                    Ok(Self)
+                } else {
+                    Err("a secret".to_owned())
+                }
             }
         }
         let source = environment(&[("PASSWORD", "hunter2")]);

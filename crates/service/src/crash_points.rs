@@ -53,9 +53,9 @@ pub enum CrashPoint {
     /// The dead-letter topic has an event; it is not parked.
     AfterDeadLetter,
     /// An event is parked; its offset does not count as done.
-    AfterPark,
+    AfterStore,
     /// A parked event was handled; its row is not removed.
-    AfterParkedEffect,
+    AfterRetriedEffect,
     /// A stop has begun; everything is still at work.
     InShutdown,
     /// The consumer has left; the relay still publishes.
@@ -84,8 +84,8 @@ impl CrashPoint {
         Self::AfterDrain,
         Self::BeforeDeadLetter,
         Self::AfterDeadLetter,
-        Self::AfterPark,
-        Self::AfterParkedEffect,
+        Self::AfterStore,
+        Self::AfterRetriedEffect,
         Self::InShutdown,
         Self::AfterIntake,
     ];
@@ -112,8 +112,8 @@ impl CrashPoint {
             Self::AfterDrain => "after-drain",
             Self::BeforeDeadLetter => "before-dead-letter",
             Self::AfterDeadLetter => "after-dead-letter",
-            Self::AfterPark => "after-park",
-            Self::AfterParkedEffect => "after-parked-effect",
+            Self::AfterStore => "after-store",
+            Self::AfterRetriedEffect => "after-retried-effect",
             Self::InShutdown => "in-shutdown",
             Self::AfterIntake => "after-intake",
         }

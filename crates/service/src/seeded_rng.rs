@@ -1,4 +1,4 @@
-//! Chance that can be repeated: what the simulations decide by.
+//! SeededRng that can be repeated: what the simulations decide by.
 //!
 //! An own generator (SplitMix64, Steele and others 2014), so that a seed means the same run whatever crate is brought up to
 //! date. [`seeds`] gives a simulation as many runs as fit into its number of steps.
@@ -7,9 +7,9 @@ use std::ops::Range;
 
 /// Numbers that follow from a seed.
 #[derive(Clone, Debug)]
-pub struct Chance(u64);
+pub struct SeededRng(u64);
 
-impl Chance {
+impl SeededRng {
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }

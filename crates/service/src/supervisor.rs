@@ -65,8 +65,12 @@ impl Supervisor {
     }
 
     /// Starts a task. It must end soon after its token is cancelled.
-    pub fn spawn<F>(&mut self, stage: Stage, name: &'static str, run: impl FnOnce(CancellationToken) -> F)
-    where
+    pub fn spawn<F>(
+        &mut self,
+        stage: Stage,
+        name: &'static str,
+        run: impl FnOnce(CancellationToken) -> F,
+    ) where
         F: Future<Output = Result<(), ExitError>> + Send + 'static,
     {
         let tasks = match stage {
@@ -143,7 +147,12 @@ impl Supervisor {
         let at_half = reach(CrashPoint::AfterIntake).map_err(injected);
         let relay = self.relay.stop(RELAY).await;
         let closed = within(CLOSE, "database", close).await;
-        begun.and(intake).and(writers).and(at_half).and(relay).and(closed)
+        begun
+            .and(intake)
+            .and(writers)
+            .and(at_half)
+            .and(relay)
+            .and(closed)
     }
 }
 
@@ -222,7 +231,9 @@ async fn within(
 
 /// Nothing that was confirmed is lost by a forced stop.
 fn forced(names: &str, bound: Duration) -> ExitError {
-    ExitError::failed(format!("{names} did not stop within {bound:?} and was aborted"))
+    ExitError::failed(format!(
+        "{names} did not stop within {bound:?} and was aborted"
+    ))
 }
 
 #[cfg(test)]
@@ -237,7 +248,9 @@ mod tests {
 
     async fn run(supervisor: Supervisor, shutdown: CancellationToken) -> Result<(), ExitError> {
         let startup = async { Ok(()) };
-        supervisor.run(startup, shutdown, MIN_GRACE, async {}, async {}).await
+        supervisor
+            .run(startup, shutdown, MIN_GRACE, async {}, async {})
+            .await
     }
 
     #[test]
@@ -258,7 +271,9 @@ mod tests {
 
         let startup = async { Ok(()) };
         let never = std::future::pending();
-        let stopped = supervisor.run(startup, shutdown, MIN_GRACE, async {}, never).await;
+        let stopped = supervisor
+            .run(startup, shutdown, MIN_GRACE, async {}, never)
+            .await;
 
         assert!(stopped.is_err());
         assert!(begun.elapsed() <= MIN_GRACE, "{:?}", begun.elapsed());
@@ -312,7 +327,11 @@ mod tests {
 
         run(supervisor, shutdown).await.unwrap();
 
-        let order = [stopped.recv().await, stopped.recv().await, stopped.recv().await];
+        let order = [
+            stopped.recv().await,
+            stopped.recv().await,
+            stopped.recv().await,
+        ];
         assert_eq!(order, ["intake", "writer", "relay"].map(Some));
     }
 

@@ -4,23 +4,23 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use service::backoff::Backoff;
-use service::command_line::Command;
-use service::config::{ConfigError, Settings};
-use crate::url::{DatabaseEngine, DatabaseUrl};
 use crate::migrations::{MigrationSet, Migrations};
 use crate::postgres::Postgres;
 use crate::sqlite::{self, OpenError as SqliteError, Sqlite};
+use crate::url::{DatabaseEngine, DatabaseUrl};
+use service::backoff::Backoff;
+use service::command_line::Command;
+use service::config::{ConfigError, Settings};
 
 mod error;
-mod obstacle;
+mod not_ready;
 
 pub mod instrumentation;
 
 pub use error::{InspectionError, MigrationError, OpenError, UnusableError};
 
-use obstacle::Obstacle;
 use instrumentation::Statements;
+use not_ready::NotReady;
 
 /// How a service reaches its database.
 #[derive(Clone, Debug)]
@@ -34,7 +34,7 @@ pub struct DatabaseConfig {
 }
 
 /// One pool serves commits, reads, the relay and the leases: fewer connections would let them wait for each other.
-const LEAST_CONNECTIONS: u32 = 4;
+const MIN_CONNECTIONS: u32 = 4;
 
 impl DatabaseConfig {
     /// Reads the settings.
@@ -56,10 +56,10 @@ impl DatabaseConfig {
                 "PostgreSQL: whether to bring the schema up to date at start; otherwise the subcommand `migrate` does it",
             ),
         };
-        if config.connections < LEAST_CONNECTIONS {
+        if config.connections < MIN_CONNECTIONS {
             settings.reject(
                 "DATABASE_POOL",
-                format!("must be at least {LEAST_CONNECTIONS}"),
+                format!("must be at least {MIN_CONNECTIONS}"),
             );
         }
         config
@@ -143,13 +143,13 @@ impl Database {
         let mut attempt = 0;
         let mut told = String::new();
         loop {
-            let Err(obstacle) = usable(server, config, migrations).await else {
+            let Err(not_ready) = usable(server, config, migrations).await else {
                 return Ok(());
             };
-            let obstacle = obstacle.lasting()?.advice(service);
-            if obstacle != told {
-                tracing::warn!(detail = obstacle, "waiting for the database");
-                told = obstacle;
+            let not_ready = not_ready.lasting()?.advice(service);
+            if not_ready != told {
+                tracing::warn!(detail = not_ready, "waiting for the database");
+                told = not_ready;
             }
             attempt += 1;
             tokio::time::sleep(WAIT.delay(attempt)).await;
@@ -191,10 +191,10 @@ impl Database {
     ) -> Result<Self, InspectionError> {
         let database = Self::open(config, migrations).await?;
         if let Self::Postgres(server) = &database
-            && let Err(obstacle) = server.check_schema(migrations).await
+            && let Err(not_ready) = server.check_schema(migrations).await
         {
-            let obstacle = Obstacle::from(obstacle).lasting()?;
-            return Err(InspectionError::NotReady(obstacle.advice(service)));
+            let not_ready = NotReady::from(not_ready).lasting()?;
+            return Err(InspectionError::NotReady(not_ready.advice(service)));
         }
         Ok(database)
     }
@@ -294,7 +294,7 @@ async fn usable(
     server: &Postgres,
     config: &DatabaseConfig,
     migrations: Migrations,
-) -> Result<(), Obstacle> {
+) -> Result<(), NotReady> {
     if config.migrate_at_start {
         server.migrate(migrations).await?;
     }

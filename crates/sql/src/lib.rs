@@ -6,7 +6,7 @@ pub mod database;
 pub mod migrations;
 
 pub mod postgres;
-pub mod url;
 pub mod sqlite;
+pub mod url;
 
 pub mod group_commit;

@@ -14,11 +14,11 @@ use sqlx::migrate::MigrateError;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection};
 
-use service::backoff::Backoff;
-use crate::url::DatabaseUrl;
 use crate::database::instrumentation::Statements;
-use service::deadline::Deadline;
 use crate::migrations::{MigrationSet, Migrations};
+use crate::url::DatabaseUrl;
+use service::backoff::Backoff;
+use service::deadline::Deadline;
 use telemetry::names::{attributes, metrics};
 use telemetry::vocabulary::Labels;
 

@@ -15,9 +15,9 @@ use sqlx::sqlite::{
 };
 use sqlx::{Connection as _, Sqlite as Driver, Transaction};
 
-use crate::url::DatabaseUrl;
 use crate::database::instrumentation::Statements;
 use crate::migrations::Migrations;
+use crate::url::DatabaseUrl;
 
 /// The one write transaction, a `SqliteConnection` by dereference. Dropped without `commit`, it is rolled back.
 pub type WriteTransaction = Transaction<'static, Driver>;
@@ -65,10 +65,7 @@ impl Sqlite {
     }
 
     /// Opens the file of a service that may be running, and has the patience for it.
-    pub async fn open_beside(
-        url: &DatabaseUrl,
-        migrations: Migrations,
-    ) -> Result<Self, OpenError> {
+    pub async fn open_beside(url: &DatabaseUrl, migrations: Migrations) -> Result<Self, OpenError> {
         let options = options(url)?.busy_timeout(BUSY_TIMEOUT_BESIDE);
         Self::open_with(options, migrations).await
     }
@@ -202,14 +199,14 @@ mod tests {
         let service = Sqlite::open(&url, MIGRATIONS).await.unwrap();
         let beside = Sqlite::open_beside(&url, MIGRATIONS).await.unwrap();
 
-        let [patience, more] = [patience(&service).await, patience(&beside).await];
+        let [retry_policy, more] = [retry_policy(&service).await, retry_policy(&beside).await];
 
-        assert!(patience < more, "{patience} ms, {more} ms");
+        assert!(retry_policy < more, "{patience} ms, {more} ms");
     }
 
-    async fn patience(file: &Sqlite) -> i64 {
-        let patience = sqlx::query_scalar("PRAGMA busy_timeout");
-        patience.fetch_one(&file.writer).await.unwrap()
+    async fn retry_policy(file: &Sqlite) -> i64 {
+        let retry_policy = sqlx::query_scalar("PRAGMA busy_timeout");
+        retry_policy.fetch_one(&file.writer).await.unwrap()
     }
 
     #[tokio::test]

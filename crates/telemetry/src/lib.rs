@@ -27,9 +27,9 @@ pub mod names;
 pub mod vocabulary;
 
 pub mod instruments;
+pub mod propagation;
 pub mod reading;
 mod sampling;
-pub mod propagation;
 pub mod span;
 
 mod json;
@@ -39,7 +39,7 @@ mod providers;
 pub use opentelemetry_otlp::ExporterBuildError;
 pub use sampling::SamplingRatio;
 
-use sampling::StorySampler;
+use sampling::LinkAwareParentBased;
 
 /// How long the last spans, metrics and logs may take to leave when the service stops, all together.
 const FLUSH: Duration = Duration::from_secs(5);
@@ -74,7 +74,7 @@ impl TelemetryConfig {
             filter: settings.value(
                 "LOG_FILTER",
                 "info",
-                "what is logged, for example `info` or `info,chassis=debug`",
+                "what is logged, for example `info` or `info,consumer=debug`",
             ),
             otlp_endpoint: settings.optional(
                 "OTEL_EXPORTER_OTLP_ENDPOINT",
@@ -97,7 +97,7 @@ impl FromSetting for LogFilter {
     fn from_setting(text: &str) -> Result<Self, String> {
         match text.parse::<EnvFilter>() {
             Ok(_) => Ok(Self(text.to_owned())),
-            Err(_) => Err("a filter such as info or info,chassis=debug".to_owned()),
+            Err(_) => Err("a filter such as info or info,consumer=debug".to_owned()),
         }
     }
 }
@@ -199,7 +199,7 @@ pub fn use_providers(tracer: &SdkTracerProvider, metrics: Option<&SdkMeterProvid
 
 /// A tracer provider that samples as a service does.
 pub fn tracer_provider(ratio: SamplingRatio) -> TracerProviderBuilder {
-    SdkTracerProvider::builder().with_sampler(StorySampler::new(ratio))
+    SdkTracerProvider::builder().with_sampler(LinkAwareParentBased::new(ratio))
 }
 
 #[cfg(any(test, feature = "testing"))]

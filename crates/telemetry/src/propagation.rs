@@ -9,7 +9,6 @@ use opentelemetry::Context;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 
-
 /// `traceparent`, and `tracestate` if there is one, of the current span: to be stored with the events it decides.
 pub fn current_trace_headers() -> Vec<(String, String)> {
     let mut pairs = Pairs(Vec::with_capacity(2));

@@ -32,11 +32,11 @@ impl FromSetting for SamplingRatio {
 
 /// Follows the parent, then the links, then chance.
 #[derive(Clone, Debug)]
-pub(super) struct StorySampler {
+pub(super) struct LinkAwareParentBased {
     by_chance: Sampler,
 }
 
-impl StorySampler {
+impl LinkAwareParentBased {
     pub(super) fn new(ratio: SamplingRatio) -> Self {
         Self {
             by_chance: Sampler::TraceIdRatioBased(ratio.0),
@@ -44,7 +44,7 @@ impl StorySampler {
     }
 }
 
-impl ShouldSample for StorySampler {
+impl ShouldSample for LinkAwareParentBased {
     fn should_sample(
         &self,
         parent: Option<&Context>,
@@ -99,7 +99,7 @@ mod tests {
             .map(|is_sampled| Link::new(span(*is_sampled), Vec::new(), 0))
             .collect();
         let (trace, kind) = (TraceId::from(1), SpanKind::Internal);
-        let sampled = StorySampler::new(ratio).should_sample(
+        let sampled = LinkAwareParentBased::new(ratio).should_sample(
             parent.as_ref(),
             trace,
             "name",

@@ -7,10 +7,10 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use service::crash_points::Injected;
 use grpc::server::refusal::Refusal;
 use grpc::server::shed::ShedReason;
 use grpc::server::violations::{Room, Violations};
+use service::crash_points::Injected;
 use thiserror::Error;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, PreconditionViolation, StatusExt};
@@ -115,7 +115,7 @@ impl RpcError {
             Self::TooManyStreams => Some(ShedReason::Concurrency),
             Self::Backlogged => Some(ShedReason::Backlog),
             Self::Overloaded => Some(ShedReason::Queue),
-            Self::Refused(Refusal::RateLimited(_)) => Some(ShedReason::FairShare),
+            Self::Refused(Refusal::RateLimited(_)) => Some(ShedReason::CustomerRateLimit),
             _ => None,
         }
     }

@@ -3,7 +3,7 @@
 use telemetry::vocabulary::Instrument::{Counter, Histogram};
 use telemetry::vocabulary::{Metric, Source, always};
 
-use super::attributes as the;
+use super::attributes as attr;
 
 /// Boundaries for the life of an order, in seconds: an order that nothing holds up ends within 10 to 100 ms, a payment
 /// that is tried again takes seconds, and one that waits for Kafka or for an operator takes minutes to hours. Each bucket
@@ -18,7 +18,7 @@ pub const ORDERS_ACCEPTED: Metric = Metric {
     instrument: Counter,
     unit: "{order}",
     brief: "Orders that were accepted, each once however often its request is repeated",
-    attributes: &[always(the::ORDER_AVAILABILITY)],
+    attributes: &[always(attr::ORDER_AVAILABILITY)],
     source: Source::Own,
 };
 /// How long it takes to keep it.
@@ -27,7 +27,7 @@ pub const ORDERS_COMPLETION_DURATION: Metric = Metric {
     instrument: Histogram(LIFE_SECONDS),
     unit: "s",
     brief: "Time from the acceptance of an order to its final state, once for each order",
-    attributes: &[always(the::ORDER_STATUS)],
+    attributes: &[always(attr::ORDER_STATUS)],
     source: Source::Own,
 };
 

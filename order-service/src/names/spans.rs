@@ -4,22 +4,22 @@
 use telemetry::names::spans::{PROCESS, RPC_SERVER};
 use telemetry::vocabulary::{Addition, sometimes};
 
-use super::attributes as the;
+use super::attributes as attr;
 
 /// All of them.
 pub static ADDITIONS: [Addition; 2] = [
     Addition {
         to: &RPC_SERVER,
         attributes: &[
-            sometimes(the::ORDER_ID, "the call is about one order"),
-            sometimes(the::ORDER_AVAILABILITY, "the call has placed an order"),
+            sometimes(attr::ORDER_ID, "the call is about one order"),
+            sometimes(attr::ORDER_AVAILABILITY, "the call has placed an order"),
         ],
     },
     Addition {
         to: &PROCESS,
         attributes: &[
-            sometimes(the::ORDER_STATUS, "the event has moved its order"),
-            sometimes(the::ORDER_REJECTION_REASON, "the order was rejected"),
+            sometimes(attr::ORDER_STATUS, "the event has moved its order"),
+            sometimes(attr::ORDER_REJECTION_REASON, "the order was rejected"),
         ],
     },
 ];

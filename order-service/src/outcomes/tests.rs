@@ -1,11 +1,11 @@
 //! What becomes of each kind of record, on a real store.
 
-use service::deadline::Deadline;
-use telemetry::names::spans::PROCESS;
 use futures::FutureExt;
 use opentelemetry::Context;
 use proto::orders::v1 as messages;
 use proto::processing::v1::{OrderCancelled, OrderFulfilled, OrderRejected, StockReserved};
+use service::deadline::Deadline;
+use telemetry::names::spans::PROCESS;
 use uuid::Uuid;
 
 use super::*;

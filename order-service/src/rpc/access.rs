@@ -4,8 +4,8 @@
 //! for an order that does not exist, so that nobody learns which ids are taken.
 
 use grpc::auth::Caller;
-use service::deadline::Deadline;
 use grpc::server::refusal::Refusal;
+use service::deadline::Deadline;
 use tonic::Request;
 
 use super::OrderRpc;

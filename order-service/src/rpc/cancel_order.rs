@@ -2,8 +2,8 @@
 
 use std::time::SystemTime;
 
-use service::crash_points::{CrashPoint, reach};
 use proto::orders::v1::{CancelOrderRequest, CancelOrderResponse};
+use service::crash_points::{CrashPoint, reach};
 use uuid::Uuid;
 
 use super::access::Call;

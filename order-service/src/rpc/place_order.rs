@@ -2,10 +2,10 @@
 
 use std::time::SystemTime;
 
-use service::crash_points::{CrashPoint, reach};
-use telemetry::span;
 use proto::orders::v1 as messages;
 use proto::orders::v1::{PlaceOrderRequest, PlaceOrderResponse};
+use service::crash_points::{CrashPoint, reach};
+use telemetry::span;
 use uuid::Uuid;
 
 use super::access::Call;

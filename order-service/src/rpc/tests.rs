@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use grpc::auth::Caller;
 use consumer::{Delivery, Handler};
-use sql::group_commit::GroupCommitConfig;
 use futures::future::join_all;
 use futures::{FutureExt, StreamExt, poll};
+use grpc::auth::Caller;
 use proto::event::ProcessingEvent;
 use proto::orders::v1::{OrderHistoryEntry, OrderStatus};
 use proto::processing::v1::{OrderFulfilled, StockReserved};
+use sql::group_commit::GroupCommitConfig;
 use tokio::time::timeout;
 use tonic::Code;
 use tonic_types::StatusExt;
@@ -46,7 +46,7 @@ impl Harness {
             writers: fixture.writers.clone(),
             watchers: fixture.watchers.clone(),
             streams: Arc::new(Semaphore::new(1)),
-            fair_share: Arc::new(FairShare::new(None)),
+            fair_share: Arc::new(CustomerRateLimit::new(None)),
             admission: Admission::default(),
             inventory: Inventory::off(),
             shed: ShedCalls::default(),
@@ -101,15 +101,15 @@ fn by_anyone<T>(message: T) -> Request<T> {
 }
 
 /// Long enough for anything that works, short enough to see that something hangs.
-const PATIENCE: Duration = Duration::from_secs(30);
+const WAIT_LIMIT: Duration = Duration::from_secs(30);
 
 async fn next(events: &mut Events) -> OrderHistoryEntry {
-    let event = timeout(PATIENCE, events.next()).await.unwrap();
+    let event = timeout(WAIT_LIMIT, events.next()).await.unwrap();
     event.unwrap().unwrap().entry.unwrap()
 }
 
 async fn the_end(events: &mut Events) {
-    let event = timeout(PATIENCE, events.next()).await.unwrap();
+    let event = timeout(WAIT_LIMIT, events.next()).await.unwrap();
     assert!(event.is_none());
 }
 

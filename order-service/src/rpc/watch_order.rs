@@ -12,9 +12,9 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use service::deadline::Deadline;
 use futures::stream;
 use proto::orders::v1::{WatchOrderRequest, WatchOrderResponse};
+use service::deadline::Deadline;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;

@@ -1,8 +1,8 @@
 //! A store whose calls are observed. The summaries are the same on every database, whatever statements it needs.
 
 use async_trait::async_trait;
-use sql::database::instrumentation::{Query, Statement, Statements};
 use service::deadline::Deadline;
+use sql::database::instrumentation::{Query, Statement, Statements};
 
 use super::{
     Applied, ApplyOutcome, CancelOrder, CancelReply, OrderStore, PlaceOrder, Placed, StoreError,

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use tonic::Code;
 
 use crate::bare::{self, reason, with_timeout};
-use crate::service::{PATIENCE, Service, eventually, postgres, request};
+use crate::service::{Service, WAIT_LIMIT, eventually, postgres, request};
 
 /// More than any timer and any machine needs to answer, far less than a database that does not.
 const SOON: Duration = Duration::from_secs(2);
@@ -52,7 +52,7 @@ async fn a_call_is_answered_deadline_exceeded_when_its_deadline_passes() {
     let begun = Instant::now();
 
     let place = client.place_order(with_timeout(request("17850"), "100m"));
-    let status = timeout(PATIENCE, place).await.unwrap().unwrap_err();
+    let status = timeout(WAIT_LIMIT, place).await.unwrap().unwrap_err();
 
     assert_eq!(status.code(), Code::DeadlineExceeded);
     assert_eq!(reason(&status), "DEADLINE_EXCEEDED");
@@ -74,7 +74,7 @@ async fn the_servers_own_limit_ends_a_call_that_brings_no_deadline_or_a_later_on
             Some(later) => with_timeout(message, later),
         };
         let place = client.place_order(request);
-        let status = timeout(PATIENCE, place).await.unwrap().unwrap_err();
+        let status = timeout(WAIT_LIMIT, place).await.unwrap().unwrap_err();
 
         assert_eq!(status.code(), Code::DeadlineExceeded);
     }
@@ -97,7 +97,7 @@ async fn a_stream_ends_with_deadline_exceeded_when_its_clients_deadline_passes()
     let watching = client.watch_order(with_timeout(watch, "300m"));
     let mut events = watching.await.unwrap().into_inner();
     let placed = events.next().await.unwrap().unwrap();
-    let ended = timeout(PATIENCE, events.next()).await.unwrap();
+    let ended = timeout(WAIT_LIMIT, events.next()).await.unwrap();
 
     assert_eq!(placed.entry.unwrap().event_type, "OrderPlaced");
     let status = ended.unwrap().unwrap_err();

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use futures::future::join_all;
-use order_service::app::RunError;
+use service::command_line::EXIT_CONFIG;
 use tokio::time::timeout;
 use tonic::Code;
 
 use crate::line::Line;
-use crate::service::{PATIENCE, Service, eventually, migrate, outbox, postgres, request};
+use crate::service::{Service, WAIT_LIMIT, eventually, migrate, outbox, postgres, request};
 
 /// Longer than the pool waits for a connection, shorter than any deadline of a client.
 const FAST: Duration = Duration::from_secs(5);
@@ -56,7 +56,7 @@ async fn calls_fail_fast_while_the_database_is_away_and_it_recovers_by_itself() 
         before.customer_id
     );
     line.cut().await;
-    let (ended, _) = timeout(PATIENCE, service.stop()).await.unwrap();
+    let (ended, _) = timeout(WAIT_LIMIT, service.stop()).await.unwrap();
     ended.unwrap();
     line.mend().await;
     assert_eq!(outbox(&url).await.len(), 2);
@@ -86,7 +86,7 @@ async fn a_service_that_waits_for_its_database_stops_cleanly() {
     line.cut().await;
     let service = Service::on(&url).await;
 
-    let (ended, _) = timeout(PATIENCE, service.stop()).await.unwrap();
+    let (ended, _) = timeout(WAIT_LIMIT, service.stop()).await.unwrap();
 
     ended.unwrap();
 }
@@ -112,7 +112,7 @@ async fn a_service_on_a_newer_schema_than_its_own_is_ready() {
     let url = postgres().await;
     let pool = sqlx::PgPool::connect(&url).await.unwrap();
     sqlx::query(
-        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+        "INSERT INTO _orders_migrations (version, description, success, checksum, execution_time) \
          VALUES (9999, 'of a later release', true, '', 0)",
     )
     .execute(&pool)
@@ -152,8 +152,6 @@ async fn a_database_that_does_not_exist_ends_the_service_with_advice() {
 
     let failure = Service::on(&url).await.failure().await;
 
-    let RunError::Database(cause) = failure else {
-        panic!("{failure:?}");
-    };
-    assert!(cause.to_string().contains("create it"), "{cause}");
+    assert_eq!(failure.code(), EXIT_CONFIG, "{failure}");
+    assert!(failure.to_string().contains("create it"), "{failure}");
 }

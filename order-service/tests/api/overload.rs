@@ -10,7 +10,7 @@ use tonic_types::StatusExt;
 use uuid::Uuid;
 
 use crate::bare::reason;
-use crate::service::{PATIENCE, Service, eventually, request};
+use crate::service::{Service, WAIT_LIMIT, eventually, request};
 
 #[tokio::test]
 async fn a_call_beyond_the_limit_is_refused_at_once_and_told_when_to_come_back() {
@@ -31,7 +31,7 @@ async fn a_call_beyond_the_limit_is_refused_at_once_and_told_when_to_come_back()
     }));
 
     // A read is not held up by the lock: until the other call is in work, this one is answered.
-    let refused = timeout(PATIENCE, first_refusal(&mut service)).await;
+    let refused = timeout(WAIT_LIMIT, first_refusal(&mut service)).await;
 
     let (status, took) = refused.unwrap();
     assert_eq!(reason(&status), "OVERLOADED");

@@ -8,10 +8,10 @@ use proto::orders::v1::{
 use tokio::time::timeout;
 use tonic::Streaming;
 
-use crate::service::{PATIENCE, Service, outbox, postgres, request};
+use crate::service::{Service, WAIT_LIMIT, outbox, postgres, request};
 
 async fn next(events: &mut Streaming<WatchOrderResponse>) -> OrderHistoryEntry {
-    let event = timeout(PATIENCE, events.message()).await.unwrap();
+    let event = timeout(WAIT_LIMIT, events.message()).await.unwrap();
     event.unwrap().unwrap().entry.unwrap()
 }
 
@@ -64,10 +64,10 @@ async fn both_replicas_stop_cleanly_while_the_other_goes_on() {
     one.ready().await;
     other.ready().await;
 
-    let (ended, _) = timeout(PATIENCE, one.stop()).await.unwrap();
+    let (ended, _) = timeout(WAIT_LIMIT, one.stop()).await.unwrap();
 
     ended.unwrap();
     other.place(request("17850")).await.unwrap();
-    let (ended, _) = timeout(PATIENCE, other.stop()).await.unwrap();
+    let (ended, _) = timeout(WAIT_LIMIT, other.stop()).await.unwrap();
     ended.unwrap();
 }

@@ -5,16 +5,17 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use sql::database::Database;
 use grpc::health::LIVENESS;
-use outbox::{OutboxRow, Shard};
-use order_service::app::{App, BuildError, RunError};
+use order_service::app::App;
 use order_service::config::Config;
 use order_service::store::MIGRATIONS;
+use outbox::{OutboxRow, Shard};
 use proto::event::OrderEvent;
 use proto::orders::v1::order_service_client::OrderServiceClient;
 use proto::orders::v1::{Money, Order, OrderLine, PlaceOrderRequest};
 use proto::record;
+use service::command_line::ExitError;
+use sql::database::Database;
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 use tokio::task::JoinHandle;
@@ -28,7 +29,7 @@ use tonic_health::pb::health_client::HealthClient;
 use uuid::Uuid;
 
 /// Long enough for anything that works, short enough to see that something hangs.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const WAIT_LIMIT: Duration = Duration::from_secs(30);
 
 /// A running service with a database of its own.
 pub(crate) struct Service {
@@ -36,7 +37,7 @@ pub(crate) struct Service {
     pub(crate) address: SocketAddr,
     pub(crate) directory: TempDir,
     shutdown: CancellationToken,
-    running: JoinHandle<Result<(), RunError>>,
+    running: JoinHandle<Result<(), ExitError>>,
 }
 
 impl Service {
@@ -100,8 +101,8 @@ impl Service {
     }
 
     /// Why the service ended by itself.
-    pub(crate) async fn failure(self) -> RunError {
-        let ended = timeout(PATIENCE, self.running).await.unwrap();
+    pub(crate) async fn failure(self) -> ExitError {
+        let ended = timeout(WAIT_LIMIT, self.running).await.unwrap();
         ended.unwrap().unwrap_err()
     }
 
@@ -111,7 +112,7 @@ impl Service {
     }
 
     /// Stops the service and returns how it ended and what it leaves behind.
-    pub(crate) async fn stop(self) -> (Result<(), RunError>, TempDir) {
+    pub(crate) async fn stop(self) -> (Result<(), ExitError>, TempDir) {
         self.shutdown.cancel();
         drop(self.client);
         (self.running.await.unwrap(), self.directory)
@@ -125,7 +126,7 @@ pub(crate) async fn eventually(is_so: impl AsyncFn() -> bool) {
             sleep(Duration::from_millis(20)).await;
         }
     };
-    timeout(PATIENCE, wait).await.unwrap();
+    timeout(WAIT_LIMIT, wait).await.unwrap();
 }
 
 /// The URL of a PostgreSQL database of its own, with the schema and no rows.
@@ -144,9 +145,7 @@ async fn create_template() {
 /// Does what the subcommand does.
 pub(crate) async fn migrate(url: &str) {
     let config = config(url, &[]).database;
-    sql::database::migrate(&config, MIGRATIONS)
-        .await
-        .unwrap();
+    sql::database::migrate(&config, MIGRATIONS).await.unwrap();
 }
 
 /// The events that wait in a database for the broker.
@@ -154,7 +153,9 @@ pub(crate) async fn outbox(url: &str) -> Vec<OrderEvent> {
     let config = config(url, &[]).database;
     let database = Database::open(&config, MIGRATIONS).await.unwrap();
     let shards: Vec<Shard> = Shard::all().collect();
-    let rows = outbox::database::outbox(&database).read(&shards, 0, &[], 1_000).await;
+    let rows = outbox::database::outbox(&database)
+        .read(&shards, 0, &[], 1_000)
+        .await;
     let decode = |row: OutboxRow| {
         let headers = row.headers.as_deref().unwrap();
         let received = record::decode(headers, Some(&row.payload));
@@ -169,7 +170,7 @@ pub(crate) fn sqlite(directory: &Path) -> String {
 }
 
 /// The service with a database in this directory, unless the settings say otherwise.
-pub(crate) async fn build(directory: &Path, settings: &[(&str, &str)]) -> Result<App, BuildError> {
+pub(crate) async fn build(directory: &Path, settings: &[(&str, &str)]) -> Result<App, ExitError> {
     App::build(config(&sqlite(directory), settings)).await
 }
 

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use service::config::FromSetting;
-use sql::url::DatabaseUrl;
-use sql::database::{Database as Engine, DatabaseConfig};
-use outbox::{OutboxRow, Shard};
 use order_service::domain::OrderId;
 use order_service::store::{self, MIGRATIONS, OrderStore};
+use outbox::{OutboxRow, Shard};
+use service::config::FromSetting;
+use sql::database::{Database as Engine, DatabaseConfig};
+use sql::url::DatabaseUrl;
 use sqlx::{Connection, PgConnection, PgPool};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;

@@ -1,11 +1,11 @@
 //! Commands as the tests speak of them.
 
-use outbox::OutboxRecord;
 use order_service::domain::{
     Availability, Currency, CustomerId, Money, NewOrder, Order, OrderEvent, OrderId, OrderLine,
     OrderLines, PaymentToken, Quantity, RequestId, Sku, Timestamp, UnitPrice,
 };
 use order_service::store::{ApplyOutcome, CancelOrder, PlaceOrder};
+use outbox::OutboxRecord;
 use uuid::Uuid;
 
 /// A request of a customer for some pieces of one thing, under a request id of its own.

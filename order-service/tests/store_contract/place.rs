@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::slice;
 use std::sync::Arc;
 
-use sql::group_commit::{GroupCommit, GroupCommitConfig};
-use outbox::OutboxSignal;
 use futures::future::join_all;
 use order_service::commit::PlaceCommitter;
 use order_service::domain::{Availability, EventType, OrderStatus};
 use order_service::store::{Placed, StoreError};
+use outbox::OutboxSignal;
+use sql::group_commit::{GroupCommit, GroupCommitConfig};
 use tokio_util::task::TaskTracker;
 
 use crate::NEVER;

@@ -2,8 +2,8 @@
 //! is decided.
 
 use consumer::Failure;
-use service::crash_points::{CrashPoint, reach};
 use proto::orders::v1::CancellationRequested;
+use service::crash_points::{CrashPoint, reach};
 
 use super::failure;
 use crate::conversion;

@@ -4,10 +4,10 @@
 //! key, so it waits behind this event and would otherwise only be seen when the order is shipped.
 
 use consumer::{Delivery, Failure};
-use service::crash_points::{CrashPoint, reach};
 use proto::event::OrderEvent;
 use proto::orders::v1::OrderPlaced;
 use proto::record;
+use service::crash_points::{CrashPoint, reach};
 
 use super::failure;
 use crate::conversion;

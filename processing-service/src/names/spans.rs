@@ -3,7 +3,7 @@
 use telemetry::names::attributes::ERROR_TYPE;
 use telemetry::vocabulary::{Source, SpanKind, SpanType, always, sometimes};
 
-use super::attributes as the;
+use super::attributes as attr;
 
 /// A step of an order.
 pub static STEP: SpanType = SpanType {
@@ -12,9 +12,9 @@ pub static STEP: SpanType = SpanType {
     brief: "One step of an order, to its commit",
     relations: "A child of the attempt at the event",
     attributes: &[
-        always(the::ORDER_STEP),
+        always(attr::ORDER_STEP),
         sometimes(
-            the::ORDER_REJECTION_REASON,
+            attr::ORDER_REJECTION_REASON,
             "the step has rejected the order",
         ),
         sometimes(ERROR_TYPE, "it failed"),
@@ -28,8 +28,8 @@ pub static PAYMENT_GATEWAY: SpanType = SpanType {
     brief: "One call to the payment provider: one attempt, given up after PAYMENT_TIMEOUT",
     relations: "A child of the step that needs it",
     attributes: &[
-        always(the::PAYMENT_OPERATION),
-        sometimes(the::PAYMENT_ATTEMPT, "it is a capture"),
+        always(attr::PAYMENT_OPERATION),
+        sometimes(attr::PAYMENT_ATTEMPT, "it is a capture"),
         sometimes(
             ERROR_TYPE,
             "it failed: `declined`, `timed_out` or `unavailable`",

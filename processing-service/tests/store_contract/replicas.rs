@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sql::database::Database;
 use processing_service::domain::{Order, OrderId, RejectionReason, SagaEvent, SagaState};
 use processing_service::store::{OpenSaga, Opening, ProcessingStore, Recorded, StoreError};
+use sql::database::Database;
 use sqlx::{AssertSqlSafe, PgConnection, Postgres, Transaction};
 use tokio::task::JoinSet;
 

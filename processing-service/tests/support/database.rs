@@ -5,10 +5,10 @@
     reason = "each test target uses its own part of the database"
 )]
 
-use service::config::FromSetting;
-use sql::url::DatabaseUrl;
-use sql::database::{self, Database, DatabaseConfig};
 use processing_service::store::MIGRATIONS;
+use service::config::FromSetting;
+use sql::database::{self, Database, DatabaseConfig};
+use sql::url::DatabaseUrl;
 use sqlx::postgres::{PgPool, PgRow};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, FromRow};

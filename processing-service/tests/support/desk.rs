@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use service::backoff::Backoff;
 use consumer::{Delivery, Failure, Handler};
 use kafka::record::Record;
 use processing_service::domain::{CaptureId, Order, OrderId, Step};
@@ -20,6 +19,7 @@ use processing_service::steps::{CapturePolicy, Pipeline};
 use proto::event::{Event, OrderEvent};
 use proto::orders::v1::{CancellationRequested, Money, OrderLine, OrderPlaced};
 use proto::record::{self, EventMeta};
+use service::backoff::Backoff;
 use uuid::Uuid;
 
 use crate::fixture::{self, Fixture, on_every_database};

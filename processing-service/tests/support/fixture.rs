@@ -7,9 +7,8 @@
 
 use std::sync::Arc;
 
-use sql::database::Database;
-use kafka::headers::{self, Headers};
 use consumer::inbox::InboxEntry;
+use kafka::headers::{self, Headers};
 use outbox::OutboxSignal;
 use processing_service::catalogue::Catalogue;
 use processing_service::domain::{
@@ -19,6 +18,7 @@ use processing_service::domain::{
 use processing_service::store::{self, Cause, OpenSaga, Opening, ProcessingStore, Recorded};
 use proto::event::ProcessingEvent;
 use proto::record;
+use sql::database::Database;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 

@@ -9,8 +9,8 @@
 mod batch;
 mod bodies;
 mod journal;
-mod parked;
 mod records;
+mod stored;
 
 use anyhow::{Context as _, Result};
 use sqlx::SqliteConnection;
@@ -52,7 +52,7 @@ impl Evidence {
         };
         bodies::load(&mut connection).await?;
         records::load(&mut connection, &inputs.topics).await?;
-        parked::load(&mut connection).await?;
+        stored::load(&mut connection).await?;
         sqlx::raw_sql(DERIVED).execute(&mut connection).await?;
         Ok(Self {
             connection,

@@ -170,7 +170,7 @@ pub fn open(path: &Path) -> Result<Lines> {
 }
 
 /// A line longer than this was not written by a client of ours: an order has at most 500 positions.
-const LONGEST_LINE: u64 = 1024 * 1024;
+const MAX_LINE: u64 = 1024 * 1024;
 
 impl Lines {
     /// The next line and its number, from 1.
@@ -179,12 +179,12 @@ impl Lines {
     /// When a line cannot be read that is not the unfinished last one.
     pub fn next_line(&mut self) -> Result<Option<(u64, Line)>> {
         let mut text = Vec::new();
-        let mut limited = self.reader.by_ref().take(LONGEST_LINE);
+        let mut limited = self.reader.by_ref().take(MAX_LINE);
         let length = limited.read_until(b'\n', &mut text)?;
         if length == 0 {
             return Ok(None);
         }
-        if !text.ends_with(b"\n") && (length as u64) < LONGEST_LINE {
+        if !text.ends_with(b"\n") && (length as u64) < MAX_LINE {
             self.truncated += 1;
             return Ok(None);
         }
@@ -233,7 +233,7 @@ mod tests {
 
     #[test]
     fn a_line_without_end_takes_no_memory_without_bound() {
-        let endless = "x".repeat(2 * LONGEST_LINE as usize);
+        let endless = "x".repeat(2 * MAX_LINE as usize);
 
         assert!(read_all(&endless).is_err());
     }

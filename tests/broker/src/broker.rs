@@ -104,7 +104,7 @@ fn ensure_free(listen: SocketAddr) -> Result<()> {
         .with_context(|| format!("cannot listen on {listen}"))
 }
 
-/// The library resolves the URL's path below the working directory and does not decode percent signs. Standing in the
+/// The library resolves the URL's path below the working directory and does not decode percent signs. PartitionLag in the
 /// file's own directory and naming the file alone makes every directory usable, with spaces and all.
 fn storage_url(database: &Path) -> Result<Url> {
     let Some(name) = database.file_name().and_then(|name| name.to_str()) else {

@@ -10,7 +10,7 @@ use proto::inventory::v1::CheckAvailabilityRequest;
 use proto::orders::v1 as messages;
 
 /// What the faults of an answer may take: as much as all its headers with the least tolerant client.
-const MOST_FAULTS_BYTES: usize = 8 * 1024;
+const MAX_FAULTS_BYTES: usize = 8 * 1024;
 
 /// The same bytes as each of the requests that have fields to parse.
 pub(crate) fn requests(bytes: &[u8]) {
@@ -44,7 +44,7 @@ fn assert_small(faults: &Violations) {
     let bytes: usize = named
         .map(|fault| fault.field.len() + fault.rule.len())
         .sum();
-    assert!((1..=MOST_FAULTS_BYTES).contains(&bytes), "{bytes} bytes");
+    assert!((1..=MAX_FAULTS_BYTES).contains(&bytes), "{bytes} bytes");
 }
 
 /// The name of a customer, its length in front, then a token.

@@ -8,32 +8,32 @@
     reason = "a test may fail by panicking"
 )]
 
-pub mod lot;
 pub mod postgres;
+pub mod retry_store;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use sql::migrations::Migrations;
-use sql::url::DatabaseUrl;
-use service::config::FromSetting;
-use consumer::{Consumer, ConsumerConfig, Handler, Patience, TraceProcessing};
+use consumer::{Consumer, ConsumerConfig, Handler, RetryPolicy, TraceProcessing};
 use kafka::KafkaConfig;
 use outbox::lease::SoleOwner;
+use outbox::relay::Relay;
 use outbox::sqlite::{SqliteOutbox, insert};
 use outbox::{Outbox, OutboxRecord, OutboxSignal};
-use outbox::relay::Relay;
-use sql::sqlite::Sqlite;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::{Header, Headers as _, OwnedHeaders};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{DefaultProducerContext, FutureProducer, FutureRecord};
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
+use service::config::FromSetting;
+use sql::migrations::Migrations;
+use sql::sqlite::Sqlite;
+use sql::url::DatabaseUrl;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::lot::Lot;
+use crate::retry_store::TestRetryStore;
 
 /// All tables that the relay and the consumer need.
 pub const MIGRATIONS: Migrations = &[outbox::database::MIGRATIONS, consumer::MIGRATIONS];
@@ -44,7 +44,7 @@ pub const DEAD_LETTERS: &str = "events.dlq";
 pub const PARTITIONS: i32 = 3;
 
 /// Conditions come true within this time, or never.
-const PATIENCE: Duration = Duration::from_secs(60);
+const WAIT_LIMIT: Duration = Duration::from_secs(60);
 
 pub async fn eventually(what: &str, condition: impl AsyncFn() -> bool) {
     let wait = async {
@@ -52,7 +52,7 @@ pub async fn eventually(what: &str, condition: impl AsyncFn() -> bool) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    let in_time = tokio::time::timeout(PATIENCE, wait).await;
+    let in_time = tokio::time::timeout(WAIT_LIMIT, wait).await;
     assert!(in_time.is_ok(), "never happened: {what}");
 }
 
@@ -76,14 +76,14 @@ impl Published {
 }
 
 /// Long enough for everything that is to succeed in place.
-pub const PATIENT: Patience = Patience {
+pub const PATIENT: RetryPolicy = RetryPolicy {
     retry_for: Duration::from_secs(120),
-    parked_retry_after: Duration::from_secs(1_800),
+    retry_store_delay: Duration::from_secs(1_800),
     reject_limit: 50,
 };
 
 /// What fails is parked soon, and then waits until the test says that its time has come.
-pub const IMPATIENT: Patience = Patience {
+pub const IMPATIENT: RetryPolicy = RetryPolicy {
     retry_for: Duration::from_millis(300),
     ..PATIENT
 };
@@ -92,16 +92,16 @@ pub const IMPATIENT: Patience = Patience {
 pub struct Broker {
     cluster: MockCluster<'static, DefaultProducerContext>,
     producer: FutureProducer,
-    pub lot: Arc<Lot>,
-    pub patience: Patience,
+    pub lot: Arc<TestRetryStore>,
+    pub retry_policy: RetryPolicy,
 }
 
 impl Broker {
     pub fn start() -> Self {
-        Self::start_with(Lot::sqlite(), PATIENT)
+        Self::start_with(TestRetryStore::sqlite(), PATIENT)
     }
 
-    pub fn start_with(lot: Arc<Lot>, patience: Patience) -> Self {
+    pub fn start_with(lot: Arc<TestRetryStore>, retry_policy: RetryPolicy) -> Self {
         let cluster = MockCluster::new(1).unwrap();
         cluster.create_topic(TOPIC, PARTITIONS, 1).unwrap();
         cluster.create_topic(DEAD_LETTERS, PARTITIONS, 1).unwrap();
@@ -110,7 +110,7 @@ impl Broker {
             cluster,
             producer,
             lot,
-            patience,
+            retry_policy,
         }
     }
 
@@ -149,7 +149,7 @@ impl Broker {
 
     pub async fn publish(&self, key: &str, payload: &str) {
         let record = FutureRecord::to(TOPIC).key(key).payload(payload);
-        self.producer.send(record, PATIENCE).await.unwrap();
+        self.producer.send(record, WAIT_LIMIT).await.unwrap();
     }
 
     /// Everything on the topic, in the order of its partitions.
@@ -169,7 +169,7 @@ impl Broker {
         let mut published = Vec::new();
         let mut ended = 0;
         while ended < PARTITIONS {
-            match consumer.poll(PATIENCE).expect("the mock cluster answers") {
+            match consumer.poll(WAIT_LIMIT).expect("the mock cluster answers") {
                 Ok(message) => published.push(Published::from_message(&message)),
                 Err(rdkafka::error::KafkaError::PartitionEOF(_)) => ended += 1,
                 Err(error) => panic!("reading back: {error}"),
@@ -182,14 +182,14 @@ impl Broker {
     pub async fn publish_to(&self, partition: i32, key: &str, payload: &str) {
         let record = FutureRecord::to(TOPIC).key(key).payload(payload);
         let record = record.partition(partition);
-        self.producer.send(record, PATIENCE).await.unwrap();
+        self.producer.send(record, WAIT_LIMIT).await.unwrap();
     }
 
     /// Publishes to a partition of the test's choice, without a key.
     pub async fn publish_keyless(&self, partition: i32, payload: &str) {
         let record = FutureRecord::<[u8], _>::to(TOPIC).payload(payload);
         let record = record.partition(partition);
-        self.producer.send(record, PATIENCE).await.unwrap();
+        self.producer.send(record, WAIT_LIMIT).await.unwrap();
     }
 
     /// Publishes with headers.
@@ -204,7 +204,7 @@ impl Broker {
             });
         let record = FutureRecord::to(TOPIC).key(key).payload(payload);
         let record = record.headers(headers);
-        self.producer.send(record, PATIENCE).await.unwrap();
+        self.producer.send(record, WAIT_LIMIT).await.unwrap();
     }
 
     /// The offset that the group committed, 0 before the first.
@@ -215,7 +215,7 @@ impl Broker {
             let consumer: BaseConsumer = config.create().unwrap();
             let mut asked = TopicPartitionList::new();
             asked.add_partition(TOPIC, partition);
-            let answer = consumer.committed_offsets(asked, PATIENCE).unwrap();
+            let answer = consumer.committed_offsets(asked, WAIT_LIMIT).unwrap();
             match answer.elements()[0].offset() {
                 Offset::Offset(offset) => offset,
                 _ => 0,
@@ -248,25 +248,25 @@ impl Broker {
 
     /// A consumer of a group whose members know each other by these settings.
     pub fn start_member(&self, kafka: &KafkaConfig, handler: Arc<dyn Handler>) -> Running {
-        start_member(kafka, self.patience, handler, Arc::clone(&self.lot))
+        start_member(kafka, self.retry_policy, handler, Arc::clone(&self.lot))
     }
 }
 
 /// A consumer of the tests' topic.
 pub fn start_member(
     kafka: &KafkaConfig,
-    patience: Patience,
+    retry_policy: RetryPolicy,
     handler: Arc<dyn Handler>,
-    lot: Arc<Lot>,
+    lot: Arc<TestRetryStore>,
 ) -> Running {
     let config = ConsumerConfig {
         group: GROUP,
         topic: TOPIC,
         dead_letter_topic: DEAD_LETTERS,
         max_in_flight: 16,
-        patience,
+        retry_policy,
         trace_processing: TraceProcessing::Parent,
-        service: "chassis-tests",
+        service: "consumer-tests",
         version: "1.2.3",
     };
     let stop = CancellationToken::new();
@@ -334,9 +334,7 @@ impl Database {
         let directory = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}/outbox.db", directory.path().display());
         let url = DatabaseUrl::from_setting(&url).unwrap();
-        let sqlite = Sqlite::open(&url, MIGRATIONS)
-            .await
-            .unwrap();
+        let sqlite = Sqlite::open(&url, MIGRATIONS).await.unwrap();
         Self {
             sqlite: Arc::new(sqlite),
             signal: OutboxSignal::default(),

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use service::config::FromSetting;
-use sql::url::DatabaseUrl;
-use sql::database::Database;
 use outbox::lease::postgres::PostgresLeases;
 use outbox::postgres::insert;
-use outbox::{Outbox, OutboxRecord, OutboxSignal};
-use sql::postgres::Postgres;
 use outbox::relay::Relay;
+use outbox::{Outbox, OutboxRecord, OutboxSignal};
+use service::config::FromSetting;
+use sql::database::Database;
+use sql::postgres::Postgres;
+use sql::url::DatabaseUrl;
 use sqlx::{PgConnection, PgPool};
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
@@ -23,10 +23,7 @@ async fn make_template() {
     let server = postgres_server::shared();
     server.create_database(TEMPLATE_NAME).unwrap();
     let database = open(&server.url(TEMPLATE_NAME));
-    database
-        .migrate(crate::MIGRATIONS)
-        .await
-        .unwrap();
+    database.migrate(crate::MIGRATIONS).await.unwrap();
     database.close().await;
 }
 

@@ -24,7 +24,7 @@ use crate::demo::fresh_directory;
 use crate::orders::{OrderBook, SAMPLE};
 use crate::replay::summary::Summary;
 use crate::replay::tally::Tally;
-use crate::replay::{self, Patience, Trouble};
+use crate::replay::{self, RetryPolicy, Trouble};
 use crate::stack::interrupt::Interrupt;
 use crate::stack::{CatalogueSource, Notice, Service, Stack, StackConfig};
 
@@ -70,7 +70,7 @@ pub(super) async fn run(arguments: ChaosArguments, plan: Plan) -> Result<()> {
         rate: Some(arguments.rate),
         concurrency: CONCURRENCY,
         journal: stack.data_dir().join(JOURNAL),
-        patience: Patience {
+        retry_policy: RetryPolicy {
             confirmation: plan.length + QUIET,
             outcome: plan.length + QUIET,
         },

@@ -12,7 +12,7 @@ use super::failure::Failure;
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 
 /// No pause is drawn from more than this: a restarted service is found again within about a second.
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+const MAX_PAUSE: Duration = Duration::from_secs(1);
 
 /// One attempt waits so long for its answer. A confirmation takes tens of milliseconds; who needs seconds is stuck.
 const ATTEMPT: Duration = Duration::from_secs(10);
@@ -34,7 +34,7 @@ impl Backoff {
 
     fn bound(&self) -> Duration {
         let factor = 2_u32.saturating_pow(self.attempts);
-        FIRST_PAUSE.saturating_mul(factor).min(LONGEST_PAUSE)
+        FIRST_PAUSE.saturating_mul(factor).min(MAX_PAUSE)
     }
 }
 

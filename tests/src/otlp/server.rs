@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use super::{Manner, Signal, State, lock, span};
 
 /// A batch of 512 spans has some hundred kilobytes.
-const MOST_BYTES_OF_A_REQUEST: usize = 16 << 20;
+const MAX_BYTES_OF_A_REQUEST: usize = 16 << 20;
 
 /// Serves until it is aborted, and its connections with it.
 pub(super) async fn run(listener: TcpListener, state: Arc<Mutex<State>>) {
@@ -62,7 +62,7 @@ fn answer(outcome: Result<(), StatusCode>) -> Response<Full<Bytes>> {
 
 async fn receive(request: Request<Incoming>, state: &Mutex<State>) -> Result<(), StatusCode> {
     let signal = signal_of(&request)?;
-    let body = Limited::new(request.into_body(), MOST_BYTES_OF_A_REQUEST).collect();
+    let body = Limited::new(request.into_body(), MAX_BYTES_OF_A_REQUEST).collect();
     let body = body.await.map_err(|_| StatusCode::PAYLOAD_TOO_LARGE)?;
     let body = body.to_bytes();
     let manner = lock(state).manner;

@@ -51,7 +51,7 @@ pub enum StackError {
     #[error(
         "{process} of an earlier stack still runs on this data directory and cannot be stopped"
     )]
-    Leftover {
+    InFlight {
         /// The process.
         process: Process,
         /// What went wrong.

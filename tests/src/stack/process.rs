@@ -90,11 +90,11 @@ const LEFTOVER_GRACE: Duration = Duration::from_secs(10);
 const KILL_GRACE: Duration = Duration::from_secs(5);
 
 /// Ends what an earlier stack, itself killed, left running on this data directory.
-pub(super) async fn end_leftovers(directory: &DataDirectory) -> Result<(), StackError> {
+pub(super) async fn end_in_flight(directory: &DataDirectory) -> Result<(), StackError> {
     for process in directory.processes() {
         end_leftover(process, &directory.process_file(process))
             .await
-            .map_err(|source| StackError::Leftover { process, source })?;
+            .map_err(|source| StackError::InFlight { process, source })?;
     }
     Ok(())
 }
@@ -171,7 +171,7 @@ pub(super) mod tests {
             .spawn(&[])
             .expect("a child");
 
-        end_leftovers(&directory).await.expect("it ends");
+        end_in_flight(&directory).await.expect("it ends");
 
         let status = child.wait().await.expect("its status");
         assert!(!status.success());
@@ -184,6 +184,6 @@ pub(super) mod tests {
         let bystander = std::process::id().to_string();
         std::fs::write(directory.process_file(SERVICE), bystander).expect("a process file");
 
-        end_leftovers(&directory).await.expect("nothing to end");
+        end_in_flight(&directory).await.expect("nothing to end");
     }
 }

@@ -7,7 +7,7 @@ use std::fmt;
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::{PATIENCE, Process, System, eventually};
+use super::{Process, System, WAIT_LIMIT, eventually};
 
 /// What to do, where, and on which occasion: `NAME:abort@N` or `NAME:fail@N`.
 #[derive(Debug)]
@@ -87,7 +87,7 @@ impl System {
             })
             .await?;
         }
-        tokio::time::timeout(PATIENCE, self.stack.until_ready(plan.process))
+        tokio::time::timeout(WAIT_LIMIT, self.stack.until_ready(plan.process))
             .await
             .with_context(|| format!("{} is not ready again", plan.process))
     }

@@ -5,7 +5,7 @@ use std::process::Output;
 use anyhow::{Context as _, Result, ensure};
 
 use super::program::run_in;
-use super::{PATIENCE, Process, Service, System, eventually, run_to_end};
+use super::{Process, Service, System, WAIT_LIMIT, eventually, run_to_end};
 use crate::stack::{Ending, Stack};
 
 impl System {
@@ -76,7 +76,7 @@ impl System {
     /// # Errors
     /// When it is not in time.
     pub async fn until_ready(&self, process: Process) -> Result<()> {
-        tokio::time::timeout(PATIENCE, self.stack.until_ready(process))
+        tokio::time::timeout(WAIT_LIMIT, self.stack.until_ready(process))
             .await
             .with_context(|| format!("{process} does not become ready"))
     }
@@ -98,7 +98,7 @@ impl System {
             Ok(restarted.then_some(()))
         })
         .await?;
-        tokio::time::timeout(PATIENCE, self.stack.until_ready(process))
+        tokio::time::timeout(WAIT_LIMIT, self.stack.until_ready(process))
             .await
             .with_context(|| format!("{process} is not ready again after a kill"))
     }

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use super::{PATIENCE, Service};
+use super::{Service, WAIT_LIMIT};
 use crate::stack::programs_directory;
 
 /// Runs a program of the stack to its end, with these arguments and only these environment variables.
@@ -37,7 +37,7 @@ pub(super) async fn run_in(
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output();
-    timeout(PATIENCE, output)
+    timeout(WAIT_LIMIT, output)
         .await
         .with_context(|| format!("{service} does not end"))?
         .with_context(|| format!("cannot run {service}"))

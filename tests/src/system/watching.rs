@@ -5,7 +5,7 @@ use proto::orders::v1::{OrderHistoryEntry, OrderStatus, WatchOrderRequest, Watch
 use tokio::time::{sleep, timeout};
 use tonic::{Status, Streaming};
 
-use super::{PATIENCE, System, is_transient};
+use super::{System, WAIT_LIMIT, is_transient};
 
 impl System {
     /// The order's history from its first event to its final state, as WatchOrder shows it.
@@ -37,7 +37,7 @@ impl System {
             }
             bail!("the stream ended before {}", status.as_str_name())
         };
-        timeout(PATIENCE, watched)
+        timeout(WAIT_LIMIT, watched)
             .await
             .with_context(|| format!("order {order_id} does not become {}", status.as_str_name()))?
     }
@@ -51,9 +51,9 @@ impl System {
         order_id: &str,
         version: i64,
     ) -> Result<Vec<OrderHistoryEntry>> {
-        timeout(PATIENCE, self.follow(order_id, version))
+        timeout(WAIT_LIMIT, self.follow(order_id, version))
             .await
-            .with_context(|| format!("order {order_id} is not final after {PATIENCE:?}"))?
+            .with_context(|| format!("order {order_id} is not final after {WAIT_LIMIT:?}"))?
             .with_context(|| format!("cannot watch order {order_id}"))
     }
 
@@ -75,7 +75,7 @@ impl System {
             }
             match end {
                 Ok(()) => return Ok(history),
-                Err(status) if is_transient(&status) => sleep(PATIENCE / 1_000).await,
+                Err(status) if is_transient(&status) => sleep(WAIT_LIMIT / 1_000).await,
                 Err(status) => return Err(status),
             }
         }

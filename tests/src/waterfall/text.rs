@@ -11,7 +11,7 @@ use super::{Row, length};
 const USUAL_WIDTH: usize = 100;
 
 /// Below this there is no room for bars beside the names.
-const LEAST_WIDTH: usize = 60;
+const MIN_WIDTH: usize = 60;
 
 /// Columns of the two times with their spaces.
 const TIMES: usize = 18;
@@ -28,7 +28,7 @@ pub fn width_of_terminal() -> usize {
 /// The rows as lines of at most `width` columns: what was done by whom, when it began, how long it took, a bar to scale.
 /// `~` marks a span with links, `!` one that failed.
 pub fn render(rows: &[Row], width: usize) -> String {
-    let width = width.max(LEAST_WIDTH) - TIMES;
+    let width = width.max(MIN_WIDTH) - TIMES;
     let names = width * NAMES / 100;
     let bars = width - names;
     let whole = length(rows);

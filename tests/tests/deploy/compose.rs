@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::Result;
-use service::config::FromSetting as _;
 use serde_json::json;
+use service::config::FromSetting as _;
 
 use crate::compose_file::Compose;
 use crate::launch::Launch;
@@ -102,11 +102,11 @@ async fn a_container_has_the_time_that_a_whole_stop_takes() -> Result<()> {
         let help = Help::of(service).await?;
         let set = Launch::server(&launches, service).setting("SHUTDOWN_GRACE");
         let grace = set.or(help.default("SHUTDOWN_GRACE")).unwrap();
-        let patience = compose.at(&format!("/services/{service}/stop_grace_period"));
+        let retry_policy = compose.at(&format!("/services/{service}/stop_grace_period"));
 
         let needed = Duration::from_setting(grace).unwrap() + TELEMETRY_FLUSH;
         assert!(
-            Duration::from_setting(&text(patience)).unwrap() > needed,
+            Duration::from_setting(&text(retry_policy)).unwrap() > needed,
             "{service}"
         );
     }

@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use service::config::FromSetting as _;
 use grpc::health::LIVENESS;
 use serde_json::json;
+use service::config::FromSetting as _;
 
 use crate::launch::Launch;
 use crate::manifests::{Manifests, text};
@@ -84,11 +84,11 @@ fn a_pod_has_the_time_that_a_whole_stop_takes() {
         let grace = Launch::server(&launches, service).required("SHUTDOWN_GRACE");
         let grace = Duration::from_setting(grace).unwrap();
 
-        let patience = deployment.number("/spec/template/spec/terminationGracePeriodSeconds");
+        let retry_policy = deployment.number("/spec/template/spec/terminationGracePeriodSeconds");
 
         let needed = Duration::from_secs(pause) + grace + TELEMETRY_FLUSH;
         assert!(
-            Duration::from_secs(patience) > needed,
+            Duration::from_secs(retry_policy) > needed,
             "{service}: {needed:?}"
         );
     }

@@ -7,8 +7,8 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use telemetry::names::metrics;
 use serde_json::{Value, json};
+use telemetry::names::metrics;
 
 use crate::launch::Launch;
 use crate::manifests::{Manifests, list, text};

@@ -11,7 +11,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::NamedTempFile;
 use tests::stack::programs_directory;
-use tests::system::{PATIENCE, eventually};
+use tests::system::{WAIT_LIMIT, eventually};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 use tonic::transport::Endpoint;
@@ -41,7 +41,7 @@ pub(crate) async fn run(
     environment: &BTreeMap<String, String>,
 ) -> Result<Output> {
     let running = command(service, arguments, environment).output();
-    let ended = timeout(PATIENCE, running).await;
+    let ended = timeout(WAIT_LIMIT, running).await;
     ended
         .with_context(|| format!("{service} {arguments:?} does not end"))?
         .with_context(|| format!("{service} cannot be run"))
@@ -146,7 +146,7 @@ impl Running {
     pub(crate) async fn stop(mut self) -> Result<()> {
         let pid = self.child.id().context("it has ended by itself")?;
         kill(Pid::from_raw(pid.try_into()?), Signal::SIGTERM)?;
-        let ended = timeout(PATIENCE, self.child.wait()).await;
+        let ended = timeout(WAIT_LIMIT, self.child.wait()).await;
         let status = ended.with_context(|| format!("it does not stop: {}", said(&self.log)))??;
         ensure!(status.success(), "{status}: {}", said(&self.log));
         Ok(())

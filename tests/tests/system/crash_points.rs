@@ -49,8 +49,8 @@ const BETWEEN_JOINS: Duration = Duration::from_secs(15);
 
 /// Neither payments that are never answered nor parked events must take longer than the rest of the test.
 const IMPATIENT: [(Service, &str, &str); 4] = [
-    (Service::Orders, "PARKED_RETRY_AFTER", "1s"),
-    (Service::Processing, "PARKED_RETRY_AFTER", "1s"),
+    (Service::Orders, "RETRY_STORE_DELAY", "1s"),
+    (Service::Processing, "RETRY_STORE_DELAY", "1s"),
     (Service::Processing, "PAYMENT_TIMEOUT", "1s"),
     (Service::Processing, "PAYMENT_ATTEMPTS", "2"),
 ];
@@ -177,7 +177,7 @@ async fn provoke(
             Ok(Vec::new())
         }
         Provocation::Release => {
-            set_aside::park_and_release(system, case.service, case.occasion).await
+            set_aside::store_and_release(system, case.service, case.occasion).await
         }
         // In the middle of its work: events have come through it, more are on their way.
         Provocation::Stop => {

@@ -11,7 +11,7 @@ use tests::system::{Draft, Service, System, TopicRecord, eventually, run_to_end}
 /// An event that fails dies within seconds: a second in place, then rounds after 0.1, 0.5 and 2.5 seconds.
 const IMPATIENT: [(Service, &str, &str); 2] = [
     (Service::Processing, "RETRY_FOR", "1s"),
-    (Service::Processing, "PARKED_RETRY_AFTER", "100ms"),
+    (Service::Processing, "RETRY_STORE_DELAY", "100ms"),
 ];
 
 fn text(output: &Output) -> String {
@@ -26,7 +26,7 @@ async fn told(system: &System, service: Service, arguments: &[&str]) -> Result<S
     Ok(text(&output))
 }
 
-async fn parked(system: &System, service: Service) -> Result<Vec<Value>> {
+async fn stored(system: &System, service: Service) -> Result<Vec<Value>> {
     let list = told(system, service, &["list", "--json"]).await?;
     list.lines()
         .map(|line| serde_json::from_str(line).context("a line of the list"))
@@ -35,14 +35,15 @@ async fn parked(system: &System, service: Service) -> Result<Vec<Value>> {
 
 async fn until_dead(system: &System, service: Service) -> Result<Value> {
     eventually("an event is dead", async || {
-        let parked = parked(system, service).await?;
-        Ok(parked.into_iter().find(|event| event["state"] == "dead"))
+        let stored = stored(system, service).await?;
+        Ok(stored.into_iter().find(|event| event["state"] == "dead"))
     })
     .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_order_whose_refund_fails_for_long_is_parked_shown_redriven_and_ends() -> Result<()> {
+async fn an_order_whose_refund_fails_for_long_is_in_the_retry_store_shown_redriven_and_ends()
+-> Result<()> {
     // What the simulated provider remembers is known to one process.
     let system = System::start_one_of_each(&IMPATIENT).await?;
     let draft = Draft::of("MUG", 1).paid_with("tok_refund_stuck");
@@ -59,12 +60,12 @@ async fn an_order_whose_refund_fails_for_long_is_parked_shown_redriven_and_ends(
     // The provider is away for longer than a redrive lasts: an operator comes back.
     eventually("the order ends", async || {
         let ended = system.order(&order.order_id).await?.status() == OrderStatus::Rejected;
-        let parked = parked(&system, Service::Processing).await?;
-        if parked.iter().any(|event| event["state"] == "dead") {
+        let stored = stored(&system, Service::Processing).await?;
+        if stored.iter().any(|event| event["state"] == "dead") {
             let redrive = ["redrive", &id, "--actor", "ada"];
             told(&system, Service::Processing, &redrive).await?;
         }
-        Ok((ended && parked.is_empty()).then_some(()))
+        Ok((ended && stored.is_empty()).then_some(()))
     })
     .await?;
 
@@ -113,8 +114,8 @@ async fn a_skipped_event_lets_the_outcomes_behind_it_through_in_order() -> Resul
 
     system.restart(Service::Processing).await?;
     eventually("three outcomes wait behind it", async || {
-        let parked = parked(&system, Service::Orders).await?;
-        Ok((parked.len() == 4 && parked[0]["behind"] == 3).then_some(()))
+        let stored = stored(&system, Service::Orders).await?;
+        Ok((stored.len() == 4 && stored[0]["behind"] == 3).then_some(()))
     })
     .await?;
     let waiting = system.order(&order.order_id).await?;
@@ -146,9 +147,9 @@ async fn is_dead_again_after_a_redrive(system: &System, id: &str) -> Result<()> 
     )
     .await?;
     eventually("it is dead again", async || {
-        let parked = parked(system, Service::Orders).await?;
+        let stored = stored(system, Service::Orders).await?;
         let id: Value = id.parse()?;
-        let event = parked.iter().find(|event| event["id"] == id);
+        let event = stored.iter().find(|event| event["id"] == id);
         let event = event.context("the event is parked")?;
         Ok((event["state"] == "dead" && event["redrives"] == 1).then_some(()))
     })

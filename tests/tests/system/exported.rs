@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 use tests::otlp::metric::{Instrument, Metric};
 use tests::otlp::span::Span;
 use tests::otlp::{Attributes, Receiver, Signal, Value};
-use tests::system::{Draft, PATIENCE, Service, System, eventually};
+use tests::system::{Draft, Service, System, WAIT_LIMIT, eventually};
 use tonic::{Code, Request};
 
 use crate::secrets::{ISSUER, Issuer};
@@ -103,7 +103,9 @@ async fn everything_that_is_exported_is_in_the_registry() -> Result<()> {
         let have_come = !metrics.is_empty() && !logs.is_empty();
         Ok((have_come && receiver.spans_received() > 0).then_some((metrics, logs)))
     });
-    kinds.await.with_context(|| format!("after {PATIENCE:?}"))?;
+    kinds
+        .await
+        .with_context(|| format!("after {WAIT_LIMIT:?}"))?;
     system.finish().await?;
 
     let mut strangers = Vec::new();

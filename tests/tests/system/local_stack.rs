@@ -12,7 +12,7 @@ use tests::stack::{
     BrokerEngine, CatalogueSource, DatabaseEngine, Stack, StackConfig, StackError,
     programs_directory,
 };
-use tests::system::{Draft, PATIENCE, Process, Service, System, engines};
+use tests::system::{Draft, Process, Service, System, WAIT_LIMIT, engines};
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::timeout;
@@ -181,7 +181,7 @@ impl Up {
         let output = child.stdout.take().context("a pipe")?;
         let mut output = BufReader::new(output).lines();
         loop {
-            let line = timeout(PATIENCE, output.next_line()).await??;
+            let line = timeout(WAIT_LIMIT, output.next_line()).await??;
             if line.context("it ended early")?.contains("The stack is up") {
                 return Ok(Self { child, output });
             }
@@ -202,7 +202,7 @@ impl Up {
     /// How it ended, and what it said since it was up.
     async fn until_it_ends(mut self) -> Result<(ExitStatus, Vec<String>)> {
         let mut said = Vec::new();
-        while let Some(line) = timeout(PATIENCE, self.output.next_line()).await?? {
+        while let Some(line) = timeout(WAIT_LIMIT, self.output.next_line()).await?? {
             said.push(line);
         }
         Ok((self.child.wait().await?, said))

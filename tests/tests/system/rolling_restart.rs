@@ -15,7 +15,7 @@ use proto::orders::v1::order_service_client::OrderServiceClient;
 use proto::orders::v1::{GetOrderRequest, Order, WatchOrderRequest};
 use tests::client::retry::Backoff;
 use tests::client::vocabulary::is_final;
-use tests::system::{Draft, PATIENCE, Process, Service, System};
+use tests::system::{Draft, Process, Service, System, WAIT_LIMIT};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
@@ -158,7 +158,7 @@ impl Caller {
         loop {
             match attempt(self.next()).await {
                 Ok(answer) => return Ok(answer.into_inner()),
-                Err(status) if may_be_sent_again(&status) && begun.elapsed() < PATIENCE => {}
+                Err(status) if may_be_sent_again(&status) && begun.elapsed() < WAIT_LIMIT => {}
                 Err(status) => bail!("after {:?}: {status:?}", begun.elapsed()),
             }
             self.retries.fetch_add(1, Ordering::Relaxed);

@@ -31,7 +31,7 @@ pub(crate) fn exporting_to<'a>(
 }
 
 /// What a stop may take: the grace that the services are given, and five seconds for what they have not exported.
-const LONGEST_STOP: Duration = Duration::from_secs(20 + 5);
+const MAX_STOP: Duration = Duration::from_secs(20 + 5);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_connections_of_the_database_pools_are_measured() -> Result<()> {
@@ -168,7 +168,7 @@ async fn orders_end_and_services_stop_as_ever(url: &str, further: &[(&str, &str)
         let ending = system.stop(service).await?;
         assert!(ending.is_clean(), "{service}: {ending}");
         let took = began.elapsed();
-        assert!(took < LONGEST_STOP, "{service} stopped after {took:?}");
+        assert!(took < MAX_STOP, "{service} stopped after {took:?}");
     }
     system.finish().await
 }

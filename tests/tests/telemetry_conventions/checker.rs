@@ -1,11 +1,11 @@
 //! Whether what was emitted is what the names say: no unknown span, metric or attribute, nothing required that is missing,
 //! and no other type, unit, instrument or boundary.
 
-use telemetry::names::{metrics, spans};
-use telemetry::vocabulary::{Instrument, Requirement, SpanType, Use, ValueType};
 use opentelemetry::{KeyValue, Value};
 use opentelemetry_sdk::metrics::data::{AggregatedMetrics, Metric, MetricData};
 use opentelemetry_sdk::trace::SpanData;
+use telemetry::names::{metrics, spans};
+use telemetry::vocabulary::{Instrument, Requirement, SpanType, Use, ValueType};
 
 /// What is wrong with a span. Names do not tell which kind it is: it is the one that fits best.
 pub(crate) fn faults_of_span(span: &SpanData) -> Vec<String> {

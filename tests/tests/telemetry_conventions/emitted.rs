@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use service::backoff::Backoff;
 use grpc::client::{
     Addresses, BreakerRules, ClientConfig, Dependency, ServiceClient, ServiceConfig, tcp,
 };
-use service::config::FromSetting;
-use grpc::server::{ConnectionAge, GrpcConfig, GrpcServer};
 use grpc::health::Health;
-use telemetry::names::spans;
+use grpc::server::{ConnectionAge, GrpcConfig, GrpcServer};
 use http::Request;
 use opentelemetry::Context;
+use service::backoff::Backoff;
+use service::config::FromSetting;
+use telemetry::names::spans;
 use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 use tonic::service::Routes;

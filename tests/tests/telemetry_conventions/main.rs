@@ -13,9 +13,9 @@ mod process;
 mod recording;
 mod table;
 
+use table::Table;
 use telemetry::names::{metrics, spans};
 use telemetry::vocabulary::{Metric, Source, SpanType};
-use table::Table;
 
 /// The spans in the words of the table.
 const SPANS: [(&str, &SpanType); 7] = [

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use service::config::FromSetting;
-use sql::url::DatabaseUrl;
-use sql::database::Database;
+use opentelemetry::Context;
 use outbox::Shard;
+use service::config::FromSetting;
+use sql::database::Database;
 use sql::postgres::Postgres;
+use sql::url::DatabaseUrl;
 use telemetry::names::spans;
 use telemetry::process;
-use opentelemetry::Context;
 use tokio::runtime::Handle;
 
 use crate::recording::{self, CALLER};

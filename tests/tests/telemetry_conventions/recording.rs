@@ -2,9 +2,9 @@
 
 use std::sync::LazyLock;
 
-use telemetry::{SamplingRatio, tracer_provider, use_providers};
 use opentelemetry_sdk::metrics::{InMemoryMetricExporter, PeriodicReader, SdkMeterProvider};
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SpanData};
+use telemetry::{SamplingRatio, tracer_provider, use_providers};
 
 use crate::checker::{faults_of_metric, faults_of_span};
 

@@ -2,10 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use telemetry::vocabulary::{
-    Instrument, Metric, Requirement, Source, SpanType, Use, ValueType,
-};
 use serde::Deserialize;
+use telemetry::vocabulary::{Instrument, Metric, Requirement, Source, SpanType, Use, ValueType};
 
 /// Attributes that the conventions do not list where they are used here, with the reason.
 const BEYOND: [(&str, &str, &str); 0] = [];

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use telemetry::names as of_chassis;
-use telemetry::vocabulary::{Addition, Attribute, Metric, SpanType, Use};
 use order_service::names as of_orders;
 use processing_service::names as of_processing;
+use telemetry::names as of_chassis;
+use telemetry::vocabulary::{Addition, Attribute, Metric, SpanType, Use};
 
 pub(crate) fn metrics() -> Vec<Metric> {
     [of_chassis::metrics::ALL, of_orders::metrics::ALL].concat()

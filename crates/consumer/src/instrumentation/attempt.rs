@@ -12,7 +12,7 @@ use crate::attempts::Handled;
 use crate::delivery::Delivery;
 use kafka::headers;
 use kafka::{Operation, bounded_text};
-use telemetry::names::{attributes as the, spans};
+use telemetry::names::{attributes as attr, spans};
 use telemetry::span::Span;
 
 /// `error.type` of an attempt that was cut off.
@@ -20,7 +20,7 @@ const CUT_OFF: &str = "cut_off";
 
 /// An attempt that is not over. When it is dropped, it is.
 #[derive(Debug)]
-pub(in crate) struct ObservedAttempt<'a> {
+pub(crate) struct ObservedAttempt<'a> {
     telemetry: &'a ConsumerTelemetry,
     span: Span,
     began: Instant,
@@ -46,12 +46,12 @@ impl<'a> ObservedAttempt<'a> {
     }
 
     /// What the handler works in.
-    pub(in crate) fn span(&self) -> &Span {
+    pub(crate) fn span(&self) -> &Span {
         &self.span
     }
 
     /// It has ended so.
-    pub(in crate) fn ended(mut self, handled: &Handled) {
+    pub(crate) fn ended(mut self, handled: &Handled) {
         self.failure = match handled {
             Ok(Ok(())) => None,
             Ok(Err(Failure::Retry(_))) => Some("retry"),
@@ -72,7 +72,7 @@ impl Drop for ObservedAttempt<'_> {
             return;
         };
         self.span.fail(failure);
-        let labels = labels.and(the::ERROR_TYPE.label(failure));
+        let labels = labels.and(attr::ERROR_TYPE.label(failure));
         telemetry.process_durations.record_time(took, &labels);
     }
 }
@@ -100,18 +100,18 @@ fn describe(telemetry: &ConsumerTelemetry, span: &Span, delivery: &Delivery) {
     span.describe_as(&telemetry.labels.server);
     span.describe(|| {
         [
-            the::MESSAGING_DESTINATION_PARTITION_ID.of(delivery.partition.to_string()),
-            the::MESSAGING_KAFKA_OFFSET.of(delivery.offset),
-            the::ATTEMPT.of(i64::from(delivery.attempt())),
+            attr::MESSAGING_DESTINATION_PARTITION_ID.of(delivery.partition.to_string()),
+            attr::MESSAGING_KAFKA_OFFSET.of(delivery.offset),
+            attr::ATTEMPT.of(i64::from(delivery.attempt())),
         ]
     });
     if let Some(key) = delivery.key.as_deref().and_then(bounded_text) {
-        span.set(&the::MESSAGING_KAFKA_MESSAGE_KEY, key);
+        span.set(&attr::MESSAGING_KAFKA_MESSAGE_KEY, key);
     }
     if delivery.payload.is_none() {
-        span.set(&the::MESSAGING_KAFKA_MESSAGE_TOMBSTONE, true);
+        span.set(&attr::MESSAGING_KAFKA_MESSAGE_TOMBSTONE, true);
     }
     if let Some(id) = headers::text(&delivery.headers, "ce_id") {
-        span.set(&the::MESSAGING_MESSAGE_ID, id.to_owned());
+        span.set(&attr::MESSAGING_MESSAGE_ID, id.to_owned());
     }
 }

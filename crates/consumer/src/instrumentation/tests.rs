@@ -9,14 +9,14 @@ use rdkafka::error::RDKafkaErrorCode;
 use super::*;
 use crate::Failure;
 use crate::attempts::Handled;
-use crate::patience::Patience;
+use crate::retry_policy::RetryPolicy;
 use telemetry::testing::{measured, record_spans, spans_of};
 
 const CREATOR: u64 = 0x00f0_67aa_0ba9_02b7;
 
-const PATIENCE: Patience = Patience {
+const WAIT_LIMIT: RetryPolicy = RetryPolicy {
     retry_for: Duration::from_secs(1),
-    parked_retry_after: Duration::from_secs(1),
+    retry_store_delay: Duration::from_secs(1),
     reject_limit: 1,
 };
 
@@ -27,7 +27,7 @@ fn telemetry(group: &'static str, trace_processing: TraceProcessing) -> Consumer
         topic: "events",
         dead_letter_topic: "events.dlq",
         max_in_flight: 2,
-        patience: PATIENCE,
+        retry_policy: WAIT_LIMIT,
         trace_processing,
         service: "service",
         version: "1",
@@ -279,14 +279,14 @@ fn what_is_in_work_and_what_was_given_back_is_shown_as_it_is() {
     drop(observed);
     assert_eq!(in_flight(), 0);
 
-    telemetry.standings().begin(3, Arc::default());
-    telemetry.standings().read(
+    telemetry.consumer_lag().begin(3, Arc::default());
+    telemetry.consumer_lag().read(
         br#"{"topics": {"events": {"partitions": {
             "3": {"partition": 3, "lo_offset": 0, "hi_offset": 7, "committed_offset": 2}}}}}"#,
     );
     let partition = "messaging.destination.name=events messaging.destination.partition.id=3";
     assert_eq!(lag(), [(partition.to_owned(), 5)]);
-    telemetry.standings().end(&[3]);
+    telemetry.consumer_lag().end(&[3]);
     assert!(lag().is_empty());
 }
 

@@ -5,10 +5,10 @@ use std::num::NonZeroU32;
 use clap::{Args, Parser, Subcommand};
 
 use crate::retry_store::FaultClass;
-use crate::retry_store::operations::{LONGEST_TEXT, State};
+use crate::retry_store::operations::{MAX_TEXT, State};
 
 /// Most events or entries of one answer: a terminal shows no more, and each event of a list brings its headers.
-const MOST_LISTED: i64 = 1_000;
+const MAX_LISTED: i64 = 1_000;
 
 /// The arguments of `dead-letters`.
 #[derive(Clone, Debug, PartialEq, Eq, Parser)]
@@ -56,7 +56,7 @@ pub struct List {
     #[arg(long)]
     pub key: Option<String>,
     /// Most events, up to 1000
-    #[arg(long, default_value = "50", value_parser = clap::value_parser!(u32).range(1..=MOST_LISTED))]
+    #[arg(long, default_value = "50", value_parser = clap::value_parser!(u32).range(1..=MAX_LISTED))]
     pub limit: u32,
     /// As one JSON object per line; times are unix milliseconds
     #[arg(long)]
@@ -136,7 +136,7 @@ pub struct Actor {
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 pub struct Audit {
     /// Most entries, up to 1000
-    #[arg(long, default_value = "50", value_parser = clap::value_parser!(u32).range(1..=MOST_LISTED))]
+    #[arg(long, default_value = "50", value_parser = clap::value_parser!(u32).range(1..=MAX_LISTED))]
     pub limit: u32,
     /// As one JSON object per line; times are unix milliseconds
     #[arg(long)]
@@ -163,8 +163,8 @@ fn per_second(text: &str) -> Result<NonZeroU32, String> {
 }
 
 fn text(text: &str) -> Result<String, String> {
-    if text.trim().is_empty() || text.len() > LONGEST_TEXT {
-        return Err(format!("expected 1 to {LONGEST_TEXT} bytes of text"));
+    if text.trim().is_empty() || text.len() > MAX_TEXT {
+        return Err(format!("expected 1 to {MAX_TEXT} bytes of text"));
     }
     Ok(text.to_owned())
 }
@@ -240,7 +240,7 @@ mod tests {
 
     #[test]
     fn a_reason_is_bounded() {
-        let longest = "x".repeat(LONGEST_TEXT);
+        let longest = "x".repeat(MAX_TEXT);
 
         assert!(!is_refused(&["skip", "1", "--reason", &longest]));
         assert!(is_refused(&[

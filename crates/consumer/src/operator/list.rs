@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::text::{self, NOTHING, Table};
 use super::{OperatorError, Vocabulary};
 use crate::operator::arguments::List;
-use crate::retry_store::operations::{Filter, Listing, MOST_COUNTED_BEHIND, Operations, ParkedEvent};
+use crate::retry_store::operations::{Filter, Listing, MAX_COUNTED_BEHIND, Operations, RetryEvent};
 
 pub(super) async fn list(
     arguments: &List,
@@ -60,7 +60,7 @@ fn write(
     Ok(())
 }
 
-fn row(event: &ParkedEvent, vocabulary: Vocabulary) -> [String; 10] {
+fn row(event: &RetryEvent, vocabulary: Vocabulary) -> [String; 10] {
     let nothing = || NOTHING.to_owned();
     let fault = event.fault.as_ref();
     let event_type = (vocabulary.event_type)(&event.record.headers);
@@ -81,16 +81,16 @@ fn row(event: &ParkedEvent, vocabulary: Vocabulary) -> [String; 10] {
 }
 
 /// Where it stands among the events of its key.
-pub(super) fn place(event: &ParkedEvent) -> String {
+pub(super) fn place(event: &RetryEvent) -> String {
     match (event.head, event.behind) {
         (Some(head), _) if head != event.id => format!("behind {head}"),
         (_, 0) => NOTHING.to_owned(),
-        (_, MOST_COUNTED_BEHIND..) => format!("{MOST_COUNTED_BEHIND} or more behind it"),
+        (_, MAX_COUNTED_BEHIND..) => format!("{MAX_COUNTED_BEHIND} or more behind it"),
         (_, behind) => format!("{behind} behind it"),
     }
 }
 
-pub(super) fn json(event: &ParkedEvent, vocabulary: Vocabulary) -> Value {
+pub(super) fn json(event: &RetryEvent, vocabulary: Vocabulary) -> Value {
     let record = &event.record;
     let fault = event.fault.as_ref();
     json!({
@@ -111,7 +111,7 @@ pub(super) fn json(event: &ParkedEvent, vocabulary: Vocabulary) -> Value {
         "last_failed_at": fault.map(|fault| fault.last_failed_at),
         "rounds": event.rounds,
         "redrives": event.redrives,
-        "parked_at": event.parked_at,
+        "stored_at": event.stored_at,
         "next_attempt_at": event.next_attempt_at,
     })
 }

@@ -8,7 +8,9 @@ use tokio::time::{Instant, sleep_until};
 use super::text;
 use super::{OperatorError, Vocabulary};
 use crate::operator::arguments::{Redrive, Selection};
-use crate::retry_store::operations::{Filter, OperationError, Operations, ParkedEvent, Refusal, State};
+use crate::retry_store::operations::{
+    Filter, OperationError, Operations, Refusal, RetryEvent, State,
+};
 
 /// Events that are looked at in one go: their headers are in memory meanwhile.
 const PAGE: u32 = 100;
@@ -69,7 +71,7 @@ impl Redriver<'_> {
 
     async fn page(
         &self,
-        events: &[ParkedEvent],
+        events: &[RetryEvent],
         tally: &mut Tally,
         output: &mut (dyn Write + Send),
     ) -> Result<(), OperatorError> {
@@ -101,7 +103,7 @@ impl Redriver<'_> {
 
     async fn one(
         &self,
-        event: &ParkedEvent,
+        event: &RetryEvent,
         output: &mut (dyn Write + Send),
     ) -> Result<Result<(), Refusal>, OperatorError> {
         let Redrive {
@@ -121,13 +123,13 @@ impl Redriver<'_> {
                 Ok(Ok(()))
             }
             Err(OperationError::Refused(refusal)) => Ok(Err(refusal)),
-            Err(OperationError::Parking(error)) => Err(error.into()),
+            Err(OperationError::RetryStore(error)) => Err(error.into()),
         }
     }
 
     fn tell(
         &self,
-        event: &ParkedEvent,
+        event: &RetryEvent,
         output: &mut (dyn Write + Send),
     ) -> Result<(), OperatorError> {
         let event_type = (self.vocabulary.event_type)(&event.record.headers);

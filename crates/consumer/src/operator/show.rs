@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use super::text;
 use super::{OperatorError, Vocabulary, list};
 use crate::operator::arguments::Show;
+use crate::retry_store::operations::{Operations, Refusal, RetryEvent, State};
 use kafka::headers::{self, Headers};
-use crate::retry_store::operations::{Operations, ParkedEvent, Refusal, State};
 
 /// Characters of a trace id in a `traceparent` header (W3C Trace Context).
 const TRACE_ID_LENGTH: usize = 32;
@@ -39,7 +39,7 @@ pub(super) async fn show(
     Ok(())
 }
 
-fn facts(event: &ParkedEvent, vocabulary: Vocabulary) -> Vec<(&'static str, String)> {
+fn facts(event: &RetryEvent, vocabulary: Vocabulary) -> Vec<(&'static str, String)> {
     let record = &event.record;
     let place = format!("{}[{}]@{}", record.topic, record.partition, record.offset);
     let mut facts = vec![
@@ -63,10 +63,10 @@ fn facts(event: &ParkedEvent, vocabulary: Vocabulary) -> Vec<(&'static str, Stri
 }
 
 /// What happened to it here.
-fn history(event: &ParkedEvent) -> Vec<(&'static str, String)> {
+fn history(event: &RetryEvent) -> Vec<(&'static str, String)> {
     let age = text::age(event.age);
-    let parked = format!("{}, {age} ago", text::time(event.parked_at));
-    let mut history = vec![("parked", parked)];
+    let stored = format!("{}, {age} ago", text::time(event.stored_at));
+    let mut history = vec![("parked", stored)];
     if let Some(fault) = &event.fault {
         let (first, last) = (fault.first_failed_at, fault.last_failed_at);
         history.extend([
@@ -85,7 +85,7 @@ fn history(event: &ParkedEvent) -> Vec<(&'static str, String)> {
     history
 }
 
-fn json(event: &ParkedEvent, vocabulary: Vocabulary) -> Value {
+fn json(event: &RetryEvent, vocabulary: Vocabulary) -> Value {
     let mut json = list::json(event, vocabulary);
     let headers = event.record.headers.iter();
     json["headers"] = headers

@@ -4,22 +4,22 @@ use std::sync::Arc;
 
 use sql::database::Database;
 
-use super::Parking;
-use super::observed::ObservedParking;
+use super::RetryStore;
+use super::observed::ObservedRetryStore;
 use super::operations::Operations;
-use super::postgres::PostgresParking;
-use super::sqlite::SqliteParking;
+use super::postgres::PostgresRetryStore;
+use super::sqlite::SqliteRetryStore;
 
 /// The retry store of a consumer; its calls are observed.
-pub fn retry_store(database: &Database) -> Arc<dyn Parking> {
+pub fn retry_store(database: &Database) -> Arc<dyn RetryStore> {
     match database {
         Database::Sqlite(file) => {
-            let parking = SqliteParking::new(Arc::clone(file));
-            Arc::new(ObservedParking::new(parking, file.statements()))
+            let retry_store = SqliteRetryStore::new(Arc::clone(file));
+            Arc::new(ObservedRetryStore::new(retry_store, file.statements()))
         }
         Database::Postgres(server) => {
-            let parking = PostgresParking::new(Arc::clone(server));
-            Arc::new(ObservedParking::new(parking, server.statements()))
+            let retry_store = PostgresRetryStore::new(Arc::clone(server));
+            Arc::new(ObservedRetryStore::new(retry_store, server.statements()))
         }
     }
 }
@@ -27,7 +27,7 @@ pub fn retry_store(database: &Database) -> Arc<dyn Parking> {
 /// The same for an operator. Not observed: what an operator asks for is rare.
 pub fn operations(database: &Database) -> Arc<dyn Operations> {
     match database {
-        Database::Sqlite(file) => Arc::new(SqliteParking::new(Arc::clone(file))),
-        Database::Postgres(server) => Arc::new(PostgresParking::new(Arc::clone(server))),
+        Database::Sqlite(file) => Arc::new(SqliteRetryStore::new(Arc::clone(file))),
+        Database::Postgres(server) => Arc::new(PostgresRetryStore::new(Arc::clone(server))),
     }
 }

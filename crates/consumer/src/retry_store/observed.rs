@@ -1,38 +1,41 @@
-//! Parking, with what each call takes.
+//! RetryStore, with what each call takes.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use super::{Beginning, Claimed, Fault, Fence, Parked, Parking, ParkingError, Settlement, Source};
+use super::{
+    Beginning, Claimed, Fault, KeyState, RetryState, RetryStore, RetryStoreError, Settlement,
+    Source,
+};
 use kafka::record::Record;
 use sql::database::instrumentation::{Query, Statement, Statements};
 
-/// Parking whose calls are observed.
-pub(crate) struct ObservedParking<P> {
-    parking: P,
+/// RetryStore whose calls are observed.
+pub(crate) struct ObservedRetryStore<P> {
+    retry_store: P,
     begin: Statement,
     end: Statement,
     note_attempt: Statement,
     forget_attempts: Statement,
-    park: Statement,
-    park_behind: Statement,
+    store: Statement,
+    store_behind: Statement,
     claim: Statement,
     settle: Statement,
 }
 
-impl<P: Parking> ObservedParking<P> {
-    pub(crate) fn new(parking: P, statements: &Statements) -> Self {
+impl<P: RetryStore> ObservedRetryStore<P> {
+    pub(crate) fn new(retry_store: P, statements: &Statements) -> Self {
         let prepare = |summary| statements.prepare(Query::transaction(summary));
         Self {
-            parking,
+            retry_store,
             begin: prepare("begin partition"),
             end: prepare("end partition"),
             note_attempt: prepare("note attempt"),
             forget_attempts: prepare("forget attempts"),
-            park: prepare("park event"),
-            park_behind: prepare("park event behind"),
+            store: prepare("park event"),
+            store_behind: prepare("park event behind"),
             claim: prepare("claim parked"),
             settle: prepare("settle parked"),
         }
@@ -40,36 +43,40 @@ impl<P: Parking> ObservedParking<P> {
 }
 
 #[async_trait]
-impl<P: Parking> Parking for ObservedParking<P> {
-    async fn begin(&self, source: &Source, owner: Uuid) -> Result<Beginning, ParkingError> {
-        self.begin.run(self.parking.begin(source, owner)).await
+impl<P: RetryStore> RetryStore for ObservedRetryStore<P> {
+    async fn begin(&self, source: &Source, owner: Uuid) -> Result<Beginning, RetryStoreError> {
+        self.begin.run(self.retry_store.begin(source, owner)).await
     }
 
-    async fn end(&self, source: &Source, owner: Uuid) -> Result<(), ParkingError> {
-        self.end.run(self.parking.end(source, owner)).await
+    async fn end(&self, source: &Source, owner: Uuid) -> Result<(), RetryStoreError> {
+        self.end.run(self.retry_store.end(source, owner)).await
     }
 
-    async fn note_attempt(&self, record: &Record) -> Result<u32, ParkingError> {
-        let note = self.parking.note_attempt(record);
+    async fn note_attempt(&self, record: &Record) -> Result<u32, RetryStoreError> {
+        let note = self.retry_store.note_attempt(record);
         self.note_attempt.run(note).await
     }
 
-    async fn forget_attempts(&self, record: &Record) -> Result<(), ParkingError> {
-        let forget = self.parking.forget_attempts(record);
+    async fn forget_attempts(&self, record: &Record) -> Result<(), RetryStoreError> {
+        let forget = self.retry_store.forget_attempts(record);
         self.forget_attempts.run(forget).await
     }
 
-    async fn park(
+    async fn store(
         &self,
         record: &Record,
         fault: &Fault,
-        state: Parked,
-    ) -> Result<(), ParkingError> {
-        self.park.run(self.parking.park(record, fault, state)).await
+        state: RetryState,
+    ) -> Result<(), RetryStoreError> {
+        self.store
+            .run(self.retry_store.store(record, fault, state))
+            .await
     }
 
-    async fn park_behind(&self, record: &Record) -> Result<Fence, ParkingError> {
-        self.park_behind.run(self.parking.park_behind(record)).await
+    async fn store_behind(&self, record: &Record) -> Result<KeyState, RetryStoreError> {
+        self.store_behind
+            .run(self.retry_store.store_behind(record))
+            .await
     }
 
     async fn claim(
@@ -78,8 +85,8 @@ impl<P: Parking> Parking for ObservedParking<P> {
         claimant: Uuid,
         limit: u32,
         term: Duration,
-    ) -> Result<Vec<Claimed>, ParkingError> {
-        let claim = self.parking.claim(topic, claimant, limit, term);
+    ) -> Result<Vec<Claimed>, RetryStoreError> {
+        let claim = self.retry_store.claim(topic, claimant, limit, term);
         self.claim.run(claim).await
     }
 
@@ -88,8 +95,8 @@ impl<P: Parking> Parking for ObservedParking<P> {
         id: i64,
         claimant: Uuid,
         settlement: &Settlement,
-    ) -> Result<(), ParkingError> {
-        let settle = self.parking.settle(id, claimant, settlement);
+    ) -> Result<(), RetryStoreError> {
+        let settle = self.retry_store.settle(id, claimant, settlement);
         self.settle.run(settle).await
     }
 }

@@ -12,22 +12,22 @@ use std::time::Duration;
 use async_trait::async_trait;
 use sqlx::FromRow;
 
-use super::row::{self, ParkedRow, count};
-use super::{Claimed, Fault, FaultClass, ParkingError};
+use super::row::{self, RetryEventRow, count};
+use super::{Claimed, Fault, FaultClass, RetryStoreError};
 use kafka::record::Record;
 
 /// An event that was redriven this often comes back for a reason that another redrive does not remove.
-pub const MOST_REDRIVES: u32 = 5;
+pub const MAX_REDRIVES: u32 = 5;
 
 /// Rows behind an event are counted up to here: a key may have very many.
-pub const MOST_COUNTED_BEHIND: u32 = 1_000;
+pub const MAX_COUNTED_BEHIND: u32 = 1_000;
 
 /// Longest reason and longest name of an actor, in bytes: they are for a person to read.
-pub const LONGEST_TEXT: usize = 1_024;
+pub const MAX_TEXT: usize = 1_024;
 
 /// Counts without looking at what was skipped, which stays for ever. For both engines.
 pub(super) const COUNT: &str = "
-WITH fencing AS (SELECT topic, ordering_key FROM parked WHERE state IN ('WAITING', 'DEAD') LIMIT $1)
+WITH fencing AS (SELECT topic, ordering_key FROM retry_events WHERE state IN ('WAITING', 'DEAD') LIMIT $1)
 SELECT (SELECT count(*) FROM fencing),
        (SELECT count(*) FROM (SELECT DISTINCT topic, ordering_key FROM fencing
                               WHERE ordering_key IS NOT NULL) AS keys)";
@@ -45,7 +45,7 @@ pub enum State {
 
 /// A parked event as an operator sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ParkedEvent {
+pub struct RetryEvent {
     /// Identity of the row.
     pub id: i64,
     /// Its state.
@@ -59,12 +59,12 @@ pub struct ParkedEvent {
     /// How often it was redriven.
     pub redrives: u32,
     /// When it was parked, in unix milliseconds.
-    pub parked_at: i64,
+    pub stored_at: i64,
     /// When it is tried next, in unix milliseconds; not known for what waits behind others.
     pub next_attempt_at: Option<i64>,
     /// The event that goes first of those of its key, which may be itself. None, if it has no order to keep.
     pub head: Option<i64>,
-    /// How many of its key wait behind it, counted up to [`MOST_COUNTED_BEHIND`].
+    /// How many of its key wait behind it, counted up to [`MAX_COUNTED_BEHIND`].
     pub behind: u32,
     /// How long ago it was parked, by the database's clock.
     pub age: Duration,
@@ -89,21 +89,21 @@ pub struct Filter {
 #[derive(Clone, Debug, Default)]
 pub struct Listing {
     /// Those that can be read.
-    pub events: Vec<ParkedEvent>,
+    pub events: Vec<RetryEvent>,
     /// Those that this release cannot read.
     pub damaged: Vec<i64>,
 }
 
 /// How much is parked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ParkedCount {
+pub struct RetryStoreCount {
     /// Events.
     pub events: u64,
     /// Keys that they fence. Events without an order to keep fence none.
     pub keys: u64,
 }
 
-impl ParkedCount {
+impl RetryStoreCount {
     pub(super) fn of((events, keys): (i64, i64)) -> Self {
         Self {
             events: events.unsigned_abs(),
@@ -124,7 +124,7 @@ pub struct AuditEntry {
     /// `REDRIVE` or `SKIP`.
     pub action: String,
     /// Which event, by the id of its row; the row is gone when the event was handled.
-    pub parked_id: i64,
+    pub stored_id: i64,
     /// Its key.
     pub key: Option<Vec<u8>>,
     /// Where the event was read, what was wrong with it, and the reason that was given.
@@ -182,23 +182,23 @@ pub enum OperationError {
     Refused(#[from] Refusal),
     /// The database failed.
     #[error(transparent)]
-    Parking(#[from] ParkingError),
+    RetryStore(#[from] RetryStoreError),
 }
 
 impl From<sqlx::Error> for OperationError {
     fn from(error: sqlx::Error) -> Self {
-        Self::Parking(error.into())
+        Self::RetryStore(error.into())
     }
 }
 
-/// Parked events, for an operator.
+/// RetryState events, for an operator.
 #[async_trait]
 pub trait Operations: Send + Sync + 'static {
     /// Up to `limit` events, by their ids and without their payloads.
-    async fn list(&self, filter: &Filter, limit: u32) -> Result<Listing, ParkingError>;
+    async fn list(&self, filter: &Filter, limit: u32) -> Result<Listing, RetryStoreError>;
 
     /// One event.
-    async fn get(&self, id: i64) -> Result<Option<ParkedEvent>, ParkingError>;
+    async fn get(&self, id: i64) -> Result<Option<RetryEvent>, RetryStoreError>;
 
     /// Makes a dead head due, as if it had been parked just now. `force` overrides the loop guard.
     async fn redrive(&self, id: i64, actor: &str, force: bool) -> Result<(), OperationError>;
@@ -207,10 +207,10 @@ pub trait Operations: Send + Sync + 'static {
     async fn skip(&self, id: i64, actor: &str, reason: &str) -> Result<(), OperationError>;
 
     /// How many events are neither handled nor skipped, and of how many keys, counted up to `at_most` events.
-    async fn count(&self, at_most: u32) -> Result<ParkedCount, ParkingError>;
+    async fn count(&self, at_most: u32) -> Result<RetryStoreCount, RetryStoreError>;
 
     /// What was done last, the latest first.
-    async fn audit(&self, limit: u32) -> Result<Vec<AuditEntry>, ParkingError>;
+    async fn audit(&self, limit: u32) -> Result<Vec<AuditEntry>, RetryStoreError>;
 }
 
 impl State {
@@ -240,7 +240,7 @@ impl State {
     }
 }
 
-impl ParkedEvent {
+impl RetryEvent {
     /// Whether it may be redriven now.
     ///
     /// # Errors
@@ -262,7 +262,7 @@ fn is_a_dead_head(id: i64, state: State, head: Option<i64>) -> Result<(), Refusa
 }
 
 fn is_not_redriven_too_often(id: i64, redrives: u32, force: bool) -> Result<(), Refusal> {
-    if redrives >= MOST_REDRIVES && !force {
+    if redrives >= MAX_REDRIVES && !force {
         return Err(Refusal::RedrivenTooOften { id, redrives });
     }
     Ok(())
@@ -340,21 +340,21 @@ impl Candidate {
 #[derive(FromRow)]
 pub(super) struct OperatorRow {
     #[sqlx(flatten)]
-    row: ParkedRow,
+    row: RetryEventRow,
     state: String,
-    parked_at: i64,
+    stored_at: i64,
     next_attempt_at: Option<i64>,
     age: i64,
     head: Option<i64>,
     behind: i64,
 }
 
-impl TryFrom<OperatorRow> for ParkedEvent {
-    type Error = ParkingError;
+impl TryFrom<OperatorRow> for RetryEvent {
+    type Error = RetryStoreError;
 
-    fn try_from(row: OperatorRow) -> Result<Self, ParkingError> {
+    fn try_from(row: OperatorRow) -> Result<Self, RetryStoreError> {
         let id = row.row.id;
-        let state = State::of_stored(&row.state).ok_or(ParkingError::Damaged(id))?;
+        let state = State::of_stored(&row.state).ok_or(RetryStoreError::Damaged(id))?;
         let stored = Claimed::try_from(row.row)?;
         Ok(Self {
             id,
@@ -363,7 +363,7 @@ impl TryFrom<OperatorRow> for ParkedEvent {
             fault: stored.fault,
             rounds: stored.rounds,
             redrives: stored.redrives,
-            parked_at: row.parked_at,
+            stored_at: row.stored_at,
             next_attempt_at: row.next_attempt_at,
             age: Duration::from_millis(u64::try_from(row.age).unwrap_or(0)),
             head: row.head,
@@ -377,7 +377,7 @@ impl Listing {
         let mut listing = Self::default();
         for row in rows {
             let id = row.row.id;
-            match ParkedEvent::try_from(row) {
+            match RetryEvent::try_from(row) {
                 Ok(event) => listing.events.push(event),
                 Err(_) => listing.damaged.push(id),
             }

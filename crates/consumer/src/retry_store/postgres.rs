@@ -1,4 +1,4 @@
-//! Parking on PostgreSQL, shared by the replicas of a service and by operators. All times are the server's.
+//! RetryStore on PostgreSQL, shared by the replicas of a service and by operators. All times are the server's.
 //!
 //! What holds when several processes do these things at the same time:
 //!
@@ -24,7 +24,10 @@ use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::row::Insertion;
-use super::{Beginning, Claimed, Fault, Fence, Parked, Parking, ParkingError, Settlement, Source};
+use super::{
+    Beginning, Claimed, Fault, KeyState, RetryState, RetryStore, RetryStoreError, Settlement,
+    Source,
+};
 use kafka::record::Record;
 use sql::postgres::Postgres;
 
@@ -35,11 +38,11 @@ mod partition;
 
 /// The parked events of one database.
 #[derive(Clone, Debug)]
-pub struct PostgresParking {
+pub struct PostgresRetryStore {
     database: Arc<Postgres>,
 }
 
-impl PostgresParking {
+impl PostgresRetryStore {
     /// The parked events of this database.
     pub fn new(database: Arc<Postgres>) -> Self {
         Self { database }
@@ -51,34 +54,34 @@ impl PostgresParking {
 }
 
 #[async_trait]
-impl Parking for PostgresParking {
-    async fn begin(&self, source: &Source, owner: Uuid) -> Result<Beginning, ParkingError> {
+impl RetryStore for PostgresRetryStore {
+    async fn begin(&self, source: &Source, owner: Uuid) -> Result<Beginning, RetryStoreError> {
         partition::begin(self.pool(), source, owner).await
     }
 
-    async fn end(&self, source: &Source, owner: Uuid) -> Result<(), ParkingError> {
+    async fn end(&self, source: &Source, owner: Uuid) -> Result<(), RetryStoreError> {
         partition::end(self.pool(), source, owner).await
     }
 
-    async fn note_attempt(&self, record: &Record) -> Result<u32, ParkingError> {
+    async fn note_attempt(&self, record: &Record) -> Result<u32, RetryStoreError> {
         partition::note_attempt(self.pool(), record).await
     }
 
-    async fn forget_attempts(&self, record: &Record) -> Result<(), ParkingError> {
+    async fn forget_attempts(&self, record: &Record) -> Result<(), RetryStoreError> {
         partition::forget_attempts(self.pool(), record).await
     }
 
-    async fn park(
+    async fn store(
         &self,
         record: &Record,
         fault: &Fault,
-        state: Parked,
-    ) -> Result<(), ParkingError> {
+        state: RetryState,
+    ) -> Result<(), RetryStoreError> {
         add::add(self.pool(), &Insertion::of_failed(record, fault, state)).await?;
         Ok(())
     }
 
-    async fn park_behind(&self, record: &Record) -> Result<Fence, ParkingError> {
+    async fn store_behind(&self, record: &Record) -> Result<KeyState, RetryStoreError> {
         add::add(self.pool(), &Insertion::of_follower(record)).await
     }
 
@@ -88,7 +91,7 @@ impl Parking for PostgresParking {
         claimant: Uuid,
         limit: u32,
         term: Duration,
-    ) -> Result<Vec<Claimed>, ParkingError> {
+    ) -> Result<Vec<Claimed>, RetryStoreError> {
         claim::claim(self.pool(), topic, claimant, limit, term).await
     }
 
@@ -97,15 +100,15 @@ impl Parking for PostgresParking {
         id: i64,
         claimant: Uuid,
         settlement: &Settlement,
-    ) -> Result<(), ParkingError> {
+    ) -> Result<(), RetryStoreError> {
         claim::settle(self.pool(), id, claimant, settlement).await
     }
 }
 
 /// A head that is dead is not made due, nor is one that has its time already.
 const MAKE_HEAD_DUE: &str = "
-UPDATE parked SET next_attempt_at = unix_millis()
-WHERE id = (SELECT id FROM parked WHERE topic = $1 AND ordering_key = $2 AND state <> 'SKIPPED'
+UPDATE retry_events SET next_attempt_at = unix_millis()
+WHERE id = (SELECT id FROM retry_events WHERE topic = $1 AND ordering_key = $2 AND state <> 'SKIPPED'
             ORDER BY id LIMIT 1)
   AND state = 'WAITING' AND next_attempt_at IS NULL";
 

@@ -1,18 +1,18 @@
-//! Parked events as rows: the same columns on both engines.
+//! RetryState events as rows: the same columns on both engines.
 
 use std::time::Duration;
 
 use sqlx::FromRow;
 
-use super::{Claimed, Fault, FaultClass, Parked, ParkingError, ordering_key};
-use kafka::record::Record;
+use super::{Claimed, Fault, FaultClass, RetryState, RetryStoreError, ordering_key};
 use kafka::headers;
+use kafka::record::Record;
 
 /// A message is for a person to read: longer ones are cut. In bytes.
-const LONGEST_MESSAGE: usize = 1_024;
+const MAX_MESSAGE: usize = 1_024;
 
 /// Nobody means to wait longer than a year, and a time that far off cannot overflow when it is added to a clock.
-const LONGEST_TIME: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+const MAX_TIME: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// Stands for the time of a record that has none, as in librdkafka.
 const NO_TIMESTAMP: i64 = -1;
@@ -36,7 +36,7 @@ pub(super) struct Insertion<'a> {
 }
 
 impl<'a> Insertion<'a> {
-    pub(super) fn of_failed(record: &'a Record, fault: &Fault, state: Parked) -> Self {
+    pub(super) fn of_failed(record: &'a Record, fault: &Fault, state: RetryState) -> Self {
         Self {
             record,
             ordering_key: ordering_key(record),
@@ -81,7 +81,7 @@ impl From<&Fault> for FaultColumns {
     fn from(fault: &Fault) -> Self {
         // PostgreSQL's text holds no NUL, and an error may quote one.
         let mut message = fault.message.replace('\0', "\u{fffd}");
-        message.truncate(message.floor_char_boundary(LONGEST_MESSAGE));
+        message.truncate(message.floor_char_boundary(MAX_MESSAGE));
         Self {
             class: Some(fault.class.name()),
             message: Some(message),
@@ -98,14 +98,14 @@ pub(super) struct StateColumns {
     pub(super) retry_after: i64,
 }
 
-impl From<Parked> for StateColumns {
-    fn from(state: Parked) -> Self {
+impl From<RetryState> for StateColumns {
+    fn from(state: RetryState) -> Self {
         match state {
-            Parked::Waiting { retry_after } => Self {
+            RetryState::Waiting { retry_after } => Self {
                 name: WAITING,
                 retry_after: millis(retry_after),
             },
-            Parked::Dead => Self {
+            RetryState::Dead => Self {
                 name: DEAD,
                 retry_after: 0,
             },
@@ -121,12 +121,12 @@ impl StateColumns {
 }
 
 pub(super) fn millis(time: Duration) -> i64 {
-    i64::try_from(time.min(LONGEST_TIME).as_millis()).unwrap_or(i64::MAX)
+    i64::try_from(time.min(MAX_TIME).as_millis()).unwrap_or(i64::MAX)
 }
 
 /// An event as it is read back.
 #[derive(FromRow)]
-pub(super) struct ParkedRow {
+pub(super) struct RetryEventRow {
     pub(super) id: i64,
     topic: String,
     partition: i32,
@@ -145,7 +145,7 @@ pub(super) struct ParkedRow {
 }
 
 /// The rows as claimed events. One that is damaged must not hold up the others: it is reported, and left out.
-pub(super) fn claimed(mut rows: Vec<ParkedRow>) -> Vec<Claimed> {
+pub(super) fn claimed(mut rows: Vec<RetryEventRow>) -> Vec<Claimed> {
     rows.sort_unstable_by_key(|row| row.id);
     let rows = rows.into_iter().map(|row| (row.id, Claimed::try_from(row)));
     rows.filter_map(|(id, claimed)| match claimed {
@@ -158,11 +158,11 @@ pub(super) fn claimed(mut rows: Vec<ParkedRow>) -> Vec<Claimed> {
     .collect()
 }
 
-impl TryFrom<ParkedRow> for Claimed {
-    type Error = ParkingError;
+impl TryFrom<RetryEventRow> for Claimed {
+    type Error = RetryStoreError;
 
-    fn try_from(row: ParkedRow) -> Result<Self, ParkingError> {
-        let damaged = |_| ParkingError::Damaged(row.id);
+    fn try_from(row: RetryEventRow) -> Result<Self, RetryStoreError> {
+        let damaged = |_| RetryStoreError::Damaged(row.id);
         let has_timestamp = row.record_timestamp != NO_TIMESTAMP;
         Ok(Self {
             id: row.id,
@@ -182,12 +182,12 @@ impl TryFrom<ParkedRow> for Claimed {
     }
 }
 
-impl ParkedRow {
-    fn fault(&self) -> Result<Option<Fault>, ParkingError> {
+impl RetryEventRow {
+    fn fault(&self) -> Result<Option<Fault>, RetryStoreError> {
         let Some(name) = &self.fault_class else {
             return Ok(None);
         };
-        let class = FaultClass::named(name).ok_or(ParkingError::Damaged(self.id))?;
+        let class = FaultClass::named(name).ok_or(RetryStoreError::Damaged(self.id))?;
         Ok(Some(Fault {
             class,
             message: self.fault_message.clone().unwrap_or_default(),

@@ -1,4 +1,4 @@
-//! Parking on SQLite: one process works on the file, and operators beside it.
+//! RetryStore on SQLite: one process works on the file, and operators beside it.
 //!
 //! Every change is one write transaction, and there is one at a time: what [`super::postgres`] has to arrange holds by
 //! itself. Rows mean the same on both: only the head of a key is due, and who takes it away makes the next one due. Times
@@ -12,7 +12,10 @@ use sqlx::SqliteConnection;
 use uuid::Uuid;
 
 use super::row::Insertion;
-use super::{Beginning, Claimed, Fault, Fence, Parked, Parking, ParkingError, Settlement, Source};
+use super::{
+    Beginning, Claimed, Fault, KeyState, RetryState, RetryStore, RetryStoreError, Settlement,
+    Source,
+};
 use kafka::record::Record;
 use sql::sqlite::Sqlite;
 
@@ -23,11 +26,11 @@ mod partition;
 
 /// The parked events of one database file.
 #[derive(Clone, Debug)]
-pub struct SqliteParking {
+pub struct SqliteRetryStore {
     database: Arc<Sqlite>,
 }
 
-impl SqliteParking {
+impl SqliteRetryStore {
     /// The parked events of this database.
     pub fn new(database: Arc<Sqlite>) -> Self {
         Self { database }
@@ -35,35 +38,35 @@ impl SqliteParking {
 }
 
 #[async_trait]
-impl Parking for SqliteParking {
-    async fn begin(&self, source: &Source, owner: Uuid) -> Result<Beginning, ParkingError> {
+impl RetryStore for SqliteRetryStore {
+    async fn begin(&self, source: &Source, owner: Uuid) -> Result<Beginning, RetryStoreError> {
         partition::begin(&self.database, source, owner).await
     }
 
-    async fn end(&self, source: &Source, owner: Uuid) -> Result<(), ParkingError> {
+    async fn end(&self, source: &Source, owner: Uuid) -> Result<(), RetryStoreError> {
         partition::end(&self.database, source, owner).await
     }
 
-    async fn note_attempt(&self, record: &Record) -> Result<u32, ParkingError> {
+    async fn note_attempt(&self, record: &Record) -> Result<u32, RetryStoreError> {
         partition::note_attempt(&self.database, record).await
     }
 
-    async fn forget_attempts(&self, record: &Record) -> Result<(), ParkingError> {
+    async fn forget_attempts(&self, record: &Record) -> Result<(), RetryStoreError> {
         partition::forget_attempts(&self.database, record).await
     }
 
-    async fn park(
+    async fn store(
         &self,
         record: &Record,
         fault: &Fault,
-        state: Parked,
-    ) -> Result<(), ParkingError> {
+        state: RetryState,
+    ) -> Result<(), RetryStoreError> {
         let insertion = Insertion::of_failed(record, fault, state);
         add::add(&self.database, &insertion).await?;
         Ok(())
     }
 
-    async fn park_behind(&self, record: &Record) -> Result<Fence, ParkingError> {
+    async fn store_behind(&self, record: &Record) -> Result<KeyState, RetryStoreError> {
         add::add(&self.database, &Insertion::of_follower(record)).await
     }
 
@@ -73,7 +76,7 @@ impl Parking for SqliteParking {
         claimant: Uuid,
         limit: u32,
         term: Duration,
-    ) -> Result<Vec<Claimed>, ParkingError> {
+    ) -> Result<Vec<Claimed>, RetryStoreError> {
         claim::claim(&self.database, topic, claimant, limit, term).await
     }
 
@@ -82,15 +85,15 @@ impl Parking for SqliteParking {
         id: i64,
         claimant: Uuid,
         settlement: &Settlement,
-    ) -> Result<(), ParkingError> {
+    ) -> Result<(), RetryStoreError> {
         claim::settle(&self.database, id, claimant, settlement).await
     }
 }
 
 /// A head that is dead is not made due, nor is one that has its time already.
 const MAKE_HEAD_DUE: &str = "
-UPDATE parked SET next_attempt_at = $3
-WHERE id = (SELECT id FROM parked WHERE topic = $1 AND ordering_key = $2 AND state <> 'SKIPPED'
+UPDATE retry_events SET next_attempt_at = $3
+WHERE id = (SELECT id FROM retry_events WHERE topic = $1 AND ordering_key = $2 AND state <> 'SKIPPED'
             ORDER BY id LIMIT 1)
   AND state = 'WAITING' AND next_attempt_at IS NULL";
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use super::operations::{Operations, ParkedCount};
+use super::operations::{Operations, RetryStoreCount};
 use service::error_chain::ErrorChain;
 use telemetry::names::metrics;
 use telemetry::reading::LastReading;
@@ -19,29 +19,29 @@ use telemetry::vocabulary::Labels;
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// Counted up to here: more are as bad, and counting all of them would cost what handling them needs.
-const MOST_COUNTED: u32 = 10_000;
+const MAX_COUNTED: u32 = 10_000;
 
 /// Watches parked events.
-pub struct ParkedWatch {
-    parked: Arc<dyn Operations>,
-    last: LastReading<ParkedCount>,
+pub struct RetryStoreWatch {
+    stored: Arc<dyn Operations>,
+    last: LastReading<RetryStoreCount>,
 }
 
-impl ParkedWatch {
+impl RetryStoreWatch {
     /// Of these.
-    pub fn new(parked: Arc<dyn Operations>) -> Self {
+    pub fn new(stored: Arc<dyn Operations>) -> Self {
         let last = LastReading::default();
         let keys = last.display();
         metrics::PARKED_KEYS.observe(move || {
-            let count: Option<ParkedCount> = keys.last();
+            let count: Option<RetryStoreCount> = keys.last();
             count.map(|count| (count.keys, Labels::default()))
         });
         let events = last.display();
         metrics::PARKED_EVENTS.observe(move || {
-            let count: Option<ParkedCount> = events.last();
+            let count: Option<RetryStoreCount> = events.last();
             count.map(|count| (count.events, Labels::default()))
         });
-        Self { parked, last }
+        Self { stored, last }
     }
 
     /// Looks until `shutdown`.
@@ -54,7 +54,7 @@ impl ParkedWatch {
     }
 
     async fn look(&self) {
-        let count = self.parked.count(MOST_COUNTED).await;
+        let count = self.stored.count(MAX_COUNTED).await;
         let count = count.inspect_err(|error| {
             tracing::debug!(error = %ErrorChain(error), "parked events could not be counted");
         });
@@ -62,10 +62,10 @@ impl ParkedWatch {
     }
 }
 
-impl std::fmt::Debug for ParkedWatch {
+impl std::fmt::Debug for RetryStoreWatch {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter
-            .debug_struct("ParkedWatch")
+            .debug_struct("RetryStoreWatch")
             .finish_non_exhaustive()
     }
 }

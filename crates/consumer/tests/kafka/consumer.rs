@@ -4,9 +4,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use mock_kafka::{Broker, DEAD_LETTERS, GROUP, TOPIC, eventually};
 use async_trait::async_trait;
 use consumer::{Delivery, Failure, Handler};
+use mock_kafka::{Broker, DEAD_LETTERS, GROUP, TOPIC, eventually};
 use tokio::sync::Semaphore;
 
 /// Notes what it handles. Payloads are instructions: `reject`, `panic`, `retry-N` (fails N times), `wait` (for a permit).
@@ -116,7 +116,7 @@ async fn a_rejected_record_goes_to_the_dead_letters_with_its_provenance_and_the_
         ("x-dlq-reason", "told to"),
         ("x-dlq-attempts", "1"),
         ("x-dlq-redrives", "0"),
-        ("x-dlq-service", "chassis-tests"),
+        ("x-dlq-service", "consumer-tests"),
         ("x-dlq-service-version", "1.2.3"),
     ] {
         assert_eq!(letter.header(name), Some(value), "{name}");

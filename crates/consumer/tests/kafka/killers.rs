@@ -12,7 +12,7 @@ use kafka::{GroupTimeouts, KafkaConfig};
 use tokio::sync::Barrier;
 
 use crate::group::SESSION;
-use mock_kafka::lot::Lot;
+use mock_kafka::retry_store::TestRetryStore;
 use mock_kafka::{Broker, DEAD_LETTERS, PATIENT, eventually, start_member};
 
 /// What a member has to know.
@@ -79,7 +79,7 @@ async fn a_mortal_member() {
         life: setting(LIFE).parse().unwrap(),
         all: Barrier::new(INNOCENT.len() + 1),
     };
-    let lot = Lot::at(&setting(DATABASE));
+    let lot = TestRetryStore::at(&setting(DATABASE));
     let _member = start_member(&kafka, PATIENT, Arc::new(handler), lot);
     std::future::pending::<()>().await;
 }

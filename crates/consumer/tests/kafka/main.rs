@@ -6,15 +6,15 @@
     reason = "a test may fail by panicking"
 )]
 
+mod blocked_keys;
 mod consumer;
-mod fences;
 mod flaky_outbox;
 mod group;
 mod killers;
 mod leases;
-mod parking;
 mod rebalance;
 mod relay;
+mod retry_store;
 mod shared_outbox;
 mod teller;
 mod topics;

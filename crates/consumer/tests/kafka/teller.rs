@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use consumer::{Delivery, Failure, Handler};
 
-use mock_kafka::lot::Lot;
+use mock_kafka::retry_store::TestRetryStore;
 use mock_kafka::{Broker, eventually};
 
 /// A handler that does what the test has told it about a payload, and notes what it did.
@@ -72,10 +72,13 @@ fn states<const N: usize>(expected: [(&str, &str); N]) -> Vec<(String, String)> 
     expected.into_iter().map(owned).collect()
 }
 
-pub(crate) async fn until_parked<const N: usize>(lot: &Lot, expected: [(&str, &str); N]) {
+pub(crate) async fn until_stored<const N: usize>(
+    lot: &TestRetryStore,
+    expected: [(&str, &str); N],
+) {
     let expected = states(expected);
     eventually(&format!("parked: {expected:?}"), async || {
-        lot.parked().await == expected
+        lot.stored().await == expected
     })
     .await;
 }

@@ -4,10 +4,10 @@ use std::sync::{Arc, LazyLock};
 
 use async_trait::async_trait;
 use consumer::{Delivery, Failure, Handler};
-use outbox::OutboxRecord;
-use telemetry::{SamplingRatio, tracer_provider, use_providers};
 use opentelemetry::trace::{SpanId, TraceId};
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SpanData};
+use outbox::OutboxRecord;
+use telemetry::{SamplingRatio, tracer_provider, use_providers};
 
 use mock_kafka::{Broker, DEAD_LETTERS, Database, TOPIC, eventually};
 

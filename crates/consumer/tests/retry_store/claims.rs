@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use consumer::retry_store::{Fault, FaultClass, RetryState, Settlement};
 use kafka::record::Record;
-use consumer::retry_store::{Fault, FaultClass, Parked, Settlement};
 
 use crate::database::on_every_database;
 use crate::records::{
@@ -15,15 +15,15 @@ use crate::records::{
 async fn only_the_head_of_a_key_is_claimed_and_by_one_sweeper() {
     on_every_database(async |database| {
         let other = database.replica().await;
-        let parking = &*database.parking;
+        let retry_store = &*database.retry_store;
         for (key, offset) in [("a", 1), ("b", 2)] {
-            let parked = record(key, offset);
-            parking.park(&parked, &fault(), DUE).await.unwrap();
+            let stored = record(key, offset);
+            retry_store.store(&stored, &fault(), DUE).await.unwrap();
         }
-        parking.park_behind(&record("a", 3)).await.unwrap();
+        retry_store.store_behind(&record("a", 3)).await.unwrap();
 
-        let first = claim(parking, SWEEPER).await;
-        let second = claim(&*other.parking, OTHER_SWEEPER).await;
+        let first = claim(retry_store, SWEEPER).await;
+        let second = claim(&*other.retry_store, OTHER_SWEEPER).await;
 
         assert_eq!(offsets(&first), [1, 2]);
         assert_eq!(offsets(&second), [0; 0]);
@@ -34,14 +34,23 @@ async fn only_the_head_of_a_key_is_claimed_and_by_one_sweeper() {
 #[tokio::test]
 async fn what_waits_behind_others_costs_a_sweeper_nothing() {
     on_every_database(async |database| {
-        let parking = &*database.parking;
-        let dead = Parked::Dead;
-        parking.park(&record("a", 1), &fault(), dead).await.unwrap();
-        parking.park(&record("b", 2), &fault(), DUE).await.unwrap();
+        let retry_store = &*database.retry_store;
+        let dead = RetryState::Dead;
+        retry_store
+            .store(&record("a", 1), &fault(), dead)
+            .await
+            .unwrap();
+        retry_store
+            .store(&record("b", 2), &fault(), DUE)
+            .await
+            .unwrap();
         for offset in 3..6 {
-            parking.park_behind(&record("a", offset)).await.unwrap();
+            retry_store
+                .store_behind(&record("a", offset))
+                .await
+                .unwrap();
             let behind = record("b", 10 + offset);
-            parking.park_behind(&behind).await.unwrap();
+            retry_store.store_behind(&behind).await.unwrap();
         }
 
         assert_eq!(database.rows_that_are_due().await, 1);
@@ -52,17 +61,23 @@ async fn what_waits_behind_others_costs_a_sweeper_nothing() {
 #[tokio::test]
 async fn order_does_not_rest_on_what_is_due() {
     on_every_database(async |database| {
-        let parking = &*database.parking;
-        let dead = Parked::Dead;
-        parking.park(&record("a", 1), &fault(), dead).await.unwrap();
-        parking.park(&record("b", 2), &fault(), DUE).await.unwrap();
+        let retry_store = &*database.retry_store;
+        let dead = RetryState::Dead;
+        retry_store
+            .store(&record("a", 1), &fault(), dead)
+            .await
+            .unwrap();
+        retry_store
+            .store(&record("b", 2), &fault(), DUE)
+            .await
+            .unwrap();
         for behind in [record("a", 3), record("b", 4)] {
-            parking.park_behind(&behind).await.unwrap();
+            retry_store.store_behind(&behind).await.unwrap();
         }
 
         database.all_is_due().await;
 
-        assert_eq!(offsets(&claim(parking, SWEEPER).await), [2]);
+        assert_eq!(offsets(&claim(retry_store, SWEEPER).await), [2]);
     })
     .await;
 }
@@ -70,16 +85,16 @@ async fn order_does_not_rest_on_what_is_due() {
 #[tokio::test]
 async fn no_more_are_claimed_than_asked_for() {
     on_every_database(async |database| {
-        let parking = &*database.parking;
+        let retry_store = &*database.retry_store;
         for offset in 1..=3 {
-            parking
-                .park(&without_key(offset), &fault(), DUE)
+            retry_store
+                .store(&without_key(offset), &fault(), DUE)
                 .await
                 .unwrap();
         }
 
-        let two = parking.claim(TOPIC, SWEEPER, 2, TERM).await.unwrap();
-        let rest = parking.claim(TOPIC, SWEEPER, 2, TERM).await.unwrap();
+        let two = retry_store.claim(TOPIC, SWEEPER, 2, TERM).await.unwrap();
+        let rest = retry_store.claim(TOPIC, SWEEPER, 2, TERM).await.unwrap();
 
         assert_eq!((two.len(), rest.len()), (2, 1));
     })
@@ -89,7 +104,7 @@ async fn no_more_are_claimed_than_asked_for() {
 #[tokio::test]
 async fn a_claimed_event_is_the_record_that_was_consumed() {
     on_every_database(async |database| {
-        let parking = &*database.parking;
+        let retry_store = &*database.retry_store;
         let hostile = Record {
             key: Some(vec![0, 0xff]),
             timestamp_ms: None,
@@ -107,11 +122,11 @@ async fn a_claimed_event_is_the_record_that_was_consumed() {
             payload: Some(vec![]),
             ..record("b", 2)
         };
-        for parked in [&hostile, &empty] {
-            parking.park(parked, &fault(), DUE).await.unwrap();
+        for stored in [&hostile, &empty] {
+            retry_store.store(stored, &fault(), DUE).await.unwrap();
         }
 
-        let claimed = claim(parking, SWEEPER).await;
+        let claimed = claim(retry_store, SWEEPER).await;
 
         assert_eq!(claimed[0].record, hostile);
         assert_eq!(claimed[1].record, empty);
@@ -124,14 +139,17 @@ async fn a_claimed_event_is_the_record_that_was_consumed() {
 #[tokio::test]
 async fn one_that_only_waited_behind_others_has_no_fault() {
     on_every_database(async |database| {
-        let parking = &*database.parking;
-        parking.park(&record("a", 1), &fault(), DUE).await.unwrap();
-        parking.park_behind(&record("a", 2)).await.unwrap();
-        let head = &claim(parking, SWEEPER).await[0];
-        let settled = parking.settle(head.id, SWEEPER, &Settlement::Handled);
+        let retry_store = &*database.retry_store;
+        retry_store
+            .store(&record("a", 1), &fault(), DUE)
+            .await
+            .unwrap();
+        retry_store.store_behind(&record("a", 2)).await.unwrap();
+        let head = &claim(retry_store, SWEEPER).await[0];
+        let settled = retry_store.settle(head.id, SWEEPER, &Settlement::Handled);
         settled.await.unwrap();
 
-        let next = claim(parking, SWEEPER).await;
+        let next = claim(retry_store, SWEEPER).await;
 
         assert_eq!(offsets(&next), [2]);
         assert_eq!(next[0].fault, None);
@@ -142,13 +160,13 @@ async fn one_that_only_waited_behind_others_has_no_fault() {
 #[tokio::test]
 async fn nothing_is_claimed_before_its_time() {
     on_every_database(async |database| {
-        let parking = &*database.parking;
-        let parked = record("a", 1);
-        parking.park(&parked, &fault(), LATER).await.unwrap();
+        let retry_store = &*database.retry_store;
+        let stored = record("a", 1);
+        retry_store.store(&stored, &fault(), LATER).await.unwrap();
 
-        assert_eq!(claim(parking, SWEEPER).await, []);
+        assert_eq!(claim(retry_store, SWEEPER).await, []);
         database.time_passes().await;
-        assert_eq!(offsets(&claim(parking, SWEEPER).await), [1]);
+        assert_eq!(offsets(&claim(retry_store, SWEEPER).await), [1]);
     })
     .await;
 }
@@ -156,10 +174,13 @@ async fn nothing_is_claimed_before_its_time() {
 #[tokio::test]
 async fn a_failed_round_is_counted_and_keeps_its_place() {
     on_every_database(async |database| {
-        let parking = &*database.parking;
-        parking.park(&record("a", 1), &fault(), DUE).await.unwrap();
-        parking.park_behind(&record("a", 2)).await.unwrap();
-        let head = claim(parking, SWEEPER).await[0].id;
+        let retry_store = &*database.retry_store;
+        retry_store
+            .store(&record("a", 1), &fault(), DUE)
+            .await
+            .unwrap();
+        retry_store.store_behind(&record("a", 2)).await.unwrap();
+        let head = claim(retry_store, SWEEPER).await[0].id;
         let worse = Fault {
             attempts: 8,
             last_failed_at: 3_000,
@@ -167,12 +188,12 @@ async fn a_failed_round_is_counted_and_keeps_its_place() {
             ..fault()
         };
 
-        let again = Settlement::Parked(worse, LATER);
-        parking.settle(head, SWEEPER, &again).await.unwrap();
+        let again = Settlement::Failed(worse, LATER);
+        retry_store.settle(head, SWEEPER, &again).await.unwrap();
 
-        assert_eq!(claim(parking, SWEEPER).await, []);
+        assert_eq!(claim(retry_store, SWEEPER).await, []);
         database.time_passes().await;
-        let claimed = claim(parking, SWEEPER).await;
+        let claimed = claim(retry_store, SWEEPER).await;
         assert_eq!(offsets(&claimed), [1]);
         assert_eq!(claimed[0].rounds, 1);
         let known = claimed[0].fault.clone().unwrap();
@@ -189,15 +210,18 @@ async fn a_failed_round_is_counted_and_keeps_its_place() {
 #[tokio::test]
 async fn one_that_died_is_not_claimed_again() {
     on_every_database(async |database| {
-        let parking = &*database.parking;
-        parking.park(&record("a", 1), &fault(), DUE).await.unwrap();
-        let head = claim(parking, SWEEPER).await[0].id;
+        let retry_store = &*database.retry_store;
+        retry_store
+            .store(&record("a", 1), &fault(), DUE)
+            .await
+            .unwrap();
+        let head = claim(retry_store, SWEEPER).await[0].id;
 
-        let dead = Settlement::Parked(fault(), Parked::Dead);
-        parking.settle(head, SWEEPER, &dead).await.unwrap();
+        let dead = Settlement::Failed(fault(), RetryState::Dead);
+        retry_store.settle(head, SWEEPER, &dead).await.unwrap();
 
         database.time_passes().await;
-        assert_eq!(claim(parking, SWEEPER).await, []);
+        assert_eq!(claim(retry_store, SWEEPER).await, []);
     })
     .await;
 }
@@ -205,14 +229,17 @@ async fn one_that_died_is_not_claimed_again() {
 #[tokio::test]
 async fn a_released_event_is_claimed_again_at_once() {
     on_every_database(async |database| {
-        let parking = &*database.parking;
-        parking.park(&record("a", 1), &fault(), DUE).await.unwrap();
-        let head = claim(parking, SWEEPER).await[0].id;
+        let retry_store = &*database.retry_store;
+        retry_store
+            .store(&record("a", 1), &fault(), DUE)
+            .await
+            .unwrap();
+        let head = claim(retry_store, SWEEPER).await[0].id;
 
-        let settled = parking.settle(head, SWEEPER, &Settlement::Released);
+        let settled = retry_store.settle(head, SWEEPER, &Settlement::Released);
         settled.await.unwrap();
 
-        let claimed = claim(parking, OTHER_SWEEPER).await;
+        let claimed = claim(retry_store, OTHER_SWEEPER).await;
         assert_eq!(offsets(&claimed), [1]);
         assert_eq!(claimed[0].rounds, 0);
     })
@@ -222,23 +249,29 @@ async fn a_released_event_is_claimed_again_at_once() {
 #[tokio::test]
 async fn a_claim_that_ran_out_goes_to_another_and_can_no_longer_be_settled() {
     on_every_database(async |database| {
-        let parking = &*database.parking;
-        parking.park(&record("a", 1), &fault(), DUE).await.unwrap();
-        let head = claim(parking, SWEEPER).await[0].id;
+        let retry_store = &*database.retry_store;
+        retry_store
+            .store(&record("a", 1), &fault(), DUE)
+            .await
+            .unwrap();
+        let head = claim(retry_store, SWEEPER).await[0].id;
         database.claims_run_out().await;
 
-        let taken_over = claim(parking, OTHER_SWEEPER).await;
+        let taken_over = claim(retry_store, OTHER_SWEEPER).await;
         for settlement in [
             Settlement::Handled,
             Settlement::Released,
-            Settlement::Parked(fault(), Parked::Dead),
+            Settlement::Failed(fault(), RetryState::Dead),
         ] {
-            parking.settle(head, SWEEPER, &settlement).await.unwrap();
+            retry_store
+                .settle(head, SWEEPER, &settlement)
+                .await
+                .unwrap();
         }
 
         assert_eq!(offsets(&taken_over), [1]);
         database.claims_run_out().await;
-        assert_eq!(offsets(&claim(parking, OTHER_SWEEPER).await), [1]);
+        assert_eq!(offsets(&claim(retry_store, OTHER_SWEEPER).await), [1]);
     })
     .await;
 }
@@ -246,15 +279,18 @@ async fn a_claim_that_ran_out_goes_to_another_and_can_no_longer_be_settled() {
 #[tokio::test]
 async fn a_claim_that_ran_out_and_went_to_nobody_is_settled() {
     on_every_database(async |database| {
-        let parking = &*database.parking;
-        parking.park(&record("a", 1), &fault(), DUE).await.unwrap();
-        let head = claim(parking, SWEEPER).await[0].id;
+        let retry_store = &*database.retry_store;
+        retry_store
+            .store(&record("a", 1), &fault(), DUE)
+            .await
+            .unwrap();
+        let head = claim(retry_store, SWEEPER).await[0].id;
         database.claims_run_out().await;
 
-        let settled = parking.settle(head, SWEEPER, &Settlement::Handled);
+        let settled = retry_store.settle(head, SWEEPER, &Settlement::Handled);
         settled.await.unwrap();
 
-        assert_eq!(drain(parking).await, [0; 0]);
+        assert_eq!(drain(retry_store).await, [0; 0]);
     })
     .await;
 }
@@ -262,15 +298,21 @@ async fn a_claim_that_ran_out_and_went_to_nobody_is_settled() {
 #[tokio::test]
 async fn a_term_without_an_end_in_sight_is_no_overflow() {
     on_every_database(async |database| {
-        let parking = &*database.parking;
-        let forever = Parked::Waiting {
+        let retry_store = &*database.retry_store;
+        let forever = RetryState::Waiting {
             retry_after: Duration::MAX,
         };
         let waiting = record("a", 1);
-        parking.park(&waiting, &fault(), forever).await.unwrap();
-        parking.park(&record("b", 2), &fault(), DUE).await.unwrap();
+        retry_store
+            .store(&waiting, &fault(), forever)
+            .await
+            .unwrap();
+        retry_store
+            .store(&record("b", 2), &fault(), DUE)
+            .await
+            .unwrap();
 
-        let claimed = parking.claim(TOPIC, SWEEPER, MANY, Duration::MAX).await;
+        let claimed = retry_store.claim(TOPIC, SWEEPER, MANY, Duration::MAX).await;
 
         assert_eq!(offsets(&claimed.unwrap()), [2]);
     })
@@ -280,14 +322,14 @@ async fn a_term_without_an_end_in_sight_is_no_overflow() {
 #[tokio::test]
 async fn a_damaged_row_is_left_out_and_holds_up_no_other() {
     on_every_database(async |database| {
-        let parking = &*database.parking;
-        parking.park(&record("a", 1), &fault(), DUE).await.unwrap();
-        parking.park(&record("b", 2), &fault(), DUE).await.unwrap();
+        let retry_store = &*database.retry_store;
+        retry_store.store(&record("a", 1), &fault(), DUE).await.unwrap();
+        retry_store.store(&record("b", 2), &fault(), DUE).await.unwrap();
         database
-            .execute("UPDATE parked SET fault_class = 'of a later release' WHERE record_offset = 1")
+            .execute("UPDATE retry_events SET fault_class = 'of a later release' WHERE record_offset = 1")
             .await;
 
-        assert_eq!(offsets(&claim(parking, SWEEPER).await), [2]);
+        assert_eq!(offsets(&claim(retry_store, SWEEPER).await), [2]);
     })
     .await;
 }
@@ -295,15 +337,18 @@ async fn a_damaged_row_is_left_out_and_holds_up_no_other() {
 #[tokio::test]
 async fn a_reason_of_any_length_is_cut_to_what_a_person_reads() {
     on_every_database(async |database| {
-        let parking = &*database.parking;
+        let retry_store = &*database.retry_store;
         let endless = Fault {
             class: FaultClass::Rejected,
             message: "ü".repeat(10_000),
             ..fault()
         };
-        parking.park(&record("a", 1), &endless, DUE).await.unwrap();
+        retry_store
+            .store(&record("a", 1), &endless, DUE)
+            .await
+            .unwrap();
 
-        let claimed = claim(parking, SWEEPER).await;
+        let claimed = claim(retry_store, SWEEPER).await;
 
         let message = &claimed[0].fault.as_ref().unwrap().message;
         assert_eq!(message, &"ü".repeat(512));

@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use kafka::record::Record;
 use consumer::retry_store::operations::Filter;
-use consumer::retry_store::{Fence, Parked, Parking, Settlement};
+use consumer::retry_store::{KeyState, RetryState, RetryStore, Settlement};
+use kafka::record::Record;
 use rand::RngExt as _;
 use sqlx::{Connection, PgConnection};
 use tokio::task::JoinSet;
@@ -29,34 +29,39 @@ fn handle(journal: &Journal, record: &Record) {
 }
 
 /// The lane of a key in a consumer that knows nothing of its fences: every third event that is not fenced fails.
-async fn consume(parking: Arc<dyn Parking>, key: &'static str, partition: i32, journal: Journal) {
+async fn consume(
+    retry_store: Arc<dyn RetryStore>,
+    key: &'static str,
+    partition: i32,
+    journal: Journal,
+) {
     for offset in 1..=EVENTS_PER_KEY {
         let event = Record {
             partition,
             ..record(key, offset)
         };
-        if parking.park_behind(&event).await.unwrap() == Fence::Parked {
+        if retry_store.store_behind(&event).await.unwrap() == KeyState::Blocked {
             continue;
         }
         if rand::rng().random_ratio(1, 3) {
-            parking.park(&event, &fault(), DUE).await.unwrap();
+            retry_store.store(&event, &fault(), DUE).await.unwrap();
         } else {
             handle(&journal, &event);
         }
     }
 }
 
-async fn sweep(parking: Arc<dyn Parking>, claimant: Uuid, journal: Journal) {
+async fn sweep(retry_store: Arc<dyn RetryStore>, claimant: Uuid, journal: Journal) {
     let all = KEYS.len() * usize::try_from(EVENTS_PER_KEY).unwrap();
     while journal.lock().unwrap().len() < all {
-        for head in parking.claim(TOPIC, claimant, 2, TERM).await.unwrap() {
+        for head in retry_store.claim(TOPIC, claimant, 2, TERM).await.unwrap() {
             let settlement = if rand::rng().random_ratio(1, 5) {
                 Settlement::Released
             } else {
                 handle(&journal, &head.record);
                 Settlement::Handled
             };
-            let settled = parking.settle(head.id, claimant, &settlement);
+            let settled = retry_store.settle(head.id, claimant, &settlement);
             settled.await.unwrap();
         }
     }
@@ -66,13 +71,13 @@ async fn everything_is_handled_once_and_in_order(database: Database) {
     let journal = Journal::default();
     let mut tasks = JoinSet::new();
     for (partition, key) in (0..).zip(KEYS) {
-        let parking = Arc::clone(&database.parking);
-        tasks.spawn(consume(parking, key, partition, Arc::clone(&journal)));
+        let retry_store = Arc::clone(&database.retry_store);
+        tasks.spawn(consume(retry_store, key, partition, Arc::clone(&journal)));
     }
     for number in 0..SWEEPERS {
         let replica = database.replica().await;
         let claimant = Uuid::from_u128(100 + number);
-        tasks.spawn(sweep(replica.parking, claimant, Arc::clone(&journal)));
+        tasks.spawn(sweep(replica.retry_store, claimant, Arc::clone(&journal)));
     }
 
     let limit = Duration::from_secs(60);
@@ -93,9 +98,9 @@ async fn a_key_keeps_its_order_and_loses_nothing_while_all_consume_and_sweep() {
 }
 
 /// Holds up whoever parks this record, until the transaction ends.
-async fn parked_by_one_that_does_not_commit(connection: &mut PgConnection, record: &Record) {
+async fn retry_events_by_one_that_does_not_commit(connection: &mut PgConnection, record: &Record) {
     let insert = sqlx::query(
-        "INSERT INTO parked (topic, partition, record_offset, record_timestamp, headers, state, attempts, parked_at) \
+        "INSERT INTO retry_events (topic, partition, record_offset, record_timestamp, headers, state, attempts, stored_at) \
          VALUES ($1, $2, $3, $4, '', 'DEAD', 0, 0)",
     );
     insert
@@ -108,7 +113,7 @@ async fn parked_by_one_that_does_not_commit(connection: &mut PgConnection, recor
         .unwrap();
 }
 
-/// Parks an event behind a head, and takes the head away before the event is committed.
+/// Stores an event behind a head, and takes the head away before the event is committed.
 async fn head_taken_away_while_added<T>(
     database: &Database,
     taking_away: impl Future<Output = T> + Send + 'static,
@@ -118,39 +123,42 @@ where
 {
     let mut stranger = database.stranger().await;
     let mut open = stranger.begin().await.unwrap();
-    parked_by_one_that_does_not_commit(&mut open, &record("a", 2)).await;
-    let adding = Arc::clone(&database.parking);
-    let adding = tokio::spawn(async move { adding.park_behind(&record("a", 2)).await });
+    retry_events_by_one_that_does_not_commit(&mut open, &record("a", 2)).await;
+    let adding = Arc::clone(&database.retry_store);
+    let adding = tokio::spawn(async move { adding.store_behind(&record("a", 2)).await });
     database.until_waiting_for_locks(1).await;
     let taking_away = tokio::spawn(taking_away);
     database.until_waiting_for_locks(2).await;
 
     open.rollback().await.unwrap();
-    assert_eq!(adding.await.unwrap().unwrap(), Fence::Parked);
+    assert_eq!(adding.await.unwrap().unwrap(), KeyState::Blocked);
     taking_away.await.unwrap()
 }
 
 #[tokio::test]
 async fn an_event_that_is_added_while_its_head_is_handled_is_not_left_behind() {
     let database = Database::postgres().await;
-    let parking = Arc::clone(&database.parking);
-    parking.park(&record("a", 1), &fault(), DUE).await.unwrap();
-    let head = claim(&*parking, SWEEPER).await[0].id;
+    let retry_store = Arc::clone(&database.retry_store);
+    retry_store
+        .store(&record("a", 1), &fault(), DUE)
+        .await
+        .unwrap();
+    let head = claim(&*retry_store, SWEEPER).await[0].id;
 
-    let settling = Arc::clone(&parking);
+    let settling = Arc::clone(&retry_store);
     let settling = async move { settling.settle(head, SWEEPER, &Settlement::Handled).await };
     let settled = head_taken_away_while_added(&database, settling).await;
 
     settled.unwrap();
-    assert_eq!(drain(&*parking).await, [2]);
+    assert_eq!(drain(&*retry_store).await, [2]);
 }
 
 #[tokio::test]
 async fn an_event_that_is_added_while_its_head_is_skipped_is_not_left_behind() {
     let database = Database::postgres().await;
-    let parking = Arc::clone(&database.parking);
-    let (dead, first) = (Parked::Dead, record("a", 1));
-    parking.park(&first, &fault(), dead).await.unwrap();
+    let retry_store = Arc::clone(&database.retry_store);
+    let (dead, first) = (RetryState::Dead, record("a", 1));
+    retry_store.store(&first, &fault(), dead).await.unwrap();
     let all = Filter::default();
     let head = database.operations.list(&all, 1).await.unwrap().events[0].id;
 
@@ -159,18 +167,18 @@ async fn an_event_that_is_added_while_its_head_is_skipped_is_not_left_behind() {
     let skipped = head_taken_away_while_added(&database, skipping).await;
 
     skipped.unwrap();
-    assert_eq!(drain(&*parking).await, [2]);
+    assert_eq!(drain(&*retry_store).await, [2]);
 }
 
-/// Parks an event while a transaction is open that changes what is before it.
-async fn added_meanwhile(database: &Database, changes: &'static str, event: Record) -> Fence {
+/// Stores an event while a transaction is open that changes what is before it.
+async fn added_meanwhile(database: &Database, changes: &'static str, event: Record) -> KeyState {
     let mut stranger = database.stranger().await;
     let mut open = stranger.begin().await.unwrap();
     let changed = sqlx::raw_sql(changes).execute(&mut *open);
     changed.await.unwrap();
 
-    let adding = Arc::clone(&database.parking);
-    let adding = tokio::spawn(async move { adding.park_behind(&event).await });
+    let adding = Arc::clone(&database.retry_store);
+    let adding = tokio::spawn(async move { adding.store_behind(&event).await });
     database.until_waiting_for_locks(1).await;
     open.commit().await.unwrap();
     adding.await.unwrap().unwrap()
@@ -180,44 +188,54 @@ async fn added_meanwhile(database: &Database, changes: &'static str, event: Reco
 async fn an_event_whose_head_is_just_taken_away_finds_its_key_open() {
     let database = Database::postgres().await;
     let first = record("a", 1);
-    database.parking.park(&first, &fault(), DUE).await.unwrap();
+    database
+        .retry_store
+        .store(&first, &fault(), DUE)
+        .await
+        .unwrap();
 
-    let changes = "DELETE FROM parked WHERE record_offset = 1";
-    let fence = added_meanwhile(&database, changes, record("a", 2)).await;
+    let changes = "DELETE FROM retry_events WHERE record_offset = 1";
+    let key_state = added_meanwhile(&database, changes, record("a", 2)).await;
 
-    assert_eq!(fence, Fence::Open);
+    assert_eq!(key_state, KeyState::Free);
 }
 
 #[tokio::test]
 async fn an_event_whose_head_is_just_replaced_comes_behind_the_new_one() {
     let database = Database::postgres().await;
-    let parking = &*database.parking;
-    parking.park(&record("a", 1), &fault(), DUE).await.unwrap();
+    let retry_store = &*database.retry_store;
+    retry_store
+        .store(&record("a", 1), &fault(), DUE)
+        .await
+        .unwrap();
 
-    let changes = "DELETE FROM parked WHERE record_offset = 1; \
-        INSERT INTO parked (topic, partition, record_offset, record_timestamp, key, ordering_key, headers, \
-                            state, next_attempt_at, attempts, parked_at) \
+    let changes = "DELETE FROM retry_events WHERE record_offset = 1; \
+        INSERT INTO retry_events (topic, partition, record_offset, record_timestamp, key, ordering_key, headers, \
+                            state, next_attempt_at, attempts, stored_at) \
         VALUES ('orders', 3, 2, 2, 'a', 'a', '', 'WAITING', 0, 0, 0)";
-    let fence = added_meanwhile(&database, changes, record("a", 3)).await;
+    let key_state = added_meanwhile(&database, changes, record("a", 3)).await;
 
-    assert_eq!(fence, Fence::Parked);
-    assert_eq!(drain(parking).await, [2, 3]);
+    assert_eq!(key_state, KeyState::Blocked);
+    assert_eq!(drain(retry_store).await, [2, 3]);
 }
 
 #[tokio::test]
 async fn of_two_sweepers_that_want_a_head_the_second_waits_and_goes_without() {
     let database = Database::postgres().await;
-    let parking = Arc::clone(&database.parking);
-    parking.park(&record("a", 1), &fault(), DUE).await.unwrap();
-    parking.park_behind(&record("a", 2)).await.unwrap();
+    let retry_store = Arc::clone(&database.retry_store);
+    retry_store
+        .store(&record("a", 1), &fault(), DUE)
+        .await
+        .unwrap();
+    retry_store.store_behind(&record("a", 2)).await.unwrap();
     let mut stranger = database.stranger().await;
     let mut open = stranger.begin().await.unwrap();
     let claimed = sqlx::query(
-        "UPDATE parked SET claimed_by = $1, claimed_until = unix_millis() + 60000 WHERE record_offset = 1",
+        "UPDATE retry_events SET claimed_by = $1, claimed_until = unix_millis() + 60000 WHERE record_offset = 1",
     );
     claimed.bind(SWEEPER).execute(&mut *open).await.unwrap();
 
-    let second = Arc::clone(&parking);
+    let second = Arc::clone(&retry_store);
     let second = tokio::spawn(async move { claim(&*second, OTHER_SWEEPER).await });
     database.until_waiting_for_locks(1).await;
     open.commit().await.unwrap();
@@ -228,13 +246,17 @@ async fn of_two_sweepers_that_want_a_head_the_second_waits_and_goes_without() {
 #[tokio::test]
 async fn of_two_operators_that_want_an_event_the_second_waits_and_is_refused() {
     let database = Database::postgres().await;
-    let (dead, first) = (Parked::Dead, record("a", 1));
-    database.parking.park(&first, &fault(), dead).await.unwrap();
+    let (dead, first) = (RetryState::Dead, record("a", 1));
+    database
+        .retry_store
+        .store(&first, &fault(), dead)
+        .await
+        .unwrap();
     let all = Filter::default();
     let id = database.operations.list(&all, 1).await.unwrap().events[0].id;
     let mut stranger = database.stranger().await;
     let mut open = stranger.begin().await.unwrap();
-    let redriven = sqlx::query("UPDATE parked SET state = 'WAITING', redrives = 1");
+    let redriven = sqlx::query("UPDATE retry_events SET state = 'WAITING', redrives = 1");
     redriven.execute(&mut *open).await.unwrap();
 
     let second = Arc::clone(&database.operations);

@@ -1,8 +1,8 @@
 //! How much is parked, as a gauge and an alert need it.
 
+use consumer::retry_store::RetryState;
+use consumer::retry_store::operations::{Operations, RetryStoreCount};
 use kafka::record::Record;
-use consumer::retry_store::Parked;
-use consumer::retry_store::operations::{Operations, ParkedCount};
 
 use crate::database::on_every_database;
 use crate::records::{LATER, fault, record, without_key};
@@ -11,23 +11,23 @@ use crate::records::{LATER, fault, record, without_key};
 const ALL: u32 = 1_000;
 
 async fn count(operations: &dyn Operations, at_most: u32) -> (u64, u64) {
-    let ParkedCount { events, keys } = operations.count(at_most).await.unwrap();
+    let RetryStoreCount { events, keys } = operations.count(at_most).await.unwrap();
     (events, keys)
 }
 
 #[tokio::test]
-async fn what_is_dead_or_waits_is_counted_and_each_fenced_key_once() {
+async fn what_is_dead_or_waits_is_counted_and_each_blocked_key_once() {
     on_every_database(async |database| {
-        let (parking, operations) = (&*database.parking, &*database.operations);
+        let (retry_store, operations) = (&*database.retry_store, &*database.operations);
         assert_eq!(count(operations, ALL).await, (0, 0));
 
         for dead in [record("a", 1), without_key(2), without_key(3)] {
-            let state = Parked::Dead;
-            parking.park(&dead, &fault(), state).await.unwrap();
+            let state = RetryState::Dead;
+            retry_store.store(&dead, &fault(), state).await.unwrap();
         }
-        parking.park_behind(&record("a", 4)).await.unwrap();
+        retry_store.store_behind(&record("a", 4)).await.unwrap();
         let waiting = record("b", 5);
-        parking.park(&waiting, &fault(), LATER).await.unwrap();
+        retry_store.store(&waiting, &fault(), LATER).await.unwrap();
 
         assert_eq!(count(operations, ALL).await, (5, 2));
     })
@@ -42,9 +42,9 @@ async fn a_key_of_another_topic_is_another_key() {
             ..record("a", 2)
         };
         for record in [record("a", 1), elsewhere] {
-            let dead = Parked::Dead;
-            let parking = &*database.parking;
-            parking.park(&record, &fault(), dead).await.unwrap();
+            let dead = RetryState::Dead;
+            let retry_store = &*database.retry_store;
+            retry_store.store(&record, &fault(), dead).await.unwrap();
         }
 
         assert_eq!(count(&*database.operations, ALL).await, (2, 2));
@@ -55,10 +55,10 @@ async fn a_key_of_another_topic_is_another_key() {
 #[tokio::test]
 async fn what_was_skipped_is_not_counted_any_more() {
     on_every_database(async |database| {
-        let (parking, operations) = (&*database.parking, &*database.operations);
-        let (first, dead) = (record("a", 1), Parked::Dead);
-        parking.park(&first, &fault(), dead).await.unwrap();
-        parking.park_behind(&record("a", 2)).await.unwrap();
+        let (retry_store, operations) = (&*database.retry_store, &*database.operations);
+        let (first, dead) = (record("a", 1), RetryState::Dead);
+        retry_store.store(&first, &fault(), dead).await.unwrap();
+        retry_store.store_behind(&record("a", 2)).await.unwrap();
         let listing = operations.list(&Default::default(), 1).await.unwrap();
 
         let skipped = operations.skip(listing.events[0].id, "an operator", "a test");
@@ -72,7 +72,7 @@ async fn what_was_skipped_is_not_counted_any_more() {
 #[tokio::test]
 async fn events_are_counted_up_to_the_bound() {
     on_every_database(async |database| {
-        database.fence_keys(10).await;
+        database.block_keys(10).await;
 
         assert_eq!(count(&*database.operations, 3).await, (3, 3));
         assert_eq!(count(&*database.operations, 10).await, (10, 10));

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use consumer::retry_store::RetryStore;
+use consumer::retry_store::operations::Operations;
 use service::config::FromSetting;
-use sql::url::DatabaseUrl;
 use sql::database::{Database as Engine, DatabaseConfig};
 use sql::migrations::Migrations;
-use consumer::retry_store::Parking;
-use consumer::retry_store::operations::Operations;
+use sql::url::DatabaseUrl;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
@@ -16,13 +16,13 @@ use tokio::sync::OnceCell;
 pub(crate) const MIGRATIONS: Migrations = &[consumer::MIGRATIONS];
 
 /// Far longer than anything here takes on a busy machine, and shorter than a lock is waited for by a test that hangs.
-const PATIENCE: Duration = Duration::from_secs(20);
+const WAIT_LIMIT: Duration = Duration::from_secs(20);
 
 const TEMPLATE_NAME: &str = "parking_template";
 
 /// A database that holds nothing yet.
 pub(crate) struct Database {
-    pub(crate) parking: Arc<dyn Parking>,
+    pub(crate) retry_store: Arc<dyn RetryStore>,
     pub(crate) operations: Arc<dyn Operations>,
     pub(crate) engine: Engine,
     url: DatabaseUrl,
@@ -52,7 +52,7 @@ impl Database {
     async fn open(url: DatabaseUrl, directory: Option<Arc<TempDir>>) -> Self {
         let engine = Engine::open(&config(&url), MIGRATIONS).await.unwrap();
         Self {
-            parking: consumer::retry_store::database::retry_store(&engine),
+            retry_store: consumer::retry_store::database::retry_store(&engine),
             operations: consumer::retry_store::database::operations(&engine),
             engine,
             url,
@@ -81,11 +81,11 @@ impl Database {
         }
     }
 
-    /// Fences so many keys, one row each.
-    pub(crate) async fn fence_keys(&self, keys: i64) {
+    /// BlockedKeys so many keys, one row each.
+    pub(crate) async fn block_keys(&self, keys: i64) {
         let rows = "WITH RECURSIVE number (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < $1) \
-            INSERT INTO parked (topic, partition, record_offset, record_timestamp, ordering_key, headers, \
-                                state, attempts, parked_at) ";
+            INSERT INTO retry_events (topic, partition, record_offset, record_timestamp, ordering_key, headers, \
+                                state, attempts, stored_at) ";
         match &self.engine {
             Engine::Sqlite(file) => {
                 let mut transaction = file.begin().await.unwrap();
@@ -108,7 +108,7 @@ impl Database {
 
     /// How many rows a sweeper has to look at.
     pub(crate) async fn rows_that_are_due(&self) -> i64 {
-        let due = "SELECT count(*) FROM parked WHERE next_attempt_at IS NOT NULL";
+        let due = "SELECT count(*) FROM retry_events WHERE next_attempt_at IS NOT NULL";
         match &self.engine {
             Engine::Sqlite(file) => {
                 let count = sqlx::query_scalar(due).fetch_one(file.reader());
@@ -123,7 +123,7 @@ impl Database {
 
     /// Everything that waits is due, also what is behind others.
     pub(crate) async fn all_is_due(&self) {
-        self.execute("UPDATE parked SET next_attempt_at = 0 WHERE state = 'WAITING'")
+        self.execute("UPDATE retry_events SET next_attempt_at = 0 WHERE state = 'WAITING'")
             .await;
     }
 
@@ -142,20 +142,22 @@ impl Database {
             count.await.unwrap()
         };
         let waited = async { while count(&mut observer).await < sessions {} };
-        let in_time = tokio::time::timeout(PATIENCE, waited).await;
+        let in_time = tokio::time::timeout(WAIT_LIMIT, waited).await;
         in_time.expect("as many sessions wait for a lock");
     }
 
     /// The claims that are held end now.
     pub(crate) async fn claims_run_out(&self) {
-        self.execute("UPDATE parked SET claimed_until = 0 WHERE claimed_until IS NOT NULL")
+        self.execute("UPDATE retry_events SET claimed_until = 0 WHERE claimed_until IS NOT NULL")
             .await;
     }
 
     /// What waits for its time has reached it.
     pub(crate) async fn time_passes(&self) {
-        self.execute("UPDATE parked SET next_attempt_at = 0 WHERE next_attempt_at IS NOT NULL")
-            .await;
+        self.execute(
+            "UPDATE retry_events SET next_attempt_at = 0 WHERE next_attempt_at IS NOT NULL",
+        )
+        .await;
     }
 }
 

@@ -10,9 +10,9 @@ mod database;
 mod records;
 
 mod assignments;
+mod blocked_keys;
 mod claims;
 mod contention;
 mod counts;
-mod fences;
 mod operations;
 mod operator;

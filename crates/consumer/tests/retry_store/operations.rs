@@ -1,9 +1,9 @@
 //! What an operator sees and does.
 
 use consumer::retry_store::operations::{
-    Filter, MOST_REDRIVES, OperationError, Operations, ParkedEvent, Refusal, State,
+    Filter, MAX_REDRIVES, OperationError, Operations, Refusal, RetryEvent, State,
 };
-use consumer::retry_store::{Fault, FaultClass, Fence, Parked, Parking, Settlement};
+use consumer::retry_store::{Fault, FaultClass, KeyState, RetryState, RetryStore, Settlement};
 
 use crate::database::{Database, on_every_database};
 use crate::records::{DUE, LATER, SWEEPER, claim, drain, fault, offsets, record, without_key};
@@ -19,16 +19,19 @@ fn rejected() -> Fault {
 }
 
 /// A dead event of key `a` with one behind it, one of key `b` that waits for its time, and a dead one without a key.
-async fn some_events(parking: &dyn Parking) {
-    let dead = Parked::Dead;
+async fn some_events(retry_store: &dyn RetryStore) {
+    let dead = RetryState::Dead;
     let (a, b) = (record("a", 1), record("b", 3));
-    parking.park(&a, &rejected(), dead).await.unwrap();
-    parking.park_behind(&record("a", 2)).await.unwrap();
-    parking.park(&b, &fault(), LATER).await.unwrap();
-    parking.park(&without_key(4), &fault(), dead).await.unwrap();
+    retry_store.store(&a, &rejected(), dead).await.unwrap();
+    retry_store.store_behind(&record("a", 2)).await.unwrap();
+    retry_store.store(&b, &fault(), LATER).await.unwrap();
+    retry_store
+        .store(&without_key(4), &fault(), dead)
+        .await
+        .unwrap();
 }
 
-async fn list(operations: &dyn Operations, filter: Filter) -> Vec<ParkedEvent> {
+async fn list(operations: &dyn Operations, filter: Filter) -> Vec<RetryEvent> {
     operations.list(&filter, 100).await.unwrap().events
 }
 
@@ -38,7 +41,7 @@ async fn id_of(operations: &dyn Operations, offset: i64) -> i64 {
     event.unwrap().id
 }
 
-fn places(events: &[ParkedEvent]) -> Vec<i64> {
+fn places(events: &[RetryEvent]) -> Vec<i64> {
     events.iter().map(|event| event.record.offset).collect()
 }
 
@@ -50,9 +53,9 @@ fn refusal(done: Result<(), OperationError>) -> Refusal {
 }
 
 #[tokio::test]
-async fn a_list_tells_what_is_parked_and_what_waits_behind_it() {
+async fn a_list_tells_what_is_in_the_retry_store_and_what_waits_behind_it() {
     on_every_database(async |database| {
-        some_events(&*database.parking).await;
+        some_events(&*database.retry_store).await;
 
         let events = list(&*database.operations, Filter::default()).await;
 
@@ -75,7 +78,7 @@ async fn a_list_tells_what_is_parked_and_what_waits_behind_it() {
 #[tokio::test]
 async fn a_list_is_filtered() {
     on_every_database(async |database| {
-        some_events(&*database.parking).await;
+        some_events(&*database.retry_store).await;
         let operations = &*database.operations;
         let filtered = async |filter| places(&list(operations, filter).await);
         let all = Filter::default;
@@ -114,7 +117,7 @@ async fn a_list_is_filtered() {
 #[tokio::test]
 async fn one_event_is_shown_with_its_payload() {
     on_every_database(async |database| {
-        some_events(&*database.parking).await;
+        some_events(&*database.retry_store).await;
         let id = id_of(&*database.operations, 1).await;
 
         let event = database.operations.get(id).await.unwrap().unwrap();
@@ -128,10 +131,10 @@ async fn one_event_is_shown_with_its_payload() {
 #[tokio::test]
 async fn a_damaged_row_is_named_and_hides_no_other() {
     on_every_database(async |database| {
-        some_events(&*database.parking).await;
+        some_events(&*database.retry_store).await;
         let id = id_of(&*database.operations, 1).await;
         database
-            .execute("UPDATE parked SET fault_class = 'of a later release' WHERE record_offset = 1")
+            .execute("UPDATE retry_events SET fault_class = 'of a later release' WHERE record_offset = 1")
             .await;
 
         let listing = database.operations.list(&Filter::default(), 100).await;
@@ -147,19 +150,19 @@ async fn a_damaged_row_is_named_and_hides_no_other() {
 #[tokio::test]
 async fn a_redriven_event_is_handled_and_then_those_behind_it() {
     on_every_database(async |database| {
-        let parking = &*database.parking;
-        some_events(parking).await;
+        let retry_store = &*database.retry_store;
+        some_events(retry_store).await;
         let id = id_of(&*database.operations, 1).await;
 
         database.operations.redrive(id, ACTOR, false).await.unwrap();
 
-        let head = claim(parking, SWEEPER).await;
+        let head = claim(retry_store, SWEEPER).await;
         assert_eq!(offsets(&head), [1]);
         assert_eq!((head[0].rounds, head[0].redrives), (0, 1));
         assert_eq!(head[0].record, record("a", 1));
-        let settled = parking.settle(id, SWEEPER, &Settlement::Handled);
+        let settled = retry_store.settle(id, SWEEPER, &Settlement::Handled);
         settled.await.unwrap();
-        assert_eq!(drain(parking).await, [2]);
+        assert_eq!(drain(retry_store).await, [2]);
     })
     .await;
 }
@@ -167,17 +170,20 @@ async fn a_redriven_event_is_handled_and_then_those_behind_it() {
 #[tokio::test]
 async fn rounds_begin_anew_with_a_redrive() {
     on_every_database(async |database| {
-        let parking = &*database.parking;
-        parking.park(&record("a", 1), &fault(), DUE).await.unwrap();
-        let id = claim(parking, SWEEPER).await[0].id;
-        let dead = Settlement::Parked(fault(), Parked::Dead);
-        parking.settle(id, SWEEPER, &dead).await.unwrap();
+        let retry_store = &*database.retry_store;
+        retry_store
+            .store(&record("a", 1), &fault(), DUE)
+            .await
+            .unwrap();
+        let id = claim(retry_store, SWEEPER).await[0].id;
+        let dead = Settlement::Failed(fault(), RetryState::Dead);
+        retry_store.settle(id, SWEEPER, &dead).await.unwrap();
         let died = database.operations.get(id).await.unwrap().unwrap();
 
         database.operations.redrive(id, ACTOR, false).await.unwrap();
 
         assert_eq!((died.state, died.rounds), (State::Dead, 1));
-        assert_eq!(claim(parking, SWEEPER).await[0].rounds, 0);
+        assert_eq!(claim(retry_store, SWEEPER).await[0].rounds, 0);
     })
     .await;
 }
@@ -185,21 +191,21 @@ async fn rounds_begin_anew_with_a_redrive() {
 #[tokio::test]
 async fn skipping_lets_the_next_of_the_key_through_and_keeps_the_row() {
     on_every_database(async |database| {
-        let parking = &*database.parking;
-        some_events(parking).await;
+        let retry_store = &*database.retry_store;
+        some_events(retry_store).await;
         let id = id_of(&*database.operations, 1).await;
 
         let skipped = database.operations.skip(id, ACTOR, "a test order");
         skipped.await.unwrap();
 
-        assert_eq!(drain(parking).await, [2]);
+        assert_eq!(drain(retry_store).await, [2]);
         let row = database.operations.get(id).await.unwrap().unwrap();
         assert_eq!(row.state, State::Skipped);
         assert_eq!((row.head, row.behind), (None, 0));
-        let next = parking.park_behind(&record("a", 5)).await.unwrap();
-        assert_eq!(next, Fence::Open);
-        let again = parking.park_behind(&record("a", 1)).await.unwrap();
-        assert_eq!(again, Fence::Parked, "a skipped event is not handled");
+        let next = retry_store.store_behind(&record("a", 5)).await.unwrap();
+        assert_eq!(next, KeyState::Free);
+        let again = retry_store.store_behind(&record("a", 1)).await.unwrap();
+        assert_eq!(again, KeyState::Blocked, "a skipped event is not handled");
     })
     .await;
 }
@@ -208,7 +214,7 @@ async fn skipping_lets_the_next_of_the_key_through_and_keeps_the_row() {
 async fn what_is_not_a_dead_head_is_refused_and_the_head_is_named() {
     on_every_database(async |database| {
         let operations = &*database.operations;
-        some_events(&*database.parking).await;
+        some_events(&*database.retry_store).await;
         let (head, behind) = (id_of(operations, 1).await, id_of(operations, 2).await);
         let waiting = id_of(operations, 3).await;
 
@@ -229,7 +235,7 @@ async fn what_is_not_a_dead_head_is_refused_and_the_head_is_named() {
             assert_eq!(refusal(skipped), expected);
         }
         assert_eq!(operations.audit(10).await.unwrap(), []);
-        assert_eq!(drain(&*database.parking).await, [0; 0]);
+        assert_eq!(drain(&*database.retry_store).await, [0; 0]);
     })
     .await;
 }
@@ -238,7 +244,7 @@ async fn what_is_not_a_dead_head_is_refused_and_the_head_is_named() {
 async fn a_skipped_event_is_neither_redriven_nor_skipped_again() {
     on_every_database(async |database| {
         let operations = &*database.operations;
-        some_events(&*database.parking).await;
+        some_events(&*database.retry_store).await;
         let id = id_of(operations, 1).await;
         operations.skip(id, ACTOR, "a test order").await.unwrap();
 
@@ -253,11 +259,11 @@ async fn a_skipped_event_is_neither_redriven_nor_skipped_again() {
 }
 
 async fn dies_and_is_redriven(database: &Database, id: i64, times: u32) {
-    let dead = Settlement::Parked(fault(), Parked::Dead);
+    let dead = Settlement::Failed(fault(), RetryState::Dead);
     for _ in 0..times {
         database.operations.redrive(id, ACTOR, false).await.unwrap();
-        claim(&*database.parking, SWEEPER).await;
-        let settled = database.parking.settle(id, SWEEPER, &dead);
+        claim(&*database.retry_store, SWEEPER).await;
+        let settled = database.retry_store.settle(id, SWEEPER, &dead);
         settled.await.unwrap();
     }
 }
@@ -266,12 +272,12 @@ async fn dies_and_is_redriven(database: &Database, id: i64, times: u32) {
 async fn an_event_that_dies_again_and_again_is_redriven_only_by_force() {
     on_every_database(async |database| {
         let operations = &*database.operations;
-        some_events(&*database.parking).await;
+        some_events(&*database.retry_store).await;
         let id = id_of(operations, 1).await;
-        dies_and_is_redriven(&database, id, MOST_REDRIVES).await;
+        dies_and_is_redriven(&database, id, MAX_REDRIVES).await;
         let event = operations.get(id).await.unwrap().unwrap();
 
-        let redrives = MOST_REDRIVES;
+        let redrives = MAX_REDRIVES;
         let expected = Refusal::RedrivenTooOften { id, redrives };
         assert_eq!(event.may_be_redriven(false), Err(expected.clone()));
         assert_eq!(event.may_be_redriven(true), Ok(()));
@@ -286,7 +292,7 @@ async fn an_event_that_dies_again_and_again_is_redriven_only_by_force() {
 async fn every_change_is_in_the_audit_the_latest_first() {
     on_every_database(async |database| {
         let operations = &*database.operations;
-        some_events(&*database.parking).await;
+        some_events(&*database.retry_store).await;
         let (first, last) = (id_of(operations, 1).await, id_of(operations, 4).await);
 
         operations.redrive(first, ACTOR, false).await.unwrap();
@@ -299,7 +305,7 @@ async fn every_change_is_in_the_audit_the_latest_first() {
                 (
                     &*entry.actor,
                     &*entry.action,
-                    entry.parked_id,
+                    entry.stored_id,
                     &*entry.detail,
                 )
             })
@@ -332,10 +338,10 @@ async fn every_change_is_in_the_audit_the_latest_first() {
 async fn nothing_is_changed_when_the_audit_cannot_be_written() {
     on_every_database(async |database| {
         let operations = &*database.operations;
-        some_events(&*database.parking).await;
+        some_events(&*database.retry_store).await;
         let id = id_of(operations, 1).await;
         database
-            .execute("ALTER TABLE parked_audit RENAME TO away")
+            .execute("ALTER TABLE retry_audit RENAME TO away")
             .await;
 
         assert!(operations.redrive(id, ACTOR, false).await.is_err());
@@ -351,7 +357,7 @@ async fn nothing_is_changed_when_the_audit_cannot_be_written() {
 async fn of_two_operators_one_redrives_and_the_other_is_refused() {
     on_every_database(async |database| {
         let other = database.replica().await;
-        some_events(&*database.parking).await;
+        some_events(&*database.retry_store).await;
         let id = id_of(&*database.operations, 1).await;
 
         let (first, second) = tokio::join!(

@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use kafka::record::Record;
-use kafka::headers::{self, Headers};
 use clap::Parser as _;
 use consumer::operator::arguments::DeadLetters;
 use consumer::operator::{OperatorError, Vocabulary, execute};
 use consumer::retry_store::operations::{Filter, Refusal, State};
-use consumer::retry_store::{Fault, FaultClass, Parked};
+use consumer::retry_store::{Fault, FaultClass, RetryState};
+use kafka::headers::{self, Headers};
+use kafka::record::Record;
 use serde_json::Value;
 
 use crate::database::Database;
@@ -79,9 +79,9 @@ fn hostile() -> Record {
 async fn with_dead(offsets: impl IntoIterator<Item = i64>) -> Database {
     let database = Database::sqlite().await;
     for offset in offsets {
-        let parked = record(&format!("key-{offset}"), offset);
-        let (parking, fault) = (&database.parking, rejected());
-        let done = parking.park(&parked, &fault, Parked::Dead).await;
+        let stored = record(&format!("key-{offset}"), offset);
+        let (retry_store, fault) = (&database.retry_store, rejected());
+        let done = retry_store.store(&stored, &fault, RetryState::Dead).await;
         done.unwrap();
     }
     database
@@ -91,8 +91,8 @@ async fn with_dead(offsets: impl IntoIterator<Item = i64>) -> Database {
 async fn a_list_is_aligned_and_says_what_waits_behind_what() {
     let database = with_dead([1]).await;
     database
-        .parking
-        .park_behind(&record("key-1", 2))
+        .retry_store
+        .store_behind(&record("key-1", 2))
         .await
         .unwrap();
 
@@ -156,8 +156,8 @@ async fn a_list_and_an_event_are_one_json_object_per_line() {
 #[tokio::test]
 async fn an_event_is_shown_without_its_payload_and_without_control_characters() {
     let database = Database::sqlite().await;
-    let (parking, dead) = (&database.parking, Parked::Dead);
-    parking.park(&hostile(), &fault(), dead).await.unwrap();
+    let (retry_store, dead) = (&database.retry_store, RetryState::Dead);
+    retry_store.store(&hostile(), &fault(), dead).await.unwrap();
 
     for arguments in ["list", "list --json", "show 1", "show 1 --json"] {
         let output = told(&database, arguments).await;
@@ -206,25 +206,25 @@ async fn a_dry_run_says_what_it_would_do_and_changes_nothing() {
 
     assert_eq!(one, "would redrive 1: com.example.something of key-1\n");
     assert!(all.ends_with("would redrive 2 of 2 dead\n"), "{all}");
-    assert_eq!(drain(&*database.parking).await, [0; 0]);
+    assert_eq!(drain(&*database.retry_store).await, [0; 0]);
     assert_eq!(database.operations.audit(10).await.unwrap(), []);
 }
 
 #[tokio::test]
 async fn all_of_a_kind_are_redriven_and_nothing_else() {
     let database = with_dead([1, 2]).await;
-    let parking = &*database.parking;
-    let (other, dead) = (record("other", 3), Parked::Dead);
-    parking.park(&other, &fault(), dead).await.unwrap();
-    parking
-        .park(&record("later", 4), &rejected(), LATER)
+    let retry_store = &*database.retry_store;
+    let (other, dead) = (record("other", 3), RetryState::Dead);
+    retry_store.store(&other, &fault(), dead).await.unwrap();
+    retry_store
+        .store(&record("later", 4), &rejected(), LATER)
         .await
         .unwrap();
 
     told(&database, "redrive --class rejected --per-second 1000").await;
-    assert_eq!(drain(parking).await, [1, 2]);
+    assert_eq!(drain(retry_store).await, [1, 2]);
     told(&database, "redrive --key other").await;
-    assert_eq!(drain(parking).await, [3]);
+    assert_eq!(drain(retry_store).await, [3]);
 }
 
 #[tokio::test]
@@ -251,7 +251,7 @@ async fn many_are_redriven_at_the_pace_that_is_asked_for() {
 async fn one_that_is_refused_holds_up_no_other_and_is_an_error_at_the_end() {
     let database = with_dead([1, 2]).await;
     database
-        .execute("UPDATE parked SET redrives = 5 WHERE record_offset = 1")
+        .execute("UPDATE retry_events SET redrives = 5 WHERE record_offset = 1")
         .await;
 
     let (output, done) = run(&database, "redrive --all").await;
@@ -264,17 +264,17 @@ async fn one_that_is_refused_holds_up_no_other_and_is_an_error_at_the_end() {
         output.contains("refused: parked event 1 was redriven 5 times"),
         "{output}"
     );
-    assert_eq!(drain(&*database.parking).await, [2]);
+    assert_eq!(drain(&*database.retry_store).await, [2]);
     told(&database, "redrive --all --force").await;
-    assert_eq!(drain(&*database.parking).await, [1]);
+    assert_eq!(drain(&*database.retry_store).await, [1]);
 }
 
 #[tokio::test]
 async fn what_waits_behind_another_is_refused_and_the_head_is_named() {
     let database = with_dead([1]).await;
     database
-        .parking
-        .park_behind(&record("key-1", 2))
+        .retry_store
+        .store_behind(&record("key-1", 2))
         .await
         .unwrap();
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use consumer::retry_store::{Claimed, Fault, FaultClass, RetryState, RetryStore, Settlement};
 use kafka::record::Record;
-use consumer::retry_store::{Claimed, Fault, FaultClass, Parked, Parking, Settlement};
 use uuid::Uuid;
 
 pub(crate) const TOPIC: &str = "orders";
@@ -17,11 +17,11 @@ pub(crate) const MANY: u32 = 1_000;
 pub(crate) const SWEEPER: Uuid = Uuid::from_u128(1);
 pub(crate) const OTHER_SWEEPER: Uuid = Uuid::from_u128(2);
 
-pub(crate) const DUE: Parked = Parked::Waiting {
+pub(crate) const DUE: RetryState = RetryState::Waiting {
     retry_after: Duration::ZERO,
 };
 
-pub(crate) const LATER: Parked = Parked::Waiting {
+pub(crate) const LATER: RetryState = RetryState::Waiting {
     retry_after: Duration::from_secs(3_600),
 };
 
@@ -54,20 +54,20 @@ pub(crate) fn fault() -> Fault {
     }
 }
 
-pub(crate) async fn claim(parking: &dyn Parking, sweeper: Uuid) -> Vec<Claimed> {
-    parking.claim(TOPIC, sweeper, MANY, TERM).await.unwrap()
+pub(crate) async fn claim(retry_store: &dyn RetryStore, sweeper: Uuid) -> Vec<Claimed> {
+    retry_store.claim(TOPIC, sweeper, MANY, TERM).await.unwrap()
 }
 
 /// Handles what is due, one head after the other, until nothing is; the offsets in the order of their handling.
-pub(crate) async fn drain(parking: &dyn Parking) -> Vec<i64> {
+pub(crate) async fn drain(retry_store: &dyn RetryStore) -> Vec<i64> {
     let mut handled = Vec::new();
     loop {
-        let claimed = parking.claim(TOPIC, SWEEPER, 1, TERM).await.unwrap();
+        let claimed = retry_store.claim(TOPIC, SWEEPER, 1, TERM).await.unwrap();
         let Some(head) = claimed.first() else {
             return handled;
         };
         handled.push(head.record.offset);
-        let settled = parking.settle(head.id, SWEEPER, &Settlement::Handled);
+        let settled = retry_store.settle(head.id, SWEEPER, &Settlement::Handled);
         settled.await.unwrap();
     }
 }

@@ -36,7 +36,7 @@ pub(super) struct Pace {
 
 /// How long a call waits for keys that may make its token valid: an issuer nearby answers in less, and a call with an
 /// invented key id must not hold a place for long.
-const PATIENCE: Duration = Duration::from_secs(1);
+const WAIT_LIMIT: Duration = Duration::from_secs(1);
 
 const BACKOFF: Backoff = Backoff {
     initial: Duration::from_secs(1),
@@ -115,7 +115,7 @@ impl Keys {
             return Renewal::Recent;
         }
         self.wanted.notify_one();
-        match timeout(PATIENCE, state.changed()).await {
+        match timeout(WAIT_LIMIT, state.changed()).await {
             Ok(_) => Renewal::Done,
             Err(_) => Renewal::Slow,
         }

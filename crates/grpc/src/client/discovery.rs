@@ -23,7 +23,7 @@ const INTERVAL: Duration = Duration::from_secs(5);
 
 /// After a failed connection they are looked up at once, but no more often than this: a service that is away must not
 /// become a load on the name server.
-const LEAST_INTERVAL: Duration = Duration::from_millis(500);
+const MIN_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Both intervals are drawn from 0.8 to 1.2 times themselves, so that clients do not ask in step.
 const JITTER: f64 = 0.2;
@@ -79,10 +79,10 @@ impl Discovery {
     async fn look_again(&mut self) {
         loop {
             self.look().await;
-            sleep(jittered(LEAST_INTERVAL)).await;
+            sleep(jittered(MIN_INTERVAL)).await;
             // Either way it is time.
             let _ = timeout(
-                jittered(INTERVAL - LEAST_INTERVAL),
+                jittered(INTERVAL - MIN_INTERVAL),
                 self.endpoints.suspicion(),
             )
             .await;

@@ -15,11 +15,11 @@ use tonic::codegen::StdError;
 use tonic::{Code, Status};
 
 /// Most bytes of a request and of an answer: the limit that gRPC has for a message.
-const MOST_BYTES: usize = 4 * 1024 * 1024;
+const MAX_BYTES: usize = 4 * 1024 * 1024;
 
 /// Takes in a whole body, or says why it cannot be had.
 async fn collect(body: Body) -> Result<Collected<Bytes>, Status> {
-    let collected = Limited::new(body, MOST_BYTES).collect().await;
+    let collected = Limited::new(body, MAX_BYTES).collect().await;
     collected.map_err(|error| match error.downcast::<LengthLimitError>() {
         Ok(_) => Status::resource_exhausted("the message is larger than 4 MiB"),
         Err(error) => connection_status(error),

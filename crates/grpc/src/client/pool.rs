@@ -24,7 +24,7 @@ const EJECTED_FOR: Backoff = Backoff {
 };
 
 /// The time is between this share of its bound and all of it, so that clients do not probe in step.
-const LEAST_SHARE: f64 = 0.8;
+const MIN_SHARE: f64 = 0.8;
 
 /// One replica: an address, and an IP address that its host stands for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -219,7 +219,7 @@ impl<C> Member<C> {
             } if now < since + EJECTED_FOR.cap => times.saturating_add(1),
             State::InUse { .. } => 1,
         };
-        let share = LEAST_SHARE + (1.0 - LEAST_SHARE) * rand::random::<f64>();
+        let share = MIN_SHARE + (1.0 - MIN_SHARE) * rand::random::<f64>();
         let time = EJECTED_FOR.bound(times).mul_f64(share);
         self.state = State::Ejected {
             until: now + time,

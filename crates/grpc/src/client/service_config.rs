@@ -14,10 +14,10 @@ mod reader;
 use reader::{Field, parse_json};
 
 /// More attempts than this are never made, whatever a policy says (gRFC A6).
-const MOST_ATTEMPTS: u32 = 5;
+const MAX_ATTEMPTS: u32 = 5;
 
 /// A bucket may hold no more tokens than this (gRFC A6).
-const MOST_TOKENS: u32 = 1_000;
+const MAX_TOKENS: u32 = 1_000;
 
 /// How the methods of the services are called.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -162,7 +162,7 @@ fn retry_policy(field: Field<'_>) -> Result<RetryPolicy, ServiceConfigError> {
         Ok(backoff)
     };
     Ok(RetryPolicy {
-        max_attempts: max_attempts.min(MOST_ATTEMPTS),
+        max_attempts: max_attempts.min(MAX_ATTEMPTS),
         initial_backoff: backoff("initialBackoff")?,
         max_backoff: backoff("maxBackoff")?,
         backoff_multiplier: field.need("backoffMultiplier")?.positive_number()?,
@@ -183,7 +183,7 @@ fn throttling(field: Field<'_>) -> Result<Throttling, ServiceConfigError> {
     let expected = "a whole number from 1 to 1000";
     let tokens = field.need("maxTokens")?;
     let max_tokens = tokens.whole_number(expected)?;
-    if !(1..=MOST_TOKENS).contains(&max_tokens) {
+    if !(1..=MAX_TOKENS).contains(&max_tokens) {
         return Err(tokens.wrong(expected));
     }
     Ok(Throttling {

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::age::ConnectionAge;
-use service::config::Settings;
 use crate::tls::ServerTlsFiles;
+use service::config::Settings;
 
 /// More calls at once than this are not worked on but waited for.
 const MAX_CONCURRENCY: usize = 100_000;

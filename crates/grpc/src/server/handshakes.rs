@@ -16,8 +16,8 @@ use tokio_rustls::TlsAcceptor;
 use super::accept::Terms;
 use super::connection::Connection;
 use super::connections::Seat;
-use service::error_chain::ErrorChain;
 use crate::tls::{ALPN_HTTP2, MaybeTlsStream};
+use service::error_chain::ErrorChain;
 
 /// A handshake takes two round trips; this long is patience with a bad line.
 const TIMEOUT: Duration = Duration::from_secs(5);

@@ -21,9 +21,9 @@ use tower::{Layer, Service};
 use super::connection::ConnectionInfo;
 use super::methods::Methods;
 use super::status_code;
-use telemetry::propagation;
 use telemetry::instruments::Histogram;
 use telemetry::names::{attributes, metrics, spans};
+use telemetry::propagation;
 use telemetry::span::Span;
 use telemetry::vocabulary::Labels;
 

@@ -14,7 +14,7 @@ pub enum ShedReason {
     /// Too many commands wait for their commit.
     Queue,
     /// The caller has used up its share.
-    FairShare,
+    CustomerRateLimit,
 }
 
 impl ShedReason {
@@ -23,7 +23,7 @@ impl ShedReason {
             Self::Concurrency => "concurrency",
             Self::Backlog => "backlog",
             Self::Queue => "queue",
-            Self::FairShare => "fair_share",
+            Self::CustomerRateLimit => "fair_share",
         }
     }
 }

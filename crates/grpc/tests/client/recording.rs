@@ -2,9 +2,9 @@
 
 use std::sync::LazyLock;
 
-use telemetry::{SamplingRatio, tracer_provider, use_providers};
 use opentelemetry::trace::TraceId;
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider, SpanData};
+use telemetry::{SamplingRatio, tracer_provider, use_providers};
 
 static RECORDING: LazyLock<(InMemorySpanExporter, SdkTracerProvider)> = LazyLock::new(|| {
     let exporter = InMemorySpanExporter::default();

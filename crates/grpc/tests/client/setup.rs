@@ -9,10 +9,10 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use service::backoff::Backoff;
 use grpc::client::{
     Addresses, BreakerRules, ClientConfig, Dependency, Resolve, ServiceClient, ServiceConfig, tcp,
 };
+use service::backoff::Backoff;
 use service::config::FromSetting;
 use service::deadline::Deadline;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -24,7 +24,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
 /// Conditions come true within this time, or never.
-const PATIENCE: Duration = Duration::from_secs(30);
+const WAIT_LIMIT: Duration = Duration::from_secs(30);
 
 /// Calls that are not about deadlines get this much.
 const AMPLE: Duration = Duration::from_secs(10);
@@ -52,7 +52,7 @@ pub(crate) async fn eventually(what: &str, condition: impl AsyncFn() -> bool) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    let in_time = tokio::time::timeout(PATIENCE, wait).await;
+    let in_time = tokio::time::timeout(WAIT_LIMIT, wait).await;
     assert!(in_time.is_ok(), "never happened: {what}");
 }
 

@@ -1,8 +1,8 @@
 //! A call is a span of its caller's trace, and carries that on.
 
-use telemetry::names::spans;
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanKind, Status};
+use telemetry::names::spans;
 use tonic::Code;
 
 use crate::recording;

@@ -57,10 +57,10 @@ async fn a_connection_that_breaks_the_protocol_is_told_why_and_ended() {
         let mut connection = Connection::greet(server.address).await;
         connection.send(&bytes).await.unwrap();
 
-        let farewell = timeout(SOON, connection.farewell()).await;
+        let goaway = timeout(SOON, connection.goaway()).await;
 
         // Which error it is said to be is the library's choice.
-        let reason = farewell
+        let reason = goaway
             .unwrap()
             .unwrap_or_else(|| panic!("no word: {fault}"));
         assert_ne!(reason, NO_ERROR, "{fault}");
@@ -168,8 +168,8 @@ async fn header_fields_without_end_are_cut_off() {
         }
     }
 
-    let farewell = timeout(SOON, connection.farewell()).await;
-    assert_eq!(farewell, Ok(Some(ENHANCE_YOUR_CALM)));
+    let goaway = timeout(SOON, connection.goaway()).await;
+    assert_eq!(goaway, Ok(Some(ENHANCE_YOUR_CALM)));
     good.check().await.unwrap();
 }
 
@@ -193,10 +193,10 @@ async fn streams_that_are_opened_and_reset_without_end_end_the_connection() {
     // It may hang up before it has read everything.
     let _ = connection.send(&flood).await;
 
-    let farewell = timeout(SOON, connection.farewell()).await;
+    let goaway = timeout(SOON, connection.goaway()).await;
     assert!(
-        matches!(farewell, Ok(Some(ENHANCE_YOUR_CALM) | None)),
-        "{farewell:?}"
+        matches!(goaway, Ok(Some(ENHANCE_YOUR_CALM) | None)),
+        "{goaway:?}"
     );
     good.check().await.unwrap();
     assert_eq!(good.connections(), 1);

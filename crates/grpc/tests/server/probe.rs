@@ -3,8 +3,8 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
-use grpc::server::{ConnectionAge, GrpcConfig};
 use grpc::probe::{ProbeError, ask};
+use grpc::server::{ConnectionAge, GrpcConfig};
 
 use crate::certificates::{Authority, HOST};
 use crate::server::{RunningServer, Terms};

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use grpc::server::{ConnectionAge, GrpcConfig, GrpcError, GrpcServer};
 use grpc::health::Health;
 use grpc::probe::ProbeError;
+use grpc::server::{ConnectionAge, GrpcConfig, GrpcError, GrpcServer};
 use grpc::tls::{ClientTls, ClientTlsFiles, Connector, ServerTlsFiles};
 use http::{Request, Response, Uri};
 use tempfile::TempDir;
@@ -25,7 +25,7 @@ use crate::certificates::{Authority, HOST, Identity};
 use crate::who::{Peer, Who};
 
 /// Conditions come true within this time, or never.
-const PATIENCE: Duration = Duration::from_secs(60);
+const WAIT_LIMIT: Duration = Duration::from_secs(60);
 
 pub(crate) async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     let wait = async {
@@ -33,7 +33,7 @@ pub(crate) async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> b
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    let in_time = tokio::time::timeout(PATIENCE, wait).await;
+    let in_time = tokio::time::timeout(WAIT_LIMIT, wait).await;
     assert!(in_time.is_ok(), "never happened: {what}");
 }
 
@@ -63,7 +63,7 @@ impl Default for Terms<'_> {
             client_authority: None,
             connections: 100,
             age: Duration::ZERO,
-            call_limit: PATIENCE,
+            call_limit: WAIT_LIMIT,
         }
     }
 }
@@ -169,7 +169,7 @@ impl RunningServer {
     /// Stops in good order.
     pub(crate) async fn stop(self) {
         self.stop.cancel();
-        let stopped = tokio::time::timeout(PATIENCE, self.serving).await;
+        let stopped = tokio::time::timeout(WAIT_LIMIT, self.serving).await;
         stopped.expect("the server stops").unwrap().unwrap();
     }
 }

@@ -2,12 +2,12 @@
 
 use std::sync::LazyLock;
 
-use telemetry::{SamplingRatio, tracer_provider, use_providers};
 use grpc::tls::Connector;
 use http::Request;
 use opentelemetry::trace::{SpanKind, Status};
 use opentelemetry::{Key, Value};
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SpanData};
+use telemetry::{SamplingRatio, tracer_provider, use_providers};
 use tonic::body::Body;
 use uuid::Uuid;
 

@@ -11,11 +11,11 @@ use tokio::runtime::Handle;
 use super::cluster::{Cluster, Lookup, Shape, Unreachable};
 use super::comparison::{compare, configuration};
 use super::{TopicReport, TopicSpec, TopicState, TopicsConfig, TopicsError};
-use service::backoff::Backoff;
 use crate::KafkaConfig;
+use service::backoff::Backoff;
 
 /// A person or a job waits for this: long enough for a cluster that is just starting to answer.
-const PATIENCE: Duration = Duration::from_secs(30);
+const WAIT_LIMIT: Duration = Duration::from_secs(30);
 
 /// How long the cluster may take to make a topic known to all its brokers.
 const PROPAGATION: Duration = Duration::from_secs(15);
@@ -51,7 +51,7 @@ impl Session {
     fn open(kafka: &KafkaConfig) -> Result<Self, TopicsError> {
         Ok(Self {
             brokers: kafka.brokers.clone(),
-            cluster: Cluster::new(kafka, PATIENCE).map_err(TopicsError::Client)?,
+            cluster: Cluster::new(kafka, WAIT_LIMIT).map_err(TopicsError::Client)?,
             admin: kafka.observer().create().map_err(TopicsError::Client)?,
             runtime: Handle::current(),
         })
@@ -109,7 +109,7 @@ impl Session {
             .iter()
             .fold(topic, |topic, (name, value)| topic.set(name, value));
         let options = AdminOptions::new()
-            .request_timeout(Some(PATIENCE))
+            .request_timeout(Some(WAIT_LIMIT))
             .operation_timeout(Some(PROPAGATION));
         let answers = self
             .runtime

@@ -44,11 +44,11 @@ pub(super) struct Shape {
 
 impl Cluster {
     /// Connects when it is asked something; all answers together may take `patience`.
-    pub(super) fn new(kafka: &KafkaConfig, patience: Duration) -> Result<Self, KafkaError> {
+    pub(super) fn new(kafka: &KafkaConfig, retry_policy: Duration) -> Result<Self, KafkaError> {
         let client = kafka.observer().create_with_context(Reasons::default())?;
         Ok(Self {
             client,
-            deadline: Instant::now() + patience,
+            deadline: Instant::now() + retry_policy,
         })
     }
 

@@ -5,11 +5,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::OutboxRow;
 use kafka::headers::Headers;
 use kafka::{KafkaConfig, ObservedSend, Outgoing, SendTelemetry};
-use crate::OutboxRow;
-use telemetry::propagation;
 use telemetry::names::metrics;
+use telemetry::propagation;
 use telemetry::vocabulary::Labels;
 
 /// Watches one relay, over all its sessions.

@@ -12,9 +12,9 @@ use rdkafka::producer::{
 use tokio::sync::mpsc;
 
 use super::instrumentation::RelayTelemetry;
+use crate::OutboxRow;
 use kafka::headers::DamagedHeaders;
 use kafka::{ErrorLog, KafkaConfig, ObservedSend};
-use crate::OutboxRow;
 
 /// Reports taken at once.
 const REPORT_BATCH: usize = 1_000;

@@ -1,4 +1,4 @@
-//! One producer and what is known of the table while it lasts: carries out what [`Duties`] decides.
+//! One producer and what is known of the table while it lasts: carries out what [`Planner`] decides.
 
 use std::sync::Arc;
 
@@ -7,13 +7,13 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::RelayError;
-use super::duties::{Duties, Duty, Query, READ_LIMIT};
+use super::planner::{Action, Planner, Query, READ_LIMIT};
 use super::producer::{Producer, Report, SendError};
 use super::window::Refusal;
-use service::crash_points::{CrashPoint, reach};
-use service::error_chain::ErrorChain;
 use crate::lease::Leases;
 use crate::{Outbox, OutboxError, OutboxRow, OutboxSignal, Shard};
+use service::crash_points::{CrashPoint, reach};
+use service::error_chain::ErrorChain;
 
 /// Publishes until something interrupts it; then everything in it is forgotten and read again.
 pub(super) struct Session<'a> {
@@ -22,7 +22,7 @@ pub(super) struct Session<'a> {
     signal: &'a OutboxSignal,
     member: Uuid,
     producer: Producer,
-    duties: Duties,
+    planner: Planner,
 }
 
 impl<'a> Session<'a> {
@@ -39,23 +39,25 @@ impl<'a> Session<'a> {
             signal,
             member,
             producer,
-            duties: Duties::new(outbox.has_other_writers(), Instant::now()),
+            planner: Planner::new(outbox.has_other_writers(), Instant::now()),
         }
     }
 
     /// Publishes until `shutdown`, then waits for the last acknowledgements and gives the leases back.
     pub(super) async fn run(mut self, shutdown: &CancellationToken) -> Result<(), RelayError> {
         loop {
-            let blocked = self.duties.blocked_keys();
+            let blocked = self.planner.blocked_keys();
             self.producer.telemetry().show_blocked(blocked);
-            match self.duties.next(Instant::now())? {
-                Duty::Renew => self.renew().await?,
-                Duty::HandOver(shards) => self.hand_over(&shards).await?,
-                Duty::Send(row) => self.send(&row)?,
-                Duty::Read(query) => self.read(&query).await?,
-                Duty::Delete(rows) => self.delete(rows).await?,
-                Duty::Rest { until, wants_rows } => self.rest(until, wants_rows, shutdown).await?,
-                Duty::Leave => return Ok(self.leases.leave(self.member).await?),
+            match self.planner.next(Instant::now())? {
+                Action::Renew => self.renew().await?,
+                Action::HandOver(shards) => self.hand_over(&shards).await?,
+                Action::Send(row) => self.send(&row)?,
+                Action::Read(query) => self.read(&query).await?,
+                Action::Delete(rows) => self.delete(rows).await?,
+                Action::Rest { until, wants_rows } => {
+                    self.rest(until, wants_rows, shutdown).await?
+                }
+                Action::Leave => return Ok(self.leases.leave(self.member).await?),
             }
         }
     }
@@ -66,13 +68,13 @@ impl<'a> Session<'a> {
         wants_rows: bool,
         shutdown: &CancellationToken,
     ) -> Result<(), RelayError> {
-        let is_stopping = self.duties.is_stopping();
+        let is_stopping = self.planner.is_stopping();
         // Biased: acknowledgements make room before more is read.
         tokio::select! {
             biased;
-            () = shutdown.cancelled(), if !is_stopping => self.duties.stop(Instant::now()),
+            () = shutdown.cancelled(), if !is_stopping => self.planner.stop(Instant::now()),
             reports = self.producer.reports() => self.settle(reports)?,
-            () = self.signal.notified(), if wants_rows => self.duties.signalled(Instant::now()),
+            () = self.signal.notified(), if wants_rows => self.planner.signalled(Instant::now()),
             () = tokio::time::sleep_until(until) => {}
         }
         Ok(())
@@ -81,11 +83,11 @@ impl<'a> Session<'a> {
     async fn renew(&mut self) -> Result<(), RelayError> {
         match self.leases.renew(self.member).await {
             Ok(tenure) => {
-                if self.duties.renewed(tenure, Instant::now())? {
+                if self.planner.renewed(tenure, Instant::now())? {
                     reach(CrashPoint::AfterClaim)?;
                 }
             }
-            Err(error) if self.duties.renewal_failed(Instant::now()) => {
+            Err(error) if self.planner.renewal_failed(Instant::now()) => {
                 tracing::debug!(error = %ErrorChain(&error), "leases were not renewed, trying again");
             }
             Err(error) => return Err(error.into()),
@@ -95,7 +97,7 @@ impl<'a> Session<'a> {
 
     async fn hand_over(&mut self, shards: &[Shard]) -> Result<(), RelayError> {
         self.leases.release(self.member, shards).await?;
-        self.duties.handed_over(shards);
+        self.planner.handed_over(shards);
         Ok(())
     }
 
@@ -108,14 +110,14 @@ impl<'a> Session<'a> {
         let rows = match self.outbox.read(shards, *after, except, READ_LIMIT).await {
             Ok(rows) => rows,
             Err(error) => {
-                let goes_on = self.duties.read_failed(Instant::now());
+                let goes_on = self.planner.read_failed(Instant::now());
                 return try_again(goes_on, error);
             }
         };
         if !rows.is_empty() {
             reach(CrashPoint::AfterRead)?;
         }
-        self.duties.rows(rows, Instant::now());
+        self.planner.rows(rows, Instant::now());
         Ok(())
     }
 
@@ -132,7 +134,7 @@ impl<'a> Session<'a> {
             match result {
                 Ok(()) => {
                     reach(CrashPoint::AfterAcknowledgement)?;
-                    self.duties.acknowledged(seq, Instant::now());
+                    self.planner.acknowledged(seq, Instant::now());
                 }
                 Err(error) => self.refused(seq, &error.into())?,
             }
@@ -143,7 +145,7 @@ impl<'a> Session<'a> {
     fn refused(&mut self, seq: i64, error: &SendError) -> Result<(), RelayError> {
         self.producer.check()?;
         let error = ErrorChain(error);
-        match self.duties.refused(seq, Instant::now()) {
+        match self.planner.refused(seq, Instant::now()) {
             Refusal::KeyStopped { is_new: true } => tracing::error!(
                 seq,
                 %error,
@@ -161,11 +163,11 @@ impl<'a> Session<'a> {
 
     async fn delete(&mut self, rows: Vec<i64>) -> Result<(), RelayError> {
         if let Err(error) = self.outbox.delete(&rows).await {
-            let goes_on = self.duties.delete_failed(rows, Instant::now());
+            let goes_on = self.planner.delete_failed(rows, Instant::now());
             return try_again(goes_on, error);
         }
         reach(CrashPoint::AfterDelete)?;
-        self.duties.deleted(&rows);
+        self.planner.deleted(&rows);
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! Many relays in a world without threads, clocks and servers: years of bad luck in seconds.
 //!
-//! Everything but [`super::duties`] is a model: a table whose transactions commit late and out of sequence, leases with a
+//! Everything but [`super::planner`] is a model: a table whose transactions commit late and out of sequence, leases with a
 //! clock of their own, a broker that delays, refuses, loses acknowledgements and writes what it reported as failed,
 //! processes that freeze beyond their lease, die and come back, statements that fail, took effect although they failed,
 //! or take effect long after they were given up. Which of it happens when follows from a seed.
@@ -29,5 +29,5 @@ const STEPS: u64 = 500_000;
 
 #[test]
 fn relays_lose_nothing_and_keep_every_key_in_order_whatever_fails() {
-    chance::seeds("relays", STEPS, |seed| World::new(seed).run());
+    rng::seeds("relays", STEPS, |seed| World::new(seed).run());
 }

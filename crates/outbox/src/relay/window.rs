@@ -9,8 +9,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::blocked::Blocked;
-use service::backoff::Backoff;
 use crate::{OutboxRow, Shard};
+use service::backoff::Backoff;
 
 /// Bounds of what is held: a backlog stays in the table.
 pub(super) const MAX_ROWS: usize = 10_000;

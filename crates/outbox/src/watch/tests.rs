@@ -3,10 +3,10 @@
 use tempfile::TempDir;
 
 use super::*;
-use service::config::FromSetting;
-use sql::url::DatabaseUrl;
 use crate::sqlite::SqliteOutbox;
+use service::config::FromSetting;
 use sql::sqlite::Sqlite;
+use sql::url::DatabaseUrl;
 use telemetry::testing::{gauge, record_spans};
 
 /// An event that has waited for a minute and a half.

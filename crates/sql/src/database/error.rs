@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use service::command_line::ExitError;
 use sqlx::migrate::MigrateError;
 
-use super::obstacle::Obstacle;
+use super::not_ready::NotReady;
 use crate::sqlite::OpenError as SqliteError;
 
 /// Why a database cannot be opened.
@@ -74,11 +74,11 @@ pub enum InspectionError {
 
 impl MigrationError {
     pub(super) fn reading_version(error: sqlx::Error) -> Self {
-        match Obstacle::from(error).lasting() {
+        match NotReady::from(error).lasting() {
             Err(unusable) => Self::Unusable(unusable),
-            Ok(Obstacle::Away(error)) => Self::Version(error),
-            Ok(Obstacle::Migration(error)) => Self::Migrate(error),
-            Ok(Obstacle::OldSchema { .. }) => Self::Version(sqlx::Error::RowNotFound),
+            Ok(NotReady::Away(error)) => Self::Version(error),
+            Ok(NotReady::Migration(error)) => Self::Migrate(error),
+            Ok(NotReady::OldSchema { .. }) => Self::Version(sqlx::Error::RowNotFound),
         }
     }
 }

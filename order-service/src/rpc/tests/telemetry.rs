@@ -1,11 +1,11 @@
 //! What a call tells its span, and what is counted of calls that are refused.
 
 use grpc::server::refusal::Refusal;
+use opentelemetry::Context;
+use opentelemetry_sdk::trace::SpanData;
 use telemetry::names::attributes::SHED_REASON;
 use telemetry::names::metrics::GRPC_SERVER_CALLS_SHED;
 use telemetry::names::spans::RPC_SERVER;
-use opentelemetry::Context;
-use opentelemetry_sdk::trace::SpanData;
 
 use super::*;
 use crate::names::attributes::{ORDER_AVAILABILITY, ORDER_ID};

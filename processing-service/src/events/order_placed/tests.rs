@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use service::backoff::Backoff;
-use service::config::FromSetting;
-use sql::url::DatabaseUrl;
-use sql::database::{Database, DatabaseConfig};
 use consumer::inbox::InboxEntry;
 use outbox::OutboxSignal;
+use service::backoff::Backoff;
+use service::config::FromSetting;
+use sql::database::{Database, DatabaseConfig};
+use sql::url::DatabaseUrl;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 

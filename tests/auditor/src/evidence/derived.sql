@@ -8,8 +8,8 @@ CREATE INDEX temp.order_bodies_by_order ON order_bodies (order_id);
 CREATE INDEX temp.saga_bodies_by_order ON saga_bodies (order_id);
 CREATE INDEX temp.records_by_place ON records (topic, partition, position);
 CREATE INDEX temp.records_by_origin ON records (origin_topic, origin_partition, origin_position);
-CREATE INDEX temp.parked_by_order ON parked (order_id);
-CREATE INDEX temp.parked_by_place ON parked (topic, partition, position);
+CREATE INDEX temp.retry_events_by_order ON parked (order_id);
+CREATE INDEX temp.retry_events_by_place ON parked (topic, partition, position);
 
 -- The entries of the histories, by the event that each of them is: published by order-service, or consumed by it.
 CREATE TEMP TABLE entries AS
@@ -43,8 +43,8 @@ SELECT order_id, 'parked at ' || service || ' as ' || state AS how, place FROM p
 UNION ALL
 SELECT order_id, 'a dead letter', place FROM records
 WHERE order_id IS NOT NULL
-  AND ((topic = 'orders.order.events.v1.dlq' AND 'processing-service' IN (SELECT service FROM without_parking))
-    OR (topic = 'processing.order.events.v1.dlq' AND 'order-service' IN (SELECT service FROM without_parking)));
+  AND ((topic = 'orders.order.events.v1.dlq' AND 'processing-service' IN (SELECT service FROM without_retry_store))
+    OR (topic = 'processing.order.events.v1.dlq' AND 'order-service' IN (SELECT service FROM without_retry_store)));
 CREATE INDEX temp.set_aside_by_order ON set_aside (order_id);
 
 -- Orders that have not come to their end, or are not there at all, and how far each came.

@@ -36,4 +36,4 @@ CREATE TEMP TABLE parked (
     service, topic, partition, position, place, key, order_id, state, fault_class, fault_message
 );
 -- Services whose database has no such table: their dead letters are all there is to know.
-CREATE TEMP TABLE without_parking (service);
+CREATE TEMP TABLE without_retry_store (service);

@@ -56,7 +56,7 @@ const RULE: Rule = Rule {
         },
         Count {
             what: "parked",
-            number: "SELECT count(*) FROM parked",
+            number: "SELECT count(*) FROM retry_events",
         },
         Count {
             what: "dead letters",
@@ -83,17 +83,17 @@ const RULE: Rule = Rule {
             violations: "
                 SELECT order_id, place, 'has an event that is still parked at ' || service || ' as WAITING'
                     || coalesce(' (' || fault_class || ': ' || fault_message || ')', '') AS fault
-                FROM parked WHERE state = 'WAITING' AND NOT EXISTS (
-                    SELECT 1 FROM parked AS head WHERE head.service = parked.service AND head.key = parked.key
-                      AND head.topic = parked.topic AND head.state = 'DEAD')",
+                FROM retry_events WHERE state = 'WAITING' AND NOT EXISTS (
+                    SELECT 1 FROM retry_events AS head WHERE head.service = retry_events.service AND head.key = retry_events.key
+                      AND head.topic = retry_events.topic AND head.state = 'DEAD')",
         },
         Check {
             what: "what was given up is a dead letter",
             violations: "
                 SELECT order_id, place, 'was given up by ' || service || ', but is no dead letter' AS fault
-                FROM parked WHERE state = 'DEAD' AND fault_class IS NOT NULL AND NOT EXISTS (
-                    SELECT 1 FROM records AS letter WHERE letter.origin_topic = parked.topic
-                      AND letter.origin_partition = parked.partition AND letter.origin_position = parked.position)",
+                FROM retry_events WHERE state = 'DEAD' AND fault_class IS NOT NULL AND NOT EXISTS (
+                    SELECT 1 FROM records AS letter WHERE letter.origin_topic = retry_events.topic
+                      AND letter.origin_partition = retry_events.partition AND letter.origin_position = retry_events.position)",
         },
         Check {
             what: "a dead letter is the record that it came from",

@@ -64,8 +64,8 @@ const RULE: Rule = Rule {
                     || ', but neither parked nor a dead letter' AS fault
                 FROM records JOIN committed USING (topic, partition)
                 WHERE records.position < committed.position AND fault IS NOT NULL
-                  AND NOT EXISTS (SELECT 1 FROM parked WHERE parked.topic = records.topic
-                      AND parked.partition = records.partition AND parked.position = records.position)
+                  AND NOT EXISTS (SELECT 1 FROM retry_events WHERE retry_events.topic = records.topic
+                      AND retry_events.partition = records.partition AND retry_events.position = records.position)
                   AND NOT EXISTS (SELECT 1 FROM records AS letter WHERE letter.origin_topic = records.topic
                       AND letter.origin_partition = records.partition AND letter.origin_position = records.position)",
         },

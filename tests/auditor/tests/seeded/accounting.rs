@@ -26,15 +26,15 @@ const PARKED: &str = "
     CREATE TABLE IF NOT EXISTS processing.parked (
         id INTEGER PRIMARY KEY, topic, partition, record_offset, record_timestamp, key, ordering_key, headers, payload, state,
         fault_class, fault_message, attempts, first_failed_at, last_failed_at, rounds, redrives, next_attempt_at, claimed_by,
-        claimed_until, parked_at);
+        claimed_until, stored_at);
     INSERT INTO processing.parked (topic, partition, record_offset, record_timestamp, key, headers, payload, state, fault_class,
-        fault_message, attempts, rounds, redrives, parked_at)
+        fault_message, attempts, rounds, redrives, stored_at)
     VALUES ('orders.order.events.v1', 0, 0, 0, CAST('01010101-0101-0101-0101-010101010101' AS BLOB), x'', x'', 'STATE',
         'rejected', 'no', 1, 0, 0, 0);
     UPDATE orders SET status = 'ACCEPTED' WHERE status = 'FULFILLED';
     DELETE FROM processing.sagas WHERE state = 'FULFILLED';";
 
-async fn with_parked(state: &str) -> Books {
+async fn with_stored(state: &str) -> Books {
     let books = Books::sound().await;
     let sql = PARKED.replace("STATE", state);
     books.change(Box::leak(sql.into_boxed_str())).await;
@@ -85,7 +85,7 @@ async fn an_event_that_waits_in_an_outbox_is_found() {
 
 #[tokio::test]
 async fn an_event_that_still_waits_to_be_tried_again_is_found() {
-    let verdict = with_parked("WAITING").await.audit().await;
+    let verdict = with_stored("WAITING").await.audit().await;
 
     assert_found(
         &verdict,
@@ -96,7 +96,7 @@ async fn an_event_that_still_waits_to_be_tried_again_is_found() {
 
 #[tokio::test]
 async fn an_order_that_was_given_up_is_accounted_for_and_bounded() {
-    let mut books = with_parked("DEAD").await;
+    let mut books = with_stored("DEAD").await;
     books.publish(LETTERS, letter(0));
     let none = Limits {
         set_aside: Some(0),
@@ -123,7 +123,7 @@ async fn an_order_that_was_given_up_is_accounted_for_and_bounded() {
 
 #[tokio::test]
 async fn an_event_that_was_given_up_and_is_no_dead_letter_is_found() {
-    let verdict = with_parked("DEAD").await.audit().await;
+    let verdict = with_stored("DEAD").await.audit().await;
 
     assert_found(
         &verdict,
@@ -155,8 +155,8 @@ async fn a_dead_letter_that_is_not_the_record_it_came_from_is_found() {
 }
 
 #[tokio::test]
-async fn a_dead_letter_is_no_excuse_for_an_order_that_is_parked_no_more() {
-    let mut books = with_parked("DEAD").await;
+async fn a_dead_letter_is_no_excuse_for_an_order_that_is_in_the_retry_store_no_more() {
+    let mut books = with_stored("DEAD").await;
     books.change("DELETE FROM processing.parked").await;
     books.publish(LETTERS, letter(0));
     books.lose(OUTCOMES, &super::books::id('d', '1'));

@@ -64,7 +64,7 @@ pub(super) fn between_replicas(cases: Vec<Case>) -> Vec<Case> {
         CrashPoint::AfterCommit
         | CrashPoint::AfterAcknowledgement
         | CrashPoint::AfterEffect
-        | CrashPoint::AfterPark => case.action == Action::Abort,
+        | CrashPoint::AfterStore => case.action == Action::Abort,
         _ => false,
     };
     cases.into_iter().filter(is_wanted).collect()
@@ -88,17 +88,17 @@ impl Case {
             | CrashPoint::AfterDrain
             | CrashPoint::InShutdown
             | CrashPoint::AfterIntake => Provocation::Stop,
-            CrashPoint::BeforeDeadLetter | CrashPoint::AfterDeadLetter | CrashPoint::AfterPark => {
+            CrashPoint::BeforeDeadLetter | CrashPoint::AfterDeadLetter | CrashPoint::AfterStore => {
                 Provocation::Poison
             }
-            CrashPoint::AfterParkedEffect => Provocation::Release,
+            CrashPoint::AfterRetriedEffect => Provocation::Release,
             _ => Provocation::Load,
         }
     }
 
     /// Whether it is over only when a claim of the dead process has run out.
     pub(super) fn takes_a_minute(self) -> bool {
-        self.point == CrashPoint::AfterParkedEffect && self.action == Action::Abort
+        self.point == CrashPoint::AfterRetriedEffect && self.action == Action::Abort
     }
 
     /// Whether a failure there is one of the stop itself.
@@ -137,8 +137,8 @@ fn occasions(point: CrashPoint) -> u64 {
         // As many as are provoked.
         CrashPoint::BeforeDeadLetter
         | CrashPoint::AfterDeadLetter
-        | CrashPoint::AfterPark
-        | CrashPoint::AfterParkedEffect => 3,
+        | CrashPoint::AfterStore
+        | CrashPoint::AfterRetriedEffect => 3,
         // Five times a second, or for one order in three.
         CrashPoint::BeforeOffsetCommit
         | CrashPoint::AfterOffsetCommit

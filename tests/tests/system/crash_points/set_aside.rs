@@ -28,7 +28,7 @@ pub(super) async fn poison(system: &System, service: Service, count: u64) -> Res
 
 /// Puts a record that a service cannot understand between the events of some orders, so that what follows is parked
 /// behind it; then does what an operator does: skips that record.
-pub(super) async fn park_and_release(
+pub(super) async fn store_and_release(
     system: &System,
     service: Service,
     count: u64,
@@ -52,7 +52,7 @@ pub(super) async fn park_and_release(
 
     let mut dead = Vec::new();
     for order in &orders {
-        dead.push(fence(system, service, &order.order_id).await?);
+        dead.push(key_state(system, service, &order.order_id).await?);
     }
     for id in dead {
         operate(system, service, &["skip", &id, "--reason", "not an event"]).await?;
@@ -61,7 +61,7 @@ pub(super) async fn park_and_release(
 }
 
 /// Waits until an event of this order waits behind a dead one, and returns the id of the dead one.
-async fn fence(system: &System, service: Service, order_id: &str) -> Result<String> {
+async fn key_state(system: &System, service: Service, order_id: &str) -> Result<String> {
     let heads = ["list", "--json", "--state", "dead", "--key", order_id];
     eventually("an event is parked behind another", async || {
         let listed = operate(system, service, &heads).await?;
@@ -69,8 +69,8 @@ async fn fence(system: &System, service: Service, order_id: &str) -> Result<Stri
         let Some(head) = rows.next().transpose()? else {
             return Ok(None);
         };
-        let is_fencing = head["behind"].as_u64().is_some_and(|behind| behind > 0);
-        Ok(is_fencing.then(|| head["id"].to_string()))
+        let is_blocking = head["behind"].as_u64().is_some_and(|behind| behind > 0);
+        Ok(is_blocking.then(|| head["id"].to_string()))
     })
     .await
 }

@@ -3,7 +3,7 @@
 use sqlx::{FromRow, PgPool};
 
 use crate::retry_store::row::{Insertion, timestamp};
-use crate::retry_store::{Fence, ParkingError};
+use crate::retry_store::{KeyState, RetryStoreError};
 use sql::postgres::retry_conflicts;
 
 /// `head` is locked until the row is committed: who takes the head away waits, and then sees the row. A head that somebody
@@ -11,14 +11,14 @@ use sql::postgres::retry_conflicts;
 /// caller has to look again. A row behind others is not due.
 const ADD: &str = "
 WITH head AS (
-    SELECT id FROM parked WHERE topic = $1 AND ordering_key = $5 AND state <> 'SKIPPED'
+    SELECT id FROM retry_events WHERE topic = $1 AND ordering_key = $5 AND state <> 'SKIPPED'
     ORDER BY id LIMIT 1 FOR SHARE
 ), fence AS (
-    SELECT id FROM parked WHERE topic = $1 AND ordering_key = $5 AND state <> 'SKIPPED' LIMIT 1
+    SELECT id FROM retry_events WHERE topic = $1 AND ordering_key = $5 AND state <> 'SKIPPED' LIMIT 1
 ), added AS (
-    INSERT INTO parked (topic, partition, record_offset, record_timestamp, ordering_key, key, headers, payload,
+    INSERT INTO retry_events (topic, partition, record_offset, record_timestamp, ordering_key, key, headers, payload,
                         fault_class, fault_message, attempts, first_failed_at, last_failed_at,
-                        state, next_attempt_at, parked_at)
+                        state, next_attempt_at, stored_at)
     SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14,
            CASE WHEN $14 = 'WAITING' AND NOT EXISTS (SELECT FROM head) THEN unix_millis() + $15 END,
            unix_millis()
@@ -26,8 +26,8 @@ WITH head AS (
     ON CONFLICT DO NOTHING
 )
 SELECT EXISTS (SELECT FROM head) AS held,
-       EXISTS (SELECT FROM fence) AS fenced,
-       EXISTS (SELECT FROM parked WHERE topic = $1 AND partition = $2
+       EXISTS (SELECT FROM fence) AS blocked,
+       EXISTS (SELECT FROM retry_events WHERE topic = $1 AND partition = $2
                AND record_offset = $3 AND record_timestamp = $4) AS known";
 
 #[derive(FromRow)]
@@ -35,22 +35,25 @@ struct Added {
     /// The head of the key was there, and stayed.
     held: bool,
     /// The key was fenced when the statement began.
-    fenced: bool,
+    blocked: bool,
     /// The record was parked when the statement began.
     known: bool,
 }
 
-/// Parks an event, unless it is only to be parked behind others and there are none.
-pub(super) async fn add(pool: &PgPool, insertion: &Insertion<'_>) -> Result<Fence, ParkingError> {
+/// Stores an event, unless it is only to be parked behind others and there are none.
+pub(super) async fn add(
+    pool: &PgPool,
+    insertion: &Insertion<'_>,
+) -> Result<KeyState, RetryStoreError> {
     loop {
         let added = retry_conflicts(|| try_to_add(pool, insertion)).await?;
         // Each round that is repeated is one in which somebody took a head away.
-        if added.held || !added.fenced {
-            let is_parked = added.held || added.known || !insertion.only_behind;
-            return Ok(if is_parked {
-                Fence::Parked
+        if added.held || !added.blocked {
+            let is_in_the_retry_store = added.held || added.known || !insertion.only_behind;
+            return Ok(if is_in_the_retry_store {
+                KeyState::Blocked
             } else {
-                Fence::Open
+                KeyState::Free
             });
         }
     }

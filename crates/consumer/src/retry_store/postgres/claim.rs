@@ -6,39 +6,39 @@ use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::make_head_due;
-use crate::retry_store::row::{FaultColumns, ParkedRow, StateColumns, claimed, millis};
-use crate::retry_store::{Claimed, Fault, Parked, ParkingError, Settlement};
+use crate::retry_store::row::{FaultColumns, RetryEventRow, StateColumns, claimed, millis};
+use crate::retry_store::{Claimed, Fault, RetryState, RetryStoreError, Settlement};
 use sql::postgres::retry_conflicts;
 
 /// A row that another claims at the same time is waited for, and then looked at again. That it is the head is checked
 /// although only heads are due: order does not rest on that.
 const CLAIM: &str = "
 WITH due AS (
-    SELECT id FROM parked AS head
+    SELECT id FROM retry_events AS head
     WHERE topic = $1 AND next_attempt_at <= unix_millis()
       AND (claimed_until IS NULL OR claimed_until <= unix_millis())
-      AND NOT EXISTS (SELECT FROM parked AS earlier
+      AND NOT EXISTS (SELECT FROM retry_events AS earlier
                       WHERE earlier.topic = head.topic AND earlier.ordering_key = head.ordering_key
                         AND earlier.state <> 'SKIPPED' AND earlier.id < head.id)
     ORDER BY next_attempt_at, id LIMIT $2 FOR UPDATE OF head
 )
-UPDATE parked SET claimed_by = $3, claimed_until = unix_millis() + $4
-FROM due WHERE parked.id = due.id
-RETURNING parked.id, topic, partition, record_offset, record_timestamp, key, headers, payload,
+UPDATE retry_events SET claimed_by = $3, claimed_until = unix_millis() + $4
+FROM due WHERE retry_events.id = due.id
+RETURNING retry_events.id, topic, partition, record_offset, record_timestamp, key, headers, payload,
           fault_class, fault_message, attempts, first_failed_at, last_failed_at, rounds, redrives";
 
 const REMOVE: &str = "
-DELETE FROM parked WHERE id = $1 AND claimed_by = $2 RETURNING topic, ordering_key";
+DELETE FROM retry_events WHERE id = $1 AND claimed_by = $2 RETURNING topic, ordering_key";
 
 const PARK_AGAIN: &str = "
-UPDATE parked
+UPDATE retry_events
 SET state = $3, next_attempt_at = CASE WHEN $3 = 'WAITING' THEN unix_millis() + $4 END, rounds = rounds + 1,
     fault_class = $5, fault_message = $6, attempts = $7, first_failed_at = $8, last_failed_at = $9,
     claimed_by = NULL, claimed_until = NULL
 WHERE id = $1 AND claimed_by = $2";
 
 const RELEASE: &str = "
-UPDATE parked SET claimed_by = NULL, claimed_until = NULL WHERE id = $1 AND claimed_by = $2";
+UPDATE retry_events SET claimed_by = NULL, claimed_until = NULL WHERE id = $1 AND claimed_by = $2";
 
 pub(super) async fn claim(
     pool: &PgPool,
@@ -46,8 +46,8 @@ pub(super) async fn claim(
     claimant: Uuid,
     limit: u32,
     term: Duration,
-) -> Result<Vec<Claimed>, ParkingError> {
-    let rows: Vec<ParkedRow> = retry_conflicts(|| async {
+) -> Result<Vec<Claimed>, RetryStoreError> {
+    let rows: Vec<RetryEventRow> = retry_conflicts(|| async {
         sqlx::query_as(CLAIM)
             .bind(topic)
             .bind(i64::from(limit))
@@ -65,13 +65,13 @@ pub(super) async fn settle(
     id: i64,
     claimant: Uuid,
     settlement: &Settlement,
-) -> Result<(), ParkingError> {
+) -> Result<(), RetryStoreError> {
     retry_conflicts(|| async {
         let mut transaction = pool.begin().await?;
         match settlement {
             Settlement::Handled => remove(&mut transaction, id, claimant).await?,
-            Settlement::Parked(fault, state) => {
-                park_again(&mut transaction, id, claimant, fault, *state).await?;
+            Settlement::Failed(fault, state) => {
+                store_again(&mut transaction, id, claimant, fault, *state).await?;
             }
             Settlement::Released => release(&mut transaction, id, claimant).await?,
         }
@@ -97,12 +97,12 @@ async fn remove(
     Ok(())
 }
 
-async fn park_again(
+async fn store_again(
     transaction: &mut PgConnection,
     id: i64,
     claimant: Uuid,
     fault: &Fault,
-    state: Parked,
+    state: RetryState,
 ) -> Result<(), sqlx::Error> {
     let fault = FaultColumns::from(fault);
     let state = StateColumns::from(state);

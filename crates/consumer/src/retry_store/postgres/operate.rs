@@ -3,11 +3,11 @@
 use async_trait::async_trait;
 use sqlx::{PgConnection, PgPool};
 
-use super::{PostgresParking, make_head_due};
-use crate::retry_store::ParkingError;
+use super::{PostgresRetryStore, make_head_due};
+use crate::retry_store::RetryStoreError;
 use crate::retry_store::operations::{
-    Action, AuditEntry, COUNT, Candidate, Filter, Listing, MOST_COUNTED_BEHIND, OperationError,
-    Operations, OperatorRow, ParkedCount, ParkedEvent, Refusal,
+    Action, AuditEntry, COUNT, Candidate, Filter, Listing, MAX_COUNTED_BEHIND, OperationError,
+    Operations, OperatorRow, Refusal, RetryEvent, RetryStoreCount,
 };
 use sql::postgres::{bounded, retry_conflicts};
 
@@ -16,57 +16,57 @@ const SELECT: &str = "
 SELECT id, topic, partition, record_offset, record_timestamp, key, headers,
        CASE WHEN $1::bigint IS NOT NULL THEN payload END AS payload,
        fault_class, fault_message, attempts, first_failed_at, last_failed_at, rounds, redrives,
-       state, parked_at, next_attempt_at, unix_millis() - parked_at AS age,
+       state, stored_at, next_attempt_at, unix_millis() - stored_at AS age,
        CASE WHEN state <> 'SKIPPED' THEN
-           (SELECT head.id FROM parked AS head
-            WHERE head.topic = parked.topic AND head.ordering_key = parked.ordering_key
+           (SELECT head.id FROM retry_events AS head
+            WHERE head.topic = retry_events.topic AND head.ordering_key = retry_events.ordering_key
               AND head.state <> 'SKIPPED' ORDER BY head.id LIMIT 1) END AS head,
        (SELECT count(*) FROM
-           (SELECT FROM parked AS other
-            WHERE other.topic = parked.topic AND other.ordering_key = parked.ordering_key
-              AND other.state <> 'SKIPPED' AND other.id > parked.id AND parked.state <> 'SKIPPED'
+           (SELECT FROM retry_events AS other
+            WHERE other.topic = retry_events.topic AND other.ordering_key = retry_events.ordering_key
+              AND other.state <> 'SKIPPED' AND other.id > retry_events.id AND retry_events.state <> 'SKIPPED'
             LIMIT $8) AS others) AS behind
-FROM parked
+FROM retry_events
 WHERE ($1::bigint IS NULL OR id = $1) AND id > $2
   AND ($3::text IS NULL OR state = $3) AND ($4::text IS NULL OR fault_class = $4)
   AND ($5::bytea IS NULL OR key = $5)
-  AND NOT ($6 AND EXISTS (SELECT FROM parked AS earlier
-                          WHERE earlier.topic = parked.topic AND earlier.ordering_key = parked.ordering_key
-                            AND earlier.state <> 'SKIPPED' AND earlier.id < parked.id))
+  AND NOT ($6 AND EXISTS (SELECT FROM retry_events AS earlier
+                          WHERE earlier.topic = retry_events.topic AND earlier.ordering_key = retry_events.ordering_key
+                            AND earlier.state <> 'SKIPPED' AND earlier.id < retry_events.id))
 ORDER BY id LIMIT $7";
 
 const CANDIDATE: &str = "
 SELECT id, topic, partition, record_offset, key, ordering_key, state, fault_class, fault_message, redrives
-FROM parked WHERE id = $1 FOR UPDATE";
+FROM retry_events WHERE id = $1 FOR UPDATE";
 
 const HEAD: &str = "
-SELECT id FROM parked WHERE topic = $1 AND ordering_key = $2 AND state <> 'SKIPPED' ORDER BY id LIMIT 1";
+SELECT id FROM retry_events WHERE topic = $1 AND ordering_key = $2 AND state <> 'SKIPPED' ORDER BY id LIMIT 1";
 
 const REDRIVE: &str = "
-UPDATE parked SET state = 'WAITING', next_attempt_at = unix_millis(), rounds = 0, redrives = redrives + 1,
+UPDATE retry_events SET state = 'WAITING', next_attempt_at = unix_millis(), rounds = 0, redrives = redrives + 1,
                   claimed_by = NULL, claimed_until = NULL
 WHERE id = $1";
 
 const SKIP: &str = "
-UPDATE parked SET state = 'SKIPPED', claimed_by = NULL, claimed_until = NULL WHERE id = $1";
+UPDATE retry_events SET state = 'SKIPPED', claimed_by = NULL, claimed_until = NULL WHERE id = $1";
 
 const WRITE_AUDIT: &str = "
-INSERT INTO parked_audit (at, actor, action, parked_id, key, detail) VALUES (unix_millis(), $1, $2, $3, $4, $5)";
+INSERT INTO retry_audit (at, actor, action, stored_id, key, detail) VALUES (unix_millis(), $1, $2, $3, $4, $5)";
 
 const READ_AUDIT: &str = "
-SELECT id, at, actor, action, parked_id, key, detail FROM parked_audit ORDER BY id DESC LIMIT $1";
+SELECT id, at, actor, action, stored_id, key, detail FROM retry_audit ORDER BY id DESC LIMIT $1";
 
 #[async_trait]
-impl Operations for PostgresParking {
-    async fn list(&self, filter: &Filter, limit: u32) -> Result<Listing, ParkingError> {
+impl Operations for PostgresRetryStore {
+    async fn list(&self, filter: &Filter, limit: u32) -> Result<Listing, RetryStoreError> {
         let rows = select(self.pool(), None, filter, limit).await?;
         Ok(Listing::of(rows))
     }
 
-    async fn get(&self, id: i64) -> Result<Option<ParkedEvent>, ParkingError> {
+    async fn get(&self, id: i64) -> Result<Option<RetryEvent>, RetryStoreError> {
         let rows = select(self.pool(), Some(id), &Filter::default(), 1).await?;
         let row = rows.into_iter().next();
-        row.map(ParkedEvent::try_from).transpose()
+        row.map(RetryEvent::try_from).transpose()
     }
 
     async fn redrive(&self, id: i64, actor: &str, force: bool) -> Result<(), OperationError> {
@@ -77,14 +77,14 @@ impl Operations for PostgresParking {
         act(self.pool(), id, actor, Action::Skip { reason }).await
     }
 
-    async fn count(&self, at_most: u32) -> Result<ParkedCount, ParkingError> {
+    async fn count(&self, at_most: u32) -> Result<RetryStoreCount, RetryStoreError> {
         let count = sqlx::query_as(COUNT).bind(i64::from(at_most));
-        Ok(ParkedCount::of(
+        Ok(RetryStoreCount::of(
             bounded(count.fetch_one(self.pool())).await?,
         ))
     }
 
-    async fn audit(&self, limit: u32) -> Result<Vec<AuditEntry>, ParkingError> {
+    async fn audit(&self, limit: u32) -> Result<Vec<AuditEntry>, RetryStoreError> {
         let entries = sqlx::query_as(READ_AUDIT)
             .bind(i64::from(limit))
             .fetch_all(self.pool());
@@ -106,7 +106,7 @@ async fn select(
         .bind(&filter.key)
         .bind(filter.only_heads)
         .bind(i64::from(limit))
-        .bind(i64::from(MOST_COUNTED_BEHIND))
+        .bind(i64::from(MAX_COUNTED_BEHIND))
         .fetch_all(pool);
     bounded(rows).await
 }

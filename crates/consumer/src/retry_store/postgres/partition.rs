@@ -3,10 +3,10 @@
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use kafka::record::Record;
-use crate::retry_store::fenced::{self, FENCED_KEYS};
+use crate::retry_store::blocked::{self, BLOCKED_KEYS};
 use crate::retry_store::row::{count, timestamp};
-use crate::retry_store::{Beginning, ParkingError, Source};
+use crate::retry_store::{Beginning, RetryStoreError, Source};
+use kafka::record::Record;
 use sql::postgres::{bounded, retry_conflicts};
 
 /// A row that is there was left by a crash, unless it is this owner's: then the first call was answered to nobody, and its
@@ -34,7 +34,7 @@ pub(super) async fn begin(
     pool: &PgPool,
     source: &Source,
     owner: Uuid,
-) -> Result<Beginning, ParkingError> {
+) -> Result<Beginning, RetryStoreError> {
     let after_a_crash = retry_conflicts(|| async {
         sqlx::query_scalar(BEGIN)
             .bind(&source.topic)
@@ -44,17 +44,21 @@ pub(super) async fn begin(
             .await
     })
     .await?;
-    let keys = sqlx::query_scalar(FENCED_KEYS)
+    let keys = sqlx::query_scalar(BLOCKED_KEYS)
         .bind(&source.topic)
-        .bind(fenced::LIMIT)
+        .bind(blocked::LIMIT)
         .fetch_all(pool);
     Ok(Beginning {
-        fenced: fenced::of(bounded(keys).await?),
+        blocked: blocked::of(bounded(keys).await?),
         after_a_crash,
     })
 }
 
-pub(super) async fn end(pool: &PgPool, source: &Source, owner: Uuid) -> Result<(), ParkingError> {
+pub(super) async fn end(
+    pool: &PgPool,
+    source: &Source,
+    owner: Uuid,
+) -> Result<(), RetryStoreError> {
     retry_conflicts(|| async {
         sqlx::query(END)
             .bind(&source.topic)
@@ -67,7 +71,7 @@ pub(super) async fn end(pool: &PgPool, source: &Source, owner: Uuid) -> Result<(
     Ok(())
 }
 
-pub(super) async fn note_attempt(pool: &PgPool, record: &Record) -> Result<u32, ParkingError> {
+pub(super) async fn note_attempt(pool: &PgPool, record: &Record) -> Result<u32, RetryStoreError> {
     let attempts = retry_conflicts(|| async {
         sqlx::query_scalar(NOTE_ATTEMPT)
             .bind(&record.topic)
@@ -81,7 +85,7 @@ pub(super) async fn note_attempt(pool: &PgPool, record: &Record) -> Result<u32, 
     Ok(count(attempts))
 }
 
-pub(super) async fn forget_attempts(pool: &PgPool, record: &Record) -> Result<(), ParkingError> {
+pub(super) async fn forget_attempts(pool: &PgPool, record: &Record) -> Result<(), RetryStoreError> {
     retry_conflicts(|| async {
         sqlx::query(FORGET_ATTEMPTS)
             .bind(&record.topic)

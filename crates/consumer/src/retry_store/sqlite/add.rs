@@ -4,43 +4,43 @@ use sqlx::{SqliteConnection, SqliteExecutor};
 
 use super::now;
 use crate::retry_store::row::{Insertion, timestamp};
-use crate::retry_store::{Fence, ParkingError};
+use crate::retry_store::{KeyState, RetryStoreError};
 use sql::sqlite::Sqlite;
 
 const IS_FENCED: &str = "
-SELECT EXISTS (SELECT 1 FROM parked WHERE topic = $1 AND ordering_key = $2 AND state <> 'SKIPPED')";
+SELECT EXISTS (SELECT 1 FROM retry_events WHERE topic = $1 AND ordering_key = $2 AND state <> 'SKIPPED')";
 
 const IS_KNOWN: &str = "
-SELECT EXISTS (SELECT 1 FROM parked WHERE topic = $1 AND partition = $2
+SELECT EXISTS (SELECT 1 FROM retry_events WHERE topic = $1 AND partition = $2
                AND record_offset = $3 AND record_timestamp = $4)";
 
 const INSERT: &str = "
-INSERT INTO parked (topic, partition, record_offset, record_timestamp, ordering_key, key, headers, payload,
+INSERT INTO retry_events (topic, partition, record_offset, record_timestamp, ordering_key, key, headers, payload,
                     fault_class, fault_message, attempts, first_failed_at, last_failed_at,
-                    state, next_attempt_at, parked_at)
+                    state, next_attempt_at, stored_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
 ON CONFLICT DO NOTHING";
 
-/// Parks an event, unless it is only to be parked behind others and there are none.
+/// Stores an event, unless it is only to be parked behind others and there are none.
 pub(super) async fn add(
     database: &Sqlite,
     insertion: &Insertion<'_>,
-) -> Result<Fence, ParkingError> {
+) -> Result<KeyState, RetryStoreError> {
     // The one write transaction is not taken only to learn that a key is open.
-    if insertion.only_behind && !is_fenced(database.reader(), insertion).await? {
+    if insertion.only_behind && !is_blocked(database.reader(), insertion).await? {
         return unfenced(database, insertion).await;
     }
     let mut transaction = database.begin().await?;
-    let is_fenced = is_fenced(&mut *transaction, insertion).await?;
-    if insertion.only_behind && !is_fenced {
+    let is_blocked = is_blocked(&mut *transaction, insertion).await?;
+    if insertion.only_behind && !is_blocked {
         return unfenced(database, insertion).await;
     }
-    insert(&mut transaction, insertion, is_fenced).await?;
+    insert(&mut transaction, insertion, is_blocked).await?;
     transaction.commit().await?;
-    Ok(Fence::Parked)
+    Ok(KeyState::Blocked)
 }
 
-async fn is_fenced(
+async fn is_blocked(
     connection: impl SqliteExecutor<'_>,
     insertion: &Insertion<'_>,
 ) -> Result<bool, sqlx::Error> {
@@ -52,7 +52,10 @@ async fn is_fenced(
 }
 
 /// What is to be told of an event whose key is not fenced: it may have been parked before, and skipped.
-async fn unfenced(database: &Sqlite, insertion: &Insertion<'_>) -> Result<Fence, ParkingError> {
+async fn unfenced(
+    database: &Sqlite,
+    insertion: &Insertion<'_>,
+) -> Result<KeyState, RetryStoreError> {
     let record = insertion.record;
     let is_known = sqlx::query_scalar(IS_KNOWN)
         .bind(&record.topic)
@@ -61,16 +64,16 @@ async fn unfenced(database: &Sqlite, insertion: &Insertion<'_>) -> Result<Fence,
         .bind(timestamp(record))
         .fetch_one(database.reader());
     Ok(if is_known.await? {
-        Fence::Parked
+        KeyState::Blocked
     } else {
-        Fence::Open
+        KeyState::Free
     })
 }
 
 async fn insert(
     transaction: &mut SqliteConnection,
     insertion: &Insertion<'_>,
-    is_fenced: bool,
+    is_blocked: bool,
 ) -> Result<(), sqlx::Error> {
     let Insertion {
         record,
@@ -94,7 +97,7 @@ async fn insert(
         .bind(fault.last_failed_at)
         .bind(state.name)
         // A row behind others is not due.
-        .bind(state.next_attempt(now()).filter(|_| !is_fenced))
+        .bind(state.next_attempt(now()).filter(|_| !is_blocked))
         .bind(now())
         .execute(transaction)
         .await?;

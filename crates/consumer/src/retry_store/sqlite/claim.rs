@@ -6,21 +6,21 @@ use sqlx::SqliteConnection;
 use uuid::Uuid;
 
 use super::{make_head_due, now};
-use crate::retry_store::row::{FaultColumns, ParkedRow, StateColumns, claimed, millis};
-use crate::retry_store::{Claimed, Fault, Parked, ParkingError, Settlement};
+use crate::retry_store::row::{FaultColumns, RetryEventRow, StateColumns, claimed, millis};
+use crate::retry_store::{Claimed, Fault, RetryState, RetryStoreError, Settlement};
 use sql::sqlite::Sqlite;
 
 const IS_ANY_DUE: &str = "
-SELECT EXISTS (SELECT 1 FROM parked
+SELECT EXISTS (SELECT 1 FROM retry_events
                WHERE topic = $1 AND next_attempt_at <= $2 AND (claimed_until IS NULL OR claimed_until <= $2))";
 
 /// That a row is the head is checked although only heads are due: order does not rest on that.
 const CLAIM: &str = "
-UPDATE parked SET claimed_by = $4, claimed_until = $2 + $5
+UPDATE retry_events SET claimed_by = $4, claimed_until = $2 + $5
 WHERE id IN (
-    SELECT id FROM parked AS head
+    SELECT id FROM retry_events AS head
     WHERE topic = $1 AND next_attempt_at <= $2 AND (claimed_until IS NULL OR claimed_until <= $2)
-      AND NOT EXISTS (SELECT 1 FROM parked AS earlier
+      AND NOT EXISTS (SELECT 1 FROM retry_events AS earlier
                       WHERE earlier.topic = head.topic AND earlier.ordering_key = head.ordering_key
                         AND earlier.state <> 'SKIPPED' AND earlier.id < head.id)
     ORDER BY next_attempt_at, id LIMIT $3
@@ -29,17 +29,17 @@ RETURNING id, topic, partition, record_offset, record_timestamp, key, headers, p
           fault_class, fault_message, attempts, first_failed_at, last_failed_at, rounds, redrives";
 
 const REMOVE: &str = "
-DELETE FROM parked WHERE id = $1 AND claimed_by = $2 RETURNING topic, ordering_key";
+DELETE FROM retry_events WHERE id = $1 AND claimed_by = $2 RETURNING topic, ordering_key";
 
 const PARK_AGAIN: &str = "
-UPDATE parked
+UPDATE retry_events
 SET state = $3, next_attempt_at = $4, rounds = rounds + 1,
     fault_class = $5, fault_message = $6, attempts = $7, first_failed_at = $8, last_failed_at = $9,
     claimed_by = NULL, claimed_until = NULL
 WHERE id = $1 AND claimed_by = $2";
 
 const RELEASE: &str = "
-UPDATE parked SET claimed_by = NULL, claimed_until = NULL WHERE id = $1 AND claimed_by = $2";
+UPDATE retry_events SET claimed_by = NULL, claimed_until = NULL WHERE id = $1 AND claimed_by = $2";
 
 pub(super) async fn claim(
     database: &Sqlite,
@@ -47,7 +47,7 @@ pub(super) async fn claim(
     claimant: Uuid,
     limit: u32,
     term: Duration,
-) -> Result<Vec<Claimed>, ParkingError> {
+) -> Result<Vec<Claimed>, RetryStoreError> {
     // Sweepers look every second: the one write transaction is not taken for nothing.
     let is_any_due = sqlx::query_scalar(IS_ANY_DUE)
         .bind(topic)
@@ -57,7 +57,7 @@ pub(super) async fn claim(
         return Ok(Vec::new());
     }
     let mut transaction = database.begin().await?;
-    let rows: Vec<ParkedRow> = sqlx::query_as(CLAIM)
+    let rows: Vec<RetryEventRow> = sqlx::query_as(CLAIM)
         .bind(topic)
         .bind(now())
         .bind(limit)
@@ -74,12 +74,12 @@ pub(super) async fn settle(
     id: i64,
     claimant: Uuid,
     settlement: &Settlement,
-) -> Result<(), ParkingError> {
+) -> Result<(), RetryStoreError> {
     let mut transaction = database.begin().await?;
     match settlement {
         Settlement::Handled => remove(&mut transaction, id, claimant).await?,
-        Settlement::Parked(fault, state) => {
-            park_again(&mut transaction, id, claimant, fault, *state).await?;
+        Settlement::Failed(fault, state) => {
+            store_again(&mut transaction, id, claimant, fault, *state).await?;
         }
         Settlement::Released => release(&mut transaction, id, claimant).await?,
     }
@@ -103,12 +103,12 @@ async fn remove(
     Ok(())
 }
 
-async fn park_again(
+async fn store_again(
     transaction: &mut SqliteConnection,
     id: i64,
     claimant: Uuid,
     fault: &Fault,
-    state: Parked,
+    state: RetryState,
 ) -> Result<(), sqlx::Error> {
     let fault = FaultColumns::from(fault);
     let state = StateColumns::from(state);

@@ -2,10 +2,10 @@
 
 use uuid::Uuid;
 
-use kafka::record::Record;
-use crate::retry_store::fenced::{self, FENCED_KEYS};
+use crate::retry_store::blocked::{self, BLOCKED_KEYS};
 use crate::retry_store::row::{count, timestamp};
-use crate::retry_store::{Beginning, ParkingError, Source};
+use crate::retry_store::{Beginning, RetryStoreError, Source};
+use kafka::record::Record;
 use sql::sqlite::Sqlite;
 
 /// A row that is there was left by a crash, unless it is this owner's: then the first call was answered to nobody, and its
@@ -33,7 +33,7 @@ pub(super) async fn begin(
     database: &Sqlite,
     source: &Source,
     owner: Uuid,
-) -> Result<Beginning, ParkingError> {
+) -> Result<Beginning, RetryStoreError> {
     let mut transaction = database.begin().await?;
     let after_a_crash = sqlx::query_scalar(BEGIN)
         .bind(&source.topic)
@@ -42,12 +42,12 @@ pub(super) async fn begin(
         .fetch_one(&mut *transaction)
         .await?;
     transaction.commit().await?;
-    let keys = sqlx::query_scalar(FENCED_KEYS)
+    let keys = sqlx::query_scalar(BLOCKED_KEYS)
         .bind(&source.topic)
-        .bind(fenced::LIMIT)
+        .bind(blocked::LIMIT)
         .fetch_all(database.reader());
     Ok(Beginning {
-        fenced: fenced::of(keys.await?),
+        blocked: blocked::of(keys.await?),
         after_a_crash,
     })
 }
@@ -56,7 +56,7 @@ pub(super) async fn end(
     database: &Sqlite,
     source: &Source,
     owner: Uuid,
-) -> Result<(), ParkingError> {
+) -> Result<(), RetryStoreError> {
     let mut transaction = database.begin().await?;
     sqlx::query(END)
         .bind(&source.topic)
@@ -68,7 +68,10 @@ pub(super) async fn end(
     Ok(())
 }
 
-pub(super) async fn note_attempt(database: &Sqlite, record: &Record) -> Result<u32, ParkingError> {
+pub(super) async fn note_attempt(
+    database: &Sqlite,
+    record: &Record,
+) -> Result<u32, RetryStoreError> {
     let mut transaction = database.begin().await?;
     let attempts = sqlx::query_scalar(NOTE_ATTEMPT)
         .bind(&record.topic)
@@ -84,7 +87,7 @@ pub(super) async fn note_attempt(database: &Sqlite, record: &Record) -> Result<u
 pub(super) async fn forget_attempts(
     database: &Sqlite,
     record: &Record,
-) -> Result<(), ParkingError> {
+) -> Result<(), RetryStoreError> {
     let mut transaction = database.begin().await?;
     sqlx::query(FORGET_ATTEMPTS)
         .bind(&record.topic)

@@ -3,15 +3,15 @@
 use tempfile::TempDir;
 
 use super::*;
+use crate::retry_store::sqlite::SqliteRetryStore;
 use service::config::FromSetting;
-use sql::url::DatabaseUrl;
-use crate::retry_store::sqlite::SqliteParking;
 use sql::sqlite::Sqlite;
+use sql::url::DatabaseUrl;
 use telemetry::testing::{gauge, record_spans};
 
 /// Two events of one key, one of another, and one without an order to keep.
-const INSERT: &str = "INSERT INTO parked (topic, partition, record_offset, record_timestamp, \
-        ordering_key, headers, state, attempts, parked_at) \
+const INSERT: &str = "INSERT INTO retry_events (topic, partition, record_offset, record_timestamp, \
+        ordering_key, headers, state, attempts, stored_at) \
     VALUES ('events', 0, 1, 1, x'0a', x'', 'DEAD', 1, 0), ('events', 0, 2, 2, x'0a', x'', 'WAITING', 0, 0), \
         ('events', 0, 3, 3, x'0b', x'', 'DEAD', 1, 0), ('events', 0, 4, 4, NULL, x'', 'DEAD', 1, 0)";
 
@@ -31,15 +31,18 @@ async fn execute(database: &Sqlite, statement: &'static str) {
 }
 
 fn shown() -> (Option<f64>, Option<f64>) {
-    (gauge("parked.events"), gauge("parked.keys"))
+    (
+        gauge("retry_store.events"),
+        gauge("retry_store.blocked_keys"),
+    )
 }
 
 #[tokio::test]
-async fn the_gauges_show_the_last_look_and_nothing_while_parked_events_cannot_be_read() {
+async fn the_gauges_show_the_last_look_and_nothing_while_stored_events_cannot_be_read() {
     record_spans();
     let (database, _directory) = database().await;
-    let parked = Arc::new(SqliteParking::new(Arc::clone(&database)));
-    let watch = ParkedWatch::new(parked);
+    let stored = Arc::new(SqliteRetryStore::new(Arc::clone(&database)));
+    let watch = RetryStoreWatch::new(stored);
     assert_eq!(shown(), (None, None), "before the first look");
 
     watch.look().await;
@@ -49,7 +52,7 @@ async fn the_gauges_show_the_last_look_and_nothing_while_parked_events_cannot_be
     watch.look().await;
     assert_eq!(shown(), (Some(4.0), Some(2.0)));
 
-    execute(&database, "ALTER TABLE parked RENAME TO away").await;
+    execute(&database, "ALTER TABLE retry_events RENAME TO away").await;
     watch.look().await;
     assert_eq!(shown(), (None, None), "while they cannot be read");
 

@@ -91,7 +91,7 @@ fn each_ejection_is_longer_up_to_a_cap_until_it_was_well_for_long() {
             panic!("{change:?}");
         };
         let bound = Duration::from_secs(bound);
-        assert!((bound.mul_f64(LEAST_SHARE)..=bound).contains(&time));
+        assert!((bound.mul_f64(MIN_SHARE)..=bound).contains(&time));
         now += time;
         picks(&mut pool, 2, now);
         change = pool.report(&peer(1), Verdict::Failed, now);

@@ -1,6 +1,6 @@
 //! What a broker, and the way to it, make of an event.
 
-use service::seeded_rng::Chance;
+use service::seeded_rng::SeededRng;
 
 /// Microseconds.
 type Micros = u64;
@@ -23,29 +23,29 @@ pub(super) enum Fate {
 
 impl Fate {
     /// `trouble` is how many of a thousand events something happens to.
-    pub(super) fn of_event(chance: &mut Chance, trouble: u64) -> Self {
-        if !chance.happens(trouble) {
-            return Self::taken(chance, 20 * MILLISECOND);
+    pub(super) fn of_event(rng: &mut SeededRng, trouble: u64) -> Self {
+        if !rng.happens(trouble) {
+            return Self::taken(rng, 20 * MILLISECOND);
         }
-        match chance.index(5) {
+        match rng.index(5) {
             0 => Self::NotAccepted,
-            1 => Self::refused(chance),
+            1 => Self::refused(rng),
             // Slow, but in the end all is well.
-            2 => Self::taken(chance, 20 * SECOND),
+            2 => Self::taken(rng, 20 * SECOND),
             // Written, and the acknowledgement is lost.
             3 => {
-                let written = chance.within(1..100 * MILLISECOND);
+                let written = rng.within(1..100 * MILLISECOND);
                 Self::Sent {
                     written_after: Some(written),
-                    reported_after: written + chance.within(1..SECOND),
+                    reported_after: written + rng.within(1..SECOND),
                     as_success: false,
                 }
             }
             // Written long after it was reported as failed.
             _ => {
-                let reported = chance.within(1..100 * MILLISECOND);
+                let reported = rng.within(1..100 * MILLISECOND);
                 Self::Sent {
-                    written_after: Some(reported + chance.within(1..10 * SECOND)),
+                    written_after: Some(reported + rng.within(1..10 * SECOND)),
                     reported_after: reported,
                     as_success: false,
                 }
@@ -53,19 +53,19 @@ impl Fate {
         }
     }
 
-    fn taken(chance: &mut Chance, longest: Micros) -> Self {
-        let written = chance.within(1..longest);
+    fn taken(rng: &mut SeededRng, longest: Micros) -> Self {
+        let written = rng.within(1..longest);
         Self::Sent {
             written_after: Some(written),
-            reported_after: written + chance.within(1..20 * MILLISECOND),
+            reported_after: written + rng.within(1..20 * MILLISECOND),
             as_success: true,
         }
     }
 
-    pub(super) fn refused(chance: &mut Chance) -> Self {
+    pub(super) fn refused(rng: &mut SeededRng) -> Self {
         Self::Sent {
             written_after: None,
-            reported_after: chance.within(1..100 * MILLISECOND),
+            reported_after: rng.within(1..100 * MILLISECOND),
             as_success: false,
         }
     }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use tokio::time::Instant;
 
-use super::super::duties::{Duties, Query};
+use super::super::planner::{Planner, Query};
 use super::leases::MemberId;
 use super::ledger::Sender;
 use crate::lease::Tenure;
@@ -40,7 +40,7 @@ pub(super) struct Process {
     pub(super) sender: Sender,
     pub(super) member: MemberId,
     /// None while the process is dead, or waits before it starts anew.
-    pub(super) duties: Option<Duties>,
+    pub(super) planner: Option<Planner>,
     pub(super) frozen_until: Micros,
     pub(super) rest: Rest,
     /// What the producer has reported and the relay has not seen.
@@ -66,7 +66,7 @@ impl Process {
                 session: 0,
             },
             member,
-            duties: None,
+            planner: None,
             frozen_until: 0,
             rest: Rest::default(),
             reports: VecDeque::new(),
@@ -78,7 +78,7 @@ impl Process {
     /// Forgets everything, as a session that ends does.
     pub(super) fn end_session(&mut self) {
         self.sender.session += 1;
-        self.duties = None;
+        self.planner = None;
         self.rest.is_resting = false;
         self.reports.clear();
     }
@@ -90,16 +90,16 @@ impl Process {
 
     /// What the relay is called for while it rests. `false` if it is not called.
     pub(super) fn interrupt(&mut self, wants_rows: bool, now: Instant) -> Interruption {
-        let Some(duties) = &mut self.duties else {
+        let Some(planner) = &mut self.planner else {
             return Interruption::None;
         };
-        if self.is_asked_to_stop && !duties.is_stopping() {
-            duties.stop(now);
+        if self.is_asked_to_stop && !planner.is_stopping() {
+            planner.stop(now);
             Interruption::Stop
         } else if !self.reports.is_empty() {
             Interruption::Reports
         } else if wants_rows && std::mem::take(&mut self.has_signal) {
-            duties.signalled(now);
+            planner.signalled(now);
             Interruption::Signal
         } else {
             Interruption::None

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use crate::{OutboxRow, Shard};
 
-use super::super::duties::{Query, READ_LIMIT};
+use super::super::planner::{Query, READ_LIMIT};
 
 /// A row, and whether no broker will ever take it.
 #[derive(Clone, Copy, Debug)]

@@ -9,7 +9,7 @@ use super::leases::LeaseTable;
 use super::ledger::{Ledger, Sender};
 use super::process::{Answer, Process, Statement};
 use super::table::{Stored, Table};
-use service::seeded_rng::Chance;
+use service::seeded_rng::SeededRng;
 
 type Micros = u64;
 const MILLISECOND: Micros = 1_000;
@@ -17,7 +17,7 @@ const SECOND: Micros = 1_000_000;
 
 /// Once nothing goes wrong any more, the next event is published within this time: leases end, late statements and events
 /// arrive, keys that stand still are looked at again.
-const LONGEST_WAIT: Micros = 90 * SECOND;
+const MAX_WAIT: Micros = 90 * SECOND;
 
 #[derive(Debug)]
 enum Event {
@@ -75,15 +75,15 @@ struct Weather {
 }
 
 impl Weather {
-    fn new(chance: &mut Chance) -> Self {
-        let is_fair = chance.happens(150);
+    fn new(rng: &mut SeededRng) -> Self {
+        let is_fair = rng.happens(150);
         // Long enough, now and then, for keys that stand still to be tried again while their events go on.
-        let longest = if chance.happens(150) { 100 } else { 20 };
+        let longest = if rng.happens(150) { 100 } else { 20 };
         let mut bad = |most: u64| {
-            if is_fair || chance.happens(300) {
+            if is_fair || rng.happens(300) {
                 0
             } else {
-                chance.within(0..most)
+                rng.within(0..most)
             }
         };
         Self {
@@ -91,26 +91,26 @@ impl Weather {
             statements: bad(150),
             broker: bad(200),
             poison: bad(5),
-            rollbacks: chance.within(0..100),
-            late_commits: chance.within(0..100),
-            transactions: chance.within(5 * MILLISECOND..100 * MILLISECOND),
+            rollbacks: rng.within(0..100),
+            late_commits: rng.within(0..100),
+            transactions: rng.within(5 * MILLISECOND..100 * MILLISECOND),
             outage_until: 0,
-            ends: chance.within(3 * SECOND..longest * SECOND),
+            ends: rng.within(3 * SECOND..longest * SECOND),
         }
     }
 }
 
 mod transactions;
 
-mod misfortune;
+mod faults;
 
-mod lives;
+mod processes;
 
 mod broker;
 mod database;
 
 pub(super) struct World {
-    chance: Chance,
+    rng: SeededRng,
     weather: Weather,
     is_shared: bool,
     keys: usize,
@@ -130,13 +130,13 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn new(seed: u64) -> Self {
-        let mut chance = Chance::new(seed);
-        let is_shared = chance.happens(750);
-        let keys = chance.index(100) + 1;
-        let processes = if is_shared { chance.index(4) + 1 } else { 1 };
-        let rate = chance.within(970..1_031);
+        let mut rng = SeededRng::new(seed);
+        let is_shared = rng.happens(750);
+        let keys = rng.index(100) + 1;
+        let processes = if is_shared { rng.index(4) + 1 } else { 1 };
+        let rate = rng.within(970..1_031);
         Self {
-            weather: Weather::new(&mut chance),
+            weather: Weather::new(&mut rng),
             is_shared,
             keys,
             start: Instant::now(),
@@ -151,13 +151,13 @@ impl World {
             poison: HashSet::new(),
             numbers: processes as u64,
             steps: 0,
-            chance,
+            rng,
         }
     }
 
     /// Lives through bad times and good ones; returns how many steps that took.
     pub(super) fn run(mut self) -> u64 {
-        if self.chance.happens(10) {
+        if self.rng.happens(10) {
             self.begin_with_a_backlog();
         }
         for process in 0..self.processes.len() {
@@ -187,7 +187,7 @@ impl World {
         let mut published = u64::MAX;
         while published != self.ledger.published && !self.table.rows.is_empty() {
             published = self.ledger.published;
-            self.run_until(self.now + LONGEST_WAIT, |world| world.table.rows.is_empty());
+            self.run_until(self.now + MAX_WAIT, |world| world.table.rows.is_empty());
         }
     }
 
@@ -215,7 +215,7 @@ impl World {
                 rows,
                 is_rolled_back,
             } => self.end_transaction(rows, is_rolled_back),
-            Event::Misfortune => self.misfortune(),
+            Event::Misfortune => self.faults(),
             Event::Apply {
                 sender,
                 member,
@@ -270,7 +270,7 @@ impl World {
 
     /// Between the two delays.
     fn after(&mut self, least: Micros, most: Micros, event: Event) {
-        let delay = self.chance.within(least..most);
+        let delay = self.rng.within(least..most);
         self.at(delay, event);
     }
 

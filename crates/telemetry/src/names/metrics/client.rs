@@ -1,6 +1,6 @@
 //! What is seen of the client of another service.
 
-use crate::names::attributes as the;
+use crate::names::attributes as attr;
 use crate::vocabulary::Instrument::{Counter, Gauge};
 use crate::vocabulary::{Metric, Source, always};
 
@@ -10,7 +10,7 @@ pub const CLIENT_BREAKER_STATE: Metric = Metric {
     instrument: Gauge,
     unit: "{state}",
     brief: "State of the circuit breaker: 0 closed, 1 half open, 2 open",
-    attributes: &[always(the::DEPENDENCY)],
+    attributes: &[always(attr::DEPENDENCY)],
     source: Source::Own,
 };
 /// How often it moved.
@@ -19,7 +19,7 @@ pub const CLIENT_BREAKER_TRANSITIONS: Metric = Metric {
     instrument: Counter,
     unit: "{transition}",
     brief: "Transitions of the circuit breaker by the state that they lead to",
-    attributes: &[always(the::DEPENDENCY), always(the::BREAKER_TO)],
+    attributes: &[always(attr::DEPENDENCY), always(attr::BREAKER_TO)],
     source: Source::Own,
 };
 /// What it kept away.
@@ -28,7 +28,7 @@ pub const CLIENT_BREAKER_REFUSED: Metric = Metric {
     instrument: Counter,
     unit: "{call}",
     brief: "Calls that the open circuit breaker answered itself",
-    attributes: &[always(the::DEPENDENCY)],
+    attributes: &[always(attr::DEPENDENCY)],
     source: Source::Own,
 };
 /// Who can be called.
@@ -37,7 +37,7 @@ pub const CLIENT_ENDPOINTS: Metric = Metric {
     instrument: Gauge,
     unit: "{endpoint}",
     brief: "Known replicas by state",
-    attributes: &[always(the::DEPENDENCY), always(the::ENDPOINT_STATE)],
+    attributes: &[always(attr::DEPENDENCY), always(attr::ENDPOINT_STATE)],
     source: Source::Own,
 };
 /// Who was left out.
@@ -46,7 +46,7 @@ pub const CLIENT_ENDPOINT_EJECTIONS: Metric = Metric {
     instrument: Counter,
     unit: "{ejection}",
     brief: "How often a replica was left out because its calls failed",
-    attributes: &[always(the::DEPENDENCY)],
+    attributes: &[always(attr::DEPENDENCY)],
     source: Source::Own,
 };
 /// What was asked again.
@@ -55,6 +55,6 @@ pub const CLIENT_RETRIES: Metric = Metric {
     instrument: Counter,
     unit: "{attempt}",
     brief: "Repeated calls, and those not repeated because too much failed",
-    attributes: &[always(the::DEPENDENCY), always(the::RETRY_OUTCOME)],
+    attributes: &[always(attr::DEPENDENCY), always(attr::RETRY_OUTCOME)],
     source: Source::Own,
 };

@@ -3,7 +3,7 @@
 use opentelemetry_semantic_conventions::metric as conventions;
 
 use super::{DATABASE_SECONDS, FAILED, KNOWN};
-use crate::names::attributes as the;
+use crate::names::attributes as attr;
 use crate::vocabulary::Instrument::{Histogram, UpDownCounter};
 use crate::vocabulary::{Metric, Source, always, sometimes};
 
@@ -14,15 +14,15 @@ pub const DB_CLIENT_OPERATION_DURATION: Metric = Metric {
     unit: "s",
     brief: "Time of statements and transactions, waiting for a connection included",
     attributes: &[
-        always(the::DB_SYSTEM_NAME),
-        always(the::DB_NAMESPACE),
-        always(the::DB_QUERY_SUMMARY),
-        sometimes(the::DB_OPERATION_NAME, "it is one operation"),
-        sometimes(the::DB_COLLECTION_NAME, "it is one table"),
-        sometimes(the::ERROR_TYPE, FAILED),
-        sometimes(the::DB_RESPONSE_STATUS_CODE, "the database gave one"),
-        sometimes(the::SERVER_ADDRESS, KNOWN),
-        sometimes(the::SERVER_PORT, "it is not the usual one"),
+        always(attr::DB_SYSTEM_NAME),
+        always(attr::DB_NAMESPACE),
+        always(attr::DB_QUERY_SUMMARY),
+        sometimes(attr::DB_OPERATION_NAME, "it is one operation"),
+        sometimes(attr::DB_COLLECTION_NAME, "it is one table"),
+        sometimes(attr::ERROR_TYPE, FAILED),
+        sometimes(attr::DB_RESPONSE_STATUS_CODE, "the database gave one"),
+        sometimes(attr::SERVER_ADDRESS, KNOWN),
+        sometimes(attr::SERVER_PORT, "it is not the usual one"),
     ],
     source: Source::Conventions,
 };
@@ -32,7 +32,7 @@ pub const DB_CLIENT_CONNECTION_MAX: Metric = Metric {
     instrument: UpDownCounter,
     unit: "{connection}",
     brief: "Most connections that the pool opens",
-    attributes: &[always(the::DB_CLIENT_CONNECTION_POOL_NAME)],
+    attributes: &[always(attr::DB_CLIENT_CONNECTION_POOL_NAME)],
     source: Source::Conventions,
 };
 /// How large it is.
@@ -42,8 +42,8 @@ pub const DB_CLIENT_CONNECTION_COUNT: Metric = Metric {
     unit: "{connection}",
     brief: "Connections of the pool by state",
     attributes: &[
-        always(the::DB_CLIENT_CONNECTION_POOL_NAME),
-        always(the::DB_CLIENT_CONNECTION_STATE),
+        always(attr::DB_CLIENT_CONNECTION_POOL_NAME),
+        always(attr::DB_CLIENT_CONNECTION_STATE),
     ],
     source: Source::Conventions,
 };

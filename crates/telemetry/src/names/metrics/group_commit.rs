@@ -1,7 +1,7 @@
 //! What is seen of group commits.
 
 use super::{BATCH_SIZES, DATABASE_SECONDS, FAILED};
-use crate::names::attributes as the;
+use crate::names::attributes as attr;
 use crate::vocabulary::Instrument::{Gauge, Histogram};
 use crate::vocabulary::{Metric, Source, always, sometimes};
 
@@ -11,7 +11,7 @@ pub const GROUP_COMMIT_BATCH_SIZE: Metric = Metric {
     instrument: Histogram(BATCH_SIZES),
     unit: "{command}",
     brief: "Commands that were committed together",
-    attributes: &[always(the::WRITER)],
+    attributes: &[always(attr::WRITER)],
     source: Source::Own,
 };
 /// What they wait for.
@@ -20,7 +20,7 @@ pub const GROUP_COMMIT_DURATION: Metric = Metric {
     instrument: Histogram(DATABASE_SECONDS),
     unit: "s",
     brief: "Time of a commit of all its commands",
-    attributes: &[always(the::WRITER), sometimes(the::ERROR_TYPE, FAILED)],
+    attributes: &[always(attr::WRITER), sometimes(attr::ERROR_TYPE, FAILED)],
     source: Source::Own,
 };
 /// Who waits.
@@ -29,6 +29,6 @@ pub const GROUP_COMMIT_QUEUE: Metric = Metric {
     instrument: Gauge,
     unit: "{command}",
     brief: "Commands that wait for a commit",
-    attributes: &[always(the::WRITER)],
+    attributes: &[always(attr::WRITER)],
     source: Source::Own,
 };

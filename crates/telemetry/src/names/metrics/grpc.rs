@@ -3,7 +3,7 @@
 use opentelemetry_semantic_conventions::metric as conventions;
 
 use super::CALL_SECONDS;
-use crate::names::attributes as the;
+use crate::names::attributes as attr;
 use crate::vocabulary::Instrument::{Counter, Gauge, Histogram};
 use crate::vocabulary::{Metric, Source, always, sometimes};
 
@@ -14,10 +14,10 @@ pub const RPC_SERVER_CALL_DURATION: Metric = Metric {
     unit: "s",
     brief: "Time from the request to the end of the response, of calls that came in",
     attributes: &[
-        always(the::RPC_SYSTEM_NAME),
-        always(the::RPC_METHOD),
-        always(the::RPC_RESPONSE_STATUS_CODE),
-        sometimes(the::ERROR_TYPE, "the server is to blame for the status"),
+        always(attr::RPC_SYSTEM_NAME),
+        always(attr::RPC_METHOD),
+        always(attr::RPC_RESPONSE_STATUS_CODE),
+        sometimes(attr::ERROR_TYPE, "the server is to blame for the status"),
     ],
     source: Source::Conventions,
 };
@@ -28,12 +28,12 @@ pub const RPC_CLIENT_CALL_DURATION: Metric = Metric {
     unit: "s",
     brief: "Time of calls that went out, with all their attempts",
     attributes: &[
-        always(the::RPC_SYSTEM_NAME),
-        always(the::RPC_METHOD),
-        always(the::RPC_RESPONSE_STATUS_CODE),
-        sometimes(the::ERROR_TYPE, "the status is not `OK`"),
-        always(the::SERVER_ADDRESS),
-        always(the::SERVER_PORT),
+        always(attr::RPC_SYSTEM_NAME),
+        always(attr::RPC_METHOD),
+        always(attr::RPC_RESPONSE_STATUS_CODE),
+        sometimes(attr::ERROR_TYPE, "the status is not `OK`"),
+        always(attr::SERVER_ADDRESS),
+        always(attr::SERVER_PORT),
     ],
     source: Source::Conventions,
 };
@@ -52,7 +52,7 @@ pub const GRPC_SERVER_CALLS_SHED: Metric = Metric {
     instrument: Counter,
     unit: "{call}",
     brief: "Calls that were refused before they were worked on, because there was too much to do",
-    attributes: &[always(the::SHED_REASON)],
+    attributes: &[always(attr::SHED_REASON)],
     source: Source::Own,
 };
 /// Who is connected.

@@ -3,7 +3,7 @@
 use opentelemetry_semantic_conventions::metric as conventions;
 
 use super::{CALL_SECONDS, FAILED};
-use crate::names::attributes as the;
+use crate::names::attributes as attr;
 use crate::vocabulary::Instrument::{Counter, Gauge, Histogram};
 use crate::vocabulary::{Metric, Source, always, sometimes};
 
@@ -14,12 +14,12 @@ pub const MESSAGING_CLIENT_OPERATION_DURATION: Metric = Metric {
     unit: "s",
     brief: "Time of operations of the Kafka client: sends until they are acknowledged, polls of what was fetched before, commits, which are waited for only when a partition is given back",
     attributes: &[
-        always(the::MESSAGING_SYSTEM),
-        always(the::MESSAGING_OPERATION_NAME),
-        always(the::MESSAGING_OPERATION_TYPE),
-        always(the::MESSAGING_DESTINATION_NAME),
-        sometimes(the::MESSAGING_CONSUMER_GROUP_NAME, "a consumer does it"),
-        sometimes(the::ERROR_TYPE, FAILED),
+        always(attr::MESSAGING_SYSTEM),
+        always(attr::MESSAGING_OPERATION_NAME),
+        always(attr::MESSAGING_OPERATION_TYPE),
+        always(attr::MESSAGING_DESTINATION_NAME),
+        sometimes(attr::MESSAGING_CONSUMER_GROUP_NAME, "a consumer does it"),
+        sometimes(attr::ERROR_TYPE, FAILED),
     ],
     source: Source::Conventions,
 };
@@ -30,10 +30,10 @@ pub const MESSAGING_CLIENT_SENT_MESSAGES: Metric = Metric {
     unit: "{message}",
     brief: "Messages that were to be sent, whether or not the broker took them",
     attributes: &[
-        always(the::MESSAGING_SYSTEM),
-        always(the::MESSAGING_OPERATION_NAME),
-        always(the::MESSAGING_DESTINATION_NAME),
-        sometimes(the::ERROR_TYPE, FAILED),
+        always(attr::MESSAGING_SYSTEM),
+        always(attr::MESSAGING_OPERATION_NAME),
+        always(attr::MESSAGING_DESTINATION_NAME),
+        sometimes(attr::ERROR_TYPE, FAILED),
     ],
     source: Source::Conventions,
 };
@@ -44,10 +44,10 @@ pub const MESSAGING_CLIENT_CONSUMED_MESSAGES: Metric = Metric {
     unit: "{message}",
     brief: "Messages that were received, each delivery counted once",
     attributes: &[
-        always(the::MESSAGING_SYSTEM),
-        always(the::MESSAGING_OPERATION_NAME),
-        always(the::MESSAGING_DESTINATION_NAME),
-        always(the::MESSAGING_CONSUMER_GROUP_NAME),
+        always(attr::MESSAGING_SYSTEM),
+        always(attr::MESSAGING_OPERATION_NAME),
+        always(attr::MESSAGING_DESTINATION_NAME),
+        always(attr::MESSAGING_CONSUMER_GROUP_NAME),
     ],
     source: Source::Conventions,
 };
@@ -58,11 +58,11 @@ pub const MESSAGING_PROCESS_DURATION: Metric = Metric {
     unit: "s",
     brief: "Time of one attempt to handle a message",
     attributes: &[
-        always(the::MESSAGING_SYSTEM),
-        always(the::MESSAGING_OPERATION_NAME),
-        always(the::MESSAGING_DESTINATION_NAME),
-        always(the::MESSAGING_CONSUMER_GROUP_NAME),
-        sometimes(the::ERROR_TYPE, FAILED),
+        always(attr::MESSAGING_SYSTEM),
+        always(attr::MESSAGING_OPERATION_NAME),
+        always(attr::MESSAGING_DESTINATION_NAME),
+        always(attr::MESSAGING_CONSUMER_GROUP_NAME),
+        sometimes(attr::ERROR_TYPE, FAILED),
     ],
     source: Source::Conventions,
 };
@@ -73,9 +73,9 @@ pub const KAFKA_CONSUMER_LAG: Metric = Metric {
     unit: "{message}",
     brief: "Messages of an assigned partition that are not done yet, from the lowest offset that is not done to the end as it was last fetched",
     attributes: &[
-        always(the::MESSAGING_DESTINATION_NAME),
-        always(the::MESSAGING_CONSUMER_GROUP_NAME),
-        always(the::MESSAGING_DESTINATION_PARTITION_ID),
+        always(attr::MESSAGING_DESTINATION_NAME),
+        always(attr::MESSAGING_CONSUMER_GROUP_NAME),
+        always(attr::MESSAGING_DESTINATION_PARTITION_ID),
     ],
     source: Source::Own,
 };
@@ -86,8 +86,8 @@ pub const KAFKA_CONSUMER_OLDEST_AGE: Metric = Metric {
     unit: "s",
     brief: "Time since the oldest received message that is not done was published",
     attributes: &[
-        always(the::MESSAGING_DESTINATION_NAME),
-        always(the::MESSAGING_CONSUMER_GROUP_NAME),
+        always(attr::MESSAGING_DESTINATION_NAME),
+        always(attr::MESSAGING_CONSUMER_GROUP_NAME),
     ],
     source: Source::Own,
 };
@@ -98,8 +98,8 @@ pub const KAFKA_CONSUMER_IN_FLIGHT: Metric = Metric {
     unit: "{message}",
     brief: "Messages that a handler is at work on",
     attributes: &[
-        always(the::MESSAGING_DESTINATION_NAME),
-        always(the::MESSAGING_CONSUMER_GROUP_NAME),
+        always(attr::MESSAGING_DESTINATION_NAME),
+        always(attr::MESSAGING_CONSUMER_GROUP_NAME),
     ],
     source: Source::Own,
 };
@@ -110,8 +110,8 @@ pub const KAFKA_CONSUMER_RETRIES: Metric = Metric {
     unit: "{attempt}",
     brief: "Attempts to handle a message again, after one that failed",
     attributes: &[
-        always(the::MESSAGING_DESTINATION_NAME),
-        always(the::MESSAGING_CONSUMER_GROUP_NAME),
+        always(attr::MESSAGING_DESTINATION_NAME),
+        always(attr::MESSAGING_CONSUMER_GROUP_NAME),
     ],
     source: Source::Own,
 };
@@ -122,9 +122,9 @@ pub const KAFKA_CONSUMER_DEAD_LETTERS: Metric = Metric {
     unit: "{message}",
     brief: "Messages that were put on the dead-letter topic",
     attributes: &[
-        always(the::MESSAGING_DESTINATION_NAME),
-        always(the::MESSAGING_CONSUMER_GROUP_NAME),
-        always(the::FAULT),
+        always(attr::MESSAGING_DESTINATION_NAME),
+        always(attr::MESSAGING_CONSUMER_GROUP_NAME),
+        always(attr::FAULT),
     ],
     source: Source::Own,
 };
@@ -135,14 +135,14 @@ pub const KAFKA_CONSUMER_REBALANCES: Metric = Metric {
     unit: "{rebalance}",
     brief: "Times that partitions were assigned or taken away",
     attributes: &[
-        always(the::MESSAGING_DESTINATION_NAME),
-        always(the::MESSAGING_CONSUMER_GROUP_NAME),
+        always(attr::MESSAGING_DESTINATION_NAME),
+        always(attr::MESSAGING_CONSUMER_GROUP_NAME),
     ],
     source: Source::Own,
 };
 /// What waits for an operator or for its next attempt.
 pub const PARKED_KEYS: Metric = Metric {
-    name: "parked.keys",
+    name: "retry_store.blocked_keys",
     instrument: Gauge,
     unit: "{key}",
     brief: "Keys that stand still because events of theirs are parked, among the events that are counted",
@@ -151,7 +151,7 @@ pub const PARKED_KEYS: Metric = Metric {
 };
 /// See [`PARKED_KEYS`].
 pub const PARKED_EVENTS: Metric = Metric {
-    name: "parked.events",
+    name: "retry_store.events",
     instrument: Gauge,
     unit: "{event}",
     brief: "Events that are parked and not skipped, counted up to 10,000; every replica shows all of them, and none while the database cannot be read",

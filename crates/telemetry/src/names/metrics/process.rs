@@ -2,7 +2,7 @@
 
 use opentelemetry_semantic_conventions::metric as conventions;
 
-use crate::names::attributes as the;
+use crate::names::attributes as attr;
 use crate::vocabulary::Instrument::{Counter, Gauge, UpDownCounter};
 use crate::vocabulary::{Metric, Source, always};
 
@@ -12,7 +12,7 @@ pub const PROCESS_CPU_TIME: Metric = Metric {
     instrument: Counter,
     unit: "s",
     brief: "CPU time of the process",
-    attributes: &[always(the::CPU_MODE)],
+    attributes: &[always(attr::CPU_MODE)],
     source: Source::Conventions,
 };
 /// What it holds.

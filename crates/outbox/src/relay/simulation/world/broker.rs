@@ -18,9 +18,9 @@ impl World {
         }
         self.ledger.sent(seq, sender, self.leases.claims(shard));
         let fate = if self.poison.contains(&seq) {
-            Fate::refused(&mut self.chance)
+            Fate::refused(&mut self.rng)
         } else {
-            Fate::of_event(&mut self.chance, self.weather.broker)
+            Fate::of_event(&mut self.rng, self.weather.broker)
         };
         let Fate::Sent {
             written_after,
@@ -45,9 +45,9 @@ impl World {
         let now = self.instant();
         let process = &mut self.processes[process];
         self.ledger.failed(seq, process.sender);
-        let duties = process.duties.as_mut();
-        duties.into_iter().for_each(|duties| {
-            duties.refused(seq, now);
+        let planner = process.planner.as_mut();
+        planner.into_iter().for_each(|planner| {
+            planner.refused(seq, now);
         });
     }
 
@@ -57,8 +57,8 @@ impl World {
             self.steps += 1;
             if !is_success {
                 self.refuse(process, seq);
-            } else if let Some(duties) = &mut self.processes[process].duties {
-                duties.acknowledged(seq, now);
+            } else if let Some(planner) = &mut self.processes[process].planner {
+                planner.acknowledged(seq, now);
             }
         }
     }
@@ -66,10 +66,10 @@ impl World {
     /// An event arrives at the broker. Of what a session had not sent when it ended, some never leaves.
     pub(super) fn write(&mut self, sender: Sender, seq: i64, key: usize) {
         let process = &self.processes[sender.process];
-        if process.sender != sender && self.chance.happens(500) {
+        if process.sender != sender && self.rng.happens(500) {
             return;
         }
-        if process.sender == sender && process.frozen_until > self.now && self.chance.happens(500) {
+        if process.sender == sender && process.frozen_until > self.now && self.rng.happens(500) {
             let thaw = process.frozen_until;
             self.at(thaw - self.now, Event::Write { sender, seq, key });
             return;

@@ -23,11 +23,11 @@ impl World {
             statement: statement.clone(),
             answer_after,
         };
-        let quick = self.chance.within(1..3 * MILLISECOND);
-        if !self.chance.happens(self.weather.statements) {
+        let quick = self.rng.within(1..3 * MILLISECOND);
+        if !self.rng.happens(self.weather.statements) {
             return self.after(1, 3 * MILLISECOND, apply(Some(quick)));
         }
-        match self.chance.index(4) {
+        match self.rng.index(4) {
             0 => self.after(1, SECOND, failed),
             // It takes effect and its answer is lost.
             1 => {
@@ -90,25 +90,25 @@ impl World {
 
     pub(super) fn answered(&mut self, process: usize, answer: Answer) {
         let now = self.instant();
-        let Some(duties) = &mut self.processes[process].duties else {
+        let Some(planner) = &mut self.processes[process].planner else {
             return;
         };
         let is_fine = match answer {
-            Answer::Renewed(tenure) => duties.renewed(tenure, now).is_ok(),
-            Answer::Failed(Statement::Renew { .. }) => duties.renewal_failed(now),
-            Answer::Failed(Statement::Read(_)) => duties.read_failed(now),
-            Answer::Failed(Statement::Delete(rows)) => duties.delete_failed(rows, now),
+            Answer::Renewed(tenure) => planner.renewed(tenure, now).is_ok(),
+            Answer::Failed(Statement::Renew { .. }) => planner.renewal_failed(now),
+            Answer::Failed(Statement::Read(_)) => planner.read_failed(now),
+            Answer::Failed(Statement::Delete(rows)) => planner.delete_failed(rows, now),
             Answer::Failed(Statement::HandOver(_) | Statement::Leave) => false,
             Answer::HandedOver(shards) => {
-                duties.handed_over(&shards);
+                planner.handed_over(&shards);
                 true
             }
             Answer::Rows(rows) => {
-                duties.rows(rows, now);
+                planner.rows(rows, now);
                 true
             }
             Answer::Deleted(rows) => {
-                duties.deleted(&rows);
+                planner.deleted(&rows);
                 true
             }
             Answer::Left => return self.succeed(process),

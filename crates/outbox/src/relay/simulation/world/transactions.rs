@@ -22,20 +22,20 @@ impl World {
             return;
         }
         let mut rows = Vec::new();
-        for _ in 0..=self.chance.index(4) {
-            let key = self.chance.index(self.keys);
-            let is_poison = self.chance.happens(self.weather.poison);
+        for _ in 0..=self.rng.index(4) {
+            let key = self.rng.index(self.keys);
+            let is_poison = self.rng.happens(self.weather.poison);
             let seq = self.table.insert(key);
             rows.extend(seq.map(|seq| (seq, Stored { key, is_poison })));
         }
-        let is_rolled_back = self.chance.happens(self.weather.rollbacks);
+        let is_rolled_back = self.rng.happens(self.weather.rollbacks);
         let commit = Event::Commit {
             rows,
             is_rolled_back,
         };
         if !self.is_shared {
             self.happen(commit);
-        } else if self.chance.happens(self.weather.late_commits) {
+        } else if self.rng.happens(self.weather.late_commits) {
             self.after(SECOND / 10, 12 * SECOND, commit);
         } else {
             self.after(1, 5 * MILLISECOND, commit);
@@ -52,8 +52,8 @@ impl World {
             }
         }
         // One process knows of it, and even that can be lost.
-        let process = self.chance.index(self.processes.len());
-        if self.chance.happens(900) {
+        let process = self.rng.index(self.processes.len());
+        if self.rng.happens(900) {
             self.processes[process].has_signal = true;
             self.call(process);
         }

@@ -2,9 +2,9 @@
 
 use std::convert::Infallible;
 
-use service::config::FromSetting;
-use crate::url::DatabaseUrl;
 use crate::postgres::Postgres;
+use crate::url::DatabaseUrl;
+use service::config::FromSetting;
 use telemetry::names::metrics::DATABASE_SECONDS;
 use telemetry::testing::{all_spans, distribution, measured, record_spans};
 

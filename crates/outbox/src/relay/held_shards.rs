@@ -20,7 +20,7 @@ pub(super) struct LeaseEnded;
 
 /// What one relay holds.
 #[derive(Debug)]
-pub(super) struct Holdings {
+pub(super) struct HeldShards {
     shards: BTreeSet<Shard>,
     /// Those of the shards that are handed over as soon as nothing of them is at the broker any more.
     leaving: BTreeSet<Shard>,
@@ -28,7 +28,7 @@ pub(super) struct Holdings {
     renew_at: Instant,
 }
 
-impl Holdings {
+impl HeldShards {
     /// Nothing yet.
     pub(super) fn new(now: Instant) -> Self {
         Self {
@@ -109,11 +109,11 @@ mod tests {
     use super::*;
     use crate::lease::TERM;
 
-    fn holding(shards: &[Shard], asked: Instant) -> Holdings {
-        let mut holdings = Holdings::new(asked);
-        let has_more = holdings.renewed(granted(shards, asked), asked);
+    fn holding(shards: &[Shard], asked: Instant) -> HeldShards {
+        let mut held_shards = HeldShards::new(asked);
+        let has_more = held_shards.renewed(granted(shards, asked), asked);
         assert_eq!(has_more, Ok(!shards.is_empty()));
-        holdings
+        held_shards
     }
 
     fn granted(shards: &[Shard], asked: Instant) -> Tenure {
@@ -128,26 +128,29 @@ mod tests {
     fn leases_that_are_renewed_in_time_go_on() {
         let start = Instant::now();
         let shards = some_shards();
-        let mut holdings = holding(&shards, start);
+        let mut held_shards = holding(&shards, start);
 
         let later = start + TERM / 2;
 
-        assert_eq!(holdings.renewed(granted(&shards, later), later), Ok(false));
-        assert_eq!(holdings.check(start + TERM), Ok(()));
+        assert_eq!(
+            held_shards.renewed(granted(&shards, later), later),
+            Ok(false)
+        );
+        assert_eq!(held_shards.check(start + TERM), Ok(()));
     }
 
     #[test]
     fn leases_that_ran_out_have_ended_although_a_late_renewal_brings_the_same_shards() {
         let start = Instant::now();
         let shards = some_shards();
-        let mut holdings = holding(&shards, start);
+        let mut held_shards = holding(&shards, start);
 
         let asked_in_time = start + TERM / 2;
         let too_late = start + TERM;
 
-        let renewed = holdings.renewed(granted(&shards, asked_in_time), too_late);
+        let renewed = held_shards.renewed(granted(&shards, asked_in_time), too_late);
         assert_eq!(renewed, Err(LeaseEnded));
-        let renewed = holdings.renewed(granted(&shards, too_late), too_late);
+        let renewed = held_shards.renewed(granted(&shards, too_late), too_late);
         assert_eq!(renewed, Err(LeaseEnded));
     }
 
@@ -155,21 +158,21 @@ mod tests {
     fn leases_have_ended_when_a_renewal_leaves_a_shard_out() {
         let start = Instant::now();
         let shards = some_shards();
-        let mut holdings = holding(&shards, start);
+        let mut held_shards = holding(&shards, start);
 
         let fewer = granted(&shards[1..], start);
 
-        assert_eq!(holdings.renewed(fewer, start), Err(LeaseEnded));
+        assert_eq!(held_shards.renewed(fewer, start), Err(LeaseEnded));
     }
 
     #[test]
     fn a_relay_without_shards_takes_some_however_long_it_had_none() {
         let start = Instant::now();
-        let mut holdings = holding(&[], start);
+        let mut held_shards = holding(&[], start);
 
         let later = start + 10 * TERM;
 
         let tenure = granted(&some_shards(), later);
-        assert_eq!(holdings.renewed(tenure, later), Ok(true));
+        assert_eq!(held_shards.renewed(tenure, later), Ok(true));
     }
 }

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::holdings::{Holdings, LeaseEnded};
+use super::held_shards::{HeldShards, LeaseEnded};
 use super::position::Position;
 use super::window::{Admission, Refusal, Window};
 use crate::lease::Tenure;
@@ -46,7 +46,7 @@ const FLUSH: Duration = Duration::from_secs(5);
 
 /// The next thing to do.
 #[derive(Debug)]
-pub(super) enum Duty {
+pub(super) enum Action {
     /// Renew the leases.
     Renew,
     /// Give these shards back: nothing of them is at the broker.
@@ -78,8 +78,8 @@ pub(super) struct Query {
 
 /// Decides for one relay, for as long as one producer and its leases last.
 #[derive(Debug)]
-pub(super) struct Duties {
-    holdings: Holdings,
+pub(super) struct Planner {
+    held_shards: HeldShards,
     window: Window,
     position: Position,
     has_other_writers: bool,
@@ -98,11 +98,11 @@ pub(super) struct Duties {
     flush_until: Option<Instant>,
 }
 
-impl Duties {
+impl Planner {
     /// Nothing held, nothing read.
     pub(super) fn new(has_other_writers: bool, now: Instant) -> Self {
         Self {
-            holdings: Holdings::new(now),
+            held_shards: HeldShards::new(now),
             window: Window::default(),
             position: Position::new(has_other_writers, now),
             has_other_writers,
@@ -123,44 +123,44 @@ impl Duties {
     }
 
     /// What to do now.
-    pub(super) fn next(&mut self, now: Instant) -> Result<Duty, LeaseEnded> {
+    pub(super) fn next(&mut self, now: Instant) -> Result<Action, LeaseEnded> {
         if let Some(until) = self.flush_until {
             return Ok(self.next_of_stop(until, now));
         }
         self.ready.extend(self.window.due_retries(now));
         if let Some(row) = self.ready.pop_front() {
-            self.holdings.check(now)?;
-            return Ok(Duty::Send(row));
+            self.held_shards.check(now)?;
+            return Ok(Action::Send(row));
         }
-        if now >= self.holdings.renew_at() {
-            return Ok(Duty::Renew);
+        if now >= self.held_shards.renew_at() {
+            return Ok(Action::Renew);
         }
         if now < self.database_from {
             return Ok(self.rest(now));
         }
         let idle = self.idle_surplus();
         if !idle.is_empty() {
-            return Ok(Duty::HandOver(idle));
+            return Ok(Action::HandOver(idle));
         }
         if self.is_delete_due(now) {
             return Ok(self.delete());
         }
         if let Some(query) = self.next_read(now) {
-            return Ok(Duty::Read(query));
+            return Ok(Action::Read(query));
         }
         Ok(self.rest(now))
     }
 
     /// Waits for the last acknowledgements, so that a clean stop sends nothing twice.
-    fn next_of_stop(&mut self, until: Instant, now: Instant) -> Duty {
+    fn next_of_stop(&mut self, until: Instant, now: Instant) -> Action {
         if self.window.is_sending() && now < until {
-            return Duty::Rest {
+            return Action::Rest {
                 until,
                 wants_rows: false,
             };
         }
         if !self.acknowledged.is_empty() && now < self.database_from {
-            return Duty::Rest {
+            return Action::Rest {
                 until: self.database_from,
                 wants_rows: false,
             };
@@ -173,21 +173,21 @@ impl Duties {
                 "events at the broker were not acknowledged in time and may be sent again"
             );
         }
-        Duty::Leave
+        Action::Leave
     }
 
-    fn rest(&self, now: Instant) -> Duty {
+    fn rest(&self, now: Instant) -> Action {
         let has_database = now >= self.database_from;
         let wants_rows = has_database && self.has_room();
         let poll = wants_rows.then_some(self.poll_at);
         let delete = self.delete_at.filter(|_| has_database);
         let database = (!has_database).then_some(self.database_from);
-        let duties = [poll, delete, database, self.window.next_retry()];
-        Duty::Rest {
-            until: duties
+        let planner = [poll, delete, database, self.window.next_retry()];
+        Action::Rest {
+            until: planner
                 .into_iter()
                 .flatten()
-                .fold(self.holdings.renew_at(), Instant::min),
+                .fold(self.held_shards.renew_at(), Instant::min),
             wants_rows,
         }
     }
@@ -219,7 +219,7 @@ impl Duties {
 }
 
 #[cfg(test)]
-impl Duties {
+impl Planner {
     /// How many rows are held in memory.
     pub(super) fn held(&self) -> usize {
         self.window.rows()
@@ -232,10 +232,10 @@ impl Duties {
 }
 
 /// Leases.
-impl Duties {
+impl Planner {
     /// The leases were renewed. Returns whether shards were claimed.
     pub(super) fn renewed(&mut self, tenure: Tenure, now: Instant) -> Result<bool, LeaseEnded> {
-        let has_more = self.holdings.renewed(tenure, now)?;
+        let has_more = self.held_shards.renewed(tenure, now)?;
         if has_more {
             self.position.restart(now);
             self.poll_at = now;
@@ -245,30 +245,30 @@ impl Duties {
 
     /// The leases were not renewed. Returns whether they last until that is tried again.
     pub(super) fn renewal_failed(&mut self, now: Instant) -> bool {
-        self.holdings.renewal_failed(now)
+        self.held_shards.renewal_failed(now)
     }
 
     /// The surplus shards of which nothing is held.
     fn idle_surplus(&self) -> Vec<Shard> {
-        let leaving = self.holdings.leaving();
+        let leaving = self.held_shards.leaving();
         leaving.filter(|&shard| !self.window.holds(shard)).collect()
     }
 
     /// These shards were given back.
     pub(super) fn handed_over(&mut self, shards: &[Shard]) {
-        self.holdings.handed_over(shards);
+        self.held_shards.handed_over(shards);
     }
 }
 
 /// Reading.
-impl Duties {
+impl Planner {
     /// Something was committed.
     pub(super) fn signalled(&mut self, now: Instant) {
         self.poll_at = now;
     }
 
     fn next_read(&mut self, now: Instant) -> Option<Query> {
-        let shards = self.holdings.readable();
+        let shards = self.held_shards.readable();
         if self.reading.is_none() {
             self.begin_reading(now)?;
         }
@@ -357,7 +357,7 @@ impl Duties {
 }
 
 /// What becomes of events at the broker.
-impl Duties {
+impl Planner {
     /// The broker has this event.
     pub(super) fn acknowledged(&mut self, seq: i64, now: Instant) {
         self.acknowledged.push(seq);
@@ -375,9 +375,9 @@ impl Duties {
         self.acknowledged.len() >= DELETE_BATCH || self.delete_at.is_some_and(|at| at <= now)
     }
 
-    fn delete(&mut self) -> Duty {
+    fn delete(&mut self) -> Action {
         self.delete_at = None;
-        Duty::Delete(std::mem::take(&mut self.acknowledged))
+        Action::Delete(std::mem::take(&mut self.acknowledged))
     }
 
     /// These rows are not known to be deleted. Returns whether there is time to try again.

@@ -8,24 +8,24 @@ use tempfile::TempDir;
 use tokio::sync::mpsc;
 
 use super::*;
-use service::config::FromSetting;
-use sql::url::DatabaseUrl;
 use crate::dead_letters::DeadLetters;
 use crate::instrumentation::ConsumerTelemetry;
-use crate::{ConsumerConfig, Delivery, Failure, Handler, Patience, TraceProcessing};
+use crate::retry_store::RetryStore;
+use crate::retry_store::sqlite::SqliteRetryStore;
+use crate::{ConsumerConfig, Delivery, Failure, Handler, RetryPolicy, TraceProcessing};
 use kafka::KafkaConfig;
-use crate::retry_store::Parking;
-use crate::retry_store::sqlite::SqliteParking;
+use service::config::FromSetting;
 use sql::sqlite::Sqlite;
+use sql::url::DatabaseUrl;
 
 const CONFIG: ConsumerConfig = ConsumerConfig {
     group: "group",
     topic: "events",
     dead_letter_topic: "events.dlq",
     max_in_flight: 2,
-    patience: Patience {
+    retry_policy: RetryPolicy {
         retry_for: Duration::from_secs(1),
-        parked_retry_after: Duration::from_secs(1),
+        retry_store_delay: Duration::from_secs(1),
         reject_limit: 1,
     },
     trace_processing: TraceProcessing::Parent,
@@ -34,7 +34,7 @@ const CONFIG: ConsumerConfig = ConsumerConfig {
 };
 
 /// Conditions come true within this time, or never.
-const PATIENCE: Duration = Duration::from_secs(60);
+const WAIT_LIMIT: Duration = Duration::from_secs(60);
 
 struct Nothing;
 
@@ -48,7 +48,7 @@ impl Handler for Nothing {
 /// A process at work, after others that died.
 struct Process {
     scope: Arc<Scope>,
-    parking: Arc<SqliteParking>,
+    retry_store: Arc<SqliteRetryStore>,
     database: Arc<Sqlite>,
     record: Record,
     _directory: TempDir,
@@ -61,29 +61,29 @@ impl Process {
         let url = DatabaseUrl::from_setting(&url).unwrap();
         let database = Sqlite::open(&url, &[crate::MIGRATIONS]).await;
         let database = Arc::new(database.unwrap());
-        let parking = Arc::new(SqliteParking::new(Arc::clone(&database)));
+        let retry_store = Arc::new(SqliteRetryStore::new(Arc::clone(&database)));
         let record = Record::default();
         for _ in 0..deaths {
-            parking.note_attempt(&record).await.unwrap();
+            retry_store.note_attempt(&record).await.unwrap();
         }
         let kafka = KafkaConfig::plaintext("127.0.0.1:1");
         let letters = DeadLetters::new(&kafka, &CONFIG);
         let telemetry = Arc::new(ConsumerTelemetry::new(&kafka, &CONFIG));
         let (fatal, _) = mpsc::channel(1);
         let handler = Arc::new(Nothing);
-        let for_scope = Arc::clone(&parking) as Arc<dyn Parking>;
+        let for_scope = Arc::clone(&retry_store) as Arc<dyn RetryStore>;
         Self {
             scope: Scope::new(handler, for_scope, letters.unwrap(), telemetry, fatal)
                 .for_partition(),
-            parking,
+            retry_store,
             database,
             record,
             _directory: directory,
         }
     }
 
-    fn guard(&self) -> Guard {
-        Guard::new(Arc::clone(&self.scope), true)
+    fn guard(&self) -> CrashLoopGuard {
+        CrashLoopGuard::new(Arc::clone(&self.scope), true)
     }
 
     /// What would be known if the process died now.
@@ -111,7 +111,7 @@ async fn an_attempt_is_noted_while_it_lasts() {
 #[tokio::test]
 async fn without_care_nothing_is_noted() {
     let process = Process::after_deaths(0).await;
-    let mut guard = Guard::new(Arc::clone(&process.scope), false);
+    let mut guard = CrashLoopGuard::new(Arc::clone(&process.scope), false);
 
     let admission = guard.admit(&process.record).await.unwrap();
 
@@ -134,7 +134,7 @@ async fn who_was_in_work_in_two_deaths_is_handled_beside_nobody_and_not_blamed_w
     tokio::select! {
         _ = &mut admission => panic!("it was not alone"),
         () = until_it_waits => {}
-        () = tokio::time::sleep(PATIENCE) => panic!("it is blamed while it waits"),
+        () = tokio::time::sleep(WAIT_LIMIT) => panic!("it is blamed while it waits"),
     }
 
     drop(beside);
@@ -167,16 +167,16 @@ async fn a_note_that_was_not_removed_in_time_does_not_count_for_the_next_attempt
 
     guard.close(&process.record).await;
     assert_eq!(process.noted().await, 0);
-    drop(process.parking);
+    drop(process.retry_store);
 }
 
 #[test]
 fn care_covers_as_many_offsets_as_may_have_been_in_work() {
-    let mut care = Care::of_next(10);
+    let mut care = CrashSpan::of_next(10);
     care.receive(100);
     care.receive(105);
 
     assert!(care.covers(100) && care.covers(109));
     assert!(!care.covers(110));
-    assert!(!Care::None.covers(100));
+    assert!(!CrashSpan::None.covers(100));
 }

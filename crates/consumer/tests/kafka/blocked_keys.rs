@@ -9,9 +9,9 @@ use consumer::{Delivery, Failure, Handler};
 use tokio::sync::Semaphore;
 
 use crate::group::{self, SESSION, Squatter};
-use mock_kafka::lot::{ALL_PARKS, Lot};
+use crate::teller::{Teller, until_committed, until_handled, until_stored};
+use mock_kafka::retry_store::{ALL_PARKS, TestRetryStore};
 use mock_kafka::{Broker, DEAD_LETTERS, IMPATIENT, PARTITIONS, eventually, start_member};
-use crate::teller::{Teller, until_committed, until_handled, until_parked};
 
 /// What waits for the test never ends within this, so its partition is given away over its head.
 const SHORT_DRAIN: Duration = Duration::from_millis(200);
@@ -40,8 +40,8 @@ async fn a_partition_that_waits_for_the_database_is_given_back_at_once_and_loses
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_fence_holds_in_the_member_that_takes_the_partition_over() {
-    let broker = Broker::start_with(Lot::postgres(), IMPATIENT);
+async fn a_block_holds_in_the_member_that_takes_the_partition_over() {
+    let broker = Broker::start_with(TestRetryStore::postgres(), IMPATIENT);
     let keys = ["a", "b", "c"];
     for (partition, key) in (0..PARTITIONS).zip(keys) {
         broker.publish_to(partition, key, &format!("{key}1")).await;
@@ -54,9 +54,9 @@ async fn a_fence_holds_in_the_member_that_takes_the_partition_over() {
     .await;
 
     // The other member has connections of its own.
-    let elsewhere = Lot::at(&broker.lot.url().await);
-    let (kafka, patience) = (broker.config(), broker.patience);
-    let second = start_member(&kafka, patience, teller.clone(), Arc::clone(&elsewhere));
+    let elsewhere = TestRetryStore::at(&broker.lot.url().await);
+    let (kafka, retry_policy) = (broker.config(), broker.retry_policy);
+    let second = start_member(&kafka, retry_policy, teller.clone(), Arc::clone(&elsewhere));
     let begun = || {
         (0..PARTITIONS)
             .map(|p| elsewhere.times_begun(p))
@@ -77,7 +77,7 @@ async fn a_fence_holds_in_the_member_that_takes_the_partition_over() {
 
     teller.recover();
     broker.lot.time_passes().await;
-    until_parked(&broker.lot, []).await;
+    until_stored(&broker.lot, []).await;
     for key in keys {
         let of_key = |payload: &String| payload.starts_with(key);
         let handled: Vec<String> = teller.handled().into_iter().filter(of_key).collect();
@@ -88,12 +88,12 @@ async fn a_fence_holds_in_the_member_that_takes_the_partition_over() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_an_assignment_parks_while_it_ends_fences_its_key_in_the_next_one() {
-    let broker = Broker::start_with(Lot::sqlite(), IMPATIENT);
+async fn what_an_assignment_stores_while_it_ends_blocks_its_key_in_the_next_one() {
+    let broker = Broker::start_with(TestRetryStore::sqlite(), IMPATIENT);
     let teller = Teller::failing(&["a1"]);
     let held_up = broker
         .lot
-        .parks
+        .stores
         .acquire_many(ALL_PARKS as u32)
         .await
         .unwrap();
@@ -104,7 +104,7 @@ async fn what_an_assignment_parks_while_it_ends_fences_its_key_in_the_next_one()
     }
     let member = group::start_member(&broker, SHORT_DRAIN, teller.clone());
     eventually("each partition is about to park", async || {
-        broker.lot.times_asked_to_park() == 3
+        broker.lot.times_asked_to_store() == 3
     })
     .await;
 
@@ -121,13 +121,13 @@ async fn what_an_assignment_parks_while_it_ends_fences_its_key_in_the_next_one()
 
     until_committed(&broker, moved, 2).await;
     assert_eq!(
-        broker.lot.parked().await.len(),
+        broker.lot.stored().await.len(),
         6,
         "all are parked in order"
     );
     assert_eq!(teller.handled(), [""; 0], "handled past the fence");
     broker.lot.time_passes().await;
-    until_parked(&broker.lot, []).await;
+    until_stored(&broker.lot, []).await;
     assert_eq!(teller.handled().len(), 6);
     member.stop().await;
 }
@@ -194,8 +194,8 @@ async fn what_is_rejected_after_its_partition_was_given_away_is_no_dead_letter()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_partition_that_comes_back_to_the_same_member_keeps_its_fences_and_needs_no_care() {
-    let broker = Broker::start_with(Lot::sqlite(), IMPATIENT);
+async fn a_partition_that_comes_back_to_the_same_member_keeps_its_blocks_and_needs_no_care() {
+    let broker = Broker::start_with(TestRetryStore::sqlite(), IMPATIENT);
     let teller = Teller::failing(&["a1"]);
     for partition in 0..PARTITIONS {
         broker

@@ -13,7 +13,7 @@ pub(super) async fn load(connection: &mut SqliteConnection) -> Result<()> {
                     topic || '/' || partition || '@' || record_offset,
                     key, unhex(replace(CAST(key AS TEXT), '-', '')), state, fault_class, fault_message
              FROM main.parked",
-            "INSERT INTO without_parking VALUES ('order-service')",
+            "INSERT INTO without_retry_store VALUES ('order-service')",
         ),
         (
             "SELECT count(*) FROM processing.sqlite_master WHERE name = 'parked'",
@@ -22,7 +22,7 @@ pub(super) async fn load(connection: &mut SqliteConnection) -> Result<()> {
                     topic || '/' || partition || '@' || record_offset,
                     key, unhex(replace(CAST(key AS TEXT), '-', '')), state, fault_class, fault_message
              FROM processing.parked",
-            "INSERT INTO without_parking VALUES ('processing-service')",
+            "INSERT INTO without_retry_store VALUES ('processing-service')",
         ),
     ] {
         let exists: i64 = sqlx::query_scalar(exists).fetch_one(&mut *connection).await?;

@@ -4,22 +4,23 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use async_trait::async_trait;
-use service::config::FromSetting;
-use sql::url::DatabaseUrl;
-use kafka::record::Record;
-use sql::database::{Database, DatabaseConfig, migrate};
-use consumer::retry_store::{
-    Beginning, Claimed, Fault, Fence, Parked, Parking, ParkingError, Settlement, Source,
-};
-use sqlx::FromRow;
 use crate::MIGRATIONS;
+use async_trait::async_trait;
+use consumer::retry_store::{
+    Beginning, Claimed, Fault, KeyState, RetryState, RetryStore, RetryStoreError, Settlement,
+    Source,
+};
+use kafka::record::Record;
+use service::config::FromSetting;
+use sql::database::{Database, DatabaseConfig, migrate};
+use sql::url::DatabaseUrl;
+use sqlx::FromRow;
 use tempfile::TempDir;
 use tokio::sync::{OnceCell, Semaphore};
 use uuid::Uuid;
 
 const PARKED: &str = "
-SELECT key, payload, state, fault_class, fault_message, attempts, rounds FROM parked ORDER BY id";
+SELECT key, payload, state, fault_class, fault_message, attempts, rounds FROM retry_events ORDER BY id";
 
 /// More than any test parks at once.
 pub const ALL_PARKS: usize = 1_000;
@@ -51,23 +52,23 @@ fn text(bytes: Option<&[u8]>) -> String {
 }
 
 /// Where events are parked. It is opened when it is first needed.
-pub struct Lot {
+pub struct TestRetryStore {
     url: OnceCell<DatabaseUrl>,
-    database: OnceCell<(Database, Arc<dyn Parking>)>,
+    database: OnceCell<(Database, Arc<dyn RetryStore>)>,
     /// Goes with the test.
     _directory: TempDir,
     away: AtomicBool,
     /// Calls made while it was away.
     turned_away: AtomicU32,
     /// Held by whoever parks, and taken by a test that holds them up.
-    pub parks: Semaphore,
-    asked_to_park: AtomicU32,
+    pub stores: Semaphore,
+    asked_to_store: AtomicU32,
     after_a_crash: AtomicBool,
     begun: Mutex<Vec<i32>>,
     ended: Mutex<Vec<i32>>,
 }
 
-impl Lot {
+impl TestRetryStore {
     /// In a file.
     pub fn sqlite() -> Arc<Self> {
         let directory = tempfile::tempdir().unwrap();
@@ -95,8 +96,8 @@ impl Lot {
             _directory: directory,
             away: AtomicBool::new(false),
             turned_away: AtomicU32::new(0),
-            parks: Semaphore::new(ALL_PARKS),
-            asked_to_park: AtomicU32::new(0),
+            stores: Semaphore::new(ALL_PARKS),
+            asked_to_store: AtomicU32::new(0),
             after_a_crash: AtomicBool::new(false),
             begun: Mutex::default(),
             ended: Mutex::default(),
@@ -115,8 +116,8 @@ impl Lot {
         self.turned_away.load(Ordering::Acquire)
     }
 
-    pub fn times_asked_to_park(&self) -> u32 {
-        self.asked_to_park.load(Ordering::Acquire)
+    pub fn times_asked_to_store(&self) -> u32 {
+        self.asked_to_store.load(Ordering::Acquire)
     }
 
     /// Whether work on any partition was begun after somebody had not ended in order.
@@ -149,27 +150,31 @@ impl Lot {
     }
 
     /// Payload and state of each parked event, in order.
-    pub async fn parked(&self) -> Vec<(String, String)> {
+    pub async fn stored(&self) -> Vec<(String, String)> {
         let rows = self.rows().await.into_iter();
         rows.map(|row| (row.payload(), row.state)).collect()
     }
 
     /// What waits for its time has reached it.
     pub async fn time_passes(&self) {
-        self.execute("UPDATE parked SET next_attempt_at = 0 WHERE next_attempt_at IS NOT NULL")
-            .await;
+        self.execute(
+            "UPDATE retry_events SET next_attempt_at = 0 WHERE next_attempt_at IS NOT NULL",
+        )
+        .await;
     }
 
     /// All rounds of what waits have failed but one, whose time has come.
     pub async fn begin_last_round(&self) {
-        self.execute("UPDATE parked SET rounds = 2, next_attempt_at = 0 WHERE state = 'WAITING'")
-            .await;
+        self.execute(
+            "UPDATE retry_events SET rounds = 2, next_attempt_at = 0 WHERE state = 'WAITING'",
+        )
+        .await;
     }
 
     /// An operator lets every dead event be handled again.
     pub async fn redrive(&self) {
         self.execute(
-            "UPDATE parked SET state = 'WAITING', next_attempt_at = 0, rounds = 0, redrives = redrives + 1
+            "UPDATE retry_events SET state = 'WAITING', next_attempt_at = 0, rounds = 0, redrives = redrives + 1
              WHERE state = 'DEAD'",
         )
         .await;
@@ -177,9 +182,9 @@ impl Lot {
 
     /// An operator gives every dead event up, so that what is behind it is due.
     pub async fn skip(&self) {
-        self.execute("UPDATE parked SET state = 'SKIPPED' WHERE state = 'DEAD'")
+        self.execute("UPDATE retry_events SET state = 'SKIPPED' WHERE state = 'DEAD'")
             .await;
-        self.execute("UPDATE parked SET next_attempt_at = 0 WHERE state = 'WAITING'")
+        self.execute("UPDATE retry_events SET next_attempt_at = 0 WHERE state = 'WAITING'")
             .await;
     }
 
@@ -198,22 +203,22 @@ impl Lot {
         }
     }
 
-    async fn open(&self) -> &(Database, Arc<dyn Parking>) {
+    async fn open(&self) -> &(Database, Arc<dyn RetryStore>) {
         let open = async || {
             let config = config(self.url.get_or_init(create_on_server).await);
             migrate(&config, MIGRATIONS).await.unwrap();
             let database = Database::open(&config, MIGRATIONS).await.unwrap();
-            let parking = consumer::retry_store::database::retry_store(&database);
-            (database, parking)
+            let retry_store = consumer::retry_store::database::retry_store(&database);
+            (database, retry_store)
         };
         self.database.get_or_init(open).await
     }
 
     /// The real one, unless it is away.
-    async fn real(&self) -> Result<&dyn Parking, ParkingError> {
+    async fn real(&self) -> Result<&dyn RetryStore, RetryStoreError> {
         if self.away.load(Ordering::Acquire) {
             self.turned_away.fetch_add(1, Ordering::AcqRel);
-            return Err(ParkingError::Database(sqlx::Error::PoolTimedOut));
+            return Err(RetryStoreError::Database(sqlx::Error::PoolTimedOut));
         }
         Ok(self.open().await.1.as_ref())
     }
@@ -245,8 +250,8 @@ fn config(url: &DatabaseUrl) -> DatabaseConfig {
 }
 
 #[async_trait]
-impl Parking for Lot {
-    async fn begin(&self, source: &Source, owner: Uuid) -> Result<Beginning, ParkingError> {
+impl RetryStore for TestRetryStore {
+    async fn begin(&self, source: &Source, owner: Uuid) -> Result<Beginning, RetryStoreError> {
         let beginning = self.real().await?.begin(source, owner).await?;
         if beginning.after_a_crash {
             self.after_a_crash.store(true, Ordering::Release);
@@ -255,33 +260,33 @@ impl Parking for Lot {
         Ok(beginning)
     }
 
-    async fn end(&self, source: &Source, owner: Uuid) -> Result<(), ParkingError> {
+    async fn end(&self, source: &Source, owner: Uuid) -> Result<(), RetryStoreError> {
         let ended = self.real().await?.end(source, owner).await;
         self.ended.lock().unwrap().push(source.partition);
         ended
     }
 
-    async fn note_attempt(&self, record: &Record) -> Result<u32, ParkingError> {
+    async fn note_attempt(&self, record: &Record) -> Result<u32, RetryStoreError> {
         self.real().await?.note_attempt(record).await
     }
 
-    async fn forget_attempts(&self, record: &Record) -> Result<(), ParkingError> {
+    async fn forget_attempts(&self, record: &Record) -> Result<(), RetryStoreError> {
         self.real().await?.forget_attempts(record).await
     }
 
-    async fn park(
+    async fn store(
         &self,
         record: &Record,
         fault: &Fault,
-        state: Parked,
-    ) -> Result<(), ParkingError> {
-        self.asked_to_park.fetch_add(1, Ordering::AcqRel);
-        let _turn = self.parks.acquire().await.unwrap();
-        self.real().await?.park(record, fault, state).await
+        state: RetryState,
+    ) -> Result<(), RetryStoreError> {
+        self.asked_to_store.fetch_add(1, Ordering::AcqRel);
+        let _turn = self.stores.acquire().await.unwrap();
+        self.real().await?.store(record, fault, state).await
     }
 
-    async fn park_behind(&self, record: &Record) -> Result<Fence, ParkingError> {
-        self.real().await?.park_behind(record).await
+    async fn store_behind(&self, record: &Record) -> Result<KeyState, RetryStoreError> {
+        self.real().await?.store_behind(record).await
     }
 
     async fn claim(
@@ -290,7 +295,7 @@ impl Parking for Lot {
         claimant: Uuid,
         limit: u32,
         term: Duration,
-    ) -> Result<Vec<Claimed>, ParkingError> {
+    ) -> Result<Vec<Claimed>, RetryStoreError> {
         let real = self.real().await?;
         real.claim(topic, claimant, limit, term).await
     }
@@ -300,7 +305,7 @@ impl Parking for Lot {
         id: i64,
         claimant: Uuid,
         settlement: &Settlement,
-    ) -> Result<(), ParkingError> {
+    ) -> Result<(), RetryStoreError> {
         let real = self.real().await?;
         real.settle(id, claimant, settlement).await
     }

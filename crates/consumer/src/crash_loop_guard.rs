@@ -20,17 +20,17 @@ use std::sync::Arc;
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use kafka::record::Record;
 use super::scope::{RETRY, Scope};
+use crate::retry_store::RetryStoreError;
+use kafka::record::Record;
 use service::error_chain::ErrorChain;
-use crate::retry_store::ParkingError;
 
 /// The note with which an attempt is made alone in the process: two crashes had it in work.
 const ALONE: u32 = 3;
 
 /// Which offsets of an assignment are handled with care.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Care {
+pub(super) enum CrashSpan {
     /// None: whoever was here before ended in order.
     None,
     /// The next ones: as many as a partition is read ahead may have been in work before.
@@ -42,8 +42,8 @@ pub(super) enum Care {
     Below(i64),
 }
 
-impl Care {
-    /// Care for so many offsets, from the next one that is received.
+impl CrashSpan {
+    /// CrashSpan for so many offsets, from the next one that is received.
     pub(super) fn of_next(span: u64) -> Self {
         Self::Next { span }
     }
@@ -80,28 +80,28 @@ pub(super) enum Admission {
 }
 
 /// The admission of one record's attempts.
-pub(super) struct Guard {
+pub(super) struct CrashLoopGuard {
     scope: Arc<Scope>,
     /// Whether attempts are noted.
-    careful: bool,
+    crash_loop_guard: bool,
     /// Whether a note of ours may stand.
     noted: bool,
     /// Whether it must be alone.
     suspect: bool,
 }
 
-impl Guard {
-    pub(super) fn new(scope: Arc<Scope>, careful: bool) -> Self {
+impl CrashLoopGuard {
+    pub(super) fn new(scope: Arc<Scope>, crash_loop_guard: bool) -> Self {
         Self {
             scope,
-            careful,
+            crash_loop_guard,
             noted: false,
             suspect: false,
         }
     }
 
     /// Waits for the right to make an attempt, and notes it.
-    pub(super) async fn admit(&mut self, record: &Record) -> Result<Admission, ParkingError> {
+    pub(super) async fn admit(&mut self, record: &Record) -> Result<Admission, RetryStoreError> {
         self.forget(record).await?;
         if self.suspect {
             return self.admit_alone(record).await;
@@ -109,7 +109,7 @@ impl Guard {
         let Some(permit) = self.scope.permit().await else {
             return Ok(Admission::Interrupted);
         };
-        if !self.careful {
+        if !self.crash_loop_guard {
             return Ok(Admission::Granted(permit));
         }
         match self.note(record).await? {
@@ -125,7 +125,7 @@ impl Guard {
         }
     }
 
-    async fn admit_alone(&mut self, record: &Record) -> Result<Admission, ParkingError> {
+    async fn admit_alone(&mut self, record: &Record) -> Result<Admission, RetryStoreError> {
         let Some(permit) = self.scope.permit_to_be_alone().await else {
             return Ok(Admission::Interrupted);
         };
@@ -168,15 +168,15 @@ impl Guard {
         }
     }
 
-    async fn note(&mut self, record: &Record) -> Result<u32, ParkingError> {
+    async fn note(&mut self, record: &Record) -> Result<u32, RetryStoreError> {
         // Before the call: its answer may get lost.
         self.noted = true;
-        self.scope.parking().note_attempt(record).await
+        self.scope.retry_store().note_attempt(record).await
     }
 
-    async fn forget(&mut self, record: &Record) -> Result<(), ParkingError> {
+    async fn forget(&mut self, record: &Record) -> Result<(), RetryStoreError> {
         if self.noted {
-            self.scope.parking().forget_attempts(record).await?;
+            self.scope.retry_store().forget_attempts(record).await?;
             self.noted = false;
         }
         Ok(())

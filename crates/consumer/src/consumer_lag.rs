@@ -12,20 +12,20 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::Deserialize;
 
 use super::progress::Progress;
-use telemetry::names::{attributes as the, metrics};
+use telemetry::names::{attributes as attr, metrics};
 use telemetry::vocabulary::Labels;
 
 /// The partitions that are assigned to this member; what is given back is not shown any more.
 #[derive(Debug)]
-pub(super) struct Standings {
+pub(super) struct ConsumerLag {
     topic: &'static str,
     /// What all of them have in common.
     labels: Labels,
-    partitions: Mutex<BTreeMap<i32, Standing>>,
+    partitions: Mutex<BTreeMap<i32, PartitionLag>>,
 }
 
 #[derive(Debug)]
-struct Standing {
+struct PartitionLag {
     progress: Arc<Progress>,
     /// Not known before the first fetch.
     ends: Option<Ends>,
@@ -50,33 +50,33 @@ struct TopicStatistics {
     partitions: HashMap<String, Ends>,
 }
 
-impl Standings {
+impl ConsumerLag {
     /// None, and shown from now on. Once per consumer: what is observed cannot be taken back.
     pub(super) fn new(topic: &'static str, labels: Labels) -> Arc<Self> {
-        let standings = Arc::new(Self {
+        let consumer_lag = Arc::new(Self {
             topic,
             labels,
             partitions: Mutex::default(),
         });
-        let observed = Arc::clone(&standings);
+        let observed = Arc::clone(&consumer_lag);
         metrics::KAFKA_CONSUMER_LAG.observe(move || observed.lags());
-        let observed = Arc::clone(&standings);
+        let observed = Arc::clone(&consumer_lag);
         metrics::KAFKA_CONSUMER_OLDEST_AGE.observe_time(move || observed.oldest_age());
-        standings
+        consumer_lag
     }
 
     /// A partition was assigned.
     pub(super) fn begin(&self, partition: i32, progress: Arc<Progress>) {
         let ends = None;
-        let standing = Standing { progress, ends };
+        let standing = PartitionLag { progress, ends };
         self.partitions().insert(partition, standing);
     }
 
     /// These were given back.
     pub(super) fn end(&self, partitions: &[i32]) {
-        let mut standings = self.partitions();
+        let mut consumer_lag = self.partitions();
         for partition in partitions {
-            standings.remove(partition);
+            consumer_lag.remove(partition);
         }
     }
 
@@ -89,35 +89,35 @@ impl Standings {
         let Some(topic) = statistics.topics.remove(self.topic) else {
             return;
         };
-        let mut standings = self.partitions();
+        let mut consumer_lag = self.partitions();
         for ends in topic.partitions.into_values() {
-            if let Some(standing) = standings.get_mut(&ends.partition) {
+            if let Some(standing) = consumer_lag.get_mut(&ends.partition) {
                 standing.ends = Some(ends);
             }
         }
     }
 
     fn lags(&self) -> Vec<(u64, Labels)> {
-        let standings = self.partitions();
-        let lag = |(partition, standing): (&i32, &Standing)| {
-            let partition = the::MESSAGING_DESTINATION_PARTITION_ID.numbered(*partition);
+        let consumer_lag = self.partitions();
+        let lag = |(partition, standing): (&i32, &PartitionLag)| {
+            let partition = attr::MESSAGING_DESTINATION_PARTITION_ID.numbered(*partition);
             Some((standing.lag()?, self.labels.and(partition)))
         };
-        standings.iter().filter_map(lag).collect()
+        consumer_lag.iter().filter_map(lag).collect()
     }
 
     /// Zero if all is done; nothing without a partition.
     fn oldest_age(&self) -> Option<(Duration, Labels)> {
-        let standings = self.partitions();
-        if standings.is_empty() {
+        let consumer_lag = self.partitions();
+        if consumer_lag.is_empty() {
             return None;
         }
-        let published = standings.values().filter_map(|of| of.progress.oldest());
+        let published = consumer_lag.values().filter_map(|of| of.progress.oldest());
         let age = published.min().map_or(Duration::ZERO, age_of);
         Some((age, self.labels.clone()))
     }
 
-    fn partitions(&self) -> MutexGuard<'_, BTreeMap<i32, Standing>> {
+    fn partitions(&self) -> MutexGuard<'_, BTreeMap<i32, PartitionLag>> {
         // Whole after every operation: a panic elsewhere does not spoil it.
         self.partitions
             .lock()
@@ -125,7 +125,7 @@ impl Standings {
     }
 }
 
-impl Standing {
+impl PartitionLag {
     fn lag(&self) -> Option<u64> {
         let ends = self.ends.filter(|ends| ends.hi_offset >= 0)?;
         // Before the first record work begins where the group was, or at the beginning.
@@ -158,73 +158,77 @@ mod tests {
         "other": {"topic": "other", "partitions": {}}
     }}"#;
 
-    fn standings(partitions: &[i32]) -> Arc<Standings> {
-        let standings = Standings::new("events", Labels::default());
+    fn consumer_lag(partitions: &[i32]) -> Arc<ConsumerLag> {
+        let consumer_lag = ConsumerLag::new("events", Labels::default());
         for partition in partitions {
-            standings.begin(*partition, Arc::default());
+            consumer_lag.begin(*partition, Arc::default());
         }
-        standings.read(STATISTICS.as_bytes());
-        standings
+        consumer_lag.read(STATISTICS.as_bytes());
+        consumer_lag
     }
 
-    fn lags(standings: &Standings) -> Vec<u64> {
-        standings.lags().into_iter().map(|(lag, _)| lag).collect()
+    fn lags(consumer_lag: &ConsumerLag) -> Vec<u64> {
+        consumer_lag
+            .lags()
+            .into_iter()
+            .map(|(lag, _)| lag)
+            .collect()
     }
 
     #[test]
     fn a_partition_lags_by_what_the_group_has_not_committed_before_anything_arrives() {
-        assert_eq!(lags(&standings(&[3, 4])), [60, 90]);
+        assert_eq!(lags(&consumer_lag(&[3, 4])), [60, 90]);
     }
 
     #[test]
     fn a_partition_lags_by_what_is_not_done() {
-        let standings = standings(&[]);
+        let consumer_lag = consumer_lag(&[]);
         let (progress, mut tracker) = (Arc::<Progress>::default(), OffsetTracker::default());
-        standings.begin(3, Arc::clone(&progress));
-        standings.read(STATISTICS.as_bytes());
+        consumer_lag.begin(3, Arc::clone(&progress));
+        consumer_lag.read(STATISTICS.as_bytes());
         for offset in [95, 96, 97] {
             tracker.receive(offset, None);
         }
 
         tracker.complete(96);
         progress.show(&tracker);
-        assert_eq!(lags(&standings), [5]);
+        assert_eq!(lags(&consumer_lag), [5]);
 
         tracker.complete(95);
         progress.show(&tracker);
-        assert_eq!(lags(&standings), [3]);
+        assert_eq!(lags(&consumer_lag), [3]);
     }
 
     #[test]
     fn what_is_not_known_or_was_given_back_is_not_shown() {
-        let standings = standings(&[3, 5]);
-        assert_eq!(lags(&standings), [60]);
+        let consumer_lag = consumer_lag(&[3, 5]);
+        assert_eq!(lags(&consumer_lag), [60]);
 
-        standings.end(&[3, 5]);
+        consumer_lag.end(&[3, 5]);
 
-        assert!(lags(&standings).is_empty());
-        assert_eq!(standings.oldest_age(), None);
+        assert!(lags(&consumer_lag).is_empty());
+        assert_eq!(consumer_lag.oldest_age(), None);
     }
 
     #[test]
     fn the_oldest_record_that_is_not_done_has_the_age() {
-        let standings = standings(&[3]);
-        assert_eq!(standings.oldest_age().unwrap().0, Duration::ZERO);
+        let consumer_lag = consumer_lag(&[3]);
+        assert_eq!(consumer_lag.oldest_age().unwrap().0, Duration::ZERO);
         let (progress, mut tracker) = (Arc::<Progress>::default(), OffsetTracker::default());
-        standings.begin(4, Arc::clone(&progress));
+        consumer_lag.begin(4, Arc::clone(&progress));
 
         tracker.receive(7, Some(0));
         progress.show(&tracker);
 
-        assert!(standings.oldest_age().unwrap().0 > Duration::from_secs(1_000_000_000));
+        assert!(consumer_lag.oldest_age().unwrap().0 > Duration::from_secs(1_000_000_000));
     }
 
     #[test]
     fn statistics_of_another_form_change_nothing() {
-        let standings = standings(&[3]);
+        let consumer_lag = consumer_lag(&[3]);
 
-        standings.read(b"{\"topics\": 7}");
+        consumer_lag.read(b"{\"topics\": 7}");
 
-        assert_eq!(lags(&standings), [60]);
+        assert_eq!(lags(&consumer_lag), [60]);
     }
 }

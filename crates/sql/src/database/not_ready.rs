@@ -3,12 +3,12 @@
 use sqlx::migrate::MigrateError;
 
 use super::UnusableError;
-use service::error_chain::ErrorChain;
 use crate::postgres::{self, SchemaError};
+use service::error_chain::ErrorChain;
 
 /// What stands between a service and its database.
 #[derive(Debug)]
-pub(super) enum Obstacle {
+pub(super) enum NotReady {
     Away(sqlx::Error),
     OldSchema {
         owner: &'static str,
@@ -18,13 +18,13 @@ pub(super) enum Obstacle {
     Migration(MigrateError),
 }
 
-impl From<sqlx::Error> for Obstacle {
+impl From<sqlx::Error> for NotReady {
     fn from(error: sqlx::Error) -> Self {
         Self::Away(error)
     }
 }
 
-impl From<SchemaError> for Obstacle {
+impl From<SchemaError> for NotReady {
     fn from(error: SchemaError) -> Self {
         match error {
             SchemaError::Database(error) => Self::Away(error),
@@ -41,7 +41,7 @@ impl From<SchemaError> for Obstacle {
     }
 }
 
-impl From<MigrateError> for Obstacle {
+impl From<MigrateError> for NotReady {
     fn from(error: MigrateError) -> Self {
         match error {
             // What fails before a migration begins is the connection.
@@ -51,7 +51,7 @@ impl From<MigrateError> for Obstacle {
     }
 }
 
-impl Obstacle {
+impl NotReady {
     /// Itself, if it may pass; otherwise what is to be done about it.
     pub(super) fn lasting(self) -> Result<Self, UnusableError> {
         match self {

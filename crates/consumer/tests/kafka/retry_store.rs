@@ -4,15 +4,15 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use consumer::{Delivery, Failure, Handler, Patience};
+use consumer::{Delivery, Failure, Handler, RetryPolicy};
 
-use mock_kafka::lot::Lot;
+use crate::teller::{Teller, until_committed, until_handled, until_stored};
+use mock_kafka::retry_store::TestRetryStore;
 use mock_kafka::{Broker, DEAD_LETTERS, IMPATIENT, PATIENT, eventually};
-use crate::teller::{Teller, until_committed, until_handled, until_parked};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_whose_retries_are_spent_is_parked_and_other_keys_go_on() {
-    let broker = Broker::start_with(Lot::sqlite(), IMPATIENT);
+async fn an_event_whose_retries_are_spent_is_in_the_retry_store_and_other_keys_go_on() {
+    let broker = Broker::start_with(TestRetryStore::sqlite(), IMPATIENT);
     broker.publish_to(0, "a", "a1").await;
     broker.publish_to(0, "b", "b1").await;
     let teller = Teller::failing(&["a1"]);
@@ -34,7 +34,7 @@ async fn an_event_whose_retries_are_spent_is_parked_and_other_keys_go_on() {
     consumer.stop().await;
 }
 
-async fn later_events_wait_in_order(lot: Arc<Lot>) {
+async fn later_events_wait_in_order(lot: Arc<TestRetryStore>) {
     let broker = Broker::start_with(lot, IMPATIENT);
     for payload in ["a1", "a2", "a3"] {
         broker.publish_to(0, "a", payload).await;
@@ -42,7 +42,7 @@ async fn later_events_wait_in_order(lot: Arc<Lot>) {
     let teller = Teller::failing(&["a1"]);
     let consumer = broker.start_consumer(teller.clone());
     let all = [("a1", "WAITING"), ("a2", "WAITING"), ("a3", "WAITING")];
-    until_parked(&broker.lot, all).await;
+    until_stored(&broker.lot, all).await;
     until_committed(&broker, 0, 3).await;
     assert_eq!(teller.times_tried("a2"), 0, "overtaken");
 
@@ -50,25 +50,25 @@ async fn later_events_wait_in_order(lot: Arc<Lot>) {
     broker.lot.time_passes().await;
 
     until_handled(&teller, &["a1", "a2", "a3"]).await;
-    until_parked(&broker.lot, []).await;
+    until_stored(&broker.lot, []).await;
     broker.publish_to(0, "a", "a4").await;
     until_handled(&teller, &["a1", "a2", "a3", "a4"]).await;
     consumer.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn later_events_of_a_parked_key_are_handled_in_order_when_the_cause_has_passed() {
-    later_events_wait_in_order(Lot::sqlite()).await;
+async fn later_events_of_a_stored_key_are_handled_in_order_when_the_cause_has_passed() {
+    later_events_wait_in_order(TestRetryStore::sqlite()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn later_events_of_a_parked_key_are_handled_in_order_on_a_shared_database() {
-    later_events_wait_in_order(Lot::postgres()).await;
+async fn later_events_of_a_stored_key_are_handled_in_order_on_a_shared_database() {
+    later_events_wait_in_order(TestRetryStore::postgres()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_outage_of_the_database_parks_nothing() {
-    let broker = Broker::start_with(Lot::sqlite(), IMPATIENT);
+async fn an_outage_of_the_database_stores_nothing() {
+    let broker = Broker::start_with(TestRetryStore::sqlite(), IMPATIENT);
     let teller = Teller::failing(&["a1"]);
     let consumer = broker.start_consumer(teller.clone());
     broker.publish_to(0, "a", "a0").await;
@@ -87,12 +87,12 @@ async fn an_outage_of_the_database_parks_nothing() {
     broker.lot.come_back();
 
     until_committed(&broker, 0, 3).await;
-    assert_eq!(broker.lot.parked().await, []);
+    assert_eq!(broker.lot.stored().await, []);
     consumer.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rejected_event_is_not_parked_and_its_offset_stays_until_the_dead_letter_topic_has_it() {
+async fn a_rejected_event_is_not_stored_and_its_offset_stays_until_the_dead_letter_topic_has_it() {
     let broker = Broker::start();
     broker.publish_to(0, "a", "bad").await;
     broker.publish_to(0, "b", "b1").await;
@@ -108,11 +108,11 @@ async fn a_rejected_event_is_not_parked_and_its_offset_stays_until_the_dead_lett
     .await;
     until_committed(&broker, 1, 2).await;
     assert_eq!(broker.committed(0).await, 0, "committed before it is safe");
-    assert_eq!(broker.lot.parked().await, []);
+    assert_eq!(broker.lot.stored().await, []);
 
     broker.accept_produce();
 
-    until_parked(&broker.lot, [("bad", "DEAD")]).await;
+    until_stored(&broker.lot, [("bad", "DEAD")]).await;
     assert_eq!(broker.read(DEAD_LETTERS).len(), 1);
     until_committed(&broker, 0, 2).await;
     assert_eq!(teller.times_tried("bad"), 1, "rejected once is enough");
@@ -120,7 +120,8 @@ async fn a_rejected_event_is_not_parked_and_its_offset_stays_until_the_dead_lett
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dead_letter_is_published_before_it_is_parked_and_parked_before_its_offset_moves() {
+async fn a_dead_letter_is_published_before_it_is_in_the_retry_store_and_stored_before_its_offset_moves()
+ {
     let broker = Broker::start();
     let teller = Teller::rejecting(&["bad"]);
     let consumer = broker.start_consumer(teller.clone());
@@ -144,7 +145,7 @@ async fn a_dead_letter_is_published_before_it_is_parked_and_parked_before_its_of
     );
     broker.lot.come_back();
 
-    until_parked(&broker.lot, [("bad", "DEAD")]).await;
+    until_stored(&broker.lot, [("bad", "DEAD")]).await;
     until_committed(&broker, 0, 2).await;
     assert_eq!(broker.read(DEAD_LETTERS).len(), 1, "published again");
     consumer.stop().await;
@@ -152,36 +153,36 @@ async fn a_dead_letter_is_published_before_it_is_parked_and_parked_before_its_of
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_comes_behind_a_dead_event_waits_for_the_operator_and_a_redrive_goes_on_in_order() {
-    let broker = Broker::start_with(Lot::sqlite(), IMPATIENT);
+    let broker = Broker::start_with(TestRetryStore::sqlite(), IMPATIENT);
     for payload in ["bad", "a2", "a3"] {
         broker.publish_to(0, "a", payload).await;
     }
     let teller = Teller::rejecting(&["bad"]);
     let consumer = broker.start_consumer(teller.clone());
     let all = [("bad", "DEAD"), ("a2", "WAITING"), ("a3", "WAITING")];
-    until_parked(&broker.lot, all).await;
+    until_stored(&broker.lot, all).await;
 
     teller.recover();
     broker.lot.redrive().await;
 
     until_handled(&teller, &["bad", "a2", "a3"]).await;
-    until_parked(&broker.lot, []).await;
+    until_stored(&broker.lot, []).await;
     consumer.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_comes_behind_a_dead_event_is_handled_when_it_is_skipped() {
-    let broker = Broker::start_with(Lot::sqlite(), IMPATIENT);
+    let broker = Broker::start_with(TestRetryStore::sqlite(), IMPATIENT);
     broker.publish_to(0, "a", "bad").await;
     broker.publish_to(0, "a", "a2").await;
     let teller = Teller::rejecting(&["bad"]);
     let consumer = broker.start_consumer(teller.clone());
-    until_parked(&broker.lot, [("bad", "DEAD"), ("a2", "WAITING")]).await;
+    until_stored(&broker.lot, [("bad", "DEAD"), ("a2", "WAITING")]).await;
 
     broker.lot.skip().await;
 
     until_handled(&teller, &["a2"]).await;
-    until_parked(&broker.lot, [("bad", "SKIPPED")]).await;
+    until_stored(&broker.lot, [("bad", "SKIPPED")]).await;
     broker.publish_to(0, "a", "a3").await;
     until_handled(&teller, &["a2", "a3"]).await;
     assert_eq!(teller.times_tried("bad"), 1);
@@ -190,11 +191,11 @@ async fn what_comes_behind_a_dead_event_is_handled_when_it_is_skipped() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redriven_event_that_is_rejected_again_is_a_dead_letter_again() {
-    let broker = Broker::start_with(Lot::sqlite(), IMPATIENT);
+    let broker = Broker::start_with(TestRetryStore::sqlite(), IMPATIENT);
     broker.publish_to(0, "a", "bad").await;
     let teller = Teller::rejecting(&["bad"]);
     let consumer = broker.start_consumer(teller.clone());
-    until_parked(&broker.lot, [("bad", "DEAD")]).await;
+    until_stored(&broker.lot, [("bad", "DEAD")]).await;
 
     broker.lot.redrive().await;
 
@@ -202,7 +203,7 @@ async fn a_redriven_event_that_is_rejected_again_is_a_dead_letter_again() {
         broker.read(DEAD_LETTERS).len() == 2
     })
     .await;
-    until_parked(&broker.lot, [("bad", "DEAD")]).await;
+    until_stored(&broker.lot, [("bad", "DEAD")]).await;
     let letters = broker.read(DEAD_LETTERS);
     assert_eq!(letters[1].header("x-dlq-redrives"), Some("1"));
     assert_eq!(letters[1].header("x-dlq-attempts"), Some("2"));
@@ -215,12 +216,12 @@ async fn a_redriven_event_that_is_rejected_again_is_a_dead_letter_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_that_fails_in_every_round_is_a_dead_letter_in_the_end() {
-    let broker = Broker::start_with(Lot::sqlite(), IMPATIENT);
+    let broker = Broker::start_with(TestRetryStore::sqlite(), IMPATIENT);
     broker.publish_to(0, "a", "a1").await;
     broker.publish_to(0, "a", "a2").await;
     let teller = Teller::failing(&["a1"]);
     let consumer = broker.start_consumer(teller.clone());
-    until_parked(&broker.lot, [("a1", "WAITING"), ("a2", "WAITING")]).await;
+    until_stored(&broker.lot, [("a1", "WAITING"), ("a2", "WAITING")]).await;
 
     for round in 1..=2 {
         broker.lot.time_passes().await;
@@ -232,7 +233,7 @@ async fn an_event_that_fails_in_every_round_is_a_dead_letter_in_the_end() {
     }
     broker.lot.time_passes().await;
 
-    until_parked(&broker.lot, [("a1", "DEAD"), ("a2", "WAITING")]).await;
+    until_stored(&broker.lot, [("a1", "DEAD"), ("a2", "WAITING")]).await;
     let letters = broker.read(DEAD_LETTERS);
     assert_eq!(letters.len(), 1);
     assert_eq!(
@@ -245,7 +246,7 @@ async fn an_event_that_fails_in_every_round_is_a_dead_letter_in_the_end() {
 
 /// Handles everything but one event, whose every attempt meets a database that goes away.
 struct Unlucky {
-    lot: Arc<Lot>,
+    lot: Arc<TestRetryStore>,
     teller: Arc<Teller>,
 }
 
@@ -260,12 +261,12 @@ impl Handler for Unlucky {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_outage_in_the_last_round_of_a_parked_event_makes_no_dead_letter_of_it() {
-    let broker = Broker::start_with(Lot::sqlite(), IMPATIENT);
+async fn an_outage_in_the_last_round_of_a_retry_event_makes_no_dead_letter_of_it() {
+    let broker = Broker::start_with(TestRetryStore::sqlite(), IMPATIENT);
     broker.publish_to(0, "a", "a1").await;
     let teller = Teller::failing(&["a1"]);
     let first = broker.start_consumer(teller.clone());
-    until_parked(&broker.lot, [("a1", "WAITING")]).await;
+    until_stored(&broker.lot, [("a1", "WAITING")]).await;
     until_committed(&broker, 0, 1).await;
     first.stop().await;
     broker.lot.begin_last_round().await;
@@ -284,14 +285,14 @@ async fn an_outage_in_the_last_round_of_a_parked_event_makes_no_dead_letter_of_i
     broker.lot.come_back();
     broker.publish_to(0, "b", "bad").await;
 
-    until_parked(&broker.lot, [("a1", "WAITING"), ("bad", "DEAD")]).await;
+    until_stored(&broker.lot, [("a1", "WAITING"), ("bad", "DEAD")]).await;
     assert_eq!(broker.read(DEAD_LETTERS).len(), 1, "only of the other");
     consumer.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_record_without_a_key_fences_nothing() {
-    let broker = Broker::start_with(Lot::sqlite(), IMPATIENT);
+async fn a_record_without_a_key_blocks_nothing() {
+    let broker = Broker::start_with(TestRetryStore::sqlite(), IMPATIENT);
     for payload in ["bad", "weak", "good"] {
         broker.publish_keyless(0, payload).await;
     }
@@ -303,7 +304,7 @@ async fn a_record_without_a_key_fences_nothing() {
     until_committed(&broker, 0, 3).await;
     broker.publish_keyless(0, "later").await;
     until_handled(&teller, &["good", "later"]).await;
-    until_parked(&broker.lot, [("bad", "DEAD"), ("weak", "WAITING")]).await;
+    until_stored(&broker.lot, [("bad", "DEAD"), ("weak", "WAITING")]).await;
     teller.recover();
     broker.lot.time_passes().await;
     until_handled(&teller, &["good", "later", "weak"]).await;
@@ -314,11 +315,11 @@ async fn a_record_without_a_key_fences_nothing() {
 async fn a_flood_of_rejects_stops_its_partition_and_no_other_and_a_restart_goes_on() {
     const BAD: [&str; 6] = ["bad-0", "bad-1", "bad-2", "bad-3", "bad-4", "bad-5"];
     const LIMIT: usize = 3;
-    let strict = Patience {
+    let strict = RetryPolicy {
         reject_limit: 3,
         ..PATIENT
     };
-    let broker = Broker::start_with(Lot::sqlite(), strict);
+    let broker = Broker::start_with(TestRetryStore::sqlite(), strict);
     for payload in BAD {
         broker.publish_to(0, payload, payload).await;
     }

@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-use super::super::super::duties::{Duties, Duty};
+use super::super::super::planner::{Action, Planner};
 use super::super::super::window::MAX_ROWS;
 use super::super::process::{Interruption, Process, Statement};
 use super::{Event, SECOND, World};
@@ -11,12 +11,12 @@ use super::{Event, SECOND, World};
 const BUSY: u32 = 60_000;
 
 /// What is held at most: a full window, and what one read brings.
-const MOST_HELD: usize = MAX_ROWS + 500;
+const MAX_HELD: usize = MAX_ROWS + 500;
 
 impl World {
     pub(super) fn start(&mut self, process: usize) {
         let now = self.instant();
-        self.processes[process].duties = Some(Duties::new(self.is_shared, now));
+        self.processes[process].planner = Some(Planner::new(self.is_shared, now));
         self.proceed(process);
     }
 
@@ -28,7 +28,7 @@ impl World {
         if self.processes[process].is_asked_to_stop {
             return self.succeed(process);
         }
-        self.say_farewell(process);
+        self.release_leases(process);
         let member = self.number();
         let process = &mut self.processes[process];
         process.end_session();
@@ -38,8 +38,8 @@ impl World {
     }
 
     /// Gives the leases of a broken session back, if the database hears it.
-    pub(super) fn say_farewell(&mut self, process: usize) {
-        if self.chance.happens(500) {
+    pub(super) fn release_leases(&mut self, process: usize) {
+        if self.rng.happens(500) {
             let Process { sender, member, .. } = self.processes[process];
             let leave = Event::Apply {
                 sender,
@@ -90,31 +90,31 @@ impl World {
         let now = self.instant();
         for _ in 0..BUSY {
             self.steps += 1;
-            let Some(duties) = &mut self.processes[process].duties else {
+            let Some(planner) = &mut self.processes[process].planner else {
                 return;
             };
             assert!(
-                duties.held() <= MOST_HELD,
+                planner.held() <= MAX_HELD,
                 "{} rows are held",
-                duties.held()
+                planner.held()
             );
-            let statement = match duties.next(now) {
+            let statement = match planner.next(now) {
                 Err(_) => return self.break_session(process),
-                Ok(Duty::Send(row)) => {
+                Ok(Action::Send(row)) => {
                     self.send(process, row.seq);
                     continue;
                 }
-                Ok(Duty::Rest { until, wants_rows }) => {
+                Ok(Action::Rest { until, wants_rows }) => {
                     if self.rest(process, until, wants_rows) {
                         return;
                     }
                     continue;
                 }
-                Ok(Duty::Renew) => Statement::Renew { asked: now },
-                Ok(Duty::HandOver(shards)) => Statement::HandOver(shards),
-                Ok(Duty::Read(query)) => Statement::Read(query),
-                Ok(Duty::Delete(rows)) => Statement::Delete(rows),
-                Ok(Duty::Leave) => {
+                Ok(Action::Renew) => Statement::Renew { asked: now },
+                Ok(Action::HandOver(shards)) => Statement::HandOver(shards),
+                Ok(Action::Read(query)) => Statement::Read(query),
+                Ok(Action::Delete(rows)) => Statement::Delete(rows),
+                Ok(Action::Leave) => {
                     self.take_leave(process);
                     Statement::Leave
                 }
@@ -128,7 +128,7 @@ impl World {
     /// which the leases are given back, which may be long before the answer to it, if there is one.
     fn take_leave(&mut self, process: usize) {
         let process = &self.processes[process];
-        if process.duties.as_ref().is_some_and(Duties::is_sending) {
+        if process.planner.as_ref().is_some_and(Planner::is_sending) {
             self.ledger.broken(process.sender);
         }
     }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
-use kafka::record::Record;
 use super::lanes::Lanes;
 use super::work::Outcome;
+use kafka::record::Record;
 
 /// Which assignment something belongs to: each assignment of any partition has its own number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,12 +22,12 @@ pub(super) struct Finished {
 
 /// What an assignment left running when it ended: handlers, and the lanes that they occupy.
 #[derive(Debug, Default)]
-pub(super) struct Leftovers {
+pub(super) struct InFlight {
     pub(super) in_work: JoinSet<Finished>,
     pub(super) lanes: Lanes,
 }
 
-impl Drop for Leftovers {
+impl Drop for InFlight {
     fn drop(&mut self) {
         // Dropping the set would cut the handlers off. What they finish is not committed, will be delivered again, and
         // the inbox drops it then.

@@ -5,25 +5,25 @@ use std::collections::HashSet;
 use super::{Event, SECOND, World};
 
 impl World {
-    pub(super) fn misfortune(&mut self) {
+    pub(super) fn faults(&mut self) {
         if self.is_well() {
             return;
         }
-        let process = self.chance.index(self.processes.len());
-        match self.chance.index(8) {
+        let process = self.rng.index(self.processes.len());
+        match self.rng.index(8) {
             0 | 1 => self.processes[process].is_asked_to_stop = true,
             _ if self.weather.is_fair => {}
             2 => self.die(process),
             3 => {
-                let thaw = self.now + self.chance.within(SECOND / 10..15 * SECOND);
+                let thaw = self.now + self.rng.within(SECOND / 10..15 * SECOND);
                 self.processes[process].frozen_until = thaw;
             }
             4 => {
-                let end = self.now + self.chance.within(SECOND / 10..12 * SECOND);
+                let end = self.now + self.rng.within(SECOND / 10..12 * SECOND);
                 self.weather.outage_until = end;
             }
             // The producer fails for good.
-            5 if self.processes[process].duties.is_some() => self.break_session(process),
+            5 if self.processes[process].planner.is_some() => self.break_session(process),
             _ => {}
         }
         self.call(process);
@@ -42,7 +42,7 @@ impl World {
     /// Somebody mends the events that nobody takes, or deletes them.
     pub(super) fn mend_everything(&mut self) {
         for seq in self.table.poison() {
-            if self.chance.happens(500) {
+            if self.rng.happens(500) {
                 self.table.mend(seq);
             } else {
                 self.ledger.skipped(seq);
