@@ -20,8 +20,8 @@ use crate::commit::Writers;
 use crate::domain::{Availability, Order, OrderId, Timestamp};
 use crate::edge::parse_place_order;
 use crate::events;
-use crate::store::sqlite::{MIGRATOR, SqliteStore};
-use crate::store::{OrderStore, PlaceOrder};
+use crate::store::sqlite::SqliteStore;
+use crate::store::{MIGRATIONS, OrderStore, PlaceOrder};
 use crate::watchers::Watchers;
 
 pub(crate) struct Fixture {
@@ -41,7 +41,7 @@ impl Fixture {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("orders.db");
         let url = DatabaseUrl::from_setting(&format!("sqlite://{}", path.display())).unwrap();
-        let database = Arc::new(Sqlite::open(&url, &MIGRATOR).await.unwrap());
+        let database = Arc::new(Sqlite::open(&url, MIGRATIONS).await.unwrap());
         let store: Arc<dyn OrderStore> = Arc::new(SqliteStore::new(Arc::clone(&database)));
         let watchers = Watchers::default();
         let signal = OutboxSignal::default();

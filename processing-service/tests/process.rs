@@ -80,7 +80,7 @@ impl Running {
     }
 
     async fn start(config: &Config, directory: TempDir) -> Self {
-        let app = App::build(config).await.unwrap();
+        let app = App::build(config.clone()).await.unwrap();
         let shutdown = CancellationToken::new();
         Self {
             address: app.local_addr(),

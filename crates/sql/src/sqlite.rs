@@ -199,14 +199,14 @@ mod tests {
         let service = Sqlite::open(&url, MIGRATIONS).await.unwrap();
         let beside = Sqlite::open_beside(&url, MIGRATIONS).await.unwrap();
 
-        let [retry_policy, more] = [retry_policy(&service).await, retry_policy(&beside).await];
+        let [busy_timeout, more] = [busy_timeout(&service).await, busy_timeout(&beside).await];
 
-        assert!(retry_policy < more, "{patience} ms, {more} ms");
+        assert!(busy_timeout < more, "{busy_timeout} ms, {more} ms");
     }
 
-    async fn retry_policy(file: &Sqlite) -> i64 {
-        let retry_policy = sqlx::query_scalar("PRAGMA busy_timeout");
-        retry_policy.fetch_one(&file.writer).await.unwrap()
+    async fn busy_timeout(file: &Sqlite) -> i64 {
+        let busy_timeout = sqlx::query_scalar("PRAGMA busy_timeout");
+        busy_timeout.fetch_one(&file.writer).await.unwrap()
     }
 
     #[tokio::test]

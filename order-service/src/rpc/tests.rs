@@ -23,8 +23,8 @@ use crate::outcomes::OutcomeHandler;
 use crate::store::ApplyOutcome;
 use crate::store::sqlite::SqliteStore;
 
+mod instrumentation;
 mod racing_store;
-mod telemetry;
 
 use racing_store::RacingStore;
 

@@ -35,7 +35,7 @@ async fn a_wish_to_cancel_is_stored_and_announced_together() {
             .await
             .unwrap();
         assert_eq!(history[0].event_type, EventType::CancellationRequested);
-        let outbox = outbox::database::outbox(&database).await;
+        let outbox = database.outbox().await;
         assert_eq!(outbox.len(), 2);
         assert_eq!(outbox[1].payload, b"CancellationRequested");
     })
@@ -55,7 +55,7 @@ async fn a_repeated_wish_changes_and_announces_nothing() {
         let already = CancelReply::AlreadyRequested(order.clone());
         assert_eq!(together, [CancelReply::Requested(order), already.clone()]);
         assert_eq!(later, [already]);
-        assert_eq!(outbox::database::outbox(&database).await.len(), 2);
+        assert_eq!(database.outbox().await.len(), 2);
         assert_eq!(
             database
                 .store
@@ -79,7 +79,7 @@ async fn a_finished_order_cannot_be_cancelled() {
         let answers = database.store.cancel(&[cancel(order_id)]).await.unwrap();
 
         assert_eq!(answers, [CancelReply::Refused(OrderStatus::Fulfilled)]);
-        assert_eq!(outbox::database::outbox(&database).await.len(), 1);
+        assert_eq!(database.outbox().await.len(), 1);
     })
     .await;
 }
@@ -125,7 +125,7 @@ async fn an_unknown_order_cannot_be_cancelled() {
         let answers = database.store.cancel(&[cancel(unknown)]).await.unwrap();
 
         assert_eq!(answers, [CancelReply::UnknownOrder]);
-        assert!(outbox::database::outbox(&database).await.is_empty());
+        assert!(database.outbox().await.is_empty());
     })
     .await;
 }

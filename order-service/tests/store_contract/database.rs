@@ -68,7 +68,7 @@ impl Database {
     /// The events that wait for the broker, in the order of their positions.
     pub(crate) async fn outbox(&self) -> Vec<OutboxRow> {
         let shards: Vec<Shard> = Shard::all().collect();
-        let outbox = self.engine.outbox();
+        let outbox = outbox::database::outbox(&self.engine);
         outbox.read(&shards, 0, &[], 10_000).await.unwrap()
     }
 

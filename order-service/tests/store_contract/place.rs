@@ -37,7 +37,7 @@ async fn order_history_and_event_appear_together() {
             .unwrap();
         assert_eq!(history, [command.order.placed_entry(command.event_id)]);
         assert_eq!(history[0].event_type, EventType::OrderPlaced);
-        let outbox = outbox::database::outbox(&database).await;
+        let outbox = database.outbox().await;
         assert_eq!(outbox.len(), 1);
         assert_eq!(outbox[0].key, command.event.key);
         assert_eq!(outbox[0].headers.as_ref(), Ok(&command.event.headers));
@@ -61,7 +61,7 @@ async fn a_repeated_request_returns_the_saved_order_and_announces_nothing() {
             database.store.get(again.order.id, NEVER).await.unwrap(),
             None
         );
-        assert_eq!(outbox::database::outbox(&database).await.len(), 1);
+        assert_eq!(database.outbox().await.len(), 1);
     })
     .await;
 }
@@ -83,7 +83,7 @@ async fn a_command_repeated_after_an_unknown_outcome_finds_its_own_order() {
             .unwrap();
 
         assert_eq!(answers, [Placed::Duplicate(command.order)]);
-        assert_eq!(outbox::database::outbox(&database).await.len(), 1);
+        assert_eq!(database.outbox().await.len(), 1);
     })
     .await;
 }
@@ -161,7 +161,7 @@ async fn a_request_id_with_another_body_conflicts() {
         let answers = database.store.place(&[place(&other)]).await.unwrap();
 
         assert_eq!(answers, [Placed::Conflict]);
-        assert_eq!(outbox::database::outbox(&database).await.len(), 1);
+        assert_eq!(database.outbox().await.len(), 1);
     })
     .await;
 }
@@ -207,7 +207,7 @@ async fn equal_requests_in_one_batch_make_one_order() {
             Placed::New,
         ];
         assert_eq!(answers, expected);
-        assert_eq!(outbox::database::outbox(&database).await.len(), 2);
+        assert_eq!(database.outbox().await.len(), 2);
     })
     .await;
 }
@@ -290,7 +290,7 @@ async fn a_batch_that_fails_leaves_nothing_behind() {
                 .unwrap(),
             []
         );
-        assert_eq!(outbox::database::outbox(&database).await.len(), 1);
+        assert_eq!(database.outbox().await.len(), 1);
     })
     .await;
 }
@@ -337,7 +337,7 @@ async fn what_is_confirmed_is_there_after_a_restart() {
         assert_eq!(saved.as_ref(), Some(&command.order));
         let answers = database.store.place(&[place(&request)]).await.unwrap();
         assert_eq!(answers, [Placed::Duplicate(command.order)]);
-        assert_eq!(outbox::database::outbox(&database).await.len(), 1);
+        assert_eq!(database.outbox().await.len(), 1);
     })
     .await;
 }

@@ -189,7 +189,7 @@ async fn a_connection_that_is_cut_while_placing_leaves_nothing_half_written() {
             []
         );
     }
-    assert!(outbox::database::outbox(&database).await.is_empty());
+    assert!(database.outbox().await.is_empty());
     assert_eq!(
         database.store.place(&batch).await.unwrap(),
         vec![Placed::New; 10]

@@ -124,7 +124,7 @@ impl Connection {
     }
 
     /// Why the server ends the connection; none when it hangs up without a word.
-    pub(crate) async fn release(&mut self) -> Option<u32> {
+    pub(crate) async fn goaway(&mut self) -> Option<u32> {
         let goaway = self.receive_one(GOAWAY).await?;
         let reason = goaway.payload[4..8].try_into().unwrap();
         Some(u32::from_be_bytes(reason))

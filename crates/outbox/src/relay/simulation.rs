@@ -29,5 +29,5 @@ const STEPS: u64 = 500_000;
 
 #[test]
 fn relays_lose_nothing_and_keep_every_key_in_order_whatever_fails() {
-    rng::seeds("relays", STEPS, |seed| World::new(seed).run());
+    seeded_rng::seeds("relays", STEPS, |seed| World::new(seed).run());
 }
