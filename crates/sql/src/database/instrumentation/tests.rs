@@ -7,11 +7,15 @@ use sqlx::sqlite::SqlitePool;
 use std::str::FromStr;
 
 use super::*;
-use outbox::OutboxError;
 use telemetry::testing::{record_spans, spans_of};
 use telemetry::vocabulary::Attribute;
 
 mod durations;
+
+/// As a store wraps what the driver reports.
+#[derive(Debug, thiserror::Error)]
+#[error("the store")]
+struct StoreError(#[from] sqlx::Error);
 
 const INSERT: Query = Query::on("INSERT things", "INSERT", "things");
 
@@ -30,7 +34,7 @@ async fn observed(sql: &'static str, commands: usize) -> SpanData {
     let database = SqlitePool::connect("sqlite::memory:").await.unwrap();
     let query = async {
         let done = sqlx::query(sql).execute(&database).await;
-        done.map_err(OutboxError::from)
+        done.map_err(StoreError::from)
     };
 
     let _ = call.carry(statement.run_batch(commands, query)).await;

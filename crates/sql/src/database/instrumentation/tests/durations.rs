@@ -117,7 +117,7 @@ async fn what_the_driver_notices_has_a_type_and_no_code() {
         let file = format!("{kind}.db");
         let statement = statements(&file).prepare(INSERT);
 
-        let done = statement.run(async { Err::<(), _>(OutboxError::from(error)) });
+        let done = statement.run(async { Err::<(), _>(StoreError::from(error)) });
         done.await.unwrap_err();
 
         let labels = format!("{OF_INSERT} error.type={kind}");
