@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs every test: first all of the workspace, with the system tests on the embedded broker and SQLite, then the system
-# tests again on Apache Kafka and PostgreSQL, with two replicas of each service.
+# tests again on Apache Kafka and PostgreSQL, with two replicas of each service, but those that no engine has a part in.
 #
 # What cannot be had (see prerequisites.sh) is left out, and the last lines say so; with CI=true that is a failure.
 # With arguments, one `cargo test` with these arguments runs instead, on the engines that TEST_ENGINES names.
@@ -32,9 +32,23 @@ if [ $# -gt 0 ]; then
     exit
 fi
 
+# Runs once, on the embedded engines: what is judged before any engine is asked. The subject is a process that ends at
+# its command line or its settings, or bytes, connections and fields that order-service refuses by itself. Everything
+# else depends on the engines, or may, and runs on both; so does a test that is not named here.
+engine_independent=(
+    hostile_connections::
+    hostile_input::
+    secrets::neither_help_nor_complaints_show_a_secret
+    shutdown::a_wrong_configuration_ends_the_start_with_every_mistake_named
+    shutdown::an_unknown_argument_is_refused
+    shutdown::help_names_every_setting
+)
+
 test_workspace
 if ! is_missing apache-kafka; then
-    TEST_ENGINES=production test_workspace --test system --test life_of_an_order
+    # Three at once: each has a JVM, which takes most of a core while it starts.
+    TEST_ENGINES=production RUST_TEST_THREADS="${PRODUCTION_TEST_THREADS:-3}" \
+        test_workspace --test system --test life_of_an_order -- "${engine_independent[@]/#/--skip=}"
 fi
 
 if [ -n "$missing" ]; then
