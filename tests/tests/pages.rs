@@ -41,7 +41,10 @@ fn pages() -> Vec<String> {
     for folder in ["docs", "docs/adr", "docs/runbooks"] {
         for entry in fs::read_dir(root().join(folder)).unwrap() {
             let name = entry.unwrap().file_name().into_string().unwrap();
-            if Path::new(&name).extension().is_some_and(|extension| extension == "md") {
+            if Path::new(&name)
+                .extension()
+                .is_some_and(|extension| extension == "md")
+            {
                 pages.push(format!("{folder}/{name}"));
             }
         }
@@ -177,7 +180,11 @@ fn any_services_reasons() -> Vec<Reason> {
             reason_as_written((refusal.reason(), refusal.code(), refusal.retry_delay()));
         match refusal {
             // The delay differs per call.
-            Refusal::RateLimited(_) => (reason, code, "until the next call is within the rate".to_owned()),
+            Refusal::RateLimited(_) => (
+                reason,
+                code,
+                "until the next call is within the rate".to_owned(),
+            ),
             _ => (reason, code, delay),
         }
     });
