@@ -230,9 +230,9 @@ fn configuration_page() -> String {
     let processing = table(&processing_service::config::Config::documentation());
     format!(
         "# Configuration\n\n\
-         All settings are environment variables; an empty one counts as unset. A service that finds mistakes names \
-         all of them and exits with 78.\n\n\
-         This page is made from the code that reads the settings: \
+         All settings are environment variables; an empty one counts as unset. A service reports all invalid \
+         settings at once and exits with 78.\n\n\
+         This page is generated from the code that reads the settings: \
          `UPDATE_PAGES=1 cargo test -p tests --test pages`.\n\n\
          ## order-service\n\n{orders}\n## processing-service\n\n{processing}"
     )
