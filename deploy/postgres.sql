@@ -1,4 +1,4 @@
--- What a database administrator prepares once: for each service a role and a database that nobody else enters.
+-- One-time setup by a database administrator: a role and a database per service, without access for other roles.
 -- The passwords are for development.
 
 CREATE ROLE order_service LOGIN PASSWORD 'order-development';

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Checks what is deployed without deploying it: the Dockerfile's lint, the compose file's schema, and every kustomization,
-# rendered and held against the schemas of Kubernetes; rules and their tests; the collector's configuration. Exits with 1
-# when anything is found.
+# Validates the deployment files without deploying them: lint of the Dockerfile, schema of the compose file, every kustomization
+# rendered and checked against the Kubernetes schemas, rules and their tests, the collector's configuration. Exits with 1 on any
+# finding.
 #
 # Needs python3-venv, kubectl and promtool. The checkers come from PyPI and are kept beside the build output, as is the
 # collector, which is built from its Go modules where there is Go (about three minutes, once). A check that cannot be
-# had is left out, and a line `left out: …` says so.
+# installed is skipped, with a line `left out: …`.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -14,7 +14,7 @@ check_jsonschema="check-jsonschema==0.39.0"
 kubernetes_validate="kubernetes-validate==1.37.0"
 collector_version=0.161.0
 
-# The oldest version that has what the manifests use (preStop.sleep, without a feature gate), and the newest that is known.
+# The oldest version that supports the manifests (preStop.sleep without a feature gate), and the newest known one.
 kubernetes_versions=(1.30 1.37)
 
 target="${CARGO_TARGET_DIR:-target}"
@@ -49,13 +49,13 @@ have_collector() {
         mv "$home/build/otelcol" "$collector" && rm -rf "$home/build"
 }
 
-# What to call it, and the options that name the files.
+# Arguments: a label, and the options that name the files.
 validate_collector() {
     "$collector" validate "${@:2}" || finding "$1"
     echo "checked: $1"
 }
 
-# Prints nothing but what is wrong; a warning counts, for it is a kind that nobody has a schema for.
+# Prints only findings; a warning counts, because it is a kind without a schema.
 validate_against() {
     local report
     if ! report="$(kubernetes-validate --strict --quiet --kubernetes-version "$1" "$2" 2>&1)" || [ -n "$report" ]; then
@@ -64,7 +64,7 @@ validate_against() {
     fi
 }
 
-# A folder, and what to call it.
+# Arguments: a folder, and its label.
 validate_kustomization() {
     local rendered version foreign
     rendered="$tools/rendered-$(basename "$2").yaml"
@@ -72,7 +72,7 @@ validate_kustomization() {
         finding "$2 cannot be rendered"
         return
     fi
-    # Kubernetes has no schema for what others define.
+    # Kubernetes has no schema for custom resources.
     foreign="$(grep --count '^apiVersion: cert-manager.io/' "$rendered.all" || true)"
     awk 'BEGIN { RS = ORS = "---\n" } !/(^|\n)apiVersion: cert-manager.io\//' "$rendered.all" >"$rendered"
     for version in "${kubernetes_versions[@]}"; do

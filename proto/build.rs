@@ -1,4 +1,4 @@
-//! Compiles the `.proto` files with protox, so that no `protoc` has to be installed.
+//! Compiles the `.proto` files with protox, so no installed `protoc` is needed.
 
 use std::path::PathBuf;
 

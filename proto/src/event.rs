@@ -1,7 +1,6 @@
 //! The events of the pair as two closed families, one per topic.
 //!
-//! A family says how its events are named on the wire (CloudEvents `type`), which message they carry and who sends
-//! them. [`crate::record`] turns them into Kafka records and back.
+//! A family defines the CloudEvents `type` of each event, its message and its sender. [`crate::record`] turns them into Kafka records and back.
 
 use prost::{DecodeError, Message};
 
@@ -15,28 +14,28 @@ pub trait Event: Sized {
     /// CloudEvents `source`: the service that publishes the family.
     const SOURCE: &'static str;
 
-    /// CloudEvents `type`: reverse-DNS, in kebab case, with the major version.
+    /// CloudEvents `type`: reverse DNS, kebab case, major version.
     fn event_type(&self) -> &'static str;
 
     /// Full name of the protobuf message, for `dataschema`.
     fn message_name(&self) -> &'static str;
 
-    /// The order that the event is about, as the message says it.
+    /// The order id in the message.
     fn order_id(&self) -> &str;
 
     /// The protobuf bytes of the message.
     fn encode_payload(&self) -> Vec<u8>;
 
-    /// The event of this `type`; `None` for a type that this version of the contract does not know.
+    /// Decodes an event of this `type`; `None` for a type that this version of the contract does not know.
     fn decode_payload(event_type: &str, payload: &[u8]) -> Option<Result<Self, DecodeError>>;
 }
 
-/// What order-service publishes on [`crate::topics::ORDER_EVENTS`].
+/// The events of order-service, on [`crate::topics::ORDER_EVENTS`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum OrderEvent {
     /// An order was accepted and confirmed.
     OrderPlaced(OrderPlaced),
-    /// A customer asked to cancel.
+    /// A customer requested cancellation.
     CancellationRequested(CancellationRequested),
 }
 
@@ -96,10 +95,10 @@ impl Event for OrderEvent {
     }
 }
 
-/// What processing-service publishes on [`crate::topics::PROCESSING_EVENTS`].
+/// The events of processing-service, on [`crate::topics::PROCESSING_EVENTS`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum ProcessingEvent {
-    /// Stock for every line is set aside.
+    /// Stock for every line is reserved.
     StockReserved(StockReserved),
     /// The payment is captured.
     PaymentCaptured(PaymentCaptured),

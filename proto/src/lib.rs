@@ -1,10 +1,10 @@
 //! The contract of the pair, and nothing else: generated messages and services, topic names, and how an event becomes
 //! a Kafka record and back.
 //!
-//! It knows neither a runtime nor a broker nor a database, so that anything may depend on it.
+//! It depends on no runtime, broker or database, so that every crate may depend on it.
 
 pub mod orders {
-    //! Package `orders`: what order-service offers and publishes.
+    //! Package `orders`: the API and the events of order-service.
     #[allow(
         missing_docs,
         missing_debug_implementations,
@@ -19,7 +19,7 @@ pub mod orders {
 }
 
 pub mod inventory {
-    //! Package `inventory`: what processing-service answers before an order is taken.
+    //! Package `inventory`: the availability check of processing-service.
     #[allow(
         missing_docs,
         missing_debug_implementations,
@@ -34,7 +34,7 @@ pub mod inventory {
 }
 
 pub mod processing {
-    //! Package `processing`: what processing-service publishes.
+    //! Package `processing`: the events of processing-service.
     #[allow(
         missing_docs,
         unreachable_pub,
@@ -54,9 +54,9 @@ pub mod topics;
 /// All descriptors of the contract, for server reflection.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
 
-/// How a client should repeat calls, as a gRPC service config (gRFC A6): clients in other languages, such as Go and Java,
-/// read the same file as their default service config.
+/// The retry policy of clients, as a gRPC service config (gRFC A6). Clients in other languages, such as Go and Java, use the
+/// same file as their default service config.
 ///
-/// Only UNAVAILABLE is repeated, and only because every method is safe to repeat: PlaceOrder by its request_id, CancelOrder
-/// by the state of the order, WatchOrder before its first message.
+/// Only UNAVAILABLE is retried, and every method is safe to retry: PlaceOrder by its request_id, CancelOrder by the state of
+/// the order, WatchOrder before its first message.
 pub const SERVICE_CONFIG: &str = include_str!("../orders/v1/service_config.json");

@@ -7,7 +7,7 @@
 //! value    the protobuf message that ce_type names
 //! ```
 //!
-//! Decoding never panics and never guesses: what is missing or malformed is named.
+//! Decoding never panics and applies no defaults: the error names the missing or malformed part.
 
 use std::time::SystemTime;
 
@@ -23,16 +23,14 @@ pub type Headers = Vec<(String, Vec<u8>)>;
 /// The media type of the value.
 pub const CONTENT_TYPE: &str = "application/protobuf";
 
-/// What is said of an event beside its content.
+/// The metadata of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventMeta {
-    /// Identity of the event: consumers drop what they have seen before.
+    /// Identity of the event: consumers deduplicate by it.
     pub id: Uuid,
-    /// The order it is about.
     pub order_id: Uuid,
-    /// Position among the events that this sender published about this order, from 1, without gaps.
+    /// Position among this sender's events of this order, from 1, without gaps.
     pub sequence: u64,
-    /// When it happened.
     pub time: SystemTime,
 }
 
@@ -50,47 +48,43 @@ pub struct Record {
 /// An event taken from a topic.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Received<E> {
-    /// What is said of the event.
     pub meta: EventMeta,
-    /// The event.
     pub event: E,
 }
 
-/// Why a record is no event of the family that was expected.
+/// The record is not an event of the expected family.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
-    /// A header that every event carries is not there.
+    /// A mandatory header is missing.
     #[error("header {0} is missing")]
     MissingHeader(&'static str),
-    /// A header's value is not of the form that it must have.
+    /// A header has an invalid value.
     #[error("header {name} is malformed: {value:?}")]
     MalformedHeader {
-        /// The header.
         name: &'static str,
         /// Its value, shortened.
         value: String,
     },
-    /// The value is null: a tombstone is no event.
+    /// The value is null: a tombstone.
     #[error("the record has no value")]
     NoPayload,
-    /// The value is not the message that the type promises.
-    #[error("the value is no {event_type}")]
+    /// The value is not the message of its type.
+    #[error("the value is not a valid {event_type}")]
     MalformedPayload {
         /// CloudEvents `type`.
         event_type: String,
-        /// What the decoder says.
         source: prost::DecodeError,
     },
-    /// The message is about another order than the record's subject.
-    #[error("the subject names order {subject}, the message another")]
+    /// The message and the record's subject have different order ids.
+    #[error("the subject has order {subject}, the message another")]
     OrderMismatch {
         /// The order id in the subject.
         subject: Uuid,
     },
 }
 
-/// Builds the record of an event. `trace` holds the W3C headers of the span that decided it; they become part of the
-/// event and are never rewritten on the way.
+/// Builds the record of an event. `trace` holds the W3C headers of the span that created the event; they are part of the
+/// event and are never rewritten.
 pub fn encode<E: Event>(meta: &EventMeta, event: &E, trace: &[(String, String)]) -> Record {
     let order_id = meta.order_id.to_string();
     let attributes = [
@@ -122,7 +116,7 @@ pub fn encode<E: Event>(meta: &EventMeta, event: &E, trace: &[(String, String)])
     }
 }
 
-/// Reads an event of family `E`; `Ok(None)` is an event of a type that this version does not know and may ignore.
+/// Reads an event of family `E`; `Ok(None)` for an event type that this version does not know and ignores.
 pub fn decode<E: Event>(
     headers: &[(String, Vec<u8>)],
     payload: Option<&[u8]>,
@@ -168,7 +162,7 @@ fn decode_meta(headers: &[(String, Vec<u8>)]) -> Result<EventMeta, RecordError> 
     })
 }
 
-/// The value of a header, if it is there and is text.
+/// The value of a header, if present and UTF-8.
 pub fn header<'a>(headers: &'a [(String, Vec<u8>)], name: &str) -> Option<&'a str> {
     let (_, value) = headers.iter().find(|(header, _)| header == name)?;
     std::str::from_utf8(value).ok()
@@ -196,7 +190,7 @@ fn malformed(name: &'static str, value: &str) -> RecordError {
 }
 
 fn rfc3339(at: SystemTime) -> String {
-    // Formatting fails only for years beyond 9999, which no clock of ours shows; the epoch is a valid stand-in.
+    // Formatting fails only for years beyond 9999; the epoch is a valid substitute.
     OffsetDateTime::from(at)
         .format(&Rfc3339)
         .unwrap_or_else(|_| "1970-01-01T00:00:00Z".to_owned())

@@ -6,10 +6,10 @@ pub const ORDER_EVENTS: &str = "orders.order.events.v1";
 /// Published by processing-service, consumed by order-service. Key: order id.
 pub const PROCESSING_EVENTS: &str = "processing.order.events.v1";
 
-/// Records of [`ORDER_EVENTS`] that processing-service had to set aside.
+/// Records of [`ORDER_EVENTS`] that processing-service rejected or gave up.
 pub const ORDER_EVENTS_DEAD_LETTERS: &str = "orders.order.events.v1.dlq";
 
-/// Records of [`PROCESSING_EVENTS`] that order-service had to set aside.
+/// Records of [`PROCESSING_EVENTS`] that order-service rejected or gave up.
 pub const PROCESSING_EVENTS_DEAD_LETTERS: &str = "processing.order.events.v1.dlq";
 
 /// Every topic of the pair.

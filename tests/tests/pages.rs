@@ -16,22 +16,12 @@ use service::config::SettingDoc;
 use tests::client::failure::code_name;
 use tonic::Code;
 
-const PAGES: [&str; 15] = [
+/// Pages outside of `docs`.
+const PAGES: [&str; 4] = [
     "README.md",
     "ARCHITECTURE.md",
+    "CONTRIBUTING.md",
     "deploy/README.md",
-    "docs/adr/011-deadlines-and-shared-statements.md",
-    "docs/adr/012-availability-is-a-look.md",
-    "docs/adr/013-tokens-end-at-order-service.md",
-    "docs/configuration.md",
-    "docs/errors.md",
-    "docs/faults.md",
-    "docs/hostile-input.md",
-    "docs/migrations.md",
-    "docs/observability.md",
-    "docs/runbooks/dead-letters.md",
-    "docs/runbooks/overload.md",
-    "docs/security.md",
 ];
 
 fn root() -> PathBuf {
@@ -45,6 +35,23 @@ fn read(page: &str) -> String {
     fs::read_to_string(root().join(page)).unwrap_or_else(|error| panic!("{page}: {error}"))
 }
 
+/// Every page that is read by people: those above, and all of `docs`.
+fn pages() -> Vec<String> {
+    let mut pages: Vec<_> = PAGES.map(str::to_owned).into();
+    for folder in ["docs", "docs/adr", "docs/runbooks"] {
+        for entry in fs::read_dir(root().join(folder)).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            if Path::new(&name)
+                .extension()
+                .is_some_and(|extension| extension == "md")
+            {
+                pages.push(format!("{folder}/{name}"));
+            }
+        }
+    }
+    pages
+}
+
 /// Text and target of every link to a file of the repository.
 fn links(text: &str) -> Vec<(String, String)> {
     let mut links = Vec::new();
@@ -54,7 +61,7 @@ fn links(text: &str) -> Vec<(String, String)> {
             .rfind('[')
             .map_or("", |start| &rest[start + 1..middle]);
         let after = &rest[middle + 2..];
-        let end = after.find(')').expect("a link is closed");
+        let end = after.find(')').expect("a link has its closing parenthesis");
         let target = &after[..end];
         if !target.contains("://") && !target.starts_with('#') {
             links.push((label.trim_matches('`').to_owned(), target.to_owned()));
@@ -65,11 +72,11 @@ fn links(text: &str) -> Vec<(String, String)> {
 }
 
 #[test]
-fn every_link_leads_to_a_file_and_every_test_it_names_is_in_it() {
+fn every_link_leads_to_a_file_that_has_the_test_it_names() {
     let mut missing = Vec::new();
-    for page in PAGES {
-        let folder = root().join(page).parent().unwrap().to_owned();
-        for (label, target) in links(&read(page)) {
+    for page in pages() {
+        let folder = root().join(&page).parent().unwrap().to_owned();
+        for (label, target) in links(&read(&page)) {
             let path = folder.join(target.split('#').next().unwrap());
             if !path.exists() {
                 missing.push(format!("{page}: {target}"));
@@ -85,14 +92,14 @@ fn every_link_leads_to_a_file_and_every_test_it_names_is_in_it() {
     assert!(missing.is_empty(), "{missing:#?}");
 }
 
-/// A label such as `a_retried_request_returns_the_same_order` that stands for something in a Rust file.
+/// Whether the label is the name of a test, such as `a_retried_request_returns_the_same_order`, and the file is Rust.
 fn names_a_test(label: &str, path: &Path) -> bool {
     let may_be_in_one = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
     let is_name = label.contains('_') && label.chars().all(may_be_in_one);
     is_name && path.extension().is_some_and(|extension| extension == "rs")
 }
 
-/// The numbers of the list of faults that the pair was built against; F19 is our own.
+/// F1 to F18 are the list of faults that the pair was built against; F19 was added.
 #[test]
 fn every_fault_has_a_row_that_names_a_test() {
     let page = read("docs/faults.md");
@@ -108,7 +115,7 @@ fn every_fault_has_a_row_that_names_a_test() {
     }
 }
 
-/// A row says what is sent, what it gets, and which test has seen it.
+/// A row has the input, the response, and the test that proves it.
 #[test]
 fn every_hostile_input_has_a_row_that_names_a_test() {
     let page = read("docs/hostile-input.md");
@@ -123,12 +130,12 @@ fn every_hostile_input_has_a_row_that_names_a_test() {
     }
 }
 
-/// Whether a line is a row of a table, and neither its head nor the line under it.
+/// Whether a line is a row of a table, other than its head and the line below the head.
 fn is_row(line: &str) -> bool {
-    line.starts_with("| ") && !line.starts_with("| what ") && !line.starts_with("| reason ")
+    line.starts_with("| ") && !line.starts_with("| input ") && !line.starts_with("| reason ")
 }
 
-/// Reason, code and time to wait, as the page of errors has them.
+/// Reason, code and RetryInfo, as written in docs/errors.md.
 type Reason = (String, String, String);
 
 #[test]
@@ -172,8 +179,12 @@ fn any_services_reasons() -> Vec<Reason> {
         let (reason, code, delay) =
             reason_as_written((refusal.reason(), refusal.code(), refusal.retry_delay()));
         match refusal {
-            // Its time is another one for each call.
-            Refusal::RateLimited(_) => (reason, code, "as long as its share needs".to_owned()),
+            // The delay differs per call.
+            Refusal::RateLimited(_) => (
+                reason,
+                code,
+                "until the next call is within the rate".to_owned(),
+            ),
             _ => (reason, code, delay),
         }
     });
@@ -219,9 +230,9 @@ fn configuration_page() -> String {
     let processing = table(&processing_service::config::Config::documentation());
     format!(
         "# Configuration\n\n\
-         All settings are environment variables; an empty one counts as unset. A service that finds mistakes names \
-         all of them and exits with 78.\n\n\
-         This page is made from the code that reads the settings: \
+         All settings are environment variables; an empty one counts as unset. A service reports all invalid \
+         settings at once and exits with 78.\n\n\
+         This page is generated from the code that reads the settings: \
          `UPDATE_PAGES=1 cargo test -p tests --test pages`.\n\n\
          ## order-service\n\n{orders}\n## processing-service\n\n{processing}"
     )
@@ -237,42 +248,4 @@ fn table(settings: &[SettingDoc]) -> String {
     });
     let head = "| variable | default | meaning |\n|---|---|---|\n".to_owned();
     std::iter::once(head).chain(rows).collect()
-}
-
-/// The chassis tests its relay and its leases on a schema of its own, and each service brings the same tables.
-#[test]
-fn the_tables_of_the_chassis_are_the_same_in_every_schema() {
-    let tables = |schema: &str| {
-        let text = read(schema);
-        let from = text.find("CREATE TABLE outbox (").expect("an outbox");
-        let to = text
-            .find("CREATE TABLE inbox (")
-            .expect("an inbox behind it");
-        let lines = text[from..to]
-            .lines()
-            .filter(|line| !line.starts_with("--"));
-        lines.map(str::to_owned).collect::<Vec<_>>()
-    };
-    let tested = tables("crates/outbox/migrations/postgres/0001_outbox.sql");
-    for service in ["order-service", "processing-service"] {
-        let used = tables(&format!("{service}/migrations/postgres/0001_initial.sql"));
-        assert_eq!(used, tested, "{service}");
-    }
-}
-
-/// The same for parking, which is a migration of its own: it is the same text wherever it is applied.
-#[test]
-fn the_tables_of_retry_store_are_the_same_in_every_schema() {
-    for (engine, tested) in [
-        ("postgres", "migrations_postgres"),
-        ("sqlite", "migrations"),
-    ] {
-        let tested = read(&format!("chassis/tests/{tested}/0002_add_retry_store.sql"));
-        for used in [
-            format!("order-service/migrations/{engine}/0003_add_retry_store.sql"),
-            format!("processing-service/migrations/{engine}/0002_add_retry_store.sql"),
-        ] {
-            assert_eq!(read(&used), tested, "{used}");
-        }
-    }
 }

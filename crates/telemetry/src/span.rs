@@ -1,7 +1,7 @@
 //! Spans, made from the [`SpanType`] that says what they are.
 //!
 //! They are spans of OpenTelemetry's own interface and not of `tracing`: kinds, links and remote parents are said
-//! directly, and a trace that is not recorded costs next to nothing (docs/adr/014-spans-by-opentelemetry.md). Logs find
+//! directly, and a trace that is not recorded costs next to nothing (docs/adr/014-spans-by-the-opentelemetry-api.md). Logs find
 //! their trace by the current [`Context`]. A future belongs to a span by [`Span::carry`]; a task that is spawned does not
 //! inherit it.
 

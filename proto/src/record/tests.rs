@@ -1,4 +1,4 @@
-//! What a record promises, and what becomes of records that break the promise.
+//! The format of a record, and the errors for malformed ones.
 
 use std::time::{Duration, SystemTime};
 

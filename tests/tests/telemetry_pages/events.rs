@@ -1,17 +1,16 @@
-//! The log events of the sources: what `tracing` is told at INFO and above.
+//! The log events in the sources: every call of a `tracing` macro at INFO and above.
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::root;
 
-/// Where services log.
-const SOURCES: [&str; 3] = ["chassis/src", "order-service/src", "processing-service/src"];
+const SERVICES: [&str; 2] = ["order-service", "processing-service"];
 
 const LEVELS: [&str; 3] = ["error", "warn", "info"];
 
-/// Parts of names of what is nobody's business.
+/// Parts of field names that suggest personal or payment data.
 const PERSONAL: [&str; 10] = [
     "customer",
     "email",
@@ -25,7 +24,6 @@ const PERSONAL: [&str; 10] = [
     "payment_",
 ];
 
-/// One event.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Event {
     pub(crate) message: String,
@@ -33,13 +31,22 @@ pub(crate) struct Event {
     pub(crate) fields: Vec<String>,
 }
 
-/// Every event once, or what is wrong with it.
+/// Every event once, or the mistake in it.
 pub(crate) fn all() -> BTreeSet<Result<Event, String>> {
     let mut events = BTreeSet::new();
-    for folder in SOURCES {
-        scan(&root().join(folder), &mut events);
+    for folder in sources() {
+        scan(&folder, &mut events);
     }
     events
+}
+
+/// The sources of all crates and of both services.
+fn sources() -> Vec<PathBuf> {
+    let crates = fs::read_dir(root().join("crates")).unwrap();
+    let crates = crates.map(|entry| entry.unwrap().path());
+    let services = SERVICES.map(|service| root().join(service));
+    let sources = crates.chain(services).map(|folder| folder.join("src"));
+    sources.filter(|folder| folder.is_dir()).collect()
 }
 
 fn scan(folder: &Path, events: &mut BTreeSet<Result<Event, String>>) {
@@ -69,7 +76,7 @@ fn of_code(code: &str) -> Vec<Result<Event, String>> {
     events
 }
 
-/// The arguments of a macro, from behind its parenthesis on.
+/// The arguments of a macro; `rest` begins after the opening parenthesis.
 fn arguments(rest: &str) -> Vec<String> {
     let (mut arguments, mut argument) = (Vec::new(), String::new());
     let (mut depth, mut is_text, mut is_escaped) = (0_u32, false, false);
@@ -97,7 +104,7 @@ fn event(level: &'static str, arguments: &[String]) -> Result<Event, String> {
     let (message, fields) = arguments.split_last().ok_or("an event without a message")?;
     let text = message.strip_prefix('"').and_then(|m| m.strip_suffix('"'));
     let Some(text) = text.filter(|text| !text.contains('{')) else {
-        return Err(format!("not constant: {message}"));
+        return Err(format!("message is not constant: {message}"));
     };
     let fields: Vec<_> = fields.iter().map(|field| field_name(field)).collect();
     let personal = fields
@@ -121,7 +128,7 @@ fn field_name(field: &str) -> String {
 }
 
 #[test]
-fn a_message_that_is_put_together_and_a_field_about_a_person_are_found() {
+fn a_formatted_message_and_a_personal_field_are_mistakes() {
     let of = |code| of_code(code).remove(0);
 
     assert!(of(r#"tracing::info!(order_id, "order {order_id}");"#).is_err());

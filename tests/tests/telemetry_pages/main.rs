@@ -1,5 +1,5 @@
-//! The reference of telemetry is code: the page and the registry are written from the names that the code emits with, and
-//! the events from its log statements.
+//! The reference of telemetry is generated: page and registry from the names in the code, log events from its log
+//! statements.
 
 #![allow(
     clippy::unwrap_used,
@@ -46,7 +46,7 @@ fn the_registry_of_telemetry_is_the_one_in_the_code() {
 }
 
 #[test]
-fn no_log_event_has_a_message_that_is_not_constant_or_a_field_that_may_be_about_a_person() {
+fn log_messages_are_constant_and_no_field_is_personal() {
     let mistakes: Vec<_> = events::all().into_iter().filter_map(Result::err).collect();
 
     assert!(mistakes.is_empty(), "{mistakes:#?}");

@@ -1,20 +1,20 @@
-//! All names of the chassis and of both services.
+//! All names of the crates and of both services.
 
 use std::collections::BTreeMap;
 
 use order_service::names as of_orders;
 use processing_service::names as of_processing;
-use telemetry::names as of_chassis;
+use telemetry::names as shared;
 use telemetry::vocabulary::{Addition, Attribute, Metric, SpanType, Use};
 
 pub(crate) fn metrics() -> Vec<Metric> {
-    [of_chassis::metrics::ALL, of_orders::metrics::ALL].concat()
+    [shared::metrics::ALL, of_orders::metrics::ALL].concat()
 }
 
 /// Each with the attributes that services add to it.
 pub(crate) fn spans() -> Vec<(&'static SpanType, Vec<Use>)> {
-    let chassis = of_chassis::spans::ALL.iter();
-    let all = chassis.chain(&of_processing::spans::ALL);
+    let crates = shared::spans::ALL.iter();
+    let all = crates.chain(&of_processing::spans::ALL);
     all.map(|span| (*span, uses(span))).collect()
 }
 

@@ -1,26 +1,25 @@
-//! The page for people.
+//! docs/telemetry.md.
 
 use telemetry::vocabulary::{Requirement, Use};
 
 use crate::registry::{instrument, source, type_name};
 use crate::{events, names};
 
-/// The resource attributes, and what a log record has beside its fields.
+/// The resource attributes, which are the same for every signal.
 const FIXED: &str = "\
 ## Resource\n\n\
 | attribute | meaning |\n|---|---|\n\
 | `service.name` | `order-service` or `processing-service` |\n\
 | `service.version` | the version of the release |\n\
-| `service.instance.id` | the instance: from `OTEL_RESOURCE_ATTRIBUTES`, else made up at the start |\n\
-| others | whatever `OTEL_RESOURCE_ATTRIBUTES` says, such as `k8s.pod.name` |\n\n";
+| `service.instance.id` | the instance: from `OTEL_RESOURCE_ATTRIBUTES`, else generated at the start |\n\
+| others | from `OTEL_RESOURCE_ATTRIBUTES`, such as `k8s.pod.name` |\n\n";
 
-/// The page.
 pub(crate) fn written() -> String {
     let head = "# Telemetry\n\n\
         Every span, metric, attribute and log event that the pair emits; [registry.yaml](telemetry/registry.yaml) has the \
-        same for programs. Names of the source `conventions` are those of OpenTelemetry's semantic conventions 1.42, the \
-        others are this project's own. Attributes stand with their condition if they are not always there.\n\n\
-        This page is made from the code that emits it: `UPDATE_PAGES=1 cargo test -p tests --test telemetry_pages`.\n\n";
+        same in machine-readable form. Names of the source `conventions` are those of OpenTelemetry's semantic conventions 1.42, \
+        the others are this project's own. An attribute that is not always present is listed with its condition.\n\n\
+        This page is generated from the code that emits the telemetry: `UPDATE_PAGES=1 cargo test -p tests --test telemetry_pages`.\n\n";
     [
         head.to_owned(),
         spans(),
@@ -41,7 +40,7 @@ fn used(uses: &[Use]) -> String {
 }
 
 fn spans() -> String {
-    let head = "## Spans\n\n| name | kind | what | parent and links | attributes |\n|---|---|---|---|---|\n";
+    let head = "## Spans\n\n| name | kind | meaning | parent and links | attributes |\n|---|---|---|---|---|\n";
     let rows = names::spans().into_iter().map(|(span, uses)| {
         let (name, kind, brief) = (span.name, &span.kind, span.brief);
         let (relations, uses) = (span.relations, used(&uses));
@@ -51,7 +50,7 @@ fn spans() -> String {
 }
 
 fn metrics() -> String {
-    let head = "## Metrics\n\n| name | instrument | unit | what | attributes | source |\n|---|---|---|---|---|---|\n";
+    let head = "## Metrics\n\n| name | instrument | unit | meaning | attributes | source |\n|---|---|---|---|---|---|\n";
     let rows = names::metrics().into_iter().map(|metric| {
         let (kind, boundaries) = instrument(metric.instrument);
         let boundaries = match boundaries {
@@ -77,8 +76,8 @@ fn attributes() -> String {
 
 fn log_events() -> String {
     let head = "## Log events\n\n\
-        Messages are constant, facts stand in fields; `trace_id` and `span_id` are those of the current span. Events of \
-        DEBUG are not listed.\n\n| message | level | fields |\n|---|---|---|\n";
+        Messages are constant, facts are in fields; `trace_id` and `span_id` are those of the current span. DEBUG events are \
+        not listed.\n\n| message | level | fields |\n|---|---|---|\n";
     let rows = events::all().into_iter().flatten().map(|event| {
         let fields = event.fields.iter().map(|field| format!("`{field}`"));
         let fields = fields.collect::<Vec<_>>().join(", ");

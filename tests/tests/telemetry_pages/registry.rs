@@ -9,7 +9,7 @@ use crate::{events, names};
 /// The file.
 pub(crate) fn written() -> String {
     let mut text = String::from(
-        "# Every name that the pair emits, in the form of OpenTelemetry Weaver. Written from the code:\n\
+        "# Every name that the pair emits, in the form of OpenTelemetry Weaver. Generated from the code:\n\
          # UPDATE_PAGES=1 cargo test -p tests --test telemetry_pages\ngroups:\n",
     );
     text += &group(
