@@ -3,11 +3,13 @@
 //! It decides by error type and code (SQLSTATE, SQLite result code), never by message text. A code that is not listed is
 //! [`ErrorClass::Unknown`]: the caller chooses between retry and reject.
 
+use std::borrow::Cow;
+
 use sqlx::error::DatabaseError;
 use sqlx::postgres::PgDatabaseError;
 use sqlx::sqlite::SqliteError;
 
-/// What a caller can do about a failed statement.
+/// The class of a failed statement, by its remedy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorClass {
     /// The database is down, overloaded, stopping, read-only or not migrated yet: every statement fails now. Retry later.
@@ -38,6 +40,11 @@ pub fn classify(error: &sqlx::Error) -> ErrorClass {
         Error::Database(reported) => of_reported(reported.as_ref()),
         _ => ErrorClass::Unknown,
     }
+}
+
+/// The code that the database reported: an SQLSTATE, or an extended result code of SQLite.
+pub(crate) fn code(error: &sqlx::Error) -> Option<Cow<'_, str>> {
+    error.as_database_error().and_then(DatabaseError::code)
 }
 
 fn of_reported(error: &dyn DatabaseError) -> ErrorClass {
