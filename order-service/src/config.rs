@@ -10,7 +10,9 @@ use grpc::server::GrpcConfig;
 use grpc::tls::{ClientTlsFiles, ClientTlsSettings};
 use kafka::KafkaConfig;
 use kafka::topics::TopicsConfig;
-use service::config::{ConfigError, Environment, FromSetting, SettingDoc, Settings, SettingsSource};
+use service::config::{
+    ConfigError, Environment, FromSetting, SettingDoc, Settings, SettingsSource,
+};
 use service::shutdown::ShutdownConfig;
 use sql::database::DatabaseConfig;
 use sql::group_commit::GroupCommitConfig;

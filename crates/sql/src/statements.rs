@@ -154,7 +154,7 @@ impl Statement {
             statement: self,
             span: spans::DATABASE.within(self.summary),
             began: Instant::now(),
-            failure: Some(StatementFailure::Local("given_up")),
+            failure: Some(StatementFailure::Local("cancelled")),
         }
     }
 
@@ -174,7 +174,7 @@ struct Running<'a> {
     statement: &'a Statement,
     span: Span,
     began: Instant,
-    /// Until the query ends: `given_up`, for a caller that drops it.
+    /// Until the query ends: `cancelled`, for a caller that drops it.
     failure: Option<StatementFailure>,
 }
 

@@ -20,10 +20,10 @@ use telemetry::span::Span;
 use telemetry::vocabulary::Labels;
 
 /// `error.type` of a command that its caller cancelled before the commit started.
-pub(super) const TAKEN_BACK: &str = "taken_back";
+pub(super) const CANCELLED: &str = "cancelled";
 
 impl<E> SubmitError<E> {
-    /// `error.type`; [`TAKEN_BACK`] is the only other value.
+    /// `error.type`; [`CANCELLED`] is the only other value.
     pub(super) fn error_type(&self) -> &'static str {
         match self {
             Self::QueueFull => "queue_full",

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures::FutureExt;
 use tokio::sync::{Mutex, mpsc};
 
-use super::instrumentation::{CommitTelemetry, TAKEN_BACK};
+use super::instrumentation::{CANCELLED, CommitTelemetry};
 use super::{Answer, Caller, Committer, Submission, SubmitError};
 use service::crash_points::{CrashPoint, reach};
 
@@ -55,7 +55,7 @@ impl<C: Committer> Writer<C> {
         batch.retain(|submission| {
             let caller = &submission.caller;
             if caller.has_gone() {
-                caller.span.fail(TAKEN_BACK);
+                caller.span.fail(CANCELLED);
             }
             !caller.has_gone()
         });

@@ -86,16 +86,16 @@ async fn a_query_outside_a_trace_is_measured_and_has_no_span() {
 }
 
 #[tokio::test]
-async fn a_query_that_its_caller_drops_is_measured_as_given_up() {
-    let statement = statements("given_up.db").prepare(INSERT);
+async fn a_query_that_its_caller_drops_is_measured_as_cancelled() {
+    let statement = statements("cancelled.db").prepare(INSERT);
     {
         let query = statement.run(std::future::pending::<Result<(), Infallible>>());
         tokio::pin!(query);
         assert!(futures::poll!(&mut query).is_pending());
     }
 
-    let labels = format!("{OF_INSERT} error.type=given_up");
-    assert_eq!(measured_of("given_up.db"), [(labels, 1)]);
+    let labels = format!("{OF_INSERT} error.type=cancelled");
+    assert_eq!(measured_of("cancelled.db"), [(labels, 1)]);
 }
 
 #[tokio::test]
