@@ -10,7 +10,9 @@ use grpc::server::GrpcConfig;
 use grpc::tls::{ClientTlsFiles, ClientTlsSettings};
 use kafka::KafkaConfig;
 use kafka::topics::TopicsConfig;
-use service::config::{ConfigError, Environment, FromSetting, SettingDoc, Settings, Source};
+use service::config::{
+    ConfigError, Environment, FromSetting, SettingDoc, Settings, SettingsSource,
+};
 use service::shutdown::ShutdownConfig;
 use sql::database::DatabaseConfig;
 use sql::group_commit::GroupCommitConfig;
@@ -174,7 +176,7 @@ impl Config {
     ///
     /// # Errors
     /// [`ConfigError`] with every setting that is wrong, by itself or beside another.
-    pub fn from_source(source: &dyn Source) -> Result<Self, ConfigError> {
+    pub fn from_source(source: &dyn SettingsSource) -> Result<Self, ConfigError> {
         let mut settings = Settings::new(source);
         let config = Self::read(&mut settings);
         settings.finish(config)

@@ -8,7 +8,7 @@ use grpc::server::GrpcConfig;
 use kafka::KafkaConfig;
 use kafka::topics::TopicsConfig;
 use service::backoff::Backoff;
-use service::config::{ConfigError, Environment, SettingDoc, Settings, Source};
+use service::config::{ConfigError, Environment, SettingDoc, Settings, SettingsSource};
 use service::shutdown::ShutdownConfig;
 use sql::database::DatabaseConfig;
 use telemetry::TelemetryConfig;
@@ -66,7 +66,7 @@ impl Config {
     }
 
     /// Reads all settings, or reports every mistake in them.
-    pub fn from_source(source: &dyn Source) -> Result<Self, ConfigError> {
+    pub fn from_source(source: &dyn SettingsSource) -> Result<Self, ConfigError> {
         let mut settings = Settings::new(source);
         let config = Self::read(&mut settings);
         settings.finish(config)

@@ -30,6 +30,7 @@ pub struct RetryPolicy {
 impl RetryPolicy {
     /// Reads the settings.
     pub fn read(settings: &mut Settings<'_>) -> Self {
+        settings.renamed("PARKED_RETRY_AFTER", "RETRY_STORE_DELAY");
         let retry_policy = Self {
             retry_for: settings.value(
                 "RETRY_FOR",

@@ -28,9 +28,10 @@ use tonic::body::Body;
 use tonic::codegen::StdError;
 use tower::Service;
 
+use crate::grpc_timeout::{GRPC_TIMEOUT, parse_timeout};
 use crate::server::refusal::Refusal;
 use service::config::Settings;
-use service::deadline::{Deadline, GRPC_TIMEOUT, parse_timeout};
+use service::deadline::Deadline;
 use telemetry::propagation;
 
 mod address;

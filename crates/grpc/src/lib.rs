@@ -5,6 +5,8 @@ pub mod server;
 
 pub mod client;
 
+pub mod grpc_timeout;
+
 pub mod auth;
 pub mod rate_limit;
 pub mod tls;

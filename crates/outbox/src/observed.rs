@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::lease::{Leases, Tenure};
 use super::{Backlog, Outbox, OutboxError, OutboxRow, Shard};
-use sql::database::instrumentation::{Query, Statement, Statements};
+use sql::statements::{Query, Statement, Statements};
 
 /// An outbox whose calls are observed.
 pub(crate) struct ObservedOutbox<O> {

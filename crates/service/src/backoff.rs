@@ -1,34 +1,34 @@
-//! How long to wait before trying again: exponential with full jitter.
+//! Retry delays: exponential backoff with full jitter.
 //!
-//! The wait is drawn evenly from zero up to the exponential bound, so that callers that failed together do not come
-//! back together (AWS Architecture Blog, "Exponential Backoff And Jitter").
+//! Each delay is drawn uniformly between zero and the exponential bound, so that callers that failed together do not
+//! retry together (AWS Architecture Blog, "Exponential Backoff And Jitter").
 
 use std::time::Duration;
 
-/// A schedule of waits.
+/// A schedule of retry delays.
 #[derive(Clone, Copy, Debug)]
 pub struct Backoff {
-    /// Bound of the first wait; it doubles from attempt to attempt.
+    /// Bound of the first delay; it doubles with each attempt.
     pub initial: Duration,
-    /// No wait is longer than this.
+    /// Maximum delay.
     pub cap: Duration,
 }
 
 impl Backoff {
-    /// The longest wait after attempt number `attempt`, counted from 1.
+    /// Maximum delay after attempt number `attempt`, counted from 1.
     pub fn bound(&self, attempt: u32) -> Duration {
         let doublings = attempt.saturating_sub(1).min(31);
         self.initial.saturating_mul(1 << doublings).min(self.cap)
     }
 
-    /// A wait after attempt number `attempt`, counted from 1.
+    /// Random delay after attempt number `attempt`, counted from 1.
     pub fn delay(&self, attempt: u32) -> Duration {
         self.bound(attempt).mul_f64(rand::random::<f64>())
     }
 }
 
-/// Repeats an operation until it succeeds, with a wait after each failure. For what has no alternative to success; drop
-/// the future to give up. `failed` is told each failure with its number from 1, before the wait.
+/// Retries an operation until it succeeds, without an attempt limit; drop the future to stop. `failed` is called before
+/// each delay, with the number of the attempt, counted from 1.
 pub async fn retry<T, E, F>(
     backoff: Backoff,
     mut operation: impl FnMut() -> F,
@@ -74,17 +74,17 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_operation_is_repeated_until_it_succeeds_and_every_failure_is_told() {
+    async fn an_operation_is_retried_until_it_succeeds_and_every_failure_is_reported() {
         let mut results = [Err("first"), Err("second"), Ok("done")].into_iter();
-        let mut told = Vec::new();
+        let mut reported = Vec::new();
 
         let done = retry(
             BACKOFF,
             || std::future::ready(results.next().unwrap()),
-            |attempt, error: &&str| told.push((attempt, *error)),
+            |attempt, error: &&str| reported.push((attempt, *error)),
         );
 
         assert_eq!(done.await, "done");
-        assert_eq!(told, [(1, "first"), (2, "second")]);
+        assert_eq!(reported, [(1, "first"), (2, "second")]);
     }
 }

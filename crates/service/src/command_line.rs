@@ -1,4 +1,4 @@
-//! The `main` of a service: its command line, its subcommands, its exit code.
+//! The `main` of a service: command line, subcommands, exit code.
 //!
 //! Without a subcommand the service runs. Settings are environment variables; `--help` lists them.
 
@@ -15,13 +15,13 @@ use crate::ServiceIdentity;
 use crate::config::{ConfigError, SettingDoc};
 use crate::error_chain::ErrorChain;
 
-/// Exit code for a command line that cannot be understood: `EX_USAGE` of sysexits.h.
+/// Exit code for a wrong command line: `EX_USAGE` of sysexits.h.
 pub const EXIT_USAGE: u8 = 64;
 
-/// Exit code for a wrong configuration: `EX_CONFIG` of sysexits.h. A restart does not help; a setting has to change.
+/// Exit code for a wrong configuration: `EX_CONFIG` of sysexits.h. A restart does not help; a setting must change.
 pub const EXIT_CONFIG: u8 = 78;
 
-/// Why a service or one of its subcommands failed, with the exit code of the process.
+/// The failure of a service or a subcommand, with the exit code of the process.
 #[derive(Debug)]
 pub struct ExitError {
     code: u8,
@@ -29,7 +29,7 @@ pub struct ExitError {
 }
 
 impl ExitError {
-    /// A failure that a restart may cure: exit code 1.
+    /// A failure that a restart may fix: exit code 1.
     pub fn failed(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self {
             code: 1,
@@ -37,7 +37,7 @@ impl ExitError {
         }
     }
 
-    /// A wrong setting, or something wrong that a setting points to: exit code 78.
+    /// A wrong setting, or a wrong file or server that a setting points to: exit code 78.
     pub fn configuration(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self {
             code: EXIT_CONFIG,
@@ -47,17 +47,16 @@ impl ExitError {
 }
 
 impl ExitError {
-    /// The same failure, with what was being done.
+    /// Adds the operation that failed.
     #[must_use]
-    pub fn context(self, what: &str) -> Self {
-        let cause = format!("{what}: {}", ErrorChain(&*self.cause));
+    pub fn context(self, operation: &str) -> Self {
+        let cause = format!("{operation}: {}", ErrorChain(&*self.cause));
         Self {
             code: self.code,
             cause: cause.into(),
         }
     }
 
-    /// The exit code of the process.
     pub fn code(&self) -> u8 {
         self.code
     }
@@ -83,7 +82,7 @@ impl From<io::Error> for ExitError {
 
 type Outcome = Pin<Box<dyn Future<Output = Result<(), ExitError>>>>;
 
-/// A subcommand: does one thing and ends.
+/// A subcommand, which runs instead of the service.
 pub struct Command {
     arguments: clap::Command,
     run: Box<dyn FnOnce(ArgMatches) -> Outcome>,
@@ -111,7 +110,7 @@ impl Command {
         Self::with_arguments(clap::Command::new(name).about(about), |_| run())
     }
 
-    /// A subcommand with the name and the arguments of `arguments`.
+    /// A subcommand with the name and arguments of `arguments`.
     pub fn with_arguments<F>(
         arguments: clap::Command,
         run: impl FnOnce(ArgMatches) -> F + 'static,
@@ -126,7 +125,7 @@ impl Command {
     }
 }
 
-/// Reads the command line, then runs the service or one of its subcommands. Errors go to standard error.
+/// Parses the command line and runs the service or a subcommand. Errors go to standard error.
 pub fn main(
     identity: ServiceIdentity,
     settings: &[SettingDoc],
@@ -154,14 +153,14 @@ fn run_command(name: &str, arguments: ArgMatches, commands: Vec<Command>) -> Res
     let mut commands = commands.into_iter();
     match commands.find(|command| command.arguments.get_name() == name) {
         Some(command) => Runtime::new()?.block_on((command.run)(arguments)),
-        // Clap adds `help` itself and has answered it.
+        // Not reached: clap rejects unknown subcommands.
         None => Ok(()),
     }
 }
 
-/// Help and version go to standard output and succeed; everything else is wrong usage.
+/// Help and version go to standard output with exit code 0; every other message is wrong usage.
 fn show(message: &clap::Error) -> ExitCode {
-    // Nobody reads the output: there is no better place to say so.
+    // The output is closed; there is nowhere else to report that.
     let _ = message.print();
     if message.use_stderr() {
         ExitCode::from(EXIT_USAGE)
@@ -230,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_is_one_word() {
+    fn a_subcommand_takes_no_second_subcommand() {
         assert_eq!(
             parse(&["migrate"]).unwrap().subcommand_name(),
             Some("migrate")

@@ -1,8 +1,9 @@
 //! Configuration from the environment: typed, documented where it is read, and with every mistake reported at once.
 //!
-//! A service reads its settings through [`Settings`]. Each read names the variable, its default and what it means, so
-//! that `--help` and the configuration page are made from the very calls that read the values. A value that does not
-//! parse is recorded and the default stands in until [`Settings::finish`], which fails with the whole list.
+//! A service reads its settings through [`Settings`]. Each read names the variable, its default and its meaning, so
+//! `--help` and the configuration page are generated from the calls that read the values. A value that does not parse
+//! is recorded, the default is used, and [`Settings::finish`] fails with all recorded mistakes. Variables that no call
+//! reads are ignored, except the old names given to [`Settings::renamed`].
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,9 +12,8 @@ mod value;
 
 pub use value::FromSetting;
 
-/// Where settings come from; tests pass a map.
-pub trait Source {
-    /// The value of the variable, if it is set.
+/// Where settings come from: the environment, or a map in tests.
+pub trait SettingsSource {
     fn get(&self, name: &str) -> Option<String>;
 }
 
@@ -21,14 +21,14 @@ pub trait Source {
 #[derive(Clone, Copy, Debug)]
 pub struct Environment;
 
-impl Source for Environment {
+impl SettingsSource for Environment {
     fn get(&self, name: &str) -> Option<String> {
-        // A value that is no Unicode is shown with replacement characters, so that its parser can refuse it by name.
+        // Invalid Unicode becomes replacement characters, so that the parser rejects it under the name of the setting.
         std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
     }
 }
 
-impl Source for BTreeMap<String, String> {
+impl SettingsSource for BTreeMap<String, String> {
     fn get(&self, name: &str) -> Option<String> {
         BTreeMap::get(self, name).cloned()
     }
@@ -37,17 +37,16 @@ impl Source for BTreeMap<String, String> {
 /// One setting as its reader declares it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SettingDoc {
-    /// The environment variable.
     pub name: &'static str,
-    /// The default as one would write it; empty when the setting is optional and unset.
+    /// In the syntax of the variable; empty for an optional setting.
     pub default: &'static str,
-    /// What it means, with its unit.
+    /// The meaning, with the unit.
     pub help: &'static str,
 }
 
-/// Reads settings, collecting their documentation and every mistake.
+/// Reads settings and collects their documentation and all mistakes.
 pub struct Settings<'a> {
-    source: &'a dyn Source,
+    source: &'a dyn SettingsSource,
     documentation: Vec<SettingDoc>,
     mistakes: Vec<String>,
 }
@@ -63,8 +62,7 @@ impl fmt::Debug for Settings<'_> {
 }
 
 impl<'a> Settings<'a> {
-    /// A reader of this source.
-    pub fn new(source: &'a dyn Source) -> Self {
+    pub fn new(source: &'a dyn SettingsSource) -> Self {
         Self {
             source,
             documentation: Vec::new(),
@@ -72,7 +70,7 @@ impl<'a> Settings<'a> {
         }
     }
 
-    /// The value of a setting, or its default.
+    /// Reads a setting that has a default.
     pub fn value<T: FromSetting>(
         &mut self,
         name: &'static str,
@@ -85,7 +83,7 @@ impl<'a> Settings<'a> {
         }
     }
 
-    /// The value of a setting that has no default.
+    /// Reads a setting that has no default.
     pub fn optional<T: FromSetting>(
         &mut self,
         name: &'static str,
@@ -94,12 +92,22 @@ impl<'a> Settings<'a> {
         self.read(name, "", help)
     }
 
-    /// Records a mistake that only the combination of several settings shows.
+    /// Records the use of an old name as a mistake that gives the new one. Ignoring it would silently apply the default.
+    pub fn renamed(&mut self, old: &'static str, new: &'static str) {
+        if self.text(old).is_some() {
+            self.reject(old, format_args!("unknown, use {new}"));
+        }
+    }
+
+    /// Records a mistake that the parser cannot find, such as a conflict between settings.
     pub fn reject(&mut self, name: &'static str, why: impl fmt::Display) {
         self.mistakes.push(format!("{name}: {why}"));
     }
 
-    /// The configuration, or every mistake that was made in it.
+    /// Returns the configuration if there is no mistake.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with all mistakes.
     pub fn finish<C>(self, config: C) -> Result<C, ConfigError> {
         if self.mistakes.is_empty() {
             return Ok(config);
@@ -109,7 +117,7 @@ impl<'a> Settings<'a> {
         })
     }
 
-    /// What was read so far, in reading order.
+    /// The settings read so far, in that order.
     pub fn documentation(&self) -> &[SettingDoc] {
         &self.documentation
     }
@@ -125,15 +133,19 @@ impl<'a> Settings<'a> {
             default,
             help,
         });
-        // Kubernetes manifests can hardly unset a variable: empty means unset.
-        let text = self.source.get(name).filter(|text| !text.is_empty())?;
+        let text = self.text(name)?;
         match T::from_setting(&text) {
             Ok(value) => Some(value),
             Err(expected) => {
-                self.reject(name, value::refusal::<T>(&text, &expected));
+                self.reject(name, value::mistake::<T>(&text, &expected));
                 None
             }
         }
+    }
+
+    fn text(&self, name: &str) -> Option<String> {
+        // Empty means unset: a Kubernetes manifest can hardly unset a variable.
+        self.source.get(name).filter(|text| !text.is_empty())
     }
 }
 
@@ -148,14 +160,14 @@ fn parse_default<T: FromSetting>(name: &str, default: &str) -> T {
     }
 }
 
-/// Every mistake in a configuration.
+/// All mistakes in a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
     mistakes: Vec<String>,
 }
 
 impl ConfigError {
-    /// One sentence per mistake, beginning with the variable.
+    /// One line per mistake, starting with the variable.
     pub fn mistakes(&self) -> &[String] {
         &self.mistakes
     }
@@ -229,7 +241,19 @@ mod tests {
     }
 
     #[test]
-    fn what_is_read_is_documented() {
+    fn a_setting_under_its_old_name_is_a_mistake_that_names_the_new_one() {
+        let source = environment(&[("WAIT", "5s"), ("PAUSE", "")]);
+        let mut settings = Settings::new(&source);
+
+        settings.renamed("WAIT", "GRACE");
+        settings.renamed("PAUSE", "GRACE");
+
+        let error = settings.finish(()).unwrap_err();
+        assert_eq!(error.mistakes(), ["WAIT: unknown, use GRACE"]);
+    }
+
+    #[test]
+    fn every_setting_that_is_read_is_documented() {
         let source = environment(&[]);
         let mut settings = Settings::new(&source);
 

@@ -1,28 +1,25 @@
-//! Named places at which a test lets the process die, or a step fail.
+//! Fault injection: named points at which a test aborts the process or fails a step.
 //!
-//! A crash that a test provokes from outside hits where it hits. These places are the ones that matter: between what is
-//! durable and what is told, on both sides of every commit. They exist only in builds with the feature `crash-points`;
-//! in all others [`reach`] is nothing.
+//! A signal from outside hits at a random moment. These points stand on both sides of every commit, between a durable
+//! effect and its acknowledgement. They exist only with the feature `crash-points`; without it [`reach`] is a no-op.
 //!
-//! `CRASH_POINT=NAME:abort@N` lets the process die as by SIGKILL when it reaches the place for the Nth time (from 1), and
-//! `NAME:fail@N` lets the step fail there, once. Both write a line to standard error, so that a test can tell that the
-//! place was reached.
+//! `CRASH_POINT=NAME:abort@N` aborts the process, as SIGKILL would, when it reaches the point for the Nth time, counted
+//! from 1; `NAME:fail@N` fails the step there, once. Both write a line to standard error, so that a test can verify that
+//! the point was reached.
 //!
-//! The plan is the one global of this repository: passing it to every place would put a test's argument into every
-//! signature.
+//! The plan is a global: passing it by value would add a test argument to every signature on the way.
 
-/// The places.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CrashPoint {
-    /// A batch is complete, nothing of it is written.
+    /// A batch is collected; none of it is written.
     BeforeCommit,
-    /// A batch is committed, nobody has been told.
+    /// A batch is committed; no caller has its reply.
     AfterCommit,
-    /// A call's effect is durable, its answer is not sent.
+    /// The effect of a call is durable; the response is not sent.
     BeforeReply,
-    /// The relay has claimed shards of the outbox, and published nothing of them.
+    /// The relay has claimed outbox shards; none of their events is published.
     AfterClaim,
-    /// The relay has read rows, and sent none.
+    /// The relay has read rows; none is sent.
     AfterRead,
     /// The relay has handed an event to the producer; the broker has not acknowledged it.
     AfterProduce,
@@ -30,40 +27,40 @@ pub enum CrashPoint {
     AfterAcknowledgement,
     /// The rows of acknowledged events are deleted.
     AfterDelete,
-    /// A record was taken in; no work on it has begun.
+    /// A record was polled; its handler has not started.
     AfterPoll,
-    /// A step of the saga is committed, the next has not begun.
+    /// A saga step is committed; the next has not started.
     BetweenSteps,
-    /// The payment provider has captured; nothing of that is recorded.
+    /// The payment provider has captured; the capture is not recorded.
     AfterCapture,
-    /// The payment provider has given the money back; nothing of that is recorded.
+    /// The payment provider has refunded; the refund is not recorded.
     AfterRefund,
-    /// An event's effect is durable; its offset does not count as done.
+    /// The effect of an event is durable; its offset is not marked as processed.
     AfterEffect,
     /// Offsets are about to be committed.
     BeforeOffsetCommit,
-    /// Offsets were committed, or are on their way to the broker.
+    /// The offset commit has been sent or acknowledged.
     AfterOffsetCommit,
-    /// Partitions are revoked; what is in work is not drained.
+    /// Partitions are being revoked; in-flight events are not drained.
     InRevoke,
     /// Revoked partitions are drained; their offsets are not committed.
     AfterDrain,
-    /// An event was given up; the dead-letter topic does not have it.
+    /// The retry budget of an event is exhausted; it is not in the dead-letter topic.
     BeforeDeadLetter,
-    /// The dead-letter topic has an event; it is not parked.
+    /// An event is in the dead-letter topic; it is not in the retry store.
     AfterDeadLetter,
-    /// An event is parked; its offset does not count as done.
+    /// An event is in the retry store; its offset is not marked as processed.
     AfterStore,
-    /// A parked event was handled; its row is not removed.
+    /// An event of the retry store was handled; its row is not deleted.
     AfterRetriedEffect,
-    /// A stop has begun; everything is still at work.
+    /// The shutdown has started; all tasks are running.
     InShutdown,
-    /// The consumer has left; the relay still publishes.
+    /// The consumer has left its group; the relay still publishes.
     AfterIntake,
 }
 
 impl CrashPoint {
-    /// All places, in the order of an order's life.
+    /// In the order in which an order passes them.
     pub const ALL: [Self; 23] = [
         Self::BeforeCommit,
         Self::AfterCommit,
@@ -90,7 +87,7 @@ impl CrashPoint {
         Self::AfterIntake,
     ];
 
-    /// Its name in `CRASH_POINT`.
+    /// The name in `CRASH_POINT`.
     pub fn name(self) -> &'static str {
         match self {
             Self::BeforeCommit => "before-commit",
@@ -120,15 +117,15 @@ impl CrashPoint {
     }
 }
 
-/// A step failed because a test wanted it to.
+/// A failure that a test has injected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a failure was injected at {}", .0.name())]
+#[error("injected failure at {}", .0.name())]
 pub struct Injected(pub CrashPoint);
 
-/// The execution has come to this place.
+/// Marks a crash point.
 ///
 /// # Errors
-/// [`Injected`] when a test wants the step to fail here.
+/// [`Injected`] when `CRASH_POINT` says so; never without the feature `crash-points`.
 #[cfg(not(feature = "crash-points"))]
 #[inline(always)]
 pub fn reach(_: CrashPoint) -> Result<(), Injected> {
@@ -148,7 +145,6 @@ mod armed {
 
     static PLAN: OnceLock<Option<Plan>> = OnceLock::new();
 
-    /// What is to happen, and where.
     struct Plan {
         point: CrashPoint,
         action: Action,
@@ -162,10 +158,10 @@ mod armed {
         Fail,
     }
 
-    /// The execution has come to this place.
+    /// Marks a crash point.
     ///
     /// # Errors
-    /// [`Injected`] when a test wants the step to fail here.
+    /// [`Injected`] when `CRASH_POINT` says so.
     pub fn reach(point: CrashPoint) -> Result<(), Injected> {
         let Some(plan) = PLAN.get_or_init(plan).as_ref() else {
             return Ok(());
@@ -173,7 +169,7 @@ mod armed {
         if plan.point != point || plan.reached.fetch_add(1, Ordering::SeqCst) + 1 != plan.at {
             return Ok(());
         }
-        // In one write: what other threads say at the same time must not come between.
+        // A single write, so that output of other threads does not interleave.
         let notice = format!("crash point {} is reached\n", point.name());
         let _ = std::io::stderr().write_all(notice.as_bytes());
         match plan.action {
@@ -182,12 +178,12 @@ mod armed {
         }
     }
 
-    /// The plan in the environment. One that cannot be read would make a test believe that it has tested something.
+    /// Aborts on a malformed plan: a test would otherwise pass without any injected failure.
     fn plan() -> Option<Plan> {
         let text = std::env::var("CRASH_POINT").ok()?;
         let plan = parse(&text);
         if plan.is_none() {
-            eprintln!("CRASH_POINT={text} is no plan");
+            eprintln!("CRASH_POINT={text} is malformed");
             std::process::abort();
         }
         plan
@@ -215,7 +211,7 @@ mod armed {
         use super::*;
 
         #[test]
-        fn a_plan_names_the_place_the_action_and_the_occasion() {
+        fn a_plan_gives_the_point_the_action_and_the_count() {
             let plan = parse("after-commit:fail@3").unwrap();
 
             assert_eq!(plan.point, CrashPoint::AfterCommit);
@@ -224,7 +220,7 @@ mod armed {
         }
 
         #[test]
-        fn what_is_no_plan_is_not_taken_for_one() {
+        fn a_malformed_plan_is_rejected() {
             for text in [
                 "",
                 "after-commit",
@@ -245,7 +241,7 @@ mod names {
     use super::CrashPoint;
 
     #[test]
-    fn every_place_has_a_name_of_its_own() {
+    fn every_crash_point_has_a_unique_name() {
         let names: HashSet<_> = CrashPoint::ALL.iter().map(|point| point.name()).collect();
 
         assert_eq!(names.len(), CrashPoint::ALL.len());

@@ -1,10 +1,10 @@
-//! An error with its causes.
+//! Formats an error with its causes.
 
 use std::error::Error;
 use std::fmt;
 
-/// Shows an error and all its causes in one line. Error types here do not repeat their causes, so a log that shows
-/// only the error itself would show only where it was noticed.
+/// An error and all its causes in one line. The error types of this repository do not repeat their causes, so the outer
+/// error alone names only the failed step.
 #[derive(Clone, Copy, Debug)]
 pub struct ErrorChain<'a>(pub &'a (dyn Error + 'static));
 
@@ -25,7 +25,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn causes_follow_what_they_caused() {
+    fn the_outer_error_comes_first_and_its_causes_follow() {
         #[derive(Debug, thiserror::Error)]
         #[error("event is to be retried")]
         struct Failed(#[source] std::io::Error);

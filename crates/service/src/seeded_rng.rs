@@ -1,11 +1,11 @@
-//! SeededRng that can be repeated: what the simulations decide by.
+//! Repeatable random numbers for the simulations.
 //!
-//! An own generator (SplitMix64, Steele and others 2014), so that a seed means the same run whatever crate is brought up to
-//! date. [`seeds`] gives a simulation as many runs as fit into its number of steps.
+//! SplitMix64 (Steele and others 2014), implemented here so that a seed gives the same run after any dependency update.
+//! [`seeds`] runs a simulation with seed after seed until it has taken a given number of steps.
 
 use std::ops::Range;
 
-/// Numbers that follow from a seed.
+/// A SplitMix64 generator.
 #[derive(Clone, Debug)]
 pub struct SeededRng(u64);
 
@@ -22,26 +22,25 @@ impl SeededRng {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number of this range, which is not empty.
+    /// A number in `range`, which must not be empty.
     pub fn within(&mut self, range: Range<u64>) -> u64 {
         range.start + self.next() % (range.end - range.start)
     }
 
-    /// An index below `length`, which is not zero.
+    /// An index below `length`, which must not be zero.
     pub fn index(&mut self, length: usize) -> usize {
         usize::try_from(self.within(0..length as u64)).unwrap()
     }
 
-    /// True this often in a thousand times.
+    /// True with a probability of `per_mille` in a thousand.
     pub fn happens(&mut self, per_mille: u64) -> bool {
         self.within(0..1_000) < per_mille
     }
 }
 
-/// Runs a simulation with one seed after the other until it has taken enough steps, and prints how many there were.
+/// Runs `simulate`, which returns the number of its steps, with seed after seed until `steps` are taken.
 ///
-/// `SIMULATION_STEPS` is the number of steps, `SIMULATION_SEED` repeats a single run; a run that fails says which seed it
-/// had. `simulate` returns its steps.
+/// `SIMULATION_STEPS` overrides the number of steps; `SIMULATION_SEED` repeats a single run. A failing run prints its seed.
 pub fn seeds(name: &str, steps: u64, simulate: impl Fn(u64) -> u64) {
     if let Some(seed) = setting("SIMULATION_SEED") {
         println!(
@@ -68,7 +67,7 @@ fn setting(name: &str) -> Option<u64> {
     Some(text.parse().expect("a number"))
 }
 
-/// Says how to repeat a run that panics.
+/// Prints the seed of a run that panics.
 struct FailingSeed<'a> {
     name: &'a str,
     seed: u64,
@@ -77,6 +76,6 @@ struct FailingSeed<'a> {
 impl Drop for FailingSeed<'_> {
     fn drop(&mut self) {
         let Self { name, seed } = self;
-        eprintln!("the simulation of {name} failed: SIMULATION_SEED={seed} repeats it");
+        eprintln!("simulation of {name} failed: repeat it with SIMULATION_SEED={seed}");
     }
 }

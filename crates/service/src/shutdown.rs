@@ -1,4 +1,4 @@
-//! When to stop: the signals of a terminal and of an orchestrator.
+//! Shutdown on SIGTERM and SIGINT, and the grace period.
 
 use std::time::Duration;
 
@@ -9,14 +9,14 @@ use tokio_util::sync::CancellationToken;
 use crate::command_line::ExitError;
 use crate::config::Settings;
 
-/// How long a stop may take.
+/// Settings of the shutdown.
 #[derive(Clone, Copy, Debug)]
 pub struct ShutdownConfig {
-    /// All steps of the shutdown together; what is not done by then is cut off.
+    /// Limit of all stages of the shutdown together; tasks still running then are aborted.
     pub grace: Duration,
 }
 
-/// The smallest grace period that is accepted: the bounds of all stages of a stop fit into it ([`crate::supervisor`]).
+/// Minimum of `SHUTDOWN_GRACE`: the sum of the stage limits ([`crate::supervisor`]) fits into it.
 pub const MIN_GRACE: Duration = Duration::from_secs(20);
 
 impl ShutdownConfig {
@@ -25,14 +25,14 @@ impl ShutdownConfig {
         let grace = settings.value(
             "SHUTDOWN_GRACE",
             "25s",
-            "time for an orderly stop; flushing telemetry may take 9s more, and a pod's termination grace period must exceed both",
+            "time limit of a graceful shutdown; flushing telemetry may take 9s more, and terminationGracePeriodSeconds of the pod must exceed the sum",
         );
         if grace < MIN_GRACE {
             let least = MIN_GRACE.as_secs();
             settings.reject(
                 "SHUTDOWN_GRACE",
                 format!(
-                    "must be at least {least}s, the time that draining the consumer and then the relay may take"
+                    "must be at least {least}s: the consumer and then the relay need this long to drain"
                 ),
             );
         }
@@ -40,22 +40,21 @@ impl ShutdownConfig {
     }
 }
 
-/// Runs a service on a runtime of its own. The token that it gets is cancelled by SIGTERM or SIGINT.
+/// Runs a service on its own runtime. SIGTERM and SIGINT cancel the token that is passed to `serve`.
 ///
 /// # Errors
-/// As `serve`; and when the runtime or the signal handlers cannot be set up.
+/// The error of `serve`, or the runtime or the signal handlers cannot be set up.
 pub fn run_until_signal<F>(serve: impl FnOnce(CancellationToken) -> F) -> Result<(), ExitError>
 where
     F: Future<Output = Result<(), ExitError>>,
 {
     let runtime = Runtime::new()?;
     let served = runtime.block_on(async { serve(on_signal()?).await });
-    // A task that outlived the grace period is not waited for.
+    // Tasks still running after the grace period are dropped, not awaited.
     runtime.shutdown_background();
     served
 }
 
-/// A token that is cancelled by SIGTERM or SIGINT.
 fn on_signal() -> std::io::Result<CancellationToken> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -63,8 +62,8 @@ fn on_signal() -> std::io::Result<CancellationToken> {
     let cancelled = token.clone();
     tokio::spawn(async move {
         tokio::select! {
-            _ = terminate.recv() => tracing::info!(signal = "SIGTERM", "stopping"),
-            _ = interrupt.recv() => tracing::info!(signal = "SIGINT", "stopping"),
+            _ = terminate.recv() => tracing::info!(signal = "SIGTERM", "shutdown started"),
+            _ = interrupt.recv() => tracing::info!(signal = "SIGINT", "shutdown started"),
         }
         cancelled.cancel();
     });

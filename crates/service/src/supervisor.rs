@@ -1,15 +1,15 @@
-//! The tasks of a service: named, watched, and stopped in one order.
+//! The supervisor of a service: named tasks, and a shutdown in stages, each with a time limit.
 //!
 //! ```text
-//!  stage    what                                   stops when                     bounded by
-//!  Intake   server, consumer, watches              the stop begins                grace - the rest
-//!  Commit   writers of group commits               nobody can submit any more     0.5 s
-//!  Relay    publishes what was committed           everything is committed        5.5 s
-//!  Close    the database                           nobody uses it                 0.5 s
+//!  stage    tasks                          stops when                        limit
+//!  Intake   server, consumer, watches      the shutdown starts               grace - the other limits
+//!  Commit   group commit writers           the last submitter is dropped     0.5 s
+//!  Relay    publishes committed events     all writers have ended            5.5 s
+//!  Close    the database                   the relay has ended               0.5 s
 //! ```
 //!
-//! Policy of every task: its end stops the service, unless the stop has begun. A stage that does not end within its bound
-//! is aborted and the next one begins: a hanging client must not cost the relay its acknowledgements.
+//! A task that ends before the shutdown stops the service. A stage that exceeds its limit is aborted and the next one
+//! starts, so that a hanging client does not use up the time in which the relay waits for acknowledgements.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -23,34 +23,33 @@ use tokio_util::task::TaskTracker;
 use crate::command_line::ExitError;
 use crate::crash_points::{CrashPoint, Injected, reach};
 
-/// The consumer drains its partitions for 8 s and leaves its group within 5 s; calls in work have 5 s.
+/// The consumer drains its partitions for 8 s and leaves its group within 5 s; in-flight calls have 5 s.
 const MIN_INTAKE: Duration = Duration::from_millis(13_250);
 
-/// What was submitted is one batch away from its commit.
+/// Submitted commands need at most one more batch.
 const COMMIT: Duration = Duration::from_millis(500);
 
 /// The relay waits up to 5 s for its last acknowledgements, then releases its leases.
 const RELAY: Duration = Duration::from_millis(5_500);
 
-/// Closing a SQLite file folds its log into it.
+/// Closing a SQLite file checkpoints its write-ahead log.
 const CLOSE: Duration = Duration::from_millis(500);
 
-/// Kept back from the grace period for what follows the intake.
+/// Reserved from the grace period for the stages after Intake.
 const AFTER_INTAKE: Duration = COMMIT.saturating_add(RELAY).saturating_add(CLOSE);
 
-/// The least that a stop may need.
+/// The minimum time of a shutdown.
 pub const MIN_STOP: Duration = MIN_INTAKE.saturating_add(AFTER_INTAKE);
 
-/// When a task is stopped.
+/// The shutdown stage of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// First: it brings work in.
+    /// Stops first: accepts new work.
     Intake,
-    /// After everything is committed: it brings work out.
+    /// Stops after all commits: publishes their events.
     Relay,
 }
 
-/// The tasks of a service.
 #[derive(Debug, Default)]
 pub struct Supervisor {
     intake: Tasks,
@@ -59,12 +58,12 @@ pub struct Supervisor {
 }
 
 impl Supervisor {
-    /// Tracks the writers of group commits. They end by themselves when the last handle that can submit is dropped.
+    /// Tracks the group commit writers. A writer ends when the last handle that can submit to it is dropped.
     pub fn writers(&self) -> &TaskTracker {
         &self.writers
     }
 
-    /// Starts a task. It must end soon after its token is cancelled.
+    /// Starts a task. It must end when its token is cancelled, within the limit of its stage.
     pub fn spawn<F>(
         &mut self,
         stage: Stage,
@@ -80,7 +79,7 @@ impl Supervisor {
         tasks.spawn(name, run(tasks.stop.clone()));
     }
 
-    /// Starts a task that begins its work when `prepared` turns true.
+    /// Starts a task that calls `run` once `prepared` is true.
     pub fn spawn_when<F>(
         &mut self,
         prepared: &watch::Receiver<bool>,
@@ -101,11 +100,11 @@ impl Supervisor {
         });
     }
 
-    /// Runs until `shutdown`, or until `startup` fails or a task ends; then stops everything in order. `not_ready` comes
-    /// first, so that no new calls are routed here, and `close` last.
+    /// Runs until `shutdown`, until `startup` fails or until a task ends; then stops all stages in order. `not_ready` runs
+    /// before them, so that no new calls are routed here, and `close` after them.
     ///
     /// # Errors
-    /// The first failure: of the startup, of a task, or of the stop.
+    /// The first failure of the startup, of a task or of the shutdown.
     pub async fn run(
         mut self,
         startup: impl Future<Output = Result<(), ExitError>>,
@@ -114,8 +113,8 @@ impl Supervisor {
         not_ready: impl Future<Output = ()>,
         close: impl Future<Output = ()>,
     ) -> Result<(), ExitError> {
-        // Biased: a requested stop is no failure, even if a task ends in the same moment. A startup that succeeds leaves
-        // the other two waiting. Boxed: it may hold a whole migration.
+        // Biased: a requested shutdown is not a failure, even if a task ends at the same moment. A successful startup
+        // disables its branch. Boxed: the future can contain a whole migration.
         let cause = tokio::select! {
             biased;
             () = shutdown.cancelled() => Ok(()),
@@ -160,7 +159,7 @@ fn injected(error: Injected) -> ExitError {
     ExitError::failed(error)
 }
 
-/// Tasks that stop together.
+/// The tasks of one stage.
 #[derive(Debug, Default)]
 struct Tasks {
     running: JoinSet<Result<(), ExitError>>,
@@ -178,18 +177,20 @@ impl Tasks {
         self.names.insert(handle.id(), name);
     }
 
-    /// Completes when a task ends that was not asked to.
+    /// Completes when a task ends before the shutdown.
     async fn failure(&mut self) -> ExitError {
         match self.running.join_next_with_id().await {
             Some(ended) => match self.named(ended) {
-                (name, Ok(())) => ExitError::failed(format!("task {name} ended by itself")),
+                (name, Ok(())) => {
+                    ExitError::failed(format!("task {name} ended before the shutdown"))
+                }
                 (_, Err(error)) => error,
             },
             None => std::future::pending().await,
         }
     }
 
-    /// Asks all tasks to stop and waits until they have, or until `bound` has passed.
+    /// Cancels all tasks, waits up to `bound` and aborts those still running.
     async fn stop(&mut self, bound: Duration) -> Result<(), ExitError> {
         let deadline = Instant::now() + bound;
         self.stop.cancel();
@@ -206,7 +207,7 @@ impl Tasks {
         outcome.and(Err(forced(&names, bound)))
     }
 
-    /// The name of a task that ended, and how it ended. A panic is an error of that task.
+    /// The name and result of a task that ended. A panic counts as an error.
     fn named(
         &mut self,
         ended: Result<(Id, Result<(), ExitError>), JoinError>,
@@ -229,7 +230,7 @@ async fn within(
     done.map_err(|_| forced(name, bound))
 }
 
-/// Nothing that was confirmed is lost by a forced stop.
+/// A forced stop loses no acknowledged work.
 fn forced(names: &str, bound: Duration) -> ExitError {
     ExitError::failed(format!(
         "{names} did not stop within {bound:?} and was aborted"
@@ -254,12 +255,12 @@ mod tests {
     }
 
     #[test]
-    fn the_bounds_of_a_stop_add_up_below_the_smallest_grace_that_is_accepted() {
+    fn the_stage_limits_add_up_to_at_most_the_minimum_grace() {
         assert!(MIN_STOP <= MIN_GRACE, "{MIN_STOP:?}");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_stop_ends_within_the_smallest_grace_whatever_hangs() {
+    async fn a_shutdown_ends_within_the_minimum_grace_when_every_task_hangs() {
         let mut supervisor = Supervisor::default();
         supervisor.spawn(Stage::Intake, "consumer", |_| std::future::pending());
         supervisor.spawn(Stage::Intake, "server", |_| std::future::pending());
@@ -280,7 +281,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_task_that_ends_by_itself_stops_the_service_and_is_named() {
+    async fn a_task_that_ends_before_the_shutdown_stops_the_service_and_is_named() {
         let mut supervisor = Supervisor::default();
         supervisor.spawn(Stage::Intake, "server", until_stopped);
         supervisor.spawn(Stage::Intake, "consumer", async |_| Ok(()));
@@ -336,7 +337,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_task_that_waits_for_the_preparation_is_stopped_before_it_begins() {
+    async fn a_task_that_waits_for_its_preparation_is_stopped_before_it_starts() {
         let (_prepared, waiting) = watch::channel(false);
         let mut supervisor = Supervisor::default();
         supervisor.spawn_when(&waiting, Stage::Intake, "consumer", async |_| {

@@ -1,4 +1,7 @@
-//! The database of a service, whichever engine its URL names: opened, brought up to date, and waited for.
+//! The database of a service, on the engine of its URL: open, migrate, wait until ready, inspect.
+//!
+//! A SQLite file is created and migrated when it is opened. A PostgreSQL server is migrated by the subcommand `migrate`,
+//! or at start if so configured; [`Database::ready`] waits for it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,6 +10,7 @@ use std::time::Duration;
 use crate::migrations::{MigrationSet, Migrations};
 use crate::postgres::Postgres;
 use crate::sqlite::{self, OpenError as SqliteError, Sqlite};
+use crate::statements::Statements;
 use crate::url::{DatabaseEngine, DatabaseUrl};
 use service::backoff::Backoff;
 use service::command_line::Command;
@@ -15,25 +19,21 @@ use service::config::{ConfigError, Settings};
 mod error;
 mod not_ready;
 
-pub mod instrumentation;
-
 pub use error::{InspectionError, MigrationError, OpenError, UnusableError};
 
-use instrumentation::Statements;
 use not_ready::NotReady;
 
-/// How a service reaches its database.
+/// Settings of the database.
 #[derive(Clone, Debug)]
 pub struct DatabaseConfig {
-    /// Where it is, and which engine.
     pub url: DatabaseUrl,
-    /// Most connections of this process (PostgreSQL).
+    /// PostgreSQL: maximum connections of this process.
     pub connections: u32,
-    /// Whether the schema is brought up to date at start (PostgreSQL; a SQLite file always is).
+    /// PostgreSQL: migrate at start. A SQLite file is always migrated.
     pub migrate_at_start: bool,
 }
 
-/// One pool serves commits, reads, the relay and the leases: fewer connections would let them wait for each other.
+/// Commits, reads, the relay and the leases share the pool: with fewer connections they wait for each other.
 const MIN_CONNECTIONS: u32 = 4;
 
 impl DatabaseConfig {
@@ -43,17 +43,17 @@ impl DatabaseConfig {
             url: settings.value(
                 "DATABASE_URL",
                 default_url,
-                "where data is kept: `sqlite://PATH`, created if need be, or `postgres://USER@HOST/DATABASE?sslmode=verify-full&sslrootcert=CA.pem`, the password in it or in PGPASSWORD",
+                "`sqlite://PATH`, created if missing, or `postgres://USER@HOST/DATABASE?sslmode=verify-full&sslrootcert=CA.pem` with the password in the URL or in PGPASSWORD",
             ),
             connections: settings.value(
                 "DATABASE_POOL",
                 "10",
-                "PostgreSQL: most connections of this process, at least 4",
+                "PostgreSQL: maximum connections of this process, at least 4",
             ),
             migrate_at_start: settings.value(
                 "DATABASE_MIGRATE",
                 "false",
-                "PostgreSQL: whether to bring the schema up to date at start; otherwise the subcommand `migrate` does it",
+                "PostgreSQL: migrate the schema at start; if false, run the subcommand `migrate`",
             ),
         };
         if config.connections < MIN_CONNECTIONS {
@@ -69,13 +69,13 @@ impl DatabaseConfig {
 /// An open database; clones share it.
 #[derive(Clone, Debug)]
 pub enum Database {
-    /// A file of this process.
+    /// A file, used by this process alone.
     Sqlite(Arc<Sqlite>),
-    /// A server that replicas share.
+    /// A server, shared by all replicas.
     Postgres(Arc<Postgres>),
 }
 
-/// The versions of a schema before and after a migration, one entry per set.
+/// The result of a migration: the version before and after, per migration set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Migrated(Vec<SetMigrated>);
 
@@ -92,7 +92,7 @@ impl fmt::Display for Migrated {
         for SetMigrated { owner, from, to } in &self.0 {
             write!(f, "{separator}{owner} schema: ")?;
             if from == to {
-                write!(f, "at version {to} already")?;
+                write!(f, "already at version {to}")?;
             } else {
                 write!(f, "migrated from version {from} to {to}")?;
             }
@@ -102,17 +102,17 @@ impl fmt::Display for Migrated {
     }
 }
 
-/// Waits between looks at a database that is not usable yet.
-const WAIT: Backoff = Backoff {
+/// Between checks of a database that is not ready.
+const READY_BACKOFF: Backoff = Backoff {
     initial: Duration::from_millis(200),
     cap: Duration::from_secs(5),
 };
 
 impl Database {
-    /// Opens the database. A SQLite file is brought up to date; a PostgreSQL server is not contacted yet.
+    /// Opens the database. A SQLite file is created and migrated; a PostgreSQL server is not contacted yet.
     ///
     /// # Errors
-    /// [`OpenError`] when the file or the URL cannot be used.
+    /// [`OpenError`] for an unusable file or URL.
     pub async fn open(config: &DatabaseConfig, migrations: Migrations) -> Result<Self, OpenError> {
         match config.url.engine() {
             DatabaseEngine::Sqlite => {
@@ -126,11 +126,11 @@ impl Database {
         }
     }
 
-    /// Waits until the database answers and its schema has what this release needs, migrating it first if so configured.
-    /// What keeps it waiting is logged, once per cause; `service` is the program to name in the advice.
+    /// Waits until the database responds and its schema has all migrations of this release; migrates it if so configured.
+    /// Logs each new cause of waiting once, with the advice to run `service migrate`.
     ///
     /// # Errors
-    /// [`UnusableError`] for what does not get better by waiting.
+    /// [`UnusableError`] when waiting does not help.
     pub async fn ready(
         &self,
         config: &DatabaseConfig,
@@ -141,25 +141,25 @@ impl Database {
             return Ok(());
         };
         let mut attempt = 0;
-        let mut told = String::new();
+        let mut logged = String::new();
         loop {
             let Err(not_ready) = usable(server, config, migrations).await else {
                 return Ok(());
             };
-            let not_ready = not_ready.lasting()?.advice(service);
-            if not_ready != told {
+            let not_ready = not_ready.transient()?.advice(service);
+            if not_ready != logged {
                 tracing::warn!(detail = not_ready, "waiting for the database");
-                told = not_ready;
+                logged = not_ready;
             }
             attempt += 1;
-            tokio::time::sleep(WAIT.delay(attempt)).await;
+            tokio::time::sleep(READY_BACKOFF.delay(attempt)).await;
         }
     }
 
-    /// Opens the database of a service for an operator: nothing is created, and nothing is waited for.
+    /// Opens the database of a service for an operator command. Creates nothing and does not wait.
     ///
     /// # Errors
-    /// [`InspectionError`] when it is not there, or not what this release needs.
+    /// [`InspectionError`] when the database is missing, down, or older than this release.
     pub async fn inspect(
         config: &DatabaseConfig,
         migrations: Migrations,
@@ -193,13 +193,12 @@ impl Database {
         if let Self::Postgres(server) = &database
             && let Err(not_ready) = server.check_schema(migrations).await
         {
-            let not_ready = NotReady::from(not_ready).lasting()?;
+            let not_ready = NotReady::from(not_ready).transient()?;
             return Err(InspectionError::NotReady(not_ready.advice(service)));
         }
         Ok(database)
     }
 
-    /// What observes the statements of this database.
     pub fn statements(&self) -> &Statements {
         match self {
             Self::Sqlite(file) => file.statements(),
@@ -207,7 +206,7 @@ impl Database {
         }
     }
 
-    /// Shows how many connections are open and in use. SQLite's are a fixed few, and never the limit.
+    /// Registers the metrics of the connection pool. SQLite has a fixed number of connections, so it has none.
     pub fn observe(&self) {
         if let Self::Postgres(server) = self {
             server.observe();
@@ -228,24 +227,24 @@ pub fn command(
     config: impl FnOnce() -> Result<DatabaseConfig, ConfigError> + 'static,
     migrations: Migrations,
 ) -> Command {
-    let about = "Bring the database schema up to date and end";
+    let about = "Migrate the database schema";
     Command::new("migrate", about, async move || {
         println!("{}", migrate(&config()?, migrations).await?);
         Ok(())
     })
 }
 
-/// Brings the schema up to date.
+/// Migrates the schema.
 ///
 /// # Errors
-/// [`MigrationError`]; a migration that failed was rolled back.
+/// [`MigrationError`]; a failed migration is rolled back.
 pub async fn migrate(
     config: &DatabaseConfig,
     migrations: Migrations,
 ) -> Result<Migrated, MigrationError> {
     let database = Database::open(config, migrations).await?;
     let migrated = match &database {
-        // Opening it has done everything.
+        // Opening the file has migrated it.
         Database::Sqlite(_) => Ok(at_last_version(migrations)),
         Database::Postgres(server) => migrate_server(server, migrations).await,
     };
@@ -285,7 +284,7 @@ async fn versions(server: &Postgres, migrations: Migrations) -> Result<Vec<i64>,
     let mut versions = Vec::new();
     for set in migrations {
         let version = server.schema_version(set).await;
-        versions.push(version.map_err(MigrationError::reading_version)?);
+        versions.push(version.map_err(not_ready::version_unknown)?);
     }
     Ok(versions)
 }

@@ -1,17 +1,16 @@
-//! Group commit: many callers, one transaction, each caller its own answer.
+//! Group commit: the commands of many callers in one transaction, with one reply per caller.
 //!
 //! ```text
-//! callers ──submit──▶ queue ──whatever waits──▶ Committer::commit (one transaction) ──▶ one reply each
+//! callers ──submit──▶ queue ──all queued commands──▶ Committer::commit (one transaction) ──▶ one reply each
 //! ```
 //!
-//! A batch is what came in while the previous commit ran: there is no timer, an idle system commits at once, and a busy
-//! one shares each fsync among as many callers as there are. A batch that fails because of one of its commands is repeated
-//! one command at a time, so that a bad row costs its neighbours nothing but time; commands must therefore be idempotent.
-//! A batch that fails because the database is away fails as a whole: trying its commands one by one would multiply the
-//! wait by their number.
+//! A batch consists of the commands queued during the previous commit. There is no timer: an idle writer commits at once,
+//! and under load all queued callers share one fsync. If one command fails the batch, the commands are retried one at a
+//! time, so that the others succeed; commands must therefore be idempotent. If the database is down, the batch fails as a
+//! whole: single retries would multiply the wait by the number of commands.
 //!
-//! A caller that goes away, because its deadline has passed or its client has left, takes a command back that still waits:
-//! nobody would learn of its reply. A command whose commit has begun is carried out all the same.
+//! A caller that drops its future (deadline passed, client disconnected) cancels a command that is still queued. A command
+//! whose commit has started is committed.
 
 use std::sync::Arc;
 
@@ -28,38 +27,35 @@ mod instrumentation;
 use instrumentation::CommitTelemetry;
 use writer::Writer;
 
-/// Carries out a batch of commands in one transaction.
+/// Commits a batch of commands in one transaction.
 #[async_trait]
 pub trait Committer: Send + Sync + 'static {
-    /// What a caller asks for.
     type Command: Send + Sync + 'static;
-    /// What the caller gets.
     type Reply: Send + 'static;
-    /// Why the transaction failed; nothing of it took place.
     type Error: Send + 'static;
 
-    /// What the writer is called in telemetry, in a word.
+    /// The name of the writer in telemetry: one word.
     const NAME: &'static str;
 
-    /// Whether the crash points around a commit lie around this one. A committer that only reads has none: a test that
-    /// plans a crash at the third commit means the third one that something depends on.
+    /// Whether commits of this writer pass the crash points. False for a committer that only reads: a test that crashes at
+    /// the third commit means the third durable one.
     const HAS_CRASH_POINTS: bool = true;
 
-    /// Commits all commands or none, and answers each, in their order.
+    /// Commits all commands or none; returns one reply per command, in the same order.
     async fn commit(&self, batch: &[Self::Command]) -> Result<Vec<Self::Reply>, Self::Error>;
 
-    /// Whether every other batch would have failed as well, because the database is away or does not answer.
+    /// Whether every batch would fail now, because the database is down or does not respond.
     fn concerns_whole_batch(&self, error: &Self::Error) -> bool;
 }
 
-/// Bounds of a group commit.
+/// Limits of a group commit.
 #[derive(Clone, Copy, Debug)]
 pub struct GroupCommitConfig {
-    /// Commands per transaction. Beyond about 200 a batch only adds latency (measured on both databases).
+    /// Maximum commands per transaction. More than about 200 only add latency (measured on both databases).
     pub max_batch: usize,
-    /// Commands that may wait; one more is refused at once.
+    /// Maximum queued commands; [`GroupCommit::submit`] rejects further ones at once.
     pub queue: usize,
-    /// Commits that may be in work at once. With more than one, a command does not wait for those before it.
+    /// Concurrent commits. With more than one, a command does not wait for the commit before it.
     pub writers: usize,
 }
 
@@ -73,19 +69,18 @@ impl Default for GroupCommitConfig {
     }
 }
 
-/// Why a command was not carried out.
 #[derive(Debug, thiserror::Error)]
 pub enum SubmitError<E> {
-    /// Too many commands wait; this one was not taken.
-    #[error("too many commands wait")]
+    /// The command was not queued.
+    #[error("the commit queue is full")]
     QueueFull,
-    /// The service is stopping, or the commit panicked. A command that was already taken may have been committed.
-    #[error("the writer did not answer")]
+    /// The service is stopping, or the commit panicked. A queued command may have been committed.
+    #[error("the writer has stopped")]
     Stopped,
-    /// The transaction of its batch failed as a whole; another caller of the batch has the reason.
+    /// The transaction failed as a whole; another caller of the batch got the error.
     #[error("the transaction of the batch failed")]
     BatchFailed,
-    /// The transaction failed. If the database failed while committing, the outcome is unknown to it, too: repeat.
+    /// The transaction failed. If the database failed during COMMIT, the outcome is unknown: retry the command.
     #[error("the transaction failed")]
     Failed(#[source] E),
 }
@@ -97,13 +92,13 @@ struct Submission<C: Committer> {
     caller: Caller<C>,
 }
 
-/// Who waits for an answer, and the span of waiting.
+/// The waiting caller, and the span of its wait.
 struct Caller<C: Committer> {
     answer: oneshot::Sender<Answer<C>>,
     span: Span,
 }
 
-/// A handle to the writer; clones share it.
+/// A handle to the writers; clones share the queue.
 pub struct GroupCommit<C: Committer> {
     queue: mpsc::Sender<Submission<C>>,
     telemetry: Arc<CommitTelemetry>,
@@ -127,7 +122,7 @@ impl<C: Committer> std::fmt::Debug for GroupCommit<C> {
 }
 
 impl<C: Committer> GroupCommit<C> {
-    /// Starts the writers on `tracker`. They end when the last handle is gone and the queue is empty.
+    /// Starts the writers on `tracker`. They end when the last handle is dropped and the queue is empty.
     pub fn start(committer: C, config: GroupCommitConfig, tracker: &TaskTracker) -> Self {
         let (queue, submissions) = mpsc::channel(config.queue);
         let telemetry = Arc::new(CommitTelemetry::new(C::NAME));
@@ -144,9 +139,8 @@ impl<C: Committer> GroupCommit<C> {
         Self { queue, telemetry }
     }
 
-    /// Has the command carried out and waits for its reply. Waits as long as the database does, so callers bring a
-    /// deadline of their own. Giving up takes a command back that still waits, and does not undo one whose commit has
-    /// begun: which of the two it was, the caller learns by repeating it.
+    /// Submits a command and waits for its reply, without a timeout of its own. Dropping the future cancels a command that
+    /// is still queued, but not one whose commit has started; retrying the command tells the caller which it was.
     pub async fn submit(&self, command: C::Command) -> Result<C::Reply, SubmitError<C::Error>> {
         let (submission, reply) = self.submission(command);
         if let Err(refused) = self.queue.try_send(submission) {
@@ -160,7 +154,7 @@ impl<C: Committer> GroupCommit<C> {
         reply.await.unwrap_or(Err(SubmitError::Stopped))
     }
 
-    /// As [`GroupCommit::submit`], but a full queue makes the caller wait: for callers that bound themselves.
+    /// As [`GroupCommit::submit`], but waits while the queue is full: for callers with their own concurrency limit.
     pub async fn submit_waiting(
         &self,
         command: C::Command,
@@ -187,13 +181,13 @@ impl<C: Committer> Caller<C> {
         self.answer.is_closed()
     }
 
-    fn tell(self, answer: Answer<C>) {
+    fn reply(self, answer: Answer<C>) {
         if let Err(error) = &answer {
             self.span.fail(error.error_type());
         }
-        // Who has the answer may be done before this task is polled again: the span ends first.
+        // Before the answer: the caller can finish its trace before this task is polled again.
         drop(self.span);
-        // The caller may have given up; the command took place all the same.
+        // No-op if the caller is gone; the command is committed.
         let _ = self.answer.send(answer);
     }
 }

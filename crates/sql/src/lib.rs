@@ -1,12 +1,18 @@
-//! A service's database, on SQLite or PostgreSQL: opened, migrated, waited for, observed; and [`group_commit`].
+//! The database of a service, SQLite or PostgreSQL, without knowledge of its tables.
 //!
-//! Knows no table of a service.
+//! In reading order, each file uses only those before it: [`url`] names the engine; [`error`] classifies its errors;
+//! [`migrations`] are one set per owner of tables; [`statements`] gives each statement a span and a duration.
+//! [`sqlite`] and [`postgres`] are the two engines, [`database`] chooses one of them, migrates it and waits until it is
+//! ready. [`group_commit`] commits the commands of many callers in one transaction.
 
-pub mod database;
+pub mod error;
 pub mod migrations;
+pub mod statements;
+pub mod url;
 
 pub mod postgres;
 pub mod sqlite;
-pub mod url;
+
+pub mod database;
 
 pub mod group_commit;

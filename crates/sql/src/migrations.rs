@@ -1,24 +1,21 @@
-//! Migrations: each crate that owns tables owns their migrations, once per engine. A service lists the sets it needs.
+//! Migration sets: each crate that owns tables owns their migrations, once per engine. A service lists the sets it needs.
 //!
-//! Each set has a version table of its own (`_outbox_migrations`), so the versions of one crate do not collide with
-//! those of another.
+//! Each set has its own version table (`_outbox_migrations`), so the versions of different crates do not collide.
 
 use std::borrow::Cow;
 
 use sqlx::migrate::Migrator;
 
-/// The migrations of one owner, for both engines.
+/// The migrations of one crate, for both engines.
 #[derive(Clone, Copy, Debug)]
 pub struct MigrationSet {
-    /// The crate that owns the tables; part of the name of the version table, so it never changes.
+    /// The crate that owns the tables. Part of the name of the version table, so it must not change.
     pub owner: &'static str,
-    /// For SQLite.
     pub sqlite: &'static Migrator,
-    /// For PostgreSQL.
     pub postgres: &'static Migrator,
 }
 
-/// All migrations of a service, in the order in which they are applied.
+/// All migration sets of a service, in the order of application.
 pub type Migrations = &'static [MigrationSet];
 
 impl MigrationSet {
@@ -30,19 +27,19 @@ impl MigrationSet {
         self.tolerant(self.postgres)
     }
 
-    /// The last migration that this release knows, 0 if there is none. The same on both engines.
+    /// The last version of this release, 0 for an empty set. The same for both engines.
     pub fn last_version(&self) -> i64 {
         let versions = self.postgres.iter().map(|migration| migration.version);
         versions.max().unwrap_or(0)
     }
 
-    /// Where the applied versions are recorded.
+    /// The table of applied versions.
     pub fn version_table(&self) -> String {
         format!("_{}_migrations", self.owner)
     }
 
-    /// The same migrations, without complaint about those that a newer release has applied: going back to an older
-    /// release leaves the schema as it is.
+    /// Tolerates applied versions that this release does not contain: after a rollback to an older release the schema
+    /// stays as it is.
     fn tolerant(&self, migrator: &Migrator) -> Migrator {
         let mut tolerant = Migrator::with_migrations(migrator.migrations.to_vec());
         tolerant.set_ignore_missing(true);

@@ -1,74 +1,67 @@
-//! PostgreSQL as a durable store that several replicas of a service share.
+//! PostgreSQL: a durable database that several replicas of a service share.
 //!
-//! Guarantees: no call waits without bound. A connection is waited for [`ACQUIRE_TIMEOUT`], a statement is ended by the
-//! server after `statement_timeout` or the deadline of its call ([`Postgres::reading`]), and an operation that hears nothing at all (a half-open connection) is given up
-//! after [`OPERATION_TIMEOUT`]. Conflicts between replicas, which a repetition solves, are repeated here.
+//! Guarantees: every wait has a timeout. Acquiring a connection times out after [`ACQUIRE_TIMEOUT`]; the server cancels a
+//! statement after `statement_timeout` or at the deadline of its call ([`Postgres::reading`]); an operation without any
+//! response (a half-open connection) times out after [`OPERATION_TIMEOUT`]. Conflicts between transactions are retried
+//! ([`retry_conflicts`]).
 
-use std::borrow::Cow;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::error::DatabaseError;
 use sqlx::migrate::MigrateError;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection};
 
-use crate::database::instrumentation::Statements;
+use crate::error::{ErrorClass, classify, code};
 use crate::migrations::{MigrationSet, Migrations};
+use crate::statements::Statements;
 use crate::url::DatabaseUrl;
 use service::backoff::Backoff;
 use service::deadline::Deadline;
 use telemetry::names::{attributes, metrics};
 use telemetry::vocabulary::Labels;
 
-mod reading;
+mod read_connection;
 
-pub use reading::Reading;
+pub use read_connection::ReadConnection;
 
-/// A call that gets no connection within this time fails: either the database is away or the pool is exhausted, and in
-/// both cases waiting longer only adds to the queue.
+/// Timeout for a connection of the pool: the database is down or the pool is exhausted, and in both cases a longer wait
+/// only grows the queue.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Longer than any statement may take by the server's own timeout.
+/// Longer than `statement_timeout` of the server.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(7);
 
-/// Longer than any statement here takes on a healthy server.
-const STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Limits that the server keeps for every session of the pool.
+/// Limits that the server enforces in every session of the pool.
 const SESSION: [(&str, &str); 3] = [
-    // That of STATEMENT_TIMEOUT.
+    // STATEMENT_TIMEOUT: longer than any statement here takes on a healthy server.
     ("statement_timeout", "5s"),
-    // Shorter than the statement's: a lock held too long is told apart from a slow statement.
+    // Shorter than statement_timeout: distinguishes a lock wait from a slow statement.
     ("lock_timeout", "2s"),
-    // A process that froze in a transaction does not keep its row locks.
+    // Releases the row locks of a process that hangs in a transaction.
     ("idle_in_transaction_session_timeout", "10s"),
 ];
 
-/// A migration may take long, but must not queue all traffic behind a lock that it waits for.
+/// A migration has no statement timeout, but must not block all traffic behind a lock that it waits for.
 const MIGRATION_SESSION: [(&str, &str); 1] = [("lock_timeout", "5s")];
 
-/// A migration that waits for another replica's, or for a lock, is tried again: five minutes in all.
+/// Attempts of a migration that waits for a lock or for the migration of another replica: 5 minutes in total.
 const MIGRATION_ATTEMPTS: u32 = 60;
 
-/// A connection that has rested this long is tested before it is used: the server may have been restarted.
+/// Minimum idle time before a connection is tested: the server may have been restarted.
 const TEST_AFTER: Duration = Duration::from_secs(1);
 
-/// Conflicts are rare and short: a few repetitions, quickly.
+/// Conflicts are rare and short: a few retries, without long delays.
 const CONFLICT_BACKOFF: Backoff = Backoff {
     initial: Duration::from_millis(5),
     cap: Duration::from_millis(100),
 };
 const CONFLICT_ATTEMPTS: u32 = 8;
 
-/// SQLSTATE of a lock that was waited for too long.
+/// SQLSTATE of a lock timeout.
 const LOCK_NOT_AVAILABLE: &str = "55P03";
 
-/// SQLSTATE codes: serialization failure and deadlock.
-const CONFLICTS: [&str; 2] = ["40001", "40P01"];
-
-/// A pool of connections to one database.
 #[derive(Debug)]
 pub struct Postgres {
     pool: PgPool,
@@ -76,39 +69,36 @@ pub struct Postgres {
     statements: Statements,
 }
 
-/// Why a schema is not as this release needs it.
+/// The schema does not meet the needs of this release, or cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum SchemaError {
-    /// The database does not answer.
     #[error("reading the version of the schema")]
     Database(#[from] sqlx::Error),
-    /// Migrations are missing.
     #[error("the {owner} schema is at version {found}, this release needs {needed}")]
     Old {
-        /// The crate that owns the tables.
         owner: &'static str,
-        /// The last migration that was applied, 0 if there is none.
+        /// The last applied version, 0 for none.
         found: i64,
-        /// The last migration that this release knows.
+        /// The last version of this release.
         needed: i64,
     },
 }
 
 impl Postgres {
-    /// A pool of at most `connections`, none of which is opened before it is needed.
+    /// A pool of at most `connections`, each opened at its first use.
     ///
     /// # Errors
-    /// When the URL cannot be understood.
+    /// The URL is invalid.
     pub fn new(url: &DatabaseUrl, connections: u32) -> Result<Self, sqlx::Error> {
         let options = PgConnectOptions::from_str(url.expose())?;
         let pool = PgPoolOptions::new()
             .max_connections(connections)
             .acquire_timeout(ACQUIRE_TIMEOUT)
-            // A ping per use would double the cost of a small read; see below for the connections that need it.
+            // A ping per use would double the cost of a small read; only idle connections are tested, below.
             .test_before_acquire(false)
-            .before_acquire(|connection, rested| {
+            .before_acquire(|connection, meta| {
                 Box::pin(async move {
-                    if rested.idle_for >= TEST_AFTER {
+                    if meta.idle_for >= TEST_AFTER {
                         connection.ping().await?;
                     }
                     Ok(true)
@@ -122,28 +112,26 @@ impl Postgres {
         })
     }
 
-    /// The pool.
     pub fn pool(&self) -> &PgPool {
         &self.pool
     }
 
-    /// What observes its statements.
     pub fn statements(&self) -> &Statements {
         &self.statements
     }
 
-    /// A connection for reading, whose statements end with the deadline, at the server, too.
+    /// A connection for reads; the server cancels their statements at the deadline.
     ///
     /// # Errors
-    /// When no connection can be had in time.
-    pub async fn reading(&self, deadline: Deadline) -> Result<Reading, sqlx::Error> {
-        Reading::begin(&self.pool, deadline).await
+    /// No connection within the timeout.
+    pub async fn reading(&self, deadline: Deadline) -> Result<ReadConnection, sqlx::Error> {
+        ReadConnection::begin(&self.pool, deadline).await
     }
 
-    /// Applies the migrations that are missing. Replicas that do this at once wait for each other.
+    /// Applies the missing migrations. Concurrent replicas wait for each other.
     ///
     /// # Errors
-    /// [`MigrateError`] when the database cannot be reached or a migration fails; what it began is rolled back.
+    /// [`MigrateError`] when the database is unreachable or a migration fails; the failed one is rolled back.
     pub async fn migrate(&self, migrations: Migrations) -> Result<(), MigrateError> {
         for set in migrations {
             self.migrate_set(set).await?;
@@ -157,7 +145,7 @@ impl Postgres {
         for attempt in 1..MIGRATION_ATTEMPTS {
             match migrator.run_direct(None, &mut connection, false).await {
                 Err(error) if is_lock_timeout(&error) => {
-                    tracing::info!(attempt, "the migration waits for a lock");
+                    tracing::info!(attempt, "migration waits for a lock");
                 }
                 done => return done,
             }
@@ -165,11 +153,11 @@ impl Postgres {
         migrator.run_direct(None, &mut connection, false).await
     }
 
-    /// Whether the schema has everything that this release needs. A newer one has: migrations only add until no
-    /// replica of the older release is left.
+    /// Verifies that all migrations of this release are applied. A newer schema passes: migrations are additive while
+    /// replicas of the older release run.
     ///
     /// # Errors
-    /// [`SchemaError`]; a wrong password and an unknown database show here.
+    /// [`SchemaError`]; also for a wrong password and an unknown database.
     pub async fn check_schema(&self, migrations: Migrations) -> Result<(), SchemaError> {
         for set in migrations {
             let needed = set.last_version();
@@ -186,13 +174,13 @@ impl Postgres {
         Ok(())
     }
 
-    /// The last migration that was applied, 0 if there is none.
+    /// The last applied version, 0 for none.
     ///
     /// # Errors
-    /// When the database cannot be read.
+    /// The database cannot be read.
     pub async fn schema_version(&self, set: &MigrationSet) -> Result<i64, sqlx::Error> {
         let table = set.version_table();
-        // Not from the pool: its errors hide why it has no connection.
+        // Not from the pool, whose errors hide the reason of a failed connection attempt.
         let mut connection = self.connect(&SESSION).await?;
         let is_migrated: bool = sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL")
             .bind(&table)
@@ -202,7 +190,7 @@ impl Postgres {
             return Ok(0);
         }
         let applied = format!("SELECT coalesce(max(version), 0) FROM {table} WHERE success");
-        // The name of the table is made of the name of a crate.
+        // Safe: the table name is derived from the name of a crate.
         sqlx::query_scalar(sqlx::AssertSqlSafe(applied))
             .fetch_one(&mut connection)
             .await
@@ -216,7 +204,7 @@ impl Postgres {
         bounded(options.connect()).await
     }
 
-    /// Shows the pool's connections, under the names of the semantic conventions for databases.
+    /// Registers the metrics of the connection pool.
     pub fn observe(&self) {
         let pool = self.pool.clone();
         let database = Arc::from(self.options.get_database().unwrap_or("default"));
@@ -243,7 +231,7 @@ impl Postgres {
 
 fn by_state(pool: &PgPool) -> [(&'static str, u64); 2] {
     let idle = pool.num_idle() as u64;
-    // Read one after the other: in between a connection may have become idle.
+    // Not read atomically: a connection can become idle in between.
     let used = u64::from(pool.size()).saturating_sub(idle);
     [("idle", idle), ("used", used)]
 }
@@ -256,20 +244,19 @@ fn is_lock_timeout(error: &MigrateError) -> bool {
     code(source).is_some_and(|code| code == LOCK_NOT_AVAILABLE)
 }
 
-/// Runs an operation, and again while PostgreSQL reports a conflict with another transaction. The operation must be one
-/// transaction, or a single statement.
+/// Runs an operation with a timeout per attempt ([`bounded`]) and retries it on a conflict with another transaction. The
+/// operation must be one transaction or one statement. SQLite never reports a conflict, so it works there as well.
 ///
 /// # Errors
-/// As the operation; the conflict itself when it does not end. An operation that hears nothing from the server fails
-/// with a timeout, and whether it took place is unknown.
+/// The error of the last attempt. After a timeout it is unknown whether the operation took effect.
 pub async fn retry_conflicts<T, F>(mut operation: impl FnMut() -> F) -> Result<T, sqlx::Error>
 where
     F: Future<Output = Result<T, sqlx::Error>>,
 {
     for attempt in 1..CONFLICT_ATTEMPTS {
         match bounded(operation()).await {
-            Err(error) if is_conflict(&error) => {
-                tracing::debug!(attempt, error = %error, "transaction conflict, repeated");
+            Err(error) if classify(&error) == ErrorClass::Conflict => {
+                tracing::debug!(attempt, error = %error, "transaction conflict, retrying");
                 tokio::time::sleep(CONFLICT_BACKOFF.delay(attempt)).await;
             }
             done => return done,
@@ -278,21 +265,12 @@ where
     bounded(operation()).await
 }
 
-/// Gives an operation up when the server says nothing at all.
+/// Times an operation out after [`OPERATION_TIMEOUT`].
 pub async fn bounded<T>(
     operation: impl Future<Output = Result<T, sqlx::Error>>,
 ) -> Result<T, sqlx::Error> {
     let done = tokio::time::timeout(OPERATION_TIMEOUT, operation).await;
     done.unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())))
-}
-
-fn is_conflict(error: &sqlx::Error) -> bool {
-    code(error).is_some_and(|code| CONFLICTS.contains(&code.as_ref()))
-}
-
-/// The SQLSTATE of an error that the server reported.
-pub fn code(error: &sqlx::Error) -> Option<Cow<'_, str>> {
-    error.as_database_error().and_then(DatabaseError::code)
 }
 
 #[cfg(test)]

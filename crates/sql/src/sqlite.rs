@@ -1,8 +1,8 @@
-//! SQLite as a durable store with one writer.
+//! SQLite: a durable database file with a single writer.
 //!
-//! Guarantees: what is committed survives a power loss (WAL with `synchronous=FULL`), and there is never more than one
-//! writer, so commits have one order and `SQLITE_BUSY` cannot come from within the process. Readers use connections
-//! of their own and never wait for the writer.
+//! Guarantees: a commit survives a power loss (WAL with `synchronous=FULL`). The process has one writer connection, so
+//! commits are totally ordered and the process never causes `SQLITE_BUSY` itself. Readers use separate connections and
+//! do not wait for the writer.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -15,31 +15,30 @@ use sqlx::sqlite::{
 };
 use sqlx::{Connection as _, Sqlite as Driver, Transaction};
 
-use crate::database::instrumentation::Statements;
 use crate::migrations::Migrations;
+use crate::statements::Statements;
 use crate::url::DatabaseUrl;
 
-/// The one write transaction, a `SqliteConnection` by dereference. Dropped without `commit`, it is rolled back.
+/// The write transaction; dereferences to `SqliteConnection`. Dropping it without `commit` rolls it back.
 pub type WriteTransaction = Transaction<'static, Driver>;
 
-/// Another process (a backup, an auditor) may hold the lock for a moment; longer than this is an error.
+/// Another process (a backup, an auditor) can hold the lock briefly; a longer wait is an error.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Reads are short and the page cache is shared by the operating system: more connections only cost memory.
+/// Reads are short and the operating system shares the page cache: more connections only cost memory.
 const READERS: u32 = 4;
 
-/// A program beside the service waits longer: the service takes the lock for one commit after the other, and who asks for it
-/// from outside is not told when it is free but looks ten times a second.
+/// For a program beside the service. The service takes the lock for one commit after the other, and SQLite polls a held
+/// lock ten times a second, so another process gets it late.
 const BUSY_TIMEOUT_BESIDE: Duration = Duration::from_secs(30);
 
-/// Work waits this long for a connection before it fails; the writer's queue is bounded by group commit.
+/// Maximum wait for a connection; group commit bounds the queue of the writer.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Pages in the write-ahead log before SQLite copies them back: 16 MiB, so that a burst of commits is not interrupted
-/// by a checkpoint every 4 MiB.
+/// Pages in the write-ahead log before a checkpoint: 16 MiB instead of the default 4 MiB, so that a burst of commits has
+/// fewer interruptions.
 const CHECKPOINT_PAGES: &str = "4000";
 
-/// One database file.
 #[derive(Debug)]
 pub struct Sqlite {
     writer: SqlitePool,
@@ -47,24 +46,22 @@ pub struct Sqlite {
     statements: Statements,
 }
 
-/// Why a database could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The file cannot be opened or is no database.
+    /// The file cannot be opened or is not a database.
     #[error("opening the database")]
     Open(#[from] sqlx::Error),
-    /// The schema cannot be brought up to date.
     #[error("migrating the database")]
     Migrate(#[from] MigrateError),
 }
 
 impl Sqlite {
-    /// Opens the file, creating it if need be, and brings its schema up to date.
+    /// Opens the file, creates it if it is missing, and migrates it.
     pub async fn open(url: &DatabaseUrl, migrations: Migrations) -> Result<Self, OpenError> {
         Self::open_with(options(url)?, migrations).await
     }
 
-    /// Opens the file of a service that may be running, and has the patience for it.
+    /// As [`Sqlite::open`], for a program beside a running service: waits longer for the lock.
     pub async fn open_beside(url: &DatabaseUrl, migrations: Migrations) -> Result<Self, OpenError> {
         let options = options(url)?.busy_timeout(BUSY_TIMEOUT_BESIDE);
         Self::open_with(options, migrations).await
@@ -90,30 +87,28 @@ impl Sqlite {
         })
     }
 
-    /// Connections for reading: they see the last commit and cannot write.
+    /// Read-only connections; they see the last commit.
     pub fn reader(&self) -> &SqlitePool {
         &self.readers
     }
 
-    /// What observes its statements.
     pub fn statements(&self) -> &Statements {
         &self.statements
     }
 
-    /// Begins the one write transaction, waiting for the one before it.
+    /// Begins a write transaction; waits for the previous one to end.
     pub async fn begin(&self) -> Result<WriteTransaction, sqlx::Error> {
-        // IMMEDIATE takes the write lock now: a lock taken later can fail with SQLITE_BUSY in the middle.
+        // IMMEDIATE takes the write lock now: a deferred transaction can fail with SQLITE_BUSY at its first write.
         self.writer.begin_with("BEGIN IMMEDIATE").await
     }
 
-    /// Closes all connections; the last one folds the write-ahead log into the file.
+    /// Closes all connections; the last one checkpoints the write-ahead log.
     pub async fn close(&self) {
         self.readers.close().await;
         self.writer.close().await;
     }
 }
 
-/// The file that a URL names.
 pub fn file(url: &DatabaseUrl) -> Result<PathBuf, sqlx::Error> {
     let options = SqliteConnectOptions::from_str(url.expose())?;
     Ok(options.get_filename().to_owned())
@@ -123,18 +118,18 @@ fn pool(connections: u32) -> SqlitePoolOptions {
     SqlitePoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
-        // A connection to a local file does not go stale: a ping per use would double the cost of a small read.
+        // A connection to a local file does not break: a ping per use would double the cost of a small read.
         .test_before_acquire(false)
         .idle_timeout(None)
         .max_lifetime(None)
 }
 
-/// Whether the connection can begin a transaction. SQLite itself rolls one back that finds the disk full; the driver's
-/// rollback then fails, the driver takes the transaction to be open for ever, and refuses every further one. Such
-/// a connection is replaced.
+/// Whether the connection can begin a transaction. On a full disk SQLite rolls the transaction back itself; the rollback
+/// of the driver then fails, so the driver considers the transaction open and rejects all later ones. The pool replaces
+/// such a connection.
 async fn has_no_transaction(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
     if connection.is_in_transaction() {
-        // A rollback may be on its way to the driver's thread: this waits for its turn.
+        // A rollback may still be queued at the thread of the driver; the ping waits behind it.
         connection.ping().await?;
     }
     Ok(!connection.is_in_transaction())
@@ -144,7 +139,7 @@ fn options(url: &DatabaseUrl) -> Result<SqliteConnectOptions, sqlx::Error> {
     Ok(SqliteConnectOptions::from_str(url.expose())?
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
-        // NORMAL would lose the last commits on power loss, and a confirmation is a promise.
+        // NORMAL can lose acknowledged commits on a power loss.
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
         .busy_timeout(BUSY_TIMEOUT)
@@ -174,7 +169,7 @@ mod tests {
         let url = DatabaseUrl::from_setting(&url).unwrap();
         let file = Sqlite::open(&url, MIGRATIONS).await.unwrap();
         let mut transaction = file.begin().await.unwrap();
-        // As many pages as there are: to SQLite, a full disk.
+        // No page can be added: SQLite reports a full disk.
         sqlx::raw_sql("PRAGMA max_page_count = 1;")
             .execute(&mut *transaction)
             .await

@@ -1,29 +1,27 @@
-//! Where a database is, and which engine it names.
+//! `DATABASE_URL`: the address of a database; its scheme names the engine.
 
 use std::fmt;
 
 use service::config::FromSetting;
 
-/// The address of a database. It may hold a password, so it cannot be printed.
+/// The address of a database. It can contain a password, so `Debug` redacts it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DatabaseUrl(String);
 
-/// The database engines that a [`DatabaseUrl`] can name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DatabaseEngine {
-    /// A file of this process.
+    /// A file, used by one process.
     Sqlite,
-    /// A server that several processes share.
+    /// A server, shared by several processes.
     Postgres,
 }
 
 impl DatabaseUrl {
-    /// The URL with its secrets, for the driver only.
+    /// The URL with its password, for the driver only.
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// The engine that the scheme names.
     pub fn engine(&self) -> DatabaseEngine {
         if self.0.starts_with(SQLITE_SCHEME) {
             DatabaseEngine::Sqlite
@@ -55,7 +53,7 @@ impl FromSetting for DatabaseUrl {
     }
 }
 
-/// Whether the driver understands the URL, its parameters included.
+/// Whether the driver accepts the URL and its parameters.
 fn is_postgres_url(text: &str) -> bool {
     text.parse::<sqlx::postgres::PgConnectOptions>().is_ok()
 }
@@ -86,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn a_database_url_that_no_driver_understands_is_refused() {
+    fn a_database_url_that_no_driver_accepts_is_rejected() {
         for text in [
             "",
             "orders.db",
@@ -101,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_database_url_does_not_show_itself() {
+    fn a_database_url_is_redacted_in_debug_output() {
         let url = DatabaseUrl::from_setting("sqlite://secret.db").unwrap();
 
         assert_eq!(format!("{url:?}"), "DatabaseUrl(redacted)");

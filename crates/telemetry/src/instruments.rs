@@ -1,7 +1,7 @@
-//! Instruments, made from the [`Metric`] that says what they measure.
+//! Instruments, created from a [`Metric`].
 //!
-//! They come from the meter provider of the process, so [`super::Telemetry::start`] comes before whatever makes one. Made
-//! earlier, or without an endpoint, they measure nothing and cost next to nothing.
+//! They belong to the meter provider of the process. Instruments created before [`super::Telemetry::start`], or without an
+//! endpoint, are no-ops.
 
 use std::time::Duration;
 
@@ -11,28 +11,25 @@ use opentelemetry::metrics::{AsyncInstrument, Meter};
 use super::SCOPE;
 use super::vocabulary::{Instrument, Labels, Metric};
 
-/// A sum that only grows.
 #[derive(Clone, Debug)]
 pub struct Counter(opentelemetry::metrics::Counter<u64>);
 
 impl Counter {
-    /// So many more.
     pub fn add(&self, count: u64, labels: &Labels) {
         self.0.add(count, labels.as_slice());
     }
 }
 
-/// A distribution.
 #[derive(Clone, Debug)]
 pub struct Histogram(opentelemetry::metrics::Histogram<f64>);
 
 impl Histogram {
-    /// A value in the unit of the metric.
+    /// `value` is in the unit of the metric.
     pub fn record(&self, value: f64, labels: &Labels) {
         self.0.record(value, labels.as_slice());
     }
 
-    /// A time, for a metric in seconds.
+    /// For a metric in seconds.
     pub fn record_time(&self, time: Duration, labels: &Labels) {
         self.record(time.as_secs_f64(), labels);
     }
@@ -43,7 +40,6 @@ fn meter() -> Meter {
 }
 
 impl Metric {
-    /// An instrument that counts.
     pub fn counter(&self) -> Counter {
         debug_assert_eq!(self.instrument, Instrument::Counter, "{}", self.name);
         let meter = meter();
@@ -51,20 +47,19 @@ impl Metric {
         Counter(counter.with_description(self.brief).build())
     }
 
-    /// An instrument for a distribution.
     pub fn histogram(&self) -> Histogram {
         let boundaries = match self.instrument {
             Instrument::Histogram(boundaries) => boundaries.to_vec(),
             _ => Vec::new(),
         };
-        debug_assert!(!boundaries.is_empty(), "{} is no histogram", self.name);
+        debug_assert!(!boundaries.is_empty(), "{} is not a histogram", self.name);
         let meter = meter();
         let histogram = meter.f64_histogram(self.name).with_unit(self.unit);
         let histogram = histogram.with_boundaries(boundaries);
         Histogram(histogram.with_description(self.brief).build())
     }
 
-    /// Whole numbers that are read whenever metrics leave. The reading must not block, and goes on as long as the process.
+    /// Registers a callback for whole numbers, called at each export until the process ends. It must not block.
     pub fn observe<L>(&self, read: impl Fn() -> L + Send + Sync + 'static)
     where
         L: IntoIterator<Item = (u64, Labels)>,
@@ -87,7 +82,7 @@ impl Metric {
                 let gauge = gauge.with_description(self.brief);
                 gauge.with_callback(callback(read, |value| value)).build();
             }
-            Instrument::Histogram(_) => debug_assert!(false, "{name} cannot be read"),
+            Instrument::Histogram(_) => debug_assert!(false, "{name} is a histogram"),
         }
     }
 
@@ -110,7 +105,7 @@ impl Metric {
     }
 }
 
-/// Reads, and hands each value over as the instrument wants it.
+/// Converts each value to the type of the instrument.
 fn callback<V, T, L>(
     read: impl Fn() -> L + Send + Sync + 'static,
     convert: fn(V) -> T,

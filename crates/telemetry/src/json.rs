@@ -1,4 +1,4 @@
-//! One JSON object per line: time, level, target, constant message, fields, and the ids of the current span.
+//! The log format: one JSON object per line with timestamp, level, target, message, fields and the ids of the current span.
 
 use std::fmt;
 
@@ -13,7 +13,6 @@ use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-/// The layer that writes the lines to stdout.
 pub(super) fn layer<S>() -> impl Layer<S>
 where
     S: Subscriber + for<'lookup> LookupSpan<'lookup>,
@@ -108,7 +107,7 @@ mod tests {
     use crate::names::spans;
     use crate::testing::record_spans;
 
-    /// The lines that are written meanwhile, as stdout gets them.
+    /// The lines logged by `run`, parsed.
     fn lines(run: impl FnOnce()) -> Vec<Value> {
         let mut file: File = tempfile::tempfile().unwrap();
         let writer = Arc::new(file.try_clone().unwrap());
@@ -125,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_has_its_message_and_fields_and_the_ids_of_the_span_that_it_was_written_in() {
+    fn a_line_has_its_message_its_fields_and_the_ids_of_the_current_span() {
         record_spans();
         let span = spans::GROUP_COMMIT.continuing("part", &Context::new(), Vec::new());
 
@@ -151,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_of_a_trace_that_is_not_recorded_is_found_by_its_ids_all_the_same() {
+    fn a_line_within_an_unsampled_trace_has_its_ids() {
         let (trace, span) = (TraceId::from(0xc1), SpanId::from(7));
         let remote = SpanContext::new(trace, span, TraceFlags::NOT_SAMPLED, true, TraceState::NONE);
         let context = Context::new().with_remote_span_context(remote);

@@ -1,10 +1,14 @@
-//! Telemetry: JSON lines on stdout always; traces, metrics and logs over OTLP when an endpoint is configured.
+//! Telemetry: JSON log lines on stdout; traces, metrics and logs over OTLP if an endpoint is configured.
 //!
-//! Trace ids exist in either case, so that a log line, an event and a caller's own trace can be brought together.
+//! Trace ids exist without an endpoint as well, so that log lines and events can be correlated with the trace of a caller.
 //!
-//! Reading order: [`vocabulary`] says what a name means and [`names`] has them all; [`span`] and [`instruments`] make
-//! what is emitted from them, and `sampling` says which traces are recorded; `providers` sends them away. [`process`]
-//! measures the process itself.
+//! Reading order: [`vocabulary`] defines attributes, metrics and spans, and [`names`] lists them; [`span`] and
+//! [`instruments`] create telemetry from them; `sampling` decides which traces are recorded; `providers` exports them.
+//! [`process`] has the metrics of the process itself.
+//!
+//! Global state: the log subscriber, the tracer and the meter provider belong to the process, as in the OpenTelemetry API,
+//! and [`Telemetry::start`] sets each of them once. Without it, spans and metrics are no-ops. Passing them by value would
+//! add a parameter to every function that emits telemetry.
 
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
@@ -41,14 +45,14 @@ pub use sampling::SamplingRatio;
 
 use sampling::LinkAwareParentBased;
 
-/// How long the last spans, metrics and logs may take to leave when the service stops, all together.
+/// Timeout of the final flush of spans, metrics and logs together.
 const FLUSH: Duration = Duration::from_secs(5);
 
-/// The client libraries' own messages: exporting them would cause more of them.
+/// Without the logs of the client libraries: exporting those would produce more of them.
 const NOT_EXPORTED: &str =
     "info,h2=off,hyper=off,hyper_util=off,opentelemetry=off,reqwest=off,tonic=off,tower=off";
 
-/// Who makes spans and instruments here, and in which version of the conventions.
+/// The instrumentation scope of all spans and metrics, with the version of the conventions.
 static SCOPE: LazyLock<InstrumentationScope> = LazyLock::new(|| {
     InstrumentationScope::builder(env!("CARGO_PKG_NAME"))
         .with_version(env!("CARGO_PKG_VERSION"))
@@ -56,14 +60,13 @@ static SCOPE: LazyLock<InstrumentationScope> = LazyLock::new(|| {
         .build()
 });
 
-/// What is logged and where telemetry goes.
+/// Settings of logging and export.
 #[derive(Clone, Debug)]
 pub struct TelemetryConfig {
-    /// Which events are logged.
     pub filter: LogFilter,
-    /// Base URL of an OTLP/HTTP receiver.
+    /// Base URL of an OTLP/HTTP receiver; without it nothing is exported.
     pub otlp_endpoint: Option<String>,
-    /// Which of the traces that begin here are recorded.
+    /// For traces that start in this process.
     pub sampling: SamplingRatio,
 }
 
@@ -74,7 +77,7 @@ impl TelemetryConfig {
             filter: settings.value(
                 "LOG_FILTER",
                 "info",
-                "what is logged, for example `info` or `info,consumer=debug`",
+                "log filter, for example `info` or `info,consumer=debug`",
             ),
             otlp_endpoint: settings.optional(
                 "OTEL_EXPORTER_OTLP_ENDPOINT",
@@ -83,13 +86,13 @@ impl TelemetryConfig {
             sampling: settings.value(
                 "OTEL_TRACES_SAMPLER_ARG",
                 "0.1",
-                "part of the traces that is recorded, from 0 to 1; a caller that sends a trace has decided itself",
+                "sampling ratio of traces that start here, from 0 to 1; for other traces the decision of the caller applies",
             ),
         }
     }
 }
 
-/// A filter that is known to parse.
+/// A valid `EnvFilter` directive.
 #[derive(Clone, Debug)]
 pub struct LogFilter(String);
 
@@ -102,22 +105,21 @@ impl FromSetting for LogFilter {
     }
 }
 
-/// Telemetry of this process.
+/// The telemetry of this process.
 #[derive(Debug)]
 pub struct Telemetry {
     tracer: SdkTracerProvider,
-    /// Without an endpoint nobody reads the instruments.
+    /// Only with an endpoint: otherwise there is no reader.
     metrics: Option<SdkMeterProvider>,
     logger: Option<SdkLoggerProvider>,
 }
 
-/// Why telemetry could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
-    /// The endpoint is no URL, or the HTTP client could not be made.
+    /// The endpoint is not a URL, or the HTTP client cannot be created.
     #[error("setting up the OTLP exporter")]
     Exporter(#[from] ExporterBuildError),
-    /// Something else in this process has set up logging.
+    /// This process already has a subscriber.
     #[error("installing the log subscriber")]
     Subscriber(#[from] TryInitError),
 }
@@ -129,7 +131,7 @@ impl From<TelemetryError> for ExitError {
 }
 
 impl Telemetry {
-    /// Starts logging, tracing and measuring for the whole process: before anything is made that does one of them.
+    /// Starts logging, traces and metrics of the process. Call it first: instruments created earlier are no-ops.
     pub fn start(
         config: &TelemetryConfig,
         identity: ServiceIdentity,
@@ -155,14 +157,14 @@ impl Telemetry {
         })
     }
 
-    /// Sends what is left. The last step of a shutdown, after everything that could still say something.
+    /// Flushes all telemetry. The last step of a shutdown, because every other step can emit some.
     ///
-    /// Blocks for up to five seconds: call it where that is allowed, and outside of a runtime. The exporters have threads
-    /// of their own, so that it also works when the runtime had only one.
+    /// Blocks for up to five seconds, so call it outside of a runtime. The exporters have their own threads and do not
+    /// need one.
     pub fn shutdown(self) {
         let deadline = Instant::now() + FLUSH;
         let left = || deadline.saturating_duration_since(Instant::now());
-        // A receiver that is away is no reason to fail a stop, and there is nowhere left to report it.
+        // An unreachable receiver does not fail a shutdown, and there is nowhere left to report it.
         let _ = self.tracer.shutdown_with_timeout(left());
         if let Some(metrics) = self.metrics {
             let _ = metrics.shutdown_with_timeout(left());
@@ -173,7 +175,7 @@ impl Telemetry {
     }
 }
 
-/// Logs to stdout what the filter lets through, and the same to the receiver.
+/// Logs to stdout and, if there is one, to the receiver.
 fn start_logging(
     filter: &LogFilter,
     logger: Option<&SdkLoggerProvider>,
@@ -188,8 +190,7 @@ fn start_logging(
         .try_init()
 }
 
-/// Makes all spans and instruments of this process come from these. Called once, by [`Telemetry::start`]; public for
-/// tests, which bring providers that keep what they get.
+/// Sets the providers of the process. [`Telemetry::start`] calls it once; public for tests with in-memory exporters.
 pub fn use_providers(tracer: &SdkTracerProvider, metrics: Option<&SdkMeterProvider>) {
     span::use_tracer(tracer.tracer_with_scope(SCOPE.clone()));
     if let Some(metrics) = metrics {
@@ -197,7 +198,7 @@ pub fn use_providers(tracer: &SdkTracerProvider, metrics: Option<&SdkMeterProvid
     }
 }
 
-/// A tracer provider that samples as a service does.
+/// A tracer provider with the sampler of a service.
 pub fn tracer_provider(ratio: SamplingRatio) -> TracerProviderBuilder {
     SdkTracerProvider::builder().with_sampler(LinkAwareParentBased::new(ratio))
 }

@@ -1,8 +1,8 @@
-//! Every name that telemetry of the chassis uses, once. A service has its own names beside it, in its module `names`.
+//! All telemetry names of the shared crates, each defined once. A service defines its own in its module `names`.
 //!
-//! Names of the semantic conventions are taken from the crate that is generated from them, so they cannot be misspelt;
-//! that crate is of version 1.42 of the conventions. The others are this project's own. The reference page
-//! (docs/telemetry.md) and the registry (docs/telemetry/registry.yaml) are written from these values.
+//! Names of the semantic conventions come from the crate generated from them (version 1.42), so they cannot be misspelt.
+//! The other names are defined by this project. The reference page (docs/telemetry.md) and the registry
+//! (docs/telemetry/registry.yaml) are generated from these values.
 
 pub mod attributes;
 pub mod metrics;

@@ -1,6 +1,4 @@
-//! What the process itself costs, and how busy its runtime is.
-//!
-//! Read from `/proc`, in which a Linux process sees itself; elsewhere the figures of the process are missing.
+//! Metrics of the process (from `/proc`, so on Linux only) and of its tokio runtime.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -10,13 +8,13 @@ use tokio::runtime::Handle;
 use super::names::{attributes, metrics};
 use super::vocabulary::{Labels, Metric};
 
-/// What `/proc` counts CPU time in: a hundredth of a second on every platform that Linux runs on (`USER_HZ`).
+/// The unit of CPU time in `/proc`: `USER_HZ` is 100 on every platform of Linux.
 const TICK: Duration = Duration::from_millis(10);
 
-/// What `/proc` counts memory in.
+/// The unit of memory in `/proc`.
 const KIBIBYTE: u64 = 1_024;
 
-/// Shows the process, and the runtime that it does its work in.
+/// Registers the metrics of the process and of this runtime.
 pub fn observe(runtime: &Handle) {
     observe_process();
     observe_runtime(runtime);
@@ -43,7 +41,7 @@ fn observe_process() {
     });
     metrics::PROCESS_UNIX_FILE_DESCRIPTOR_COUNT.observe(|| {
         let descriptors = fs::read_dir("/proc/self/fd").ok();
-        // One of them is the directory that is being read.
+        // Without the descriptor of the directory that is being read.
         descriptors.map(|open| ((open.count() as u64).saturating_sub(1), Labels::default()))
     });
 }
@@ -71,7 +69,7 @@ fn busy_time(runtime: &Handle) -> Duration {
         .sum()
 }
 
-/// User and system time. The name of the program comes first, in parentheses, and may hold anything.
+/// User and system time. They follow the program name, which is in parentheses and can contain any character.
 fn cpu_times(stat: &str) -> Option<[(&'static str, Duration); 2]> {
     const USER: usize = 11;
     let (_, after_name) = stat.rsplit_once(')')?;
@@ -94,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cpu_time_is_read_behind_any_name_of_a_program() {
+    fn cpu_time_is_read_after_any_program_name() {
         let stat = "7 (a ) b) S 1 2 3 4 5 6 7 8 9 10 250 50 0 0 20 0 9 0 1 2";
 
         let times = cpu_times(stat).unwrap();

@@ -1,34 +1,33 @@
-//! The W3C trace context on its way through gRPC metadata and Kafka headers.
+//! Propagation of the W3C trace context in gRPC metadata and Kafka headers.
 //!
-//! The context of the span that decided an event is stored with the event and never rewritten on the way, so that
-//! whoever handles it later continues the same trace. Nothing else is taken from outside: baggage is neither read nor
-//! passed on, a caller could put anything into it.
+//! The context of the span that created an event is stored with the event and never rewritten, so that its consumer
+//! continues the same trace. Baggage is neither read nor propagated: a caller controls its content.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::Context;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 
-/// `traceparent`, and `tracestate` if there is one, of the current span: to be stored with the events it decides.
+/// `traceparent` of the current span, and `tracestate` if there is one, to store with an event.
 pub fn current_trace_headers() -> Vec<(String, String)> {
     let mut pairs = Pairs(Vec::with_capacity(2));
     TraceContextPropagator::new().inject_context(&Context::current(), &mut pairs);
-    // An empty tracestate says nothing.
+    // An empty tracestate is omitted.
     pairs.0.retain(|(_, value)| !value.is_empty());
     pairs.0
 }
 
-/// The trace that an event belongs to: the context of the span that decided it.
+/// The context of the span that created an event.
 pub fn of_event(headers: &[(String, Vec<u8>)]) -> Context {
     TraceContextPropagator::new().extract_with_context(&Context::new(), &EventHeaders(headers))
 }
 
-/// The trace that the caller of a method is in.
+/// The trace context of the caller.
 pub fn of_call(metadata: &HeaderMap) -> Context {
     TraceContextPropagator::new().extract_with_context(&Context::new(), &Metadata(metadata))
 }
 
-/// Lets a call go on in this trace, whatever it carried before.
+/// Sets the trace context of a call and replaces an existing one.
 pub fn inject(context: &Context, metadata: &mut HeaderMap) {
     let mut pairs = Pairs(Vec::with_capacity(2));
     TraceContextPropagator::new().inject_context(context, &mut pairs);
@@ -88,7 +87,7 @@ mod tests {
         values.iter().map(header).collect()
     }
 
-    /// What an event carries that is decided by a span of this parent.
+    /// The headers of an event created by a child span of `parent`.
     fn carried(parent: &Context) -> Vec<(String, String)> {
         record_spans();
         let span = spans::PROCESS.continuing("process", parent, Vec::new());
@@ -101,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_continues_its_callers_trace_and_its_events_carry_it_on() {
+    fn a_call_continues_the_trace_of_its_caller_and_its_events_continue_it() {
         let mut metadata = HeaderMap::new();
         metadata.insert("traceparent", HeaderValue::from_static(CALLER));
 
@@ -116,14 +115,14 @@ mod tests {
     }
 
     #[test]
-    fn a_call_without_a_trace_begins_one() {
+    fn a_call_without_a_trace_context_starts_a_trace() {
         let headers = carried(&of_call(&HeaderMap::new()));
 
         assert_eq!(traceparent(&headers).len(), CALLER.len());
     }
 
     #[test]
-    fn handling_an_event_continues_the_trace_in_its_headers() {
+    fn a_handler_continues_the_trace_in_the_headers_of_its_event() {
         let event = headers(&[("traceparent", CALLER.as_bytes())]);
 
         assert!(traceparent(&carried(&of_event(&event))).contains(TRACE));
@@ -139,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn baggage_from_outside_goes_no_further() {
+    fn baggage_of_a_caller_is_not_propagated() {
         let mut metadata = HeaderMap::new();
         metadata.insert("traceparent", HeaderValue::from_static(CALLER));
         metadata.insert("baggage", HeaderValue::from_static("user=alice"));
@@ -154,9 +153,9 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever stands in the headers, and however the valid one is damaged: there is a trace to carry on.
+        /// Arbitrary and damaged header values still give a valid trace.
         #[test]
-        fn no_header_of_a_record_or_a_call_takes_the_trace_away(
+        fn a_damaged_header_of_a_record_or_a_call_starts_a_new_trace_at_worst(
             bytes: Vec<u8>,
             at in 0..CALLER.len(),
             byte: u8,

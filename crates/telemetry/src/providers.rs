@@ -1,7 +1,7 @@
-//! Where spans, metrics and logs go: to an OTLP/HTTP receiver.
+//! Export of spans, metrics and logs to an OTLP/HTTP receiver.
 //!
-//! Each signal has a thread of its own with a queue that is bounded: a receiver that is slow or away costs what does not
-//! fit into the queue, and neither time nor memory of the service.
+//! Each signal has its own thread with a bounded queue: while the receiver is slow or down, telemetry that does not fit
+//! into the queue is dropped, and the service does not block.
 
 use opentelemetry::{Key, KeyValue};
 use opentelemetry_otlp::{
@@ -17,7 +17,6 @@ use uuid::Uuid;
 use super::{SamplingRatio, tracer_provider};
 use service::ServiceIdentity;
 
-/// Who speaks.
 pub(super) fn resource(identity: ServiceIdentity) -> Resource {
     // The builder adds OTEL_RESOURCE_ATTRIBUTES, which a pod fills from the downward API.
     let given = Resource::builder().build();
@@ -31,7 +30,7 @@ pub(super) fn resource(identity: ServiceIdentity) -> Resource {
     resource.with_attribute(instance).build()
 }
 
-/// Without an endpoint nobody sees the spans: only the traces that callers record stay recorded.
+/// Without an endpoint no trace is sampled here, but the sampling decision of a caller is still propagated.
 pub(super) fn tracer(
     endpoint: Option<&str>,
     resource: Resource,

@@ -1,17 +1,16 @@
-//! What was read last, for a gauge that must not wait for the reading.
+//! The last value of a periodic reading, for a gauge that must not block.
 //!
-//! What cannot be read any more is not shown: a value from before an outage would keep an alert ringing, or silent, that
-//! nobody can rely on.
+//! After a failed reading the gauge has no value: a stale one would keep an alert firing, or silent, during an outage.
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-/// The last reading, kept by whoever reads.
+/// The last reading; owned by the task that reads.
 #[derive(Debug)]
 pub struct LastReading<T>(Arc<Mutex<Option<T>>>);
 
-/// The last reading, for whoever shows it. There is none any more when nobody reads.
+/// The side of the gauge. It has no value once the [`LastReading`] is dropped.
 #[derive(Debug)]
-pub struct Display<T>(Weak<Mutex<Option<T>>>);
+pub struct LastValue<T>(Weak<Mutex<Option<T>>>);
 
 impl<T> Default for LastReading<T> {
     fn default() -> Self {
@@ -20,19 +19,17 @@ impl<T> Default for LastReading<T> {
 }
 
 impl<T: Copy> LastReading<T> {
-    /// It is this now, or not known.
+    /// Stores a reading; `None` after a failed one.
     pub fn note(&self, reading: Option<T>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = reading;
     }
 
-    /// For a gauge.
-    pub fn display(&self) -> Display<T> {
-        Display(Arc::downgrade(&self.0))
+    pub fn display(&self) -> LastValue<T> {
+        LastValue(Arc::downgrade(&self.0))
     }
 }
 
-impl<T: Copy> Display<T> {
-    /// The last reading, if it is known.
+impl<T: Copy> LastValue<T> {
     pub fn last(&self) -> Option<T> {
         let reading = self.0.upgrade()?;
         *reading.lock().unwrap_or_else(PoisonError::into_inner)

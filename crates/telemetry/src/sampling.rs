@@ -1,8 +1,8 @@
-//! Which traces are recorded.
+//! The sampler: parent based, then link aware, then by ratio.
 //!
-//! Whoever began a trace has decided: an order is recorded in both services or in none. A span of its own trace that only
-//! looks at others, such as the poll of many records, is recorded if one of them is. What begins here is recorded by
-//! chance, in the ratio that is configured.
+//! A span with a parent follows its decision, so an order is sampled in both services or in none. A root span with links,
+//! such as the poll of many records, is sampled if one linked span is. Any other root span is sampled by the configured
+//! ratio.
 
 use opentelemetry::trace::{Link, SpanKind, TraceContextExt, TraceId, TraceState};
 use opentelemetry::{Context, KeyValue};
@@ -10,14 +10,12 @@ use opentelemetry_sdk::trace::{Sampler, SamplingDecision, SamplingResult, Should
 
 use service::config::FromSetting;
 
-/// The part of the traces that begin here and are recorded, from 0 to 1.
+/// The sampled fraction of the traces that start here, from 0 to 1.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SamplingRatio(f64);
 
 impl SamplingRatio {
-    /// None of them.
     pub const NONE: Self = Self(0.0);
-    /// All of them.
     pub const ALL: Self = Self(1.0);
 }
 
@@ -30,16 +28,15 @@ impl FromSetting for SamplingRatio {
     }
 }
 
-/// Follows the parent, then the links, then chance.
 #[derive(Clone, Debug)]
 pub(super) struct LinkAwareParentBased {
-    by_chance: Sampler,
+    by_ratio: Sampler,
 }
 
 impl LinkAwareParentBased {
     pub(super) fn new(ratio: SamplingRatio) -> Self {
         Self {
-            by_chance: Sampler::TraceIdRatioBased(ratio.0),
+            by_ratio: Sampler::TraceIdRatioBased(ratio.0),
         }
     }
 }
@@ -62,7 +59,7 @@ impl ShouldSample for LinkAwareParentBased {
             let is_sampled = links.iter().any(|link| link.span_context.is_sampled());
             return decided(is_sampled, TraceState::default());
         }
-        self.by_chance
+        self.by_ratio
             .should_sample(parent, trace_id, name, kind, attributes, links)
     }
 }
@@ -111,25 +108,25 @@ mod tests {
     }
 
     #[test]
-    fn who_began_the_trace_has_decided() {
+    fn a_span_with_a_parent_follows_its_sampling_decision() {
         assert!(is_recorded(SamplingRatio::NONE, Some(true), &[false]));
         assert!(!is_recorded(SamplingRatio::ALL, Some(false), &[true]));
     }
 
     #[test]
-    fn a_span_that_looks_at_others_is_recorded_if_one_of_them_is() {
+    fn a_root_span_is_sampled_if_one_of_its_links_is() {
         assert!(is_recorded(SamplingRatio::NONE, None, &[false, true]));
         assert!(!is_recorded(SamplingRatio::ALL, None, &[false, false]));
     }
 
     #[test]
-    fn what_begins_here_is_recorded_by_chance() {
+    fn a_root_span_without_links_is_sampled_by_ratio() {
         assert!(is_recorded(SamplingRatio::ALL, None, &[]));
         assert!(!is_recorded(SamplingRatio::NONE, None, &[]));
     }
 
     #[test]
-    fn a_ratio_lies_between_nothing_and_everything() {
+    fn a_ratio_outside_of_0_to_1_is_rejected() {
         for text in ["-0.1", "1.1", "NaN", "inf", "", "half"] {
             assert!(SamplingRatio::from_setting(text).is_err(), "{text}");
         }

@@ -1,9 +1,8 @@
-//! Spans, made from the [`SpanType`] that says what they are.
+//! Spans, created from a [`SpanType`].
 //!
-//! They are spans of OpenTelemetry's own interface and not of `tracing`: kinds, links and remote parents are said
-//! directly, and a trace that is not recorded costs next to nothing (docs/adr/014-spans-by-the-opentelemetry-api.md). Logs find
-//! their trace by the current [`Context`]. A future belongs to a span by [`Span::carry`]; a task that is spawned does not
-//! inherit it.
+//! They use the OpenTelemetry API and not `tracing`: it has kinds, links and remote parents, and an unsampled trace costs
+//! almost nothing (docs/adr/014-spans-by-opentelemetry.md). Log lines take their ids from the current [`Context`].
+//! [`Span::carry`] attaches a future to a span; a spawned task does not inherit the span.
 
 use std::borrow::Cow;
 use std::sync::OnceLock;
@@ -17,22 +16,21 @@ use opentelemetry_sdk::trace::SdkTracer;
 use super::names::attributes::ERROR_TYPE;
 use super::vocabulary::{Attribute, Labels, SpanType};
 
-/// What spans are made by, once telemetry has started.
+/// Set by [`super::Telemetry::start`]; global like the meter provider, and without its dynamic dispatch.
 static TRACER: OnceLock<SdkTracer> = OnceLock::new();
 
-/// Spans are made by this from now on. The first one stays.
+/// No-op after the first call.
 pub(super) fn use_tracer(tracer: SdkTracer) {
     let _ = TRACER.set(tracer);
 }
 
 impl SpanType {
-    /// A part of what is being done. If that is not recorded, neither is its part, and what happens within carries the
-    /// trace of the whole on.
+    /// A child of the current span. If that is not sampled, the result records nothing and propagates its context.
     pub fn within(&'static self, name: impl Into<Cow<'static, str>>) -> Span {
         self.part_of(name, &Context::current(), None)
     }
 
-    /// As [`SpanType::within`], of a whole that came from elsewhere.
+    /// As [`SpanType::within`], with an explicit parent.
     pub fn part_of(
         &'static self,
         name: impl Into<Cow<'static, str>>,
@@ -45,7 +43,7 @@ impl SpanType {
         self.start(name, whole, links.into_iter().collect())
     }
 
-    /// The continuation of a trace that came from elsewhere, or the beginning of one if nothing came.
+    /// Continues a remote trace, or starts one if there is none.
     pub fn continuing(
         &'static self,
         name: impl Into<Cow<'static, str>>,
@@ -55,8 +53,8 @@ impl SpanType {
         self.start(name, parent, links)
     }
 
-    /// Something that is done for many traces at once, as a trace of its own with links to those of them that are
-    /// recorded. If none is, this is not either.
+    /// A root span for work on behalf of several traces, with links to the sampled ones. If there is none, it records
+    /// nothing.
     pub fn for_all(
         &'static self,
         name: impl Into<Cow<'static, str>>,
@@ -65,7 +63,7 @@ impl SpanType {
         self.for_all_since(name, members, Duration::ZERO)
     }
 
-    /// As [`SpanType::for_all`], of something that began so long ago: for whom it is done turned out only meanwhile.
+    /// As [`SpanType::for_all`], started `ago` in the past: for work whose members are known only afterwards.
     pub fn for_all_since(
         &'static self,
         name: impl Into<Cow<'static, str>>,
@@ -110,8 +108,8 @@ impl SpanType {
     }
 }
 
-/// Adds attributes to the span of what is being done, which whoever calls this has not made: a method knows more of its
-/// call than the layer that began its span. They are made only if anybody will see them.
+/// Adds attributes to the current span, which another layer has started: a method knows more about its call than the
+/// layer. They are created only if the span is recording.
 pub fn describe_current<const N: usize>(attributes: impl FnOnce() -> [KeyValue; N]) {
     Context::map_current(|current| {
         let span = current.span();
@@ -121,14 +119,14 @@ pub fn describe_current<const N: usize>(attributes: impl FnOnce() -> [KeyValue; 
     });
 }
 
-/// As many as a span keeps by default (`OTEL_SPAN_LINK_COUNT_LIMIT`).
+/// Default of `OTEL_SPAN_LINK_COUNT_LIMIT`; further links would be dropped.
 const MAX_LINKS: usize = 128;
 
-/// A span that is open. It ends when it is dropped.
+/// An open span; dropping it ends it.
 #[derive(Debug)]
 pub struct Span {
     context: Context,
-    /// Whether there is a span to be ended, and not only a trace to be carried on.
+    /// False if it only propagates the context of a parent.
     is_own: bool,
 }
 
@@ -138,48 +136,45 @@ impl Span {
         Self { context, is_own }
     }
 
-    /// What is handed to whatever is done within it.
+    /// The context for work within the span.
     pub fn context(&self) -> &Context {
         &self.context
     }
 
-    /// What others link to.
     pub fn link(&self) -> Link {
         Link::new(self.span_context(), Vec::new(), 0)
     }
 
-    /// Its place in its trace.
     pub fn span_context(&self) -> SpanContext {
         self.context.span().span_context().clone()
     }
 
-    /// Whether anybody will see what is said about it. Asked before a value is made that costs something.
+    /// Whether attributes are kept. Check it before computing an expensive value.
     pub fn is_recording(&self) -> bool {
         self.is_own && self.context.span().is_recording()
     }
 
-    /// Adds what is known of it.
     pub fn set(&self, attribute: &Attribute, value: impl Into<Value>) {
         if self.is_recording() {
             self.context.span().set_attribute(attribute.of(value));
         }
     }
 
-    /// Adds several attributes, which are made only if anybody will see them.
+    /// Adds attributes, which are created only if the span is recording.
     pub fn describe<const N: usize>(&self, attributes: impl FnOnce() -> [KeyValue; N]) {
         if self.is_recording() {
             self.context.span().set_attributes(attributes());
         }
     }
 
-    /// It failed, in the way that its `error.type` says already.
+    /// Sets the error status; `error.type` is already set.
     pub fn mark_failed(&self) {
         if self.is_recording() {
             self.context.span().set_status(Status::error(""));
         }
     }
 
-    /// Adds what a measurement of it has.
+    /// Adds the labels of a metric as attributes.
     pub fn describe_as(&self, labels: &Labels) {
         if self.is_recording() {
             let attributes = labels.as_slice().iter().cloned();
@@ -187,14 +182,14 @@ impl Span {
         }
     }
 
-    /// Links it to what turned out later to belong to it.
+    /// Adds a link that was unknown at the start of the span.
     pub fn add_link(&self, to: &SpanContext) {
         if self.is_recording() && to.is_valid() {
             self.context.span().add_link(to.clone(), Vec::new());
         }
     }
 
-    /// It failed, in a way of this low-cardinality name. The status has no text: that is what logs are for.
+    /// Sets the error status and `error.type`, which has low cardinality. The status has no text; logs have.
     pub fn fail(&self, error_type: impl Into<Cow<'static, str>>) {
         if self.is_recording() {
             self.set(&ERROR_TYPE, error_type.into());
@@ -202,12 +197,12 @@ impl Span {
         }
     }
 
-    /// Does this within the span, wherever it is polled.
+    /// Runs a future within the span, on any thread.
     pub fn carry<F: Future>(&self, future: F) -> WithContext<F> {
         future.with_context(self.context.clone())
     }
 
-    /// Does this within the span, at once.
+    /// Runs a closure within the span.
     pub fn within<T>(&self, run: impl FnOnce() -> T) -> T {
         let _current = self.context.clone().attach();
         run()
@@ -217,7 +212,7 @@ impl Span {
 impl Drop for Span {
     fn drop(&mut self) {
         if self.is_own {
-            // Others may still hold its context.
+            // Explicitly, because clones of the context can outlive it.
             self.context.span().end();
         }
     }
@@ -243,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_of_what_is_not_recorded_is_no_span_and_carries_the_whole_on() {
+    fn a_child_of_an_unsampled_span_records_nothing_and_propagates_its_context() {
         let whole = remote(0xd1, false);
         let _current = within(&whole).attach();
 
@@ -256,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_of_what_is_recorded_is_its_child() {
+    fn a_span_within_a_sampled_span_is_its_child() {
         let whole = remote(0xd2, true);
         let _current = within(&whole).attach();
 
@@ -269,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_done_for_many_links_to_those_that_are_recorded() {
+    fn a_span_for_several_traces_links_to_the_sampled_ones() {
         record_spans();
         let members = [remote(0xd3, false), remote(0xd4, true)];
         let links = members
@@ -289,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_done_for_many_that_nobody_records_is_no_span() {
+    fn a_span_for_unsampled_traces_alone_records_nothing() {
         record_spans();
         let link = Link::new(remote(0xd5, false), Vec::new(), 0);
 
@@ -297,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_has_its_type_and_no_text() {
+    fn a_failed_span_has_its_error_type_and_no_text() {
         let whole = remote(0xd6, true);
         let _current = within(&whole).attach();
 

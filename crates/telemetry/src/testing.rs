@@ -1,4 +1,4 @@
-//! What unit tests see of spans and metrics: exporters in memory, one for the whole process.
+//! In-memory exporters of spans and metrics for unit tests, one of each per process.
 
 use std::sync::{LazyLock, Mutex};
 
@@ -25,7 +25,7 @@ static SPANS: LazyLock<InMemorySpanExporter> = LazyLock::new(|| {
     exporter
 });
 
-/// Spans and metrics are recorded from now on, those of all tests of this process.
+/// Starts recording the spans and metrics of all tests of this process.
 pub fn record_spans() {
     LazyLock::force(&SPANS);
 }
@@ -41,8 +41,7 @@ pub fn all_spans() -> Vec<SpanData> {
     SPANS.get_finished_spans().unwrap_or_default()
 }
 
-/// What this metric says at present of everything that has this label: its other labels in the order of their
-/// names, and its value, or how often it was measured.
+/// The current points of this metric with this label: the other labels, sorted by name, and the value or count.
 pub fn measured(name: &str, label: &str, value: &str) -> Vec<(String, u64)> {
     let exported = exported();
     let mut points: Vec<_> = metrics_named(&exported, name).flat_map(points).collect();
@@ -57,7 +56,7 @@ pub fn measured(name: &str, label: &str, value: &str) -> Vec<(String, u64)> {
     measured
 }
 
-/// What this gauge shows at present, if it shows anything. It is one without labels.
+/// The current value of a gauge without labels, if it has one.
 pub fn gauge(name: &str) -> Option<f64> {
     let exported = exported();
     let last = metrics_named(&exported, name).filter_map(|metric| match metric.data() {
@@ -72,7 +71,7 @@ pub fn gauge(name: &str) -> Option<f64> {
     last.last()
 }
 
-/// The sum of what was measured with this label, whatever its other labels are, and the boundaries of its distribution.
+/// The sum and the boundaries of a histogram for this label, with any other labels.
 pub fn distribution(name: &str, label: &KeyValue) -> Option<(f64, Vec<f64>)> {
     let exported = exported();
     let last = metrics_named(&exported, name).filter_map(|metric| {
@@ -87,7 +86,7 @@ pub fn distribution(name: &str, label: &KeyValue) -> Option<(f64, Vec<f64>)> {
 }
 
 fn exported() -> Vec<ResourceMetrics> {
-    // One test at a time: each wants to see what is so now, and nothing from before.
+    // One test at a time: each needs the current values only.
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _only = ONE_AT_A_TIME.lock();
     METRICS.0.reset();

@@ -1,83 +1,72 @@
-//! What a name in telemetry means: an attribute, a metric, a span. Whatever is emitted is made from one of these, so that
-//! its unit, its boundaries and its kind stand in one place, and the reference page is written from the same values.
+//! Definitions of attributes, metrics and spans. All telemetry is created from one of these, so unit, boundaries and kind
+//! are defined once, and the reference page is generated from the same values.
 
 use std::sync::Arc;
 
 pub use opentelemetry::trace::SpanKind;
 use opentelemetry::{KeyValue, StringValue, Value};
 
-/// Where a name comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
+pub enum NameOrigin {
     /// The semantic conventions of OpenTelemetry, in the version that the crate `opentelemetry-semantic-conventions` has.
     Conventions,
-    /// This project, where the conventions have no name.
+    /// This project, for names that the conventions lack.
     Own,
 }
 
-/// The type of an attribute's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ValueType {
-    /// Text.
     Text,
-    /// A whole number.
     Int,
-    /// Yes or no.
     Flag,
 }
 
-/// An attribute: what it is called, and what its value says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attribute {
-    /// Its name.
     pub name: &'static str,
-    /// The type of its value.
     pub value: ValueType,
-    /// What it says, in a sentence.
+    /// One sentence for the reference page.
     pub brief: &'static str,
-    /// Where the name comes from.
-    pub source: Source,
+    pub source: NameOrigin,
 }
 
 impl Attribute {
-    /// One of the conventions.
     pub const fn of_conventions(name: &'static str, value: ValueType, brief: &'static str) -> Self {
         Self {
             name,
             value,
             brief,
-            source: Source::Conventions,
+            source: NameOrigin::Conventions,
         }
     }
 
-    /// One of this project.
     pub const fn own(name: &'static str, value: ValueType, brief: &'static str) -> Self {
         Self {
             name,
             value,
             brief,
-            source: Source::Own,
+            source: NameOrigin::Own,
         }
     }
 
-    /// With any value of its type: for spans and links.
+    /// Any value of its type: for spans and links.
     pub fn of(&self, value: impl Into<Value>) -> KeyValue {
         let value = value.into();
-        debug_assert!(self.accepts(&value), "{} is no {value:?}", self.name);
+        debug_assert!(self.accepts(&value), "{} is not {value:?}", self.name);
         KeyValue::new(self.name, value)
     }
 
-    /// With a value that stands in the code: for metrics.
+    /// A constant value: for metrics.
     pub fn label(&self, value: &'static str) -> Label {
         Label(self.of(value))
     }
 
-    /// With a value from a list that was closed before the first call: configuration, methods, topics.
+    /// A value from a set that is fixed before the first call: configuration, methods, topics.
     pub fn known(&self, value: &Arc<str>) -> Label {
         Label(self.of(StringValue::from(Arc::clone(value))))
     }
 
-    /// With a small number, of which a process knows few: a partition or a port.
+    /// A number with few distinct values per process: a partition or a port.
     pub fn numbered(&self, value: i32) -> Label {
         Label(match self.value {
             ValueType::Int => self.of(i64::from(value)),
@@ -95,22 +84,20 @@ impl Attribute {
     }
 }
 
-/// An attribute with a value that a metric may carry. There is no way to make one from the text of a request: an id as
-/// an attribute would make a time series of every order.
+/// An attribute value that a metric may carry. It cannot be created from request text: an id as a label would create one
+/// time series per order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Label(KeyValue);
 
-/// The attributes of a measurement; made once and used often.
+/// The attributes of a measurement; created once, used often.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Labels(Vec<KeyValue>);
 
 impl Labels {
-    /// These.
     pub fn of(labels: impl IntoIterator<Item = Label>) -> Self {
         Self(labels.into_iter().map(|label| label.0).collect())
     }
 
-    /// These and one more.
     #[must_use]
     pub fn and(&self, label: Label) -> Self {
         let mut labels = self.clone();
@@ -123,25 +110,20 @@ impl Labels {
     }
 }
 
-/// Whether an attribute is always there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Requirement {
-    /// It is.
     Required,
-    /// It is, if this holds.
+    /// Present under this condition.
     If(&'static str),
 }
 
 /// An attribute of a metric or a span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Use {
-    /// The attribute.
     pub attribute: Attribute,
-    /// Whether it is always there.
     pub requirement: Requirement,
 }
 
-/// An attribute that is always there.
 pub const fn always(attribute: Attribute) -> Use {
     Use {
         attribute,
@@ -149,7 +131,6 @@ pub const fn always(attribute: Attribute) -> Use {
     }
 }
 
-/// An attribute that is there if something holds.
 pub const fn sometimes(attribute: Attribute, condition: &'static str) -> Use {
     Use {
         attribute,
@@ -157,59 +138,44 @@ pub const fn sometimes(attribute: Attribute, condition: &'static str) -> Use {
     }
 }
 
-/// How a metric is measured.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Instrument {
-    /// A sum that only grows.
     Counter,
-    /// A sum that grows and shrinks.
     UpDownCounter,
-    /// A value as it is now.
     Gauge,
-    /// A distribution over buckets with these upper boundaries.
+    /// The upper boundaries of its buckets.
     Histogram(&'static [f64]),
 }
 
-/// A metric: everything that is to be known of it but its values.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Metric {
-    /// Its name.
     pub name: &'static str,
-    /// How it is measured.
     pub instrument: Instrument,
-    /// Its unit, as UCUM writes it.
+    /// In UCUM notation.
     pub unit: &'static str,
-    /// What it says, in a sentence.
+    /// One sentence for the reference page.
     pub brief: &'static str,
-    /// Its attributes.
     pub attributes: &'static [Use],
-    /// Where the name comes from.
-    pub source: Source,
+    pub source: NameOrigin,
 }
 
-/// A kind of span: everything that is to be known of it before one begins.
 #[derive(Clone, Debug)]
 pub struct SpanType {
-    /// Its name, with the attributes in braces that it is made of.
+    /// A template with attribute names in braces.
     pub name: &'static str,
-    /// Its kind.
     pub kind: SpanKind,
-    /// What it covers, in a sentence.
+    /// One sentence for the reference page.
     pub brief: &'static str,
-    /// Its parent and its links.
+    /// Parent and links.
     pub relations: &'static str,
-    /// Its attributes.
     pub attributes: &'static [Use],
-    /// Where the name comes from.
-    pub source: Source,
+    pub source: NameOrigin,
 }
 
-/// What a service adds to a kind of span that the chassis makes.
+/// Attributes that a service adds to a span of the shared crates.
 #[derive(Clone, Copy, Debug)]
 pub struct Addition {
-    /// The span.
     pub to: &'static SpanType,
-    /// The attributes that it has beside its own.
     pub attributes: &'static [Use],
 }
 
@@ -228,8 +194,8 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "partition is no I64(3)")]
-    fn a_value_of_another_type_is_a_defect() {
+    #[should_panic(expected = "partition is not I64(3)")]
+    fn a_value_of_the_wrong_type_panics_in_debug_builds() {
         let _ = PARTITION.of(3);
     }
 }

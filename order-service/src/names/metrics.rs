@@ -1,7 +1,7 @@
 //! Metrics.
 
 use telemetry::vocabulary::Instrument::{Counter, Histogram};
-use telemetry::vocabulary::{Metric, Source, always};
+use telemetry::vocabulary::{Metric, NameOrigin, always};
 
 use super::attributes as attr;
 
@@ -19,7 +19,7 @@ pub const ORDERS_ACCEPTED: Metric = Metric {
     unit: "{order}",
     brief: "Orders that were accepted, each once however often its request is repeated",
     attributes: &[always(attr::ORDER_AVAILABILITY)],
-    source: Source::Own,
+    source: NameOrigin::Own,
 };
 /// How long it takes to keep it.
 pub const ORDERS_COMPLETION_DURATION: Metric = Metric {
@@ -28,7 +28,7 @@ pub const ORDERS_COMPLETION_DURATION: Metric = Metric {
     unit: "s",
     brief: "Time from the acceptance of an order to its final state, once for each order",
     attributes: &[always(attr::ORDER_STATUS)],
-    source: Source::Own,
+    source: NameOrigin::Own,
 };
 
 /// All of them.

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use service::deadline::Deadline;
-use sql::database::instrumentation::{Query, Statement, Statements};
+use sql::statements::{Query, Statement, Statements};
 
 use super::{
     Applied, ApplyOutcome, CancelOrder, CancelReply, OrderStore, PlaceOrder, Placed, StoreError,

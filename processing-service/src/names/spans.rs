@@ -1,7 +1,7 @@
 //! Spans.
 
 use telemetry::names::attributes::ERROR_TYPE;
-use telemetry::vocabulary::{Source, SpanKind, SpanType, always, sometimes};
+use telemetry::vocabulary::{NameOrigin, SpanKind, SpanType, always, sometimes};
 
 use super::attributes as attr;
 
@@ -19,7 +19,7 @@ pub static STEP: SpanType = SpanType {
         ),
         sometimes(ERROR_TYPE, "it failed"),
     ],
-    source: Source::Own,
+    source: NameOrigin::Own,
 };
 /// A call to the payment provider.
 pub static PAYMENT_GATEWAY: SpanType = SpanType {
@@ -35,7 +35,7 @@ pub static PAYMENT_GATEWAY: SpanType = SpanType {
             "it failed: `declined`, `timed_out` or `unavailable`",
         ),
     ],
-    source: Source::Own,
+    source: NameOrigin::Own,
 };
 
 /// All of them.

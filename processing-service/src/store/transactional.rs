@@ -13,9 +13,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use outbox::OutboxSignal;
-use sql::database::instrumentation::{Query, Statement, Statements};
 use sql::group_commit::{Committer, GroupCommit, GroupCommitConfig, SubmitError};
 use sql::postgres;
+use sql::statements::{Query, Statement, Statements};
 use tokio_util::task::TaskTracker;
 
 use super::engine::Engine;

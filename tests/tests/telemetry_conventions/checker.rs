@@ -1,5 +1,5 @@
-//! Whether what was emitted is what the names say: no unknown span, metric or attribute, nothing required that is missing,
-//! and no other type, unit, instrument or boundary.
+//! Checks emitted telemetry against the names: no unknown span, metric or attribute, no missing required attribute, and
+//! the defined types, units, instruments and boundaries.
 
 use opentelemetry::{KeyValue, Value};
 use opentelemetry_sdk::metrics::data::{AggregatedMetrics, Metric, MetricData};
@@ -7,7 +7,7 @@ use opentelemetry_sdk::trace::SpanData;
 use telemetry::names::{metrics, spans};
 use telemetry::vocabulary::{Instrument, Requirement, SpanType, Use, ValueType};
 
-/// What is wrong with a span. Names do not tell which kind it is: it is the one that fits best.
+/// The faults of a span. Its name does not identify its type, so the best match counts.
 pub(crate) fn faults_of_span(span: &SpanData) -> Vec<String> {
     let of_kind = |known: &&&SpanType| known.kind == span.span_kind;
     let known = spans::ALL.iter().filter(of_kind);
@@ -25,18 +25,17 @@ fn faults_as(known: &SpanType, span: &SpanData) -> Vec<String> {
     faults
 }
 
-/// The name of a span, with its attributes for what is in braces.
+/// Replaces the attribute names in braces by the attributes of the span.
 fn filled_in(pattern: &str, attributes: &[KeyValue]) -> String {
     let mut name = pattern.to_owned();
     for attribute in attributes {
         let place = format!("{{{}}}", attribute.key);
         name = name.replace(&place, &attribute.value.as_str());
     }
-    // The conventions have no name for a method that there is not; it is called after the system.
+    // The conventions name the span of an unknown method after the system.
     name.replace("_OTHER", "grpc")
 }
 
-/// What is wrong with a metric.
 pub(crate) fn faults_of_metric(metric: &Metric) -> Vec<String> {
     let name = metric.name();
     let Some(known) = metrics::ALL.iter().find(|known| known.name == name) else {
@@ -59,7 +58,7 @@ pub(crate) fn faults_of_metric(metric: &Metric) -> Vec<String> {
     faults
 }
 
-/// Whether the instrument measures in this way. Whole numbers and fractions are alike to it.
+/// Whether the data is of this instrument, with whole numbers or fractions.
 fn is_kind<T>(data: &MetricData<T>, instrument: Instrument) -> bool {
     match (data, instrument) {
         (MetricData::Histogram(histogram), Instrument::Histogram(boundaries)) => histogram
@@ -72,7 +71,6 @@ fn is_kind<T>(data: &MetricData<T>, instrument: Instrument) -> bool {
     }
 }
 
-/// The attributes of each of its points.
 fn points<T>(data: &MetricData<T>) -> Vec<Vec<KeyValue>> {
     match data {
         MetricData::Gauge(gauge) => gauge

@@ -1,4 +1,4 @@
-//! What a server and a client on loopback emit.
+//! Telemetry of a server and a client on loopback.
 
 use std::time::Duration;
 
@@ -72,8 +72,8 @@ fn client(port: u16, stop: CancellationToken) -> ServiceClient {
     client
 }
 
-/// An answer and an error by the client; past it, which is made for answers of one message, a stream that its client
-/// leaves and a method that there is not.
+/// A response and an error through the client; without it, as it is made for unary calls, a cancelled stream and an
+/// unknown method.
 async fn call_in_every_way(client: ServiceClient, port: u16) {
     let mut health = HealthClient::new(client);
     health.check(HealthCheckRequest::default()).await.unwrap();
@@ -92,7 +92,7 @@ async fn call_in_every_way(client: ServiceClient, port: u16) {
 }
 
 #[tokio::test]
-async fn everything_that_calls_emit_is_as_the_names_say() {
+async fn the_telemetry_of_calls_conforms_to_the_names() {
     recording::start();
     let stop = CancellationToken::new();
     let port = server(stop.clone()).await;
@@ -102,7 +102,7 @@ async fn everything_that_calls_emit_is_as_the_names_say() {
 
     caller.carry(call_in_every_way(client, port)).await;
 
-    // The end of a stream that was left reaches the server some time after its client.
+    // The server sees the end of a cancelled stream later than its client.
     let of_calls = || {
         let mut spans = recording::spans();
         spans.retain(|span| {

@@ -1,4 +1,4 @@
-//! What an event emits on its way from the outbox through librdkafka's mock cluster to the dead letters.
+//! Telemetry of an event, from the outbox through the mock cluster of librdkafka to the dead-letter topic.
 
 use std::sync::Arc;
 
@@ -11,10 +11,10 @@ use telemetry::vocabulary::Attribute;
 use crate::recording;
 use mock_kafka::{Broker, DEAD_LETTERS, Database, TOPIC, eventually};
 
-/// A caller that records its trace.
+/// A caller with a sampled trace.
 const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
-/// Fails first, and then for good.
+/// Fails the first attempt transiently and the second permanently.
 struct Reluctant;
 
 #[async_trait]
@@ -36,7 +36,7 @@ fn record() -> OutboxRecord {
     }
 }
 
-/// Whether a span says this of itself. Its name may be what is wrong.
+/// Finds a span by attribute and not by name, because the name can be wrong.
 fn has_span(attribute: Attribute, value: &str) -> bool {
     let told = attribute.of(value.to_owned());
     let spans = recording::spans();
@@ -44,7 +44,7 @@ fn has_span(attribute: Attribute, value: &str) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn everything_that_events_emit_is_as_the_names_say() {
+async fn the_telemetry_of_events_conforms_to_the_names() {
     recording::start();
     let broker = Broker::start();
     let database = Database::create().await;

@@ -1,4 +1,4 @@
-//! Telemetry against the semantic conventions: the names against their table, and what is emitted against the names.
+//! Checks the telemetry names against the semantic conventions, and emitted telemetry against the names.
 
 #![allow(
     clippy::unwrap_used,
@@ -15,9 +15,9 @@ mod table;
 
 use table::Table;
 use telemetry::names::{metrics, spans};
-use telemetry::vocabulary::{Metric, Source, SpanType};
+use telemetry::vocabulary::{Metric, NameOrigin, SpanType};
 
-/// The spans in the words of the table.
+/// The spans by their names in the table.
 const SPANS: [(&str, &SpanType); 7] = [
     ("rpc.server", &spans::RPC_SERVER),
     ("rpc.client", &spans::RPC_CLIENT),
@@ -29,12 +29,12 @@ const SPANS: [(&str, &SpanType); 7] = [
 ];
 
 fn of_conventions() -> impl Iterator<Item = &'static Metric> {
-    let is_one = |metric: &&Metric| metric.source == Source::Conventions;
+    let is_one = |metric: &&Metric| metric.source == NameOrigin::Conventions;
     metrics::ALL.iter().filter(is_one)
 }
 
 #[test]
-fn every_metric_of_the_conventions_is_as_they_say() {
+fn every_metric_of_the_conventions_conforms_to_them() {
     let table = Table::read();
 
     let faults: Vec<_> = of_conventions()
@@ -46,7 +46,7 @@ fn every_metric_of_the_conventions_is_as_they_say() {
 }
 
 #[test]
-fn every_span_of_the_conventions_is_as_they_say() {
+fn every_span_of_the_conventions_conforms_to_them() {
     let table = Table::read();
 
     let faults: Vec<_> = SPANS
@@ -56,7 +56,7 @@ fn every_span_of_the_conventions_is_as_they_say() {
 
     let of_conventions = spans::ALL
         .iter()
-        .filter(|span| span.source == Source::Conventions);
+        .filter(|span| span.source == NameOrigin::Conventions);
     assert_eq!(of_conventions.count(), SPANS.len());
     assert!(faults.is_empty(), "{faults:#?}");
 }

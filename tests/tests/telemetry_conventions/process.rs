@@ -1,4 +1,4 @@
-//! What a process and its connections to PostgreSQL emit.
+//! Telemetry of the process and of its PostgreSQL pool.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use tokio::runtime::Handle;
 use crate::recording::{self, CALLER};
 
 #[tokio::test]
-async fn everything_that_a_process_and_its_pool_emit_is_as_the_names_say() {
+async fn the_telemetry_of_a_process_and_its_pool_conforms_to_the_names() {
     recording::start();
     let server = postgres_server::shared();
     server.create_database("telemetry").unwrap();

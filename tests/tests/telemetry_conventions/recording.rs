@@ -1,4 +1,4 @@
-//! What all tests of this program emit, kept in memory, and what is wrong with it.
+//! Telemetry of all tests of this program, kept in memory and checked.
 
 use std::sync::LazyLock;
 
@@ -8,7 +8,7 @@ use telemetry::{SamplingRatio, tracer_provider, use_providers};
 
 use crate::checker::{faults_of_metric, faults_of_span};
 
-/// The name of a span that a test makes, so that what it does is recorded.
+/// The name of the root span of a test, which makes its work sampled.
 pub(crate) const CALLER: &str = "caller";
 
 struct Recording {
@@ -33,19 +33,19 @@ static RECORDING: LazyLock<Recording> = LazyLock::new(|| {
     }
 });
 
-/// Spans and metrics are recorded from now on. Instruments that were made before measure nothing.
+/// Starts recording. Instruments created earlier are no-ops.
 pub(crate) fn start() {
     LazyLock::force(&RECORDING);
 }
 
-/// The spans that have ended, but for those of the tests.
+/// The ended spans, without the root spans of the tests.
 pub(crate) fn spans() -> Vec<SpanData> {
     let mut spans = RECORDING.spans.get_finished_spans().unwrap();
     spans.retain(|span| span.name != CALLER);
     spans
 }
 
-/// Asserts that these metrics were emitted, and that everything that was is as the names say.
+/// Asserts that these metrics were emitted and that all telemetry conforms to the names.
 pub(crate) fn assert_conforming(metrics: &[&str]) {
     RECORDING.meters.force_flush().unwrap();
     let measured = RECORDING.metrics.get_finished_metrics().unwrap();

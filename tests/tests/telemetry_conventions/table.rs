@@ -1,14 +1,16 @@
-//! What the semantic conventions say of the names that are used here: conventions/1.42.json, which tells how it was made.
+//! The semantic conventions of the names used here, from conventions/1.42.json, which documents its generation.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use telemetry::vocabulary::{Instrument, Metric, Requirement, Source, SpanType, Use, ValueType};
+use telemetry::vocabulary::{
+    Instrument, Metric, NameOrigin, Requirement, SpanType, Use, ValueType,
+};
 
-/// Attributes that the conventions do not list where they are used here, with the reason.
+/// Attributes used where the conventions do not list them, with the reason.
 const BEYOND: [(&str, &str, &str); 0] = [];
 
-/// Level of requirement by attribute.
+/// Requirement level by attribute.
 type Levels = BTreeMap<String, String>;
 
 #[derive(Debug, Deserialize)]
@@ -37,7 +39,7 @@ impl Table {
         serde_json::from_str(include_str!("conventions/1.42.json")).unwrap()
     }
 
-    /// In which ways the metric is not the one of the conventions.
+    /// The differences between the metric and the conventions.
     pub(crate) fn faults_of_metric(&self, metric: &Metric) -> Vec<String> {
         let name = metric.name;
         let Some(row) = self.metrics.get(name) else {
@@ -61,7 +63,7 @@ impl Table {
         faults
     }
 
-    /// In which ways the span is not the one that the table has under this name.
+    /// The differences between the span and the entry of this name.
     pub(crate) fn faults_of_span(&self, name: &str, span: &SpanType) -> Vec<String> {
         let row = &self.spans[name];
         let mut faults = self.faults_of_attributes(name, span.attributes, &row.attributes);
@@ -89,7 +91,7 @@ impl Table {
     fn fault_of(&self, of: &str, used: &Use, levels: &Levels) -> Option<String> {
         let attribute = used.attribute;
         let name = attribute.name;
-        if attribute.source == Source::Own {
+        if attribute.source == NameOrigin::Own {
             return None;
         }
         let is_excused = BEYOND

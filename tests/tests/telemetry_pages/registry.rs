@@ -1,7 +1,7 @@
 //! The registry in the form that OpenTelemetry Weaver reads.
 
 use telemetry::vocabulary::{
-    Attribute, Instrument, Metric, Requirement, Source, SpanType, Use, ValueType,
+    Attribute, Instrument, Metric, NameOrigin, Requirement, SpanType, Use, ValueType,
 };
 
 use crate::{events, names};
@@ -61,10 +61,10 @@ pub(crate) fn type_name(value: ValueType) -> &'static str {
     }
 }
 
-pub(crate) fn source(source: Source) -> &'static str {
+pub(crate) fn source(source: NameOrigin) -> &'static str {
     match source {
-        Source::Conventions => "conventions",
-        Source::Own => "own",
+        NameOrigin::Conventions => "conventions",
+        NameOrigin::Own => "own",
     }
 }
 

@@ -10,7 +10,7 @@ use super::{
     Source,
 };
 use kafka::record::Record;
-use sql::database::instrumentation::{Query, Statement, Statements};
+use sql::statements::{Query, Statement, Statements};
 
 /// RetryStore whose calls are observed.
 pub(crate) struct ObservedRetryStore<P> {

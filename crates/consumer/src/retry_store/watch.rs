@@ -32,12 +32,12 @@ impl RetryStoreWatch {
     pub fn new(stored: Arc<dyn Operations>) -> Self {
         let last = LastReading::default();
         let keys = last.display();
-        metrics::PARKED_KEYS.observe(move || {
+        metrics::RETRY_STORE_BLOCKED_KEYS.observe(move || {
             let count: Option<RetryStoreCount> = keys.last();
             count.map(|count| (count.keys, Labels::default()))
         });
         let events = last.display();
-        metrics::PARKED_EVENTS.observe(move || {
+        metrics::RETRY_STORE_EVENTS.observe(move || {
             let count: Option<RetryStoreCount> = events.last();
             count.map(|count| (count.events, Labels::default()))
         });

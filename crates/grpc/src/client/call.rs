@@ -17,8 +17,9 @@ use super::message::{Replay, connection_status, whole_answer};
 use super::pool::{Peer, Verdict};
 use super::retry::{Attempts, Pushback, RetryBudget};
 use super::service_config::MethodPolicy;
+use crate::grpc_timeout::{GRPC_TIMEOUT, format_timeout};
 use crate::server::refusal::Refusal;
-use service::deadline::{Deadline, GRPC_TIMEOUT, format_timeout};
+use service::deadline::Deadline;
 
 /// How many attempts went before, for the server's eyes.
 const PREVIOUS_ATTEMPTS: &str = "grpc-previous-rpc-attempts";

@@ -25,7 +25,8 @@ use tower::{Layer, Service};
 use super::methods::{MethodKind, Methods};
 use super::refusal::Refusal;
 use super::respond::{Respond, trailers};
-use service::deadline::{Deadline, GRPC_TIMEOUT, MalformedTimeout, parse_timeout};
+use crate::grpc_timeout::{GRPC_TIMEOUT, MalformedTimeout, parse_timeout};
+use service::deadline::Deadline;
 
 /// What a client's deadline leaves for the answer's way back. It also keeps ahead of tonic's own timer, whose answer
 /// would be CANCELLED; timers are exact to a millisecond.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use service::deadline::parse_timeout;
+use grpc::grpc_timeout::parse_timeout;
 use tokio::net::TcpListener;
 use tonic::{Code, Request};
 use tonic_health::pb::HealthCheckRequest;

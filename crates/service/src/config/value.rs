@@ -1,20 +1,20 @@
-//! How the text of a setting becomes a value.
+//! Parsing the text of a setting.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// A value that can be read from the text of a setting.
+/// A type that a setting can have.
 pub trait FromSetting: Sized {
-    /// Whether the text may hold a secret and must not be repeated in an error.
+    /// Whether the text can contain a secret; then no error repeats it.
     const SECRET: bool = false;
 
-    /// Parses the text; the error says what was expected, in a few words.
+    /// Parses the text; the error completes the phrase "expected …".
     fn from_setting(text: &str) -> Result<Self, String>;
 }
 
-/// Why a text was refused, without repeating a secret.
-pub(super) fn refusal<T: FromSetting>(text: &str, expected: &str) -> String {
+/// The error text for a value that does not parse; it does not repeat a secret.
+pub(super) fn mistake<T: FromSetting>(text: &str, expected: &str) -> String {
     if T::SECRET {
         format!("expected {expected}")
     } else {
@@ -22,7 +22,7 @@ pub(super) fn refusal<T: FromSetting>(text: &str, expected: &str) -> String {
     }
 }
 
-/// `FromStr` does the work; its error messages speak to programmers, so `expected` speaks to operators.
+/// Parses with `FromStr`. Its errors are written for programmers, so `expected` replaces them.
 fn parse<T: std::str::FromStr>(text: &str, expected: &str) -> Result<T, String> {
     text.parse().map_err(|_| expected.to_owned())
 }

@@ -1,12 +1,12 @@
-//! What can be seen of a group commit: how long each command waits, and with whom it is committed.
+//! Spans and metrics of a group commit: the wait of each command, and its batch.
 //!
 //! ```text
-//! PlaceOrder ─▶ commit place ──link──▶ commit place batch ─▶ what the database does
+//! PlaceOrder ─▶ commit place ──link──▶ commit place batch ─▶ database spans
 //! PlaceOrder ─▶ commit place ◀──link──
 //! ```
 //!
-//! A batch belongs to the traces of all its commands, so it is one of its own, with links there and back. If only one of
-//! the commands is recorded, which is what sampling mostly leaves, the batch is a part of that one's trace.
+//! A batch belongs to the traces of all its commands, so it has its own trace with links in both directions. If a single
+//! command is sampled, the usual case, the batch is a child of that command.
 
 use std::borrow::Cow;
 use std::time::Instant;
@@ -19,11 +19,11 @@ use telemetry::names::{attributes, metrics, spans};
 use telemetry::span::Span;
 use telemetry::vocabulary::Labels;
 
-/// `error.type` of a command that its caller took back before its commit had begun.
-pub(super) const TAKEN_BACK: &str = "taken_back";
+/// `error.type` of a command that its caller cancelled before the commit started.
+pub(super) const CANCELLED: &str = "cancelled";
 
 impl<E> SubmitError<E> {
-    /// Its name in telemetry: all that there are, with [`TAKEN_BACK`].
+    /// `error.type`; [`CANCELLED`] is the only other value.
     pub(super) fn error_type(&self) -> &'static str {
         match self {
             Self::QueueFull => "queue_full",
@@ -34,7 +34,7 @@ impl<E> SubmitError<E> {
     }
 }
 
-/// A span's name that is put together once, and copied only for a span that is recorded.
+/// A span name that is formatted once and cloned only for a recorded span.
 #[derive(Debug)]
 struct SpanName(String);
 
@@ -44,7 +44,6 @@ impl From<&SpanName> for Cow<'static, str> {
     }
 }
 
-/// Watches the commands and the commits of one writer.
 #[derive(Debug)]
 pub(super) struct CommitTelemetry {
     command: SpanName,
@@ -65,7 +64,7 @@ impl CommitTelemetry {
         }
     }
 
-    /// Shows how many commands wait, as long as there is somebody who could submit one.
+    /// Registers the gauge of queued commands. It reports no value once all handles are dropped.
     pub(super) fn observe_queue<T: Send + 'static>(&self, queue: WeakSender<T>) {
         let labels = self.labels.clone();
         metrics::GROUP_COMMIT_QUEUE.observe(move || {
@@ -75,14 +74,14 @@ impl CommitTelemetry {
         });
     }
 
-    /// A command of what is being done at present takes its place in the queue.
+    /// Starts the span of a queued command.
     pub(super) fn submitted(&self) -> Span {
         let span = spans::GROUP_COMMIT.within(&self.command);
         span.describe_as(&self.labels);
         span
     }
 
-    /// Commands of these spans are committed together from now on.
+    /// Starts the span of a batch; `members` are the spans of its commands.
     pub(super) fn begin<'a>(&self, members: impl ExactSizeIterator<Item = &'a Span>) -> Batch<'_> {
         let commands = members.len();
         self.sizes.record(commands as f64, &self.labels);
@@ -109,7 +108,7 @@ impl CommitTelemetry {
     }
 }
 
-/// A commit that is under way.
+/// A running commit.
 #[derive(Debug)]
 pub(super) struct Batch<'a> {
     telemetry: &'a CommitTelemetry,
@@ -118,12 +117,11 @@ pub(super) struct Batch<'a> {
 }
 
 impl Batch<'_> {
-    /// Commits as a part of it.
     pub(super) async fn carry<T>(&self, commit: impl Future<Output = T>) -> T {
         self.span.carry(commit).await
     }
 
-    /// All its commands have their answers. It has failed in the way that the first of them has that failed.
+    /// Ends the batch. Its `error.type` is that of the first failed command.
     pub(super) fn ended<R, E>(self, answers: &[Result<R, SubmitError<E>>]) {
         let took = self.began.elapsed();
         let failures = answers.iter().filter_map(|answer| answer.as_ref().err());

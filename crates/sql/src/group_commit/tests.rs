@@ -1,4 +1,4 @@
-//! Batches that share a commit, fail alone or together, and callers that go away.
+//! Shared commits, failures of a command or of a batch, and cancelled callers.
 
 use std::sync::Mutex;
 
@@ -11,7 +11,7 @@ use super::*;
 mod metrics;
 mod spans;
 
-/// Doubles numbers, refuses 13, is away for 500, panics at 666, and waits for permission before each commit.
+/// Doubles numbers, fails on 13, is down on 500, panics on 666, and waits for a permit before each commit.
 struct Doubler {
     gate: Arc<Semaphore>,
     batches: Arc<Mutex<Vec<usize>>>,
@@ -50,7 +50,7 @@ struct Writer {
     handle: GroupCommit<Doubler>,
     gate: Arc<Semaphore>,
     batches: Arc<Mutex<Vec<usize>>>,
-    /// The spans that commits took place in.
+    /// The current span of each commit.
     within: Arc<Mutex<Vec<SpanContext>>>,
     tracker: TaskTracker,
 }
@@ -83,7 +83,7 @@ fn writers(writers: usize, queue: usize) -> Writer {
     }
 }
 
-/// Polls each submission once, so that all of them wait in the queue, then lets the writer run.
+/// Polls each submission once, so that all are queued, then lets the writer run.
 async fn submit_together(
     writer: &Writer,
     numbers: &[u32],
@@ -108,7 +108,7 @@ async fn commands_that_wait_together_share_a_commit_and_each_gets_its_own_reply(
 }
 
 #[tokio::test]
-async fn one_bad_command_does_not_fail_its_neighbours() {
+async fn one_failing_command_does_not_fail_the_rest_of_its_batch() {
     let writer = writer(10);
 
     let replies = submit_together(&writer, &[1, 13, 3]).await;
@@ -120,7 +120,7 @@ async fn one_bad_command_does_not_fail_its_neighbours() {
 }
 
 #[tokio::test]
-async fn a_batch_that_finds_the_database_away_is_not_tried_one_by_one() {
+async fn a_batch_is_not_retried_one_by_one_while_the_database_is_down() {
     let writer = writer(10);
 
     let replies = submit_together(&writer, &[1, 500, 3]).await;
@@ -132,7 +132,7 @@ async fn a_batch_that_finds_the_database_away_is_not_tried_one_by_one() {
 }
 
 #[tokio::test]
-async fn a_second_writer_begins_while_the_first_commits() {
+async fn a_second_writer_commits_while_the_first_one_does() {
     let writer = writers(2, 10);
     let (first, second) = (writer.handle.submit(1), writer.handle.submit(2));
     tokio::pin!(first, second);
@@ -168,7 +168,7 @@ async fn a_commit_that_panics_does_not_end_the_writer() {
 }
 
 #[tokio::test]
-async fn a_full_queue_refuses_at_once() {
+async fn a_full_queue_rejects_at_once() {
     let writer = writer(2);
 
     let replies = submit_together(&writer, &[1, 2, 3]).await;
@@ -178,7 +178,7 @@ async fn a_full_queue_refuses_at_once() {
 }
 
 #[tokio::test]
-async fn a_command_whose_commit_has_begun_is_carried_out_although_its_caller_gave_up() {
+async fn a_command_whose_commit_has_started_is_committed_after_its_caller_is_dropped() {
     let writer = writer(10);
     {
         let submission = writer.handle.submit(1);
@@ -197,7 +197,7 @@ async fn a_command_whose_commit_has_begun_is_carried_out_although_its_caller_gav
 }
 
 #[tokio::test]
-async fn a_command_whose_caller_gave_up_while_it_waited_is_not_carried_out() {
+async fn a_queued_command_is_not_committed_after_its_caller_is_dropped() {
     let writer = writer(10);
     let first = writer.handle.submit(1);
     tokio::pin!(first);

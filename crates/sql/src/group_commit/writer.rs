@@ -1,4 +1,4 @@
-//! The writing side: whatever waits is taken, committed together, and answered one by one.
+//! The writer task of a group commit: takes the queued commands, commits them together and replies to each caller.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -6,11 +6,11 @@ use std::sync::Arc;
 use futures::FutureExt;
 use tokio::sync::{Mutex, mpsc};
 
-use super::instrumentation::{CommitTelemetry, TAKEN_BACK};
+use super::instrumentation::{CANCELLED, CommitTelemetry};
 use super::{Answer, Caller, Committer, Submission, SubmitError};
 use service::crash_points::{CrashPoint, reach};
 
-/// Takes batches from the queue and commits them. There may be several, of which one at a time takes a batch.
+/// One writer task. Several writers share the queue; one at a time takes a batch.
 pub(super) struct Writer<C: Committer> {
     pub(super) committer: Arc<C>,
     pub(super) submissions: Arc<Mutex<mpsc::Receiver<Submission<C>>>>,
@@ -30,7 +30,7 @@ impl<C: Committer> Clone for Writer<C> {
 }
 
 impl<C: Committer> Writer<C> {
-    /// Until there is nobody any more who could submit.
+    /// Runs until all handles are dropped and the queue is empty.
     pub(super) async fn run(self) {
         let mut waiting = Vec::with_capacity(self.max_batch);
         while self.take_batch(&mut waiting).await {
@@ -41,13 +41,13 @@ impl<C: Committer> Writer<C> {
                 waiting.drain(..).map(|s| (s.command, s.caller)).unzip();
             let answers = self.answers(&commands, &callers).await;
             for (caller, answer) in callers.into_iter().zip(answers) {
-                caller.tell(answer);
+                caller.reply(answer);
             }
         }
     }
 
-    /// Takes what waits, or waits for something, and returns whether there can be more. Leaves out what nobody waits for
-    /// any more, which may be all of it.
+    /// Takes the queued commands, or waits for one; returns false when the queue is closed. Commands of callers that are
+    /// gone are removed, so the batch can be empty.
     async fn take_batch(&self, batch: &mut Vec<Submission<C>>) -> bool {
         let mut submissions = self.submissions.lock().await;
         let taken = submissions.recv_many(batch, self.max_batch).await;
@@ -55,7 +55,7 @@ impl<C: Committer> Writer<C> {
         batch.retain(|submission| {
             let caller = &submission.caller;
             if caller.has_gone() {
-                caller.span.fail(TAKEN_BACK);
+                caller.span.fail(CANCELLED);
             }
             !caller.has_gone()
         });
@@ -64,11 +64,11 @@ impl<C: Committer> Writer<C> {
 
     async fn answers(&self, commands: &[C::Command], callers: &[Caller<C>]) -> Vec<Answer<C>> {
         let batch = self.telemetry.begin(callers.iter().map(|c| &c.span));
-        // A panic is a defect of one command: it must not end the writer, and with it every write of the service.
+        // A panic is a defect of one command. It must not end the writer, and so all writes of the service.
         let commit = batch.carry(commit_batch(self.committer.as_ref(), commands));
         let answers = AssertUnwindSafe(commit).catch_unwind().await;
         let answers = answers.unwrap_or_else(|_| {
-            tracing::error!(commands = commands.len(), "a commit panicked");
+            tracing::error!(commands = commands.len(), "commit panicked");
             leave_unanswered(commands.len())
         });
         batch.ended(&answers);
@@ -101,7 +101,7 @@ fn fail_batch<R, E>(error: E, commands: usize) -> Vec<Result<R, SubmitError<E>>>
         .collect()
 }
 
-/// What callers see when a commit was interrupted: whether it took place is not known.
+/// The answers to an interrupted commit, whose outcome is unknown.
 fn leave_unanswered<R, E>(commands: usize) -> Vec<Result<R, SubmitError<E>>> {
     (0..commands).map(|_| Err(SubmitError::Stopped)).collect()
 }
@@ -113,7 +113,7 @@ async fn commit_one_by_one<C: Committer>(committer: &C, commands: &[C::Command])
         let reply = reply.map(|mut replies| replies.pop());
         answers.push(match reply {
             Ok(Some(reply)) => Ok(reply),
-            // A committer that answers nothing has broken its contract: the caller must not wait for ever.
+            // No reply violates the contract of `Committer`; the caller still gets an answer.
             Ok(None) => Err(SubmitError::Stopped),
             Err(error) => Err(SubmitError::Failed(error)),
         });

@@ -1,4 +1,4 @@
-//! What metrics show of a pool.
+//! The metrics of a connection pool.
 
 use super::*;
 use service::config::FromSetting;
@@ -6,7 +6,7 @@ use telemetry::testing::{measured, record_spans};
 
 const DATABASE: &str = "gauges_of_a_pool";
 
-/// What this metric says of the pool: its connections by state, or its bound.
+/// The values of this metric for the pool: connections by state, or the maximum.
 fn shown(metric: &str) -> Vec<(String, u64)> {
     measured(metric, "db.client.connection.pool.name", DATABASE)
 }
@@ -17,7 +17,7 @@ fn connections(idle: u64, used: u64) -> [(String, u64); 2] {
 }
 
 #[tokio::test]
-async fn a_pool_shows_its_bound_and_how_many_connections_are_in_use() {
+async fn a_pool_reports_its_maximum_and_its_used_connections() {
     record_spans();
     let server = postgres_server::shared();
     server.create_database(DATABASE).unwrap();
@@ -32,7 +32,7 @@ async fn a_pool_shows_its_bound_and_how_many_connections_are_in_use() {
     assert_eq!(shown("db.client.connection.count"), connections(0, 1));
 
     drop(connection);
-    // It goes back to the pool behind the caller's back.
+    // It returns to the pool asynchronously.
     while postgres.pool().num_idle() == 0 {
         tokio::task::yield_now().await;
     }

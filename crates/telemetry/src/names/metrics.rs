@@ -1,4 +1,4 @@
-//! Metrics, by what they are about.
+//! Metrics, one file per subject.
 
 use crate::vocabulary::Metric;
 
@@ -18,24 +18,21 @@ pub use kafka::*;
 pub use outbox::*;
 pub use process::*;
 
-/// Boundaries of the conventions for calls and for messages, in seconds: from what a fast confirmation takes to the
-/// longest that anybody waits.
+/// Boundaries of the conventions for calls and messages, in seconds.
 pub const CALL_SECONDS: &[f64] = &[
     0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
 ];
 
-/// Boundaries of the conventions for databases, in seconds: finer below a millisecond, where a statement without an fsync
-/// lies.
+/// Boundaries of the conventions for databases, in seconds; the lowest one covers statements without an fsync.
 pub const DATABASE_SECONDS: &[f64] = &[0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0];
 
-/// Boundaries for the size of a group commit: a batch has 200 commands at most, and twice as many callers mean twice as
-/// large a batch, so each bucket is about twice the one before.
+/// Boundaries of batch sizes in commands, up to the maximum of 200. The size is proportional to the number of callers, so
+/// each bucket is about twice the previous one.
 pub const BATCH_SIZES: &[f64] = &[1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0];
 
 const FAILED: &str = "it failed";
 const KNOWN: &str = "it is known";
 
-/// All of them.
 pub const ALL: &[Metric] = &[
     RPC_SERVER_CALL_DURATION,
     RPC_CLIENT_CALL_DURATION,
@@ -61,8 +58,8 @@ pub const ALL: &[Metric] = &[
     KAFKA_CONSUMER_RETRIES,
     KAFKA_CONSUMER_DEAD_LETTERS,
     KAFKA_CONSUMER_REBALANCES,
-    PARKED_KEYS,
-    PARKED_EVENTS,
+    RETRY_STORE_BLOCKED_KEYS,
+    RETRY_STORE_EVENTS,
     OUTBOX_ROWS,
     OUTBOX_OLDEST_AGE,
     OUTBOX_BLOCKED_KEYS,

@@ -3,34 +3,33 @@
 use opentelemetry::trace::SpanKind;
 
 use super::attributes as attr;
-use crate::vocabulary::{Source, SpanType, always, sometimes};
+use crate::vocabulary::{NameOrigin, SpanType, always, sometimes};
 
 const FAILED: &str = "it failed";
 const KNOWN: &str = "it is known";
 
-/// A call that came in.
 pub static RPC_SERVER: SpanType = SpanType {
     name: "{rpc.method}",
     kind: SpanKind::Server,
-    brief: "A call that came in, to the end of its response; a stream for as long as it is open. `grpc` for a method that there is not",
-    relations: "A child of the caller's span, if there is one",
+    brief: "An incoming call until the end of its response or stream. The name is `grpc` for an unknown method",
+    relations: "A child of the span of the caller, if there is one",
     attributes: &[
         always(attr::RPC_SYSTEM_NAME),
         always(attr::RPC_METHOD),
         sometimes(attr::RPC_METHOD_ORIGINAL, "the method does not exist"),
         always(attr::RPC_RESPONSE_STATUS_CODE),
-        sometimes(attr::ERROR_TYPE, "the server is to blame for the status"),
+        sometimes(attr::ERROR_TYPE, "the status is a server error"),
         sometimes(attr::NETWORK_PEER_ADDRESS, KNOWN),
         sometimes(attr::NETWORK_PEER_PORT, KNOWN),
     ],
-    source: Source::Conventions,
+    source: NameOrigin::Conventions,
 };
-/// A call that went out.
+
 pub static RPC_CLIENT: SpanType = SpanType {
     name: "{rpc.method}",
     kind: SpanKind::Client,
-    brief: "A call that went out, with all its attempts",
-    relations: "A child of whatever needs the answer; what is asked is its child",
+    brief: "An outgoing call, including all attempts",
+    relations: "A child of the current span; the span of the server is its child",
     attributes: &[
         always(attr::RPC_SYSTEM_NAME),
         always(attr::RPC_METHOD),
@@ -39,14 +38,14 @@ pub static RPC_CLIENT: SpanType = SpanType {
         always(attr::SERVER_ADDRESS),
         always(attr::SERVER_PORT),
     ],
-    source: Source::Conventions,
+    source: NameOrigin::Conventions,
 };
-/// An event on its way to the broker.
+
 pub static SEND: SpanType = SpanType {
     name: "{messaging.operation.name} {messaging.destination.name}",
     kind: SpanKind::Client,
-    brief: "One event from the outbox to the broker's acknowledgement",
-    relations: "A child of the span that decided the event, with a link to it. The event's header names that span, not this one",
+    brief: "One event, from the outbox to the acknowledgement by the broker",
+    relations: "A child of the span that created the event, with a link to it. The header of the event contains that span, not this one",
     attributes: &[
         always(attr::MESSAGING_SYSTEM),
         always(attr::MESSAGING_OPERATION_NAME),
@@ -60,14 +59,14 @@ pub static SEND: SpanType = SpanType {
         sometimes(attr::MESSAGING_MESSAGE_ID, KNOWN),
         sometimes(attr::ERROR_TYPE, FAILED),
     ],
-    source: Source::Conventions,
+    source: NameOrigin::Conventions,
 };
-/// Records that were taken in.
+
 pub static POLL: SpanType = SpanType {
     name: "{messaging.operation.name} {messaging.destination.name}",
     kind: SpanKind::Client,
-    brief: "Records taken from a partition at once",
-    relations: "A trace of its own, with a link to the span that decided each event; recorded if one of them is",
+    brief: "One poll of a partition",
+    relations: "A separate trace with a link to the span that created each event; sampled if one of those is",
     attributes: &[
         always(attr::MESSAGING_SYSTEM),
         always(attr::MESSAGING_OPERATION_NAME),
@@ -79,14 +78,14 @@ pub static POLL: SpanType = SpanType {
         always(attr::SERVER_ADDRESS),
         sometimes(attr::SERVER_PORT, KNOWN),
     ],
-    source: Source::Conventions,
+    source: NameOrigin::Conventions,
 };
-/// One attempt at an event.
+
 pub static PROCESS: SpanType = SpanType {
     name: "{messaging.operation.name} {messaging.destination.name}",
     kind: SpanKind::Consumer,
     brief: "One attempt to handle an event",
-    relations: "A link to the span that decided the event, and by default (TRACE_PROCESSING) its child",
+    relations: "Linked to the span that created the event, and by default (TRACE_PROCESSING) its child",
     attributes: &[
         always(attr::MESSAGING_SYSTEM),
         always(attr::MESSAGING_OPERATION_NAME),
@@ -103,14 +102,14 @@ pub static PROCESS: SpanType = SpanType {
         sometimes(attr::SERVER_PORT, KNOWN),
         sometimes(attr::ERROR_TYPE, FAILED),
     ],
-    source: Source::Conventions,
+    source: NameOrigin::Conventions,
 };
-/// Offsets on their way to the broker.
+
 pub static COMMIT: SpanType = SpanType {
     name: "{messaging.operation.name} {messaging.destination.name}",
     kind: SpanKind::Client,
-    brief: "Offsets of all partitions, committed at once; waited for when a partition is given back",
-    relations: "A trace of its own, recorded by chance: an offset stands for all events below it",
+    brief: "The offset commit of all partitions; awaited only when a partition is revoked",
+    relations: "A separate trace, sampled by ratio: an offset covers all events below it",
     attributes: &[
         always(attr::MESSAGING_SYSTEM),
         always(attr::MESSAGING_OPERATION_NAME),
@@ -121,14 +120,14 @@ pub static COMMIT: SpanType = SpanType {
         sometimes(attr::SERVER_PORT, KNOWN),
         sometimes(attr::ERROR_TYPE, FAILED),
     ],
-    source: Source::Conventions,
+    source: NameOrigin::Conventions,
 };
-/// A statement or a transaction.
+
 pub static DATABASE: SpanType = SpanType {
     name: "{db.query.summary}",
     kind: SpanKind::Client,
-    brief: "A statement, or a transaction of several",
-    relations: "A child of what it is done for",
+    brief: "A statement or a transaction",
+    relations: "A child of the current span",
     attributes: &[
         always(attr::DB_SYSTEM_NAME),
         always(attr::DB_NAMESPACE),
@@ -137,39 +136,38 @@ pub static DATABASE: SpanType = SpanType {
         sometimes(attr::DB_COLLECTION_NAME, "it is one table"),
         sometimes(
             attr::DB_OPERATION_BATCH_SIZE,
-            "at least two commands are in it",
+            "it contains at least two commands",
         ),
         sometimes(attr::SERVER_ADDRESS, KNOWN),
-        sometimes(attr::SERVER_PORT, "it is not the usual one"),
-        sometimes(attr::DB_RESPONSE_STATUS_CODE, "the database gave one"),
+        sometimes(attr::SERVER_PORT, "it is not the default port"),
+        sometimes(attr::DB_RESPONSE_STATUS_CODE, "the database reported one"),
         sometimes(attr::ERROR_TYPE, FAILED),
     ],
-    source: Source::Conventions,
+    source: NameOrigin::Conventions,
 };
-/// A caller that waits for its commit.
+
 pub static GROUP_COMMIT: SpanType = SpanType {
     name: "commit {writer}",
     kind: SpanKind::Internal,
-    brief: "One command, from its place in the queue to its answer",
-    relations: "A child of the call or the attempt that it belongs to, with a link to the batch that it was committed in",
+    brief: "One command, from its submission to its reply",
+    relations: "A child of the call or attempt that submits it, with a link to its batch",
     attributes: &[always(attr::WRITER), sometimes(attr::ERROR_TYPE, FAILED)],
-    source: Source::Own,
+    source: NameOrigin::Own,
 };
-/// A commit for many.
+
 pub static GROUP_COMMIT_BATCH: SpanType = SpanType {
     name: "commit {writer} batch",
     kind: SpanKind::Internal,
-    brief: "The commands that were committed together",
-    relations: "Links to its commands; a child of the command that is recorded if only one is, else a trace of its own",
+    brief: "One transaction with the commands of a batch",
+    relations: "Links to its commands. A child of the sampled command if there is one; with several, a separate trace",
     attributes: &[
         always(attr::WRITER),
         always(attr::COMMANDS),
         sometimes(attr::ERROR_TYPE, FAILED),
     ],
-    source: Source::Own,
+    source: NameOrigin::Own,
 };
 
-/// All of them.
 pub static ALL: [&SpanType; 9] = [
     &RPC_SERVER,
     &RPC_CLIENT,

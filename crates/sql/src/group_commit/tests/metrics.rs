@@ -1,11 +1,11 @@
-//! What metrics show of a commit. Each test has a writer of its own name, to know its measurements by.
+//! The metrics of a commit. Each test uses its own writer name, which identifies its measurements.
 
 use super::*;
 use telemetry::names::attributes::WRITER;
 use telemetry::names::metrics::{BATCH_SIZES, DATABASE_SECONDS};
 use telemetry::testing::{distribution, measured, record_spans};
 
-/// Says yes to everything.
+/// Accepts every batch.
 struct Agreeing;
 
 #[async_trait]
@@ -30,7 +30,7 @@ fn telemetry(writer: &'static str) -> CommitTelemetry {
     CommitTelemetry::new(writer)
 }
 
-/// Measures a commit that ends with these answers.
+/// Records a commit that ends with these answers.
 fn commit(telemetry: &CommitTelemetry, answers: &[Result<(), SubmitError<&'static str>>]) {
     let members: Vec<_> = answers.iter().map(|_| telemetry.submitted()).collect();
     telemetry.begin(members.iter()).ended(answers);
@@ -45,7 +45,7 @@ fn once(labels: &str) -> Vec<(String, u64)> {
 }
 
 #[test]
-fn a_commit_is_measured_by_its_commands_and_by_its_time() {
+fn a_commit_records_its_batch_size_and_its_duration() {
     let telemetry = telemetry("measured");
 
     commit(&telemetry, &[Ok(()), Ok(()), Ok(())]);
@@ -60,7 +60,7 @@ fn a_commit_is_measured_by_its_commands_and_by_its_time() {
 }
 
 #[test]
-fn a_commit_that_fails_is_measured_as_what_failed_first() {
+fn a_failed_commit_is_recorded_with_the_error_type_of_its_first_failure() {
     let telemetry = telemetry("failing");
 
     let failed = Err(SubmitError::Failed("away"));
@@ -75,7 +75,7 @@ fn a_commit_that_fails_is_measured_as_what_failed_first() {
 }
 
 #[tokio::test]
-async fn the_queue_shows_what_waits_as_long_as_somebody_could_submit() {
+async fn the_queue_gauge_counts_queued_commands_until_all_handles_are_dropped() {
     record_spans();
     let queue = || of("group_commit.queue", "agree");
     let tracker = TaskTracker::new();

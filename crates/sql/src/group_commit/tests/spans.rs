@@ -1,4 +1,4 @@
-//! What the traces of the callers show of a commit.
+//! A commit in the traces of its callers.
 
 use opentelemetry::trace::{
     SpanContext, SpanId, Status, TraceContextExt, TraceFlags, TraceId, TraceState,
@@ -10,13 +10,13 @@ use super::*;
 use telemetry::names::{attributes, spans};
 use telemetry::testing::{all_spans, record_spans, spans_of};
 
-/// What a command is submitted for.
+/// The span that submits a command.
 fn call() -> Span {
     record_spans();
     spans::RPC_SERVER.continuing("call", &Context::new(), Vec::new())
 }
 
-/// What a command is submitted for in a trace that is not recorded.
+/// A caller whose trace is not sampled.
 fn unrecorded_call() -> Context {
     let (trace, span) = (TraceId::from(7), SpanId::from(7));
     let flags = TraceFlags::NOT_SAMPLED;
@@ -24,7 +24,7 @@ fn unrecorded_call() -> Context {
     Context::new().with_remote_span_context(caller)
 }
 
-/// Submits these numbers, each for its call, in one batch.
+/// Submits these numbers in one batch, each within its call.
 async fn submit_for(
     writer: &Writer,
     commands: &[(u32, &Context)],
@@ -47,7 +47,7 @@ fn span(name: &str, call: &SpanContext) -> SpanData {
     spans.find(|span| span.name == name).unwrap()
 }
 
-/// The batch that the command of this call was committed in, found by the command's link.
+/// The batch of the command of this call, found by the link of the command.
 fn batch_of(call: &SpanContext) -> SpanData {
     let command = span("commit double", call);
     let [to_batch] = &command.links.links[..] else {
@@ -104,7 +104,7 @@ async fn a_batch_of_many_links_to_every_recorded_command_and_they_link_back() {
 }
 
 #[tokio::test]
-async fn what_is_committed_for_nobody_who_is_recorded_has_no_span() {
+async fn a_batch_without_a_sampled_command_has_no_span() {
     record_spans();
     let unrecorded = unrecorded_call();
     let writer = writer(10);
@@ -113,7 +113,7 @@ async fn what_is_committed_for_nobody_who_is_recorded_has_no_span() {
 
     let trace = unrecorded.span().span_context().trace_id();
     assert!(spans_of(trace).is_empty());
-    // Nor does either of them begin a trace, as nothing does that is committed here for nobody.
+    // Neither command starts a trace of its own.
     let within = writer.within.lock().unwrap().clone();
     assert!(!within[0].is_sampled(), "{within:?}");
     let spans = all_spans();
@@ -122,7 +122,7 @@ async fn what_is_committed_for_nobody_who_is_recorded_has_no_span() {
 }
 
 #[tokio::test]
-async fn the_commit_itself_is_a_part_of_the_batch() {
+async fn the_commit_runs_within_the_span_of_its_batch() {
     let call = call();
     let writer = writer(10);
 
@@ -134,7 +134,7 @@ async fn the_commit_itself_is_a_part_of_the_batch() {
 }
 
 #[tokio::test]
-async fn a_command_that_fails_says_how_and_its_neighbour_does_not() {
+async fn only_the_span_of_the_failing_command_has_an_error_type() {
     let calls = [call(), call()];
     let writer = writer(10);
     let [good, bad] = calls.each_ref().map(Span::context);
@@ -149,7 +149,7 @@ async fn a_command_that_fails_says_how_and_its_neighbour_does_not() {
 }
 
 #[tokio::test]
-async fn a_command_that_finds_the_queue_full_says_so() {
+async fn a_command_rejected_by_a_full_queue_has_its_error_type() {
     let calls = [call(), call()];
     let writer = writer(1);
     let [taken, refused] = calls.each_ref().map(Span::context);

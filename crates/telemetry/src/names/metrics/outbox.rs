@@ -1,32 +1,31 @@
-//! What is seen of the outbox.
+//! Metrics of the outbox.
 
 use crate::vocabulary::Instrument::Gauge;
-use crate::vocabulary::{Metric, Source};
+use crate::vocabulary::{Metric, NameOrigin};
 
-/// How much waits for the broker.
 pub const OUTBOX_ROWS: Metric = Metric {
     name: "outbox.rows",
     instrument: Gauge,
     unit: "{event}",
-    brief: "Committed events that the broker has not acknowledged, counted up to a bound; every replica shows all of them, and none while the database cannot be read",
+    brief: "Committed events not yet acknowledged by the broker, counted up to a limit; every replica reports the total, and no value while the database is unreadable",
     attributes: &[],
-    source: Source::Own,
+    source: NameOrigin::Own,
 };
-/// How long it waits.
+
 pub const OUTBOX_OLDEST_AGE: Metric = Metric {
     name: "outbox.oldest.age",
     instrument: Gauge,
     unit: "s",
-    brief: "How long the oldest of them has waited",
+    brief: "Age of the oldest unacknowledged event",
     attributes: &[],
-    source: Source::Own,
+    source: NameOrigin::Own,
 };
-/// What cannot be published.
+
 pub const OUTBOX_BLOCKED_KEYS: Metric = Metric {
     name: "outbox.blocked.keys",
     instrument: Gauge,
     unit: "{key}",
-    brief: "Keys that stand still because an event of theirs cannot be published",
+    brief: "Blocked keys: the head event has exhausted its publish attempts",
     attributes: &[],
-    source: Source::Own,
+    source: NameOrigin::Own,
 };

@@ -1,89 +1,88 @@
-//! What is seen of the process and its runtime.
+//! Metrics of the process and its runtime.
 
 use opentelemetry_semantic_conventions::metric as conventions;
 
 use crate::names::attributes as attr;
 use crate::vocabulary::Instrument::{Counter, Gauge, UpDownCounter};
-use crate::vocabulary::{Metric, Source, always};
+use crate::vocabulary::{Metric, NameOrigin, always};
 
-/// What it costs.
 pub const PROCESS_CPU_TIME: Metric = Metric {
     name: conventions::PROCESS_CPU_TIME,
     instrument: Counter,
     unit: "s",
     brief: "CPU time of the process",
     attributes: &[always(attr::CPU_MODE)],
-    source: Source::Conventions,
+    source: NameOrigin::Conventions,
 };
-/// What it holds.
+
 pub const PROCESS_MEMORY_USAGE: Metric = Metric {
     name: conventions::PROCESS_MEMORY_USAGE,
     instrument: UpDownCounter,
     unit: "By",
     brief: "Resident memory of the process",
     attributes: &[],
-    source: Source::Conventions,
+    source: NameOrigin::Conventions,
 };
-/// Its threads.
+
 pub const PROCESS_THREAD_COUNT: Metric = Metric {
     name: conventions::PROCESS_THREAD_COUNT,
     instrument: UpDownCounter,
     unit: "{thread}",
     brief: "Threads of the process",
     attributes: &[],
-    source: Source::Conventions,
+    source: NameOrigin::Conventions,
 };
-/// Its files and connections.
+
 pub const PROCESS_UNIX_FILE_DESCRIPTOR_COUNT: Metric = Metric {
     name: conventions::PROCESS_UNIX_FILE_DESCRIPTOR_COUNT,
     instrument: UpDownCounter,
     unit: "{file_descriptor}",
     brief: "Open file descriptors of the process",
     attributes: &[],
-    source: Source::Conventions,
+    source: NameOrigin::Conventions,
 };
-/// Its age.
+
 pub const PROCESS_UPTIME: Metric = Metric {
     name: conventions::PROCESS_UPTIME,
     instrument: Gauge,
     unit: "s",
-    brief: "Time since the process was started",
+    brief: "Time since the start of the process",
     attributes: &[],
-    source: Source::Conventions,
+    source: NameOrigin::Conventions,
 };
-/// The runtime's threads.
+
 pub const TOKIO_WORKERS: Metric = Metric {
     name: "tokio.workers",
     instrument: Gauge,
     unit: "{thread}",
     brief: "Worker threads of the runtime",
     attributes: &[],
-    source: Source::Own,
+    source: NameOrigin::Own,
 };
-/// The runtime's work.
+
 pub const TOKIO_TASKS_ALIVE: Metric = Metric {
     name: "tokio.tasks.alive",
     instrument: Gauge,
     unit: "{task}",
-    brief: "Tasks that have begun and not ended",
+    brief: "Tasks that are spawned and not finished",
     attributes: &[],
-    source: Source::Own,
+    source: NameOrigin::Own,
 };
-/// The runtime's backlog.
+
 pub const TOKIO_GLOBAL_QUEUE: Metric = Metric {
     name: "tokio.global_queue",
     instrument: Gauge,
     unit: "{task}",
-    brief: "Tasks that are ready and that no worker has taken yet",
+    brief: "Tasks in the global queue of the runtime",
     attributes: &[],
-    source: Source::Own,
+    source: NameOrigin::Own,
 };
-/// The runtime's load.
+
 pub const TOKIO_BUSY_TIME: Metric = Metric {
     name: "tokio.busy.time",
     instrument: Counter,
     unit: "s",
-    brief: "Time in which workers were not parked, of all workers together",
+    brief: "Busy time of all worker threads",
     attributes: &[],
-    source: Source::Own,
+    source: NameOrigin::Own,
 };

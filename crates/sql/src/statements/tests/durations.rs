@@ -1,4 +1,4 @@
-//! What the duration of a query is measured with. Each test has a database of its own name, to know its measurements by.
+//! The labels of query durations. Each test uses its own database name, which identifies its measurements.
 
 use std::convert::Infallible;
 
@@ -21,12 +21,12 @@ fn statements(file: &str) -> Statements {
     Statements::of_sqlite(&SqliteConnectOptions::from_str(&url).unwrap())
 }
 
-/// The labels of what was measured of this database, without its name, and how often.
+/// The label sets measured for this database, without its name, and their counts.
 fn measured_of(namespace: &str) -> Vec<(String, u64)> {
     measured(DURATION, attributes::DB_NAMESPACE.name, namespace)
 }
 
-/// Has a server refuse this statement, and returns what was measured of it, without the server's port.
+/// Runs a statement that fails on a server; returns its labels without the port.
 async fn refused(database: &str, sql: &'static str) -> String {
     record_spans();
     let server = postgres_server::shared();
@@ -62,18 +62,18 @@ async fn a_query_is_measured_with_its_operation_and_its_table() {
 }
 
 #[tokio::test]
-async fn a_transaction_is_measured_by_what_it_achieves_alone() {
-    let statement = statements("transaction.db").prepare(Query::transaction("park event"));
+async fn a_transaction_is_measured_by_its_summary_alone() {
+    let statement = statements("transaction.db").prepare(Query::transaction("store event"));
 
     let done = statement.run(async { Ok::<_, Infallible>(()) });
     done.await.unwrap();
 
-    let labels = "db.query.summary=park event db.system.name=sqlite".to_owned();
+    let labels = "db.query.summary=store event db.system.name=sqlite".to_owned();
     assert_eq!(measured_of("transaction.db"), [(labels, 1)]);
 }
 
 #[tokio::test]
-async fn what_belongs_to_no_trace_is_measured_and_has_no_span() {
+async fn a_query_outside_a_trace_is_measured_and_has_no_span() {
     let statement = statements("polls.db").prepare(INSERT);
 
     let done = statement.run(async { Ok::<_, Infallible>(()) });
@@ -86,20 +86,20 @@ async fn what_belongs_to_no_trace_is_measured_and_has_no_span() {
 }
 
 #[tokio::test]
-async fn a_query_whose_caller_goes_away_is_measured_as_given_up() {
-    let statement = statements("given_up.db").prepare(INSERT);
+async fn a_query_that_its_caller_drops_is_measured_as_cancelled() {
+    let statement = statements("cancelled.db").prepare(INSERT);
     {
         let query = statement.run(std::future::pending::<Result<(), Infallible>>());
         tokio::pin!(query);
         assert!(futures::poll!(&mut query).is_pending());
     }
 
-    let labels = format!("{OF_INSERT} error.type=given_up");
-    assert_eq!(measured_of("given_up.db"), [(labels, 1)]);
+    let labels = format!("{OF_INSERT} error.type=cancelled");
+    assert_eq!(measured_of("cancelled.db"), [(labels, 1)]);
 }
 
 #[tokio::test]
-async fn what_the_driver_notices_has_a_type_and_no_code() {
+async fn a_driver_error_has_a_type_and_no_code() {
     for (error, kind) in [
         (sqlx::Error::PoolTimedOut, "pool_timeout"),
         (sqlx::Error::PoolClosed, "pool_closed"),
@@ -126,7 +126,7 @@ async fn what_the_driver_notices_has_a_type_and_no_code() {
 }
 
 #[tokio::test]
-async fn rows_that_the_program_cannot_use_are_told_apart_from_a_failure_of_the_database() {
+async fn unexpected_rows_are_distinguished_from_a_database_error() {
     let statement = statements("rows.db").prepare(INSERT);
 
     let done = statement.run(async { Err::<(), _>(std::fmt::Error) });
@@ -137,7 +137,7 @@ async fn rows_that_the_program_cannot_use_are_told_apart_from_a_failure_of_the_d
 }
 
 #[tokio::test]
-async fn what_a_server_refuses_is_measured_with_its_sqlstate() {
+async fn a_server_error_is_measured_with_its_sqlstate() {
     for (database, sql, code) in [
         ("durations_of_a_division", "SELECT 1 / 0", "22012"),
         (

@@ -1,4 +1,4 @@
-//! What is seen of a query, with spans and metrics kept in memory.
+//! The telemetry of a query, with spans and metrics kept in memory.
 
 use opentelemetry::trace::Status;
 use opentelemetry::{Context, Value};
@@ -12,7 +12,7 @@ use telemetry::vocabulary::Attribute;
 
 mod durations;
 
-/// As a store wraps what the driver reports.
+/// Wraps the driver error, as a store does.
 #[derive(Debug, thiserror::Error)]
 #[error("the store")]
 struct StoreError(#[from] sqlx::Error);
@@ -25,7 +25,7 @@ fn value(span: &SpanData, attribute: Attribute) -> Option<Value> {
     Some(found.value.clone())
 }
 
-/// Runs this statement of SQLite for so many commands, and returns its span.
+/// Runs a SQLite statement for a batch of `commands` and returns its span.
 async fn observed(sql: &'static str, commands: usize) -> SpanData {
     record_spans();
     let call = spans::RPC_SERVER.continuing("call", &Context::new(), Vec::new());
@@ -60,14 +60,14 @@ async fn a_query_is_named_by_its_summary_and_by_nothing_that_varies() {
 }
 
 #[tokio::test]
-async fn one_command_is_no_batch() {
+async fn a_single_command_has_no_batch_size() {
     let span = observed("SELECT 1", 1).await;
 
     assert_eq!(value(&span, attributes::DB_OPERATION_BATCH_SIZE), None);
 }
 
 #[tokio::test]
-async fn a_query_that_the_database_refuses_fails_with_its_code() {
+async fn a_query_that_the_database_rejects_fails_with_its_code() {
     let span = observed("INSERT INTO nowhere VALUES (1)", 1).await;
 
     let code = Some(Value::from("1"));

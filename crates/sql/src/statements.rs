@@ -1,11 +1,10 @@
-//! The span and the measurement of what is asked of a database.
+//! Statement telemetry: the span and the duration of each database operation.
 //!
-//! Observed is what a store does as a whole, a statement or a transaction with its repetitions, because that is what a
-//! caller waits for; the waiting for a connection is a part of it. Neither a value nor an id is ever said, only a
-//! [`Query`], which stands in the code.
+//! An operation is a statement or a transaction with its retries, as its caller waits for it; waiting for a connection
+//! counts. Attributes contain no value and no id, only a constant [`Query`].
 //!
-//! What nobody waits for (polls of the outbox, renewals of leases, looks at a backlog) is done outside of any trace: it is
-//! measured and has no span.
+//! Background operations (outbox polls, lease renewals, backlog queries) run outside of a trace: they have a duration and
+//! no span.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -14,27 +13,28 @@ use std::time::Instant;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
 
+use crate::error::code;
 use telemetry::instruments::Histogram;
 use telemetry::names::{attributes, metrics, spans};
 use telemetry::span::Span;
 use telemetry::vocabulary::{Label, Labels};
 
-/// The port that needs no mention.
-const USUAL_PORT: u16 = 5432;
+/// The default port, which the conventions omit.
+const DEFAULT_PORT: u16 = 5432;
 
-/// The schema of a connection that names none.
-const USUAL_SCHEMA: &str = "public";
+/// The schema of a URL without `search_path`.
+const DEFAULT_SCHEMA: &str = "public";
 
-/// What is asked of a database.
+/// The constant description of a database operation.
 #[derive(Clone, Copy, Debug)]
 pub struct Query {
     summary: &'static str,
-    /// Operation and table, if it is one of each.
+    /// Operation and table, if there is one of each.
     target: Option<(&'static str, &'static str)>,
 }
 
 impl Query {
-    /// One operation on one table; `summary` begins with both.
+    /// One operation on one table; `summary` starts with both.
     pub const fn on(
         summary: &'static str,
         operation: &'static str,
@@ -46,7 +46,7 @@ impl Query {
         }
     }
 
-    /// Several operations in one transaction, named by what they achieve.
+    /// A transaction of several operations, named after its purpose.
     pub const fn transaction(summary: &'static str) -> Self {
         Self {
             summary,
@@ -55,7 +55,7 @@ impl Query {
     }
 }
 
-/// What every measurement of one database has.
+/// Prepares the statements of one database.
 #[derive(Clone, Debug)]
 pub struct Statements {
     database: Labels,
@@ -70,12 +70,12 @@ impl Statements {
         let address = socket.as_deref().unwrap_or(options.get_host());
         let port = options.get_port();
         let server = [attributes::SERVER_ADDRESS.known(&Arc::from(address))];
-        let port = (port != USUAL_PORT).then(|| attributes::SERVER_PORT.numbered(port.into()));
+        let port = (port != DEFAULT_PORT).then(|| attributes::SERVER_PORT.numbered(port.into()));
         Self::of("postgresql", &namespace, server.into_iter().chain(port))
     }
 
     pub fn of_sqlite(options: &SqliteConnectOptions) -> Self {
-        // Its directory is a matter of this machine.
+        // Only the file name: the directory depends on the machine.
         let file = options.get_filename().file_name().unwrap_or_default();
         Self::of("sqlite", &file.to_string_lossy(), [])
     }
@@ -91,7 +91,6 @@ impl Statements {
         }
     }
 
-    /// One of them, to be run often.
     pub fn prepare(&self, query: Query) -> Statement {
         let mut labels = self
             .database
@@ -114,10 +113,10 @@ fn schema(options: &PgConnectOptions) -> &str {
     let options = options.get_options().unwrap_or_default();
     let path = options.split_once("search_path=").map(|(_, path)| path);
     let first = path.and_then(|path| path.split([',', ' ']).next());
-    first.unwrap_or(USUAL_SCHEMA)
+    first.unwrap_or(DEFAULT_SCHEMA)
 }
 
-/// A query of one database.
+/// A query on one database, with its labels; prepared once, run often.
 #[derive(Clone, Debug)]
 pub struct Statement {
     summary: &'static str,
@@ -126,7 +125,7 @@ pub struct Statement {
 }
 
 impl Statement {
-    /// Runs it, as a part of what is being done.
+    /// Runs the operation in a child span of the current span.
     pub async fn run<T, E: Error + 'static>(
         &self,
         query: impl Future<Output = Result<T, E>>,
@@ -134,7 +133,7 @@ impl Statement {
         self.observe(self.begin(), query).await
     }
 
-    /// Runs it for so many commands at once.
+    /// As [`Statement::run`], for a batch of commands.
     pub async fn run_batch<T, E: Error + 'static>(
         &self,
         commands: usize,
@@ -155,7 +154,7 @@ impl Statement {
             statement: self,
             span: spans::DATABASE.within(self.summary),
             began: Instant::now(),
-            failure: Some(Failure::Noticed("given_up")),
+            failure: Some(StatementFailure::Local("cancelled")),
         }
     }
 
@@ -165,18 +164,18 @@ impl Statement {
         query: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
         let done = running.span.carry(query).await;
-        running.failure = done.as_ref().err().map(|error| Failure::of(error));
+        running.failure = done.as_ref().err().map(|error| StatementFailure::of(error));
         done
     }
 }
 
-/// A query that is not over. When it is dropped, it is.
+/// A running query. Dropping it records the duration and ends the span.
 struct Running<'a> {
     statement: &'a Statement,
     span: Span,
     began: Instant,
-    /// How it failed; until it is over, that nobody waited for its end.
-    failure: Option<Failure>,
+    /// Until the query ends: `cancelled`, for a caller that drops it.
+    failure: Option<StatementFailure>,
 }
 
 impl Drop for Running<'_> {
@@ -201,27 +200,23 @@ impl Drop for Running<'_> {
     }
 }
 
-/// How a query failed.
-enum Failure {
-    /// With a code of the database: an SQLSTATE, or an extended result code of SQLite.
+enum StatementFailure {
+    /// Reported by the database, with its code.
     Reported(Arc<str>),
-    /// With something that the driver or the program noticed.
-    Noticed(&'static str),
+    /// Detected by the driver or by this program.
+    Local(&'static str),
 }
 
-impl Failure {
+impl StatementFailure {
     fn of(error: &(dyn Error + 'static)) -> Self {
         let mut causes = std::iter::successors(Some(error), |&error| error.source());
         let Some(error) = causes.find_map(|cause| cause.downcast_ref::<sqlx::Error>()) else {
-            // The rows were not what the program needs, and the transaction was given up.
-            return Self::Noticed("unexpected_rows");
+            // A store error without a driver error: the rows were not as expected, and the transaction was rolled back.
+            return Self::Local("unexpected_rows");
         };
-        let code = error
-            .as_database_error()
-            .and_then(|reported| reported.code());
-        match code {
+        match code(error) {
             Some(code) => Self::Reported(Arc::from(code.as_ref())),
-            None => Self::Noticed(kind(error)),
+            None => Self::Local(kind(error)),
         }
     }
 
@@ -231,7 +226,7 @@ impl Failure {
                 attributes::ERROR_TYPE.known(code),
                 attributes::DB_RESPONSE_STATUS_CODE.known(code),
             ],
-            Self::Noticed(kind) => vec![attributes::ERROR_TYPE.label(kind)],
+            Self::Local(kind) => vec![attributes::ERROR_TYPE.label(kind)],
         }
     }
 }
