@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use grpc::server::errors::{EXPLAINED, UNEXPLAINED};
-use grpc::server::refusal::Refusal;
+use grpc::status::CallRejection;
 use service::config::SettingDoc;
 use tests::client::failure::code_name;
 use tonic::Code;
@@ -168,12 +168,14 @@ fn reason_of(row: &str) -> Reason {
 }
 
 fn any_services_reasons() -> Vec<Reason> {
-    let refusals = Refusal::ALL.map(|refusal| {
+    let refusals = CallRejection::ALL.map(|refusal| {
         let (reason, code, delay) =
             reason_as_written((refusal.reason(), refusal.code(), refusal.retry_delay()));
         match refusal {
             // Its time is another one for each call.
-            Refusal::RateLimited(_) => (reason, code, "as long as its share needs".to_owned()),
+            CallRejection::RateLimited(_) => {
+                (reason, code, "as long as its share needs".to_owned())
+            }
             _ => (reason, code, delay),
         }
     });

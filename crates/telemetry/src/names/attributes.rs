@@ -67,7 +67,7 @@ pub const RPC_RESPONSE_STATUS_CODE: Attribute = Attribute::of_conventions(
 pub const SHED_REASON: Attribute = Attribute::own(
     "shed.reason",
     Text,
-    "Why a call was refused before it was worked on: `concurrency`, `backlog`, `queue` or `fair_share`",
+    "Why a call was refused before it was worked on: `concurrency`, `backlog`, `queue` or `customer_rate_limit`",
 );
 /// Of a client.
 pub const DEPENDENCY: Attribute = Attribute::own("dependency", Text, "The service that is called");
