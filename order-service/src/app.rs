@@ -23,7 +23,7 @@ use grpc::auth::Authentication;
 use grpc::health::Health;
 use grpc::rate_limit::CustomerRateLimit;
 use grpc::server::GrpcServer;
-use grpc::server::shed::ShedCalls;
+use grpc::server::load_shed::ShedCalls;
 use outbox::OutboxSignal;
 use outbox::relay::Relay;
 use proto::topics;

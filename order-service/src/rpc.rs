@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use grpc::rate_limit::CustomerRateLimit;
-use grpc::server::refusal::Refusal;
-use grpc::server::shed::ShedCalls;
+use grpc::server::load_shed::ShedCalls;
+use grpc::status::CallRejection;
 use proto::orders::v1 as messages;
 use proto::orders::v1::order_service_server::{OrderService, OrderServiceServer};
 use service::deadline::Deadline;
@@ -156,7 +156,7 @@ fn describe(order_id: OrderId) {
 fn read_failed(deadline: Deadline) -> impl Fn(StoreError) -> RpcError {
     move |error| match error {
         StoreError::Unavailable { .. } if deadline.has_passed() => {
-            RpcError::Refused(Refusal::DeadlineExceeded)
+            RpcError::Refused(CallRejection::DeadlineExceeded)
         }
         error => store_failed(error),
     }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use grpc::server::errors::{EXPLAINED, UNEXPLAINED};
-use grpc::server::refusal::Refusal;
+use grpc::status::CallRejection;
 use service::config::SettingDoc;
 use tests::client::failure::code_name;
 use tonic::Code;
@@ -175,12 +175,12 @@ fn reason_of(row: &str) -> Reason {
 }
 
 fn any_services_reasons() -> Vec<Reason> {
-    let refusals = Refusal::ALL.map(|refusal| {
+    let refusals = CallRejection::ALL.map(|refusal| {
         let (reason, code, delay) =
             reason_as_written((refusal.reason(), refusal.code(), refusal.retry_delay()));
         match refusal {
             // The delay differs per call.
-            Refusal::RateLimited(_) => (
+            CallRejection::RateLimited(_) => (
                 reason,
                 code,
                 "until the next call is within the rate".to_owned(),

@@ -1,16 +1,16 @@
-//! Calls to another service that do not hang, do not pile up and find a replica that answers.
+//! Client for unary calls to another service: deadline, retries, circuit breaker, discovery.
 //!
 //! ```text
 //!   generated client ─▶ ServiceClient
-//!                         breaker      refuses at once while the dependency is known to be unwell
-//!                         call         attempts within the deadline, by the service config (gRFC A6)
-//!                         endpoints    one connection per replica, round robin, ejection of those that fail
-//!                         discovery    looks the names up again and again
+//!                         circuit_breaker  rejects at once while the dependency fails or is slow
+//!                         call, retry      attempts within the deadline, by the service config (gRFC A6)
+//!                         endpoints, pool  one connection per replica, round robin, outlier ejection
+//!                         discovery        resolves the names periodically
 //! ```
 //!
-//! Guarantees: no call takes longer than its deadline, which is the earliest of the caller's, the method's and
-//! [`CALL_LIMIT`]; every failure is a gRPC status; nothing is repeated that the service config does not allow. Only unary
-//! calls: request and answer are held in memory, which is what makes them repeatable and their deadline complete.
+//! Guarantees: no call takes longer than its deadline, the earliest of the caller's, the method's and [`CALL_LIMIT`];
+//! every failure is a gRPC status; only what the service config allows is retried. Only unary calls: request and
+//! response are held in memory, so that a call can be retried and its deadline covers the whole response.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -29,14 +29,14 @@ use tonic::codegen::StdError;
 use tower::Service;
 
 use crate::grpc_timeout::{GRPC_TIMEOUT, parse_timeout};
-use crate::server::refusal::Refusal;
+use crate::status::CallRejection;
 use service::config::Settings;
 use service::deadline::Deadline;
 use telemetry::propagation;
 
 mod address;
-mod breaker;
 mod call;
+mod circuit_breaker;
 mod discovery;
 mod endpoints;
 mod instrumentation;
@@ -47,28 +47,24 @@ mod retry;
 mod service_config;
 
 pub use address::{Address, Addresses};
-use breaker::Breaker;
-pub use breaker::BreakerRules;
-use call::Call;
+use call::OutgoingCall;
+pub use circuit_breaker::BreakerRules;
+use circuit_breaker::CircuitBreaker;
 pub use discovery::{Discovery, Resolve};
 use endpoints::Endpoints;
-pub use endpoints::tcp;
 use instrumentation::ClientTelemetry;
 use retry::RetryBudget;
 pub use service_config::{ServiceConfig, ServiceConfigError};
 
-/// No call waits longer, whatever deadline it brings or forgets: as long as a server lets a call take.
+/// Upper limit of every call, with or without a deadline: the call limit of the server.
 pub const CALL_LIMIT: Duration = Duration::from_secs(15);
 
-/// Where another service is.
 #[derive(Clone, Debug)]
 pub struct ClientConfig {
-    /// Its addresses.
     pub addresses: Addresses,
 }
 
 impl ClientConfig {
-    /// Reads the setting of this name.
     pub fn read(
         settings: &mut Settings<'_>,
         name: &'static str,
@@ -81,31 +77,29 @@ impl ClientConfig {
     }
 }
 
-/// The other service, as this one sees it.
+/// A service that this one calls.
 #[derive(Clone, Debug)]
 pub struct Dependency {
-    /// Its name in logs and metrics.
+    /// Name in logs and metrics.
     pub name: &'static str,
-    /// The name of this service, in whose name calls are refused.
+    /// Name of this service: domain of the errors that the client makes.
     pub caller: &'static str,
-    /// How its methods are called.
     pub service_config: ServiceConfig,
-    /// When calling it is given up.
     pub breaker: BreakerRules,
 }
 
-/// Calls another service; clones share everything. A generated client takes it where it takes a channel.
+/// Calls another service; clones share everything. Generated clients accept it in place of a channel.
 #[derive(Clone)]
 pub struct ServiceClient {
-    shared: Arc<Shared>,
+    shared: Arc<ClientShared>,
 }
 
-struct Shared {
+struct ClientShared {
     name: &'static str,
     caller: &'static str,
     service_config: ServiceConfig,
     budget: RetryBudget,
-    breaker: Arc<Breaker>,
+    breaker: Arc<CircuitBreaker>,
     endpoints: Endpoints,
     telemetry: ClientTelemetry,
 }
@@ -120,10 +114,10 @@ impl fmt::Debug for ServiceClient {
 }
 
 impl ServiceClient {
-    /// A client, and the discovery that has to run for it. Nothing is connected yet.
+    /// A client, and the discovery that must run for it. Connects lazily.
     ///
-    /// `connect` makes the connector for an address, [`tcp`] or one that speaks TLS: a service from a URI, whose host is an
-    /// IP address, to a connection.
+    /// `connect` makes the connector for an address, such as a [`Connector`](crate::tls::Connector): a service from a URI,
+    /// whose host is an IP address, to a connection.
     pub fn new<C, I>(
         config: &ClientConfig,
         dependency: Dependency,
@@ -137,12 +131,12 @@ impl ServiceClient {
     {
         let endpoints = Endpoints::new(dependency.name, connect);
         let discovery = Discovery::new(&config.addresses, endpoints.clone());
-        let shared = Shared {
+        let shared = ClientShared {
             name: dependency.name,
             caller: dependency.caller,
             budget: RetryBudget::new(dependency.service_config.throttling()),
             service_config: dependency.service_config,
-            breaker: Arc::new(Breaker::new(dependency.name, dependency.breaker)),
+            breaker: Arc::new(CircuitBreaker::new(dependency.name, dependency.breaker)),
             endpoints,
             telemetry: ClientTelemetry::new(&config.addresses),
         };
@@ -162,7 +156,7 @@ impl Service<Request<Body>> for ServiceClient {
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let shared = Arc::clone(&self.shared);
-        // The span is the caller's here, and may be another one where the future is polled.
+        // The current span here is the caller's; where the future is polled it may be another one.
         let observed = shared.telemetry.begin(&request);
         propagation::inject(observed.context(), request.headers_mut());
         Box::pin(async move {
@@ -173,23 +167,23 @@ impl Service<Request<Body>> for ServiceClient {
     }
 }
 
-impl Shared {
+impl ClientShared {
     async fn call(&self, request: Request<Body>) -> (Response<Body>, Code) {
         let policy = self.service_config.policy(request.uri().path());
         let deadline = deadline(&request, policy.timeout);
         if deadline.has_passed() {
-            return self.refuse(Refusal::DeadlineExceeded);
+            return self.reject(CallRejection::DeadlineExceeded);
         }
         let (head, body) = request.into_parts();
         let message = match deadline.bound(message::whole_request(body)).await {
             Ok(Ok(message)) => message,
             Ok(Err(status)) => return (status.clone().into_http(), status.code()),
-            Err(_) => return self.refuse(Refusal::DeadlineExceeded),
+            Err(_) => return self.reject(CallRejection::DeadlineExceeded),
         };
-        let Some(permit) = self.breaker.ask() else {
-            return self.refuse(Refusal::DependencyUnavailable);
+        let Some(permit) = self.breaker.try_acquire() else {
+            return self.reject(CallRejection::DependencyUnavailable);
         };
-        let call = Call {
+        let call = OutgoingCall {
             endpoints: &self.endpoints,
             budget: &self.budget,
             policy: &policy,
@@ -203,12 +197,12 @@ impl Shared {
         (response, code)
     }
 
-    fn refuse(&self, refusal: Refusal) -> (Response<Body>, Code) {
-        (refusal.status(self.caller).into_http(), refusal.code())
+    fn reject(&self, rejection: CallRejection) -> (Response<Body>, Code) {
+        (rejection.status(self.caller).into_http(), rejection.code())
     }
 }
 
-/// The earliest deadline that anybody has set.
+/// The earliest of all deadlines.
 fn deadline(request: &Request<Body>, policy: Option<Duration>) -> Deadline {
     let header = request.headers().get(GRPC_TIMEOUT);
     let of_header = header.and_then(|value| parse_timeout(value).ok());
@@ -218,7 +212,8 @@ fn deadline(request: &Request<Body>, policy: Option<Duration>) -> Deadline {
     own.earlier(of_caller.unwrap_or(Deadline::NEVER))
 }
 
-/// Whether the dependency has failed: it is away, overloaded, late or broken. Every other status is an answer.
+/// Whether the code counts as a failure for the breaker: unreachable, overloaded, late or broken. Every other status is
+/// an answer of a working service.
 fn is_failure(code: Code) -> bool {
     matches!(
         code,

@@ -1,30 +1,31 @@
-//! Whether the service is ready for calls, and whether it lives, as `grpc.health.v1` tells it.
+//! Readiness and liveness of the service by `grpc.health.v1`.
 //!
-//! Two names, because they have different consequences: who is not ready gets no calls, who does not live is restarted.
+//! Two names, because their consequences differ: a process that is not ready gets no calls, one that is not live is
+//! restarted.
 
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
-/// The readiness of this process; clones share it.
+/// Health of this process; clones share it.
 #[derive(Clone, Debug)]
 pub struct Health {
     reporter: HealthReporter,
 }
 
-/// The whole server, in the words of the health protocol.
+/// The empty name means the whole server (health protocol).
 const WHOLE_SERVER: &str = "";
 
-/// What answers as long as the process serves at all, whatever it waits for: a restart repairs no database. Unlike a
-/// connection, which the system takes for a process that hangs, an answer shows that the runtime is at work.
+/// SERVING as long as the process serves at all, whatever it waits for: a restart repairs no database. Unlike a TCP
+/// connection, which the kernel accepts for a hung process, an answer shows that the runtime works.
 pub const LIVENESS: &str = "liveness";
 
 impl Health {
-    /// Not ready yet.
+    /// Not ready.
     pub async fn starting() -> Self {
         let health = Self {
             reporter: HealthReporter::new(),
         };
-        // The reporter begins as SERVING, before anything can be served.
+        // tonic's reporter begins as SERVING.
         health.set_ready(false).await;
         let processes = ServingStatus::Serving;
         health
@@ -34,7 +35,6 @@ impl Health {
         health
     }
 
-    /// Says from now on that the service is ready, or that it is not.
     pub async fn set_ready(&self, ready: bool) {
         let status = if ready {
             ServingStatus::Serving

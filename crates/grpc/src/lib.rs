@@ -1,5 +1,5 @@
-//! gRPC for a service: a [`server`] with layers and connection limits, a [`client`] with deadlines, retries and a circuit
-//! breaker, [`tls`] and [`auth`] for both.
+//! gRPC for a service: [`server`] (layers, connection limits), [`client`] (deadline, retries, circuit breaker, discovery),
+//! [`tls`] and [`auth`] for both.
 
 pub mod server;
 
@@ -13,3 +13,5 @@ pub mod tls;
 
 pub mod health;
 pub mod probe;
+
+pub mod status;

@@ -1,8 +1,7 @@
-//! Asks the service that runs beside this process whether it is ready: what a container runs where nobody outside can
-//! ask.
+//! Health probe of the server on this machine, for containers.
 //!
-//! Kubernetes asks by itself as long as the server has no TLS. Its gRPC probe knows no certificates, so with TLS it runs
-//! the program once more instead, with the settings of the service and `probe` as argument. That needs no shell.
+//! Kubernetes probes by itself as long as the server has no TLS. Its gRPC probe supports no certificates, so with TLS
+//! it runs this program with the service's settings and the argument `probe`. That needs no shell.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -20,61 +19,48 @@ use tower::service_fn;
 use crate::server::GrpcConfig;
 use crate::tls::{TlsError, self_probe};
 
-/// A service on the same machine that takes longer is not ready for anybody; less than what a manifest gives a probe.
-const WAIT_LIMIT: Duration = Duration::from_secs(1);
+/// Less than a probe timeout in the manifests.
+const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Why the service does not count as ready.
 #[derive(Debug, thiserror::Error)]
 pub enum ProbeError {
-    /// Its files cannot be used.
     #[error("setting up TLS")]
     Tls(#[from] TlsError),
-    /// Nobody serves there.
     #[error("connecting to {address}")]
     Connect {
-        /// Where.
         address: SocketAddr,
-        /// What it is.
         source: tonic::transport::Error,
     },
-    /// It has refused the question.
-    #[error("asking {address}")]
+    /// The health check returned an error.
+    #[error("health check of {address}")]
     Refused {
-        /// Whom.
         address: SocketAddr,
-        /// What it said.
         source: Box<Status>,
     },
-    /// It says so itself.
+    /// The health check returned NOT_SERVING.
     #[error("{address} is not ready")]
-    NotReady {
-        /// Who.
-        address: SocketAddr,
-    },
-    /// It says nothing.
-    #[error("{address} has not answered within {} s", WAIT_LIMIT.as_secs())]
-    Late {
-        /// Who.
-        address: SocketAddr,
-    },
+    NotReady { address: SocketAddr },
+    #[error("{address} has not answered within {} s", TIMEOUT.as_secs())]
+    Late { address: SocketAddr },
 }
 
 /// The subcommand `probe`.
 pub fn command(config: impl FnOnce() -> Result<GrpcConfig, ConfigError> + 'static) -> Command {
     let about =
-        "Ask the running service on this machine whether it is ready and end: 0 if it is, 1 if not";
+        "Check whether the service on this machine is ready; exit code 0 if it is, 1 if not";
     Command::new("probe", about, async move || {
         ask(&config()?).await.map_err(ExitError::failed)
     })
 }
 
-/// Asks the server that runs with this configuration.
+/// Checks the server that runs with this configuration.
 ///
 /// # Errors
-/// [`ProbeError`] unless it says that it is ready.
+/// [`ProbeError`] unless the server is SERVING.
 pub async fn ask(config: &GrpcConfig) -> Result<(), ProbeError> {
     let address = reachable(config.listen);
-    let asked = tokio::time::timeout(WAIT_LIMIT, check(config, address)).await;
+    let asked = tokio::time::timeout(TIMEOUT, check(config, address)).await;
     asked.map_err(|_| ProbeError::Late { address })?
 }
 
@@ -88,7 +74,7 @@ async fn check(config: &GrpcConfig, address: SocketAddr) -> Result<(), ProbeErro
     let channel = connecting
         .await
         .map_err(|source| ProbeError::Connect { address, source })?;
-    // Without a name it is the whole server that is asked for, which tells its readiness.
+    // An empty service name asks for the whole server, which is its readiness.
     let question = HealthCheckRequest::default();
     let answer = HealthClient::new(channel).check(question).await;
     let answer = answer.map_err(|status| ProbeError::Refused {
@@ -101,7 +87,7 @@ async fn check(config: &GrpcConfig, address: SocketAddr) -> Result<(), ProbeErro
     Err(ProbeError::NotReady { address })
 }
 
-/// Where a server that listens here is reached from its own machine.
+/// The address of a local server that listens here.
 fn reachable(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -116,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_server_that_listens_everywhere_is_asked_on_loopback() {
+    fn a_server_on_all_interfaces_is_probed_on_loopback() {
         for (listen, asked) in [
             ("0.0.0.0:1", "127.0.0.1:1"),
             ("[::]:1", "[::1]:1"),

@@ -1,11 +1,10 @@
-//! Fair shares: how many calls a key, such as a customer, may make, so that one who floods slows nobody else.
+//! Rate limit per key, such as a customer, so that one customer's flood does not slow the others.
 //!
-//! Each key has a bucket of its own (the generic cell rate algorithm): it allows a burst, and is refilled at a steady
-//! rate. Where there is no limit, everything is allowed and nothing is remembered.
+//! Each key has its own bucket (generic cell rate algorithm): it allows a burst and refills at a steady rate. Without a
+//! configured limit every call is allowed and no state is kept.
 //!
-//! What is remembered is bounded: a key whose bucket has been full again for a moment is like one never seen, and is
-//! forgotten. With one call per second for each key this leaves at most the keys of the last two seconds, and with a
-//! higher rate fewer.
+//! Memory is bounded: a key whose bucket is full again is removed. At one call per second and key at max the keys of
+//! the last two seconds remain; with a higher rate, fewer.
 
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,37 +17,36 @@ use governor::{Quota, RateLimiter};
 
 use service::config::Settings;
 
-/// Keys that are worth no cleaning up: some 100 KiB.
+/// Below this number of keys there is no clean-up: about 100 KiB.
 const FEW_KEYS: usize = 1_024;
 
-/// Counting the keys locks every part of the map for a moment; it is done once in so many calls.
+/// Counting the keys locks each shard of the map for a moment; done once in this many calls.
 const CALLS_PER_COUNT: usize = 64;
 
-/// Above this the time between two calls would be below the microsecond.
+/// Above this the interval between two calls would be less than a microsecond.
 const MAX_RATE: u32 = 1_000_000;
 
-/// Twice the largest rate, as by default.
+/// Twice the largest rate, as the default.
 const MAX_BURST: u32 = 2 * MAX_RATE;
 
-/// The share of each key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CustomerRateLimitConfig {
-    /// Calls per second in the long run.
+    /// Sustained calls per second.
     pub rate: NonZeroU32,
     /// Calls at once after a pause.
     pub burst: NonZeroU32,
 }
 
 impl CustomerRateLimitConfig {
-    /// Reads the settings; `None` if there is to be no limit.
+    /// `None`: no limit.
     pub fn read(settings: &mut Settings<'_>) -> Option<Self> {
         let rate: Option<u32> = settings.optional(
             "CUSTOMER_RATE",
-            "calls per second that each customer may make in the long run, in this process; more are refused with RESOURCE_EXHAUSTED; unset: no limit",
+            "sustained calls per second per customer in this process; more are rejected with RESOURCE_EXHAUSTED; unset: no limit",
         );
         let burst: Option<u32> = settings.optional(
             "CUSTOMER_BURST",
-            "calls that a customer may make at once after a pause; twice CUSTOMER_RATE if unset",
+            "burst of calls per customer after a pause; twice CUSTOMER_RATE if unset",
         );
         let Some(rate) = rate else {
             if burst.is_some() {
@@ -71,15 +69,15 @@ fn bounded(
     settings: &mut Settings<'_>,
     name: &'static str,
     value: u32,
-    most: u32,
+    max: u32,
 ) -> Option<NonZeroU32> {
-    if !(1..=most).contains(&value) {
-        settings.reject(name, format!("must be 1 to {most}"));
+    if !(1..=max).contains(&value) {
+        settings.reject(name, format!("must be 1 to {max}"));
     }
     NonZeroU32::new(value)
 }
 
-/// Counts calls by key.
+/// Rate limit by key.
 #[derive(Debug)]
 pub struct CustomerRateLimit<C: Clock = DefaultClock> {
     buckets: Option<Buckets<C>>,
@@ -92,12 +90,11 @@ type Limiter<C> =
 struct Buckets<C: Clock> {
     limiter: Limiter<C>,
     calls: AtomicUsize,
-    /// So many keys are cleaned up: twice what was left the last time, so that each call pays for a few keys only.
+    /// Number of keys that triggers a clean-up: twice what the last one left, so that its cost per call is constant.
     clean_up_at: AtomicUsize,
 }
 
 impl CustomerRateLimit {
-    /// Buckets of this size, or no limit.
     pub fn new(config: Option<CustomerRateLimitConfig>) -> Self {
         Self::with_clock(config, DefaultClock::default())
     }
@@ -116,7 +113,7 @@ impl<C: Clock> CustomerRateLimit<C> {
     /// Counts one call of this key.
     ///
     /// # Errors
-    /// The time until its next call will be let through, when its share is used up.
+    /// The time until the next call is allowed, if the limit is exceeded.
     pub fn check(&self, key: &str) -> Result<(), Duration> {
         match &self.buckets {
             Some(buckets) => buckets.check(key),
@@ -144,7 +141,7 @@ impl<C: Clock> Buckets<C> {
         if self.limiter.len() < limit {
             return;
         }
-        // One of the callers does it; the others go on.
+        // One caller cleans up; the others continue.
         let taken = self.clean_up_at.compare_exchange(
             limit,
             usize::MAX,
@@ -176,66 +173,66 @@ mod tests {
         }
     }
 
-    fn share(rate: u32, burst: u32) -> (CustomerRateLimit<FakeRelativeClock>, FakeRelativeClock) {
+    fn limit(rate: u32, burst: u32) -> (CustomerRateLimit<FakeRelativeClock>, FakeRelativeClock) {
         let clock = FakeRelativeClock::default();
-        let share = CustomerRateLimit::with_clock(Some(config(rate, burst)), clock.clone());
-        (share, clock)
+        let limit = CustomerRateLimit::with_clock(Some(config(rate, burst)), clock.clone());
+        (limit, clock)
     }
 
     #[test]
-    fn who_floods_is_told_when_to_come_again_and_slows_nobody() {
-        let (share, clock) = share(10, 20);
+    fn a_flooding_customer_gets_a_wait_time_and_others_are_not_limited() {
+        let (limit, clock) = limit(10, 20);
 
-        let let_through = (0..1_000).filter(|_| share.check("17850").is_ok()).count();
-        let wait = share.check("17850").unwrap_err();
+        let let_through = (0..1_000).filter(|_| limit.check("17850").is_ok()).count();
+        let wait = limit.check("17850").unwrap_err();
 
         assert_eq!(let_through, 20);
         assert_eq!(wait, Duration::from_millis(100));
-        assert_eq!(share.check("13047"), Ok(()));
+        assert_eq!(limit.check("13047"), Ok(()));
         clock.advance(wait - Duration::from_millis(1));
-        assert_eq!(share.check("17850"), Err(Duration::from_millis(1)));
+        assert_eq!(limit.check("17850"), Err(Duration::from_millis(1)));
         clock.advance(Duration::from_millis(1));
-        assert_eq!(share.check("17850"), Ok(()));
+        assert_eq!(limit.check("17850"), Ok(()));
     }
 
     #[test]
-    fn many_customers_leave_no_more_behind_than_two_seconds_of_calls() {
-        let (share, clock) = share(1, 2);
-        let buckets = share.buckets.as_ref().unwrap();
+    fn at_most_the_keys_of_two_seconds_are_kept() {
+        let (limit, clock) = limit(1, 2);
+        let buckets = limit.buckets.as_ref().unwrap();
         let calls_per_second = 10_000;
-        let mut most = 0;
+        let mut max = 0;
 
         for customer in 0..20 * calls_per_second {
-            assert_eq!(share.check(&format!("customer-{customer}")), Ok(()));
+            assert_eq!(limit.check(&format!("customer-{customer}")), Ok(()));
             clock.advance(Duration::from_secs(1) / calls_per_second);
-            most = most.max(buckets.limiter.len());
+            max = max.max(buckets.limiter.len());
         }
 
         // Twice, because that is when the next clean-up is due.
         let bound = 2 * 2 * calls_per_second as usize + 4 * CALLS_PER_COUNT;
-        assert!(most <= bound, "{most}");
+        assert!(max <= bound, "{max}");
     }
 
     #[test]
-    fn a_clean_up_forgives_nobody() {
-        let (share, clock) = share(1, 5);
-        while share.check("17850").is_ok() {}
+    fn a_clean_up_keeps_buckets_that_are_not_full() {
+        let (limit, clock) = limit(1, 5);
+        while limit.check("17850").is_ok() {}
 
         for customer in 0..10 * FEW_KEYS {
-            share.check(&format!("customer-{customer}")).unwrap();
+            limit.check(&format!("customer-{customer}")).unwrap();
             clock.advance(Duration::from_micros(340));
         }
 
-        // Three and a half seconds have refilled three calls of five.
-        let let_through = (0..5).filter(|_| share.check("17850").is_ok()).count();
+        // 3.5 s have refilled three calls of five.
+        let let_through = (0..5).filter(|_| limit.check("17850").is_ok()).count();
         assert_eq!(let_through, 3);
     }
 
     #[test]
     fn without_a_limit_nothing_is_refused() {
-        let share = CustomerRateLimit::new(None);
+        let limit = CustomerRateLimit::new(None);
 
-        assert!((0..10_000).all(|_| share.check("17850").is_ok()));
+        assert!((0..10_000).all(|_| limit.check("17850").is_ok()));
     }
 
     fn read(pairs: &[(&str, &str)]) -> Result<Option<CustomerRateLimitConfig>, String> {
@@ -256,12 +253,12 @@ mod tests {
             read(&[("CUSTOMER_RATE", "5"), ("CUSTOMER_BURST", "1")]),
             Ok(Some(config(5, 1)))
         );
-        let most = MAX_RATE.to_string();
-        assert!(read(&[("CUSTOMER_RATE", &most)]).is_ok());
+        let max = MAX_RATE.to_string();
+        assert!(read(&[("CUSTOMER_RATE", &max)]).is_ok());
     }
 
     #[test]
-    fn a_limit_that_is_none_is_refused() {
+    fn a_limit_of_zero_or_out_of_range_is_a_mistake() {
         for pairs in [
             &[("CUSTOMER_RATE", "0")][..],
             &[("CUSTOMER_RATE", "1000001")],

@@ -1,14 +1,15 @@
-//! The gRPC server: one place for limits, health, reflection and what is seen of each call.
+//! gRPC server: connection limits, health, reflection, and the layers that every call passes.
 //!
-//! A connection has a seat, and TLS where that is configured ([`accept`]). Every call on it passes these layers:
+//! A connection holds a permit of the limiter, and is TLS where that is configured ([`accept`]). Layers, from the
+//! outside in:
 //!
 //! ```text
-//! telemetry: its span and how long it takes
-//!   ─▶ connection_activity: which connections are at work
-//!        ─▶ errors: none leaves without an ErrorInfo
-//!             ─▶ overload: refused at once when enough is in work
-//!                  ─▶ deadlines: a moment by which it must be answered
-//!                       ─▶ auth: who calls
+//! telemetry: span and duration
+//!   ─▶ connection_activity: in-flight calls per connection
+//!        ─▶ errors: adds an ErrorInfo to every error
+//!             ─▶ load_shed: rejects above the concurrency limit
+//!                  ─▶ deadlines: grpc-timeout or the server's own limit
+//!                       ─▶ auth: verifies the token, adds the caller
 //!                            ─▶ the method
 //! ```
 
@@ -31,94 +32,83 @@ use crate::tls::{ServerTls, TlsError};
 mod config;
 
 mod accept;
-mod age;
 mod connection;
-mod connections;
-mod descriptors;
+mod connection_age;
+mod connection_limiter;
+mod file_descriptors;
 mod handshakes;
 
 mod connection_activity;
 mod deadlines;
 pub mod errors;
-mod held_body;
 mod instrumentation;
+pub mod load_shed;
 mod methods;
-mod overload;
-pub mod status_code;
 
-pub mod refusal;
-mod respond;
-pub mod shed;
+mod response;
 pub mod violations;
 
-pub use age::ConnectionAge;
 pub use config::GrpcConfig;
 pub use connection::ConnectionInfo;
-pub use connections::Connections;
+pub use connection_age::ConnectionAge;
+pub use connection_limiter::ConnectionLimiter;
 
 use connection_activity::ConnectionActivityLayer;
 use deadlines::DeadlineLayer;
 use errors::ErrorLayer;
 use instrumentation::CallTelemetryLayer;
+use load_shed::LoadShedLayer;
 use methods::Methods;
-use overload::OverloadLayer;
 
-/// A connection that says nothing for this long is asked whether it is still there, and dropped if it does not answer
-/// within [`KEEPALIVE_TIMEOUT`]: a half-open connection must not hold a stream for ever.
+/// A connection without traffic is pinged at this interval and closed if the ping is not acknowledged within
+/// [`KEEPALIVE_TIMEOUT`]: a half-open connection must not hold a stream for ever.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long calls in work may take to finish when the server stops. Then every connection is closed, also those whose
-/// clients never spoke; a call that was cut off is repeated by its client.
-const DRAIN: Duration = Duration::from_secs(5);
+/// Time for in-flight calls after the stop begins. Then all connections are closed, including those without a preface;
+/// clients retry the calls that were cut off.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Calls and streams per connection. Streams are cheap and a client watches many orders over one connection.
+/// Streams per connection. Streams are cheap, and a client watches many orders over one connection.
 const MAX_STREAMS: u32 = 4_096;
 
-/// Metadata of a call: ten times what tracing and authentication need.
+/// Bytes of a call's metadata: ten times what tracing and authentication need.
 const MAX_HEADER_LIST: u32 = 16 * 1024;
 
-/// Bytes of requests that a client may send to one connection, and to one call of it, before anybody takes them: so much
-/// memory a connection can cost without a call in work. hyper's default of 1 MiB would be 4 GiB for 4,096 connections; a
-/// quarter of it still carries 50 MB/s over a round trip of 5 ms. One call's window is the protocol's own default (RFC
-/// 9113, section 6.9.2), several times the largest order.
+/// Bytes of request data in flight per connection and per call: the memory that a connection can cost without an
+/// in-flight call. hyper's default of 1 MiB would be 4 GiB for 4,096 connections; a quarter of it still carries 50 MB/s
+/// over a round trip of 5 ms. The window of a call is the protocol's default (RFC 9113, section 6.9.2), several times
+/// the largest order.
 const CONNECTION_WINDOW: u32 = 256 * 1024;
 const STREAM_WINDOW: u32 = 65_535;
 
-/// A server that has its port and does not serve yet.
+/// A server that is bound and does not serve yet.
 #[derive(Debug)]
 pub struct GrpcServer {
     config: GrpcConfig,
-    /// The service's name, in which errors speak.
+    /// Domain of its errors (ErrorInfo).
     service: &'static str,
     listener: TcpListener,
     local_addr: SocketAddr,
     tls: Option<ServerTls>,
-    connections: Connections,
+    connections: ConnectionLimiter,
     authentication: Option<AuthLayer>,
 }
 
-/// Why the server could not be set up or had to stop.
 #[derive(Debug, thiserror::Error)]
 pub enum GrpcError {
-    /// The port is taken or not allowed.
+    /// The port is in use or not permitted.
     #[error("listening on {listen}")]
     Bind {
-        /// The address that was asked for.
         listen: SocketAddr,
-        /// What the system says.
         source: std::io::Error,
     },
-    /// The certificates cannot be used.
     #[error("setting up TLS")]
     Tls(#[from] TlsError),
-    /// The descriptors that reflection should serve are damaged.
     #[error("setting up server reflection")]
     Reflection(#[from] tonic_reflection::server::Error),
-    /// The descriptors of the methods are damaged.
     #[error("reading the descriptors of the service")]
     Descriptors(#[from] prost::DecodeError),
-    /// The server failed while serving.
     #[error("serving gRPC")]
     Serve(#[from] tonic::transport::Error),
 }
@@ -130,7 +120,7 @@ impl From<GrpcError> for ExitError {
 }
 
 impl GrpcServer {
-    /// Loads the certificates and takes the port, for the service of this name.
+    /// Loads the certificates and binds the port.
     pub async fn bind(config: &GrpcConfig, service: &'static str) -> Result<Self, GrpcError> {
         let bind_error = |source| GrpcError::Bind {
             listen: config.listen,
@@ -144,30 +134,30 @@ impl GrpcServer {
             listener,
             local_addr,
             tls,
-            connections: Connections::new(descriptors::affordable(config.connections)),
+            connections: ConnectionLimiter::new(file_descriptors::affordable(config.connections)),
             authentication: None,
             config: config.clone(),
         })
     }
 
-    /// Lets its services know their callers.
+    /// Authenticates every call.
     #[must_use]
     pub fn authenticated(mut self, layer: AuthLayer) -> Self {
         self.authentication = Some(layer);
         self
     }
 
-    /// The connections, to be observed.
-    pub fn connections(&self) -> &Connections {
+    /// The connection limiter, to register its metrics.
+    pub fn connections(&self) -> &ConnectionLimiter {
         &self.connections
     }
 
-    /// The address with the port that was really taken.
+    /// The bound address, with the actual port.
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
     }
 
-    /// Serves the routes, health and reflection until `shutdown`, then lets the calls in work finish.
+    /// Serves the routes, health and reflection until `shutdown`, then waits for in-flight calls.
     pub async fn serve(
         self,
         routes: Routes,
@@ -176,20 +166,23 @@ impl GrpcServer {
         shutdown: CancellationToken,
     ) -> Result<(), GrpcError> {
         let methods = methods(descriptors)?;
-        let overload = OverloadLayer::new(self.service, self.config.concurrency, methods.clone());
+        let load_shed = LoadShedLayer::new(self.service, self.config.concurrency, methods.clone());
         let deadlines = DeadlineLayer {
             service: self.service,
             unary_limit: self.config.call_limit,
             methods: methods.clone(),
         };
-        let routes = self.routes(routes, descriptors)?;
-        let routes = routes.add_service(health_service(health));
+        let health = HealthService::from_health_reporter(health.reporter());
+        let mut routes = routes.add_service(HealthServer::new(health));
+        if self.config.has_reflection {
+            routes = with_reflection(routes, descriptors)?;
+        }
         let closing = CancellationToken::new();
-        let terms = accept::Terms {
+        let config = accept::AcceptConfig {
             tls: self.tls,
             connections: self.connections,
             closing: closing.clone(),
-            longest: self.config.connection_age.hang_up(),
+            max_age: self.config.connection_age.close_after(),
         };
         let serving = limited_server(self.config.connection_age)
             .layer(CallTelemetryLayer::new(methods.clone()))
@@ -197,48 +190,37 @@ impl GrpcServer {
             .layer(ErrorLayer {
                 service: self.service,
             })
-            .layer(overload)
+            .layer(load_shed)
             .layer(deadlines)
             .layer(option_layer(self.authentication))
             .add_routes(routes)
             .serve_with_incoming_shutdown(
-                accept::incoming(self.listener, terms),
+                accept::incoming(self.listener, config),
                 shutdown.clone().cancelled_owned(),
             );
         Ok(close_late(serving, shutdown, closing).await?)
     }
-
-    fn routes(
-        &self,
-        routes: Routes,
-        descriptors: &'static [u8],
-    ) -> Result<Routes, tonic_reflection::server::Error> {
-        if self.config.has_reflection {
-            return with_reflection(routes, descriptors);
-        }
-        Ok(routes)
-    }
 }
 
-/// Serves; some time after the stop has begun, what is still open is closed.
+/// Serves; closes the remaining connections [`DRAIN_TIMEOUT`] after `shutdown`.
 async fn close_late<E>(
     serving: impl Future<Output = Result<(), E>>,
     shutdown: CancellationToken,
     closing: CancellationToken,
 ) -> Result<(), E> {
-    let retry_policy = async {
+    let drain_timeout = async {
         shutdown.cancelled().await;
-        tokio::time::sleep(DRAIN).await;
+        tokio::time::sleep(DRAIN_TIMEOUT).await;
     };
     tokio::pin!(serving);
     tokio::select! {
         served = &mut serving => return served,
-        () = retry_policy => closing.cancel(),
+        () = drain_timeout => closing.cancel(),
     }
     serving.await
 }
 
-/// What one connection may ask of the server.
+/// Limits per connection.
 fn limited_server(age: ConnectionAge) -> Server {
     age.server()
         .initial_connection_window_size(CONNECTION_WINDOW)
@@ -249,7 +231,7 @@ fn limited_server(age: ConnectionAge) -> Server {
         .http2_max_header_list_size(Some(MAX_HEADER_LIST))
 }
 
-/// All methods that the server may offer.
+/// All methods of the server, for metrics labels and deadlines.
 fn methods(descriptors: &'static [u8]) -> Result<Methods, prost::DecodeError> {
     Methods::of(&[
         descriptors,
@@ -259,11 +241,7 @@ fn methods(descriptors: &'static [u8]) -> Result<Methods, prost::DecodeError> {
     ])
 }
 
-fn health_service(health: &Health) -> HealthServer<HealthService> {
-    HealthServer::new(HealthService::from_health_reporter(health.reporter()))
-}
-
-/// Reflection in the current version, and in the one that older tools still ask for.
+/// Reflection v1, and v1alpha for older tools.
 fn with_reflection(
     routes: Routes,
     descriptors: &'static [u8],

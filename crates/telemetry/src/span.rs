@@ -1,7 +1,7 @@
 //! Spans, created from a [`SpanType`].
 //!
 //! They use the OpenTelemetry API and not `tracing`: it has kinds, links and remote parents, and an unsampled trace costs
-//! almost nothing (docs/adr/014-spans-by-opentelemetry.md). Log lines take their ids from the current [`Context`].
+//! almost nothing (docs/adr/014-spans-by-the-opentelemetry-api.md). Log lines take their ids from the current [`Context`].
 //! [`Span::carry`] attaches a future to a span; a spawned task does not inherit the span.
 
 use std::borrow::Cow;

@@ -7,9 +7,9 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use grpc::server::refusal::Refusal;
-use grpc::server::shed::ShedReason;
-use grpc::server::violations::{Room, Violations};
+use grpc::server::load_shed::ShedReason;
+use grpc::server::violations::{DetailsBudget, Violations};
+use grpc::status::CallRejection;
 use service::crash_points::Injected;
 use thiserror::Error;
 use tonic::{Code, Status};
@@ -70,7 +70,7 @@ pub enum RpcError {
     StoreUnavailable,
     /// The call is refused for a reason that any service may have.
     #[error("{}", .0.message())]
-    Refused(Refusal),
+    Refused(CallRejection),
     /// A defect; the log has the facts.
     #[error("internal error")]
     Internal,
@@ -85,7 +85,7 @@ impl From<Injected> for RpcError {
 
 impl RpcError {
     /// The reasons of this service, with the code of each and when the same call may succeed, for the page that lists
-    /// them. Those of [`Refusal`] are any service's.
+    /// them. Those of [`CallRejection`] are any service's.
     pub const REASONS: [(&str, Code, Option<Duration>); 12] = [
         ("INVALID_REQUEST", Code::InvalidArgument, None),
         ("ORDER_NOT_FOUND", Code::NotFound, None),
@@ -115,7 +115,7 @@ impl RpcError {
             Self::TooManyStreams => Some(ShedReason::Concurrency),
             Self::Backlogged => Some(ShedReason::Backlog),
             Self::Overloaded => Some(ShedReason::Queue),
-            Self::Refused(Refusal::RateLimited(_)) => Some(ShedReason::CustomerRateLimit),
+            Self::Refused(CallRejection::RateLimited(_)) => Some(ShedReason::CustomerRateLimit),
             _ => None,
         }
     }
@@ -208,8 +208,8 @@ impl From<RpcError> for Status {
     }
 }
 
-impl From<Refusal> for RpcError {
-    fn from(refusal: Refusal) -> Self {
+impl From<CallRejection> for RpcError {
+    fn from(refusal: CallRejection) -> Self {
         Self::Refused(refusal)
     }
 }
@@ -222,7 +222,7 @@ impl From<Violations> for RpcError {
 
 /// The first lines that cannot be had, as many as have room in an answer.
 fn precondition_violations(lines: &[UnavailableLine]) -> Vec<PreconditionViolation> {
-    let mut room = Room::default();
+    let mut room = DetailsBudget::default();
     let entries = lines.iter().map(|line| {
         let (kind, description) = describe(line.shortage);
         PreconditionViolation::new(kind, format!("lines[{}].sku", line.line), description)

@@ -4,7 +4,7 @@
 //! for an order that does not exist, so that nobody learns which ids are taken.
 
 use grpc::auth::Caller;
-use grpc::server::refusal::Refusal;
+use grpc::status::CallRejection;
 use service::deadline::Deadline;
 use tonic::Request;
 
@@ -29,7 +29,7 @@ impl Call {
         let caller = extensions.get::<Caller>().cloned();
         let deadline = extensions.get::<Deadline>().copied();
         Ok(Self {
-            caller: caller.ok_or(RpcError::Refused(Refusal::Unauthenticated))?,
+            caller: caller.ok_or(RpcError::Refused(CallRejection::Unauthenticated))?,
             deadline: deadline.unwrap_or(Deadline::NEVER),
         })
     }
@@ -40,7 +40,7 @@ impl OrderRpc {
     pub(super) fn admit_for(&self, call: &Call, customer_id: &CustomerId) -> Result<(), RpcError> {
         // In this order: nobody can use up the share of somebody else.
         if !call.caller.may_act_for(customer_id.as_str()) {
-            return Err(RpcError::Refused(Refusal::PermissionDenied));
+            return Err(RpcError::Refused(CallRejection::PermissionDenied));
         }
         self.count(customer_id.as_str())
     }
@@ -65,6 +65,6 @@ impl OrderRpc {
 
     fn count(&self, customer: &str) -> Result<(), RpcError> {
         let counted = self.fair_share.check(customer);
-        counted.map_err(|delay| RpcError::Refused(Refusal::RateLimited(delay)))
+        counted.map_err(|delay| RpcError::Refused(CallRejection::RateLimited(delay)))
     }
 }

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use grpc::server::refusal::RETRY_DELAY;
+use grpc::status::RETRY_DELAY;
 use grpc::server::violations::Violations;
 use thiserror::Error;
 use tonic::{Code, Status};

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use grpc::client::{
-    Addresses, BreakerRules, ClientConfig, Dependency, ServiceClient, ServiceConfig, tcp,
+    Addresses, BreakerRules, ClientConfig, Dependency, ServiceClient, ServiceConfig,
 };
 use grpc::health::Health;
 use grpc::server::{ConnectionAge, GrpcConfig, GrpcServer};
+use grpc::tls::Connector;
 use http::Request;
 use opentelemetry::Context;
 use service::backoff::Backoff;
@@ -67,7 +68,9 @@ fn client(port: u16, stop: CancellationToken) -> ServiceClient {
         service_config: ServiceConfig::parse("{}").unwrap(),
         breaker,
     };
-    let (client, discovery) = ServiceClient::new(&ClientConfig { addresses }, dependency, tcp);
+    let (client, discovery) = ServiceClient::new(&ClientConfig { addresses }, dependency, |_| {
+        Connector::plain()
+    });
     tokio::spawn(discovery.run(stop));
     client
 }

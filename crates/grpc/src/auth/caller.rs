@@ -1,21 +1,21 @@
-//! Who calls, as far as it is proven.
+//! The authenticated caller of a call.
 
-/// Who makes a call. A layer puts it into the request's extensions; a handler that finds none there must refuse.
+/// Set by the layer as a request extension; a handler that finds none must reject the call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Caller {
-    /// Nobody knows, because no authentication is configured: for development. May do everything.
+    /// No authentication is configured (development). May do everything.
     Anonymous,
-    /// A customer, who is confined to what is their own.
+    /// Restricted to their own data.
     Customer(String),
-    /// Somebody who runs the business and may do everything.
+    /// Runs the business; may do everything.
     Operator {
-        /// The subject of the token.
+        /// Subject of the token.
         name: String,
     },
 }
 
 impl Caller {
-    /// Whether this caller may see and do what is this customer's.
+    /// Whether the caller may read and change this customer's data.
     pub fn may_act_for(&self, customer: &str) -> bool {
         match self {
             Self::Anonymous | Self::Operator { .. } => true,
@@ -23,7 +23,6 @@ impl Caller {
         }
     }
 
-    /// The customer that calls, if it is one.
     pub fn customer(&self) -> Option<&str> {
         match self {
             Self::Customer(own) => Some(own),
@@ -37,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_customer_acts_for_nobody_else() {
+    fn a_customer_acts_for_no_other_customer() {
         let customer = Caller::Customer("17850".to_owned());
 
         assert!(customer.may_act_for("17850"));
@@ -47,7 +46,7 @@ mod tests {
     }
 
     #[test]
-    fn operators_act_for_everybody() {
+    fn operators_act_for_every_customer() {
         let operator = Caller::Operator {
             name: "ada".to_owned(),
         };

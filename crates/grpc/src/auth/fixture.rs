@@ -1,4 +1,4 @@
-//! What the tests of tokens work with: keys of an issuer, and the tokens that it signs.
+//! Keys of an issuer and signed tokens, for tests.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -14,10 +14,10 @@ use super::{AuthConfig, JwksSource};
 pub(super) const AUDIENCE: &str = "orders";
 pub(super) const ISSUER: &str = "https://issuer.example";
 
-/// Length of the wrapping that PKCS #8 puts around an RSA key of 2,048 bits; the library wants the key without it.
+/// Length of the PKCS #8 prefix of an RSA key of 2,048 bits; jsonwebtoken needs the key without it.
 const PKCS8_RSA_PREFIX: usize = 26;
 
-/// A private key with its name.
+/// A private key with its id.
 pub(super) struct Signer {
     id: String,
     key: EncodingKey,
@@ -60,7 +60,7 @@ impl Signer {
         }
     }
 
-    /// The public half, as an issuer publishes it.
+    /// The public key as an issuer publishes it.
     pub(super) fn jwk(&self) -> Value {
         if self.algorithm == Algorithm::EdDSA {
             let x = URL_SAFE_NO_PAD.encode(&self.public);
@@ -71,7 +71,7 @@ impl Signer {
         serde_json::to_value(jwk).unwrap()
     }
 
-    /// The public half as bare bytes.
+    /// The public key as bytes.
     pub(super) fn public(&self) -> &[u8] {
         &self.public
     }
@@ -82,34 +82,31 @@ impl Signer {
         header
     }
 
-    /// A token with these claims.
     pub(super) fn sign(&self, claims: &Value) -> String {
         self.sign_as(&self.header(), claims)
     }
 
-    /// A token with these claims under this header.
     pub(super) fn sign_as(&self, header: &Header, claims: &Value) -> String {
         jsonwebtoken::encode(header, claims, &self.key).unwrap()
     }
 }
 
-/// The claims of a token that is good for the next minutes.
+/// Claims that are valid for five minutes.
 pub(super) fn claims(customer: &str) -> Value {
     json!({"iss": ISSUER, "aud": AUDIENCE, "sub": customer, "exp": in_seconds(300)})
 }
 
-/// So many seconds from now, as tokens tell the time.
+/// Unix time.
 pub(super) fn in_seconds(seconds: i64) -> i64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     now.as_secs().cast_signed() + seconds
 }
 
-/// The document that an issuer publishes.
+/// The JWKS document.
 pub(super) fn key_set(keys: &[Value]) -> Vec<u8> {
     json!({ "keys": keys }).to_string().into_bytes()
 }
 
-/// A configuration with the keys at this place.
 pub(super) fn config(jwks: JwksSource) -> AuthConfig {
     AuthConfig {
         jwks,

@@ -1,8 +1,8 @@
-//! A JSON Web Key Set (RFC 7517) becomes the keys that may vouch for a token.
+//! Parses a JSON Web Key Set (RFC 7517) into the keys that verify tokens.
 //!
-//! Each key verifies exactly one algorithm, and the key says which: a token's header is the word of whoever wrote it and
-//! only chooses among the keys. The list of algorithms is closed and has asymmetric ones only, so that a public key can
-//! never be taken for a shared secret. Keys that do not fit are left out, as the RFC asks; a set without any other is none.
+//! The key, not the token, decides the algorithm: the header of a token is controlled by its sender and only selects
+//! among the keys. Only asymmetric algorithms are supported, so that a public key can never be used as a shared secret.
+//! Unsuitable keys are skipped, as the RFC asks; a set with no other keys is invalid.
 
 use jsonwebtoken::jwk::{
     AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, KeyOperations, PublicKeyUse,
@@ -11,10 +11,10 @@ use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind, Header};
 use serde::Deserialize;
 use thiserror::Error;
 
-/// Largest key set in bytes. Those of large providers, certificate chains included, have some 20 KiB.
+/// Limit of a key set in bytes. Those of large providers, with certificate chains, have about 20 KiB.
 pub(super) const MAX_BYTES: usize = 256 * 1024;
 
-/// RSA keys that can be trusted and that the library verifies: 2,048 to 8,192 bits, in bytes.
+/// Accepted RSA keys, which jsonwebtoken also verifies: 2,048 to 8,192 bits, in bytes.
 const RSA_BYTES: std::ops::RangeInclusive<usize> = 256..=1_024;
 
 /// Points on the curves in uncompressed form (SEC 1, section 2.3.3), and an Ed25519 key (RFC 8032), in bytes.
@@ -22,7 +22,6 @@ const P256_BYTES: usize = 65;
 const P384_BYTES: usize = 97;
 const ED25519_BYTES: usize = 32;
 
-/// The keys of one issuer.
 #[derive(Debug)]
 pub(super) struct KeySet {
     keys: Vec<Key>,
@@ -36,24 +35,23 @@ pub(super) struct Key {
     pub(super) decoding: DecodingKey,
 }
 
-/// Why a text is no key set.
 #[derive(Debug, Error)]
 pub enum InvalidKeySet {
-    /// Not JSON, or not of this form.
+    /// Not JSON, or not a key set.
     #[error("not a JSON Web Key Set")]
     Malformed(#[from] serde_json::Error),
-    /// Nothing in it can verify a signature.
+    /// No key can verify a signature.
     #[error(
-        "no key in it is meant for signatures by RS256, PS256, ES256, ES384 or EdDSA, or they are too weak"
+        "no key is for signatures by RS256, PS256, ES256, ES384 or EdDSA, or they are too weak"
     )]
     NoUsableKey,
 }
 
-/// Which keys of a set a token may have been signed with.
+/// Keys that may have signed a token.
 pub(super) enum Candidates<'a> {
-    /// These; none if the key of that name verifies another algorithm.
+    /// Empty if the key of that id verifies another algorithm.
     Known(Vec<&'a Key>),
-    /// The set has no key of that name. A newer set may.
+    /// The set has no key of that id. A newer set may.
     UnknownKey,
 }
 
@@ -63,10 +61,9 @@ struct Document {
 }
 
 impl KeySet {
-    /// Reads a set.
     ///
     /// # Errors
-    /// [`InvalidKeySet`] when no usable key is in it.
+    /// [`InvalidKeySet`] if it has no usable key.
     pub(super) fn parse(text: &[u8]) -> Result<Self, InvalidKeySet> {
         let document: Document = serde_json::from_slice(text)?;
         let total = document.keys.len();
@@ -82,14 +79,14 @@ impl KeySet {
         Ok(Self { keys })
     }
 
-    /// The keys for a token with this header. Several may bear one name: then any of them may have signed.
+    /// The keys for a token with this header. Several may have the same id: any of them may have signed.
     pub(super) fn candidates(&self, header: &Header) -> Candidates<'_> {
         let named: Vec<&Key> = match (&header.kid, self.keys.as_slice()) {
             (Some(id), keys) => keys
                 .iter()
                 .filter(|key| key.id.as_ref() == Some(id))
                 .collect(),
-            // Without a name it must be clear which key is meant.
+            // Without an id the key must be unambiguous.
             (None, [only]) => vec![only],
             (None, _) => return Candidates::Known(Vec::new()),
         };
@@ -126,7 +123,7 @@ fn is_for_signatures(jwk: &Jwk) -> bool {
     by_use && by_operation
 }
 
-/// The algorithm that a key is for: by its type, and by its `alg` where it has one.
+/// The algorithm of a key: by its type, and by its `alg` if present.
 fn algorithm(jwk: &Jwk) -> Option<Algorithm> {
     let named = jwk.common.key_algorithm;
     let (by_type, name) = match &jwk.algorithm {
@@ -243,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_set_is_refused() {
+    fn an_invalid_key_set_is_rejected() {
         for text in ["", "keys", "[]", "{}", r#"{"keys": {}}"#] {
             let refused = KeySet::parse(text.as_bytes());
             assert!(
@@ -254,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_without_a_key_id_is_matched_only_if_one_key_is_there() {
+    fn a_token_without_a_key_id_matches_only_a_single_key() {
         let one = parse(&[Signer::es256("a").jwk()]).unwrap();
         let two = parse(&[Signer::es256("a").jwk(), Signer::eddsa("b").jwk()]).unwrap();
 
@@ -263,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_of_one_name_are_told_apart_by_algorithm_and_tried_otherwise() {
+    fn keys_with_the_same_id_are_selected_by_algorithm_and_all_tried() {
         let (old, new, other) = (Signer::es256("a"), Signer::es256("a"), Signer::eddsa("a"));
 
         let set = parse(&[old.jwk(), new.jwk(), other.jwk()]).unwrap();

@@ -1,13 +1,13 @@
-//! The keys that count now, and how they are kept fresh.
+//! Cache of the issuer's keys, refreshed periodically and on demand.
 //!
 //! ```text
-//!  every few seconds or minutes ─┐
-//!                                ├─▶ read the source ─▶ valid? ─▶ the new keys count, the old ones no longer
-//!  a token names an unknown key ─┘                        └─ no ─▶ the old ones stay
+//!  every few seconds or minutes ──┐
+//!                                 ├─▶ read the source ─▶ valid? ─▶ replace the keys
+//!  token with an unknown key id ──┘                        └─ no ─▶ keep the old keys
 //! ```
 //!
-//! A source that cannot be read, or holds no key set, changes nothing: nobody is locked out because the issuer is away.
-//! So keys are revoked by a set without them, not by a set without any.
+//! A source that cannot be read, or holds no key set, changes nothing: callers are not locked out while the issuer is
+//! down. A key is revoked by a set without it, not by an empty set.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,105 +17,101 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::jwks_source::{JwksReader, JwksSource, ReadError};
 use super::key_set::{InvalidKeySet, KeySet};
-use super::source::{JwksSource, ReadError, Reader};
-use super::verified::VerifiedTokens;
+use super::token_cache::TokenCache;
 use service::backoff::Backoff;
 use service::error_chain::ErrorChain;
 
-/// How often a source is read.
+/// When a source is read.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Pace {
-    /// Time between two reads that nobody asked for.
+pub(super) struct RefreshSchedule {
+    /// Time between periodic reads.
     pub(super) interval: Duration,
-    /// Least time between two reads: tokens with invented key ids must not become a flood at the issuer.
-    pub(super) gap: Duration,
-    /// Time before the next read after one that failed.
+    /// Minimum time between two reads: tokens with invented key ids must not flood the issuer.
+    pub(super) min_interval: Duration,
+    /// After failed reads.
     pub(super) backoff: Backoff,
 }
 
-/// How long a call waits for keys that may make its token valid: an issuer nearby answers in less, and a call with an
-/// invented key id must not hold a place for long.
-const WAIT_LIMIT: Duration = Duration::from_secs(1);
+/// Timeout of a call that waits for newer keys: a nearby issuer answers faster, and a call with an invented key id must
+/// not hold its permit for long.
+const RENEW_TIMEOUT: Duration = Duration::from_secs(1);
 
 const BACKOFF: Backoff = Backoff {
     initial: Duration::from_secs(1),
     cap: Duration::from_secs(30),
 };
 
-impl Pace {
-    /// A file costs nothing to look at; an issuer is asked as its caches expect it.
+impl RefreshSchedule {
+    /// Reading a file is cheap; an issuer is fetched at the interval that its caches expect.
     pub(super) fn of(source: &JwksSource) -> Self {
-        let (interval, gap) = match source {
+        let (interval, min_interval) = match source {
             JwksSource::File(_) => (Duration::from_secs(5), Duration::from_secs(1)),
             JwksSource::Url(_) => (Duration::from_secs(300), Duration::from_secs(10)),
         };
         Self {
             interval,
-            gap,
+            min_interval,
             backoff: BACKOFF,
         }
     }
 }
 
-/// The keys as they are now. Clones share them.
+/// Clones share the keys.
 #[derive(Clone, Debug)]
 pub(super) struct Keys {
-    state: watch::Sender<State>,
+    state: watch::Sender<KeysState>,
     wanted: Arc<Notify>,
-    gap: Duration,
+    min_interval: Duration,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    trusted: Option<Arc<Trusted>>,
-    /// When the source was read last, with whatever success.
+struct KeysState {
+    trusted: Option<Arc<TrustedKeys>>,
+    /// Time of the last read, successful or not.
     read_at: Option<Instant>,
 }
 
-/// Keys, and the tokens that they have verified: the ones do not outlive the others.
+/// Keys with the tokens that they have verified: new keys start with an empty cache.
 #[derive(Debug)]
-pub(super) struct Trusted {
+pub(super) struct TrustedKeys {
     pub(super) keys: KeySet,
-    pub(super) verified: VerifiedTokens,
+    pub(super) cache: TokenCache,
     text: Vec<u8>,
 }
 
-/// Why there are no keys, or no newer ones.
 #[derive(Debug, Error)]
 pub enum KeysError {
-    /// The source cannot be read.
     #[error("the key set cannot be read")]
     Read(#[from] ReadError),
-    /// What it holds is no key set.
     #[error("the key set cannot be used")]
     Invalid(#[from] InvalidKeySet),
 }
 
 impl Keys {
-    /// No keys yet.
-    pub(super) fn none(gap: Duration) -> Self {
+    pub(super) fn none(min_interval: Duration) -> Self {
         Self {
             state: watch::Sender::default(),
             wanted: Arc::default(),
-            gap,
+            min_interval,
         }
     }
 
-    /// The keys that count now; `None` before the first ones have come.
-    pub(super) fn trusted(&self) -> Option<Arc<Trusted>> {
+    /// The current keys; `None` before the first read has succeeded.
+    pub(super) fn trusted(&self) -> Option<Arc<TrustedKeys>> {
         self.state.borrow().trusted.clone()
     }
 
-    /// Has the source read and waits for it, unless that was done just now.
+    /// Requests a read and waits for it, unless the last one was less than `min_interval` ago.
     pub(super) async fn renew(&self) -> Renewal {
         let mut state = self.state.subscribe();
-        let is_recent = |at: Instant| at.elapsed() < self.gap;
+        let is_recent = |at: Instant| at.elapsed() < self.min_interval;
         if state.borrow_and_update().read_at.is_some_and(is_recent) {
             return Renewal::Recent;
         }
         self.wanted.notify_one();
-        match timeout(WAIT_LIMIT, state.changed()).await {
+        match timeout(RENEW_TIMEOUT, state.changed()).await {
             Ok(_) => Renewal::Done,
             Err(_) => Renewal::Slow,
         }
@@ -124,8 +120,8 @@ impl Keys {
     /// Reads the source once.
     ///
     /// # Errors
-    /// [`KeysError`] when the old keys stay.
-    pub(super) async fn read(&self, reader: &Reader) -> Result<(), KeysError> {
+    /// [`KeysError`] if the old keys stay.
+    pub(super) async fn read(&self, reader: &JwksReader) -> Result<(), KeysError> {
         let outcome = self.newer(reader).await;
         self.state.send_modify(|state| {
             state.read_at = Some(Instant::now());
@@ -136,8 +132,8 @@ impl Keys {
         outcome.map(|_| ())
     }
 
-    /// What the source holds, if it is not what is known already.
-    async fn newer(&self, reader: &Reader) -> Result<Option<Arc<Trusted>>, KeysError> {
+    /// The keys of the source; `None` if unchanged.
+    async fn newer(&self, reader: &JwksReader) -> Result<Option<Arc<TrustedKeys>>, KeysError> {
         let text = reader.read().await?;
         let known = self.trusted();
         if known.is_some_and(|trusted| trusted.text == text) {
@@ -145,56 +141,61 @@ impl Keys {
         }
         let keys = KeySet::parse(&text)?;
         tracing::info!("token keys loaded");
-        Ok(Some(Arc::new(Trusted {
+        Ok(Some(Arc::new(TrustedKeys {
             keys,
-            verified: VerifiedTokens::default(),
+            cache: TokenCache::default(),
             text,
         })))
     }
 
-    /// Reads the source at its pace, and when a call wants it, until `shutdown`.
-    pub(super) async fn keep_fresh(self, reader: Reader, pace: Pace, shutdown: CancellationToken) {
+    /// Reads the source on schedule and on demand, until `shutdown`.
+    pub(super) async fn keep_fresh(
+        self,
+        reader: JwksReader,
+        schedule: RefreshSchedule,
+        shutdown: CancellationToken,
+    ) {
         let mut failures = 0;
         loop {
             let pause = match self.trusted() {
-                // Nothing is there yet: nothing to wait for.
+                // The first read has not been tried yet.
                 None if failures == 0 => Duration::ZERO,
-                _ if failures == 0 => pace.interval,
-                _ => pace.backoff.delay(failures),
+                _ if failures == 0 => schedule.interval,
+                _ => schedule.backoff.delay(failures),
             };
-            // Biased: a stopping service fetches nothing any more.
+            // Biased: no read after shutdown.
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => return,
                 () = sleep(pause) => {}
-                () = self.asked_for() => {}
+                () = self.refresh_requested() => {}
             }
             match self.read(&reader).await {
                 Ok(()) => failures = 0,
                 Err(error) => {
                     failures += 1;
-                    tracing::warn!(error = %ErrorChain(&error), "token keys not renewed");
+                    tracing::warn!(error = %ErrorChain(&error), "token keys refresh failed");
                 }
             }
         }
     }
 
-    async fn asked_for(&self) {
+    async fn refresh_requested(&self) {
         let read_at = self.state.borrow().read_at;
         if let Some(read_at) = read_at {
-            sleep_until(read_at + self.gap).await;
+            sleep_until(read_at + self.min_interval).await;
         }
         self.wanted.notified().await;
     }
 }
 
-/// What became of the wish for newer keys.
+/// Outcome of a requested read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Renewal {
-    /// The source was read, with whatever success.
+    /// The source was read, successfully or not.
     Done,
-    /// It was read so shortly before that nothing was done.
+    /// The last read was too recent.
     Recent,
-    /// It does not answer.
+    /// The source did not answer in time.
     Slow,
 }

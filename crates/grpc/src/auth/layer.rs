@@ -1,8 +1,8 @@
-//! The layer at the server that knows its callers.
+//! Authentication layer of the server.
 //!
-//! It takes the token out of the request, so that nothing behind it can log it or send it on, and puts the [`Caller`] in.
-//! A call whose token is not believed is answered here. Only health needs no token: probes have none, and it tells
-//! nothing about customers.
+//! Removes the token from the request, so that no inner layer or method can log or forward it, and adds the [`Caller`].
+//! A call with an invalid token is rejected here. Health checks need no token: probes have none, and the answer
+//! contains no customer data.
 
 use std::mem;
 use std::sync::Arc;
@@ -14,25 +14,25 @@ use http::{HeaderMap, HeaderValue, Request, Response};
 use tower::{Layer, Service};
 
 use super::caller::Caller;
-use super::verifier::{Unverified, Verifier};
-use crate::server::refusal::Refusal;
+use super::verifier::{TokenError, Verifier};
+use crate::status::CallRejection;
 
-/// Calls below this path need no token.
+/// Methods below this path need no token.
 const HEALTH: &str = "/grpc.health.v1.Health/";
 
-/// The scheme of the tokens (RFC 6750), compared without regard to case (RFC 9110, section 11.1).
+/// Scheme of bearer tokens (RFC 6750), case-insensitive (RFC 9110, section 11.1).
 const BEARER: &str = "bearer";
 
-/// Makes services know their callers. Clones share the keys.
+/// Clones share the keys.
 #[derive(Clone, Debug)]
 pub struct AuthLayer {
-    gate: Gate,
+    authenticator: Authenticator,
 }
 
 impl AuthLayer {
     pub(super) fn new(verifier: Option<Arc<Verifier>>, service: &'static str) -> Self {
         Self {
-            gate: Gate { verifier, service },
+            authenticator: Authenticator { verifier, service },
         }
     }
 }
@@ -43,16 +43,15 @@ impl<S> Layer<S> for AuthLayer {
     fn layer(&self, inner: S) -> AuthService<S> {
         AuthService {
             inner,
-            gate: self.gate.clone(),
+            authenticator: self.authenticator.clone(),
         }
     }
 }
 
-/// A service that knows its callers.
 #[derive(Clone, Debug)]
 pub struct AuthService<S> {
     inner: S,
-    gate: Gate,
+    authenticator: Authenticator,
 }
 
 impl<S, B, R> Service<Request<B>> for AuthService<S>
@@ -71,30 +70,29 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        // The one that is ready is used; its clone becomes ready for the next call.
+        // `inner` is the instance that is ready; its clone must become ready for the next call.
         let next = self.inner.clone();
         let mut inner = mem::replace(&mut self.inner, next);
-        let gate = self.gate.clone();
+        let authenticator = self.authenticator.clone();
         Box::pin(async move {
-            match gate.admit(&mut request).await {
+            match authenticator.authenticate(&mut request).await {
                 Ok(()) => inner.call(request).await,
-                Err(refusal) => Ok(refusal.status(gate.service).into_http()),
+                Err(rejection) => Ok(rejection.status(authenticator.service).into_http()),
             }
         })
     }
 }
 
-/// Decides about one call.
 #[derive(Clone, Debug)]
-struct Gate {
-    /// `None` lets everybody in.
+struct Authenticator {
+    /// `None`: every caller is anonymous.
     verifier: Option<Arc<Verifier>>,
-    /// Who refuses.
+    /// Domain of the errors.
     service: &'static str,
 }
 
-impl Gate {
-    async fn admit<B>(&self, request: &mut Request<B>) -> Result<(), Refusal> {
+impl Authenticator {
+    async fn authenticate<B>(&self, request: &mut Request<B>) -> Result<(), CallRejection> {
         let credentials = take_credentials(request.headers_mut());
         if request.uri().path().starts_with(HEALTH) {
             return Ok(());
@@ -108,12 +106,12 @@ impl Gate {
     }
 }
 
-/// What the request says about its caller, removed from it.
+/// Credentials of a request, removed from it.
 #[derive(Debug)]
 enum Credentials {
     None,
     One(HeaderValue),
-    /// Two sides could believe two different ones.
+    /// Ambiguous: two components could use different ones.
     Several,
 }
 
@@ -132,14 +130,14 @@ fn take_credentials(headers: &mut HeaderMap) -> Credentials {
     }
 }
 
-async fn identify(verifier: &Verifier, credentials: Credentials) -> Result<Caller, Refusal> {
+async fn identify(verifier: &Verifier, credentials: Credentials) -> Result<Caller, CallRejection> {
     let Credentials::One(value) = credentials else {
-        return Err(Refusal::Unauthenticated);
+        return Err(CallRejection::Unauthenticated);
     };
-    let token = bearer_token(&value).ok_or(Refusal::Unauthenticated)?;
+    let token = bearer_token(&value).ok_or(CallRejection::Unauthenticated)?;
     verifier.verify(token).await.map_err(|reason| {
-        tracing::debug!(%reason, "token refused");
-        refusal(&reason)
+        tracing::debug!(%reason, "token rejected");
+        rejection(&reason)
     })
 }
 
@@ -149,10 +147,10 @@ fn bearer_token(value: &HeaderValue) -> Option<&str> {
     is_bearer.then(|| token.trim_start_matches(' '))
 }
 
-/// The same token may do later if it is the issuer that is missing.
-fn refusal(reason: &Unverified) -> Refusal {
+/// The same token may be accepted later if the issuer is unavailable.
+fn rejection(reason: &TokenError) -> CallRejection {
     match reason {
-        Unverified::NoKeys | Unverified::KeyInDoubt => Refusal::DependencyUnavailable,
-        _ => Refusal::Unauthenticated,
+        TokenError::NoKeys | TokenError::IssuerUnreachable => CallRejection::DependencyUnavailable,
+        _ => CallRejection::Unauthenticated,
     }
 }

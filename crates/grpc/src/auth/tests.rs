@@ -1,4 +1,4 @@
-//! Which tokens are believed, over the layer as a server has it.
+//! Tests of the layer with real tokens.
 
 use std::convert::Infallible;
 use std::fs;
@@ -21,10 +21,9 @@ mod renewal;
 mod settings;
 mod tokens;
 
-/// A method of a service like any other.
 const METHOD: &str = "/orders.v1.OrderService/GetOrder";
 
-/// A file with the keys of an issuer.
+/// A file with the issuer's keys.
 struct KeyFile {
     path: PathBuf,
     _directory: TempDir,
@@ -51,12 +50,11 @@ impl KeyFile {
     }
 }
 
-/// The layer for an issuer with these keys.
 async fn layer(keys: &[Value]) -> AuthLayer {
     KeyFile::with(keys).authentication().await.layer()
 }
 
-/// A call with a token, and whom the service behind the layer sees.
+/// Calls with a token; returns the caller that the inner service sees.
 async fn call(layer: &AuthLayer, token: &str) -> Result<Caller, Status> {
     let request = Request::builder()
         .uri(METHOD)
@@ -64,7 +62,7 @@ async fn call(layer: &AuthLayer, token: &str) -> Result<Caller, Status> {
     send(layer, request.body(()).unwrap()).await
 }
 
-/// Sends a request through the layer to a service that tells whom it sees.
+/// Sends a request through the layer to a service that returns its caller.
 async fn send(layer: &AuthLayer, request: Request<()>) -> Result<Caller, Status> {
     let inner = service_fn(async |request: Request<()>| {
         assert!(!request.headers().contains_key(AUTHORIZATION));
@@ -76,7 +74,7 @@ async fn send(layer: &AuthLayer, request: Request<()>) -> Result<Caller, Status>
     });
     let response = layer.layer(inner).oneshot(request).await.unwrap();
     match Status::from_header_map(response.headers()) {
-        Some(refusal) => Err(refusal),
+        Some(rejection) => Err(rejection),
         None => Ok(response.extensions().get::<Caller>().unwrap().clone()),
     }
 }

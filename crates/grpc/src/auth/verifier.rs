@@ -1,7 +1,7 @@
-//! A token becomes a caller, or is refused.
+//! Verifies a token and derives its caller.
 //!
-//! Everything that the token says is judged by what this service was configured with and by the issuer's keys; its own
-//! header only names the key. See RFC 8725 for the attacks that each check is against.
+//! Only the configuration and the issuer's keys decide about a token; its own header merely selects the key. RFC 8725
+//! describes the attacks that the checks prevent.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -10,58 +10,53 @@ use jsonwebtoken::{Algorithm, Header, TokenData, Validation};
 use serde::Deserialize;
 use thiserror::Error;
 
-use super::AuthConfig;
 use super::caller::Caller;
+use super::config::AuthConfig;
 use super::key_set::{Candidates, Key, KeySet};
-use super::keys::{Keys, Renewal, Trusted};
-use super::verified::Fingerprint;
+use super::keys::{Keys, Renewal, TrustedKeys};
+use super::token_cache::TokenHash;
 
-/// Longest token in bytes, checked before anything of it is read. It leaves half of the header limit to the rest.
+/// Limit of a token in bytes, checked before parsing. Leaves half of the header limit to other metadata.
 pub(super) const MAX_TOKEN_BYTES: usize = 8 * 1024;
 
-/// Longest name of a caller in bytes (OpenID Connect Core 1.0, section 2, of `sub`).
+/// Limit of a caller's name in bytes (`sub` in OpenID Connect Core 1.0, section 2).
 const MAX_NAME_BYTES: usize = 255;
 
-/// Judges tokens.
 #[derive(Debug)]
 pub(super) struct Verifier {
     keys: Keys,
-    /// What the claims must be; the algorithm is added from the key.
+    /// Required claims; the algorithm is set per key.
     claims: Validation,
     operator_role: String,
 }
 
-/// Why a token is not believed. For the log: a client only learns that it is not.
+/// Why a token is rejected. For the log only: clients get UNAUTHENTICATED.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub(super) enum Unverified {
-    /// The keys have not come yet.
-    #[error("no keys yet")]
+pub(super) enum TokenError {
+    #[error("keys not loaded yet")]
     NoKeys,
-    /// The key that it names may be a new one, but the issuer does not answer.
-    #[error("the issuer does not say whether the key exists")]
-    KeyInDoubt,
-    /// There is no key of that name.
+    /// The key id is unknown and may be new, but the issuer does not answer.
+    #[error("unknown key, issuer unreachable")]
+    IssuerUnreachable,
     #[error("unknown key")]
     UnknownKey,
-    /// Longer than any token.
     #[error("too long")]
     TooLong,
-    /// It demands extensions that this service does not have (RFC 7515, section 4.1.11).
+    /// RFC 7515, section 4.1.11.
     #[error("critical extensions")]
     CriticalExtensions,
-    /// The key that it names is for another algorithm, or none is named.
-    #[error("no key fits")]
-    NoKeyFits,
-    /// It is malformed, forged, expired, or meant for somebody else.
+    /// The selected key is for another algorithm, or the key is ambiguous.
+    #[error("no matching key")]
+    NoMatchingKey,
+    /// Malformed, forged, expired, or for another audience.
     #[error("{0}")]
     Invalid(&'static str),
-    /// It does not say who presents it.
-    #[error("no usable name of a caller")]
-    Nameless,
+    #[error("no usable caller name")]
+    NoCaller,
 }
 
-/// Without the library's own words: they may repeat what stands in the token.
-impl From<jsonwebtoken::errors::Error> for Unverified {
+/// Without the text of the library: it may repeat parts of the token.
+impl From<jsonwebtoken::errors::Error> for TokenError {
     fn from(error: jsonwebtoken::errors::Error) -> Self {
         Self::Invalid(match error.kind() {
             ErrorKind::InvalidSignature => "the signature is wrong",
@@ -75,7 +70,7 @@ impl From<jsonwebtoken::errors::Error> for Unverified {
     }
 }
 
-/// The claims that make a caller. The registered ones are judged by the library.
+/// Claims that determine the caller. jsonwebtoken validates the registered ones.
 #[derive(Debug, Deserialize)]
 struct Claims {
     exp: f64,
@@ -94,66 +89,64 @@ impl Verifier {
         }
     }
 
-    /// Who presents the token. A key that is not known is looked for at the issuer, so that a call needs no second try
-    /// when the issuer has changed its keys.
+    /// The caller of the token. An unknown key is requested from the issuer, so that no call fails when the issuer
+    /// rotates its keys.
     ///
     /// # Errors
-    /// [`Unverified`] when the token is not believed.
-    pub(super) async fn verify(&self, token: &str) -> Result<Caller, Unverified> {
-        match self.judge(token) {
-            Err(Unverified::UnknownKey) => match self.keys.renew().await {
-                Renewal::Done => self.judge(token),
-                Renewal::Recent => Err(Unverified::UnknownKey),
-                Renewal::Slow => Err(Unverified::KeyInDoubt),
+    /// [`TokenError`] if the token is rejected.
+    pub(super) async fn verify(&self, token: &str) -> Result<Caller, TokenError> {
+        match self.verify_with_current_keys(token) {
+            Err(TokenError::UnknownKey) => match self.keys.renew().await {
+                Renewal::Done => self.verify_with_current_keys(token),
+                Renewal::Recent => Err(TokenError::UnknownKey),
+                Renewal::Slow => Err(TokenError::IssuerUnreachable),
             },
             judged => judged,
         }
     }
 
-    fn judge(&self, token: &str) -> Result<Caller, Unverified> {
+    fn verify_with_current_keys(&self, token: &str) -> Result<Caller, TokenError> {
         if token.len() > MAX_TOKEN_BYTES {
-            return Err(Unverified::TooLong);
+            return Err(TokenError::TooLong);
         }
-        let trusted = self.keys.trusted().ok_or(Unverified::NoKeys)?;
-        let fingerprint = Fingerprint::of(token);
-        if let Some(caller) = trusted.verified.get(fingerprint) {
+        let trusted = self.keys.trusted().ok_or(TokenError::NoKeys)?;
+        let hash = TokenHash::of(token);
+        if let Some(caller) = trusted.cache.get(hash) {
             return Ok(caller);
         }
-        self.examine(token, fingerprint, &trusted)
+        self.verify_uncached(token, hash, &trusted)
     }
 
-    fn examine(
+    fn verify_uncached(
         &self,
         token: &str,
-        fingerprint: Fingerprint,
-        trusted: &Trusted,
-    ) -> Result<Caller, Unverified> {
-        let claims = self.believe(token, &trusted.keys)?;
+        hash: TokenHash,
+        trusted: &TrustedKeys,
+    ) -> Result<Caller, TokenError> {
+        let claims = self.verified_claims(token, &trusted.keys)?;
         let valid_for = remaining(claims.exp);
-        let caller = self.caller(claims).ok_or(Unverified::Nameless)?;
-        trusted
-            .verified
-            .insert(fingerprint, caller.clone(), valid_for);
+        let caller = self.caller(claims).ok_or(TokenError::NoCaller)?;
+        trusted.cache.insert(hash, caller.clone(), valid_for);
         Ok(caller)
     }
 
-    /// The claims of a token that one of the keys has signed, and that is meant for this service and this time.
-    fn believe(&self, token: &str, keys: &KeySet) -> Result<Claims, Unverified> {
+    /// The claims of a token that is signed by one of the keys, and valid for this service now.
+    fn verified_claims(&self, token: &str, keys: &KeySet) -> Result<Claims, TokenError> {
         let header: Header = jsonwebtoken::decode_header(token)?;
         if header.crit.is_some() {
-            return Err(Unverified::CriticalExtensions);
+            return Err(TokenError::CriticalExtensions);
         }
         let Candidates::Known(candidates) = keys.candidates(&header) else {
-            return Err(Unverified::UnknownKey);
+            return Err(TokenError::UnknownKey);
         };
-        let mut refusal = Unverified::NoKeyFits;
+        let mut last_error = TokenError::NoMatchingKey;
         for key in candidates {
             match self.decode(token, key) {
                 Ok(decoded) => return Ok(decoded.claims),
-                Err(error) => refusal = error.into(),
+                Err(error) => last_error = error.into(),
             }
         }
-        Err(refusal)
+        Err(last_error)
     }
 
     fn decode(
@@ -166,7 +159,7 @@ impl Verifier {
         jsonwebtoken::decode(token, &key.decoding, &validation)
     }
 
-    /// An operator is known by the role; everybody else is a customer.
+    /// An operator has the role; every other caller is a customer.
     fn caller(&self, claims: Claims) -> Option<Caller> {
         let is_usable = |name: &String| (1..=MAX_NAME_BYTES).contains(&name.len());
         if claims.roles.contains(&self.operator_role) {
@@ -179,7 +172,7 @@ impl Verifier {
 }
 
 fn required_claims(config: &AuthConfig) -> Validation {
-    // The algorithm is replaced by the key's own before anything is verified.
+    // Replaced by the algorithm of the key before verification.
     let mut claims = Validation::new(Algorithm::ES256);
     claims.set_required_spec_claims(&["exp", "aud", "iss"]);
     claims.set_audience(&[&config.audience]);
@@ -189,7 +182,7 @@ fn required_claims(config: &AuthConfig) -> Validation {
     claims
 }
 
-/// How long a token is still valid; nothing if only the clock skew keeps it alive.
+/// Remaining validity; zero if only the clock skew still allows the token.
 fn remaining(expiry: f64) -> Duration {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)

@@ -1,6 +1,6 @@
-//! Where a service is: a list of `http://host:port` or `https://host:port`.
+//! Addresses of a service: a list of `http://host:port` or `https://host:port`.
 //!
-//! A host is a name that may stand for many replicas (a headless Service), or an IP address.
+//! A host is a name that may resolve to many replicas (a headless Service), or an IP address.
 
 use std::fmt;
 
@@ -8,18 +8,17 @@ use http::Uri;
 
 use service::config::FromSetting;
 
-/// Where a service is reached; at least one address.
+/// The addresses of a service; at least one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Addresses(Vec<Address>);
 
 impl Addresses {
-    /// All of them, in the order in which they were written.
+    /// In configured order.
     pub fn iter(&self) -> impl Iterator<Item = &Address> {
         self.0.iter()
     }
 }
 
-/// One address: how to speak, with which host, on which port.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Address {
     origin: Uri,
@@ -29,22 +28,20 @@ pub struct Address {
 }
 
 impl Address {
-    /// The host without the brackets of an IPv6 address: what is looked up, and what a certificate must name.
+    /// Host without the brackets of an IPv6 address: resolved by DNS, and matched against the certificate.
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// The port.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Whether to speak TLS.
     pub fn is_secure(&self) -> bool {
         self.is_secure
     }
 
-    /// Scheme and authority, which the requests carry whatever IP address they go to.
+    /// Scheme and authority of the requests, whatever IP address they go to.
     pub(super) fn origin(&self) -> &Uri {
         &self.origin
     }
@@ -80,7 +77,7 @@ impl fmt::Display for Address {
 }
 
 impl FromSetting for Addresses {
-    /// It must not, and what is refused for a user and a password in it must not be shown with them.
+    /// An address must not contain credentials; a rejected one that does must not be shown.
     const SECRET: bool = true;
 
     fn from_setting(text: &str) -> Result<Self, String> {

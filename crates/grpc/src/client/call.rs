@@ -1,7 +1,8 @@
-//! One call with its attempts: each on another replica if there is one, none of them beyond the deadline.
+//! One call with its attempts: each on a different replica if possible, none beyond the deadline.
 //!
-//! What was never sent is sent once more at once, without counting as an attempt (a transparent retry of gRFC A6). What
-//! has begun to be answered is never sent again. A wait that would pass the deadline is not begun: the last answer stands.
+//! A request that was never sent is sent once more at once, without counting as an attempt (transparent retry, gRFC
+//! A6). A call whose response has begun is never retried. If the backoff would exceed the deadline, the last response
+//! is returned instead.
 
 use std::time::Duration;
 
@@ -12,65 +13,62 @@ use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::ServiceExt;
 
-use super::endpoints::{Endpoints, Ticket};
-use super::message::{Replay, connection_status, whole_answer};
-use super::pool::{Peer, Verdict};
-use super::retry::{Attempts, Pushback, RetryBudget};
+use super::endpoints::{Endpoints, PickedEndpoint};
+use super::message::{ReplayBody, connection_status, whole_answer};
+use super::pool::{AttemptVerdict, Peer};
+use super::retry::{CallAttempts, Pushback, RetryBudget};
 use super::service_config::MethodPolicy;
 use crate::grpc_timeout::{GRPC_TIMEOUT, format_timeout};
-use crate::server::refusal::Refusal;
+use crate::status::CallRejection;
 use service::deadline::Deadline;
 
-/// How many attempts went before, for the server's eyes.
+/// Number of previous attempts, for the server.
 const PREVIOUS_ATTEMPTS: &str = "grpc-previous-rpc-attempts";
 
-/// A call that is to be made.
-pub(super) struct Call<'a> {
+pub(super) struct OutgoingCall<'a> {
     pub(super) endpoints: &'a Endpoints,
     pub(super) budget: &'a RetryBudget,
     pub(super) policy: &'a MethodPolicy,
-    /// Who calls, for statuses that are made here.
+    /// Domain of the errors that are made here.
     pub(super) caller: &'static str,
     pub(super) deadline: Deadline,
     pub(super) head: Parts,
     pub(super) message: Bytes,
 }
 
-/// How an attempt ended.
-struct Answer {
+struct AttemptOutcome {
     response: Response<Body>,
     code: Code,
-    progress: Progress,
+    progress: AttemptProgress,
     pushback: Option<Pushback>,
-    /// Who was asked, if anybody.
+    /// The replica of the attempt; `None` if there was none.
     peer: Option<Peer>,
 }
 
-/// How far an attempt got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Progress {
-    /// No server can have seen it.
+enum AttemptProgress {
+    /// No server can have seen the request.
     NotSent,
-    /// A server may have seen it.
+    /// A server may have seen the request.
     Sent,
-    /// The answer has begun: it counts.
+    /// The response has begun: no retry.
     Committed,
 }
 
-impl Call<'_> {
-    /// Makes the call; the response is whole.
+impl OutgoingCall<'_> {
+    /// Makes the call; the response is complete.
     pub(super) async fn make(&self) -> (Response<Body>, Code) {
-        let mut attempts = Attempts::new(self.policy.retry.as_ref(), self.budget);
-        let mut may_repeat_unseen = true;
+        let mut attempts = CallAttempts::new(self.policy.retry.as_ref(), self.budget);
+        let mut may_resend = true;
         let mut avoid = None;
         loop {
             let answer = self.attempt(attempts.made(), avoid.as_ref()).await;
-            if answer.progress == Progress::Committed {
+            if answer.progress == AttemptProgress::Committed {
                 attempts.committed(answer.code);
                 return (answer.response, answer.code);
             }
-            let is_unseen = answer.progress == Progress::NotSent && answer.peer.is_some();
-            if is_unseen && std::mem::take(&mut may_repeat_unseen) && !self.deadline.has_passed() {
+            let is_unsent = answer.progress == AttemptProgress::NotSent && answer.peer.is_some();
+            if is_unsent && std::mem::take(&mut may_resend) && !self.deadline.has_passed() {
                 avoid = answer.peer;
                 continue;
             }
@@ -78,7 +76,7 @@ impl Call<'_> {
                 Some(wait) if self.has_time_for(wait) => tokio::time::sleep(wait).await,
                 _ => return (answer.response, answer.code),
             }
-            attempts.repeats();
+            attempts.count_retry();
             avoid = answer.peer;
         }
     }
@@ -87,37 +85,44 @@ impl Call<'_> {
         self.deadline.remaining().is_none_or(|left| wait < left)
     }
 
-    async fn attempt(&self, previous: u32, avoid: Option<&Peer>) -> Answer {
+    async fn attempt(&self, previous: u32, avoid: Option<&Peer>) -> AttemptOutcome {
         let picked = self.deadline.bound(self.endpoints.pick(avoid)).await;
-        let ticket = match picked {
-            Ok(Some(ticket)) => ticket,
-            Ok(None) => return self.refusal(Refusal::DependencyUnavailable, Progress::NotSent),
-            Err(_) => return self.refusal(Refusal::DeadlineExceeded, Progress::NotSent),
+        let endpoint = match picked {
+            Ok(Some(endpoint)) => endpoint,
+            Ok(None) => {
+                return self.rejected(
+                    CallRejection::DependencyUnavailable,
+                    AttemptProgress::NotSent,
+                );
+            }
+            Err(_) => {
+                return self.rejected(CallRejection::DeadlineExceeded, AttemptProgress::NotSent);
+            }
         };
-        let (body, receipt) = Replay::new(self.message.clone());
+        let (body, sent_flag) = ReplayBody::new(self.message.clone());
         let request = self.request(body, previous);
-        let sent = self.deadline.bound(send(&ticket, request)).await;
+        let sent = self.deadline.bound(send(&endpoint, request)).await;
         let is_connected = !matches!(sent, Ok(Err(_)));
         let mut answer = match sent {
-            Ok(Ok((response, is_committed, code))) => Answer {
+            Ok(Ok((response, is_committed, code))) => AttemptOutcome {
                 pushback: Pushback::read(response.headers()),
                 progress: if is_committed {
-                    Progress::Committed
+                    AttemptProgress::Committed
                 } else {
-                    Progress::Sent
+                    AttemptProgress::Sent
                 },
                 response,
                 code,
                 peer: None,
             },
-            Ok(Err(failure)) => self.failure(failure, receipt.was_sent()),
-            Err(_) => self.refusal(Refusal::DeadlineExceeded, Progress::Sent),
+            Ok(Err(failure)) => self.failure(failure, sent_flag.was_sent()),
+            Err(_) => self.rejected(CallRejection::DeadlineExceeded, AttemptProgress::Sent),
         };
-        answer.peer = Some(ticket.report(verdict(answer.code), is_connected));
+        answer.peer = Some(endpoint.report(verdict(answer.code), is_connected));
         answer
     }
 
-    fn request(&self, body: Replay, previous: u32) -> http::Request<Body> {
+    fn request(&self, body: ReplayBody, previous: u32) -> http::Request<Body> {
         let mut request = http::Request::new(Body::new(body));
         *request.method_mut() = self.head.method.clone();
         *request.uri_mut() = self.head.uri.clone();
@@ -134,32 +139,32 @@ impl Call<'_> {
         request
     }
 
-    /// The connection failed.
-    fn failure(&self, failure: Failure, was_sent: bool) -> Answer {
-        let Failure {
+    /// The status of a failed connection.
+    fn failure(&self, failure: AttemptError, was_sent: bool) -> AttemptOutcome {
+        let AttemptError {
             status,
             is_committed,
         } = failure;
         if status.code() == Code::DeadlineExceeded {
-            return self.refusal(Refusal::DeadlineExceeded, Progress::Sent);
+            return self.rejected(CallRejection::DeadlineExceeded, AttemptProgress::Sent);
         }
-        Answer {
+        AttemptOutcome {
             code: status.code(),
             response: status.into_http(),
             progress: match (is_committed, was_sent) {
-                (true, _) => Progress::Committed,
-                (false, true) => Progress::Sent,
-                (false, false) => Progress::NotSent,
+                (true, _) => AttemptProgress::Committed,
+                (false, true) => AttemptProgress::Sent,
+                (false, false) => AttemptProgress::NotSent,
             },
             pushback: None,
             peer: None,
         }
     }
 
-    fn refusal(&self, refusal: Refusal, progress: Progress) -> Answer {
-        Answer {
-            response: refusal.status(self.caller).into_http(),
-            code: refusal.code(),
+    fn rejected(&self, rejection: CallRejection, progress: AttemptProgress) -> AttemptOutcome {
+        AttemptOutcome {
+            response: rejection.status(self.caller).into_http(),
+            code: rejection.code(),
             progress,
             pushback: None,
             peer: None,
@@ -167,43 +172,42 @@ impl Call<'_> {
     }
 }
 
-/// A connection failed, before or after the answer had begun.
-struct Failure {
+/// A failed connection, before or after the response had begun.
+struct AttemptError {
     status: Status,
     is_committed: bool,
 }
 
-/// Sends the request and takes in the whole answer; also whether the answer has counted from its headers on. Headers with
-/// the status in them are all there is of the answer, and may be followed by another attempt.
+/// Sends the request and reads the whole response; the flag tells whether the response was committed by its headers.
+/// Headers that contain the status are the whole response, and a retry may follow.
 async fn send(
-    ticket: &Ticket,
+    endpoint: &PickedEndpoint,
     request: http::Request<Body>,
-) -> Result<(Response<Body>, bool, Code), Failure> {
-    let sent = ticket.channel.clone().oneshot(request).await;
-    let response = sent.map_err(|error| Failure {
+) -> Result<(Response<Body>, bool, Code), AttemptError> {
+    let sent = endpoint.channel.clone().oneshot(request).await;
+    let response = sent.map_err(|error| AttemptError {
         status: connection_status(error.into()),
         is_committed: false,
     })?;
     let is_committed = is_answer_begun(&response);
     let taken_in = whole_answer(response).await;
-    let (response, code) = taken_in.map_err(|status| Failure {
+    let (response, code) = taken_in.map_err(|status| AttemptError {
         status,
         is_committed,
     })?;
     Ok((response, is_committed, code))
 }
 
-/// Whether a service has begun to answer: not with a status alone, and not a proxy instead of it.
+/// Whether the service has begun to answer: a status alone does not count, nor a proxy's response.
 fn is_answer_begun(response: &Response<Body>) -> bool {
     let has_status = response.headers().contains_key(Status::GRPC_STATUS);
     !has_status && response.status() == http::StatusCode::OK
 }
 
-/// What the end of an attempt says about the replica. One that lets a call wait beyond its deadline is as bad as one that
-/// is away: both cost calls.
-fn verdict(code: Code) -> Verdict {
+/// Verdict on the replica. One that exceeds the deadline counts like one that is unreachable: both fail calls.
+fn verdict(code: Code) -> AttemptVerdict {
     match code {
-        Code::Unavailable | Code::DeadlineExceeded => Verdict::Failed,
-        _ => Verdict::Answered,
+        Code::Unavailable | Code::DeadlineExceeded => AttemptVerdict::Failed,
+        _ => AttemptVerdict::Answered,
     }
 }

@@ -1,7 +1,7 @@
-//! Finds the replicas of a service: looks its names up again and again, as a headless Service needs it.
+//! Discovery: resolves the names of a service periodically, as a headless Service needs it.
 //!
-//! A lookup that fails, or finds nothing, changes nothing: replicas that were there a moment ago are more likely to answer
-//! than none. Replicas come and go all at once with the addresses of their name.
+//! A lookup that fails or finds nothing changes nothing: the known replicas are more likely to answer than none. The
+//! replicas of a name are replaced all at once.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -18,20 +18,20 @@ use super::address::{Address, Addresses};
 use super::endpoints::Endpoints;
 use super::pool::Peer;
 
-/// How often the names are looked up: within this time a new replica gets its share.
+/// Interval of the lookups: within this time a new replica gets its share.
 const INTERVAL: Duration = Duration::from_secs(5);
 
-/// After a failed connection they are looked up at once, but no more often than this: a service that is away must not
-/// become a load on the name server.
+/// Minimum interval. After a failed connection the names are resolved at once, but no more often than this: an
+/// unavailable service must not become a load on the name server.
 const MIN_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Both intervals are drawn from 0.8 to 1.2 times themselves, so that clients do not ask in step.
+/// Both intervals are multiplied by 0.8 to 1.2, so that clients do not query in step.
 const JITTER: f64 = 0.2;
 
-/// A name server that takes longer than this counts as one that is away.
+/// Timeout of a lookup.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Looks up an address.
+/// Resolves an address.
 pub type Resolve =
     Arc<dyn Fn(Address) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> + Send + Sync>;
 
@@ -41,7 +41,7 @@ pub struct Discovery {
     endpoints: Endpoints,
     resolve: Resolve,
     names: Vec<Address>,
-    /// What each name stood for when it was last known.
+    /// The last successful result of each name.
     known: HashMap<Address, Vec<SocketAddr>>,
     is_failing: bool,
 }
@@ -66,30 +66,30 @@ impl Discovery {
         }
     }
 
-    /// Looks names up in another way than the system does.
+    /// Replaces the system's resolver.
     pub fn with_resolver(self, resolve: Resolve) -> Self {
         Self { resolve, ..self }
     }
 
-    /// Looks the names up until `shutdown`.
+    /// Resolves the names until `shutdown`.
     pub async fn run(mut self, shutdown: CancellationToken) {
-        let _ = shutdown.run_until_cancelled(self.look_again()).await;
+        let _ = shutdown.run_until_cancelled(self.refresh()).await;
     }
 
-    async fn look_again(&mut self) {
+    async fn refresh(&mut self) {
         loop {
-            self.look().await;
+            self.look_up_all().await;
             sleep(jittered(MIN_INTERVAL)).await;
-            // Either way it is time.
+            // Time for a lookup in both cases.
             let _ = timeout(
                 jittered(INTERVAL - MIN_INTERVAL),
-                self.endpoints.suspicion(),
+                self.endpoints.lookup_requested(),
             )
             .await;
         }
     }
 
-    async fn look(&mut self) {
+    async fn look_up_all(&mut self) {
         let lookups = self.names.iter().map(|name| self.look_up(name));
         let found = join_all(lookups).await;
         let mut failure = None;
@@ -99,9 +99,9 @@ impl Discovery {
                 Err(error) => failure = Some((name, error)),
             }
         }
-        self.is_failing = tell(self.endpoints.dependency(), self.is_failing, failure);
+        self.is_failing = log_lookup(self.endpoints.dependency(), self.is_failing, failure);
         self.endpoints.replace(&self.peers());
-        self.endpoints.have_looked();
+        self.endpoints.lookup_done();
     }
 
     async fn look_up(&self, name: &Address) -> io::Result<Vec<SocketAddr>> {
@@ -131,21 +131,21 @@ impl Discovery {
     }
 }
 
-/// Says once that lookups fail, and once that they succeed again; returns whether they fail.
-fn tell(
+/// Logs once when lookups begin to fail and once when they succeed again; returns whether they fail.
+fn log_lookup(
     dependency: &'static str,
     was_failing: bool,
     failure: Option<(&Address, io::Error)>,
 ) -> bool {
     match failure {
         Some((address, error)) if !was_failing => {
-            tracing::warn!(dependency, %address, %error, "address not found, the known endpoints stay");
+            tracing::warn!(dependency, %address, %error, "name lookup failed, known endpoints kept");
             true
         }
         Some(_) => true,
         None => {
             if was_failing {
-                tracing::info!(dependency, "addresses found again");
+                tracing::info!(dependency, "name lookup succeeded again");
             }
             false
         }
@@ -166,15 +166,15 @@ mod tests {
     use std::sync::Mutex;
 
     use super::*;
-    use crate::client::tcp;
+    use crate::tls::Connector;
     use service::config::FromSetting;
 
     type Answers = Arc<Mutex<HashMap<String, io::Result<Vec<SocketAddr>>>>>;
 
-    /// A discovery of `a` and `b`, which stand for what the test says.
+    /// A discovery of `a` and `b` with the answers of the test.
     fn discovery(answers: &Answers) -> Discovery {
         let addresses = Addresses::from_setting("http://a:1,http://b:1").unwrap();
-        let endpoints = Endpoints::new("dependency", tcp);
+        let endpoints = Endpoints::new("dependency", |_| Connector::plain());
         let answers = Arc::clone(answers);
         Discovery::new(&addresses, endpoints).with_resolver(Arc::new(move |address| {
             let answer = answers.lock().unwrap().remove(address.host());
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_name_that_fails_or_finds_nothing_keeps_what_it_had_while_others_change() {
+    async fn a_failed_or_empty_lookup_keeps_the_known_replicas_of_its_name_only() {
         let answers = Answers::default();
         let answer = |name: &str, answer| {
             answers.lock().unwrap().insert(name.to_owned(), answer);
@@ -204,22 +204,22 @@ mod tests {
         let mut discovery = discovery(&answers);
         answer("a", sockets(&[1, 2, 2]));
         answer("b", sockets(&[3]));
-        discovery.look().await;
+        discovery.look_up_all().await;
         assert_eq!(ports(&discovery), [1, 2, 3]);
 
         answer("a", Err(io::ErrorKind::Other.into()));
         answer("b", sockets(&[4]));
-        discovery.look().await;
+        discovery.look_up_all().await;
         assert_eq!(ports(&discovery), [1, 2, 4]);
 
         answer("a", sockets(&[]));
-        // Nobody answers for b.
-        discovery.look().await;
+        // The lookup of b times out.
+        discovery.look_up_all().await;
         assert_eq!(ports(&discovery), [1, 2, 4]);
 
         answer("a", sockets(&[5]));
         answer("b", sockets(&[4]));
-        discovery.look().await;
+        discovery.look_up_all().await;
         assert_eq!(ports(&discovery), [5, 4]);
         assert_eq!(discovery.endpoints.count(), (2, 0, 0));
     }

@@ -1,7 +1,7 @@
-//! The span and the measurement of each call, over all its attempts.
+//! Span and duration of each call, over all its attempts.
 //!
-//! Every status but `OK` is an error for who has called ("Semantic conventions for gRPC"), also one that the breaker or
-//! the deadline has made here. The server is named as it is configured: the first address, if there are several.
+//! Every status but `OK` is an error for a client ("Semantic conventions for gRPC"), also one made here by the breaker
+//! or the deadline. The server is named as configured: by the first address, if there are several.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,14 +10,13 @@ use http::Request;
 use opentelemetry::Context;
 use tonic::Code;
 
-use super::Addresses;
-use crate::server::status_code;
+use super::address::Addresses;
+use crate::status;
 use telemetry::instruments::Histogram;
 use telemetry::names::{attributes, metrics, spans};
 use telemetry::span::Span;
 use telemetry::vocabulary::Labels;
 
-/// Watches the calls of one client.
 #[derive(Debug)]
 pub(super) struct ClientTelemetry {
     server: Option<(Arc<str>, u16)>,
@@ -33,10 +32,10 @@ impl ClientTelemetry {
         }
     }
 
-    /// The methods are those of generated clients, so that their names are few.
-    pub(super) fn begin<B>(&self, request: &Request<B>) -> ObservedCall {
+    /// Methods come from generated clients, so their number is bounded.
+    pub(super) fn begin<B>(&self, request: &Request<B>) -> ClientCallRecord {
         let method: Arc<str> = Arc::from(request.uri().path().trim_start_matches('/'));
-        ObservedCall {
+        ClientCallRecord {
             span: spans::RPC_CLIENT.within(method.to_string()),
             method,
             server: self.server.clone(),
@@ -47,20 +46,20 @@ impl ClientTelemetry {
     }
 }
 
-/// A call that is not over. When it is dropped, it is.
+/// A call in flight; recorded on drop.
 #[derive(Debug)]
-pub(super) struct ObservedCall {
+pub(super) struct ClientCallRecord {
     span: Span,
     method: Arc<str>,
     server: Option<(Arc<str>, u16)>,
     began: Instant,
     durations: Histogram,
-    /// How it ended; given up, until it has.
+    /// CANCELLED until it has ended.
     code: Code,
 }
 
-impl ObservedCall {
-    /// What is handed to the server.
+impl ClientCallRecord {
+    /// The trace context to propagate.
     pub(super) fn context(&self) -> &Context {
         self.span.context()
     }
@@ -86,9 +85,9 @@ impl ObservedCall {
     }
 }
 
-impl Drop for ObservedCall {
+impl Drop for ClientCallRecord {
     fn drop(&mut self) {
-        let code = status_code::name(self.code);
+        let code = status::code_name(self.code);
         let labels = self.labels(code);
         self.span.describe_as(&labels);
         if self.code != Code::Ok {

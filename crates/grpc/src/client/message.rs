@@ -1,4 +1,4 @@
-//! The one message of a unary call, held in memory so that it can be sent again, and the answer, held until it is whole.
+//! The message of a unary call, held in memory for retries, and its response, held until it is complete.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -14,10 +14,9 @@ use tonic::body::Body;
 use tonic::codegen::StdError;
 use tonic::{Code, Status};
 
-/// Most bytes of a request and of an answer: the limit that gRPC has for a message.
+/// Maximum bytes of a request and of a response: gRPC's default message limit.
 const MAX_BYTES: usize = 4 * 1024 * 1024;
 
-/// Takes in a whole body, or says why it cannot be had.
 async fn collect(body: Body) -> Result<Collected<Bytes>, Status> {
     let collected = Limited::new(body, MAX_BYTES).collect().await;
     collected.map_err(|error| match error.downcast::<LengthLimitError>() {
@@ -26,12 +25,11 @@ async fn collect(body: Body) -> Result<Collected<Bytes>, Status> {
     })
 }
 
-/// Takes in the request.
 pub(super) async fn whole_request(body: Body) -> Result<Bytes, Status> {
     Ok(collect(body).await?.to_bytes())
 }
 
-/// Takes in the answer; also its status, which stands in its trailers, or in its headers if there is no message.
+/// Reads the response and its status, from the trailers, or from the headers if there is no message.
 pub(super) async fn whole_answer(
     response: Response<Body>,
 ) -> Result<(Response<Body>, Code), Status> {
@@ -56,7 +54,7 @@ fn with_trailers(
     body.with_trailers(std::future::ready(Some(Ok(trailers))))
 }
 
-/// The status of an answer that has none: what stood between spoke, not the service (gRPC, "HTTP to gRPC Status Code
+/// The status of an HTTP response without one: made by a proxy, not by the service (gRPC, "HTTP to gRPC Status Code
 /// Mapping").
 pub(super) fn code_of_http(status: http::StatusCode) -> Code {
     match status.as_u16() {
@@ -69,8 +67,8 @@ pub(super) fn code_of_http(status: http::StatusCode) -> Code {
     }
 }
 
-/// The status of a call whose connection failed. What tonic cannot name is UNAVAILABLE, as in other clients: a connection
-/// broke. The text names addresses and causes, and goes no further than this process.
+/// The status of a failed connection. Errors unknown to tonic are UNAVAILABLE, as in other clients. The message names
+/// addresses and causes, and stays in this process.
 pub(super) fn connection_status(error: StdError) -> Status {
     let is_late = causes(&*error).any(|cause| cause.is::<tonic::TimeoutExpired>());
     if is_late {
@@ -89,36 +87,36 @@ fn causes<'a>(
     std::iter::successors(Some(error), |error| error.source())
 }
 
-/// The request once more, and whether this time anything of it was sent.
+/// A body that sends the request again and records whether it was sent.
 ///
-/// A connection takes the message when it sends it. As long as it has not, no method can have begun with the call.
+/// The connection takes the message when it sends it. Until then no method can have begun.
 #[derive(Debug)]
-pub(super) struct Replay {
+pub(super) struct ReplayBody {
     message: Option<Bytes>,
     was_taken: Arc<AtomicBool>,
 }
 
-/// Tells whether the message was taken.
+/// Whether the message was taken.
 #[derive(Debug)]
-pub(super) struct Receipt(Arc<AtomicBool>);
+pub(super) struct SentFlag(Arc<AtomicBool>);
 
-impl Replay {
-    pub(super) fn new(message: Bytes) -> (Self, Receipt) {
-        // Of nothing one cannot tell.
+impl ReplayBody {
+    pub(super) fn new(message: Bytes) -> (Self, SentFlag) {
+        // An empty message is never taken: assume that it was sent.
         let was_taken = Arc::new(AtomicBool::new(message.is_empty()));
-        let receipt = Receipt(Arc::clone(&was_taken));
+        let sent_flag = SentFlag(Arc::clone(&was_taken));
         let message = Some(message);
-        (Self { message, was_taken }, receipt)
+        (Self { message, was_taken }, sent_flag)
     }
 }
 
-impl Receipt {
+impl SentFlag {
     pub(super) fn was_sent(&self) -> bool {
         self.0.load(Ordering::Acquire)
     }
 }
 
-impl http_body::Body for Replay {
+impl http_body::Body for ReplayBody {
     type Data = Bytes;
     type Error = Infallible;
 

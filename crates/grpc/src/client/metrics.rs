@@ -1,24 +1,24 @@
-//! What can be seen of a client from outside, under `client.` and with the name of the dependency.
+//! Metrics of a client, prefix `client.`, with the name of the dependency.
 
 use std::sync::Arc;
 
-use super::breaker::Kind;
-use super::{ServiceClient, Shared};
+use super::circuit_breaker::CircuitState;
+use super::{ClientShared, ServiceClient};
 use telemetry::names::{attributes, metrics};
 use telemetry::vocabulary::{Label, Labels, Metric};
 
-/// A value, and what tells it apart from the others of its instrument.
-type Reading = (u64, Option<Label>);
+/// A value and its label within the instrument.
+type DataPoint = (u64, Option<Label>);
 
 impl ServiceClient {
-    /// Shows the state of the breaker, the replicas and the repetitions.
+    /// Registers the metrics of breaker, endpoints and retries.
     pub fn observe(&self) {
         self.show(metrics::CLIENT_BREAKER_STATE, |shared| {
-            vec![(shared.breaker.look().0 as u64, None)]
+            vec![(shared.breaker.snapshot().0 as u64, None)]
         });
         self.show(metrics::CLIENT_BREAKER_TRANSITIONS, transitions);
         self.show(metrics::CLIENT_BREAKER_REFUSED, |shared| {
-            vec![(shared.breaker.look().1.refused, None)]
+            vec![(shared.breaker.snapshot().1.rejected, None)]
         });
         self.show(metrics::CLIENT_ENDPOINTS, endpoints);
         self.show(metrics::CLIENT_ENDPOINT_EJECTIONS, |shared| {
@@ -27,13 +27,12 @@ impl ServiceClient {
         self.show(metrics::CLIENT_RETRIES, retries);
     }
 
-    /// Shows these readings, each with the name of the dependency.
-    fn show(&self, metric: Metric, read: fn(&Shared) -> Vec<Reading>) {
+    fn show(&self, metric: Metric, read: fn(&ClientShared) -> Vec<DataPoint>) {
         let shared = Arc::clone(&self.shared);
         metric.observe(move || {
             let dependency = attributes::DEPENDENCY.label(shared.name);
-            let readings = read(&shared).into_iter();
-            let labelled = readings.map(|(value, label)| {
+            let points = read(&shared).into_iter();
+            let labelled = points.map(|(value, label)| {
                 (
                     value,
                     Labels::of([dependency.clone()].into_iter().chain(label)),
@@ -44,16 +43,16 @@ impl ServiceClient {
     }
 }
 
-fn transitions(shared: &Shared) -> Vec<Reading> {
-    let (_, counts) = shared.breaker.look();
-    let to = |kind: Kind| {
+fn transitions(shared: &ClientShared) -> Vec<DataPoint> {
+    let (_, counts) = shared.breaker.snapshot();
+    let to = |kind: CircuitState| {
         let count = counts.transitions[kind as usize];
         (count, Some(attributes::BREAKER_TO.label(kind.name())))
     };
-    Kind::ALL.into_iter().map(to).collect()
+    CircuitState::ALL.into_iter().map(to).collect()
 }
 
-fn endpoints(shared: &Shared) -> Vec<Reading> {
+fn endpoints(shared: &ClientShared) -> Vec<DataPoint> {
     let (in_use, ejected, _) = shared.endpoints.count();
     let state = |name: &'static str| Some(attributes::ENDPOINT_STATE.label(name));
     vec![
@@ -62,11 +61,11 @@ fn endpoints(shared: &Shared) -> Vec<Reading> {
     ]
 }
 
-fn retries(shared: &Shared) -> Vec<Reading> {
+fn retries(shared: &ClientShared) -> Vec<DataPoint> {
     let budget = &shared.budget;
     let outcome = |name: &'static str| Some(attributes::RETRY_OUTCOME.label(name));
     vec![
-        (budget.repetitions(), outcome("made")),
+        (budget.retries(), outcome("made")),
         (budget.withheld(), outcome("withheld")),
     ]
 }

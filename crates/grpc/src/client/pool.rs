@@ -1,8 +1,8 @@
-//! The replicas of a service and which of them gets the next call: pure, the caller brings the time.
+//! Round-robin pool of replicas with outlier ejection. Pure: the caller passes the time.
 //!
-//! Calls go round in turn. A replica that fails several times in a row is ejected: it gets no calls for a time that grows
-//! each time, then one call as a probe, and is taken back if that succeeds. The last one in use is never ejected: a bad
-//! answer is better than none. If only ejected ones are left, all are used.
+//! A replica that fails several times in a row is ejected: it gets no calls for a time that grows with each ejection,
+//! then one probe call, and is readmitted if that succeeds. The last replica in use is never ejected: a bad answer is
+//! better than none. If only ejected replicas are left, all are used.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -13,20 +13,19 @@ use tokio::time::Instant;
 use super::address::Address;
 use service::backoff::Backoff;
 
-/// Failures in a row that eject: fewer could be the coincidence of a restart, more would cost as many calls.
+/// Consecutive failures before ejection: fewer could be one restart, more would cost as many calls.
 pub(super) const FAILURES: u32 = 3;
 
-/// How long a replica is ejected: a second is about what a restart takes on, and half a minute is soon enough for one that
-/// was away for long.
+/// Ejection time: one second is about a restart, and 30 s is soon enough for a replica that was down for long.
 const EJECTED_FOR: Backoff = Backoff {
     initial: Duration::from_secs(1),
     cap: Duration::from_secs(30),
 };
 
-/// The time is between this share of its bound and all of it, so that clients do not probe in step.
+/// The time is drawn from this share of its bound up to all of it, so that clients do not probe in step.
 const MIN_SHARE: f64 = 0.8;
 
-/// One replica: an address, and an IP address that its host stands for.
+/// One replica: an address, and one of the IP addresses of its host.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Peer {
     pub(super) address: Address,
@@ -39,46 +38,45 @@ impl fmt::Display for Peer {
     }
 }
 
-/// How a call to a replica has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
-    /// It has answered, be it with an error.
+pub(super) enum AttemptVerdict {
+    /// It has answered, also with an error.
     Answered,
-    /// It did not answer, or said that it cannot.
+    /// It did not answer, or answered UNAVAILABLE.
     Failed,
-    /// The caller gave up early: nothing is known.
+    /// The call was abandoned early.
     Unknown,
 }
 
-/// What changed for a replica, to be logged and counted.
+/// A change to be logged and counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Change {
     Added(Peer),
     Removed(Peer),
     Ejected(Peer, Duration),
-    TakenBack(Peer),
+    Readmitted(Peer),
 }
 
-/// The replicas, with what it takes to call them.
+/// The replicas with their channels.
 #[derive(Debug)]
 pub(super) struct Pool<C> {
-    members: Vec<Member<C>>,
+    replicas: Vec<Replica<C>>,
     next: usize,
 }
 
 #[derive(Debug)]
-struct Member<C> {
+struct Replica<C> {
     peer: Peer,
     channel: C,
-    state: State,
+    state: ReplicaState,
 }
 
 #[derive(Clone, Copy, Debug)]
-enum State {
+enum ReplicaState {
     InUse {
-        /// In a row.
+        /// Consecutive.
         failures: u32,
-        /// How often it was ejected, and when it was taken back.
+        /// Number of ejections, and the time of the readmission.
         before: Option<(u32, Instant)>,
     },
     Ejected {
@@ -88,103 +86,111 @@ enum State {
     },
 }
 
-const FRESH: State = State::InUse {
+const FRESH: ReplicaState = ReplicaState::InUse {
     failures: 0,
     before: None,
 };
 
 impl<C: Clone> Pool<C> {
-    /// Nothing yet; `start` is where the round begins.
+    /// Empty; `start` is the first index of the round robin.
     pub(super) fn new(start: usize) -> Self {
         Self {
-            members: Vec::new(),
+            replicas: Vec::new(),
             next: start,
         }
     }
 
-    /// How many are in use, and how many ejected.
+    /// Replicas in use, and ejected ones.
     pub(super) fn count(&self) -> (usize, usize) {
-        let in_use = self.members.iter().filter(|member| member.is_in_use());
+        let in_use = self.replicas.iter().filter(|replica| replica.is_in_use());
         let in_use = in_use.count();
-        (in_use, self.members.len() - in_use)
+        (in_use, self.replicas.len() - in_use)
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.members.is_empty()
+        self.replicas.is_empty()
     }
 
-    /// Who gets the next call: rather not the one to `avoid`, which has just failed this call.
+    /// The replica for the next call, preferably not `avoid`, on which this call has just failed.
     pub(super) fn pick(&mut self, now: Instant, avoid: Option<&Peer>) -> Option<(Peer, C)> {
         let start = self.next;
         self.next = self.next.wrapping_add(1);
-        let count = self.members.len();
+        let count = self.replicas.len();
         let round = || (0..count).map(|offset| start.wrapping_add(offset) % count);
-        let is_wanted = |index: &usize| Some(&self.members[*index].peer) != avoid;
-        let is_open = |index: &usize| self.members[*index].takes_calls(now);
+        let is_wanted = |index: &usize| Some(&self.replicas[*index].peer) != avoid;
+        let is_open = |index: &usize| self.replicas[*index].takes_calls(now);
         let index = round()
             .find(|index| is_open(index) && is_wanted(index))
             .or_else(|| round().find(is_open))
             .or_else(|| round().next())?;
-        let member = &mut self.members[index];
-        if let State::Ejected { is_probed, .. } = &mut member.state {
+        let replica = &mut self.replicas[index];
+        if let ReplicaState::Ejected { is_probed, .. } = &mut replica.state {
             *is_probed = true;
         }
-        Some((member.peer.clone(), member.channel.clone()))
+        Some((replica.peer.clone(), replica.channel.clone()))
     }
 
-    /// A call to this replica has ended.
-    pub(super) fn report(&mut self, peer: &Peer, verdict: Verdict, now: Instant) -> Option<Change> {
+    /// Records the end of a call to this replica.
+    pub(super) fn report(
+        &mut self,
+        peer: &Peer,
+        verdict: AttemptVerdict,
+        now: Instant,
+    ) -> Option<Change> {
         let (in_use, _) = self.count();
-        let member = self
-            .members
+        let replica = self
+            .replicas
             .iter_mut()
-            .find(|member| member.peer == *peer)?;
-        match (&mut member.state, verdict) {
-            (State::InUse { failures, .. }, Verdict::Answered) => *failures = 0,
-            (State::InUse { failures, .. }, Verdict::Failed) => {
+            .find(|replica| replica.peer == *peer)?;
+        match (&mut replica.state, verdict) {
+            (ReplicaState::InUse { failures, .. }, AttemptVerdict::Answered) => *failures = 0,
+            (ReplicaState::InUse { failures, .. }, AttemptVerdict::Failed) => {
                 *failures = failures.saturating_add(1);
                 let is_last = in_use == 1;
                 if *failures >= FAILURES && !is_last {
-                    return Some(member.eject(now));
+                    return Some(replica.eject(now));
                 }
             }
-            (State::Ejected { times, .. }, Verdict::Answered) => {
-                member.state = State::InUse {
+            (ReplicaState::Ejected { times, .. }, AttemptVerdict::Answered) => {
+                replica.state = ReplicaState::InUse {
                     failures: 0,
                     before: Some((*times, now)),
                 };
-                return Some(Change::TakenBack(peer.clone()));
+                return Some(Change::Readmitted(peer.clone()));
             }
-            // Calls that were begun before the ejection end after it: only a probe makes it longer.
+            // Calls that began before the ejection end after it: only a probe extends it.
             (
-                State::Ejected {
+                ReplicaState::Ejected {
                     is_probed: true, ..
                 },
-                Verdict::Failed,
+                AttemptVerdict::Failed,
             ) => {
-                return Some(member.eject(now));
+                return Some(replica.eject(now));
             }
-            (State::Ejected { is_probed, .. }, Verdict::Unknown) => *is_probed = false,
-            (State::InUse { .. }, Verdict::Unknown) | (State::Ejected { .. }, Verdict::Failed) => {}
+            (ReplicaState::Ejected { is_probed, .. }, AttemptVerdict::Unknown) => {
+                *is_probed = false
+            }
+            (ReplicaState::InUse { .. }, AttemptVerdict::Unknown)
+            | (ReplicaState::Ejected { .. }, AttemptVerdict::Failed) => {}
         }
         None
     }
 
-    /// From now on these are the replicas; who stays keeps its state.
+    /// Replaces the replicas; known ones keep their state.
     pub(super) fn replace(&mut self, peers: &[Peer], open: impl Fn(&Peer) -> C) -> Vec<Change> {
-        let (kept, gone): (Vec<_>, Vec<_>) = std::mem::take(&mut self.members)
+        let (kept, gone): (Vec<_>, Vec<_>) = std::mem::take(&mut self.replicas)
             .into_iter()
-            .partition(|member| peers.contains(&member.peer));
-        self.members = kept;
+            .partition(|replica| peers.contains(&replica.peer));
+        self.replicas = kept;
         let mut changes: Vec<_> = gone
             .into_iter()
-            .map(|member| Change::Removed(member.peer))
+            .map(|replica| Change::Removed(replica.peer))
             .collect();
         for peer in peers {
-            if self.members.iter().any(|member| member.peer == *peer) {
+            if self.replicas.iter().any(|replica| replica.peer == *peer) {
                 continue;
             }
-            self.members.push(Member {
+            self.replicas.push(Replica {
                 channel: open(peer),
                 peer: peer.clone(),
                 state: FRESH,
@@ -195,15 +201,15 @@ impl<C: Clone> Pool<C> {
     }
 }
 
-impl<C> Member<C> {
+impl<C> Replica<C> {
     fn is_in_use(&self) -> bool {
-        matches!(self.state, State::InUse { .. })
+        matches!(self.state, ReplicaState::InUse { .. })
     }
 
     fn takes_calls(&self, now: Instant) -> bool {
         match self.state {
-            State::InUse { .. } => true,
-            State::Ejected {
+            ReplicaState::InUse { .. } => true,
+            ReplicaState::Ejected {
                 until, is_probed, ..
             } => now >= until && !is_probed,
         }
@@ -211,17 +217,17 @@ impl<C> Member<C> {
 
     fn eject(&mut self, now: Instant) -> Change {
         let times = match self.state {
-            State::Ejected { times, .. } => times.saturating_add(1),
-            // One that was well for longer than any ejection lasts begins anew.
-            State::InUse {
+            ReplicaState::Ejected { times, .. } => times.saturating_add(1),
+            // After being in use for longer than the longest ejection the count restarts.
+            ReplicaState::InUse {
                 before: Some((times, since)),
                 ..
             } if now < since + EJECTED_FOR.cap => times.saturating_add(1),
-            State::InUse { .. } => 1,
+            ReplicaState::InUse { .. } => 1,
         };
         let share = MIN_SHARE + (1.0 - MIN_SHARE) * rand::random::<f64>();
         let time = EJECTED_FOR.bound(times).mul_f64(share);
-        self.state = State::Ejected {
+        self.state = ReplicaState::Ejected {
             until: now + time,
             times,
             is_probed: false,

@@ -1,8 +1,7 @@
-//! When a call is made again, and after which wait: gRFC A6, decided without I/O.
+//! Retries by gRFC A6: which calls, after which backoff, within which budget. Without I/O.
 //!
-//! A repetition must be allowed by the policy of the method, by the server, which can name the wait or forbid it
-//! (pushback), and by the [`RetryBudget`], which all calls share: when much fails, repeating would only add to the load
-//! that makes it fail.
+//! A retry must be allowed by the retry policy of the method, by the server, which can set the wait or forbid the retry
+//! (pushback), and by the [`RetryBudget`] that all calls share: under many failures retries would only add load.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
@@ -10,23 +9,22 @@ use std::time::Duration;
 use http::HeaderMap;
 use tonic::Code;
 
-use super::service_config::{RetryPolicy, Throttling};
+use super::service_config::{CallRetryPolicy, Throttling};
 
-/// The header or trailer in which a server says when to come back, in milliseconds.
+/// Header or trailer with the server's retry delay in milliseconds.
 const PUSHBACK: &str = "grpc-retry-pushback-ms";
 
-/// A wait is drawn from 0.8 to 1.2 times the backoff, so that callers that failed together do not come back together.
+/// The backoff is multiplied by 0.8 to 1.2, so that callers that failed together do not retry together.
 const JITTER: f64 = 0.2;
 
-/// One call that costs a whole token, in thousandths.
+/// Cost of one failed call: a whole token, in thousandths.
 const TOKEN: i64 = 1_000;
 
-/// What the server says about coming back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Pushback {
-    /// After this time.
+    /// Retry after this time.
     After(Duration),
-    /// Not at all: a negative number, or something else than a number.
+    /// No retry: a negative number, or no number.
     Never,
 }
 
@@ -40,12 +38,12 @@ impl Pushback {
     }
 }
 
-/// Tokens that failures take and successes bring back; below half of them nothing is repeated.
+/// Token bucket: failures take tokens, successes add some; below half of the tokens there are no retries.
 #[derive(Debug)]
 pub(super) struct RetryBudget {
     throttling: Option<Throttling>,
     tokens: AtomicI64,
-    repetitions: AtomicU64,
+    retries: AtomicU64,
     withheld: AtomicU64,
 }
 
@@ -54,17 +52,17 @@ impl RetryBudget {
         Self {
             throttling,
             tokens: AtomicI64::new(throttling.map_or(0, |throttling| throttling.max_tokens)),
-            repetitions: AtomicU64::new(0),
+            retries: AtomicU64::new(0),
             withheld: AtomicU64::new(0),
         }
     }
 
-    /// How many calls were repeated.
-    pub(super) fn repetitions(&self) -> u64 {
-        self.repetitions.load(Ordering::Relaxed)
+    /// Retries made.
+    pub(super) fn retries(&self) -> u64 {
+        self.retries.load(Ordering::Relaxed)
     }
 
-    /// How many repetitions were left out because too much failed.
+    /// Retries withheld because the retry budget was exhausted.
     pub(super) fn withheld(&self) -> u64 {
         self.withheld.load(Ordering::Relaxed)
     }
@@ -75,7 +73,7 @@ impl RetryBudget {
         }
     }
 
-    /// Takes a token; whether a repetition is allowed.
+    /// Takes a token; returns whether a retry is allowed.
     fn failed(&self) -> bool {
         self.throttling
             .is_none_or(|throttling| self.change(throttling, -TOKEN) > throttling.max_tokens / 2)
@@ -93,17 +91,16 @@ impl RetryBudget {
     }
 }
 
-/// The attempts of one call.
 #[derive(Debug)]
-pub(super) struct Attempts<'a> {
-    policy: Option<&'a RetryPolicy>,
+pub(super) struct CallAttempts<'a> {
+    policy: Option<&'a CallRetryPolicy>,
     budget: &'a RetryBudget,
     made: u32,
     backoffs: i32,
 }
 
-impl<'a> Attempts<'a> {
-    pub(super) fn new(policy: Option<&'a RetryPolicy>, budget: &'a RetryBudget) -> Self {
+impl<'a> CallAttempts<'a> {
+    pub(super) fn new(policy: Option<&'a CallRetryPolicy>, budget: &'a RetryBudget) -> Self {
         Self {
             policy,
             budget,
@@ -112,12 +109,12 @@ impl<'a> Attempts<'a> {
         }
     }
 
-    /// How many attempts have failed before the one that is made now.
+    /// Failed attempts before the current one.
     pub(super) fn made(&self) -> u32 {
         self.made
     }
 
-    /// An attempt has got an answer that cannot be taken back: only the budget hears of it.
+    /// The response of an attempt is committed: update the budget only.
     pub(super) fn committed(&self, code: Code) {
         if code == Code::Ok {
             self.budget.succeeded();
@@ -126,12 +123,12 @@ impl<'a> Attempts<'a> {
         }
     }
 
-    /// An attempt has failed: how long to wait before the next one, `None` if there is none.
+    /// An attempt has failed: the wait before the next one, `None` for no retry.
     pub(super) fn failed(&mut self, code: Code, pushback: Option<Pushback>) -> Option<Duration> {
         self.made += 1;
         let policy = self.policy?;
         let is_retryable = self.is_retryable(code);
-        // A server that does not want to see the call again is as good as one that is away.
+        // A server that forbids the retry counts like one that is unavailable.
         let costs = is_retryable || pushback == Some(Pushback::Never);
         let has_budget = !costs || self.budget.failed();
         if !is_retryable || pushback == Some(Pushback::Never) || self.made >= policy.max_attempts {
@@ -144,9 +141,9 @@ impl<'a> Attempts<'a> {
         Some(self.wait(policy, pushback))
     }
 
-    /// The repetition is really made.
-    pub(super) fn repeats(&self) {
-        self.budget.repetitions.fetch_add(1, Ordering::Relaxed);
+    /// Counts the retry.
+    pub(super) fn count_retry(&self) {
+        self.budget.retries.fetch_add(1, Ordering::Relaxed);
     }
 
     fn is_retryable(&self, code: Code) -> bool {
@@ -154,9 +151,9 @@ impl<'a> Attempts<'a> {
             .is_some_and(|policy| policy.codes.contains(&code))
     }
 
-    fn wait(&mut self, policy: &RetryPolicy, pushback: Option<Pushback>) -> Duration {
+    fn wait(&mut self, policy: &CallRetryPolicy, pushback: Option<Pushback>) -> Duration {
         if let Some(Pushback::After(wait)) = pushback {
-            // The server has set the pace: its own growth begins anew.
+            // The server has set the wait: the backoff starts over.
             self.backoffs = 0;
             return wait;
         }
@@ -166,8 +163,8 @@ impl<'a> Attempts<'a> {
     }
 }
 
-impl RetryPolicy {
-    /// The wait before jitter, after so many waits.
+impl CallRetryPolicy {
+    /// Backoff without jitter after this many waits.
     fn backoff(&self, waits: i32) -> Duration {
         let grown = self.initial_backoff.as_secs_f64() * self.backoff_multiplier.powi(waits);
         Duration::try_from_secs_f64(grown.min(self.max_backoff.as_secs_f64()))
@@ -181,8 +178,8 @@ mod tests {
 
     use super::*;
 
-    fn policy() -> RetryPolicy {
-        RetryPolicy {
+    fn policy() -> CallRetryPolicy {
+        CallRetryPolicy {
             max_attempts: 4,
             initial_backoff: Duration::from_millis(100),
             max_backoff: Duration::from_millis(300),
@@ -205,9 +202,9 @@ mod tests {
     }
 
     #[test]
-    fn waits_grow_up_to_their_cap_and_end_with_the_last_attempt() {
+    fn backoff_grows_up_to_its_cap_and_ends_with_the_last_attempt() {
         let (policy, budget) = (policy(), budget(100));
-        let mut attempts = Attempts::new(Some(&policy), &budget);
+        let mut attempts = CallAttempts::new(Some(&policy), &budget);
 
         let waits: Vec<_> = (0..4)
             .map(|_| attempts.failed(Code::Unavailable, None))
@@ -221,29 +218,29 @@ mod tests {
     }
 
     #[test]
-    fn only_the_listed_codes_are_tried_again_and_only_they_cost() {
+    fn only_listed_codes_are_retried_and_take_tokens() {
         let (policy, budget) = (policy(), budget(2));
 
-        let wait = Attempts::new(Some(&policy), &budget).failed(Code::Internal, None);
+        let wait = CallAttempts::new(Some(&policy), &budget).failed(Code::Internal, None);
 
         assert_eq!(wait, None);
         assert_eq!(budget.tokens.load(Ordering::Relaxed), 2 * TOKEN);
         assert_eq!(
-            Attempts::new(None, &budget).failed(Code::Unavailable, None),
+            CallAttempts::new(None, &budget).failed(Code::Unavailable, None),
             None
         );
     }
 
     #[test]
-    fn below_half_of_its_tokens_nothing_is_tried_again_until_calls_succeed() {
+    fn the_retry_budget_is_exhausted_below_half_of_its_tokens_until_calls_succeed() {
         let (policy, budget) = (policy(), budget(10));
-        let fail = || Attempts::new(Some(&policy), &budget).failed(Code::Unavailable, None);
+        let fail = || CallAttempts::new(Some(&policy), &budget).failed(Code::Unavailable, None);
 
         let allowed = (0..10).filter(|_| fail().is_some()).count();
 
         assert_eq!(allowed, 4, "the fifth failure leaves half");
         assert_eq!(budget.withheld(), 6);
-        let attempts = Attempts::new(Some(&policy), &budget);
+        let attempts = CallAttempts::new(Some(&policy), &budget);
         (0..59).for_each(|_| attempts.committed(Code::Ok));
         assert_eq!(fail(), None, "5.9 tokens less one are below half");
         (0..12).for_each(|_| attempts.committed(Code::Ok));
@@ -251,9 +248,9 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_names_the_wait_gets_exactly_this_wait() {
+    fn pushback_sets_the_exact_wait() {
         let (policy, budget) = (policy(), budget(100));
-        let mut attempts = Attempts::new(Some(&policy), &budget);
+        let mut attempts = CallAttempts::new(Some(&policy), &budget);
         attempts.failed(Code::Unavailable, None);
 
         let wait = attempts.failed(Code::Unavailable, pushback("7"));
@@ -264,10 +261,10 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_forbids_it_is_not_called_again() {
+    fn negative_or_invalid_pushback_forbids_the_retry() {
         for value in ["-1", "soon", "", "1.5", "99999999999"] {
             let (policy, budget) = (policy(), budget(100));
-            let mut attempts = Attempts::new(Some(&policy), &budget);
+            let mut attempts = CallAttempts::new(Some(&policy), &budget);
 
             let wait = attempts.failed(Code::Unavailable, pushback(value));
 
@@ -281,7 +278,7 @@ mod tests {
         fn tokens_stay_within_the_bucket(codes in prop::collection::vec(any::<bool>(), 0..200)) {
             let (policy, budget) = (policy(), budget(3));
             for is_success in codes {
-                let mut attempts = Attempts::new(Some(&policy), &budget);
+                let mut attempts = CallAttempts::new(Some(&policy), &budget);
                 if is_success {
                     attempts.committed(Code::Ok);
                 } else {

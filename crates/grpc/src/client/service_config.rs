@@ -1,8 +1,8 @@
-//! Which calls may be repeated, and how: the gRPC service config, the JSON document that clients in every language read.
+//! The gRPC service config: timeouts and retry policies in the JSON format that clients in every language read.
 //!
-//! What is understood: `methodConfig` with `name`, `timeout` and `retryPolicy`, and `retryThrottling` (gRFC A6). Fields that
-//! are not known are left alone, as in other clients. `waitForReady` is one of them: a call waits for the first lookup of
-//! the names, and never for a replica.
+//! Supported: `methodConfig` with `name`, `timeout` and `retryPolicy`, and `retryThrottling` (gRFC A6). Unknown fields
+//! are ignored, as in other clients. `waitForReady` is one of them: a call waits for the first lookup of the names,
+//! never for a replica.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -11,74 +11,60 @@ use tonic::Code;
 
 mod reader;
 
+pub use reader::ServiceConfigError;
 use reader::{Field, parse_json};
 
-/// More attempts than this are never made, whatever a policy says (gRFC A6).
+/// Upper limit of attempts, whatever the policy says (gRFC A6).
 const MAX_ATTEMPTS: u32 = 5;
 
-/// A bucket may hold no more tokens than this (gRFC A6).
+/// Upper limit of tokens (gRFC A6).
 const MAX_TOKENS: u32 = 1_000;
 
-/// How the methods of the services are called.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ServiceConfig {
     methods: HashMap<Name, MethodPolicy>,
     throttling: Option<Throttling>,
 }
 
-/// A policy is for a method, for all methods of a service, or for everything.
+/// For a method, for all methods of a service, or for all services.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 struct Name {
     service: String,
     method: String,
 }
 
-/// How one method is called.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct MethodPolicy {
-    /// Limit of a call with all its attempts.
+    /// Of a call with all its attempts.
     pub(super) timeout: Option<Duration>,
-    /// How it is repeated, if it is.
-    pub(super) retry: Option<RetryPolicy>,
+    /// `None`: no retries.
+    pub(super) retry: Option<CallRetryPolicy>,
 }
 
-/// How a call is repeated.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct RetryPolicy {
-    /// Attempts in all, the first one included.
+pub(super) struct CallRetryPolicy {
+    /// Including the first one.
     pub(super) max_attempts: u32,
-    /// Wait before the first repetition.
+    /// Before the first retry.
     pub(super) initial_backoff: Duration,
-    /// No wait is longer, jitter aside.
+    /// Without jitter.
     pub(super) max_backoff: Duration,
-    /// Growth of the wait.
     pub(super) backoff_multiplier: f64,
-    /// After which statuses a call is repeated.
+    /// Codes that are retried.
     pub(super) codes: Vec<Code>,
 }
 
-/// When repeating stops because too much fails. In thousandths of a token.
+/// Budget of retries. In thousandths of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Throttling {
     pub(super) max_tokens: i64,
     pub(super) token_ratio: i64,
 }
 
-/// A service config that cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{path}: expected {expected}")]
-pub struct ServiceConfigError {
-    /// Where in the document, such as `methodConfig[0].retryPolicy.maxAttempts`.
-    pub path: String,
-    /// What should stand there.
-    pub expected: &'static str,
-}
-
 impl ServiceConfig {
-    /// Reads the document.
     ///
     /// # Errors
-    /// [`ServiceConfigError`] names the first place that is wrong.
+    /// [`ServiceConfigError`] names the first invalid field.
     pub fn parse(json: &str) -> Result<Self, ServiceConfigError> {
         let document = parse_json(json)?;
         let root = Field::root(&document);
@@ -111,7 +97,7 @@ impl ServiceConfig {
         Ok(())
     }
 
-    /// The policy of this path, `/package.Service/Method`: the method's own, else its service's, else the default.
+    /// The policy of `/package.Service/Method`: of the method, else of its service, else the default.
     pub(super) fn policy(&self, path: &str) -> MethodPolicy {
         let mut parts = path.trim_start_matches('/').splitn(2, '/');
         let service = parts.next().unwrap_or_default();
@@ -147,7 +133,7 @@ fn name(field: &Field<'_>) -> Result<Name, ServiceConfigError> {
     Ok(name)
 }
 
-fn retry_policy(field: Field<'_>) -> Result<RetryPolicy, ServiceConfigError> {
+fn retry_policy(field: Field<'_>) -> Result<CallRetryPolicy, ServiceConfigError> {
     let attempts = field.need("maxAttempts")?;
     let max_attempts = attempts.whole_number("a whole number greater than 1")?;
     if max_attempts < 2 {
@@ -161,7 +147,7 @@ fn retry_policy(field: Field<'_>) -> Result<RetryPolicy, ServiceConfigError> {
         }
         Ok(backoff)
     };
-    Ok(RetryPolicy {
+    Ok(CallRetryPolicy {
         max_attempts: max_attempts.min(MAX_ATTEMPTS),
         initial_backoff: backoff("initialBackoff")?,
         max_backoff: backoff("maxBackoff")?,

@@ -1,13 +1,16 @@
-//! How connections come in.
+//! Accept loop.
 //!
 //! ```text
-//! accept ──▶ seat ──▶ (TLS handshake, many at once) ──▶ tonic
-//!   │          └─ none free: the connection idle longest is closed, or else this one
-//!   └─ error: out of file descriptors, for example: a pause, and again
+//! accept ──▶ permit ──▶ (TLS handshake, many at once) ──▶ tonic
+//!   │          └─ none free: evict the connection idle longest, else reject this one
+//!   └─ error, such as no file descriptors: pause, then retry
 //! ```
 //!
-//! Nothing that a client does, or fails to do, ends the stream of connections or keeps the next client waiting. Dropping
-//! the stream closes the port and ends all handshakes.
+//! No client can end the stream of connections or delay the next client. Dropping the stream closes the port and aborts
+//! all handshakes.
+//!
+//! Own code: tls-listener has a handshake timeout but no connection limit, no eviction and no bound on handshakes;
+//! axum-server replaces tonic's server instead of feeding it; tonic itself limits only the streams of a connection.
 
 use std::convert::Infallible;
 use std::io;
@@ -19,62 +22,62 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::connection::Connection;
-use super::connections::Connections;
+use super::connection::AcceptedConnection;
+use super::connection_limiter::ConnectionLimiter;
 use super::handshakes::Handshakes;
 use crate::tls::{MaybeTlsStream, ServerTls};
 
-/// After an error that the next attempt will most likely meet too; long enough for a connection that was closed to be
-/// gone, too short for a client to notice.
-const PAUSE: Duration = Duration::from_millis(50);
+/// Pause after an accept error that the next attempt would probably meet too: long enough for an evicted connection to
+/// close, too short for a client to notice.
+const RETRY_DELAY: Duration = Duration::from_millis(50);
 
-/// How often such errors are logged at most.
+/// At most one log line for accept errors per interval.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
-/// What the connections of a server have in common.
+/// Settings that all connections of a server share.
 #[derive(Clone, Debug)]
-pub(super) struct Terms {
+pub(super) struct AcceptConfig {
     pub(super) tls: Option<ServerTls>,
-    pub(super) connections: Connections,
-    /// Hangs up on all connections.
+    pub(super) connections: ConnectionLimiter,
+    /// Cancelled: closes all connections.
     pub(super) closing: CancellationToken,
-    /// Hangs up on a connection of this age.
-    pub(super) longest: Option<Duration>,
+    /// Age at which a connection is closed; `None`: unlimited.
+    pub(super) max_age: Option<Duration>,
 }
 
-/// The connections of a server, ready to be served. They have no end.
+/// The accepted connections, after their handshakes. The stream does not end.
 pub(super) fn incoming(
     listener: TcpListener,
-    terms: Terms,
-) -> impl Stream<Item = Result<Connection, Infallible>> {
-    let renewing = terms
+    config: AcceptConfig,
+) -> impl Stream<Item = Result<AcceptedConnection, Infallible>> {
+    let renewing = config
         .tls
         .as_ref()
-        .map(|tls| AbortOnDropHandle::new(tokio::spawn(tls.renew(terms.closing.clone()))));
-    let door = Door {
+        .map(|tls| AbortOnDropHandle::new(tokio::spawn(tls.renew(config.closing.clone()))));
+    let acceptor = Acceptor {
         listener,
-        terms,
-        handshakes: Handshakes::default(),
+        handshakes: Handshakes::new(config.connections.clone(), config.max_age),
+        config,
         last_logged: None,
         _renewing: renewing,
     };
-    stream::unfold(door, |mut door| async move {
-        let connection = door.next().await;
-        Some((Ok(connection), door))
+    stream::unfold(acceptor, |mut acceptor| async move {
+        let connection = acceptor.next().await;
+        Some((Ok(connection), acceptor))
     })
 }
 
-struct Door {
+struct Acceptor {
     listener: TcpListener,
-    terms: Terms,
+    config: AcceptConfig,
     handshakes: Handshakes,
     last_logged: Option<Instant>,
-    /// Renewed certificates matter as long as there are new connections.
+    /// Reloads certificates as long as the acceptor lives.
     _renewing: Option<AbortOnDropHandle<()>>,
 }
 
-impl Door {
-    async fn next(&mut self) -> Connection {
+impl Acceptor {
+    async fn next(&mut self) -> AcceptedConnection {
         loop {
             let ready = tokio::select! {
                 accepted = self.listener.accept() => self.admit(accepted).await,
@@ -86,31 +89,34 @@ impl Door {
         }
     }
 
-    /// The connection, if there is one that is ready at once.
-    async fn admit(&mut self, accepted: io::Result<(TcpStream, SocketAddr)>) -> Option<Connection> {
+    /// The connection if it is ready without a handshake.
+    async fn admit(
+        &mut self,
+        accepted: io::Result<(TcpStream, SocketAddr)>,
+    ) -> Option<AcceptedConnection> {
         let tcp = match accepted {
             Ok((tcp, _)) => tcp,
             Err(error) => {
-                self.recover(&error).await;
+                self.pause_after(&error).await;
                 return None;
             }
         };
-        let Some(seat) = self.terms.connections.take_seat(&self.terms.closing) else {
-            tracing::debug!("connection refused, all others have calls in work");
+        let Some(permit) = self.config.connections.try_acquire(&self.config.closing) else {
+            tracing::debug!("connection limit reached, connection rejected");
             return None;
         };
-        // An answer is one small packet: it must not wait for another one. If the connection is gone already, reading
-        // from it will show.
+        // A response is one small packet and must not wait for Nagle's algorithm. If the connection is gone, the next
+        // read fails.
         let _ = tcp.set_nodelay(true);
-        let Some(tls) = &self.terms.tls else {
+        let Some(tls) = &self.config.tls else {
             let stream = MaybeTlsStream::Plain(tcp);
-            return Some(Connection::new(stream, seat, self.terms.longest));
+            return Some(AcceptedConnection::new(stream, permit, self.config.max_age));
         };
-        self.handshakes.begin(tls.current(), tcp, seat, &self.terms);
+        self.handshakes.begin(tls.current(), tcp, permit);
         None
     }
 
-    async fn recover(&mut self, error: &io::Error) {
+    async fn pause_after(&mut self, error: &io::Error) {
         if is_of_one_connection(error) {
             return;
         }
@@ -119,15 +125,15 @@ impl Door {
             .is_none_or(|last| last.elapsed() >= LOG_INTERVAL)
         {
             self.last_logged = Some(Instant::now());
-            tracing::warn!(%error, "connections cannot be accepted for now");
+            tracing::warn!(%error, "accept failed");
         }
-        // Most likely there are no file descriptors left: an idle connection has one.
-        self.terms.connections.make_room();
-        tokio::time::sleep(PAUSE).await;
+        // Most likely out of file descriptors (EMFILE): closing an idle connection frees one.
+        self.config.connections.evict_idle();
+        tokio::time::sleep(RETRY_DELAY).await;
     }
 }
 
-/// Whether the error says nothing about the next connection: the client has hung up before it was accepted.
+/// Whether the error concerns only this connection: the client aborted it before it was accepted.
 fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -142,53 +148,55 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 mod tests {
     use super::*;
 
-    /// "Too many open files", as accept(2) says it.
+    /// "Too many open files", accept(2).
     const EMFILE: i32 = 24;
 
-    async fn door() -> Door {
-        Door {
+    async fn acceptor() -> Acceptor {
+        Acceptor {
             listener: TcpListener::bind("127.0.0.1:0").await.unwrap(),
-            terms: Terms {
+            config: AcceptConfig {
                 tls: None,
-                connections: Connections::new(10),
+                connections: ConnectionLimiter::new(10),
                 closing: CancellationToken::new(),
-                longest: None,
+                max_age: None,
             },
-            handshakes: Handshakes::default(),
+            handshakes: Handshakes::new(ConnectionLimiter::new(10), None),
             last_logged: None,
             _renewing: None,
         }
     }
 
     #[tokio::test]
-    async fn without_file_descriptors_an_idle_connection_makes_room() {
-        let mut door = door().await;
-        let idle = door
-            .terms
+    async fn without_file_descriptors_an_idle_connection_is_evicted() {
+        let mut acceptor = acceptor().await;
+        let idle = acceptor
+            .config
             .connections
-            .take_seat(&door.terms.closing)
+            .try_acquire(&acceptor.config.closing)
             .unwrap();
 
-        let admitted = door.admit(Err(io::Error::from_raw_os_error(EMFILE))).await;
+        let admitted = acceptor
+            .admit(Err(io::Error::from_raw_os_error(EMFILE)))
+            .await;
 
         assert!(admitted.is_none());
-        assert!(idle.hang_up().is_cancelled());
+        assert!(idle.close_token().is_cancelled());
     }
 
     #[tokio::test]
-    async fn a_client_that_hangs_up_before_it_is_accepted_costs_nobody_a_seat() {
-        let mut door = door().await;
-        let idle = door
-            .terms
+    async fn a_client_that_aborts_before_accept_evicts_no_connection() {
+        let mut acceptor = acceptor().await;
+        let idle = acceptor
+            .config
             .connections
-            .take_seat(&door.terms.closing)
+            .try_acquire(&acceptor.config.closing)
             .unwrap();
 
-        let admitted = door
+        let admitted = acceptor
             .admit(Err(io::ErrorKind::ConnectionAborted.into()))
             .await;
 
         assert!(admitted.is_none());
-        assert!(!idle.hang_up().is_cancelled());
+        assert!(!idle.close_token().is_cancelled());
     }
 }

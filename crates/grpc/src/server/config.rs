@@ -1,36 +1,34 @@
-//! What a gRPC server is told: where it listens, and how much it takes on.
+//! Settings of a gRPC server.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::age::ConnectionAge;
+use super::connection_age::ConnectionAge;
 use crate::tls::ServerTlsFiles;
 use service::config::Settings;
 
-/// More calls at once than this are not worked on but waited for.
+/// More concurrent calls than this would queue instead of being processed.
 const MAX_CONCURRENCY: usize = 100_000;
 
-/// Where the server listens, and on which terms.
 #[derive(Clone, Debug)]
 pub struct GrpcConfig {
-    /// Address and port; port 0 lets the system choose.
+    /// Port 0: chosen by the system.
     pub listen: SocketAddr,
-    /// The longest that a unary call may take, whatever deadline the client brings or forgets.
+    /// Limit of a unary call, also if its client sends a later deadline or none.
     pub call_limit: Duration,
-    /// Calls in work at once, over all connections.
+    /// In-flight calls over all connections.
     pub concurrency: usize,
-    /// Open connections at most.
+    /// Open connections.
     pub connections: usize,
-    /// When a connection is renewed.
+    /// Age at which a connection gets a GOAWAY.
     pub connection_age: ConnectionAge,
-    /// The files of TLS; none: no encryption.
+    /// `None`: no TLS.
     pub tls: Option<ServerTlsFiles>,
-    /// Whether the contract can be asked for.
     pub has_reflection: bool,
 }
 
 impl GrpcConfig {
-    /// Reads the settings; each service has a default port of its own.
+    /// Each service has its own default port.
     pub fn read(settings: &mut Settings<'_>, default_listen: &'static str) -> Self {
         Self {
             listen: settings.value(
@@ -46,7 +44,7 @@ impl GrpcConfig {
             has_reflection: settings.value(
                 "GRPC_REFLECTION",
                 "true",
-                "whether tools may ask the server for its contract",
+                "whether the server offers gRPC reflection",
             ),
         }
     }
@@ -57,7 +55,7 @@ fn read_call_limit(settings: &mut Settings<'_>) -> Duration {
     let limit: Duration = settings.value(
         NAME,
         "15s",
-        "the longest that a unary call may take, also if its client brings a later deadline or none",
+        "limit of a unary call, also if its client sends a later deadline or none",
     );
     if limit.is_zero() {
         settings.reject(NAME, "must be more than 0");
@@ -70,7 +68,7 @@ fn read_concurrency(settings: &mut Settings<'_>) -> usize {
     let concurrency = settings.value(
         NAME,
         "512",
-        "calls in work at once, over all connections; more are refused with RESOURCE_EXHAUSTED, health checks excepted",
+        "concurrent calls over all connections; more are rejected with RESOURCE_EXHAUSTED, except health checks",
     );
     if !(1..=MAX_CONCURRENCY).contains(&concurrency) {
         settings.reject(NAME, format!("must be 1 to {MAX_CONCURRENCY}"));
@@ -78,14 +76,13 @@ fn read_concurrency(settings: &mut Settings<'_>) -> usize {
     concurrency
 }
 
-/// A server that could have no connection would be no server.
 fn read_connections(settings: &mut Settings<'_>) -> usize {
     const NAME: &str = "GRPC_CONNECTIONS";
     let connections = settings.value(
         NAME,
-        // A client shares a connection among all its calls: this many connections are this many client processes.
+        // A client multiplexes its calls over one connection: this is the number of client processes.
         "4096",
-        "open connections of the gRPC server at most; beyond, the one that was idle longest is closed for the new one",
+        "maximum open connections of the gRPC server; at the limit the connection idle longest is closed for a new one",
     );
     if connections == 0 {
         settings.reject(NAME, "must be at least 1");

@@ -1,9 +1,9 @@
-//! A client's connection that cannot hold the server up.
+//! A connection that closes itself at its deadlines.
 //!
-//! HTTP/2 begins with a preface. Until it has arrived the server knows nothing of the client: neither keepalive nor a
-//! graceful stop reaches a connection that never speaks. This wrapper hangs up on it, and on every connection that has
-//! lost its seat, is too old, or is still open when a stop may wait no longer. It does so whether the connection waits
-//! to read or to write: a client that asks and never takes the answers keeps the server from reading.
+//! HTTP/2 begins with a preface. Before it neither keepalive nor a graceful stop reaches a connection. This wrapper
+//! closes a connection without a preface, and every connection that was evicted, is too old, or is still open when the
+//! drain time of a stop is over. It does so while waiting to read and while waiting to write: a client that sends
+//! requests and never reads the responses stops the server from reading.
 
 use std::fmt;
 use std::future::Future;
@@ -17,44 +17,48 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tonic::transport::server::Connected;
 
-use super::connections::{Activity, CallInWork, Seat};
+use super::connection_limiter::{Activity, ConnectionPermit, InFlightCall};
 use crate::tls::MaybeTlsStream;
 
-/// A client sends the preface with its first packet; this long is patience with a bad line.
+/// A client sends the preface with its first packet; the rest is margin for a slow network.
 const PREFACE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Length of the preface (RFC 9113, section 3.4).
+/// RFC 9113, section 3.4.
 const PREFACE_BYTES: usize = 24;
 
-/// A connection, and when to hang up on it.
-pub(super) struct Connection {
+/// A connection with its close conditions.
+pub(super) struct AcceptedConnection {
     stream: MaybeTlsStream,
-    seat: Seat,
-    longest: Option<Duration>,
+    permit: ConnectionPermit,
+    max_age: Option<Duration>,
     received: usize,
-    hang_up: Pin<Box<dyn Future<Output = ()> + Send>>,
+    close: Pin<Box<dyn Future<Output = ()> + Send>>,
     is_over: bool,
 }
 
-impl fmt::Debug for Connection {
+impl fmt::Debug for AcceptedConnection {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
-            .debug_struct("Connection")
-            .field("seat", &self.seat)
+            .debug_struct("AcceptedConnection")
+            .field("permit", &self.permit)
             .finish_non_exhaustive()
     }
 }
 
-impl Connection {
-    /// Hangs up when the preface is late, after the `longest` time, or when the seat is lost.
-    pub(super) fn new(stream: MaybeTlsStream, seat: Seat, longest: Option<Duration>) -> Self {
-        let hang_up = hang_up_after(&seat, Some(PREFACE_TIMEOUT));
+impl AcceptedConnection {
+    /// Closes when the preface is late, at `max_age`, or when the permit is revoked.
+    pub(super) fn new(
+        stream: MaybeTlsStream,
+        permit: ConnectionPermit,
+        max_age: Option<Duration>,
+    ) -> Self {
+        let close = close_after(&permit, Some(PREFACE_TIMEOUT));
         Self {
             stream,
-            seat,
-            longest,
+            permit,
+            max_age,
             received: 0,
-            hang_up,
+            close,
             is_over: false,
         }
     }
@@ -63,13 +67,13 @@ impl Connection {
         let greeted_before = self.received >= PREFACE_BYTES;
         self.received = self.received.saturating_add(bytes);
         if !greeted_before && self.received >= PREFACE_BYTES {
-            self.hang_up = hang_up_after(&self.seat, self.longest);
+            self.close = close_after(&self.permit, self.max_age);
         }
     }
 
-    /// An error if it is time to hang up; else the task is woken when it is.
-    fn check_hang_up(&mut self, context: &mut Context<'_>) -> io::Result<()> {
-        self.is_over = self.is_over || self.hang_up.as_mut().poll(context).is_ready();
+    /// An error when it is time to close; otherwise the task is woken then.
+    fn check_close(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        self.is_over = self.is_over || self.close.as_mut().poll(context).is_ready();
         if self.is_over {
             return Err(io::ErrorKind::ConnectionAborted.into());
         }
@@ -77,44 +81,44 @@ impl Connection {
     }
 }
 
-fn hang_up_after(
-    seat: &Seat,
-    longest: Option<Duration>,
+fn close_after(
+    permit: &ConnectionPermit,
+    max_age: Option<Duration>,
 ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-    let lost = seat.hang_up().clone().cancelled_owned();
-    match longest {
+    let lost = permit.close_token().clone().cancelled_owned();
+    match max_age {
         None => Box::pin(lost),
-        Some(longest) => {
-            let limited = tokio::time::timeout(longest, lost);
-            // Either way it is over.
+        Some(max_age) => {
+            let limited = tokio::time::timeout(max_age, lost);
+            // Closed in both cases.
             Box::pin(async { limited.await.unwrap_or_default() })
         }
     }
 }
 
-impl AsyncRead for Connection {
+impl AsyncRead for AcceptedConnection {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.check_hang_up(context)?;
+        self.check_close(context)?;
         let before = buffer.filled().len();
         let result = ready!(Pin::new(&mut self.stream).poll_read(context, buffer));
         self.note_received(buffer.filled().len() - before);
-        // The future may have been replaced: it has to be polled once to wake this task.
-        self.check_hang_up(context)?;
+        // The future may have been replaced: poll it once so that it wakes this task.
+        self.check_close(context)?;
         Poll::Ready(result)
     }
 }
 
-impl AsyncWrite for Connection {
+impl AsyncWrite for AcceptedConnection {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.check_hang_up(context)?;
+        self.check_close(context)?;
         Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 
@@ -123,7 +127,7 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.check_hang_up(context)?;
+        self.check_close(context)?;
         Pin::new(&mut self.stream).poll_write_vectored(context, slices)
     }
 
@@ -132,17 +136,17 @@ impl AsyncWrite for Connection {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.check_hang_up(context)?;
+        self.check_close(context)?;
         Pin::new(&mut self.stream).poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.check_hang_up(context)?;
+        self.check_close(context)?;
         Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
 
-/// Who is at the other end; every request carries it as an extension.
+/// The peer of a connection; every request carries it as an extension.
 #[derive(Clone, Debug)]
 pub struct ConnectionInfo {
     remote_address: Option<SocketAddr>,
@@ -151,30 +155,30 @@ pub struct ConnectionInfo {
 }
 
 impl ConnectionInfo {
-    /// Where the connection comes from; a proxy's address if there is one in between.
+    /// Address of the peer; a proxy's if there is one in between.
     pub fn remote_address(&self) -> Option<SocketAddr> {
         self.remote_address
     }
 
-    /// Whether the client has shown a certificate of an authority that the server trusts. With such authorities
-    /// configured there is no connection without one.
+    /// Whether the client has presented a certificate of a trusted authority. With client authorities configured there
+    /// is no connection without one.
     pub fn has_certificate(&self) -> bool {
         self.has_certificate
     }
 
-    pub(super) fn begin_call(&self) -> CallInWork {
-        CallInWork::begin(self.activity.clone())
+    pub(super) fn begin_call(&self) -> InFlightCall {
+        InFlightCall::begin(self.activity.clone())
     }
 }
 
-impl Connected for Connection {
+impl Connected for AcceptedConnection {
     type ConnectInfo = ConnectionInfo;
 
     fn connect_info(&self) -> ConnectionInfo {
         ConnectionInfo {
             remote_address: self.stream.remote_address(),
             has_certificate: self.stream.has_peer_certificate(),
-            activity: self.seat.activity().clone(),
+            activity: self.permit.activity().clone(),
         }
     }
 }

@@ -1,19 +1,18 @@
-//! Tells each connection of its calls, from the request until the last byte of the response.
+//! Counts the in-flight calls of each connection, from the request to the last byte of the response.
 //!
-//! Has to be the outermost layer: what another layer does with a call is part of the call.
+//! Outside of every layer that can end a call: their work is part of the call.
 
-use std::future::Future;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
+use futures::future::BoxFuture;
 use http::{Request, Response};
 use tower::{Layer, Service};
 
 use super::connection::ConnectionInfo;
-use super::connections::CallInWork;
-use super::held_body::HeldBody;
+use super::connection_limiter::InFlightCall;
+use super::response::PermitBody;
 
-/// Counts the calls in work of the connection that a request came by.
+/// Counts the in-flight calls of the connection of a request.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct ConnectionActivityLayer;
 
@@ -25,50 +24,30 @@ impl<S> Layer<S> for ConnectionActivityLayer {
     }
 }
 
-/// The service of [`ConnectionActivityLayer`].
 #[derive(Clone, Debug)]
 pub(super) struct ConnectionActivity<S> {
     inner: S,
 }
 
-impl<S, B, R> Service<Request<B>> for ConnectionActivity<S>
+impl<S, Sent, Answer> Service<Request<Sent>> for ConnectionActivity<S>
 where
-    S: Service<Request<B>, Response = Response<R>>,
+    S: Service<Request<Sent>, Response = Response<Answer>>,
+    S::Future: Send + 'static,
+    S::Error: Send + 'static,
+    Answer: Send + 'static,
 {
-    type Response = Response<HeldBody<R, Option<CallInWork>>>;
+    type Response = Response<PermitBody<Answer, Option<InFlightCall>>>;
     type Error = S::Error;
-    type Future = CountedCall<S::Future>;
+    type Future = BoxFuture<'static, Result<Self::Response, S::Error>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
+    fn call(&mut self, request: Request<Sent>) -> Self::Future {
         let connection = request.extensions().get::<ConnectionInfo>();
         let call = connection.map(ConnectionInfo::begin_call);
-        CountedCall {
-            inner: Box::pin(self.inner.call(request)),
-            call,
-        }
-    }
-}
-
-/// A call whose response has not begun.
-#[derive(Debug)]
-pub(super) struct CountedCall<F> {
-    inner: Pin<Box<F>>,
-    call: Option<CallInWork>,
-}
-
-impl<F, R, E> Future for CountedCall<F>
-where
-    F: Future<Output = Result<Response<R>, E>>,
-{
-    type Output = Result<Response<HeldBody<R, Option<CallInWork>>>, E>;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let response = ready!(self.inner.as_mut().poll(context))?;
-        let call = self.call.take();
-        Poll::Ready(Ok(response.map(|body| HeldBody::new(body, call))))
+        let answer = self.inner.call(request);
+        Box::pin(async move { Ok(answer.await?.map(|body| PermitBody::new(body, call))) })
     }
 }

@@ -1,15 +1,15 @@
-//! Deadlines of calls: the client's `grpc-timeout` or the server's own limit, whichever ends first.
+//! Deadline layer: the client's `grpc-timeout` or the server's own limit, whichever ends first.
 //!
 //! ```text
-//! grpc-timeout ─▶ Deadline ─┬─▶ the request's extensions: for the method, its next calls and its database
-//! own limit ────▶           └─▶ the call and its response body are given up when it passes: DEADLINE_EXCEEDED
+//! grpc-timeout ─▶ Deadline ─┬─▶ request extension: read by the method, its outgoing calls and its database
+//! own limit ────▶           └─▶ at the deadline call and response body end with DEADLINE_EXCEEDED
 //! ```
 //!
-//! tonic has a timeout of its own, which answers CANCELLED and does not cover bodies. This layer lies inside it and ends
-//! a little earlier.
+//! tonic's own timeout answers CANCELLED and does not cover bodies. This layer lies inside it and ends slightly
+//! earlier.
 //!
-//! A call that is given up is dropped wherever it waits. What was handed to a writer of the service goes on there, unless
-//! the writer has not begun it.
+//! An expired call is dropped at its await point. Work that was handed to the service's writer continues, unless the
+//! writer has not begun it.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -23,23 +23,23 @@ use tonic::Status;
 use tower::{Layer, Service};
 
 use super::methods::{MethodKind, Methods};
-use super::refusal::Refusal;
-use super::respond::{Respond, trailers};
+use super::response::{Respond, trailers};
 use crate::grpc_timeout::{GRPC_TIMEOUT, MalformedTimeout, parse_timeout};
+use crate::status::CallRejection;
 use service::deadline::Deadline;
 
-/// What a client's deadline leaves for the answer's way back. It also keeps ahead of tonic's own timer, whose answer
-/// would be CANCELLED; timers are exact to a millisecond.
-const WAY_BACK: Duration = Duration::from_millis(2);
+/// Subtracted from the client's deadline for the way back of the response. It also keeps ahead of tonic's timer, which
+/// would answer CANCELLED; timers are exact to a millisecond.
+const RESPONSE_RESERVE: Duration = Duration::from_millis(2);
 
 /// Gives every call a deadline.
 #[derive(Clone, Debug)]
 pub(super) struct DeadlineLayer {
-    /// In whose name calls are refused.
+    /// Domain of the errors.
     pub(super) service: &'static str,
-    /// The longest that a unary call may take, whatever its client allows.
+    /// Limit of a unary call, whatever its client allows.
     pub(super) unary_limit: Duration,
-    /// What streams may go on for longer: they have the client's deadline only.
+    /// Streams are not limited by `unary_limit`: only the client's deadline applies.
     pub(super) methods: Methods,
 }
 
@@ -52,7 +52,6 @@ impl<S> Layer<S> for DeadlineLayer {
     }
 }
 
-/// See [`DeadlineLayer`].
 #[derive(Clone, Debug)]
 pub(super) struct Deadlines<S> {
     inner: S,
@@ -62,7 +61,7 @@ pub(super) struct Deadlines<S> {
 impl DeadlineLayer {
     fn deadline(&self, path: &str, headers: &HeaderMap) -> Result<Deadline, MalformedTimeout> {
         let client = match headers.get(GRPC_TIMEOUT) {
-            Some(timeout) => Deadline::within(parse_timeout(timeout)?).less(WAY_BACK),
+            Some(timeout) => Deadline::within(parse_timeout(timeout)?).less(RESPONSE_RESERVE),
             None => Deadline::NEVER,
         };
         if self.methods.kind(path) == Some(MethodKind::Streaming) {
@@ -90,15 +89,15 @@ where
     fn call(&mut self, mut request: Request<Sent>) -> Self::Future {
         let service = self.layer.service;
         let deadline = self.layer.deadline(request.uri().path(), request.headers());
-        let refusal = match deadline {
-            Err(MalformedTimeout) => Some(Refusal::MalformedTimeout),
-            Ok(deadline) if deadline.has_passed() => Some(Refusal::DeadlineExceeded),
+        let rejection = match deadline {
+            Err(MalformedTimeout) => Some(CallRejection::MalformedTimeout),
+            Ok(deadline) if deadline.has_passed() => Some(CallRejection::DeadlineExceeded),
             Ok(_) => None,
         };
         let deadline = deadline.unwrap_or(Deadline::NEVER);
-        if let Some(refusal) = refusal {
-            let refused = BoundedBody::respond(refusal.status(service));
-            return Box::pin(std::future::ready(Ok(refused)));
+        if let Some(rejection) = rejection {
+            let rejected = BoundedBody::respond(rejection.status(service));
+            return Box::pin(std::future::ready(Ok(rejected)));
         }
         request.extensions_mut().insert(deadline);
         let answer = self.inner.call(request);
@@ -112,17 +111,17 @@ where
 }
 
 fn exceeded(service: &'static str) -> Status {
-    Refusal::DeadlineExceeded.status(service)
+    CallRejection::DeadlineExceeded.status(service)
 }
 
-/// A response body that ends with DEADLINE_EXCEEDED when the deadline passes before its own end.
+/// A response body that ends with DEADLINE_EXCEEDED if the deadline passes first.
 #[derive(Debug)]
 pub(super) struct BoundedBody<B> {
-    /// Nothing once it has ended.
+    /// `None` after its end.
     inner: Option<B>,
     deadline: Deadline,
     service: &'static str,
-    /// Made when the body has to be waited for at all, which that of a unary call has not.
+    /// Created when the body is first pending, which the body of a unary call never is.
     timer: Option<Pin<Box<Sleep>>>,
 }
 

@@ -1,9 +1,8 @@
-//! No error leaves without an ErrorInfo, and none with internal text.
+//! Every error leaves with an ErrorInfo, and without internal text.
 //!
-//! Methods and the layers of this server explain themselves. What is left is what tonic answers on its own, before a
-//! method is reached: an unknown method, a message that is too large or cannot be decoded. Such a status has no details,
-//! and its text speaks of the library; it is replaced here. The codes stay: they are those of gRPC ("Status codes and
-//! their use in gRPC").
+//! Methods and the layers of this server set their own details. tonic also answers on its own before a method is
+//! reached: unknown method, message too large, message not decodable. Such a status has no details and a message about
+//! the library; both are replaced here. The codes stay, as gRPC defines them ("Status codes and their use in gRPC").
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -16,9 +15,9 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 use tower::{Layer, Service};
 
-use super::respond::trailers;
+use super::response::trailers;
 
-/// The ErrorInfo of what tonic answers on its own: code, reason, and the text for a person.
+/// ErrorInfo for the statuses that tonic makes: code, reason, message.
 pub const EXPLAINED: [(Code, &str, &str); 4] = [
     (
         Code::Unimplemented,
@@ -35,13 +34,12 @@ pub const EXPLAINED: [(Code, &str, &str); 4] = [
         "MALFORMED_MESSAGE",
         "the message cannot be decoded",
     ),
-    (Code::NotFound, "NOT_FOUND", "there is nothing of this name"),
+    (Code::NotFound, "NOT_FOUND", "not found"),
 ];
 
-/// For every other bare status.
+/// For every other status without details.
 pub const UNEXPLAINED: (&str, &str) = ("UNEXPLAINED", "the call failed");
 
-/// Explains errors in the name of a service.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ErrorLayer {
     pub(super) service: &'static str,
@@ -56,7 +54,6 @@ impl<S> Layer<S> for ErrorLayer {
     }
 }
 
-/// See [`ErrorLayer`].
 #[derive(Clone, Debug)]
 pub(super) struct Errors<S> {
     inner: S,
@@ -89,7 +86,7 @@ where
     }
 }
 
-/// Adds the details to an error that has none.
+/// Adds details to an error that has none.
 fn explain(headers: &mut HeaderMap, service: &'static str) {
     let code = headers.get(Status::GRPC_STATUS);
     let code = code.map_or(Code::Ok, |code| Code::from_bytes(code.as_bytes()));
@@ -104,7 +101,7 @@ fn explain(headers: &mut HeaderMap, service: &'static str) {
     )));
 }
 
-/// A response body whose trailers are explained.
+/// A response body that adds details to its trailers.
 #[derive(Debug)]
 pub(super) struct ExplainedBody<B> {
     inner: B,
@@ -149,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bare_error_gets_its_reason_and_loses_the_librarys_text() {
+    fn an_error_without_details_gets_a_reason_and_loses_the_librarys_text() {
         let status = explained(&Status::internal("failed to decode Protobuf message: …"));
 
         assert_eq!(status.code(), Code::Internal);
@@ -163,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn every_code_is_explained() {
+    fn every_code_gets_an_error_info() {
         for code in 1..=16 {
             let status = explained(&Status::new(Code::from(code), "text of a library"));
 
@@ -174,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_that_explains_itself_stays_as_it_is_and_so_does_success() {
+    fn an_error_with_details_is_unchanged_and_so_is_success() {
         let details = ErrorDetails::with_error_info("MINE", "me", HashMap::new());
         let own = Status::with_error_details(Code::NotFound, "no such thing", details);
 

@@ -1,7 +1,7 @@
-//! TLS handshakes, many at once and none of them for long.
+//! Concurrent TLS handshakes, each with a timeout.
 //!
-//! A client that does not finish its handshake holds up nobody: each has a task of its own, a time limit, and when as
-//! many are going on as may, the oldest is given up for the newest.
+//! A client that stalls its handshake delays no other: each handshake runs in its own task with a timeout, and at the
+//! limit of concurrent handshakes the oldest is aborted for the newest.
 
 use std::collections::VecDeque;
 use std::io;
@@ -13,50 +13,47 @@ use tokio::net::TcpStream;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
-use super::accept::Terms;
-use super::connection::Connection;
-use super::connections::Seat;
+use super::connection::AcceptedConnection;
+use super::connection_limiter::{ConnectionLimiter, ConnectionPermit};
 use crate::tls::{ALPN_HTTP2, MaybeTlsStream};
 use service::error_chain::ErrorChain;
 
-/// A handshake takes two round trips; this long is patience with a bad line.
+/// A handshake takes two round trips; the rest is margin for a slow network.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Handshakes that go on at once. Each costs some 20 KiB, and an honest one is done within half a second: only more than
-/// a thousand new connections a second can push it out.
-const AT_ONCE: usize = 512;
+/// Concurrent handshakes. Each costs about 20 KiB, and a normal one completes within half a second: it is aborted early
+/// only above a thousand new connections per second.
+const MAX_HANDSHAKES: usize = 512;
 
-/// The handshakes that are going on.
+/// Handshakes in progress.
 #[derive(Debug)]
 pub(super) struct Handshakes {
-    at_once: usize,
-    tasks: JoinSet<Option<Connection>>,
+    limit: usize,
+    connections: ConnectionLimiter,
+    max_age: Option<Duration>,
+    tasks: JoinSet<Option<AcceptedConnection>>,
     /// From the oldest to the newest; some may have ended.
     begun: VecDeque<AbortHandle>,
 }
 
 #[derive(Debug, thiserror::Error)]
 enum HandshakeError {
-    #[error("the client does not go on")]
+    #[error("handshake timed out")]
     Timeout,
-    #[error("the seat was given to another connection")]
-    SeatLost,
-    #[error("the client has not asked for HTTP/2")]
+    #[error("the connection was evicted")]
+    ConnectionClosed,
+    #[error("the client did not negotiate HTTP/2")]
     NotHttp2,
-    #[error("the client or its certificate is refused")]
+    #[error("handshake rejected")]
     Refused(#[from] io::Error),
 }
 
-impl Default for Handshakes {
-    fn default() -> Self {
-        Self::at_most(AT_ONCE)
-    }
-}
-
 impl Handshakes {
-    fn at_most(at_once: usize) -> Self {
+    pub(super) fn new(connections: ConnectionLimiter, max_age: Option<Duration>) -> Self {
         Self {
-            at_once,
+            limit: MAX_HANDSHAKES,
+            connections,
+            max_age,
             tasks: JoinSet::new(),
             begun: VecDeque::new(),
         }
@@ -66,16 +63,15 @@ impl Handshakes {
         &mut self,
         config: Arc<ServerConfig>,
         tcp: TcpStream,
-        seat: Seat,
-        terms: &Terms,
+        permit: ConnectionPermit,
     ) {
-        self.make_room(terms);
-        let terms = terms.clone();
+        self.make_room();
+        let (connections, max_age) = (self.connections.clone(), self.max_age);
         let handle = self.tasks.spawn(async move {
-            match shake_hands(config, tcp, &seat).await {
-                Ok(stream) => Some(Connection::new(stream, seat, terms.longest)),
+            match shake_hands(config, tcp, &permit).await {
+                Ok(stream) => Some(AcceptedConnection::new(stream, permit, max_age)),
                 Err(error) => {
-                    terms.connections.count_failed_handshake();
+                    connections.count_failed_handshake();
                     tracing::debug!(error = %ErrorChain(&error), "TLS handshake failed");
                     None
                 }
@@ -84,29 +80,29 @@ impl Handshakes {
         self.begun.push_back(handle);
     }
 
-    /// The next connection whose handshake has succeeded; never, if there is none.
-    pub(super) async fn next(&mut self) -> Connection {
+    /// The next connection with a completed handshake; pending if there is none.
+    pub(super) async fn next(&mut self) -> AcceptedConnection {
         loop {
             match self.tasks.join_next().await {
                 Some(Ok(Some(connection))) => return connection,
-                // Failed or given up.
+                // Failed or aborted.
                 Some(_) => {}
                 None => std::future::pending().await,
             }
         }
     }
 
-    fn make_room(&mut self, terms: &Terms) {
-        if self.begun.len() < self.at_once {
+    fn make_room(&mut self) {
+        if self.begun.len() < self.limit {
             return;
         }
         self.begun.retain(|handshake| !handshake.is_finished());
-        if self.begun.len() >= self.at_once
+        if self.begun.len() >= self.limit
             && let Some(oldest) = self.begun.pop_front()
         {
             oldest.abort();
-            terms.connections.count_failed_handshake();
-            tracing::debug!("TLS handshake given up for a newer one");
+            self.connections.count_failed_handshake();
+            tracing::debug!("TLS handshake aborted for a newer one");
         }
     }
 }
@@ -114,14 +110,14 @@ impl Handshakes {
 async fn shake_hands(
     config: Arc<ServerConfig>,
     tcp: TcpStream,
-    seat: &Seat,
+    permit: &ConnectionPermit,
 ) -> Result<MaybeTlsStream, HandshakeError> {
     let handshake = tokio::time::timeout(TIMEOUT, TlsAcceptor::from(config).accept(tcp));
     let stream = tokio::select! {
         finished = handshake => finished.map_err(|_| HandshakeError::Timeout)??,
-        () = seat.hang_up().cancelled() => return Err(HandshakeError::SeatLost),
+        () = permit.close_token().cancelled() => return Err(HandshakeError::ConnectionClosed),
     };
-    // A client that asks for other protocols only was refused by the handshake; this one has asked for none.
+    // A client that offers only other protocols fails the handshake; this one has offered none.
     if stream.get_ref().1.alpn_protocol() != Some(ALPN_HTTP2) {
         return Err(HandshakeError::NotHttp2);
     }
@@ -136,7 +132,7 @@ mod tests {
     use tokio_util::sync::CancellationToken;
 
     use super::*;
-    use crate::server::connections::Connections;
+    use crate::server::connection_limiter::ConnectionLimiter;
     use crate::tls::{IdentityFiles, PemFile, ServerTls, ServerTlsFiles};
 
     fn tls() -> ServerTls {
@@ -162,24 +158,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_oldest_handshake_is_given_up_for_the_newest() {
+    async fn the_oldest_handshake_is_aborted_for_the_newest() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let tls = tls();
-        let terms = Terms {
-            tls: Some(tls.clone()),
-            connections: Connections::new(10),
-            closing: CancellationToken::new(),
-            longest: None,
-        };
-        let mut handshakes = Handshakes::at_most(2);
+        let connections = ConnectionLimiter::new(10);
+        let mut handshakes = Handshakes::new(connections.clone(), None);
+        handshakes.limit = 2;
         let mut clients = Vec::new();
 
         for _ in 0..3 {
             let client = TcpStream::connect(listener.local_addr().unwrap()).await;
             clients.push(client.unwrap());
             let (tcp, _) = listener.accept().await.unwrap();
-            let seat = terms.connections.take_seat(&terms.closing).unwrap();
-            handshakes.begin(tls.current(), tcp, seat, &terms);
+            let permit = connections.try_acquire(&CancellationToken::new()).unwrap();
+            handshakes.begin(tls.current(), tcp, permit);
         }
 
         let mut first = clients.remove(0);

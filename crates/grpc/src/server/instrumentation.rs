@@ -1,10 +1,10 @@
-//! The span and the measurement of each call, from its request to the last byte of its answer.
+//! Span and duration of each call, from the request to the last byte of the response.
 //!
-//! The outermost layer: what the layers below refuse is a call like any other. A status is read where it is, in the
-//! headers of an answer that is nothing else, or in its trailers; a client that goes away before has cancelled.
+//! The outermost layer, so that rejected calls are measured too. The status is read from the headers of a response
+//! without a body, otherwise from the trailers; if the client goes away first the status is CANCELLED.
 //!
-//! Names and rules are those of "Semantic conventions for gRPC": a method that there is not is `_OTHER`, so that nothing
-//! a client invents becomes a time series, and only a status that the server is to blame for is an error.
+//! Names and rules of "Semantic conventions for gRPC": an unknown method is `_OTHER`, so that a client cannot create
+//! time series, and only a status that is the server's fault is an error.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -20,23 +20,22 @@ use tower::{Layer, Service};
 
 use super::connection::ConnectionInfo;
 use super::methods::Methods;
-use super::status_code;
+use crate::status;
 use telemetry::instruments::Histogram;
 use telemetry::names::{attributes, metrics, spans};
 use telemetry::propagation;
 use telemetry::span::Span;
 use telemetry::vocabulary::Labels;
 
-/// The name of a span whose method there is not.
+/// Span name of an unknown method.
 const UNKNOWN_METHOD: &str = "grpc";
 
-/// `rpc.method` of a method that there is not.
+/// `rpc.method` of an unknown method.
 const OTHER: &str = "_OTHER";
 
-/// As much of a method that there is not as a span keeps.
+/// Length that a span keeps of an unknown method.
 const MAX_INVENTION: usize = 128;
 
-/// Watches the calls of a server that has these methods.
 #[derive(Clone, Debug)]
 pub(super) struct CallTelemetryLayer {
     methods: Methods,
@@ -57,7 +56,7 @@ impl CallTelemetryLayer {
         }
     }
 
-    fn begin<B>(&self, request: &Request<B>) -> ObservedCall {
+    fn begin<B>(&self, request: &Request<B>) -> ServerCallRecord {
         let path = request.uri().path();
         let method = self.methods.name(path);
         let parent = propagation::of_call(request.headers());
@@ -65,7 +64,7 @@ impl CallTelemetryLayer {
         let span = spans::RPC_SERVER.continuing(name, &parent, Vec::new());
         describe(&span, request, method.is_none());
         self.active.fetch_add(1, Ordering::Relaxed);
-        ObservedCall {
+        ServerCallRecord {
             span,
             method: method.map_or_else(|| Arc::from(OTHER), Arc::clone),
             began: Instant::now(),
@@ -76,7 +75,7 @@ impl CallTelemetryLayer {
     }
 }
 
-/// What is known of a call before it is answered.
+/// Attributes that are known before the call is answered.
 fn describe<B>(span: &Span, request: &Request<B>, is_invented: bool) {
     if !span.is_recording() {
         return;
@@ -93,20 +92,20 @@ fn describe<B>(span: &Span, request: &Request<B>, is_invented: bool) {
     }
 }
 
-/// A call that is not over. When it is dropped, it is.
+/// A call in flight; recorded on drop.
 #[derive(Debug)]
-pub(super) struct ObservedCall {
+pub(super) struct ServerCallRecord {
     span: Span,
     method: Arc<str>,
     began: Instant,
     durations: Histogram,
     active: Arc<AtomicU64>,
-    /// How it was answered, if it was.
+    /// `None` until the status is read.
     code: Option<Code>,
 }
 
-impl ObservedCall {
-    /// Notes the status that these headers or trailers have, if they have one.
+impl ServerCallRecord {
+    /// Reads the status of these headers or trailers, if they have one.
     fn read_status(&mut self, headers: &HeaderMap) {
         if let Some(code) = headers.get(Status::GRPC_STATUS) {
             self.code = Some(Code::from_bytes(code.as_bytes()));
@@ -114,12 +113,12 @@ impl ObservedCall {
     }
 }
 
-impl Drop for ObservedCall {
+impl Drop for ServerCallRecord {
     fn drop(&mut self) {
         self.active.fetch_sub(1, Ordering::Relaxed);
         let code = self.code.unwrap_or(Code::Cancelled);
-        let name = status_code::name(code);
-        let is_failure = status_code::is_server_error(code);
+        let name = status::code_name(code);
+        let is_failure = status::is_server_error(code);
         let labels = [
             attributes::RPC_SYSTEM_NAME.label("grpc"),
             attributes::RPC_METHOD.known(&self.method),
@@ -144,7 +143,6 @@ impl<S> Layer<S> for CallTelemetryLayer {
     }
 }
 
-/// See [`CallTelemetryLayer`].
 #[derive(Clone, Debug)]
 pub(super) struct CallTelemetry<S> {
     inner: S,
@@ -178,11 +176,11 @@ where
     }
 }
 
-/// A response body with the call that it answers.
+/// A response body with its call.
 #[derive(Debug)]
 pub(super) struct ObservedBody<B> {
     inner: B,
-    call: ObservedCall,
+    call: ServerCallRecord,
 }
 
 impl<B: Body + Unpin> Body for ObservedBody<B> {
@@ -193,7 +191,7 @@ impl<B: Body + Unpin> Body for ObservedBody<B> {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        // A stream goes on working while its body is polled.
+        // A stream does work while its body is polled: the span must be current.
         let _current = self.call.span.context().clone().attach();
         let frame = Pin::new(&mut self.inner).poll_frame(context);
         if let Poll::Ready(Some(Ok(frame))) = &frame

@@ -1,5 +1,5 @@
-//! The methods that a server offers, as its descriptors list them: a closed list, so that nothing a client invents can
-//! become a label, and so that unary calls are told from streams before a method sees them.
+//! The methods of a server, from its descriptors. The list is closed, so that a client cannot create metric labels, and
+//! it tells unary calls from streams before they are dispatched.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,16 +7,15 @@ use std::sync::Arc;
 use prost::{DecodeError, Message};
 use prost_types::FileDescriptorSet;
 
-/// What is known of a method before it is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum MethodKind {
-    /// One request, one response: it must answer soon.
+    /// One request, one response.
     Unary,
-    /// At least one side may go on sending for as long as it likes.
+    /// At least one side sends a stream.
     Streaming,
 }
 
-/// The methods of a server by path, such as `/grpc.health.v1.Health/Check`; clones share them.
+/// Methods by path, such as `/grpc.health.v1.Health/Check`; clones share them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Methods {
     by_path: Arc<HashMap<String, Method>>,
@@ -24,16 +23,16 @@ pub(super) struct Methods {
 
 #[derive(Debug)]
 struct Method {
-    /// The path without its first slash.
+    /// The path without its leading slash.
     name: Arc<str>,
     kind: MethodKind,
 }
 
 impl Methods {
-    /// The methods of all services in these encoded descriptor sets.
+    /// All methods of these encoded descriptor sets.
     ///
     /// # Errors
-    /// When one of them is no descriptor set.
+    /// If one of them cannot be decoded.
     pub(super) fn of(descriptor_sets: &[&[u8]]) -> Result<Self, DecodeError> {
         let mut by_path = HashMap::new();
         for encoded in descriptor_sets {
@@ -44,12 +43,12 @@ impl Methods {
         })
     }
 
-    /// What the method at this path is; nothing if there is none.
+    /// `None` for an unknown method.
     pub(super) fn kind(&self, path: &str) -> Option<MethodKind> {
         self.by_path.get(path).map(|method| method.kind)
     }
 
-    /// The name of the method at this path, such as `grpc.health.v1.Health/Check`; nothing if there is none.
+    /// Name such as `grpc.health.v1.Health/Check`; `None` for an unknown method.
     pub(super) fn name(&self, path: &str) -> Option<&Arc<str>> {
         self.by_path.get(path).map(|method| &method.name)
     }
@@ -78,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn descriptors_tell_streams_from_unary_calls_and_both_from_inventions() {
+    fn descriptors_tell_streams_unary_calls_and_unknown_methods_apart() {
         let methods = Methods::of(&[tonic_health::pb::FILE_DESCRIPTOR_SET]).unwrap();
 
         let kind = |path| methods.kind(path);

@@ -1,34 +1,33 @@
-//! Collects every fault of a request, so that a client learns all of them from one answer.
+//! Collects all field violations of a request for one google.rpc BadRequest.
 
 use std::fmt::Display;
 
 use tonic_types::FieldViolation;
 
-/// A field and the rule that it breaks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
     /// Path of the field in the request message, such as `lines[3].quantity`.
     pub field: String,
-    /// The rule. It never repeats the value, which may be long, secret or both.
+    /// The violated rule. It never repeats the value, which may be long, secret or both.
     pub rule: String,
 }
 
-/// Bytes that the described faults may take in an answer. They travel in a trailer, in base64, and clients refuse an
-/// answer whose headers exceed 8 KiB (the default of gRPC-Java, and from there on gRPC core at random).
+/// Bytes of violations in a response. They travel in a trailer, in base64, and clients reject responses with headers
+/// above 8 KiB (the default of gRPC-Java, and from there on gRPC core at random).
 const LISTED_BYTES: usize = 5 * 1024;
 
-/// What an entry takes beside its texts: tags and lengths of its protobuf form.
+/// Tags and lengths in the protobuf form of an entry.
 const OVERHEAD_BYTES: usize = 8;
 
-/// The room that a list has in the details of an answer.
+/// Remaining bytes for a list in the error details.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Room {
+pub struct DetailsBudget {
     taken: usize,
 }
 
-impl Room {
-    /// Whether an entry of these texts still fits; it takes its room. The first that does not fit ends the list, also
-    /// for smaller ones behind it: the client sees the first entries without a hole.
+impl DetailsBudget {
+    /// Whether an entry of these texts still fits; takes its bytes. The first entry that does not fit ends the list,
+    /// also for smaller ones after it: the client sees a prefix without gaps.
     pub fn take(&mut self, texts: &[&str]) -> bool {
         if self.is_full() {
             return false;
@@ -43,43 +42,42 @@ impl Room {
     }
 }
 
-/// The faults of one request, in the sequence of its fields.
+/// The violations of one request, in field order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Violations {
     listed: Vec<Violation>,
-    room: Room,
+    budget: DetailsBudget,
     total: usize,
 }
 
 impl Violations {
-    /// Notes that a field breaks a rule.
     pub fn add(&mut self, field: impl Display, rule: impl Display) {
         self.total += 1;
-        if self.room.is_full() {
+        if self.budget.is_full() {
             return;
         }
         let (field, rule) = (field.to_string(), rule.to_string());
-        if self.room.take(&[&field, &rule]) {
+        if self.budget.take(&[&field, &rule]) {
             self.listed.push(Violation { field, rule });
         }
     }
 
-    /// The value, or nothing once its fault is noted. The path is only spelled out for a fault.
+    /// The value, or `None` after recording the violation. The path is formatted only for a violation.
     pub fn check<T, E: Display>(&mut self, field: impl Display, parsed: Result<T, E>) -> Option<T> {
         parsed.map_err(|rule| self.add(field, rule)).ok()
     }
 
-    /// The faults that are described: all of them, or the first ones when there are very many.
+    /// The listed violations: all, or the first ones if there are very many.
     pub fn listed(&self) -> &[Violation] {
         &self.listed
     }
 
-    /// The number of all faults.
+    /// Number of all violations.
     pub fn total(&self) -> usize {
         self.total
     }
 
-    /// The described faults as the entries of a google.rpc BadRequest.
+    /// The listed violations as entries of a google.rpc BadRequest.
     pub fn field_violations(&self) -> Vec<FieldViolation> {
         let entry = |fault: &Violation| FieldViolation::new(&fault.field, &fault.rule);
         self.listed.iter().map(entry).collect()
@@ -91,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fault_is_noted_and_a_value_passes() {
+    fn check_returns_the_value_or_records_the_violation() {
         let mut violations = Violations::default();
 
         assert_eq!(violations.check("a", Ok::<_, &str>(1)), Some(1));
@@ -120,11 +118,11 @@ mod tests {
     }
 
     #[test]
-    fn nothing_gets_room_behind_what_did_not_fit() {
-        let mut room = Room::default();
+    fn no_entry_is_listed_after_the_first_that_does_not_fit() {
+        let mut budget = DetailsBudget::default();
 
-        assert!(room.take(&["lines[0]"]));
-        assert!(!room.take(&["x".repeat(LISTED_BYTES).as_str()]));
-        assert!(!room.take(&["lines[2]"]));
+        assert!(budget.take(&["lines[0]"]));
+        assert!(!budget.take(&["x".repeat(LISTED_BYTES).as_str()]));
+        assert!(!budget.take(&["lines[2]"]));
     }
 }

@@ -1,43 +1,36 @@
-//! The client's end: whom it believes, and what it shows if asked.
-
-use std::future::Future;
-use std::sync::Arc;
+//! TLS of the client: trusted authorities and the client's own certificate.
 
 use rustls::ClientConfig;
 use rustls::client::Resumption;
-use tokio_util::sync::CancellationToken;
 
 use super::identity::{IdentityFiles, read_file};
-use super::pem::PemFile;
-use super::renewal::{Material, Renewed};
-use super::{ALPN_HTTP2, TlsError, provider};
+use super::pem::{PemFile, TlsError};
+use super::renewal::{KeyMaterial, ReloadableConfig};
+use super::{ALPN_HTTP2, provider};
 use service::config::Settings;
 
-/// The names of the settings of a client: there may be several clients in a process.
+/// Names of a client's settings: a process may have several clients.
 #[derive(Clone, Copy, Debug)]
 pub struct ClientTlsSettings {
-    /// Names the file of the authorities.
     pub ca_file: &'static str,
-    /// Names the file of the client's certificate.
     pub certificate_file: &'static str,
-    /// Names the file of its key.
     pub key_file: &'static str,
 }
 
 /// The files of a client.
 ///
-/// The authorities have to be named, the system's are never used: a service of one's own is vouched for by an authority
-/// of one's own, and the hundred others of a system must not be able to.
+/// The authorities must be configured; the system's are never used: an internal service is signed by an internal
+/// authority, and the hundred public ones of a system must not be able to impersonate it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientTlsFiles {
-    /// Who must vouch for the server.
+    /// Authorities that may sign the server's certificate.
     pub authorities: PemFile,
-    /// What the client shows to a server that asks.
+    /// Presented to a server that requests a certificate.
     pub identity: Option<IdentityFiles>,
 }
 
 impl ClientTlsFiles {
-    /// Reads the settings, and the files once, so that what is wrong with them is reported with every other mistake.
+    /// Reads the settings, and the files once, so that invalid files are reported with all other mistakes.
     pub fn read(settings: &mut Settings<'_>, names: ClientTlsSettings) -> Option<Self> {
         let authorities = read_file(
             settings,
@@ -75,7 +68,7 @@ impl ClientTlsFiles {
     }
 }
 
-impl Material for ClientTlsFiles {
+impl KeyMaterial for ClientTlsFiles {
     type Config = ClientConfig;
 
     fn files(&self) -> Vec<&PemFile> {
@@ -106,23 +99,5 @@ impl Material for ClientTlsFiles {
     }
 }
 
-/// A client's TLS, as its files are now.
-#[derive(Clone, Debug)]
-pub struct ClientTls(Renewed<ClientTlsFiles>);
-
-impl ClientTls {
-    /// Loads the files.
-    pub fn load(files: &ClientTlsFiles) -> Result<Self, TlsError> {
-        Renewed::load(files).map(Self)
-    }
-
-    /// What the next handshake has to use.
-    pub(crate) fn current(&self) -> Arc<ClientConfig> {
-        self.0.current()
-    }
-
-    /// Looks for renewed files until `stop`; a failure is logged and changes nothing.
-    pub fn renew(&self, stop: CancellationToken) -> impl Future<Output = ()> + use<> {
-        self.0.renew(stop)
-    }
-}
+/// TLS of a client, reloaded when its files change.
+pub type ClientTls = ReloadableConfig<ClientTlsFiles>;

@@ -1,8 +1,7 @@
-//! How a client gets a connection: TCP, and TLS on it if that is configured.
+//! Connector of a client: TCP, and TLS if configured.
 //!
-//! The name that the server's certificate must have is the connector's own and not the address it is asked to connect
-//! to: a client that has looked up the replicas of a service connects to their IP addresses, and the certificate is for
-//! the name that it has looked up.
+//! The expected name of the server's certificate belongs to the connector, not to the address of a connection: a client
+//! that has resolved the replicas connects to IP addresses, and the certificate is for the name.
 
 use std::future::Future;
 use std::io;
@@ -17,61 +16,40 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tower::Service;
 
+use super::ALPN_HTTP2;
+use super::client::ClientTls;
 use super::stream::MaybeTlsStream;
-use super::{ALPN_HTTP2, ClientTls};
 
-/// TCP and TLS together: a packet that is lost on the way is sent again after one second, and once more after two.
+/// TCP and TLS together: a lost packet is retransmitted after one second, and again after two.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// Makes connections for tonic's `Endpoint::connect_with_connector` and its relatives.
+/// Connector for tonic's `Endpoint::connect_with_connector` and its variants.
 #[derive(Clone, Debug)]
 pub struct Connector {
     tls: Option<(ClientTls, ServerName<'static>)>,
 }
 
-/// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     /// The URI has no host, or no port and no scheme that implies one.
-    #[error("{0} is no address to connect to")]
+    #[error("{0} has no host or port to connect to")]
     Address(Uri),
-    /// Nobody answers there.
     #[error("connecting to {address}")]
-    Tcp {
-        /// Where.
-        address: String,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// One of the two does not like what the other shows.
+    Tcp { address: String, source: io::Error },
     #[error("the TLS handshake with {address}")]
-    Tls {
-        /// With whom.
-        address: String,
-        /// What it is.
-        source: io::Error,
-    },
-    /// The server does not speak HTTP/2.
+    Tls { address: String, source: io::Error },
     #[error("{address} does not speak HTTP/2")]
-    NotHttp2 {
-        /// Who.
-        address: String,
-    },
-    /// It took too long.
+    NotHttp2 { address: String },
     #[error("connecting to {address} took longer than {} s", CONNECT_TIMEOUT.as_secs())]
-    Timeout {
-        /// Where.
-        address: String,
-    },
+    Timeout { address: String },
 }
 
 impl Connector {
-    /// Connections without TLS.
     pub fn plain() -> Self {
         Self { tls: None }
     }
 
-    /// Connections with TLS to servers whose certificate is for this host: a name or an IP address.
+    /// TLS to servers whose certificate is for this host, a name or an IP address.
     pub fn tls(tls: ClientTls, host: &str) -> Result<Self, InvalidDnsNameError> {
         let name = ServerName::try_from(without_brackets(host).to_owned())?;
         Ok(Self {
@@ -102,7 +80,7 @@ impl Connector {
             source,
         };
         let tcp = TcpStream::connect((host, port)).await.map_err(tcp_error)?;
-        // A call is one small packet: it must not wait for another one.
+        // A call is one small packet and must not wait for Nagle's algorithm.
         tcp.set_nodelay(true).map_err(tcp_error)?;
         match &self.tls {
             None => Ok(MaybeTlsStream::Plain(tcp)),
@@ -143,7 +121,7 @@ fn host_and_port(uri: &Uri) -> Option<(&str, u16)> {
     Some((without_brackets(host), uri.port_u16().or(implied)?))
 }
 
-/// A URI writes an IPv6 address in brackets; a resolver and a certificate do not.
+/// URIs write IPv6 addresses in brackets; resolvers and certificates do not.
 fn without_brackets(host: &str) -> &str {
     let inside = host
         .strip_prefix('[')
@@ -170,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_uri_names_a_host_and_a_port() {
+    fn host_and_port_are_read_from_a_uri() {
         for (uri, expected) in [
             ("http://orders.test:50051", Some(("orders.test", 50_051))),
             ("https://orders.test", Some(("orders.test", 443))),

@@ -1,21 +1,19 @@
-//! Who this process is: its certificate and the key to it.
+//! Certificate and private key of this process.
 
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use super::TlsError;
-use super::pem::PemFile;
+use super::pem::{PemFile, TlsError};
 use service::config::Settings;
 
-/// The files of a certificate and of its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdentityFiles {
-    /// The certificate, followed by those that lead to the authority.
+    /// The certificate, followed by its chain up to the authority.
     pub certificate: PemFile,
-    /// Its private key, not encrypted.
+    /// Not encrypted.
     pub key: PemFile,
 }
 
-/// A setting that names a file, and its help.
+/// Setting and its help.
 pub(super) type FileSetting = (&'static str, &'static str);
 
 impl IdentityFiles {
@@ -46,7 +44,6 @@ impl IdentityFiles {
     }
 }
 
-/// Reads a setting that names a file.
 pub(super) fn read_file(
     settings: &mut Settings<'_>,
     (setting, help): FileSetting,

@@ -1,9 +1,9 @@
-//! Certificates that are renewed while the process runs.
+//! Reloads certificates while the process runs.
 //!
-//! The files are looked at by their contents, every few seconds: an orchestrator swaps a symbolic link to the directory
-//! they lie in, which no watch on the files themselves would see. Files that are replaced one after the other are
-//! loaded when two looks in a row found the same, and not when the certificate is already new and the key still old. A
-//! renewal that cannot be used changes nothing: better an old certificate than none.
+//! The contents of the files are polled every few seconds: an orchestrator swaps a symbolic link to their directory,
+//! which a watch on the files would miss. Files that are replaced one after the other are loaded when two polls in a
+//! row find the same contents, not while the certificate is new and the key still old. An unusable renewal changes
+//! nothing: an old certificate is better than none.
 
 use std::fmt;
 use std::future::Future;
@@ -13,16 +13,15 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::TlsError;
-use super::pem::PemFile;
+use super::pem::{PemFile, TlsError};
 use service::error_chain::ErrorChain;
 
-/// A renewal is used after at most two of these. Reading a few small files this often costs nothing.
+/// A renewal is in use after at most two intervals. Reading a few small files this often costs nothing.
 const INTERVAL: Duration = Duration::from_secs(2);
 
-/// The files of one end of a connection.
-pub(super) trait Material: Clone + fmt::Debug + Send + Sync + 'static {
-    /// What rustls makes of them.
+/// Files of one end of a connection.
+pub trait KeyMaterial: Clone + fmt::Debug + Send + Sync + 'static {
+    /// The rustls configuration that is built from them.
     type Config: Send + Sync + 'static;
 
     fn files(&self) -> Vec<&PemFile>;
@@ -30,15 +29,15 @@ pub(super) trait Material: Clone + fmt::Debug + Send + Sync + 'static {
     fn build(&self) -> Result<Self::Config, TlsError>;
 }
 
-/// What was made of the files, as they are now.
+/// A configuration that follows its files.
 #[derive(Debug)]
-pub(super) struct Renewed<M: Material> {
+pub struct ReloadableConfig<M: KeyMaterial> {
     material: M,
     config: Arc<RwLock<Arc<M::Config>>>,
     loaded: u64,
 }
 
-impl<M: Material> Clone for Renewed<M> {
+impl<M: KeyMaterial> Clone for ReloadableConfig<M> {
     fn clone(&self) -> Self {
         Self {
             material: self.material.clone(),
@@ -48,9 +47,9 @@ impl<M: Material> Clone for Renewed<M> {
     }
 }
 
-impl<M: Material> Renewed<M> {
-    pub(super) fn load(material: &M) -> Result<Self, TlsError> {
-        // Looked at first: what changes in between is found by the next look.
+impl<M: KeyMaterial> ReloadableConfig<M> {
+    pub fn load(material: &M) -> Result<Self, TlsError> {
+        // Hash first: a change in between is found by the next poll.
         let loaded = contents(material);
         let config = material.build()?;
         Ok(Self {
@@ -60,58 +59,58 @@ impl<M: Material> Renewed<M> {
         })
     }
 
-    /// What a new connection has to use.
-    pub(super) fn current(&self) -> Arc<M::Config> {
+    /// For a new connection.
+    pub(crate) fn current(&self) -> Arc<M::Config> {
         self.config
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
     }
 
-    /// Looks at the files until `stop`.
-    pub(super) fn renew(&self, stop: CancellationToken) -> impl Future<Output = ()> + use<M> {
-        let mut watch = Watch {
+    /// Polls for renewed files until `stop`; a failure is logged and changes nothing.
+    pub fn renew(&self, stop: CancellationToken) -> impl Future<Output = ()> + use<M> {
+        let mut watch = FileWatch {
             renewed: self.clone(),
             decided: self.loaded,
             found: self.loaded,
         };
         async move {
-            let looking = async {
+            let polling = async {
                 loop {
                     tokio::time::sleep(INTERVAL).await;
-                    watch = watch.look_elsewhere().await;
+                    watch = watch.poll_blocking().await;
                 }
             };
-            stop.run_until_cancelled(looking).await;
+            stop.run_until_cancelled(polling).await;
         }
     }
 }
 
-/// What the looks at the files have found so far.
-struct Watch<M: Material> {
-    renewed: Renewed<M>,
-    /// The contents that are in use or were found to be useless.
+/// State of the polls.
+struct FileWatch<M: KeyMaterial> {
+    renewed: ReloadableConfig<M>,
+    /// Contents that are in use or were rejected.
     decided: u64,
-    /// The contents that the last look found.
+    /// Contents at the last poll.
     found: u64,
 }
 
-impl<M: Material> Watch<M> {
-    /// Files may lie on a disk that is slow.
-    async fn look_elsewhere(mut self) -> Self {
-        let undisturbed = Self {
+impl<M: KeyMaterial> FileWatch<M> {
+    /// The files may be on a slow disk.
+    async fn poll_blocking(mut self) -> Self {
+        let unchanged = Self {
             renewed: self.renewed.clone(),
             ..self
         };
-        let looked = tokio::task::spawn_blocking(move || {
-            self.look();
+        let polled = tokio::task::spawn_blocking(move || {
+            self.poll();
             self
         });
-        // It does not panic; if it did, the next look would begin where this one did.
-        looked.await.unwrap_or(undisturbed)
+        // It does not panic; if it did, the next poll would start from the same state.
+        polled.await.unwrap_or(unchanged)
     }
 
-    fn look(&mut self) {
+    fn poll(&mut self) {
         let found = contents(&self.renewed.material);
         let settled = found == self.found;
         self.found = found;
@@ -130,18 +129,18 @@ impl<M: Material> Watch<M> {
                     .write()
                     .unwrap_or_else(PoisonError::into_inner);
                 *current = Arc::new(config);
-                tracing::info!(files = ?self.renewed.material, "renewed certificates are in use");
+                tracing::info!(files = ?self.renewed.material, "renewed certificates loaded");
             }
             Err(error) => tracing::error!(
                 error = %ErrorChain(&error),
-                "renewed certificates cannot be used, the old ones stay",
+                "renewed certificates unusable, old ones kept",
             ),
         }
     }
 }
 
 /// A hash, so that keys are not kept in memory a second time.
-fn contents(material: &impl Material) -> u64 {
+fn contents(material: &impl KeyMaterial) -> u64 {
     let mut hasher = DefaultHasher::new();
     for file in material.files() {
         file.hash_contents(&mut hasher);
@@ -154,11 +153,11 @@ mod tests {
     use super::*;
     use std::path::Path;
 
-    /// A file that is as good as its contents say.
+    /// A file whose contents decide whether it is usable.
     #[derive(Clone, Debug)]
-    struct Word(PemFile);
+    struct TestFile(PemFile);
 
-    impl Material for Word {
+    impl KeyMaterial for TestFile {
         type Config = String;
 
         fn files(&self) -> Vec<&PemFile> {
@@ -168,20 +167,20 @@ mod tests {
         fn build(&self) -> Result<String, TlsError> {
             let word = std::fs::read_to_string(&self.0.path).unwrap_or_default();
             if word.is_empty() {
-                return Err(self.0.error(super::super::Problem::NoCertificate));
+                return Err(self.0.error(crate::tls::pem::Problem::NoCertificate));
             }
             Ok(word)
         }
     }
 
-    fn watch(path: &Path) -> Watch<Word> {
+    fn watch(path: &Path) -> FileWatch<TestFile> {
         let file = PemFile {
             setting: "FILE",
             path: path.to_owned(),
         };
-        let renewed = Renewed::load(&Word(file)).unwrap();
+        let renewed = ReloadableConfig::load(&TestFile(file)).unwrap();
         let loaded = renewed.loaded;
-        Watch {
+        FileWatch {
             renewed,
             decided: loaded,
             found: loaded,
@@ -189,35 +188,35 @@ mod tests {
     }
 
     #[test]
-    fn a_change_is_used_when_two_looks_have_found_it() {
+    fn a_change_is_loaded_after_two_equal_polls() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("word");
         std::fs::write(&path, "old").unwrap();
         let mut watch = watch(&path);
 
         std::fs::write(&path, "new").unwrap();
-        watch.look();
+        watch.poll();
         let after_one = watch.renewed.current();
-        watch.look();
+        watch.poll();
         let after_two = watch.renewed.current();
 
         assert_eq!((after_one.as_str(), after_two.as_str()), ("old", "new"));
     }
 
     #[test]
-    fn a_change_for_the_worse_is_not_used_and_one_for_the_better_is() {
+    fn an_unusable_change_keeps_the_old_contents_until_a_usable_one() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("word");
         std::fs::write(&path, "old").unwrap();
         let mut watch = watch(&path);
 
         std::fs::remove_file(&path).unwrap();
-        watch.look();
-        watch.look();
+        watch.poll();
+        watch.poll();
         let without_file = watch.renewed.current();
         std::fs::write(&path, "new").unwrap();
-        watch.look();
-        watch.look();
+        watch.poll();
+        watch.poll();
         let with_file = watch.renewed.current();
 
         assert_eq!((without_file.as_str(), with_file.as_str()), ("old", "new"));

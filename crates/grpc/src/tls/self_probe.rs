@@ -1,8 +1,8 @@
-//! The way to one's own server, for a probe: from another process of the same container, with the same files.
+//! TLS connection of a probe to the server of its own container, with the server's files.
 //!
-//! Who answers is not checked: nothing is said to it but a question that anybody may ask, and it is this machine that
-//! answers. A check would have to allow for any certificate that the server may still use beside a renewed file, and
-//! would make a service that works unready when it finds something to dislike in it.
+//! The server's certificate is not verified: the probe sends nothing but a health check, and connects to this machine.
+//! A verification would have to accept any certificate that the server may still use after a renewal, and would make a
+//! working service unready when it failed.
 
 use std::io;
 use std::net::SocketAddr;
@@ -16,10 +16,12 @@ use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
+use super::pem::TlsError;
+use super::server::ServerTlsFiles;
 use super::stream::MaybeTlsStream;
-use super::{ALPN_HTTP2, ServerTlsFiles, TlsError, provider};
+use super::{ALPN_HTTP2, provider};
 
-/// How to speak to a server that has these files. To one that asks for a certificate its own is shown.
+/// TLS configuration for the server with these files. Presents the server's own certificate if the server requests one.
 pub(crate) fn connector(files: &ServerTlsFiles) -> Result<TlsConnector, TlsError> {
     let of_identity = |error| files.identity.certificate.error(error);
     let builder = ClientConfig::builder_with_provider(provider())
@@ -39,7 +41,7 @@ pub(crate) fn connector(files: &ServerTlsFiles) -> Result<TlsConnector, TlsError
     Ok(Arc::new(config).into())
 }
 
-/// Connects, with TLS if there is a connector for it.
+/// Connects, with TLS if given.
 pub(crate) async fn connect(
     address: SocketAddr,
     tls: Option<TlsConnector>,
@@ -52,7 +54,7 @@ pub(crate) async fn connect(
     Ok(TokioIo::new(MaybeTlsStream::Tls(Box::new(stream.into()))))
 }
 
-/// Takes any certificate. That the other end has the key to it is checked all the same.
+/// Accepts any certificate, see the module; the signature by its key is still verified.
 #[derive(Debug)]
 struct SkipVerification(Arc<CryptoProvider>);
 

@@ -1,16 +1,14 @@
-//! The server's end: its certificate, and whom it asks for one.
+//! TLS of the server: its certificate, and the authorities of its clients.
 
-use std::future::Future;
 use std::sync::Arc;
 
 use rustls::ServerConfig;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
-use tokio_util::sync::CancellationToken;
 
 use super::identity::{FileSetting, IdentityFiles, read_file};
-use super::pem::PemFile;
-use super::renewal::{Material, Renewed};
-use super::{ALPN_HTTP2, TlsError, provider};
+use super::pem::{PemFile, TlsError};
+use super::renewal::{KeyMaterial, ReloadableConfig};
+use super::{ALPN_HTTP2, provider};
 use service::config::Settings;
 
 const CERTIFICATE: FileSetting = (
@@ -26,17 +24,15 @@ const CLIENT_CA: FileSetting = (
     "PEM file of the authorities that vouch for clients; set: a client without such a certificate is refused",
 );
 
-/// The files of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerTlsFiles {
-    /// What the server shows.
     pub identity: IdentityFiles,
-    /// Who must vouch for a client; unset: clients need no certificate.
+    /// Authorities that must sign client certificates; `None`: clients need no certificate.
     pub client_authorities: Option<PemFile>,
 }
 
 impl ServerTlsFiles {
-    /// Reads the settings, and the files once, so that what is wrong with them is reported with every other mistake.
+    /// Reads the settings, and the files once, so that invalid files are reported with all other mistakes.
     pub fn read(settings: &mut Settings<'_>) -> Option<Self> {
         let identity = IdentityFiles::read(settings, CERTIFICATE, KEY);
         let client_authorities = read_file(settings, CLIENT_CA);
@@ -58,7 +54,7 @@ impl ServerTlsFiles {
     }
 }
 
-impl Material for ServerTlsFiles {
+impl KeyMaterial for ServerTlsFiles {
     type Config = ServerConfig;
 
     fn files(&self) -> Vec<&PemFile> {
@@ -85,30 +81,12 @@ impl Material for ServerTlsFiles {
         let (chain, key) = self.identity.load()?;
         let mut config = builder.with_single_cert(chain, key).map_err(of_identity)?;
         config.alpn_protocols = vec![ALPN_HTTP2.to_vec()];
-        // A session that is resumed would not show its certificate again.
+        // A resumed session would not present its certificate again.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
         Ok(config)
     }
 }
 
-/// A server's TLS, as its files are now.
-#[derive(Clone, Debug)]
-pub struct ServerTls(Renewed<ServerTlsFiles>);
-
-impl ServerTls {
-    /// Loads the files.
-    pub fn load(files: &ServerTlsFiles) -> Result<Self, TlsError> {
-        Renewed::load(files).map(Self)
-    }
-
-    /// What the next handshake has to use.
-    pub(crate) fn current(&self) -> Arc<ServerConfig> {
-        self.0.current()
-    }
-
-    /// Looks for renewed files until `stop`; a failure is logged and changes nothing.
-    pub fn renew(&self, stop: CancellationToken) -> impl Future<Output = ()> + use<> {
-        self.0.renew(stop)
-    }
-}
+/// TLS of a server, reloaded when its files change.
+pub type ServerTls = ReloadableConfig<ServerTlsFiles>;

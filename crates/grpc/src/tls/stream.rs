@@ -1,4 +1,4 @@
-//! A connection of which the configuration decides whether it is encrypted.
+//! A TCP connection with or without TLS.
 
 use std::io;
 use std::net::SocketAddr;
@@ -9,22 +9,17 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsStream;
 
-/// A TCP connection, with TLS on it or without.
 #[derive(Debug)]
 pub enum MaybeTlsStream {
-    /// Without TLS.
     Plain(TcpStream),
-    /// With TLS.
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// Hands a call on to the stream of either kind.
 trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
 impl MaybeTlsStream {
-    /// The address of the other end.
     pub(crate) fn remote_address(&self) -> Option<SocketAddr> {
         let tcp = match self {
             Self::Plain(tcp) => tcp,
@@ -33,7 +28,7 @@ impl MaybeTlsStream {
         tcp.peer_addr().ok()
     }
 
-    /// Whether the other end has shown a certificate, which was then checked.
+    /// Whether the peer has presented a certificate; it was verified in the handshake.
     pub(crate) fn has_peer_certificate(&self) -> bool {
         match self {
             Self::Plain(_) => false,

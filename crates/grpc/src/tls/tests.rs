@@ -4,6 +4,8 @@ use std::path::Path;
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 
+use service::config::Settings;
+
 use super::*;
 
 const NAMES: ClientTlsSettings = ClientTlsSettings {
@@ -12,7 +14,7 @@ const NAMES: ClientTlsSettings = ClientTlsSettings {
     key_file: "KEY_FILE",
 };
 
-/// The mistakes of a configuration in which the settings name these files.
+/// The mistakes of a configuration whose settings name these files.
 fn mistakes<T>(
     directory: &Path,
     files: &[(&str, &str)],
@@ -33,7 +35,7 @@ fn mistakes<T>(
     }
 }
 
-/// A directory with certificates and keys, good and bad.
+/// A directory with valid and invalid certificates and keys.
 fn directory() -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| fs::write(directory.path().join(name), text).unwrap();
@@ -49,7 +51,7 @@ fn directory() -> tempfile::TempDir {
 }
 
 #[test]
-fn files_that_belong_together_are_accepted() {
+fn matching_files_are_accepted() {
     let directory = directory();
     let one = [
         ("GRPC_TLS_CERTIFICATE_FILE", "one.pem"),
@@ -71,7 +73,7 @@ fn files_that_belong_together_are_accepted() {
 }
 
 #[test]
-fn a_file_that_cannot_be_used_is_named_with_its_setting_and_without_its_contents() {
+fn an_unusable_file_is_reported_with_its_setting_and_without_its_contents() {
     let directory = directory();
     for (certificate, key, setting, why) in [
         ("no.pem", "one.key", "CERTIFICATE_FILE", "cannot be read"),
@@ -103,7 +105,7 @@ fn a_file_that_cannot_be_used_is_named_with_its_setting_and_without_its_contents
 }
 
 #[test]
-fn a_certificate_needs_its_key_and_the_other_way_round() {
+fn a_certificate_needs_its_key_and_a_key_its_certificate() {
     let directory = directory();
     let mistakes = |file| mistakes(directory.path(), &[file], ServerTlsFiles::read);
 

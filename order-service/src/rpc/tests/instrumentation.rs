@@ -1,6 +1,6 @@
 //! What a call tells its span, and what is counted of calls that are refused.
 
-use grpc::server::refusal::Refusal;
+use grpc::status::CallRejection;
 use opentelemetry::Context;
 use opentelemetry_sdk::trace::SpanData;
 use telemetry::names::attributes::SHED_REASON;
@@ -61,7 +61,10 @@ async fn a_call_that_was_shed_is_counted_by_its_reason() {
         (RpcError::TooManyStreams, "concurrency"),
         (RpcError::Backlogged, "backlog"),
         (RpcError::Overloaded, "queue"),
-        (RpcError::Refused(Refusal::RateLimited(wait)), "fair_share"),
+        (
+            RpcError::Refused(CallRejection::RateLimited(wait)),
+            "customer_rate_limit",
+        ),
     ] {
         let counted = || recording::counted(&GRPC_SERVER_CALLS_SHED, &SHED_REASON, reason);
         let before = counted();

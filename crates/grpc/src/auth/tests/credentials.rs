@@ -1,4 +1,4 @@
-//! How a call brings its token, and which calls need none.
+//! The `authorization` header, and the calls that need none.
 
 use super::*;
 
@@ -16,7 +16,7 @@ fn request(path: &str, credentials: &[String]) -> Request<()> {
 }
 
 #[tokio::test]
-async fn the_scheme_is_written_in_any_case() {
+async fn the_scheme_is_case_insensitive() {
     let (layer, token) = layer_and_token().await;
 
     for scheme in ["Bearer", "bearer", "BEARER", "Bearer "] {
@@ -77,7 +77,7 @@ async fn only_health_needs_no_token() {
 }
 
 #[tokio::test]
-async fn without_configuration_everybody_is_anonymous() {
+async fn without_configuration_every_caller_is_anonymous() {
     let authentication = Authentication::load(None, "test").await.unwrap();
 
     let caller = send(&authentication.layer(), request(METHOD, &[])).await;

@@ -1,4 +1,4 @@
-//! An issuer of tokens that can be told to misbehave.
+//! A JWKS endpoint with faults.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,37 +10,36 @@ use tokio::task::JoinHandle;
 
 use super::*;
 
-/// How the issuer answers who asks for its keys.
 #[derive(Clone)]
-pub(super) enum Answer {
+pub(super) enum IssuerAnswer {
     Keys(Vec<Value>),
     Status(u16),
     Garbage,
-    /// A body without an end.
+    /// A body that never ends.
     Endless,
     HangUp,
-    /// It takes the connection and never answers.
+    /// Accepts the connection and never answers.
     Silence,
 }
 
-pub(super) struct Issuer {
+pub(super) struct FaultyIssuer {
     url: String,
-    answer: watch::Sender<Answer>,
-    asked: Arc<AtomicUsize>,
+    answer: watch::Sender<IssuerAnswer>,
+    requests: Arc<AtomicUsize>,
     serving: JoinHandle<()>,
 }
 
-impl Issuer {
-    pub(super) async fn start(answer: Answer) -> Self {
+impl FaultyIssuer {
+    pub(super) async fn start(answer: IssuerAnswer) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/jwks.json", listener.local_addr().unwrap());
         let answer = watch::Sender::new(answer);
-        let asked = Arc::new(AtomicUsize::new(0));
-        let serving = tokio::spawn(serve(listener, answer.clone(), Arc::clone(&asked)));
+        let requests = Arc::new(AtomicUsize::new(0));
+        let serving = tokio::spawn(serve(listener, answer.clone(), Arc::clone(&requests)));
         Self {
             url,
             answer,
-            asked,
+            requests,
             serving,
         }
     }
@@ -49,49 +48,53 @@ impl Issuer {
         JwksSource::parse(&self.url).unwrap()
     }
 
-    /// Answers like this from now on.
-    pub(super) fn answer(&self, answer: Answer) {
+    /// Sets the answer from now on.
+    pub(super) fn answer(&self, answer: IssuerAnswer) {
         self.answer.send_replace(answer);
     }
 
-    /// How often it was asked.
-    pub(super) fn asked(&self) -> usize {
-        self.asked.load(Ordering::SeqCst)
+    /// Number of requests.
+    pub(super) fn requests(&self) -> usize {
+        self.requests.load(Ordering::SeqCst)
     }
 }
 
-impl Drop for Issuer {
+impl Drop for FaultyIssuer {
     fn drop(&mut self) {
         self.serving.abort();
     }
 }
 
-async fn serve(listener: TcpListener, answer: watch::Sender<Answer>, asked: Arc<AtomicUsize>) {
+async fn serve(
+    listener: TcpListener,
+    answer: watch::Sender<IssuerAnswer>,
+    requests: Arc<AtomicUsize>,
+) {
     loop {
         let (mut connection, _) = listener.accept().await.unwrap();
         let mut request = [0; 4_096];
         let _ = connection.read(&mut request).await;
-        asked.fetch_add(1, Ordering::SeqCst);
+        requests.fetch_add(1, Ordering::SeqCst);
         let now = answer.borrow().clone();
         tokio::spawn(reply(connection, now));
     }
 }
 
-/// One answer per connection. That the client hangs up first is part of the game.
-async fn reply(mut connection: TcpStream, answer: Answer) {
+/// One answer per connection. Write errors are ignored: the client may close first.
+async fn reply(mut connection: TcpStream, answer: IssuerAnswer) {
     match answer {
-        Answer::Keys(keys) => respond(&mut connection, 200, &key_set(&keys)).await,
-        Answer::Status(status) => respond(&mut connection, status, b"").await,
-        Answer::Garbage => respond(&mut connection, 200, b"<html>\xff").await,
-        Answer::Endless => {
+        IssuerAnswer::Keys(keys) => respond(&mut connection, 200, &key_set(&keys)).await,
+        IssuerAnswer::Status(status) => respond(&mut connection, status, b"").await,
+        IssuerAnswer::Garbage => respond(&mut connection, 200, b"<html>\xff").await,
+        IssuerAnswer::Endless => {
             let head = b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n";
             let mut sent = connection.write_all(head).await;
             while sent.is_ok() {
                 sent = connection.write_all(&[b' '; 4_096]).await;
             }
         }
-        Answer::HangUp => drop(connection),
-        Answer::Silence => std::future::pending().await,
+        IssuerAnswer::HangUp => drop(connection),
+        IssuerAnswer::Silence => std::future::pending().await,
     }
 }
 

@@ -1,25 +1,25 @@
-//! Keys that change while the service runs.
+//! Key rotation while the service runs.
 
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-use super::issuer::{Answer, Issuer};
-use super::source::ReadError;
+use super::issuer::{FaultyIssuer, IssuerAnswer};
+use super::jwks_source::ReadError;
 use super::*;
 use service::backoff::Backoff;
 
-/// Long enough for anything that works, short enough to see that something hangs.
+/// Fails a test that hangs.
 const LIMIT: Duration = Duration::from_secs(30);
 
 const AT_ONCE: Duration = Duration::from_millis(10);
 const NEVER: Duration = Duration::from_secs(3_600);
 
-fn pace(interval: Duration, gap: Duration) -> Pace {
-    Pace {
+fn schedule(interval: Duration, min_interval: Duration) -> RefreshSchedule {
+    RefreshSchedule {
         interval,
-        gap,
+        min_interval,
         backoff: Backoff {
             initial: AT_ONCE,
             cap: AT_ONCE,
@@ -27,19 +27,19 @@ fn pace(interval: Duration, gap: Duration) -> Pace {
     }
 }
 
-/// Authentication whose keys are kept fresh, until it is dropped.
-struct Running {
+/// Authentication with key refresh, until it is dropped.
+struct RunningAuthentication {
     layer: AuthLayer,
-    upkeep: JoinHandle<()>,
+    refresh: JoinHandle<()>,
 }
 
-impl Running {
-    async fn start(jwks: JwksSource, pace: Pace) -> Self {
-        let authentication = Authentication::load_at(&config(jwks), "test", pace).await;
+impl RunningAuthentication {
+    async fn start(jwks: JwksSource, schedule: RefreshSchedule) -> Self {
+        let authentication = Authentication::load_at(&config(jwks), "test", schedule).await;
         let authentication = authentication.unwrap();
         let layer = authentication.layer();
-        let upkeep = tokio::spawn(authentication.keep_fresh(CancellationToken::new()));
-        Self { layer, upkeep }
+        let refresh = tokio::spawn(authentication.keep_fresh(CancellationToken::new()));
+        Self { layer, refresh }
     }
 
     async fn code(&self, token: &str) -> Code {
@@ -59,18 +59,18 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for RunningAuthentication {
     fn drop(&mut self) {
-        self.upkeep.abort();
+        self.refresh.abort();
     }
 }
 
 #[tokio::test]
-async fn a_file_is_renewed_without_a_restart_and_old_keys_count_no_longer() {
+async fn a_renewed_file_is_loaded_without_a_restart_and_revokes_old_keys() {
     let (old, new) = (Signer::es256("a"), Signer::es256("b"));
     let file = KeyFile::with(&[old.jwk()]);
     let jwks = JwksSource::File(file.path.clone());
-    let running = Running::start(jwks, pace(AT_ONCE, NEVER)).await;
+    let running = RunningAuthentication::start(jwks, schedule(AT_ONCE, NEVER)).await;
     let (of_old, of_new) = (old.sign(&claims("17850")), new.sign(&claims("17850")));
     assert_eq!(running.code(&of_old).await, Code::Ok);
     assert_eq!(running.code(&of_new).await, Code::Unauthenticated);
@@ -78,18 +78,18 @@ async fn a_file_is_renewed_without_a_restart_and_old_keys_count_no_longer() {
     file.replace(&[new.jwk()]);
 
     running.becomes(&of_new, Code::Ok).await;
-    // Although it was believed a moment ago.
+    // Although it is cached.
     assert_eq!(running.code(&of_old).await, Code::Unauthenticated);
 }
 
 #[tokio::test]
-async fn a_file_that_breaks_leaves_the_old_keys() {
+async fn an_invalid_file_keeps_the_old_keys() {
     let (old, new) = (Signer::es256("a"), Signer::es256("b"));
     let file = KeyFile::with(&[old.jwk()]);
     let jwks = JwksSource::File(file.path.clone());
-    let running = Running::start(jwks, pace(AT_ONCE, Duration::ZERO)).await;
+    let running = RunningAuthentication::start(jwks, schedule(AT_ONCE, Duration::ZERO)).await;
 
-    // Each of the unknown keys has the file read.
+    // Each unknown key triggers a read of the file.
     for broken in ["", "garbage", r#"{"keys":[]}"#] {
         fs::write(&file.path, broken).unwrap();
         let unknown = Signer::es256("c").sign(&claims("17850"));
@@ -103,16 +103,17 @@ async fn a_file_that_breaks_leaves_the_old_keys() {
 }
 
 #[tokio::test]
-async fn a_key_that_is_not_known_yet_is_fetched_for_the_call_that_needs_it() {
+async fn an_unknown_key_is_fetched_by_the_call_that_needs_it() {
     let (old, new) = (Signer::es256("a"), Signer::es256("b"));
-    let issuer = Issuer::start(Answer::Keys(vec![old.jwk()])).await;
-    let running = Running::start(issuer.jwks(), pace(NEVER, Duration::ZERO)).await;
+    let issuer = FaultyIssuer::start(IssuerAnswer::Keys(vec![old.jwk()])).await;
+    let running =
+        RunningAuthentication::start(issuer.jwks(), schedule(NEVER, Duration::ZERO)).await;
     running.becomes(&old.sign(&claims("17850")), Code::Ok).await;
 
-    issuer.answer(Answer::Keys(vec![old.jwk(), new.jwk()]));
+    issuer.answer(IssuerAnswer::Keys(vec![old.jwk(), new.jwk()]));
     let of_new = new.sign(&claims("17850"));
     let mut code = running.code(&of_new).await;
-    // On a busy machine the issuer may be too slow for the call.
+    // On a busy machine the issuer may exceed the timeout of the call.
     while code == Code::Unavailable {
         code = running.code(&of_new).await;
     }
@@ -121,55 +122,55 @@ async fn a_key_that_is_not_known_yet_is_fetched_for_the_call_that_needs_it() {
 }
 
 #[tokio::test]
-async fn invented_keys_are_no_flood_at_the_issuer() {
+async fn invented_key_ids_do_not_flood_the_issuer() {
     let signer = Signer::es256("a");
-    let issuer = Issuer::start(Answer::Keys(vec![signer.jwk()])).await;
-    let running = Running::start(issuer.jwks(), pace(NEVER, NEVER)).await;
+    let issuer = FaultyIssuer::start(IssuerAnswer::Keys(vec![signer.jwk()])).await;
+    let running = RunningAuthentication::start(issuer.jwks(), schedule(NEVER, NEVER)).await;
     running
         .becomes(&signer.sign(&claims("17850")), Code::Ok)
         .await;
 
-    let stranger = Signer::es256("x");
+    let foreign_signer = Signer::es256("x");
     for _ in 0..50 {
-        let invented = stranger.sign(&claims("17850"));
+        let invented = foreign_signer.sign(&claims("17850"));
         assert_eq!(running.code(&invented).await, Code::Unauthenticated);
     }
 
-    assert_eq!(issuer.asked(), 1);
+    assert_eq!(issuer.requests(), 1);
 }
 
 #[tokio::test]
-async fn an_issuer_that_is_not_there_yet_is_waited_for() {
+async fn calls_are_unavailable_until_the_issuer_answers() {
     let signer = Signer::es256("a");
     let token = signer.sign(&claims("17850"));
-    let issuer = Issuer::start(Answer::Status(503)).await;
-    let running = Running::start(issuer.jwks(), pace(NEVER, NEVER)).await;
+    let issuer = FaultyIssuer::start(IssuerAnswer::Status(503)).await;
+    let running = RunningAuthentication::start(issuer.jwks(), schedule(NEVER, NEVER)).await;
     assert_eq!(running.code(&token).await, Code::Unavailable);
 
-    issuer.answer(Answer::Keys(vec![signer.jwk()]));
+    issuer.answer(IssuerAnswer::Keys(vec![signer.jwk()]));
 
     running.becomes(&token, Code::Ok).await;
 }
 
 #[tokio::test]
-async fn an_issuer_that_answers_badly_changes_nothing() {
+async fn an_invalid_answer_of_the_issuer_keeps_the_old_keys() {
     let signer = Signer::es256("a");
     let token = signer.sign(&claims("17850"));
-    let issuer = Issuer::start(Answer::Keys(vec![signer.jwk()])).await;
-    let running = Running::start(issuer.jwks(), pace(AT_ONCE, NEVER)).await;
+    let issuer = FaultyIssuer::start(IssuerAnswer::Keys(vec![signer.jwk()])).await;
+    let running = RunningAuthentication::start(issuer.jwks(), schedule(AT_ONCE, NEVER)).await;
     running.becomes(&token, Code::Ok).await;
 
     for answer in [
-        Answer::Status(500),
-        Answer::Status(302),
-        Answer::Garbage,
-        Answer::Endless,
-        Answer::HangUp,
+        IssuerAnswer::Status(500),
+        IssuerAnswer::Status(302),
+        IssuerAnswer::Garbage,
+        IssuerAnswer::Endless,
+        IssuerAnswer::HangUp,
     ] {
         issuer.answer(answer);
-        let asked = issuer.asked();
+        let requests = issuer.requests();
         let two_more = async {
-            while issuer.asked() < asked + 2 {
+            while issuer.requests() < requests + 2 {
                 sleep(AT_ONCE).await;
             }
         };
@@ -179,23 +180,24 @@ async fn an_issuer_that_answers_badly_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_key_set_without_end_is_cut_off() {
-    let issuer = Issuer::start(Answer::Endless).await;
+async fn an_endless_key_set_is_cut_off() {
+    let issuer = FaultyIssuer::start(IssuerAnswer::Endless).await;
 
-    let read = Reader::new(issuer.jwks()).unwrap().read().await;
+    let read = JwksReader::new(issuer.jwks()).unwrap().read().await;
 
     assert!(matches!(read, Err(ReadError::TooLarge)), "{read:?}");
 }
 
 #[tokio::test]
-async fn a_call_waits_a_moment_only_for_an_issuer_that_is_silent() {
+async fn a_call_waits_with_a_timeout_for_a_silent_issuer() {
     let signer = Signer::es256("a");
     let token = signer.sign(&claims("17850"));
-    let issuer = Issuer::start(Answer::Keys(vec![signer.jwk()])).await;
-    let running = Running::start(issuer.jwks(), pace(NEVER, Duration::ZERO)).await;
+    let issuer = FaultyIssuer::start(IssuerAnswer::Keys(vec![signer.jwk()])).await;
+    let running =
+        RunningAuthentication::start(issuer.jwks(), schedule(NEVER, Duration::ZERO)).await;
     running.becomes(&token, Code::Ok).await;
 
-    issuer.answer(Answer::Silence);
+    issuer.answer(IssuerAnswer::Silence);
 
     let unknown = Signer::es256("b").sign(&claims("17850"));
     assert_eq!(running.code(&unknown).await, Code::Unavailable);
@@ -203,8 +205,8 @@ async fn a_call_waits_a_moment_only_for_an_issuer_that_is_silent() {
 }
 
 #[tokio::test]
-async fn a_stop_ends_the_upkeep() {
-    let issuer = Issuer::start(Answer::Silence).await;
+async fn shutdown_ends_the_key_refresh() {
+    let issuer = FaultyIssuer::start(IssuerAnswer::Silence).await;
     let stopped = CancellationToken::new();
     stopped.cancel();
 

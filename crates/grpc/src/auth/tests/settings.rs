@@ -1,9 +1,11 @@
-//! What can be configured, and what a start with wrong keys says.
+//! Settings, and errors of a start with invalid keys.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::*;
-use service::config::ConfigError;
+use crate::auth::config::{AUDIENCE, CLOCK_SKEW, ISSUER, JWKS};
+use service::config::{ConfigError, Settings};
 use service::error_chain::ErrorChain;
 
 fn read(pairs: &[(&str, &str)]) -> Result<Option<AuthConfig>, ConfigError> {
@@ -25,12 +27,12 @@ fn mistakes(pairs: &[(&str, &str)]) -> Vec<String> {
 }
 
 #[test]
-fn nothing_set_is_no_authentication() {
+fn without_settings_there_is_no_authentication() {
     assert!(read(&[]).unwrap().is_none());
 }
 
 #[test]
-fn the_defaults_beside_what_must_be_set() {
+fn optional_settings_have_defaults() {
     let config = read(&[
         (JWKS, "/etc/jwks.json"),
         (AUDIENCE, "orders"),
@@ -44,7 +46,7 @@ fn the_defaults_beside_what_must_be_set() {
 }
 
 #[test]
-fn half_an_authentication_is_refused() {
+fn incomplete_settings_are_rejected() {
     assert_eq!(mistakes(&[(JWKS, "jwks.json")]), [AUDIENCE, ISSUER]);
     assert_eq!(
         mistakes(&[(AUDIENCE, "orders"), (ISSUER, "issuer")]),
@@ -62,7 +64,7 @@ fn half_an_authentication_is_refused() {
 }
 
 #[tokio::test]
-async fn a_start_with_a_wrong_file_names_the_setting_and_the_file() {
+async fn an_unusable_key_file_is_reported_with_setting_and_path() {
     let directory = tempfile::tempdir().unwrap();
     let missing = directory.path().join("missing.json");
     let garbage = directory.path().join("garbage.json");

@@ -1,4 +1,4 @@
-//! What a token must be.
+//! Which tokens are accepted.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -6,7 +6,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 
 use super::*;
 
-/// Claims with one of them changed, or removed by null.
+/// Claims with one changed, or removed by null.
 fn claims_but(name: &str, value: Value) -> Value {
     let mut claims = claims("17850");
     claims[name] = value;
@@ -43,7 +43,7 @@ async fn the_customer_is_the_customer_id_or_else_the_subject() {
 }
 
 #[tokio::test]
-async fn the_role_makes_an_operator() {
+async fn a_caller_with_the_role_is_an_operator() {
     let signer = Signer::es256("a");
     let layer = layer(&[signer.jwk()]).await;
 
@@ -59,7 +59,7 @@ async fn the_role_makes_an_operator() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_not_for_this_service_and_this_time_is_refused() {
+async fn a_token_for_another_service_or_time_is_rejected() {
     let signer = Signer::es256("a");
     let layer = layer(&[signer.jwk()]).await;
 
@@ -88,7 +88,7 @@ async fn a_token_that_is_not_for_this_service_and_this_time_is_refused() {
 }
 
 #[tokio::test]
-async fn clocks_may_differ_a_little() {
+async fn the_clock_skew_is_tolerated() {
     let signer = Signer::es256("a");
     let layer = layer(&[signer.jwk()]).await;
 
@@ -109,20 +109,20 @@ async fn one_of_several_audiences_is_enough() {
 }
 
 #[tokio::test]
-async fn the_key_of_somebody_else_opens_nothing() {
+async fn a_foreign_key_is_not_accepted() {
     let layer = layer(&[Signer::es256("a").jwk()]).await;
-    let stranger = Signer::es256("a");
-    let mut header = stranger.header();
-    header.jwk = serde_json::from_value(stranger.jwk()).unwrap();
+    let foreign_signer = Signer::es256("a");
+    let mut header = foreign_signer.header();
+    header.jwk = serde_json::from_value(foreign_signer.jwk()).unwrap();
 
-    assert_unauthenticated(call(&layer, &stranger.sign(&claims("17850"))).await);
-    // Nor one that the token brings along.
-    let token = stranger.sign_as(&header, &claims("17850"));
+    assert_unauthenticated(call(&layer, &foreign_signer.sign(&claims("17850"))).await);
+    // Nor one that the token itself contains.
+    let token = foreign_signer.sign_as(&header, &claims("17850"));
     assert_unauthenticated(call(&layer, &token).await);
 }
 
 #[tokio::test]
-async fn an_unsigned_token_is_refused() {
+async fn an_unsigned_token_is_rejected() {
     let signer = Signer::es256("a");
     let layer = layer(&[signer.jwk()]).await;
     let encode = |part: Value| URL_SAFE_NO_PAD.encode(part.to_string());
@@ -165,7 +165,7 @@ async fn a_key_verifies_no_other_algorithm_than_its_own() {
 }
 
 #[tokio::test]
-async fn a_changed_token_is_refused() {
+async fn a_modified_token_is_rejected() {
     let signer = Signer::es256("a");
     let layer = layer(&[signer.jwk()]).await;
     let token = signer.sign(&claims("17850"));
@@ -174,7 +174,7 @@ async fn a_changed_token_is_refused() {
     };
     let other = URL_SAFE_NO_PAD.encode(claims("13047").to_string());
 
-    // The original is remembered by then.
+    // The original is cached by now.
     call(&layer, &token).await.unwrap();
 
     assert_unauthenticated(call(&layer, &format!("{header}.{other}.{signature}")).await);
@@ -183,7 +183,7 @@ async fn a_changed_token_is_refused() {
 }
 
 #[tokio::test]
-async fn a_token_that_demands_extensions_is_refused() {
+async fn a_token_with_critical_extensions_is_rejected() {
     let signer = Signer::es256("a");
     let layer = layer(&[signer.jwk()]).await;
     let mut header = signer.header();
@@ -195,7 +195,7 @@ async fn a_token_that_demands_extensions_is_refused() {
 }
 
 #[tokio::test]
-async fn a_token_beyond_all_measure_is_not_even_read() {
+async fn an_oversized_token_is_rejected_unread() {
     let signer = Signer::es256("a");
     let layer = layer(&[signer.jwk()]).await;
     let padded = |bytes: usize| signer.sign(&claims_but("note", json!("x".repeat(bytes))));
@@ -205,7 +205,7 @@ async fn a_token_beyond_all_measure_is_not_even_read() {
 }
 
 #[tokio::test]
-async fn a_token_without_a_key_id_does_if_there_is_one_key() {
+async fn a_token_without_a_key_id_is_accepted_if_there_is_one_key() {
     let (signer, other) = (Signer::es256("a"), Signer::es256("b"));
     let mut header = signer.header();
     header.kid = None;
@@ -219,7 +219,7 @@ async fn a_token_without_a_key_id_does_if_there_is_one_key() {
 }
 
 #[tokio::test]
-async fn keys_of_one_name_are_both_tried() {
+async fn keys_with_the_same_id_are_all_tried() {
     let (old, new) = (Signer::es256("a"), Signer::es256("a"));
     let layer = layer(&[old.jwk(), new.jwk()]).await;
 

@@ -27,23 +27,23 @@ fn picks(pool: &mut Pool<u16>, count: usize, now: Instant) -> Vec<u16> {
 
 fn fail(pool: &mut Pool<u16>, port: u16, now: Instant) -> Option<Change> {
     for _ in 1..FAILURES {
-        assert_eq!(pool.report(&peer(port), Verdict::Failed, now), None);
+        assert_eq!(pool.report(&peer(port), AttemptVerdict::Failed, now), None);
     }
-    pool.report(&peer(port), Verdict::Failed, now)
+    pool.report(&peer(port), AttemptVerdict::Failed, now)
 }
 
 #[test]
-fn calls_go_round_in_turn() {
+fn calls_are_distributed_round_robin() {
     let mut pool = pool(&[1, 2, 3]);
 
     assert_eq!(picks(&mut pool, 6, Instant::now()), [1, 2, 3, 1, 2, 3]);
 }
 
 #[test]
-fn failures_in_a_row_eject_and_the_last_one_stays() {
+fn consecutive_failures_eject_a_replica_but_never_the_last_one() {
     let (mut pool, now) = (pool(&[1, 2]), Instant::now());
-    pool.report(&peer(1), Verdict::Failed, now);
-    pool.report(&peer(1), Verdict::Answered, now);
+    pool.report(&peer(1), AttemptVerdict::Failed, now);
+    pool.report(&peer(1), AttemptVerdict::Answered, now);
 
     let change = fail(&mut pool, 1, now);
 
@@ -54,7 +54,7 @@ fn failures_in_a_row_eject_and_the_last_one_stays() {
 }
 
 #[test]
-fn an_ejected_one_gets_one_call_and_is_taken_back_if_it_answers() {
+fn an_ejected_replica_gets_one_probe_and_is_readmitted_if_it_answers() {
     let (mut pool, now) = (pool(&[1, 2]), Instant::now());
     fail(&mut pool, 1, now);
     let later = now + EJECTED_FOR.initial;
@@ -63,27 +63,27 @@ fn an_ejected_one_gets_one_call_and_is_taken_back_if_it_answers() {
 
     during.sort_unstable();
     assert_eq!(during, [1, 2, 2, 2]);
-    let change = pool.report(&peer(1), Verdict::Answered, later);
-    assert_eq!(change, Some(Change::TakenBack(peer(1))));
+    let change = pool.report(&peer(1), AttemptVerdict::Answered, later);
+    assert_eq!(change, Some(Change::Readmitted(peer(1))));
     let mut after = picks(&mut pool, 4, later);
     after.sort_unstable();
     assert_eq!(after, [1, 1, 2, 2]);
 }
 
 #[test]
-fn a_probe_that_is_given_up_makes_room_for_another() {
+fn an_abandoned_probe_allows_another() {
     let (mut pool, now) = (pool(&[1, 2]), Instant::now());
     fail(&mut pool, 1, now);
     let later = now + EJECTED_FOR.initial;
     picks(&mut pool, 2, later);
 
-    pool.report(&peer(1), Verdict::Unknown, later);
+    pool.report(&peer(1), AttemptVerdict::Unknown, later);
 
     assert!(picks(&mut pool, 2, later).contains(&1));
 }
 
 #[test]
-fn each_ejection_is_longer_up_to_a_cap_until_it_was_well_for_long() {
+fn ejections_grow_up_to_a_cap_and_start_over_after_a_long_success() {
     let (mut pool, mut now) = (pool(&[1, 2]), Instant::now());
     let mut change = fail(&mut pool, 1, now);
     for bound in [1, 2, 4, 8, 16, 30, 30] {
@@ -94,12 +94,12 @@ fn each_ejection_is_longer_up_to_a_cap_until_it_was_well_for_long() {
         assert!((bound.mul_f64(MIN_SHARE)..=bound).contains(&time));
         now += time;
         picks(&mut pool, 2, now);
-        change = pool.report(&peer(1), Verdict::Failed, now);
+        change = pool.report(&peer(1), AttemptVerdict::Failed, now);
     }
 
     now += EJECTED_FOR.cap;
     picks(&mut pool, 2, now);
-    pool.report(&peer(1), Verdict::Answered, now);
+    pool.report(&peer(1), AttemptVerdict::Answered, now);
     now += EJECTED_FOR.cap;
     let change = fail(&mut pool, 1, now);
 
@@ -107,7 +107,7 @@ fn each_ejection_is_longer_up_to_a_cap_until_it_was_well_for_long() {
 }
 
 #[test]
-fn a_call_is_tried_again_somewhere_else_if_it_can() {
+fn a_retry_goes_to_another_replica_if_there_is_one() {
     let now = Instant::now();
 
     let elsewhere = pool(&[1, 2]).pick(now, Some(&peer(1))).unwrap().1;
@@ -117,7 +117,7 @@ fn a_call_is_tried_again_somewhere_else_if_it_can() {
 }
 
 #[test]
-fn if_only_ejected_ones_are_left_all_are_used() {
+fn if_all_replicas_are_ejected_all_are_used() {
     let (mut pool, now) = (pool(&[1, 2, 3]), Instant::now());
     fail(&mut pool, 1, now);
     fail(&mut pool, 2, now);
@@ -132,7 +132,7 @@ fn if_only_ejected_ones_are_left_all_are_used() {
 }
 
 #[test]
-fn who_stays_keeps_its_state_and_who_is_new_is_fresh() {
+fn a_known_replica_keeps_its_state_and_a_new_one_starts_fresh() {
     let (mut pool, now) = (pool(&[1, 2]), Instant::now());
     fail(&mut pool, 1, now);
 
@@ -144,14 +144,14 @@ fn who_stays_keeps_its_state_and_who_is_new_is_fresh() {
 
 proptest! {
     #[test]
-    fn there_is_always_somebody_to_call_and_one_in_use(
+    fn there_is_always_a_replica_to_call_and_one_in_use(
         reports in prop::collection::vec((1..4_u16, 0..3_u8, 0..500_u64), 0..200),
     ) {
         let (mut pool, mut now) = (pool(&[1, 2, 3]), Instant::now());
         for (port, verdict, millis) in reports {
             now += Duration::from_millis(millis);
             prop_assert!(pool.pick(now, None).is_some());
-            let verdict = [Verdict::Answered, Verdict::Failed, Verdict::Unknown][usize::from(verdict)];
+            let verdict = [AttemptVerdict::Answered, AttemptVerdict::Failed, AttemptVerdict::Unknown][usize::from(verdict)];
             pool.report(&peer(port), verdict, now);
             prop_assert!(pool.count().0 >= 1);
         }

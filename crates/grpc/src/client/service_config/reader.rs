@@ -1,13 +1,23 @@
-//! A JSON document that is read field by field, so that an error can say where it is.
+//! Reads a JSON document field by field, so that an error names its path.
 
 use std::time::Duration;
 
 use serde_json::Value;
 use tonic::Code;
 
-use super::ServiceConfigError;
+use crate::status::code_name;
 
-/// The document, or that it is no JSON.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{path}: expected {expected}")]
+pub struct ServiceConfigError {
+    /// Path such as `methodConfig[0].retryPolicy.maxAttempts`.
+    pub path: String,
+    pub expected: &'static str,
+}
+
+/// Status codes are numbered from 0 to 16.
+const CODES: i32 = 17;
+
 pub(super) fn parse_json(text: &str) -> Result<Value, ServiceConfigError> {
     serde_json::from_str(text).map_err(|error| ServiceConfigError {
         path: format!("line {} column {}", error.line(), error.column()),
@@ -15,7 +25,7 @@ pub(super) fn parse_json(text: &str) -> Result<Value, ServiceConfigError> {
     })
 }
 
-/// A value and its place in the document; a field that is not there is null, as JSON for protobuf has it.
+/// A value and its path; a missing field is null, as in JSON for protobuf.
 pub(super) struct Field<'a> {
     path: String,
     value: &'a Value,
@@ -27,13 +37,12 @@ impl<'a> Field<'a> {
         Self { path, value }
     }
 
-    /// An error about this place.
     pub(super) fn wrong(&self, expected: &'static str) -> ServiceConfigError {
         let path = self.path.clone();
         ServiceConfigError { path, expected }
     }
 
-    /// The field of this name, null if it is not there.
+    /// The field of this name; null if it is missing.
     pub(super) fn child(&self, name: &str) -> Self {
         let separator = if self.path.is_empty() { "" } else { "." };
         Self {
@@ -54,7 +63,7 @@ impl<'a> Field<'a> {
         Ok(child)
     }
 
-    /// The elements of the list of this name; none if it is not there.
+    /// The elements of the list of this name; none if it is missing.
     pub(super) fn elements(&self, name: &str) -> Result<Vec<Self>, ServiceConfigError> {
         if !self.value.is_object() {
             return Err(self.wrong("an object"));
@@ -77,7 +86,7 @@ impl<'a> Field<'a> {
     }
 
     pub(super) fn whole_number(&self, expected: &'static str) -> Result<u32, ServiceConfigError> {
-        // JSON knows one kind of number: 4.0 is 4.
+        // JSON has one number type: 4.0 is 4.
         let number = self
             .value
             .as_f64()
@@ -109,45 +118,22 @@ impl<'a> Field<'a> {
         Ok(thousandths as i64)
     }
 
-    /// Seconds with up to nine decimals and an `s`, as JSON for protobuf writes a duration.
+    /// Seconds with up to nine decimals and an `s` (JSON for protobuf).
     pub(super) fn duration(&self) -> Result<Duration, ServiceConfigError> {
         let parsed = self.value.as_str().and_then(parse_duration);
         parsed.ok_or_else(|| self.wrong("a duration such as \"0.25s\""))
     }
 
-    /// A status code by its name or its number.
+    /// By name or number.
     pub(super) fn code(&self) -> Result<Code, ServiceConfigError> {
-        let is_this = |(index, name): (usize, &&str)| match self.value {
-            Value::String(text) => text.eq_ignore_ascii_case(name),
-            value => value.as_u64() == Some(index as u64),
-        };
-        let found = (CODES.iter().enumerate()).position(is_this);
-        let code = found.and_then(|index| i32::try_from(index).ok());
-        code.map(Code::from_i32)
-            .ok_or_else(|| self.wrong("a status code such as \"UNAVAILABLE\""))
+        let mut codes = (0..CODES).map(Code::from_i32);
+        let code = codes.find(|code| match self.value {
+            Value::String(text) => text.eq_ignore_ascii_case(code_name(*code)),
+            value => value.as_i64() == Some(i32::from(*code).into()),
+        });
+        code.ok_or_else(|| self.wrong("a status code such as \"UNAVAILABLE\""))
     }
 }
-
-/// The codes by their numbers.
-const CODES: [&str; 17] = [
-    "OK",
-    "CANCELLED",
-    "UNKNOWN",
-    "INVALID_ARGUMENT",
-    "DEADLINE_EXCEEDED",
-    "NOT_FOUND",
-    "ALREADY_EXISTS",
-    "PERMISSION_DENIED",
-    "RESOURCE_EXHAUSTED",
-    "FAILED_PRECONDITION",
-    "ABORTED",
-    "OUT_OF_RANGE",
-    "UNIMPLEMENTED",
-    "INTERNAL",
-    "UNAVAILABLE",
-    "DATA_LOSS",
-    "UNAUTHENTICATED",
-];
 
 fn parse_duration(text: &str) -> Option<Duration> {
     let number = text.strip_suffix('s')?;

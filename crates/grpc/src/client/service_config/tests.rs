@@ -25,12 +25,12 @@ fn parse(document: &Value) -> Result<ServiceConfig, ServiceConfigError> {
 }
 
 #[test]
-fn a_policy_says_how_its_method_is_called() {
+fn the_policy_of_a_method_is_read() {
     let config = parse(&retrying()).unwrap();
 
     let policy = config.policy("/a.Service/Do");
     assert_eq!(policy.timeout, Some(Duration::from_millis(1_500)));
-    let retry = RetryPolicy {
+    let retry = CallRetryPolicy {
         max_attempts: 3,
         initial_backoff: Duration::from_millis(5),
         max_backoff: Duration::from_secs(1),
@@ -47,7 +47,7 @@ fn a_policy_says_how_its_method_is_called() {
 }
 
 #[test]
-fn the_method_comes_before_its_service_and_the_service_before_the_default() {
+fn a_method_policy_overrides_its_service_and_the_service_overrides_the_default() {
     let config = parse(&json!({"methodConfig": [
         {"name": [{"service": "a.Service", "method": "Do"}], "timeout": "1s"},
         {"name": [{"service": "a.Service"}], "timeout": "2s"},
@@ -61,7 +61,7 @@ fn the_method_comes_before_its_service_and_the_service_before_the_default() {
 }
 
 #[test]
-fn an_error_names_its_place() {
+fn an_error_names_its_path() {
     let policy = "methodConfig[0].retryPolicy";
     let cases = [
         ("/methodConfig", json!({}), "methodConfig".to_owned()),
@@ -154,7 +154,7 @@ fn more_than_five_attempts_are_five() {
 }
 
 #[test]
-fn what_is_no_json_is_refused_with_its_line() {
+fn invalid_json_is_rejected_with_its_line() {
     let error = ServiceConfig::parse("{\n  nonsense").unwrap_err();
 
     assert_eq!(error.path, "line 2 column 3");

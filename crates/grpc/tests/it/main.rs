@@ -1,0 +1,13 @@
+//! The gRPC client and server over real connections.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test may fail by panicking"
+)]
+
+mod eventually;
+mod recording;
+
+mod client;
+mod server;

@@ -1,0 +1,13 @@
+//! The server over real connections, with TLS and without.
+
+mod certificates;
+mod frames;
+mod peer_service;
+mod running_server;
+
+mod connections;
+mod hostile;
+mod probe;
+mod renewal;
+mod telemetry;
+mod tls;
