@@ -1,20 +1,22 @@
-//! The way to the database: statements take effect and are answered, in time, too late, or not at all.
+//! The database: statements take effect and are answered in time, too late, or not at all.
 
 use tokio::time::Instant;
 
-use super::super::ledger::Sender;
-use super::super::process::{Answer, Process, Statement};
-use super::{Event, MILLISECOND, Micros, SECOND, World};
-use crate::lease::Tenure;
+use super::Simulation;
+use super::event::{Event, MILLISECOND, Micros, SECOND};
+use super::ledger::Sender;
+use super::process::{Answer, Process, Statement};
+use crate::lease::LeaseGrant;
+use crate::shard::Shard;
 
-impl World {
+impl Simulation {
     pub(super) fn ask(&mut self, process: usize, statement: Statement) {
         let Process { sender, member, .. } = self.processes[process];
         let failed = Event::Answered {
             sender,
             answer: Answer::Failed(statement.clone()),
         };
-        if self.now < self.weather.outage_until && !self.is_well() {
+        if self.now < self.faults.outage_until && !self.is_fault_free() {
             return self.after(MILLISECOND, SECOND, failed);
         }
         let apply = |answer_after| Event::Apply {
@@ -24,17 +26,17 @@ impl World {
             answer_after,
         };
         let quick = self.rng.within(1..3 * MILLISECOND);
-        if !self.rng.happens(self.weather.statements) {
+        if !self.rng.happens(self.faults.statements) {
             return self.after(1, 3 * MILLISECOND, apply(Some(quick)));
         }
         match self.rng.index(4) {
             0 => self.after(1, SECOND, failed),
-            // It takes effect and its answer is lost.
+            // It takes effect, but its answer is lost.
             1 => {
                 self.after(1, SECOND, apply(None));
                 self.after(SECOND, 7 * SECOND, failed);
             }
-            // It takes effect after it was given up.
+            // It takes effect after its timeout.
             2 => {
                 self.at(7 * SECOND, failed);
                 self.after(7 * SECOND, 20 * SECOND, apply(None));
@@ -52,9 +54,9 @@ impl World {
     ) {
         let answer = match statement {
             Statement::Renew { asked } => self.renew(member, asked),
-            Statement::HandOver(shards) => {
+            Statement::Release(shards) => {
                 self.leases.release(member, &shards);
-                Answer::HandedOver(shards)
+                Answer::Released(shards)
             }
             Statement::Read(query) => Answer::Rows(self.table.read(&query)),
             Statement::Delete(rows) => {
@@ -77,15 +79,15 @@ impl World {
 
     pub(super) fn renew(&mut self, member: u64, asked: Instant) -> Answer {
         if !self.is_shared {
-            let shards: Vec<_> = crate::Shard::all().collect();
-            return Answer::Renewed(Tenure {
+            let shards: Vec<_> = Shard::all().collect();
+            return Answer::Renewed(LeaseGrant {
                 fair_share: shards.len(),
                 shards,
                 ends: None,
             });
         }
         let (shards, fair_share) = self.leases.renew(member, self.now);
-        Answer::Renewed(Tenure::granted(asked, shards, fair_share))
+        Answer::Renewed(LeaseGrant::granted(asked, shards, fair_share))
     }
 
     pub(super) fn answered(&mut self, process: usize, answer: Answer) {
@@ -94,13 +96,13 @@ impl World {
             return;
         };
         let is_fine = match answer {
-            Answer::Renewed(tenure) => planner.renewed(tenure, now).is_ok(),
+            Answer::Renewed(grant) => planner.renewed(grant, now).is_ok(),
             Answer::Failed(Statement::Renew { .. }) => planner.renewal_failed(now),
             Answer::Failed(Statement::Read(_)) => planner.read_failed(now),
             Answer::Failed(Statement::Delete(rows)) => planner.delete_failed(rows, now),
-            Answer::Failed(Statement::HandOver(_) | Statement::Leave) => false,
-            Answer::HandedOver(shards) => {
-                planner.handed_over(&shards);
+            Answer::Failed(Statement::Release(_) | Statement::Leave) => false,
+            Answer::Released(shards) => {
+                planner.released(&shards);
                 true
             }
             Answer::Rows(rows) => {
@@ -111,7 +113,7 @@ impl World {
                 planner.deleted(&rows);
                 true
             }
-            Answer::Left => return self.succeed(process),
+            Answer::Left => return self.replace_process(process),
         };
         if is_fine {
             self.proceed(process);

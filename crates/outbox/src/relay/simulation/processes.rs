@@ -1,32 +1,33 @@
-//! Life and death of processes, and what a living one does.
+//! The processes: they start, crash, are replaced, and carry out the actions of their planner.
 
 use tokio::time::Instant;
 
-use super::super::super::planner::{Action, Planner};
-use super::super::super::window::MAX_ROWS;
-use super::super::process::{Interruption, Process, Statement};
-use super::{Event, SECOND, World};
+use super::super::planner::{Action, Planner, READ_LIMIT};
+use super::super::window::MAX_ROWS;
+use super::Simulation;
+use super::event::{Event, SECOND};
+use super::process::{Interruption, Process, Statement};
 
-/// More duties than this without a rest are a loop without end.
-const BUSY: u32 = 60_000;
+/// More actions than this without a rest are an endless loop.
+const MAX_ACTIONS: u32 = 60_000;
 
-/// What is held at most: a full window, and what one read brings.
-const MAX_HELD: usize = MAX_ROWS + 500;
+/// Maximum number of rows in memory: a full window and one read.
+const MAX_HELD: usize = MAX_ROWS + READ_LIMIT as usize;
 
-impl World {
+impl Simulation {
     pub(super) fn start(&mut self, process: usize) {
         let now = self.instant();
         self.processes[process].planner = Some(Planner::new(self.is_shared, now));
         self.proceed(process);
     }
 
-    /// A session ends in the middle; the process begins a new one.
+    /// A session fails; its process begins a new one.
     pub(super) fn break_session(&mut self, process: usize) {
-        assert!(!self.weather.is_fair, "nothing was wrong");
+        assert!(!self.faults.is_fair, "a session failed without a fault");
         let broken = self.processes[process].sender;
         self.ledger.broken(broken);
         if self.processes[process].is_asked_to_stop {
-            return self.succeed(process);
+            return self.replace_process(process);
         }
         self.release_leases(process);
         let member = self.number();
@@ -37,7 +38,7 @@ impl World {
         self.after(1, 5 * SECOND, Event::Start(sender));
     }
 
-    /// Gives the leases of a broken session back, if the database hears it.
+    /// Releases the leases of a failed session, in half of the cases.
     pub(super) fn release_leases(&mut self, process: usize) {
         if self.rng.happens(500) {
             let Process { sender, member, .. } = self.processes[process];
@@ -51,14 +52,14 @@ impl World {
         }
     }
 
-    pub(super) fn die(&mut self, process: usize) {
+    pub(super) fn crash(&mut self, process: usize) {
         let broken = self.processes[process].sender;
         self.ledger.broken(broken);
-        self.succeed(process);
+        self.replace_process(process);
     }
 
-    /// Another process takes the place of this one.
-    pub(super) fn succeed(&mut self, process: usize) {
+    /// Another process replaces this one.
+    pub(super) fn replace_process(&mut self, process: usize) {
         let member = self.number();
         let process = &mut self.processes[process];
         process.end_session();
@@ -68,8 +69,8 @@ impl World {
         self.after(SECOND / 10, 8 * SECOND, Event::Start(sender));
     }
 
-    /// Something has happened that a resting relay wakes for.
-    pub(super) fn call(&mut self, process: usize) {
+    /// Wakes the relay if it rests, because of a report, a signal or a stop.
+    pub(super) fn wake(&mut self, process: usize) {
         let thaw = self.processes[process].frozen_until;
         let rest = self.processes[process].rest;
         if !rest.is_resting {
@@ -85,10 +86,10 @@ impl World {
         self.proceed(process);
     }
 
-    /// Does one duty after the other until one takes time.
+    /// Carries out one action after the other until one takes time.
     pub(super) fn proceed(&mut self, process: usize) {
         let now = self.instant();
-        for _ in 0..BUSY {
+        for _ in 0..MAX_ACTIONS {
             self.steps += 1;
             let Some(planner) = &mut self.processes[process].planner else {
                 return;
@@ -111,11 +112,11 @@ impl World {
                     continue;
                 }
                 Ok(Action::Renew) => Statement::Renew { asked: now },
-                Ok(Action::HandOver(shards)) => Statement::HandOver(shards),
+                Ok(Action::Release(shards)) => Statement::Release(shards),
                 Ok(Action::Read(query)) => Statement::Read(query),
                 Ok(Action::Delete(rows)) => Statement::Delete(rows),
                 Ok(Action::Leave) => {
-                    self.take_leave(process);
+                    self.note_missing_reports(process);
                     Statement::Leave
                 }
             };
@@ -124,11 +125,11 @@ impl World {
         panic!("a relay never rests");
     }
 
-    /// A clean end, unless acknowledgements were waited for in vain. Others may send what they are missing from the moment at
-    /// which the leases are given back, which may be long before the answer to it, if there is one.
-    fn take_leave(&mut self, process: usize) {
+    /// A clean end, unless acknowledgements are missing: other relays may send those events again as soon as the leases are
+    /// released, which may be long before the answer arrives, if it does.
+    fn note_missing_reports(&mut self, process: usize) {
         let process = &self.processes[process];
-        if process.planner.as_ref().is_some_and(Planner::is_sending) {
+        if process.planner.as_ref().is_some_and(Planner::has_in_flight) {
             self.ledger.broken(process.sender);
         }
     }
