@@ -16,10 +16,10 @@ use telemetry::reading::LastReading;
 use telemetry::vocabulary::Labels;
 
 /// Interval of the polls.
-pub const LOOK_EVERY: Duration = Duration::from_secs(1);
+pub const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A limit for counting where the exact number decides nothing: counting this many rows takes some 10 ms.
-pub const ENOUGH_ROWS: u64 = 100_000;
+pub const MAX_COUNTED_ROWS: u64 = 100_000;
 
 /// Polls the backlog of one outbox.
 pub struct BacklogWatch {
@@ -51,7 +51,7 @@ impl BacklogWatch {
 
     /// Polls until `shutdown` and passes each backlog to `judge`. A poll that fails is skipped.
     pub async fn run(self, shutdown: CancellationToken, mut judge: impl FnMut(&Backlog)) {
-        let mut ticks = interval(LOOK_EVERY);
+        let mut ticks = interval(POLL_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
             if let Some(backlog) = self.poll().await {
