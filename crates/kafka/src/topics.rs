@@ -1,10 +1,13 @@
 //! Topics as code: created on demand, and checked before a service is ready.
 //!
-//! * [`create`] creates missing topics and compares existing ones. It never changes a topic: partitions cannot be removed,
-//!   more of them move keys to other partitions, and a shorter retention deletes records. An operator resolves differences.
+//! * [`command`] creates missing topics and compares existing ones; it is idempotent. It never changes a topic: partitions
+//!   cannot be removed, more of them move keys to other partitions, and a shorter retention deletes records. An operator
+//!   resolves differences.
 //! * [`check`] reads names and partitions only, in bounded time; [`settled`] waits until they are correct. A service does not
 //!   wait for a Kafka that is unavailable: it still accepts orders. With wrong topics it would accept orders that cannot be
 //!   processed.
+
+use tokio::task::spawn_blocking;
 
 use crate::config::KafkaConfig;
 use service::command_line::{Command, ExitError};
@@ -18,10 +21,10 @@ mod check;
 mod comparison;
 mod metadata;
 
+use report::{TopicReport, TopicsError};
+
 pub use check::{TopicsCheck, check, settled};
-pub use comparison::Difference;
 pub use config::{TopicSpec, TopicsConfig};
-pub use report::{TopicReport, TopicState, TopicsError};
 
 /// The subcommand `topics`: creates missing topics and fails if an existing one differs.
 pub fn command(
@@ -31,8 +34,10 @@ pub fn command(
     let about = "Create the Kafka topics that the service writes and end; differences of existing ones are an error";
     Command::new("topics", about, async move || {
         let (kafka, config) = config()?;
-        let reports = create(&kafka, config, topics)
-            .await
+        // The client blocks, also while it is created and dropped.
+        let created = spawn_blocking(move || admin::create(&kafka, config, topics)).await;
+        let reports = created
+            .unwrap_or(Err(TopicsError::Interrupted))
             .map_err(ExitError::failed)?;
         for report in &reports {
             println!("{report}");
@@ -42,18 +47,4 @@ pub fn command(
         }
         Err(ExitError::failed("a topic exists with differences"))
     })
-}
-
-/// Creates missing topics and compares existing ones. Idempotent.
-pub async fn create(
-    kafka: &KafkaConfig,
-    config: TopicsConfig,
-    specs: &[TopicSpec],
-) -> Result<Vec<TopicReport>, TopicsError> {
-    let kafka = kafka.clone();
-    let specs = specs.to_vec();
-    // The client blocks, also while it is created and dropped.
-    tokio::task::spawn_blocking(move || admin::create(&kafka, config, &specs))
-        .await
-        .unwrap_or(Err(TopicsError::Interrupted))
 }

@@ -67,7 +67,6 @@ impl TopicAdmin {
             Creation::Done => Ok(TopicReport {
                 name: spec.name,
                 state: TopicState::Created,
-                not_compared: Vec::new(),
             }),
             Creation::Existed => Ok(self.compare(config, spec, self.wait_for(spec.name)?)),
         }
@@ -146,12 +145,10 @@ impl TopicAdmin {
         let (differences, not_compared) = compare(config, spec, shape, &found);
         TopicReport {
             name: spec.name,
-            state: if differences.is_empty() {
-                TopicState::AsRequested
-            } else {
-                TopicState::Differs(differences)
+            state: TopicState::Existed {
+                differences,
+                not_compared,
             },
-            not_compared,
         }
     }
 

@@ -8,11 +8,11 @@ use super::metadata::Shape;
 
 /// A setting of an existing topic that differs from the request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Difference {
+pub(super) struct Difference {
     /// `partitions`, `replication`, or the name of a topic configuration.
-    pub setting: &'static str,
-    pub requested: String,
-    pub found: String,
+    pub(super) setting: &'static str,
+    pub(super) requested: String,
+    pub(super) found: String,
 }
 
 impl fmt::Display for Difference {

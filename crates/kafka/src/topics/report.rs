@@ -8,75 +8,75 @@ use super::comparison::Difference;
 
 /// The outcome for one topic. Its `Display` is the output of the command.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TopicReport {
-    pub name: &'static str,
-    pub state: TopicState,
-    /// The settings of an existing topic that the broker does not report.
-    pub not_compared: Vec<&'static str>,
+pub(super) struct TopicReport {
+    pub(super) name: &'static str,
+    pub(super) state: TopicState,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TopicState {
-    /// It was missing and was created.
+pub(super) enum TopicState {
+    /// It was missing.
     Created,
-    /// It exists as requested.
-    AsRequested,
-    /// It exists with differences and was left unchanged.
-    Differs(Vec<Difference>),
+    /// It existed and was left unchanged.
+    Existed {
+        differences: Vec<Difference>,
+        /// The settings that the broker does not report.
+        not_compared: Vec<&'static str>,
+    },
 }
 
 impl TopicReport {
     /// Whether the topic is as requested, as far as the broker reports.
-    pub fn is_as_requested(&self) -> bool {
-        !matches!(self.state, TopicState::Differs(_))
+    pub(super) fn is_as_requested(&self) -> bool {
+        match &self.state {
+            TopicState::Created => true,
+            TopicState::Existed { differences, .. } => differences.is_empty(),
+        }
     }
 }
 
 impl fmt::Display for TopicReport {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.state {
-            TopicState::Created => write!(formatter, "{}: created", self.name)?,
-            TopicState::AsRequested => write!(formatter, "{}: exists as requested", self.name)?,
-            TopicState::Differs(differences) => {
-                write!(
-                    formatter,
-                    "{}: exists with differences, left unchanged",
-                    self.name
-                )?;
-                for difference in differences {
-                    write!(formatter, "\n  {difference}")?;
-                }
-            }
+        let name = self.name;
+        let TopicState::Existed {
+            differences,
+            not_compared,
+        } = &self.state
+        else {
+            return write!(formatter, "{name}: created");
+        };
+        if differences.is_empty() {
+            write!(formatter, "{name}: exists as requested")?;
+        } else {
+            write!(formatter, "{name}: exists with differences, left unchanged")?;
         }
-        if !self.not_compared.is_empty() {
-            let settings = self.not_compared.join(", ");
-            write!(
-                formatter,
-                "\n  not compared, because the broker does not report it: {settings}"
-            )?;
+        for difference in differences {
+            write!(formatter, "\n  {difference}")?;
         }
-        Ok(())
+        if not_compared.is_empty() {
+            return Ok(());
+        }
+        let settings = not_compared.join(", ");
+        write!(
+            formatter,
+            "\n  not compared, because the broker does not report it: {settings}"
+        )
     }
 }
 
 /// Why topics could not be created or compared.
 #[derive(Debug, thiserror::Error)]
-pub enum TopicsError {
-    /// The client could not be created.
+pub(super) enum TopicsError {
     #[error("setting up the kafka client")]
     Client(#[source] KafkaError),
-    /// No broker answered.
     #[error("kafka at {brokers} cannot be reached: {reason}")]
     Unreachable {
-        /// The brokers that were tried.
         brokers: String,
         /// The last error of the client.
         reason: String,
     },
-    /// A request failed as a whole.
     #[error("create-topics request")]
     Request(#[source] KafkaError),
-    /// The broker refused one topic.
     #[error("kafka refuses to create topic {topic}: {code}{hint}")]
     Refused {
         topic: String,
@@ -84,7 +84,6 @@ pub enum TopicsError {
         /// A possible cause; begins with punctuation, may be empty.
         hint: String,
     },
-    /// The broker does not describe a topic.
     #[error("kafka does not describe topic {topic}: {code}")]
     Hidden {
         topic: String,
@@ -103,12 +102,14 @@ mod tests {
     fn a_report_lists_the_differences() {
         let report = TopicReport {
             name: "events",
-            state: TopicState::Differs(vec![Difference {
-                setting: "partitions",
-                requested: "6".to_owned(),
-                found: "3".to_owned(),
-            }]),
-            not_compared: vec!["retention.ms"],
+            state: TopicState::Existed {
+                differences: vec![Difference {
+                    setting: "partitions",
+                    requested: "6".to_owned(),
+                    found: "3".to_owned(),
+                }],
+                not_compared: vec!["retention.ms"],
+            },
         };
 
         assert!(!report.is_as_requested());

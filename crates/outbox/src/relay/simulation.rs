@@ -113,8 +113,8 @@ impl Simulation {
         self.end_faults();
 
         self.drain();
-        let stuck = self.table.poisoned_keys();
-        self.ledger.assert_complete(&stuck);
+        let blocked = self.table.poisoned_keys();
+        self.ledger.assert_complete(&blocked);
 
         self.fix_or_delete_poison();
         self.drain();
