@@ -29,7 +29,7 @@ mod scan;
 pub(super) use action::{Action, RowQuery};
 use deletes::Deletes;
 use pause::DatabasePause;
-use scan::{Found, Progress, Scan};
+use scan::{Found, ReadProgress, Scan};
 
 /// Maximum number of rows per read.
 pub(super) const READ_LIMIT: u32 = 500;
@@ -250,17 +250,17 @@ impl Planner {
     }
 
     /// Admits rows in order, up to the first whose predecessor was not read.
-    fn admit(&mut self, rows: Vec<OutboxRow>, now: Instant) -> Progress {
-        let mut progress = Progress::Nothing;
+    fn admit(&mut self, rows: Vec<OutboxRow>, now: Instant) -> ReadProgress {
+        let mut progress = ReadProgress::Nothing;
         for row in rows {
             let seq = row.seq;
             match self.window.admit(row) {
-                WindowSlot::Premature { predecessor } => return Progress::BackTo(predecessor),
+                WindowSlot::Premature { predecessor } => return ReadProgress::BackTo(predecessor),
                 WindowSlot::Send(row) => self.ready.push_back(row),
                 WindowSlot::Queued | WindowSlot::Known | WindowSlot::KeyBlocked => {}
             }
             self.scan.admitted(seq, now);
-            progress = Progress::UpTo(seq);
+            progress = ReadProgress::UpTo(seq);
         }
         progress
     }

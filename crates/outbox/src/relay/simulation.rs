@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 use service::seeded_rng::{self, SeededRng};
 
+mod clock;
 mod event;
 mod faults;
 
@@ -31,12 +32,13 @@ mod processes;
 mod statements;
 mod transactions;
 
-use event::{Event, Micros, SECOND};
+use clock::{Micros, SECOND};
+use event::SimulationEvent;
 use faults::Faults;
 use leases::LeaseTable;
 use ledger::{Ledger, Sender};
-use process::Process;
-use table::Table;
+use process::RelayProcess;
+use table::OutboxTable;
 
 /// Steps of a run of all tests: a few seconds in a build without optimisation.
 const STEPS: u64 = 500_000;
@@ -58,11 +60,11 @@ struct Simulation {
     keys: usize,
     start: Instant,
     now: Micros,
-    events: BTreeMap<(Micros, u64), Event>,
-    table: Table,
+    events: BTreeMap<(Micros, u64), SimulationEvent>,
+    table: OutboxTable,
     leases: LeaseTable,
     ledger: Ledger,
-    processes: Vec<Process>,
+    processes: Vec<RelayProcess>,
     /// Events that the broker rejects until they are fixed.
     poison: HashSet<i64>,
     /// Last number given out: events, members and rests share the sequence.
@@ -84,11 +86,11 @@ impl Simulation {
             start: Instant::now(),
             now: 1,
             events: BTreeMap::new(),
-            table: Table::new(keys, is_shared),
+            table: OutboxTable::new(keys, is_shared),
             leases: LeaseTable::new(rate),
             ledger: Ledger::default(),
             processes: (0..processes)
-                .map(|at| Process::new(at, at as u64))
+                .map(|at| RelayProcess::new(at, at as u64))
                 .collect(),
             poison: HashSet::new(),
             numbers: processes as u64,
@@ -104,10 +106,10 @@ impl Simulation {
         }
         for process in 0..self.processes.len() {
             let sender = self.processes[process].sender;
-            self.after(1, 2 * SECOND, Event::Start(sender));
+            self.after(1, 2 * SECOND, SimulationEvent::Start(sender));
         }
-        self.after(1, SECOND, Event::Transaction);
-        self.after(1, SECOND, Event::Fault);
+        self.after(1, SECOND, SimulationEvent::Transaction);
+        self.after(1, SECOND, SimulationEvent::Fault);
         let end = self.faults.end;
         self.run_until(end, |_| false);
         self.end_faults();
@@ -152,30 +154,30 @@ impl Simulation {
         self.now = self.now.max(end);
     }
 
-    fn happen(&mut self, event: Event) {
+    fn happen(&mut self, event: SimulationEvent) {
         match event {
-            Event::Transaction => self.begin_transaction(),
-            Event::Commit {
+            SimulationEvent::Transaction => self.begin_transaction(),
+            SimulationEvent::Commit {
                 rows,
                 is_rolled_back,
             } => self.end_transaction(rows, is_rolled_back),
-            Event::Fault => self.inject_fault(),
-            Event::Apply {
+            SimulationEvent::Fault => self.inject_fault(),
+            SimulationEvent::Apply {
                 sender,
                 member,
                 statement,
                 answer_after,
             } => self.apply(sender, member, statement, answer_after),
-            Event::Write { sender, seq, key } => self.write(sender, seq, key),
-            Event::Start(sender)
-            | Event::Wake { sender, .. }
-            | Event::Answered { sender, .. }
-            | Event::Report { sender, .. } => self.deliver(sender, event),
+            SimulationEvent::Write { sender, seq, key } => self.write(sender, seq, key),
+            SimulationEvent::Start(sender)
+            | SimulationEvent::Wake { sender, .. }
+            | SimulationEvent::Answered { sender, .. }
+            | SimulationEvent::Report { sender, .. } => self.deliver(sender, event),
         }
     }
 
     /// An event that a process sees: not while it is frozen, and not one of an earlier session.
-    fn deliver(&mut self, sender: Sender, event: Event) {
+    fn deliver(&mut self, sender: Sender, event: SimulationEvent) {
         let process = &mut self.processes[sender.process];
         if process.sender != sender {
             return;
@@ -187,12 +189,12 @@ impl Simulation {
             return;
         }
         match event {
-            Event::Start(_) => self.start(sender.process),
-            Event::Wake { rest, .. } if process.is_woken_from(rest) => {
+            SimulationEvent::Start(_) => self.start(sender.process),
+            SimulationEvent::Wake { rest, .. } if process.is_woken_from(rest) => {
                 self.proceed(sender.process);
             }
-            Event::Answered { answer, .. } => self.answered(sender.process, answer),
-            Event::Report {
+            SimulationEvent::Answered { answer, .. } => self.answered(sender.process, answer),
+            SimulationEvent::Report {
                 seq, is_success, ..
             } => {
                 process.reports.push_back((seq, is_success));
@@ -207,13 +209,13 @@ impl Simulation {
         self.numbers
     }
 
-    fn at(&mut self, delay: Micros, event: Event) {
+    fn at(&mut self, delay: Micros, event: SimulationEvent) {
         let number = self.number();
         self.events.insert((self.now + delay, number), event);
     }
 
     /// Schedules an event between the two delays.
-    fn after(&mut self, min: Micros, max: Micros, event: Event) {
+    fn after(&mut self, min: Micros, max: Micros, event: SimulationEvent) {
         let delay = self.rng.within(min..max);
         self.at(delay, event);
     }

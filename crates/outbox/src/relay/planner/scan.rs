@@ -15,7 +15,7 @@ const POLL_OTHERS_IDLE: Duration = Duration::from_millis(50);
 
 /// The progress of one read.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Progress {
+pub(super) enum ReadProgress {
     /// The read returned no rows.
     Nothing,
     /// All rows up to this position were admitted.
@@ -98,7 +98,7 @@ impl Scan {
     /// Continues or ends the scan after a read.
     pub(super) fn proceed(
         &mut self,
-        progress: Progress,
+        progress: ReadProgress,
         is_last: bool,
         has_room: bool,
         now: Instant,
@@ -107,10 +107,10 @@ impl Scan {
             return;
         };
         let after = match progress {
-            Progress::BackTo(missing) => missing - 1,
-            Progress::UpTo(seq) if !is_last => seq,
-            Progress::UpTo(_) => return self.end(Found::Some, now),
-            Progress::Nothing => return self.end(found, now),
+            ReadProgress::BackTo(missing) => missing - 1,
+            ReadProgress::UpTo(seq) if !is_last => seq,
+            ReadProgress::UpTo(_) => return self.end(Found::Some, now),
+            ReadProgress::Nothing => return self.end(found, now),
         };
         if !has_room {
             return self.end(Found::More, now);

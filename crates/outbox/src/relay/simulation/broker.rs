@@ -1,14 +1,15 @@
 //! The producer and the broker: events are sent, written, and reported, with faults.
 
 use super::Simulation;
-use super::event::{Event, MILLISECOND, Micros, SECOND};
+use super::clock::{MILLISECOND, Micros, SECOND};
+use super::event::SimulationEvent;
 use super::ledger::Sender;
-use super::process::Process;
+use super::process::RelayProcess;
 use service::seeded_rng::SeededRng;
 
 impl Simulation {
     pub(super) fn send(&mut self, process: usize, seq: i64) {
-        let Process { sender, member, .. } = self.processes[process];
+        let RelayProcess { sender, member, .. } = self.processes[process];
         let key = self.ledger.key_of(seq);
         let shard = self.table.shard(key);
         if self.is_shared {
@@ -32,9 +33,9 @@ impl Simulation {
             return self.publish_failed(process, seq);
         };
         if let Some(delay) = written_after {
-            self.at(delay, Event::Write { sender, seq, key });
+            self.at(delay, SimulationEvent::Write { sender, seq, key });
         }
-        let report = Event::Report {
+        let report = SimulationEvent::Report {
             sender,
             seq,
             is_success,
@@ -72,7 +73,7 @@ impl Simulation {
         }
         if process.sender == sender && process.frozen_until > self.now && self.rng.happens(500) {
             let thaw = process.frozen_until;
-            self.at(thaw - self.now, Event::Write { sender, seq, key });
+            self.at(thaw - self.now, SimulationEvent::Write { sender, seq, key });
             return;
         }
         self.ledger.published(key, seq);

@@ -1,16 +1,12 @@
-//! The events of a simulation and their times.
+//! The events of a simulation.
 
+use super::clock::Micros;
 use super::ledger::Sender;
-use super::process::{Answer, Statement};
+use super::process::{DatabaseAnswer, DatabaseRequest};
 use super::table::Stored;
 
-/// Simulated time in microseconds.
-pub(super) type Micros = u64;
-pub(super) const MILLISECOND: Micros = 1_000;
-pub(super) const SECOND: Micros = 1_000_000;
-
 #[derive(Debug)]
-pub(super) enum Event {
+pub(super) enum SimulationEvent {
     /// A transaction begins, and later another.
     Transaction,
     Commit {
@@ -28,12 +24,12 @@ pub(super) enum Event {
     Apply {
         sender: Sender,
         member: u64,
-        statement: Statement,
+        statement: DatabaseRequest,
         answer_after: Option<Micros>,
     },
     Answered {
         sender: Sender,
-        answer: Answer,
+        answer: DatabaseAnswer,
     },
     Write {
         sender: Sender,

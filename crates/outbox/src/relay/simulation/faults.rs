@@ -1,6 +1,6 @@
 //! The fault rates of one simulation, drawn from its seed.
 
-use super::event::{MILLISECOND, Micros, SECOND};
+use super::clock::{MILLISECOND, Micros, SECOND};
 use service::seeded_rng::SeededRng;
 
 /// Rates in faults per thousand events, and times.

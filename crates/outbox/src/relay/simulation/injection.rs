@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 
 use super::Simulation;
-use super::event::{Event, SECOND};
+use super::clock::SECOND;
+use super::event::SimulationEvent;
 
 impl Simulation {
     pub(super) fn inject_fault(&mut self) {
@@ -28,7 +29,7 @@ impl Simulation {
             _ => {}
         }
         self.wake(process);
-        self.after(SECOND / 20, 3 * SECOND, Event::Fault);
+        self.after(SECOND / 20, 3 * SECOND, SimulationEvent::Fault);
     }
 
     pub(super) fn end_faults(&mut self) {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::event::Micros;
+use super::clock::Micros;
 use crate::lease::TERM;
 use crate::shard::Shard;
 

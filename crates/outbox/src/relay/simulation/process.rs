@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use tokio::time::Instant;
 
 use super::super::planner::{Planner, RowQuery};
-use super::event::Micros;
+use super::clock::Micros;
 use super::leases::MemberId;
 use super::ledger::Sender;
 use crate::lease::LeaseGrant;
@@ -14,7 +14,7 @@ use crate::shard::Shard;
 
 /// A statement to the database.
 #[derive(Clone, Debug)]
-pub(super) enum Statement {
+pub(super) enum DatabaseRequest {
     Renew { asked: Instant },
     Release(Vec<Shard>),
     Read(RowQuery),
@@ -24,18 +24,18 @@ pub(super) enum Statement {
 
 /// The answer of the database, or a timeout.
 #[derive(Clone, Debug)]
-pub(super) enum Answer {
+pub(super) enum DatabaseAnswer {
     Renewed(LeaseGrant),
     Released(Vec<Shard>),
     Rows(Vec<OutboxRow>),
     Deleted(Vec<i64>),
     Left,
-    Failed(Statement),
+    Failed(DatabaseRequest),
 }
 
 /// A slot for processes, which run one after the other.
 #[derive(Debug)]
-pub(super) struct Process {
+pub(super) struct RelayProcess {
     pub(super) sender: Sender,
     pub(super) member: MemberId,
     /// `None` while the process is dead, or waits before a restart.
@@ -57,7 +57,7 @@ pub(super) struct Rest {
     pub(super) number: u64,
 }
 
-impl Process {
+impl RelayProcess {
     pub(super) fn new(process: usize, member: MemberId) -> Self {
         Self {
             sender: Sender {

@@ -5,8 +5,9 @@ use tokio::time::Instant;
 use super::super::planner::{Action, Planner, READ_LIMIT};
 use super::super::window::MAX_ROWS;
 use super::Simulation;
-use super::event::{Event, SECOND};
-use super::process::{Interruption, Process, Statement};
+use super::clock::SECOND;
+use super::event::SimulationEvent;
+use super::process::{DatabaseRequest, Interruption, RelayProcess};
 
 /// More actions than this without a rest are an endless loop.
 const MAX_ACTIONS: u32 = 60_000;
@@ -35,17 +36,17 @@ impl Simulation {
         process.end_session();
         process.member = member;
         let sender = process.sender;
-        self.after(1, 5 * SECOND, Event::Start(sender));
+        self.after(1, 5 * SECOND, SimulationEvent::Start(sender));
     }
 
     /// Releases the leases of a failed session, in half of the cases.
     pub(super) fn release_leases(&mut self, process: usize) {
         if self.rng.happens(500) {
-            let Process { sender, member, .. } = self.processes[process];
-            let leave = Event::Apply {
+            let RelayProcess { sender, member, .. } = self.processes[process];
+            let leave = SimulationEvent::Apply {
                 sender,
                 member,
-                statement: Statement::Leave,
+                statement: DatabaseRequest::Leave,
                 answer_after: None,
             };
             self.after(1, 10 * SECOND, leave);
@@ -66,7 +67,7 @@ impl Simulation {
         process.member = member;
         process.is_asked_to_stop = false;
         let sender = process.sender;
-        self.after(SECOND / 10, 8 * SECOND, Event::Start(sender));
+        self.after(SECOND / 10, 8 * SECOND, SimulationEvent::Start(sender));
     }
 
     /// Wakes the relay if it rests, because of a report, a signal or a stop.
@@ -79,7 +80,7 @@ impl Simulation {
         if thaw > self.now {
             let sender = self.processes[process].sender;
             let rest = rest.number;
-            self.at(thaw - self.now, Event::Wake { sender, rest });
+            self.at(thaw - self.now, SimulationEvent::Wake { sender, rest });
             return;
         }
         self.processes[process].rest.is_resting = false;
@@ -111,13 +112,13 @@ impl Simulation {
                     }
                     continue;
                 }
-                Ok(Action::Renew) => Statement::Renew { asked: now },
-                Ok(Action::Release(shards)) => Statement::Release(shards),
-                Ok(Action::Read(query)) => Statement::Read(query),
-                Ok(Action::Delete(rows)) => Statement::Delete(rows),
+                Ok(Action::Renew) => DatabaseRequest::Renew { asked: now },
+                Ok(Action::Release(shards)) => DatabaseRequest::Release(shards),
+                Ok(Action::Read(query)) => DatabaseRequest::Read(query),
+                Ok(Action::Delete(rows)) => DatabaseRequest::Delete(rows),
                 Ok(Action::Leave) => {
                     self.note_missing_reports(process);
-                    Statement::Leave
+                    DatabaseRequest::Leave
                 }
             };
             return self.ask(process, statement);
@@ -156,7 +157,7 @@ impl Simulation {
         let sender = self.processes[process].sender;
         let delay = u64::try_from(until.duration_since(now).as_micros()).unwrap() + 1;
         let rest = number;
-        self.at(delay, Event::Wake { sender, rest });
+        self.at(delay, SimulationEvent::Wake { sender, rest });
         true
     }
 }

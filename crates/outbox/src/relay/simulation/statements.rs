@@ -3,23 +3,24 @@
 use tokio::time::Instant;
 
 use super::Simulation;
-use super::event::{Event, MILLISECOND, Micros, SECOND};
+use super::clock::{MILLISECOND, Micros, SECOND};
+use super::event::SimulationEvent;
 use super::ledger::Sender;
-use super::process::{Answer, Process, Statement};
+use super::process::{DatabaseAnswer, DatabaseRequest, RelayProcess};
 use crate::lease::LeaseGrant;
 use crate::shard::Shard;
 
 impl Simulation {
-    pub(super) fn ask(&mut self, process: usize, statement: Statement) {
-        let Process { sender, member, .. } = self.processes[process];
-        let failed = Event::Answered {
+    pub(super) fn ask(&mut self, process: usize, statement: DatabaseRequest) {
+        let RelayProcess { sender, member, .. } = self.processes[process];
+        let failed = SimulationEvent::Answered {
             sender,
-            answer: Answer::Failed(statement.clone()),
+            answer: DatabaseAnswer::Failed(statement.clone()),
         };
         if self.now < self.faults.outage_until && !self.is_fault_free() {
             return self.after(MILLISECOND, SECOND, failed);
         }
-        let apply = |answer_after| Event::Apply {
+        let apply = |answer_after| SimulationEvent::Apply {
             sender,
             member,
             statement: statement.clone(),
@@ -49,71 +50,73 @@ impl Simulation {
         &mut self,
         sender: Sender,
         member: u64,
-        statement: Statement,
+        statement: DatabaseRequest,
         answer_after: Option<Micros>,
     ) {
         let answer = match statement {
-            Statement::Renew { asked } => self.renew(member, asked),
-            Statement::Release(shards) => {
+            DatabaseRequest::Renew { asked } => self.renew(member, asked),
+            DatabaseRequest::Release(shards) => {
                 self.leases.release(member, &shards);
-                Answer::Released(shards)
+                DatabaseAnswer::Released(shards)
             }
-            Statement::Read(query) => Answer::Rows(self.table.read(&query)),
-            Statement::Delete(rows) => {
+            DatabaseRequest::Read(query) => DatabaseAnswer::Rows(self.table.read(&query)),
+            DatabaseRequest::Delete(rows) => {
                 for seq in &rows {
                     if self.table.delete(*seq) {
                         self.ledger.deleted(*seq);
                     }
                 }
-                Answer::Deleted(rows)
+                DatabaseAnswer::Deleted(rows)
             }
-            Statement::Leave => {
+            DatabaseRequest::Leave => {
                 self.leases.leave(member);
-                Answer::Left
+                DatabaseAnswer::Left
             }
         };
         if let Some(delay) = answer_after {
-            self.at(delay, Event::Answered { sender, answer });
+            self.at(delay, SimulationEvent::Answered { sender, answer });
         }
     }
 
-    pub(super) fn renew(&mut self, member: u64, asked: Instant) -> Answer {
+    pub(super) fn renew(&mut self, member: u64, asked: Instant) -> DatabaseAnswer {
         if !self.is_shared {
             let shards: Vec<_> = Shard::all().collect();
-            return Answer::Renewed(LeaseGrant {
+            return DatabaseAnswer::Renewed(LeaseGrant {
                 fair_share: shards.len(),
                 shards,
                 ends: None,
             });
         }
         let (shards, fair_share) = self.leases.renew(member, self.now);
-        Answer::Renewed(LeaseGrant::granted(asked, shards, fair_share))
+        DatabaseAnswer::Renewed(LeaseGrant::granted(asked, shards, fair_share))
     }
 
-    pub(super) fn answered(&mut self, process: usize, answer: Answer) {
+    pub(super) fn answered(&mut self, process: usize, answer: DatabaseAnswer) {
         let now = self.instant();
         let Some(planner) = &mut self.processes[process].planner else {
             return;
         };
         let is_fine = match answer {
-            Answer::Renewed(grant) => planner.renewed(grant, now).is_ok(),
-            Answer::Failed(Statement::Renew { .. }) => planner.renewal_failed(now),
-            Answer::Failed(Statement::Read(_)) => planner.read_failed(now),
-            Answer::Failed(Statement::Delete(rows)) => planner.delete_failed(rows, now),
-            Answer::Failed(Statement::Release(_) | Statement::Leave) => false,
-            Answer::Released(shards) => {
+            DatabaseAnswer::Renewed(grant) => planner.renewed(grant, now).is_ok(),
+            DatabaseAnswer::Failed(DatabaseRequest::Renew { .. }) => planner.renewal_failed(now),
+            DatabaseAnswer::Failed(DatabaseRequest::Read(_)) => planner.read_failed(now),
+            DatabaseAnswer::Failed(DatabaseRequest::Delete(rows)) => {
+                planner.delete_failed(rows, now)
+            }
+            DatabaseAnswer::Failed(DatabaseRequest::Release(_) | DatabaseRequest::Leave) => false,
+            DatabaseAnswer::Released(shards) => {
                 planner.released(&shards);
                 true
             }
-            Answer::Rows(rows) => {
+            DatabaseAnswer::Rows(rows) => {
                 planner.rows(rows, now);
                 true
             }
-            Answer::Deleted(rows) => {
+            DatabaseAnswer::Deleted(rows) => {
                 planner.deleted(&rows);
                 true
             }
-            Answer::Left => return self.replace_process(process),
+            DatabaseAnswer::Left => return self.replace_process(process),
         };
         if is_fine {
             self.proceed(process);

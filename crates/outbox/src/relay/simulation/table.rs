@@ -15,7 +15,7 @@ pub(super) struct Stored {
 
 /// The committed rows and the locks of open transactions.
 #[derive(Debug)]
-pub(super) struct Table {
+pub(super) struct OutboxTable {
     /// Whether transactions overlap.
     is_shared: bool,
     pub(super) rows: BTreeMap<i64, Stored>,
@@ -26,7 +26,7 @@ pub(super) struct Table {
     locked: HashSet<usize>,
 }
 
-impl Table {
+impl OutboxTable {
     pub(super) fn new(keys: usize, is_shared: bool) -> Self {
         let names = (0..keys).map(|key| format!("key-{key}"));
         Self {

@@ -1,7 +1,8 @@
 //! The writers: transactions that overlap, commit late or roll back.
 
 use super::Simulation;
-use super::event::{Event, MILLISECOND, SECOND};
+use super::clock::{MILLISECOND, SECOND};
+use super::event::SimulationEvent;
 use super::table::Stored;
 
 impl Simulation {
@@ -31,7 +32,7 @@ impl Simulation {
             rows.extend(seq.map(|seq| (seq, Stored { key, is_poison })));
         }
         let is_rolled_back = self.rng.happens(self.faults.rollbacks);
-        let commit = Event::Commit {
+        let commit = SimulationEvent::Commit {
             rows,
             is_rolled_back,
         };
@@ -42,7 +43,7 @@ impl Simulation {
         } else {
             self.after(1, 5 * MILLISECOND, commit);
         }
-        self.after(1, self.faults.transactions, Event::Transaction);
+        self.after(1, self.faults.transactions, SimulationEvent::Transaction);
     }
 
     pub(super) fn end_transaction(&mut self, rows: Vec<(i64, Stored)>, is_rolled_back: bool) {
