@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use outbox::watch::{BacklogWatch, LOOK_EVERY};
+use outbox::watch::{BacklogWatch, POLL_INTERVAL};
 use outbox::{Backlog, Outbox};
 use service::config::Settings;
 use tokio_util::sync::CancellationToken;
@@ -41,7 +41,7 @@ impl BacklogLimits {
         if rows == 0 {
             settings.reject("BACKLOG_ROWS", "must be at least 1");
         }
-        if age < LOOK_EVERY {
+        if age < POLL_INTERVAL {
             settings.reject(
                 "BACKLOG_AGE",
                 "must be at least 1s, the time between two looks",

@@ -24,7 +24,7 @@ use grpc::health::Health;
 use grpc::server::GrpcServer;
 use outbox::OutboxSignal;
 use outbox::relay::Relay;
-use outbox::watch::{BacklogWatch, ENOUGH_ROWS};
+use outbox::watch::{BacklogWatch, MAX_COUNTED_ROWS};
 use proto::{FILE_DESCRIPTOR_SET, topics};
 use service::backoff::{Backoff, retry};
 use service::command_line::ExitError;
@@ -192,7 +192,7 @@ fn start_api(
             .serve(routes, FILE_DESCRIPTOR_SET, &health, stop)
             .await?)
     });
-    let backlog = BacklogWatch::new(outbox::database::outbox(database), ENOUGH_ROWS);
+    let backlog = BacklogWatch::new(outbox::database::outbox(database), MAX_COUNTED_ROWS);
     let stored = RetryStoreWatch::new(retry_store::database::operations(database));
     supervisor.spawn(Stage::Intake, "watches", async |stop| {
         tokio::join!(backlog.run(stop.clone(), |_| ()), stored.run(stop));

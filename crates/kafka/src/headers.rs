@@ -1,23 +1,23 @@
-//! Record headers, and their form as one column of the outbox.
+//! Record headers, and their encoding as one column of the outbox.
 //!
-//! Kafka headers are an ordered list of names with arbitrary bytes; JSON could not hold the bytes and a map would lose
-//! the order, hence a list of length-prefixed strings.
+//! Kafka headers are an ordered list of names with arbitrary bytes. JSON cannot hold the bytes and a map loses the order,
+//! so the encoding is a list of length-prefixed strings.
 
 /// Headers of a Kafka record, in order.
 pub type Headers = Vec<(String, Vec<u8>)>;
 
-/// The column does not hold what [`encode`] writes.
+/// The bytes are not an encoding by [`encode`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the stored headers are damaged")]
 pub struct DamagedHeaders;
 
-/// The value of a header, if it is there and is text.
+/// The value of the first header of this name, if it is UTF-8.
 pub fn text<'a>(headers: &'a [(String, Vec<u8>)], name: &str) -> Option<&'a str> {
     let (_, value) = headers.iter().find(|(header, _)| header == name)?;
     std::str::from_utf8(value).ok()
 }
 
-/// Length (little-endian `u32`) and bytes of each name and each value in turn.
+/// Encodes the length (little-endian `u32`) and the bytes of each name and each value in turn.
 pub fn encode(headers: &[(String, Vec<u8>)]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(headers.iter().map(|(n, v)| n.len() + v.len() + 8).sum());
     for (name, value) in headers {
@@ -27,7 +27,7 @@ pub fn encode(headers: &[(String, Vec<u8>)]) -> Vec<u8> {
     bytes
 }
 
-/// The headers that [`encode`] wrote.
+/// Decodes what [`encode`] wrote.
 pub fn decode(mut bytes: &[u8]) -> Result<Headers, DamagedHeaders> {
     let mut headers = Headers::new();
     while !bytes.is_empty() {

@@ -1,4 +1,4 @@
-//! What telemetry says of an operation on Kafka, whichever client does it: "Semantic conventions for Kafka".
+//! Names and labels of Kafka operations, the same for all clients ("Semantic conventions for Kafka").
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -6,34 +6,30 @@ use std::sync::Arc;
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaRespErr;
 
-use super::KafkaConfig;
+use crate::config::KafkaConfig;
 use telemetry::names::attributes as attr;
 use telemetry::vocabulary::{Label, Labels};
 
-/// As much of a key or an id as a span keeps: whoever writes to a topic decides how long they are.
+/// Maximum characters of a key or an id in a span: writers of a topic choose their length.
 const MAX_TEXT: usize = 128;
 
 /// `error.type` of an error that librdkafka has no name for.
 const OTHER: &str = "_OTHER";
 
-/// How the enumeration of librdkafka begins; an underscore more for what the client says and not the broker.
+/// Prefix of librdkafka's error enumeration; a further underscore marks errors of the client.
 const ERROR_PREFIX: &str = "RD_KAFKA_RESP_ERR_";
 
-/// What is done with messages.
+/// An operation on messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
-    /// Messages go out.
     Send,
-    /// Messages come in.
     Poll,
-    /// A message is handled.
     Process,
-    /// Offsets go out.
     Commit,
 }
 
 impl Operation {
-    /// The name of its span. Text is made of it only if there will be a span.
+    /// The name of its span; formatted only if there is a span.
     pub fn of(self, topic: &str) -> SpanName<'_> {
         SpanName(self, topic)
     }
@@ -58,7 +54,7 @@ impl Operation {
         }
     }
 
-    /// What metrics say of it that tell operations apart by their name.
+    /// The labels of metrics that distinguish operations by name.
     pub fn labels(self, topic: &Arc<str>) -> Labels {
         Labels::of([
             attr::MESSAGING_SYSTEM.label("kafka"),
@@ -67,14 +63,14 @@ impl Operation {
         ])
     }
 
-    /// What spans say of it, and the metric of durations.
+    /// The labels of spans and of the metric of durations.
     pub fn full_labels(self, topic: &Arc<str>) -> Labels {
         let kind = attr::MESSAGING_OPERATION_TYPE.label(self.kind());
         self.labels(topic).and(kind)
     }
 }
 
-/// The name of a span, before anybody needs it.
+/// The name of a span, not formatted yet.
 #[derive(Clone, Copy, Debug)]
 pub struct SpanName<'a>(Operation, &'a str);
 
@@ -84,7 +80,7 @@ impl From<SpanName<'_>> for Cow<'static, str> {
     }
 }
 
-/// The broker as it is configured: the first, if there are several.
+/// Address and port of the first configured broker.
 pub fn server(kafka: &KafkaConfig) -> Vec<Label> {
     let (host, port) = kafka.first_broker();
     let host = attr::SERVER_ADDRESS.known(&Arc::from(host));
@@ -92,7 +88,7 @@ pub fn server(kafka: &KafkaConfig) -> Vec<Label> {
     [host].into_iter().chain(port).collect()
 }
 
-/// The error as Kafka calls it, for example `MSG_TIMED_OUT`: one of the list that librdkafka has.
+/// Kafka's name of the error, for example `MSG_TIMED_OUT`, from librdkafka's list.
 pub fn error_type(error: &KafkaError) -> Label {
     let code = error.rdkafka_error_code();
     let code = code.and_then(|code| RDKafkaRespErr::try_from(code as i32).ok());
@@ -102,13 +98,13 @@ pub fn error_type(error: &KafkaError) -> Label {
     let name = format!("{code:?}");
     let name = name.trim_start_matches(ERROR_PREFIX);
     match name.trim_start_matches('_') {
-        // The one that librdkafka abbreviates.
+        // The only name that librdkafka abbreviates.
         "UNKNOWN_TOPIC_OR_PART" => attr::ERROR_TYPE.label("UNKNOWN_TOPIC_OR_PARTITION"),
         name => attr::ERROR_TYPE.known(&Arc::from(name)),
     }
 }
 
-/// A key or an id as a span shows it; nothing, if it is no text.
+/// A key or an id, truncated for a span; `None` if it is not UTF-8.
 pub fn bounded_text(bytes: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(bytes).ok()?;
     Some(text.chars().take(MAX_TEXT).collect())
@@ -121,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_is_called_as_kafka_calls_it() {
+    fn an_error_has_kafkas_name() {
         let name = |code| error_type(&KafkaError::MessageProduction(code));
 
         let expected = |name| attr::ERROR_TYPE.label(name);

@@ -1,4 +1,4 @@
-//! What librdkafka reports, as log lines: one per occurrence, and none of them a flood.
+//! Logs the errors and notices of librdkafka, rate limited.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
-/// Passes what librdkafka reports on to the log.
+/// A client context that logs everything librdkafka reports.
 #[derive(Debug, Default)]
 pub struct LogContext {
     errors: ErrorLog,
@@ -26,10 +26,10 @@ impl ClientContext for LogContext {
 
 impl ConsumerContext for LogContext {}
 
-/// A broker that failed; librdkafka reports the same as an error, which [`ErrorLog`] writes down.
+/// The facility of a broker failure: librdkafka also reports it as an error, which [`ErrorLog`] logs.
 const FAIL: &str = "FAIL";
 
-/// One line of librdkafka's own log.
+/// Logs one line of librdkafka's own log.
 pub fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
     match level {
         RDKafkaLogLevel::Error if facility == FAIL => {
@@ -39,8 +39,8 @@ pub fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
         | RDKafkaLogLevel::Alert
         | RDKafkaLogLevel::Critical
         | RDKafkaLogLevel::Error => {
-            // A broker that is away is an error to librdkafka; to this system it is weather.
-            tracing::warn!(facility, detail = message, "kafka client reports an error");
+            // An unavailable broker is an error to librdkafka; this system recovers from it.
+            tracing::warn!(facility, detail = message, "kafka client error reported");
         }
         RDKafkaLogLevel::Warning | RDKafkaLogLevel::Notice => {
             tracing::info!(facility, detail = message, "kafka client notice");
@@ -51,24 +51,24 @@ pub fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
     }
 }
 
-/// The log of one client's errors. While a broker is away librdkafka repeats the same few errors many times a second:
-/// one line says each of them, and another follows after [`ErrorLog::SILENCE`].
+/// The rate-limited error log of one client. While a broker is unavailable, librdkafka repeats the same few errors many times
+/// a second: each is logged once per [`ErrorLog::SILENCE`], with the number of suppressed repetitions.
 #[derive(Debug, Default)]
 pub struct ErrorLog {
-    /// One entry per kind of error, of which there are few.
+    /// One entry per kind; there are few kinds.
     last: Mutex<Vec<Repetition>>,
 }
 
 #[derive(Debug)]
 struct Repetition {
-    kind: Kind,
+    kind: LogKind,
     logged_at: Instant,
     suppressed: u64,
 }
 
-/// What counts as the same thing said again.
+/// Events of one kind count as repetitions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum LogKind {
     Error(Option<RDKafkaErrorCode>),
     Notice(&'static str),
 }
@@ -76,27 +76,27 @@ enum Kind {
 impl ErrorLog {
     const SILENCE: Duration = Duration::from_secs(30);
 
-    /// Logs an error unless its like was logged a moment ago.
+    /// Logs an error unless one of its kind was logged within [`ErrorLog::SILENCE`].
     pub fn report(&self, error: &KafkaError, reason: &str) {
         let code = error.rdkafka_error_code();
         if code == Some(RDKafkaErrorCode::AllBrokersDown) {
-            // Follows the errors that say why.
+            // Follows the errors that carry the reason.
             tracing::debug!(error = %error, detail = reason, "kafka client error");
             return;
         }
-        let Some(suppressed) = self.admit(Kind::Error(code), Instant::now()) else {
+        let Some(suppressed) = self.admit(LogKind::Error(code), Instant::now()) else {
             return;
         };
         match Remedy::of(code) {
-            // Waiting does not help: somebody has to change something.
+            // Not transient: an operator has to change something.
             Some(Remedy::Credentials) => {
-                tracing::error!(error = %error, detail = reason, suppressed, "kafka refuses the credentials of this service (KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD)");
+                tracing::error!(error = %error, detail = reason, suppressed, "kafka authentication failed (check KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD)");
             }
             Some(Remedy::Certificates) => {
-                tracing::error!(error = %error, detail = reason, suppressed, "no TLS connection to kafka can be made (KAFKA_CA_FILE, KAFKA_CERTIFICATE_FILE)");
+                tracing::error!(error = %error, detail = reason, suppressed, "TLS handshake with kafka failed (check KAFKA_CA_FILE, KAFKA_CERTIFICATE_FILE)");
             }
             Some(Remedy::Permissions) => {
-                tracing::error!(error = %error, detail = reason, suppressed, "kafka forbids this user what the service has to do");
+                tracing::error!(error = %error, detail = reason, suppressed, "kafka authorization failed, the user lacks permissions");
             }
             None => {
                 tracing::warn!(error = %error, detail = reason, suppressed, "kafka client error");
@@ -104,9 +104,9 @@ impl ErrorLog {
         }
     }
 
-    /// Logs what passes by itself, unless its like was logged a moment ago.
+    /// Logs a transient condition, unless one of its kind was logged within [`ErrorLog::SILENCE`].
     pub fn notice(&self, facility: &'static str, message: &str) {
-        if let Some(suppressed) = self.admit(Kind::Notice(facility), Instant::now()) {
+        if let Some(suppressed) = self.admit(LogKind::Notice(facility), Instant::now()) {
             tracing::info!(
                 facility,
                 detail = message,
@@ -116,9 +116,9 @@ impl ErrorLog {
         }
     }
 
-    /// How many of its like were suppressed before this; `None` if it is suppressed itself.
-    fn admit(&self, kind: Kind, now: Instant) -> Option<u64> {
-        // Whole after every statement: a panic elsewhere does not spoil it.
+    /// The number of suppressed events of this kind; `None` if this one is suppressed too.
+    fn admit(&self, kind: LogKind, now: Instant) -> Option<u64> {
+        // Consistent after every statement, so a poisoned lock is usable.
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(same) = last.iter_mut().find(|last| last.kind == kind) else {
             last.push(Repetition {
@@ -137,7 +137,7 @@ impl ErrorLog {
     }
 }
 
-/// What an operator has to look at.
+/// What an operator has to check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Remedy {
     Credentials,
@@ -165,32 +165,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_that_repeats_itself_is_logged_once_until_time_passes() {
+    fn a_repeated_error_is_logged_once_per_30_s() {
         let log = ErrorLog::default();
-        let away = Kind::Error(Some(RDKafkaErrorCode::BrokerTransportFailure));
+        let unavailable = LogKind::Error(Some(RDKafkaErrorCode::BrokerTransportFailure));
         let now = Instant::now();
 
-        assert_eq!(log.admit(away, now), Some(0));
-        assert_eq!(log.admit(away, now), None);
-        assert_eq!(log.admit(away, now), None);
-        assert_eq!(log.admit(away, now + ErrorLog::SILENCE), Some(2));
+        assert_eq!(log.admit(unavailable, now), Some(0));
+        assert_eq!(log.admit(unavailable, now), None);
+        assert_eq!(log.admit(unavailable, now), None);
+        assert_eq!(log.admit(unavailable, now + ErrorLog::SILENCE), Some(2));
     }
 
     #[test]
-    fn errors_that_take_turns_are_logged_once_each() {
+    fn alternating_errors_are_logged_once_each() {
         let log = ErrorLog::default();
-        let refused = Kind::Error(Some(RDKafkaErrorCode::Authentication));
-        let away = Kind::Error(Some(RDKafkaErrorCode::BrokerTransportFailure));
+        let refused = LogKind::Error(Some(RDKafkaErrorCode::Authentication));
+        let unavailable = LogKind::Error(Some(RDKafkaErrorCode::BrokerTransportFailure));
         let now = Instant::now();
 
         assert_eq!(log.admit(refused, now), Some(0));
-        assert_eq!(log.admit(away, now), Some(0));
+        assert_eq!(log.admit(unavailable, now), Some(0));
         assert_eq!(log.admit(refused, now), None);
-        assert_eq!(log.admit(away, now), None);
+        assert_eq!(log.admit(unavailable, now), None);
     }
 
     #[test]
-    fn what_only_a_person_can_mend_is_told_apart_from_weather() {
+    fn errors_that_need_an_operator_are_told_apart_from_transient_ones() {
         let remedy = |code| Remedy::of(Some(code));
 
         assert_eq!(

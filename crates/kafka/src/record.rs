@@ -1,4 +1,4 @@
-//! A record as a consumer gets it.
+//! A consumed record, owned.
 
 use rdkafka::Message;
 use rdkafka::message::{BorrowedMessage, Headers as _};
@@ -8,19 +8,14 @@ use crate::headers::Headers;
 /// A record as the broker delivered it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Record {
-    /// The topic it was read from.
     pub topic: String,
-    /// The partition of the topic.
     pub partition: i32,
-    /// Its position in the partition.
     pub offset: i64,
-    /// The broker's or the producer's time, in milliseconds since 1970.
+    /// The broker's or the producer's time, in milliseconds since 1970 (UTC).
     pub timestamp_ms: Option<i64>,
-    /// The key, as bytes.
     pub key: Option<Vec<u8>>,
-    /// The headers, in order.
     pub headers: Headers,
-    /// The value; `None` is a tombstone.
+    /// `None` is a tombstone.
     pub payload: Option<Vec<u8>>,
 }
 

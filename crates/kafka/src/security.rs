@@ -1,6 +1,6 @@
 //! Encryption and credentials of every Kafka client of this process.
 //!
-//! A broker's certificate is always checked, its host name included: there is no setting that turns this off.
+//! A broker's certificate and host name are always verified: no setting turns this off.
 
 use std::fmt;
 use std::fs::File;
@@ -13,7 +13,7 @@ use service::config::{FromSetting, Settings};
 /// Whether librdkafka was built with OpenSSL.
 const TLS: bool = cfg!(feature = "tls");
 
-/// What a build without OpenSSL says to a setting that needs it.
+/// The error of a setting that needs TLS, in a build without OpenSSL.
 const NEEDS_TLS: &str =
     "needs TLS, which this binary was built without: build it with the cargo feature `kafka-tls`";
 
@@ -25,20 +25,17 @@ const MECHANISM: &str = "KAFKA_SASL_MECHANISM";
 const USERNAME: &str = "KAFKA_SASL_USERNAME";
 const PASSWORD: &str = "KAFKA_SASL_PASSWORD";
 
-/// How clients and brokers prove to each other who they are. The default: not at all.
+/// Encryption and authentication of a connection. The default has neither.
 #[derive(Clone, Debug, Default)]
 pub struct Security {
-    /// What the connection is made of.
     pub protocol: Protocol,
-    /// PEM file of the authorities that may vouch for a broker; the system's if unset.
+    /// PEM file of the trusted certificate authorities; the system's if unset.
     pub ca_file: Option<PathBuf>,
-    /// What this client shows to the broker.
     pub certificate: Option<ClientCertificate>,
-    /// Whom this client says it is.
     pub sasl: Option<Sasl>,
 }
 
-/// What a connection to a broker is made of.
+/// `security.protocol`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Protocol {
     /// Neither encryption nor credentials.
@@ -46,13 +43,12 @@ pub enum Protocol {
     Plaintext,
     /// TLS; the broker may ask for a client certificate.
     Ssl,
-    /// Credentials without encryption: for networks that nobody else can listen to.
+    /// Credentials without encryption: only for isolated networks.
     SaslPlaintext,
     /// Credentials over TLS.
     SaslSsl,
 }
 
-/// A client certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientCertificate {
     /// PEM file with the certificate and its chain.
@@ -61,29 +57,24 @@ pub struct ClientCertificate {
     pub key_file: PathBuf,
 }
 
-/// Credentials.
 #[derive(Clone, Debug)]
 pub struct Sasl {
-    /// How they are shown to the broker.
     pub mechanism: Mechanism,
-    /// The user.
     pub username: String,
-    /// Its password.
     pub password: Password,
 }
 
-/// How credentials are shown to the broker.
+/// `sasl.mechanism`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mechanism {
-    /// The password itself crosses the wire: only over TLS, except on a network of one's own.
+    /// Sends the password itself: only over TLS or in an isolated network.
     Plain,
-    /// The password stays here.
+    /// A challenge-response mechanism: the password is not sent.
     ScramSha256,
-    /// The password stays here.
     ScramSha512,
 }
 
-/// A password: it cannot be printed.
+/// A password. Its `Debug` output is redacted.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Password(String);
 
@@ -172,10 +163,10 @@ impl Security {
         }
     }
 
-    pub(super) fn apply(&self, config: &mut ClientConfig) {
+    pub(crate) fn apply(&self, config: &mut ClientConfig) {
         config.set("security.protocol", self.protocol.name());
         if self.protocol.uses_tls() {
-            // The certificate must be the broker's own, not just anybody's whom the authority vouches for.
+            // The certificate must match the broker's host name: a valid certificate of another host is rejected.
             config
                 .set("enable.ssl.certificate.verification", "true")
                 .set("ssl.endpoint.identification.algorithm", "https");
@@ -201,16 +192,16 @@ impl Security {
 }
 
 fn path(file: &Path) -> String {
-    // A setting's text was Unicode, see `config::Environment`.
+    // A setting's text is Unicode, see `service::config`.
     file.to_string_lossy().into_owned()
 }
 
 fn read_ca_file(settings: &mut Settings<'_>, protocol: Protocol) -> Option<PathBuf> {
     let file = settings.optional(
         CA_FILE,
-        "PEM file of the authorities that may vouch for a broker; unset: the system's",
+        "PEM file of the trusted certificate authorities; unset: the system's",
     );
-    refuse_without_tls(settings, protocol, CA_FILE, file.as_ref());
+    reject_without_tls(settings, protocol, CA_FILE, file.as_ref());
     check_file(settings, CA_FILE, file.as_deref());
     file
 }
@@ -218,14 +209,14 @@ fn read_ca_file(settings: &mut Settings<'_>, protocol: Protocol) -> Option<PathB
 fn read_certificate(settings: &mut Settings<'_>, protocol: Protocol) -> Option<ClientCertificate> {
     let certificate: Option<PathBuf> = settings.optional(
         CERTIFICATE_FILE,
-        "PEM file with this client's certificate, where brokers ask for one",
+        "PEM file with this client's certificate, where brokers require one",
     );
     let key: Option<PathBuf> = settings.optional(
         KEY_FILE,
         "PEM file with the private key of that certificate, not encrypted",
     );
     for (name, file) in [(CERTIFICATE_FILE, &certificate), (KEY_FILE, &key)] {
-        refuse_without_tls(settings, protocol, name, file.as_ref());
+        reject_without_tls(settings, protocol, name, file.as_ref());
         check_file(settings, name, file.as_deref());
     }
     match (certificate, key) {
@@ -258,7 +249,7 @@ fn read_sasl(settings: &mut Settings<'_>, protocol: Protocol) -> Option<Sasl> {
             (USERNAME, username.is_some()),
             (PASSWORD, password.is_some()),
         ] {
-            refuse_unused(settings, protocol, name, given);
+            reject_unused(settings, protocol, name, given);
         }
         return None;
     }
@@ -284,19 +275,19 @@ fn read_sasl(settings: &mut Settings<'_>, protocol: Protocol) -> Option<Sasl> {
     })
 }
 
-/// A file that nothing looks at is a mistake: whoever set it believes that the connection is safer than it is.
-fn refuse_without_tls(
+/// Rejects a TLS file that would not be used: its operator would believe that the connection is encrypted.
+fn reject_without_tls(
     settings: &mut Settings<'_>,
     protocol: Protocol,
     name: &'static str,
     file: Option<&PathBuf>,
 ) {
     if !protocol.uses_tls() {
-        refuse_unused(settings, protocol, name, file.is_some());
+        reject_unused(settings, protocol, name, file.is_some());
     }
 }
 
-fn refuse_unused(settings: &mut Settings<'_>, protocol: Protocol, name: &'static str, given: bool) {
+fn reject_unused(settings: &mut Settings<'_>, protocol: Protocol, name: &'static str, given: bool) {
     if given {
         settings.reject(
             name,

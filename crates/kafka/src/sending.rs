@@ -1,7 +1,7 @@
-//! The span and the measurement of each message that goes out, from its way into the producer to the broker's answer.
+//! The span and the measurements of each sent message, from the producer to the broker's acknowledgement.
 //!
-//! The message has a creation context already, that of the span that decided it. It stays in the header, untouched; the
-//! span of the sending links to it ("Semantic conventions for messaging spans", custom creation context).
+//! A message already has a creation context, that of the span that created the event. The header keeps it unchanged; the
+//! send span links to it ("Semantic conventions for messaging spans", custom creation context).
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,41 +12,41 @@ use opentelemetry::trace::{Link, TraceContextExt};
 use rdkafka::Message;
 use rdkafka::error::KafkaError;
 
-use super::KafkaConfig;
-use super::instrumentation::{Operation, bounded_text, error_type, server};
+use crate::config::KafkaConfig;
 use crate::headers::{self, Headers};
+use crate::instrumentation::{Operation, bounded_text, error_type, server};
 use telemetry::instruments::{Counter, Histogram};
 use telemetry::names::{attributes as attr, metrics, spans};
 use telemetry::span::Span;
 use telemetry::vocabulary::Labels;
 
-/// Topics that metrics tell apart. The rows of an outbox name their topics: more than the services have can only come
-/// from damage, and must not become time series.
+/// Maximum number of topics with their own labels. The rows of an outbox name their topics: damaged rows must not create
+/// time series without bound.
 const MAX_TOPICS: usize = 32;
 
-/// What all other topics are called.
+/// The label of all other topics.
 const OTHER: &str = "_OTHER";
 
-/// Watches what one producer sends, or several that take turns.
+/// The telemetry of one producer, or of several in succession.
 #[derive(Debug)]
 pub struct SendTelemetry {
     server: Labels,
     durations: Histogram,
     sent: Counter,
-    topics: Mutex<HashMap<String, Arc<Topic>>>,
-    other: Arc<Topic>,
+    topics: Mutex<HashMap<String, Arc<TopicMetrics>>>,
+    other: Arc<TopicMetrics>,
 }
 
-/// What metrics say of a topic, made once.
+/// The instruments and labels of one topic.
 #[derive(Debug)]
-struct Topic {
+struct TopicMetrics {
     durations: Histogram,
     sent: Counter,
     duration_labels: Labels,
     sent_labels: Labels,
 }
 
-/// A message that is to be sent.
+/// A message to be sent.
 #[derive(Clone, Copy, Debug)]
 pub struct Outgoing<'a> {
     pub topic: &'a str,
@@ -60,14 +60,14 @@ impl SendTelemetry {
         let sent = metrics::MESSAGING_CLIENT_SENT_MESSAGES.counter();
         Self {
             server: Labels::of(server(kafka)),
-            other: Arc::new(Topic::new(OTHER, &durations, &sent)),
+            other: Arc::new(TopicMetrics::new(OTHER, &durations, &sent)),
             durations,
             sent,
             topics: Mutex::default(),
         }
     }
 
-    /// The message goes to the producer, as a part of `whole`; `decided` is its creation context.
+    /// Begins a send as a part of `whole`; `decided` is the creation context of the message.
     pub fn begin(&self, message: Outgoing<'_>, whole: &Context, decided: &Context) -> ObservedSend {
         let decided = decided.span().span_context().clone();
         let link = decided
@@ -96,8 +96,8 @@ impl SendTelemetry {
         }
     }
 
-    fn topic(&self, name: &str) -> Arc<Topic> {
-        // Whole after every operation: a panic elsewhere does not spoil it.
+    fn topic(&self, name: &str) -> Arc<TopicMetrics> {
+        // Consistent after every operation, so a poisoned lock is usable.
         let mut topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = topics.get(name) {
             return Arc::clone(known);
@@ -105,13 +105,13 @@ impl SendTelemetry {
         if topics.len() >= MAX_TOPICS {
             return Arc::clone(&self.other);
         }
-        let topic = Arc::new(Topic::new(name, &self.durations, &self.sent));
+        let topic = Arc::new(TopicMetrics::new(name, &self.durations, &self.sent));
         topics.insert(name.to_owned(), Arc::clone(&topic));
         topic
     }
 }
 
-impl Topic {
+impl TopicMetrics {
     fn new(name: &str, durations: &Histogram, sent: &Counter) -> Self {
         let name = Arc::from(name);
         Self {
@@ -123,22 +123,22 @@ impl Topic {
     }
 }
 
-/// A message on its way to the broker.
+/// A message in flight.
 #[derive(Debug)]
 pub struct ObservedSend {
     span: Span,
-    topic: Arc<Topic>,
+    topic: Arc<TopicMetrics>,
     began: Instant,
 }
 
 impl ObservedSend {
-    /// The broker has it.
+    /// The broker has the message.
     pub fn acknowledged(self, partition: i32, offset: i64) {
         self.show_place(partition, offset);
         self.measure(&self.topic.duration_labels, &self.topic.sent_labels);
     }
 
-    /// The broker does not have it, or nobody knows whether it has.
+    /// The broker rejected the message, or its outcome is unknown.
     pub fn failed(self, error: &KafkaError) {
         let error = error_type(error);
         self.span.describe_as(&Labels::of([error.clone()]));
@@ -150,7 +150,7 @@ impl ObservedSend {
         );
     }
 
-    /// As far as the delivery report knows where it is, or was to be.
+    /// Ends with a delivery report: [`Self::acknowledged`] or [`Self::failed`], with partition and offset if known.
     pub fn reported<M: Message>(self, report: &Result<M, (KafkaError, M)>) {
         match report {
             Ok(message) => self.acknowledged(message.partition(), message.offset()),
@@ -162,7 +162,7 @@ impl ObservedSend {
     }
 
     fn show_place(&self, partition: i32, offset: i64) {
-        // Negative: not known.
+        // Negative if unknown.
         if partition >= 0 && self.span.is_recording() {
             let partition = partition.to_string();
             self.span

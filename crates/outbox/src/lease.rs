@@ -1,43 +1,43 @@
 //! Leases: which relay publishes which shard of the outbox, among the replicas of a service.
 //!
-//! * A lease lasts [`TERM`] by the database's clock and is renewed long before. Its holder stops earlier, by its own
-//!   monotonic clock ([`Tenure::ends`]), so a process that was stopped for a while, or a clock that was set, does not make
-//!   two owners: nobody publishes on a lease that another may have claimed.
-//! * The shards are divided evenly among the relays that live. Who has more than its share gives the surplus back when
-//!   nothing of it is at the broker any more; who has less claims what is free.
-//! * A relay that dies loses its leases when they run out, one that stops gives them back.
+//! * A lease lasts [`TERM`] by the database's clock and is renewed well before. Its holder stops earlier, by its own
+//!   monotonic clock ([`LeaseGrant::ends`]), so neither a process that was suspended nor a clock that was set leads to two
+//!   owners of a shard.
+//! * The shards are divided evenly among the live relays. A relay with more than its share releases the surplus once none
+//!   of its events are in flight; a relay with less claims free shards.
+//! * The leases of a relay that dies expire; a relay that stops releases them.
 
 use async_trait::async_trait;
 use tokio::time::{Duration, Instant};
 use uuid::Uuid;
 
-use super::{OutboxError, Shard};
+use crate::outbox::OutboxError;
+use crate::shard::Shard;
 
 pub mod postgres;
 
-/// How long a lease lasts without being renewed: the time after which the shards of a dead relay are taken over.
+/// Duration of a lease without renewal: after it, another relay takes over the shards of a dead one.
 pub const TERM: Duration = Duration::from_secs(5);
 
-/// How often leases are renewed: two renewals may fail before one runs out.
+/// Interval of renewals: two may fail before a lease expires.
 pub(crate) const RENEW_EVERY: Duration = Duration::from_millis(1_500);
 
-/// The holder's end of a lease comes this much before the database's: what was handed to the producer a moment before
-/// still has time to leave.
+/// The holder ends its lease this long before the database does: events just handed to the producer have time to leave.
 const MARGIN: Duration = Duration::from_secs(1);
 
-/// What a relay holds after a renewal.
+/// The shards that one renewal granted to a relay.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tenure {
+pub struct LeaseGrant {
     /// The shards it may publish, in order.
     pub shards: Vec<Shard>,
-    /// How many it should have when they are divided evenly.
+    /// How many shards it should hold when they are divided evenly.
     pub fair_share: usize,
-    /// When it must stop unless it renews before; never, where there can be no other relay.
+    /// When it must stop publishing unless it renews before; `None` where no other relay can exist.
     pub ends: Option<Instant>,
 }
 
-impl Tenure {
-    /// A tenure that was asked for at `asked` and granted for [`TERM`].
+impl LeaseGrant {
+    /// A grant requested at `asked`, for [`TERM`].
     pub(crate) fn granted(asked: Instant, shards: Vec<Shard>, fair_share: usize) -> Self {
         Self {
             shards,
@@ -50,25 +50,34 @@ impl Tenure {
 /// The leases on the shards of one outbox.
 #[async_trait]
 pub trait Leases: Send + Sync + 'static {
-    /// Says that `member` lives, renews its leases and claims free ones up to its fair share.
-    async fn renew(&self, member: Uuid) -> Result<Tenure, OutboxError>;
+    /// Registers `member` as alive, renews its leases and claims free ones up to its fair share.
+    ///
+    /// # Errors
+    /// [`OutboxError`] when the database fails; the renewal may have taken effect or not.
+    async fn renew(&self, member: Uuid) -> Result<LeaseGrant, OutboxError>;
 
-    /// Gives leases back. Nothing of these shards may be at the broker any more.
+    /// Releases these leases. No event of these shards may be in flight. No-op for leases of another member.
+    ///
+    /// # Errors
+    /// [`OutboxError`] when the database fails; the leases then expire.
     async fn release(&self, member: Uuid, shards: &[Shard]) -> Result<(), OutboxError>;
 
-    /// Gives everything back: `member` stops.
+    /// Releases all leases of `member` and unregisters it.
+    ///
+    /// # Errors
+    /// [`OutboxError`] when the database fails; the leases then expire.
     async fn leave(&self, member: Uuid) -> Result<(), OutboxError>;
 }
 
-/// For an outbox that no other process can open: one relay holds everything, for good.
+/// Leases for an outbox that no other process can open: one relay holds every shard without expiry.
 #[derive(Clone, Copy, Debug)]
 pub struct SoleOwner;
 
 #[async_trait]
 impl Leases for SoleOwner {
-    async fn renew(&self, _member: Uuid) -> Result<Tenure, OutboxError> {
+    async fn renew(&self, _member: Uuid) -> Result<LeaseGrant, OutboxError> {
         let shards: Vec<Shard> = Shard::all().collect();
-        Ok(Tenure {
+        Ok(LeaseGrant {
             fair_share: shards.len(),
             shards,
             ends: None,

@@ -1,9 +1,9 @@
 //! The outbox on PostgreSQL, shared by the replicas of a service.
 //!
-//! `seq` is taken when a row is inserted and not when it is committed, so a row can appear below one already read. Two
-//! things make that harmless: the relay looks back (see [`crate::relay`]), and every row is read together with its
-//! predecessor of the same key. The second needs the writer to hold the lock of what the key stands for **before** it
-//! inserts: then a row is never visible before its predecessor, and never has the lower position.
+//! `seq` is assigned at insertion, not at commit, so a row can become visible below one that was already read. The relay
+//! tolerates that in two ways: it reads overlapping ranges ([`crate::relay`]), and it reads every row together with its
+//! predecessor of the same key. The second requires the writer to lock the entity behind the key **before** it inserts:
+//! then a row never becomes visible before its predecessor and never has a lower position.
 
 use std::borrow::Borrow;
 use std::sync::Arc;
@@ -13,7 +13,9 @@ use async_trait::async_trait;
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 
-use super::{Backlog, Outbox, OutboxError, OutboxRecord, OutboxRow, Shard};
+use crate::outbox::{Backlog, Outbox, OutboxError, OutboxRecord, OutboxRow};
+use crate::shard::Shard;
+use crate::statements::OutboxStatements;
 use kafka::headers;
 use sql::postgres::{Postgres, bounded};
 
@@ -33,7 +35,7 @@ pub struct RecordColumns {
 }
 
 impl RecordColumns {
-    /// The columns of these records, each array in their order.
+    /// The columns of these records, each array in the order of the records.
     pub fn new<R: Borrow<OutboxRecord>>(records: impl IntoIterator<Item = R>) -> Self {
         let mut columns = Self::default();
         for record in records {
@@ -48,10 +50,11 @@ impl RecordColumns {
     }
 }
 
-/// Writes events in the caller's transaction, next to the state that they announce and behind its lock.
+/// Writes events in the caller's transaction, next to the state that they announce. The transaction must already hold the
+/// lock of that state.
 ///
 /// # Errors
-/// When the database fails.
+/// When the database fails; the caller's transaction must then be rolled back.
 pub async fn insert<R: Borrow<OutboxRecord>>(
     connection: &mut PgConnection,
     records: &[R],
@@ -81,12 +84,17 @@ pub async fn insert<R: Borrow<OutboxRecord>>(
 #[derive(Clone, Debug)]
 pub struct PostgresOutbox {
     database: Arc<Postgres>,
+    statements: OutboxStatements,
 }
 
 impl PostgresOutbox {
-    /// The outbox of this database.
+    /// The outbox of a database that has the tables of [`crate::database::MIGRATIONS`].
     pub fn new(database: Arc<Postgres>) -> Self {
-        Self { database }
+        let statements = OutboxStatements::new(database.statements());
+        Self {
+            database,
+            statements,
+        }
     }
 }
 
@@ -112,19 +120,20 @@ impl Outbox for PostgresOutbox {
         .bind(except)
         .bind(i64::from(limit))
         .fetch_all(self.database.pool());
-        bounded(rows).await?.iter().map(outbox_row).collect()
+        let read = async { bounded(rows).await?.iter().map(outbox_row).collect() };
+        self.statements.read.run(read).await
     }
 
     async fn delete(&self, acknowledged: &[i64]) -> Result<(), OutboxError> {
         let delete = sqlx::query("DELETE FROM outbox WHERE seq = ANY($1)")
             .bind(acknowledged)
             .execute(self.database.pool());
-        bounded(delete).await?;
+        self.statements.delete.run(bounded(delete)).await?;
         Ok(())
     }
 
     async fn backlog(&self, at_most: u64) -> Result<Backlog, OutboxError> {
-        // The clock is the database's on both sides of the difference. The first position is the oldest but for commits
+        // Both ends of the difference use the database's clock. The lowest position is the oldest row, except for commits
         // that overtook each other.
         let backlog = sqlx::query(
             "SELECT (SELECT count(*) FROM (SELECT FROM outbox LIMIT $1) AS counted), \
@@ -133,7 +142,7 @@ impl Outbox for PostgresOutbox {
         )
         .bind(i64::try_from(at_most).unwrap_or(i64::MAX))
         .fetch_one(self.database.pool());
-        let row = bounded(backlog).await?;
+        let row = self.statements.backlog.run(bounded(backlog)).await?;
         let rows: i64 = row.try_get(0)?;
         let oldest: f64 = row.try_get(1)?;
         Ok(Backlog {

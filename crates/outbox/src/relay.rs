@@ -1,25 +1,24 @@
-//! The outbox relay: publishes what was committed, each key in order, and loses nothing.
+//! The outbox relay: publishes committed events, each key in order, and loses none.
 //!
 //! ```text
-//! leases ──which shards──▶ outbox ──read──▶ window: per key a queue, its head at the broker ──acknowledged──▶ delete
-//!                            ▲                        │ refused or lost: the head is sent again               the row
-//!                            └── signal, or a poll ───┘                                                          │
-//!                                                                  crash before the delete: sent twice, never lost
+//! leases ──held shards──▶ outbox ──read──▶ window: per key a queue, its head in flight ──acknowledged──▶ delete the row
+//!                           ▲                      │ publish failed: the head is sent again                   │
+//!                           └── signal, or a poll ─┘                      crash before the delete: sent twice, never lost
 //! ```
 //!
-//! * A row is work until it is deleted; it is deleted only when the broker has acknowledged it. No position decides what
-//!   was sent: positions only save reading ([`position`]).
-//! * **One event per key is at the broker at a time**, thousands of keys at once: an event that has to be sent again
-//!   cannot be overtaken by its successor, which idempotence alone does not promise when messages time out.
-//! * **One relay per shard at a time** ([`crate::lease`]). A relay that cannot be sure of its leases any more
-//!   drops everything in memory and begins anew. What it had sent and not seen acknowledged is sent again by the next
-//!   owner, in the order of its key; late acknowledgements delete rows that the broker has, which is right at any time.
-//! * An event is not read past one of its key that was committed late ([`window::Admission::Premature`]).
-//! * An event that cannot be published (its row is damaged, the broker refuses it for good) stops its key and nothing
-//!   else ([`blocked`]). It is never dropped: it is tried again now and then until somebody mends the cause.
+//! * A row is work until it is deleted, and it is deleted only after the broker has acknowledged it. No position decides
+//!   which rows were sent; positions only save reading ([`position`]).
+//! * **One event per key is in flight**, thousands of keys at once: an event that has to be sent again cannot be overtaken
+//!   by its successor. Producer idempotence alone does not guarantee that when messages time out.
+//! * **One relay per shard at a time** ([`crate::lease`]). A relay that may have lost its leases drops everything in memory
+//!   and starts over. The next owner of the shard sends its unacknowledged events again, in the order of their keys; late
+//!   acknowledgements delete rows that the broker has, which is correct at any time.
+//! * An event is not sent before one of its key that was committed late ([`window::WindowSlot::Premature`]).
+//! * An event that cannot be published (its row is damaged, the broker rejects it permanently) blocks its key and nothing
+//!   else ([`blocked`]). It is never dropped: it is retried every 30 s until the cause is fixed.
 //! * Headers are sent as they were stored, trace context included.
-//! * A database that fails for a moment is asked again; nothing is forgotten while the leases last.
-//! * A producer that fails for good is replaced, and everything in memory is read again from the table.
+//! * A failed database statement is retried; nothing in memory is dropped while the leases last.
+//! * A producer with a fatal error is replaced, and everything in memory is read again from the table.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,10 +28,10 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::lease::Leases;
-use crate::{Outbox, OutboxError, OutboxSignal};
+use crate::outbox::Outbox;
+use crate::signal::OutboxSignal;
 use kafka::KafkaConfig;
 use service::backoff::Backoff;
-use service::crash_points::Injected;
 use service::error_chain::ErrorChain;
 
 mod session;
@@ -51,21 +50,20 @@ mod producer;
 #[cfg(test)]
 mod simulation;
 
-use held_shards::LeaseEnded;
 use instrumentation::RelayTelemetry;
-use producer::{Producer, ProducerError};
-use session::Session;
+use producer::Producer;
+use session::{Session, SessionError};
 
-/// Waits after an error of the database or the client.
-const RECOVERY: Backoff = Backoff {
+/// Waits before a new session, after one that failed.
+const RESTART_BACKOFF: Backoff = Backoff {
     initial: Duration::from_millis(100),
     cap: Duration::from_secs(5),
 };
 
-/// An interrupted session tries this long to give its leases back: less than they last.
+/// Limit for releasing the leases of a failed session: shorter than the leases last.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Publishes the outbox of one service, or its share of it.
+/// Publishes the outbox of one service, or the share of it that its leases grant.
 pub struct Relay {
     kafka: KafkaConfig,
     outbox: Arc<dyn Outbox>,
@@ -80,21 +78,8 @@ impl std::fmt::Debug for Relay {
     }
 }
 
-/// What interrupts the relay; it recovers from all of it.
-#[derive(Debug, thiserror::Error)]
-enum RelayError {
-    #[error("the outbox")]
-    Outbox(#[from] OutboxError),
-    #[error("the producer")]
-    Producer(#[from] ProducerError),
-    #[error(transparent)]
-    LeaseEnded(#[from] LeaseEnded),
-    #[error("publishing")]
-    Injected(#[from] Injected),
-}
-
 impl Relay {
-    /// A relay for this outbox; `signal` wakes it after a commit.
+    /// A relay for this outbox; `signal` wakes it after a commit. Nothing runs before [`Relay::run`].
     pub fn new(
         kafka: &KafkaConfig,
         outbox: Arc<dyn Outbox>,
@@ -110,7 +95,8 @@ impl Relay {
         }
     }
 
-    /// Publishes until `shutdown`. An outage of Kafka or of the database delays it and is logged.
+    /// Publishes until `shutdown`, then waits up to 5 s for events in flight and releases the leases. An outage of Kafka or
+    /// of the database delays publishing and is logged; it does not end this call.
     pub async fn run(self, shutdown: CancellationToken) {
         let mut failures = 0;
         while !shutdown.is_cancelled() {
@@ -118,24 +104,24 @@ impl Relay {
             let Err(error) = self.publish_until(&shutdown).await else {
                 return;
             };
-            // A run that went well for a while has recovered from what was before it.
-            failures = if started.elapsed() > RECOVERY.cap {
+            // A session that outlasted the longest wait has recovered from the failures before it.
+            failures = if started.elapsed() > RESTART_BACKOFF.cap {
                 1
             } else {
                 failures + 1
             };
-            tracing::warn!(error = %ErrorChain(&error), failures, "relay starts anew");
+            tracing::warn!(error = %ErrorChain(&error), failures, "relay session failed, restarting");
             tokio::select! {
                 () = shutdown.cancelled() => return,
-                () = tokio::time::sleep(RECOVERY.delay(failures)) => {}
+                () = tokio::time::sleep(RESTART_BACKOFF.delay(failures)) => {}
             }
         }
     }
 
-    async fn publish_until(&self, shutdown: &CancellationToken) -> Result<(), RelayError> {
+    async fn publish_until(&self, shutdown: &CancellationToken) -> Result<(), SessionError> {
         let producer = Producer::new(&self.kafka, Arc::clone(&self.telemetry))?;
-        // A name of its own for each session: a statement that takes effect after it was given up must not give back what
-        // the next session holds.
+        // A new member id for each session: a statement that takes effect after its timeout must not release the leases of
+        // the next session.
         let member = Uuid::now_v7();
         let session = Session::new(
             self.outbox.as_ref(),
@@ -145,7 +131,7 @@ impl Relay {
             producer,
         );
         let ended = session.run(shutdown).await;
-        // Whoever reads these keys next finds out anew.
+        // The next reader of these keys counts them again.
         self.telemetry.show_blocked(0);
         if ended.is_err() {
             self.release_leases(member).await;
@@ -153,11 +139,11 @@ impl Relay {
         ended
     }
 
-    /// Gives back the leases of a session that was interrupted, so that nobody has to wait until they run out.
+    /// Releases the leases of a failed session, so that their shards are taken over before they expire.
     async fn release_leases(&self, member: Uuid) {
         let leave = tokio::time::timeout(RELEASE_TIMEOUT, self.leases.leave(member));
         if !matches!(leave.await, Ok(Ok(()))) {
-            tracing::debug!("leases were not given back, they will run out");
+            tracing::debug!("leases not released, they will expire");
         }
     }
 }

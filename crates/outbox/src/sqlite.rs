@@ -1,4 +1,5 @@
-//! The outbox on SQLite. There is one writer, so `seq` is commit order and no row can appear below one already read.
+//! The outbox on SQLite. The database has one writer, so `seq` is the commit order: no row becomes visible below one that
+//! was already read.
 
 use std::borrow::Borrow;
 use std::sync::Arc;
@@ -7,7 +8,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use async_trait::async_trait;
 use sqlx::{QueryBuilder, Row, SqliteConnection, sqlite::SqliteRow};
 
-use super::{Backlog, Outbox, OutboxError, OutboxRecord, OutboxRow, Shard};
+use crate::outbox::{Backlog, Outbox, OutboxError, OutboxRecord, OutboxRow};
+use crate::shard::Shard;
+use crate::statements::OutboxStatements;
 use kafka::headers;
 use sql::sqlite::Sqlite;
 
@@ -15,6 +18,9 @@ use sql::sqlite::Sqlite;
 const ROWS_PER_STATEMENT: usize = 1_000;
 
 /// Writes events in the caller's transaction, next to the state that they announce.
+///
+/// # Errors
+/// When the database fails; the caller's transaction must then be rolled back.
 pub async fn insert<R: Borrow<OutboxRecord>>(
     connection: &mut SqliteConnection,
     records: &[R],
@@ -40,18 +46,23 @@ pub async fn insert<R: Borrow<OutboxRecord>>(
 #[derive(Clone, Debug)]
 pub struct SqliteOutbox {
     database: Arc<Sqlite>,
+    statements: OutboxStatements,
 }
 
 impl SqliteOutbox {
-    /// The outbox of this database.
+    /// The outbox of a database that has the tables of [`crate::database::MIGRATIONS`].
     pub fn new(database: Arc<Sqlite>) -> Self {
-        Self { database }
+        let statements = OutboxStatements::new(database.statements());
+        Self {
+            database,
+            statements,
+        }
     }
 }
 
 #[async_trait]
 impl Outbox for SqliteOutbox {
-    /// The one relay owns all shards, and `after` is exact: neither needs a condition.
+    /// The only relay holds all shards and `after` is exact, so neither shards nor exceptions need a condition.
     async fn read(
         &self,
         _shards: &[Shard],
@@ -59,17 +70,35 @@ impl Outbox for SqliteOutbox {
         _except: &[i64],
         limit: u32,
     ) -> Result<Vec<OutboxRow>, OutboxError> {
-        let rows = sqlx::query(
+        let query = sqlx::query(
             "SELECT seq, topic, key, headers, payload FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?",
         )
         .bind(after)
         .bind(limit)
-        .fetch_all(self.database.reader())
-        .await?;
-        rows.iter().map(outbox_row).collect()
+        .fetch_all(self.database.reader());
+        self.statements
+            .read
+            .run(async { query.await?.iter().map(outbox_row).collect() })
+            .await
     }
 
     async fn delete(&self, acknowledged: &[i64]) -> Result<(), OutboxError> {
+        let delete = self.delete_rows(acknowledged);
+        self.statements.delete.run(delete).await
+    }
+
+    async fn backlog(&self, at_most: u64) -> Result<Backlog, OutboxError> {
+        let backlog = self.read_backlog(at_most);
+        self.statements.backlog.run(backlog).await
+    }
+
+    fn has_other_writers(&self) -> bool {
+        false
+    }
+}
+
+impl SqliteOutbox {
+    async fn delete_rows(&self, acknowledged: &[i64]) -> Result<(), OutboxError> {
         let mut transaction = self.database.begin().await?;
         for chunk in acknowledged.chunks(ROWS_PER_STATEMENT) {
             let mut statement = QueryBuilder::new("DELETE FROM outbox WHERE seq IN (");
@@ -84,7 +113,7 @@ impl Outbox for SqliteOutbox {
         Ok(())
     }
 
-    async fn backlog(&self, at_most: u64) -> Result<Backlog, OutboxError> {
+    async fn read_backlog(&self, at_most: u64) -> Result<Backlog, OutboxError> {
         let backlog = sqlx::query(
             "SELECT (SELECT count(*) FROM (SELECT 1 FROM outbox LIMIT ?)), \
                     (SELECT created_at FROM outbox ORDER BY seq LIMIT 1)",
@@ -98,13 +127,9 @@ impl Outbox for SqliteOutbox {
         let waited = oldest.map_or(0, |created| unix_millis(SystemTime::now()) - created);
         Ok(Backlog {
             rows: rows.unsigned_abs(),
-            // A clock that was set back must not show as an age of centuries.
+            // A clock that was set back must not show up as an age of centuries.
             oldest: Duration::from_millis(u64::try_from(waited).unwrap_or(0)),
         })
-    }
-
-    fn has_other_writers(&self) -> bool {
-        false
     }
 }
 

@@ -1,7 +1,7 @@
-//! A look at the outbox once a second: how much waits, and for how long.
+//! Polls the backlog of an outbox once a second and exports it as gauges.
 //!
-//! The gauges show the last look, or nothing while the database cannot be read. Replicas share an outbox, and each of
-//! them shows all of it.
+//! The gauges show the last poll, and nothing while the database cannot be read. Replicas share an outbox, and each of
+//! them reports the whole backlog. Create one watch per process: an observed gauge cannot be unregistered.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,19 +9,19 @@ use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use super::{Backlog, Outbox};
+use crate::outbox::{Backlog, Outbox};
 use service::error_chain::ErrorChain;
 use telemetry::names::metrics;
 use telemetry::reading::LastReading;
 use telemetry::vocabulary::Labels;
 
-/// How often the outbox is looked at.
-pub const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Interval of the polls.
+pub const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Rows that are counted where the exact number decides nothing: some ten milliseconds of a database's time.
-pub const ENOUGH_ROWS: u64 = 100_000;
+/// A limit for counting where the exact number decides nothing: counting this many rows takes some 10 ms.
+pub const MAX_COUNTED_ROWS: u64 = 100_000;
 
-/// Watches an outbox.
+/// Polls the backlog of one outbox.
 pub struct BacklogWatch {
     outbox: Arc<dyn Outbox>,
     at_most: u64,
@@ -29,7 +29,7 @@ pub struct BacklogWatch {
 }
 
 impl BacklogWatch {
-    /// Of this outbox, whose rows are counted up to `at_most`.
+    /// Registers the gauges; rows are counted up to `at_most`.
     pub fn new(outbox: Arc<dyn Outbox>, at_most: u64) -> Self {
         let last = LastReading::default();
         let rows = last.display();
@@ -49,21 +49,21 @@ impl BacklogWatch {
         }
     }
 
-    /// Looks until `shutdown`, and hands each look to `judge`.
+    /// Polls until `shutdown` and passes each backlog to `judge`. A poll that fails is skipped.
     pub async fn run(self, shutdown: CancellationToken, mut judge: impl FnMut(&Backlog)) {
-        let mut looks = interval(LOOK_EVERY);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        while shutdown.run_until_cancelled(looks.tick()).await.is_some() {
-            if let Some(backlog) = self.look().await {
+        let mut ticks = interval(POLL_INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
+            if let Some(backlog) = self.poll().await {
                 judge(&backlog);
             }
         }
     }
 
-    async fn look(&self) -> Option<Backlog> {
+    async fn poll(&self) -> Option<Backlog> {
         let backlog = self.outbox.backlog(self.at_most).await;
         let backlog = backlog.inspect_err(|error| {
-            tracing::debug!(error = %ErrorChain(error), "the backlog could not be read");
+            tracing::debug!(error = %ErrorChain(error), "backlog not read");
         });
         let backlog = backlog.ok();
         self.last.note(backlog);

@@ -8,14 +8,9 @@
 
 mod blocked_keys;
 mod consumer;
-mod flaky_outbox;
 mod group;
 mod killers;
-mod leases;
 mod rebalance;
-mod relay;
 mod retry_store;
-mod shared_outbox;
 mod teller;
-mod topics;
 mod tracing;

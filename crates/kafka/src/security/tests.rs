@@ -1,10 +1,10 @@
-//! What settings are accepted, and what they become.
+//! Accepted and rejected settings, and the resulting properties.
 
 use std::collections::BTreeMap;
 
 use super::*;
 
-/// What is wrong with these settings, or what they mean.
+/// Reads the settings; the error lists their mistakes.
 fn read(pairs: &[(&str, &str)]) -> Result<Security, Vec<String>> {
     let source: BTreeMap<String, String> = pairs
         .iter()
@@ -17,10 +17,10 @@ fn read(pairs: &[(&str, &str)]) -> Result<Security, Vec<String>> {
         .map_err(|error| error.mistakes().to_vec())
 }
 
-fn refused(pairs: &[(&str, &str)]) -> Vec<String> {
-    let mistakes = read(pairs).unwrap_err();
-    // Whether TLS is built in is the subject of tests of its own.
-    mistakes
+fn mistakes(pairs: &[(&str, &str)]) -> Vec<String> {
+    // Whether TLS is built in has tests of its own.
+    read(pairs)
+        .unwrap_err()
         .into_iter()
         .filter(|mistake| !mistake.contains("kafka-tls"))
         .collect()
@@ -33,7 +33,7 @@ fn properties(security: &Security) -> ClientConfig {
 }
 
 #[test]
-fn without_settings_nothing_is_encrypted_and_nobody_is_asked() {
+fn the_default_is_neither_encryption_nor_credentials() {
     let security = read(&[]).unwrap();
 
     let config = properties(&security);
@@ -58,7 +58,7 @@ fn plain_credentials_without_encryption_work_in_every_build() {
 }
 
 #[test]
-fn a_password_shows_itself_nowhere() {
+fn a_password_is_not_printed() {
     let security = read(&[
         (PROTOCOL, "sasl_plaintext"),
         (USERNAME, "orders"),
@@ -72,15 +72,15 @@ fn a_password_shows_itself_nowhere() {
 }
 
 #[test]
-fn unknown_words_are_refused_with_those_that_are_known() {
+fn unknown_values_are_rejected_with_the_known_ones() {
     assert_eq!(
-        refused(&[(PROTOCOL, "tls")]),
+        mistakes(&[(PROTOCOL, "tls")]),
         [
             "KAFKA_SECURITY_PROTOCOL: expected plaintext, ssl, sasl_plaintext or sasl_ssl, got \"tls\""
         ]
     );
     assert_eq!(
-        refused(&[
+        mistakes(&[
             (PROTOCOL, "sasl_plaintext"),
             (MECHANISM, "GSSAPI"),
             (USERNAME, "orders"),
@@ -93,7 +93,7 @@ fn unknown_words_are_refused_with_those_that_are_known() {
 #[test]
 fn a_sasl_protocol_needs_a_user_and_a_password() {
     assert_eq!(
-        refused(&[(PROTOCOL, "sasl_plaintext")]),
+        mistakes(&[(PROTOCOL, "sasl_plaintext")]),
         [
             "KAFKA_SASL_USERNAME: must be set with KAFKA_SECURITY_PROTOCOL=sasl_plaintext",
             "KAFKA_SASL_PASSWORD: must be set with KAFKA_SECURITY_PROTOCOL=sasl_plaintext",
@@ -102,12 +102,12 @@ fn a_sasl_protocol_needs_a_user_and_a_password() {
 }
 
 #[test]
-fn settings_that_the_protocol_does_not_use_are_refused() {
+fn settings_that_the_protocol_does_not_use_are_rejected() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let file = file.path().to_str().unwrap();
 
     assert_eq!(
-        refused(&[
+        mistakes(&[
             (CA_FILE, file),
             (CERTIFICATE_FILE, file),
             (KEY_FILE, file),
@@ -127,12 +127,12 @@ fn settings_that_the_protocol_does_not_use_are_refused() {
 }
 
 #[test]
-fn a_certificate_and_its_key_come_together() {
+fn a_certificate_and_its_key_must_be_set_together() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let file = file.path().to_str().unwrap();
 
-    // One more setting that is wrong, so that the result is a list of mistakes in every build.
-    let with = |name| refused(&[(PROTOCOL, "ssl"), (name, file), (PASSWORD, "x")]);
+    // One more wrong setting, so that there are mistakes in every build.
+    let with = |name| mistakes(&[(PROTOCOL, "ssl"), (name, file), (PASSWORD, "x")]);
 
     assert_eq!(
         with(CERTIFICATE_FILE)[0],
@@ -145,8 +145,8 @@ fn a_certificate_and_its_key_come_together() {
 }
 
 #[test]
-fn a_file_that_cannot_be_read_is_refused_by_name() {
-    let mistakes = refused(&[(PROTOCOL, "ssl"), (CA_FILE, "/no/such/ca.pem")]);
+fn a_file_that_cannot_be_read_is_rejected_by_name() {
+    let mistakes = mistakes(&[(PROTOCOL, "ssl"), (CA_FILE, "/no/such/ca.pem")]);
 
     assert!(
         mistakes[0].starts_with("KAFKA_CA_FILE: cannot read /no/such/ca.pem: "),
@@ -156,7 +156,7 @@ fn a_file_that_cannot_be_read_is_refused_by_name() {
 
 #[cfg(not(feature = "tls"))]
 #[test]
-fn a_build_without_tls_says_what_it_lacks() {
+fn a_build_without_tls_rejects_settings_that_need_it() {
     assert_eq!(
         read(&[
             (PROTOCOL, "sasl_ssl"),
@@ -174,7 +174,7 @@ fn a_build_without_tls_says_what_it_lacks() {
 
 #[cfg(feature = "tls")]
 #[test]
-fn over_tls_the_name_of_the_broker_is_checked() {
+fn over_tls_the_host_name_of_the_broker_is_verified() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let path = file.path().to_str().unwrap();
 

@@ -1,4 +1,4 @@
-//! The sending of messages that somebody decided earlier.
+//! Sends of messages that were created in an earlier span.
 
 use opentelemetry::trace::{SpanId, TraceId};
 use opentelemetry_sdk::trace::SpanData;
@@ -10,7 +10,7 @@ use telemetry::testing::{measured, record_spans, spans_of};
 
 const CREATOR: u64 = 0x00f0_67aa_0ba9_02b7;
 
-/// Headers of an event that was decided in this trace.
+/// Headers of an event that was created in this trace.
 fn headers(trace: u128, is_recorded: bool) -> Headers {
     let flags = u8::from(is_recorded);
     let parent = format!("00-{trace:032x}-{CREATOR:016x}-{flags:02x}");
@@ -42,7 +42,7 @@ fn shown(span: &SpanData, attribute: &str) -> Option<String> {
 }
 
 #[test]
-fn a_send_is_a_child_of_the_span_that_decided_the_event_and_links_to_it() {
+fn a_send_is_a_child_of_the_span_that_created_the_event_and_links_to_it() {
     let (telemetry, trace) = (telemetry(), 0xa1);
 
     begin(&telemetry, "sent.child", &headers(trace, true)).acknowledged(3, 77);
@@ -71,12 +71,12 @@ fn a_send_is_a_child_of_the_span_that_decided_the_event_and_links_to_it() {
 }
 
 #[test]
-fn an_event_that_is_sent_again_has_a_span_for_each_time() {
+fn an_event_that_is_sent_again_has_a_span_per_attempt() {
     let (telemetry, trace) = (telemetry(), 0xa2);
     let headers = headers(trace, true);
 
-    let refusal = KafkaError::MessageProduction(RDKafkaErrorCode::MessageTimedOut);
-    begin(&telemetry, "sent.twice", &headers).failed(&refusal);
+    let error = KafkaError::MessageProduction(RDKafkaErrorCode::MessageTimedOut);
+    begin(&telemetry, "sent.twice", &headers).failed(&error);
     begin(&telemetry, "sent.twice", &headers).acknowledged(0, 1);
 
     let spans = spans_of(TraceId::from(trace));

@@ -1,4 +1,4 @@
-//! Creates topics and reads their configuration through Kafka's admin API. Blocking.
+//! Creates topics and reads their configuration with Kafka's admin API. Blocking.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -8,19 +8,20 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tokio::runtime::Handle;
 
-use super::cluster::{Cluster, Lookup, Shape, Unreachable};
 use super::comparison::{compare, configuration};
-use super::{TopicReport, TopicSpec, TopicState, TopicsConfig, TopicsError};
-use crate::KafkaConfig;
+use super::config::{TopicSpec, TopicsConfig};
+use super::metadata::{Lookup, MetadataClient, Shape, Unreachable};
+use super::report::{TopicReport, TopicState, TopicsError};
+use crate::config::KafkaConfig;
 use service::backoff::Backoff;
 
-/// A person or a job waits for this: long enough for a cluster that is just starting to answer.
+/// Timeout of the requests: long enough for a cluster that is starting.
 const WAIT_LIMIT: Duration = Duration::from_secs(30);
 
-/// How long the cluster may take to make a topic known to all its brokers.
+/// Timeout for the cluster to propagate a topic to all its brokers.
 const PROPAGATION: Duration = Duration::from_secs(15);
 
-/// Waits for a topic that somebody else created a moment ago to be seen.
+/// Waits for a topic that was just created by another process to become visible.
 const APPEARANCE: Backoff = Backoff {
     initial: Duration::from_millis(50),
     cap: Duration::from_secs(1),
@@ -31,33 +32,33 @@ pub(super) fn create(
     config: TopicsConfig,
     specs: &[TopicSpec],
 ) -> Result<Vec<TopicReport>, TopicsError> {
-    let session = Session::open(kafka)?;
+    let admin = TopicAdmin::open(kafka)?;
     specs
         .iter()
-        .map(|spec| session.ensure(config, spec))
+        .map(|spec| admin.ensure(config, spec))
         .collect()
 }
 
-/// Both clients: questions go through one, changes through the other.
-struct Session {
+/// Two clients: one reads metadata, the other creates topics.
+struct TopicAdmin {
     brokers: String,
-    cluster: Cluster,
+    metadata: MetadataClient,
     admin: AdminClient<DefaultClientContext>,
-    /// The runtime that this blocking work was begun from: the admin API answers with futures.
+    /// The runtime that drives the futures of the admin API.
     runtime: Handle,
 }
 
-impl Session {
+impl TopicAdmin {
     fn open(kafka: &KafkaConfig) -> Result<Self, TopicsError> {
         Ok(Self {
             brokers: kafka.brokers.clone(),
-            cluster: Cluster::new(kafka, WAIT_LIMIT).map_err(TopicsError::Client)?,
+            metadata: MetadataClient::new(kafka, WAIT_LIMIT).map_err(TopicsError::Client)?,
             admin: kafka.observer().create().map_err(TopicsError::Client)?,
             runtime: Handle::current(),
         })
     }
 
-    /// Creates the topic or, if it exists, compares it.
+    /// Creates the topic, or compares it if it exists.
     fn ensure(&self, config: TopicsConfig, spec: &TopicSpec) -> Result<TopicReport, TopicsError> {
         if let Some(shape) = self.look_up(spec.name)? {
             return Ok(self.compare(config, spec, shape));
@@ -66,17 +67,16 @@ impl Session {
             Creation::Done => Ok(TopicReport {
                 name: spec.name,
                 state: TopicState::Created,
-                not_compared: Vec::new(),
             }),
             Creation::Existed => Ok(self.compare(config, spec, self.wait_for(spec.name)?)),
         }
     }
 
     fn look_up(&self, topic: &str) -> Result<Option<Shape>, TopicsError> {
-        match self.cluster.look_up(topic) {
+        match self.metadata.look_up(topic) {
             Ok(Lookup::Found(shape)) => Ok(Some(shape)),
             Ok(Lookup::Missing) => Ok(None),
-            Ok(Lookup::Refused(code)) => Err(TopicsError::Hidden {
+            Ok(Lookup::Denied(code)) => Err(TopicsError::Hidden {
                 topic: topic.to_owned(),
                 code,
             }),
@@ -87,7 +87,7 @@ impl Session {
         }
     }
 
-    /// Waits for a topic that exists to be seen: whoever created it did so just now.
+    /// Waits for a topic that was just created by another process.
     fn wait_for(&self, topic: &str) -> Result<Shape, TopicsError> {
         for attempt in 1..=20 {
             if let Some(shape) = self.look_up(topic)? {
@@ -128,11 +128,11 @@ impl Session {
         Ok(Creation::Done)
     }
 
-    /// What an operator would otherwise have to find out.
+    /// A possible cause of an error, for the operator.
     fn hint(&self, config: TopicsConfig, code: RDKafkaErrorCode) -> String {
-        match (code, self.cluster.brokers()) {
+        match (code, self.metadata.brokers()) {
             (RDKafkaErrorCode::InvalidReplicationFactor, Some(brokers)) => format!(
-                "; KAFKA_TOPIC_REPLICATION asks for {} copies, brokers: {brokers}",
+                "; KAFKA_TOPIC_REPLICATION requests {} copies, brokers: {brokers}",
                 config.replication
             ),
             _ => String::new(),
@@ -140,17 +140,15 @@ impl Session {
     }
 
     fn compare(&self, config: TopicsConfig, spec: &TopicSpec, shape: Shape) -> TopicReport {
-        // A broker that cannot describe configurations is no obstacle: what it does not tell is reported as such.
+        // A broker may be unable to describe configurations: these settings are reported as not compared.
         let found = self.describe(spec.name).unwrap_or_default();
         let (differences, not_compared) = compare(config, spec, shape, &found);
         TopicReport {
             name: spec.name,
-            state: if differences.is_empty() {
-                TopicState::AsAsked
-            } else {
-                TopicState::Differs(differences)
+            state: TopicState::Existed {
+                differences,
+                not_compared,
             },
-            not_compared,
         }
     }
 
@@ -174,9 +172,8 @@ impl Session {
     }
 }
 
-/// What became of a request to create a topic.
 enum Creation {
     Done,
-    /// Somebody was faster.
+    /// Another process created it first.
     Existed,
 }

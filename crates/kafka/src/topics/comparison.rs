@@ -1,34 +1,32 @@
-//! What was asked for beside what exists. Pure.
+//! Compares the requested properties of a topic with the existing ones. Pure.
 
 use std::collections::HashMap;
 use std::fmt;
 
-use super::cluster::Shape;
-use super::{TopicSpec, TopicsConfig};
+use super::config::{TopicSpec, TopicsConfig};
+use super::metadata::Shape;
 
-/// A setting of an existing topic that is not what was asked for.
+/// A setting of an existing topic that differs from the request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Difference {
+pub(super) struct Difference {
     /// `partitions`, `replication`, or the name of a topic configuration.
-    pub setting: &'static str,
-    /// What was asked for.
-    pub asked: String,
-    /// What there is.
-    pub found: String,
+    pub(super) setting: &'static str,
+    pub(super) requested: String,
+    pub(super) found: String,
 }
 
 impl fmt::Display for Difference {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             setting,
-            asked,
+            requested,
             found,
         } = self;
-        write!(formatter, "{setting}: asked for {asked}, found {found}")
+        write!(formatter, "{setting}: requested {requested}, found {found}")
     }
 }
 
-/// The configuration of a topic, in Kafka's words.
+/// The requested configuration of a topic, by Kafka's names.
 pub(super) fn configuration(config: TopicsConfig, spec: &TopicSpec) -> [(&'static str, String); 3] {
     [
         ("min.insync.replicas", config.min_insync.to_string()),
@@ -37,7 +35,7 @@ pub(super) fn configuration(config: TopicsConfig, spec: &TopicSpec) -> [(&'stati
     ]
 }
 
-/// The differences, and what could not be compared because the broker does not tell it.
+/// The differences, and the settings that the broker does not report.
 pub(super) fn compare(
     config: TopicsConfig,
     spec: &TopicSpec,
@@ -58,21 +56,21 @@ pub(super) fn compare(
     ];
     let mut differences: Vec<Difference> = counts
         .into_iter()
-        .filter(|(_, asked, found)| asked != found)
-        .map(|(setting, asked, found)| Difference {
+        .filter(|(_, requested, found)| requested != found)
+        .map(|(setting, requested, found)| Difference {
             setting,
-            asked: asked.to_string(),
+            requested: requested.to_string(),
             found: found.to_string(),
         })
         .collect();
     let mut not_compared = Vec::new();
-    for (setting, asked) in configuration(config, spec) {
+    for (setting, requested) in configuration(config, spec) {
         match found.get(setting) {
             None => not_compared.push(setting),
-            Some(found) if *found == asked => {}
+            Some(found) if *found == requested => {}
             Some(found) => differences.push(Difference {
                 setting,
-                asked,
+                requested,
                 found: found.clone(),
             }),
         }
@@ -100,7 +98,7 @@ mod tests {
         replication: 3,
     };
 
-    fn as_asked() -> HashMap<String, String> {
+    fn as_requested() -> HashMap<String, String> {
         let pairs = configuration(CONFIG, &SPEC).into_iter();
         pairs
             .map(|(name, value)| (name.to_owned(), value))
@@ -108,13 +106,16 @@ mod tests {
     }
 
     #[test]
-    fn a_topic_as_asked_for_has_no_differences() {
-        assert_eq!(compare(CONFIG, &SPEC, SHAPE, &as_asked()), (vec![], vec![]));
+    fn a_topic_as_requested_has_no_differences() {
+        assert_eq!(
+            compare(CONFIG, &SPEC, SHAPE, &as_requested()),
+            (vec![], vec![])
+        );
     }
 
     #[test]
-    fn retention_is_asked_for_in_milliseconds() {
-        assert_eq!(as_asked()["retention.ms"], "604800000");
+    fn retention_is_requested_in_milliseconds() {
+        assert_eq!(as_requested()["retention.ms"], "604800000");
     }
 
     #[test]
@@ -138,18 +139,18 @@ mod tests {
         assert_eq!(
             lines,
             [
-                "partitions: asked for 6, found 12",
-                "replication: asked for 3, found 1",
-                "min.insync.replicas: asked for 2, found 1",
-                "retention.ms: asked for 604800000, found -1",
-                "cleanup.policy: asked for delete, found compact",
+                "partitions: requested 6, found 12",
+                "replication: requested 3, found 1",
+                "min.insync.replicas: requested 2, found 1",
+                "retention.ms: requested 604800000, found -1",
+                "cleanup.policy: requested delete, found compact",
             ]
         );
         assert!(not_compared.is_empty());
     }
 
     #[test]
-    fn what_a_broker_does_not_tell_is_no_difference() {
+    fn a_setting_that_the_broker_does_not_report_is_no_difference() {
         let (differences, not_compared) = compare(CONFIG, &SPEC, SHAPE, &HashMap::new());
 
         assert!(differences.is_empty());

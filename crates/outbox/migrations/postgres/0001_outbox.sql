@@ -1,4 +1,4 @@
--- Events that wait for the broker; a row is deleted when it was acknowledged.
+-- Events that wait for the broker. A row is deleted after the broker has acknowledged it.
 CREATE TABLE outbox (
     seq        BIGINT      NOT NULL GENERATED ALWAYS AS IDENTITY (CACHE 1) PRIMARY KEY,
     shard      SMALLINT    NOT NULL,
@@ -12,7 +12,7 @@ CREATE TABLE outbox (
 -- Finds the predecessor of an event of the same key.
 CREATE INDEX outbox_by_key ON outbox (key, seq);
 
--- Who publishes which shard of the outbox, and until when (by this database's clock).
+-- Leases: the relay that publishes each shard, and until when (by this database's clock).
 CREATE TABLE outbox_lease (
     shard      SMALLINT    NOT NULL PRIMARY KEY,
     owner      UUID,
@@ -21,7 +21,7 @@ CREATE TABLE outbox_lease (
 ) WITH (fillfactor = 50);
 INSERT INTO outbox_lease (shard) SELECT generate_series(0, 31);
 
--- Relays that are alive: the shards are divided among them.
+-- Live relays. The shards are divided evenly among them.
 CREATE TABLE outbox_relay (
     member     UUID        NOT NULL PRIMARY KEY,
     expires_at TIMESTAMPTZ NOT NULL

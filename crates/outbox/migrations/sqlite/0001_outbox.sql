@@ -1,4 +1,4 @@
--- Events that wait for the broker; a row is deleted when it was acknowledged.
+-- Events that wait for the broker. A row is deleted after the broker has acknowledged it.
 CREATE TABLE outbox (
     seq        INTEGER PRIMARY KEY AUTOINCREMENT,
     topic      TEXT    NOT NULL,

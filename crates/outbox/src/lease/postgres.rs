@@ -1,4 +1,4 @@
-//! Leases as rows of the database that holds the outbox.
+//! Leases as rows in the database that holds the outbox. Expiry uses that database's clock.
 
 use std::sync::Arc;
 
@@ -7,12 +7,14 @@ use sqlx::Row;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{Leases, TERM, Tenure};
-use crate::{OutboxError, Shard};
+use super::{LeaseGrant, Leases, TERM};
+use crate::outbox::OutboxError;
+use crate::shard::Shard;
+use sql::database::instrumentation::{Query, Statement};
 use sql::postgres::{Postgres, retry_conflicts};
 
-/// One round trip: the sign of life, the renewal, and the claim of what is free up to the fair share. `now()` is the same
-/// in all parts. A lease of this member that ran out is renewed like any other if nobody has claimed it.
+/// One round trip: registers the member as alive, renews its leases, and claims free ones up to the fair share. `now()` is
+/// the same in all parts. An expired lease of this member is renewed if no other member has claimed it.
 const RENEW: &str = "
 WITH alive AS (
     INSERT INTO outbox_relay (member, expires_at) VALUES ($1, now() + $2)
@@ -38,41 +40,50 @@ SELECT (SELECT fair FROM share) AS fair,
 const RELEASE: &str = "
 UPDATE outbox_lease SET owner = NULL, expires_at = '-infinity' WHERE owner = $1 AND shard = ANY($2)";
 
-/// The members that died are removed along the way.
+/// Also removes members that died more than an hour ago.
 const LEAVE: &str = "
 WITH gone AS (DELETE FROM outbox_relay WHERE member = $1 OR expires_at < now() - interval '1 hour')
 UPDATE outbox_lease SET owner = NULL, expires_at = '-infinity' WHERE owner = $1";
 
-/// The leases of one database.
+/// The leases on the outbox of one database.
 #[derive(Clone, Debug)]
 pub struct PostgresLeases {
     database: Arc<Postgres>,
+    renew: Statement,
+    release: Statement,
+    leave: Statement,
 }
 
 impl PostgresLeases {
-    /// The leases of this database.
+    /// The leases of a database that has the tables of [`crate::database::MIGRATIONS`].
     pub fn new(database: Arc<Postgres>) -> Self {
-        Self { database }
+        let prepare = |summary| database.statements().prepare(Query::transaction(summary));
+        Self {
+            renew: prepare("renew leases"),
+            release: prepare("release leases"),
+            leave: prepare("leave leases"),
+            database,
+        }
     }
 }
 
 #[async_trait]
 impl Leases for PostgresLeases {
-    async fn renew(&self, member: Uuid) -> Result<Tenure, OutboxError> {
-        // Before the database looks at its own clock: this side's end comes first.
+    async fn renew(&self, member: Uuid) -> Result<LeaseGrant, OutboxError> {
+        // Read before the database reads its own clock, so that the holder's end of the lease comes first.
         let asked = Instant::now();
-        let row = retry_conflicts(|| async {
+        let renew = retry_conflicts(|| async {
             sqlx::query(RENEW)
                 .bind(member)
                 .bind(TERM)
                 .fetch_one(self.database.pool())
                 .await
-        })
-        .await?;
+        });
+        let row = self.renew.run(renew).await?;
         let shards: Vec<i16> = row.try_get("shards")?;
         let fair: i64 = row.try_get("fair")?;
         let shards = shards.into_iter().map(Shard::numbered).collect();
-        Ok(Tenure::granted(
+        Ok(LeaseGrant::granted(
             asked,
             shards,
             usize::try_from(fair).unwrap_or(usize::MAX),
@@ -81,25 +92,25 @@ impl Leases for PostgresLeases {
 
     async fn release(&self, member: Uuid, shards: &[Shard]) -> Result<(), OutboxError> {
         let shards: Vec<i16> = shards.iter().map(|shard| shard.number()).collect();
-        retry_conflicts(|| async {
+        let release = retry_conflicts(|| async {
             sqlx::query(RELEASE)
                 .bind(member)
                 .bind(&shards)
                 .execute(self.database.pool())
                 .await
-        })
-        .await?;
+        });
+        self.release.run(release).await?;
         Ok(())
     }
 
     async fn leave(&self, member: Uuid) -> Result<(), OutboxError> {
-        retry_conflicts(|| async {
+        let leave = retry_conflicts(|| async {
             sqlx::query(LEAVE)
                 .bind(member)
                 .execute(self.database.pool())
                 .await
-        })
-        .await?;
+        });
+        self.leave.run(leave).await?;
         Ok(())
     }
 }

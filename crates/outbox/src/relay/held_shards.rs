@@ -1,50 +1,47 @@
-//! The shards that this relay publishes, and for how long it may.
+//! The shards that this relay holds, and until when.
 //!
-//! Pure: the clock is an argument, and what the database said comes in as a [`Tenure`].
+//! Pure: the clock is an argument, and each renewal comes in as a [`LeaseGrant`].
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::Shard;
-use crate::lease::{RENEW_EVERY, Tenure};
+use crate::lease::{LeaseGrant, RENEW_EVERY};
+use crate::shard::Shard;
 
-/// A renewal that failed is tried again this soon.
-const RENEW_AGAIN: Duration = Duration::from_millis(300);
+/// Wait before a failed renewal is retried.
+const RENEW_RETRY: Duration = Duration::from_millis(300);
 
 /// Another relay may have claimed what this one held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the leases ran out, or another relay has claimed them")]
+#[error("leases expired or claimed by another relay")]
 pub(super) struct LeaseEnded;
 
-/// What one relay holds.
 #[derive(Debug)]
 pub(super) struct HeldShards {
     shards: BTreeSet<Shard>,
-    /// Those of the shards that are handed over as soon as nothing of them is at the broker any more.
-    leaving: BTreeSet<Shard>,
+    /// Surplus shards, to be released as soon as none of their rows is in the window.
+    surplus: BTreeSet<Shard>,
     ends: Option<Instant>,
     renew_at: Instant,
 }
 
 impl HeldShards {
-    /// Nothing yet.
     pub(super) fn new(now: Instant) -> Self {
         Self {
             shards: BTreeSet::new(),
-            leaving: BTreeSet::new(),
+            surplus: BTreeSet::new(),
             ends: None,
             renew_at: now,
         }
     }
 
-    /// When the next renewal is due.
     pub(super) fn renew_at(&self) -> Instant {
         self.renew_at
     }
 
-    /// Fails once the leases may have been claimed by another relay.
+    /// Fails once another relay may have claimed the leases.
     pub(super) fn check(&self, now: Instant) -> Result<(), LeaseEnded> {
         match self.ends {
             Some(ends) if now >= ends => Err(LeaseEnded),
@@ -52,54 +49,54 @@ impl HeldShards {
         }
     }
 
-    /// Notes a renewal. Returns whether there are shards that were not held before.
+    /// Applies a renewal. Returns whether shards were claimed that were not held before.
     ///
-    /// It must have been heard of before the leases ended. Afterwards it says nothing of the time between: another relay may
-    /// have claimed the same shards, published what is held here, and given them back.
-    pub(super) fn renewed(&mut self, tenure: Tenure, now: Instant) -> Result<bool, LeaseEnded> {
+    /// Fails if the answer arrives after the old leases ended: meanwhile another relay may have claimed the same shards,
+    /// published the rows held here, and released the shards again.
+    pub(super) fn renewed(&mut self, grant: LeaseGrant, now: Instant) -> Result<bool, LeaseEnded> {
         if !self.shards.is_empty() {
             self.check(now)?;
         }
         self.renew_at = now + RENEW_EVERY;
-        self.ends = tenure.ends;
-        let shards: BTreeSet<Shard> = tenure.shards.into_iter().collect();
+        self.ends = grant.ends;
+        let shards: BTreeSet<Shard> = grant.shards.into_iter().collect();
         if !self.shards.is_subset(&shards) {
             return Err(LeaseEnded);
         }
         let has_more = shards.len() > self.shards.len();
-        let surplus = shards.len().saturating_sub(tenure.fair_share);
-        self.leaving = shards.iter().rev().take(surplus).copied().collect();
+        let excess = shards.len().saturating_sub(grant.fair_share);
+        self.surplus = shards.iter().rev().take(excess).copied().collect();
         if has_more {
-            tracing::info!(shards = shards.len(), "relay took shards over");
+            tracing::info!(shards = shards.len(), "shards claimed");
         }
         self.shards = shards;
         Ok(has_more)
     }
 
-    /// Notes that a renewal failed. Returns whether the leases last until it is tried again.
+    /// Schedules the retry of a failed renewal. Returns whether the leases still last.
     pub(super) fn renewal_failed(&mut self, now: Instant) -> bool {
-        self.renew_at = now + RENEW_AGAIN;
+        self.renew_at = now + RENEW_RETRY;
         !self.shards.is_empty() && self.check(now).is_ok()
     }
 
-    /// The shards of which rows may be read.
+    /// The shards whose rows may be read.
     pub(super) fn readable(&self) -> Vec<Shard> {
-        self.shards.difference(&self.leaving).copied().collect()
+        self.shards.difference(&self.surplus).copied().collect()
     }
 
-    /// The shards that are to be handed over.
-    pub(super) fn leaving(&self) -> impl Iterator<Item = Shard> {
-        self.leaving.iter().copied()
+    /// The shards to be released.
+    pub(super) fn surplus(&self) -> impl Iterator<Item = Shard> {
+        self.surplus.iter().copied()
     }
 
-    /// Notes that these shards are another relay's business now.
-    pub(super) fn handed_over(&mut self, shards: &[Shard]) {
-        self.leaving.retain(|shard| !shards.contains(shard));
+    /// These shards were released.
+    pub(super) fn released(&mut self, shards: &[Shard]) {
+        self.surplus.retain(|shard| !shards.contains(shard));
         self.shards.retain(|shard| !shards.contains(shard));
         tracing::info!(
-            given = shards.len(),
+            released = shards.len(),
             shards = self.shards.len(),
-            "relay handed shards over"
+            "shards released"
         );
     }
 }
@@ -116,8 +113,8 @@ mod tests {
         held_shards
     }
 
-    fn granted(shards: &[Shard], asked: Instant) -> Tenure {
-        Tenure::granted(asked, shards.to_vec(), shards.len())
+    fn granted(shards: &[Shard], asked: Instant) -> LeaseGrant {
+        LeaseGrant::granted(asked, shards.to_vec(), shards.len())
     }
 
     fn some_shards() -> Vec<Shard> {
@@ -125,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn leases_that_are_renewed_in_time_go_on() {
+    fn leases_that_are_renewed_in_time_last() {
         let start = Instant::now();
         let shards = some_shards();
         let mut held_shards = holding(&shards, start);
@@ -166,13 +163,13 @@ mod tests {
     }
 
     #[test]
-    fn a_relay_without_shards_takes_some_however_long_it_had_none() {
+    fn a_relay_without_shards_can_claim_some_after_any_time() {
         let start = Instant::now();
         let mut held_shards = holding(&[], start);
 
         let later = start + 10 * TERM;
 
-        let tenure = granted(&some_shards(), later);
-        assert_eq!(held_shards.renewed(tenure, later), Ok(true));
+        let grant = granted(&some_shards(), later);
+        assert_eq!(held_shards.renewed(grant, later), Ok(true));
     }
 }

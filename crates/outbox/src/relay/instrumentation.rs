@@ -1,18 +1,18 @@
-//! What is seen of a relay: each event on its way to the broker, and how many keys stand still.
+//! Telemetry of the relay: a span and measurements per publish attempt, and the number of blocked keys.
 //!
-//! An event that is refused and sent again has a span for each time. One whose row is damaged was never on its way.
+//! Each attempt of an event has its own span. A damaged row is never handed to the producer and has none.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::OutboxRow;
+use crate::outbox::OutboxRow;
 use kafka::headers::Headers;
 use kafka::{KafkaConfig, ObservedSend, Outgoing, SendTelemetry};
 use telemetry::names::metrics;
 use telemetry::propagation;
 use telemetry::vocabulary::Labels;
 
-/// Watches one relay, over all its sessions.
+/// The telemetry of one relay, over all its sessions.
 #[derive(Debug)]
 pub(super) struct RelayTelemetry {
     sends: SendTelemetry,
@@ -20,7 +20,7 @@ pub(super) struct RelayTelemetry {
 }
 
 impl RelayTelemetry {
-    /// Once per relay: what is observed cannot be taken back.
+    /// Once per relay: an observed gauge cannot be unregistered.
     pub(super) fn new(kafka: &KafkaConfig) -> Self {
         let blocked = Arc::<AtomicU64>::default();
         let observed = Arc::clone(&blocked);
@@ -32,7 +32,7 @@ impl RelayTelemetry {
         }
     }
 
-    /// The event goes to the producer.
+    /// Begins a publish attempt, as part of the trace that created the event.
     pub(super) fn begin(&self, row: &OutboxRow, headers: &Headers) -> ObservedSend {
         let decided = propagation::of_event(headers);
         let message = Outgoing {
@@ -43,7 +43,6 @@ impl RelayTelemetry {
         self.sends.begin(message, &decided, &decided)
     }
 
-    /// So many keys stand still now.
     pub(super) fn show_blocked(&self, keys: usize) {
         let keys = u64::try_from(keys).unwrap_or(u64::MAX);
         self.blocked.store(keys, Ordering::Relaxed);

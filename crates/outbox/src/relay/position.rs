@@ -1,58 +1,57 @@
-//! Where in the outbox the next read begins.
+//! The position in the outbox at which the next read begins.
 //!
-//! Pure: the clock is an argument. Where one writer gives out positions in commit order, reading goes on where it ended.
-//! Where several transactions write at once, a row can become visible below a position that was already read, so reading
-//! looks back: a little each time, further every second, and over the whole table now and then. What was read before
-//! costs nothing but its place in a list. No look-back decides the order of events: that is the window's business.
+//! Pure: the clock is an argument. With one writer, positions are assigned in commit order, and a read continues where the
+//! last one ended. With concurrent transactions a row can become visible below a position that was already read, so reads
+//! overlap: by a little each time, by more every second, and over the whole table every 30 s. A row that is read again
+//! costs one entry of the exclusion list. The overlap does not decide the order of events; the window does.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Commits overlap by this much all the time: every read begins where reading had come this long ago.
+/// Overlap of every read: it begins at the position that was reached this long ago.
 const OVERLAP: Duration = Duration::from_millis(200);
 
-/// A commit that took longer than the overlap is found within [`DEEP_EVERY`], if it took no longer than this.
+/// Overlap of every deep read: a row that became visible up to this late is found within [`DEEP_EVERY`].
 const DEEP: Duration = Duration::from_secs(10);
 const DEEP_EVERY: Duration = Duration::from_secs(1);
 
-/// The whole table is read this often, so that correctness depends on no position.
+/// Interval of full reads, so that correctness depends on no position.
 const FULL_EVERY: Duration = Duration::from_secs(30);
 
-/// Steps in which the past is remembered.
+/// Resolution of the history.
 const STEP: Duration = Duration::from_millis(20);
 
-/// How far reading has come, now and in the last seconds.
+/// The highest position read, now and over the last [`DEEP`].
 #[derive(Debug)]
 pub(super) struct Position {
-    looks_back: bool,
+    overlaps: bool,
     top: i64,
-    /// What `top` was, the oldest first.
-    past: VecDeque<(Instant, i64)>,
+    /// Earlier values of `top`, the oldest first.
+    history: VecDeque<(Instant, i64)>,
     deep_at: Instant,
     full_at: Instant,
 }
 
 impl Position {
-    /// At the beginning of the table.
-    pub(super) fn new(looks_back: bool, now: Instant) -> Self {
+    pub(super) fn new(overlaps: bool, now: Instant) -> Self {
         Self {
-            looks_back,
+            overlaps,
             top: 0,
-            past: VecDeque::new(),
+            history: VecDeque::new(),
             deep_at: now + DEEP_EVERY,
             full_at: now + FULL_EVERY,
         }
     }
 
-    /// Behind which row a read begins.
+    /// The position behind which the next read begins.
     pub(super) fn start(&mut self, now: Instant) -> i64 {
         if now >= self.full_at {
             self.full_at = now + FULL_EVERY;
             return 0;
         }
-        if !self.looks_back {
+        if !self.overlaps {
             return self.top;
         }
         if now >= self.deep_at {
@@ -65,27 +64,27 @@ impl Position {
     /// Rows up to `seq` were read.
     pub(super) fn advance(&mut self, seq: i64, now: Instant) {
         self.top = self.top.max(seq);
-        let is_new = self.past.back().is_none_or(|(at, _)| now >= *at + STEP);
-        if self.looks_back && is_new {
-            self.past.push_back((now, self.top));
+        let is_new = self.history.back().is_none_or(|(at, _)| now >= *at + STEP);
+        if self.overlaps && is_new {
+            self.history.push_back((now, self.top));
             self.forget(now);
         }
     }
 
-    /// There are rows of which nothing was read: reading begins at the beginning, and comes as far as there is room.
+    /// Restarts at the beginning of the table, because it may have rows that were never read.
     pub(super) fn restart(&mut self, now: Instant) {
-        *self = Self::new(self.looks_back, now);
+        *self = Self::new(self.overlaps, now);
     }
 
     fn top_before(&self, now: Instant, back: Duration) -> i64 {
-        let then = self.past.iter().rev().find(|(at, _)| *at + back <= now);
+        let then = self.history.iter().rev().find(|(at, _)| *at + back <= now);
         then.map_or(0, |(_, top)| *top)
     }
 
-    /// Keeps one entry from before the deepest look.
+    /// Keeps one entry from before the deepest overlap.
     fn forget(&mut self, now: Instant) {
-        while self.past.get(1).is_some_and(|(at, _)| *at + DEEP <= now) {
-            self.past.pop_front();
+        while self.history.get(1).is_some_and(|(at, _)| *at + DEEP <= now) {
+            self.history.pop_front();
         }
     }
 }
@@ -99,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn with_one_writer_reading_goes_on_where_it_ended() {
+    fn with_one_writer_a_read_continues_where_the_last_ended() {
         let start = Instant::now();
         let mut position = Position::new(false, start);
         position.advance(7, start);
@@ -107,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn with_several_writers_reading_begins_where_it_was_a_moment_ago() {
+    fn with_several_writers_reads_overlap_by_200_ms() {
         let start = Instant::now();
         let mut position = Position::new(true, start);
         position.advance(100, start);
@@ -120,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn every_second_reading_begins_where_it_was_ten_seconds_ago() {
+    fn every_second_a_read_overlaps_by_10_s() {
         let start = Instant::now();
         let mut position = Position::new(true, start);
         for second in 0..20_u8 {
@@ -133,16 +132,16 @@ mod tests {
     }
 
     #[test]
-    fn now_and_then_and_after_a_take_over_the_whole_table_is_read() {
+    fn every_30_s_and_after_a_restart_the_whole_table_is_read() {
         let start = Instant::now();
-        for looks_back in [false, true] {
-            let mut position = Position::new(looks_back, start);
+        for overlaps in [false, true] {
+            let mut position = Position::new(overlaps, start);
             position.advance(100, start);
             let later = start + FULL_EVERY;
             assert_eq!(position.start(later), 0);
             position.advance(200, later);
             let later = later + seconds(1.5);
-            // Past the deep look that is due as well.
+            // Consumes the deep read that is due as well.
             position.start(later);
             assert_eq!(position.start(later), 200);
             position.restart(later);
@@ -151,10 +150,10 @@ mod tests {
     }
 
     #[test]
-    fn a_read_from_the_beginning_that_found_no_room_is_continued() {
+    fn a_full_read_that_found_the_window_full_is_continued() {
         let start = Instant::now();
-        for looks_back in [false, true] {
-            let mut position = Position::new(looks_back, start);
+        for overlaps in [false, true] {
+            let mut position = Position::new(overlaps, start);
             position.advance(100, start);
             position.restart(start);
             position.advance(20, start);
@@ -164,12 +163,12 @@ mod tests {
     }
 
     #[test]
-    fn the_past_is_forgotten_beyond_the_deepest_look() {
+    fn history_beyond_the_deepest_overlap_is_dropped() {
         let start = Instant::now();
         let mut position = Position::new(true, start);
         for at in 0..100_000_u32 {
             position.advance(i64::from(at), start + Duration::from_millis(1) * at);
         }
-        assert!(position.past.len() <= 510, "{}", position.past.len());
+        assert!(position.history.len() <= 510, "{}", position.history.len());
     }
 }

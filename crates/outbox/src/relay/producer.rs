@@ -1,4 +1,4 @@
-//! The relay's end of librdkafka's producer: rows go in, reports come out.
+//! The relay's librdkafka producer: rows go in, delivery reports come out. It decides nothing about retries.
 
 use std::sync::Arc;
 
@@ -12,51 +12,51 @@ use rdkafka::producer::{
 use tokio::sync::mpsc;
 
 use super::instrumentation::RelayTelemetry;
-use crate::OutboxRow;
+use crate::outbox::OutboxRow;
 use kafka::headers::DamagedHeaders;
 use kafka::{ErrorLog, KafkaConfig, ObservedSend};
 
-/// Reports taken at once.
+/// Maximum number of reports per [`Producer::reports`].
 const REPORT_BATCH: usize = 1_000;
 
-/// What became of a row that was sent.
+/// The outcome of one publish attempt.
 #[derive(Debug)]
-pub(super) struct Report {
+pub(super) struct DeliveryReport {
     pub(super) seq: i64,
     pub(super) result: Result<(), KafkaError>,
 }
 
-/// An event is not at the broker, or nobody knows whether it is.
+/// A publish attempt failed, or its outcome is unknown.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SendError {
-    #[error("the row does not hold what was written")]
+    #[error("decoding the stored headers")]
     Damaged(#[from] DamagedHeaders),
-    #[error("the broker, or the way to it")]
+    #[error("kafka")]
     Kafka(#[from] KafkaError),
 }
 
-/// The producer cannot be used, or not any longer.
+/// The producer cannot be used, or not any more.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ProducerError {
     #[error("creating the kafka producer")]
     Create(#[source] KafkaError),
-    #[error("the kafka producer failed for good ({code:?}): {reason}")]
+    #[error("fatal error of the kafka producer ({code:?}): {reason}")]
     Fatal {
         code: RDKafkaErrorCode,
         reason: String,
     },
 }
 
-/// What librdkafka gives back with its report.
-pub(super) struct Sending {
+/// Handed back by librdkafka with its report.
+pub(super) struct PublishAttempt {
     seq: i64,
     observed: ObservedSend,
 }
 
-/// A producer whose thread reports on a channel. The channel is unbounded, the relay's window bounds what is in it.
+/// A producer whose thread reports on a channel. The channel is unbounded; the window bounds the reports in it.
 pub(super) struct Producer {
-    client: ThreadedProducer<Reporter>,
-    reports: mpsc::UnboundedReceiver<Report>,
+    client: ThreadedProducer<ProducerCallbacks>,
+    reports: mpsc::UnboundedReceiver<DeliveryReport>,
     telemetry: Arc<RelayTelemetry>,
 }
 
@@ -68,7 +68,10 @@ impl Producer {
         let (sender, reports) = mpsc::unbounded_channel();
         let client = kafka
             .producer()
-            .create_with_context(Reporter::new(sender))
+            .create_with_context(ProducerCallbacks {
+                reports: sender,
+                errors: ErrorLog::default(),
+            })
             .map_err(ProducerError::Create)?;
         Ok(Self {
             client,
@@ -77,7 +80,6 @@ impl Producer {
         })
     }
 
-    /// What is seen of the relay.
     pub(super) fn telemetry(&self) -> &RelayTelemetry {
         &self.telemetry
     }
@@ -94,11 +96,11 @@ impl Producer {
                 })
             },
         );
-        let sending = Sending {
+        let attempt = PublishAttempt {
             seq: row.seq,
             observed: self.telemetry.begin(row, stored),
         };
-        let record = BaseRecord::with_opaque_to(&row.topic, Box::new(sending))
+        let record = BaseRecord::with_opaque_to(&row.topic, Box::new(attempt))
             .key(&row.key)
             .payload(&row.payload)
             .headers(headers);
@@ -109,13 +111,13 @@ impl Producer {
     }
 
     /// The next reports; waits for the first.
-    pub(super) async fn reports(&mut self) -> Vec<Report> {
+    pub(super) async fn reports(&mut self) -> Vec<DeliveryReport> {
         let mut reports = Vec::new();
         self.reports.recv_many(&mut reports, REPORT_BATCH).await;
         reports
     }
 
-    /// Fails if this producer can never send again, for example because the broker lost its identity.
+    /// Fails if this producer can never send again, for example because the broker forgot its producer id.
     pub(super) fn check(&self) -> Result<(), ProducerError> {
         match self.client.client().fatal_error() {
             None => Ok(()),
@@ -126,26 +128,17 @@ impl Producer {
 
 impl Drop for Producer {
     fn drop(&mut self) {
-        // What is still queued is in the table and will be sent again: waiting here would only delay the shutdown.
+        // Queued events are still in the table and will be sent again: waiting here would only delay the shutdown.
         self.client.purge(PurgeConfig::default().queue().inflight());
     }
 }
 
-struct Reporter {
-    reports: mpsc::UnboundedSender<Report>,
+struct ProducerCallbacks {
+    reports: mpsc::UnboundedSender<DeliveryReport>,
     errors: ErrorLog,
 }
 
-impl Reporter {
-    fn new(reports: mpsc::UnboundedSender<Report>) -> Self {
-        Self {
-            reports,
-            errors: ErrorLog::default(),
-        }
-    }
-}
-
-impl ClientContext for Reporter {
+impl ClientContext for ProducerCallbacks {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         kafka::log(level, facility, message);
     }
@@ -155,17 +148,17 @@ impl ClientContext for Reporter {
     }
 }
 
-impl ProducerContext for Reporter {
-    type DeliveryOpaque = Box<Sending>;
+impl ProducerContext for ProducerCallbacks {
+    type DeliveryOpaque = Box<PublishAttempt>;
 
-    fn delivery(&self, result: &DeliveryResult<'_>, sending: Self::DeliveryOpaque) {
-        let Sending { seq, observed } = *sending;
+    fn delivery(&self, result: &DeliveryResult<'_>, attempt: Self::DeliveryOpaque) {
+        let PublishAttempt { seq, observed } = *attempt;
         observed.reported(result);
         let result = match result {
             Ok(_) => Ok(()),
             Err((error, _)) => Err(error.clone()),
         };
-        // The relay is gone: the row is still in the table.
-        let _ = self.reports.send(Report { seq, result });
+        // Fails when the relay has ended: the row is still in the table.
+        let _ = self.reports.send(DeliveryReport { seq, result });
     }
 }

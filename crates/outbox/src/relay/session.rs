@@ -1,4 +1,6 @@
-//! One producer and what is known of the table while it lasts: carries out what [`Planner`] decides.
+//! One session of the relay: a producer, its leases and the state in memory. Carries out the actions of [`Planner`].
+//!
+//! A session ends at a clean stop or at an error that invalidates its memory; then [`crate::relay`] starts another.
 
 use std::sync::Arc;
 
@@ -6,16 +8,31 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::RelayError;
-use super::planner::{Action, Planner, Query, READ_LIMIT};
-use super::producer::{Producer, Report, SendError};
-use super::window::Refusal;
+use super::held_shards::LeaseEnded;
+use super::planner::{Action, Planner, READ_LIMIT, RowQuery};
+use super::producer::{DeliveryReport, Producer, ProducerError, SendError};
+use super::window::PublishFailure;
 use crate::lease::Leases;
-use crate::{Outbox, OutboxError, OutboxRow, OutboxSignal, Shard};
-use service::crash_points::{CrashPoint, reach};
+use crate::outbox::{Outbox, OutboxError, OutboxRow};
+use crate::shard::Shard;
+use crate::signal::OutboxSignal;
+use service::crash_points::{CrashPoint, Injected, reach};
 use service::error_chain::ErrorChain;
 
-/// Publishes until something interrupts it; then everything in it is forgotten and read again.
+/// Why a session ended early. The relay recovers from all of these.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SessionError {
+    #[error("the outbox")]
+    Outbox(#[from] OutboxError),
+    #[error("the producer")]
+    Producer(#[from] ProducerError),
+    #[error(transparent)]
+    LeaseEnded(#[from] LeaseEnded),
+    #[error("publishing")]
+    Injected(#[from] Injected),
+}
+
+/// Publishes until it ends; its memory is dropped with it.
 pub(super) struct Session<'a> {
     outbox: &'a dyn Outbox,
     leases: &'a dyn Leases,
@@ -43,14 +60,14 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Publishes until `shutdown`, then waits for the last acknowledgements and gives the leases back.
-    pub(super) async fn run(mut self, shutdown: &CancellationToken) -> Result<(), RelayError> {
+    /// Publishes until `shutdown`, then waits for the last acknowledgements and releases the leases.
+    pub(super) async fn run(mut self, shutdown: &CancellationToken) -> Result<(), SessionError> {
         loop {
             let blocked = self.planner.blocked_keys();
             self.producer.telemetry().show_blocked(blocked);
             match self.planner.next(Instant::now())? {
                 Action::Renew => self.renew().await?,
-                Action::HandOver(shards) => self.hand_over(&shards).await?,
+                Action::Release(shards) => self.release(&shards).await?,
                 Action::Send(row) => self.send(&row)?,
                 Action::Read(query) => self.read(&query).await?,
                 Action::Delete(rows) => self.delete(rows).await?,
@@ -67,7 +84,7 @@ impl<'a> Session<'a> {
         until: Instant,
         wants_rows: bool,
         shutdown: &CancellationToken,
-    ) -> Result<(), RelayError> {
+    ) -> Result<(), SessionError> {
         let is_stopping = self.planner.is_stopping();
         // Biased: acknowledgements make room before more is read.
         tokio::select! {
@@ -80,29 +97,29 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    async fn renew(&mut self) -> Result<(), RelayError> {
+    async fn renew(&mut self) -> Result<(), SessionError> {
         match self.leases.renew(self.member).await {
-            Ok(tenure) => {
-                if self.planner.renewed(tenure, Instant::now())? {
+            Ok(grant) => {
+                if self.planner.renewed(grant, Instant::now())? {
                     reach(CrashPoint::AfterClaim)?;
                 }
             }
             Err(error) if self.planner.renewal_failed(Instant::now()) => {
-                tracing::debug!(error = %ErrorChain(&error), "leases were not renewed, trying again");
+                tracing::debug!(error = %ErrorChain(&error), "lease renewal failed, retrying");
             }
             Err(error) => return Err(error.into()),
         }
         Ok(())
     }
 
-    async fn hand_over(&mut self, shards: &[Shard]) -> Result<(), RelayError> {
+    async fn release(&mut self, shards: &[Shard]) -> Result<(), SessionError> {
         self.leases.release(self.member, shards).await?;
-        self.planner.handed_over(shards);
+        self.planner.released(shards);
         Ok(())
     }
 
-    async fn read(&mut self, query: &Query) -> Result<(), RelayError> {
-        let Query {
+    async fn read(&mut self, query: &RowQuery) -> Result<(), SessionError> {
+        let RowQuery {
             shards,
             after,
             except,
@@ -110,8 +127,8 @@ impl<'a> Session<'a> {
         let rows = match self.outbox.read(shards, *after, except, READ_LIMIT).await {
             Ok(rows) => rows,
             Err(error) => {
-                let goes_on = self.planner.read_failed(Instant::now());
-                return try_again(goes_on, error);
+                let has_time = self.planner.read_failed(Instant::now());
+                return retry_or_fail(has_time, error);
             }
         };
         if !rows.is_empty() {
@@ -121,50 +138,50 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    fn send(&mut self, row: &Arc<OutboxRow>) -> Result<(), RelayError> {
+    fn send(&mut self, row: &Arc<OutboxRow>) -> Result<(), SessionError> {
         match self.producer.send(row) {
             Ok(()) => Ok(reach(CrashPoint::AfterProduce)?),
-            Err(error) => self.refused(row.seq, &error),
+            Err(error) => self.publish_failed(row.seq, &error),
         }
     }
 
-    /// Acts on what became of events at the broker.
-    fn settle(&mut self, reports: Vec<Report>) -> Result<(), RelayError> {
-        for Report { seq, result } in reports {
+    /// Applies the delivery reports of the producer.
+    fn settle(&mut self, reports: Vec<DeliveryReport>) -> Result<(), SessionError> {
+        for DeliveryReport { seq, result } in reports {
             match result {
                 Ok(()) => {
                     reach(CrashPoint::AfterAcknowledgement)?;
                     self.planner.acknowledged(seq, Instant::now());
                 }
-                Err(error) => self.refused(seq, &error.into())?,
+                Err(error) => self.publish_failed(seq, &error.into())?,
             }
         }
         Ok(())
     }
 
-    fn refused(&mut self, seq: i64, error: &SendError) -> Result<(), RelayError> {
+    fn publish_failed(&mut self, seq: i64, error: &SendError) -> Result<(), SessionError> {
         self.producer.check()?;
         let error = ErrorChain(error);
-        match self.planner.refused(seq, Instant::now()) {
-            Refusal::KeyStopped { is_new: true } => tracing::error!(
+        match self.planner.publish_failed(seq, Instant::now()) {
+            PublishFailure::KeyBlocked { is_new: true } => tracing::error!(
                 seq,
                 %error,
-                "event cannot be published: its key stands still until its row is mended or deleted"
+                "event cannot be published, key blocked until its row is fixed or deleted"
             ),
-            Refusal::KeyStopped { is_new: false } => {
-                tracing::debug!(seq, %error, "event can still not be published");
+            PublishFailure::KeyBlocked { is_new: false } => {
+                tracing::debug!(seq, %error, "publish failed again, key stays blocked");
             }
-            Refusal::SentAgain | Refusal::Unknown => {
-                tracing::warn!(seq, %error, "event was not published and will be sent again");
+            PublishFailure::RetryScheduled | PublishFailure::NotInFlight => {
+                tracing::warn!(seq, %error, "publish failed, retrying");
             }
         }
         Ok(())
     }
 
-    async fn delete(&mut self, rows: Vec<i64>) -> Result<(), RelayError> {
+    async fn delete(&mut self, rows: Vec<i64>) -> Result<(), SessionError> {
         if let Err(error) = self.outbox.delete(&rows).await {
-            let goes_on = self.planner.delete_failed(rows, Instant::now());
-            return try_again(goes_on, error);
+            let has_time = self.planner.delete_failed(rows, Instant::now());
+            return retry_or_fail(has_time, error);
         }
         reach(CrashPoint::AfterDelete)?;
         self.planner.deleted(&rows);
@@ -172,11 +189,11 @@ impl<'a> Session<'a> {
     }
 }
 
-/// A database that fails for a moment is no reason to forget what was sent: it would be sent twice.
-fn try_again(goes_on: bool, error: OutboxError) -> Result<(), RelayError> {
-    if !goes_on {
+/// Ends the session only when there is no time for a retry: a new session would send the events in flight twice.
+fn retry_or_fail(has_time: bool, error: OutboxError) -> Result<(), SessionError> {
+    if !has_time {
         return Err(error.into());
     }
-    tracing::warn!(error = %ErrorChain(&error), "outbox does not answer, trying again");
+    tracing::warn!(error = %ErrorChain(&error), "outbox statement failed, retrying");
     Ok(())
 }

@@ -1,6 +1,6 @@
-//! What the relay holds in memory: per key a queue of events, the head of which is at the broker.
+//! The relay's window: per key a queue of events, the head of which is in flight.
 //!
-//! Pure: rows, acknowledgements and refusals go in, rows to be sent come out.
+//! Pure: rows, acknowledgements and publish failures go in, rows to be sent come out.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
@@ -9,90 +9,89 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::blocked::Blocked;
-use crate::{OutboxRow, Shard};
+use crate::outbox::OutboxRow;
+use crate::shard::Shard;
 use service::backoff::Backoff;
 
-/// Bounds of what is held: a backlog stays in the table.
+/// Bounds of the window, in rows and bytes: the rest of a backlog stays in the table.
 pub(super) const MAX_ROWS: usize = 10_000;
 const MAX_BYTES: usize = 32 * 1024 * 1024;
 
-/// Waits before an event that was refused is sent again: most causes pass quickly.
-const SEND_AGAIN: Backoff = Backoff {
+/// Waits before a failed event is sent again: most causes are transient.
+const RETRY_BACKOFF: Backoff = Backoff {
     initial: Duration::from_millis(250),
     cap: Duration::from_secs(8),
 };
 
-/// An event that is refused this often, over some ten seconds, stops its key ([`Blocked`]): the cause will not pass.
-const MAX_REFUSALS: u32 = 6;
+/// An event that fails this often, over some ten seconds, blocks its key ([`Blocked`]): the cause is not transient.
+const MAX_ATTEMPTS: u32 = 6;
 
-/// What becomes of a row that was read.
+/// The place of a row that was read.
 #[derive(Debug)]
-pub(super) enum Admission {
-    /// It is to be sent now.
+pub(super) enum WindowSlot {
+    /// Head of its key: send it now.
     Send(Arc<OutboxRow>),
-    /// It waits for the events of its key before it.
+    /// Behind earlier events of its key.
     Queued,
-    /// It was taken in before.
+    /// Already in the window.
     Known,
-    /// Its key stands still. The row was not taken in.
-    PassedOver,
-    /// An event of its key stands before it that was not read yet: it was committed late. The row was not taken in.
+    /// Not admitted: its key is blocked.
+    KeyBlocked,
+    /// Not admitted: an earlier event of its key was committed late and not read yet.
     Premature {
         /// The position of that event.
         predecessor: i64,
     },
 }
 
-/// What becomes of an event that was refused.
+/// The consequence of a failed publish attempt.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Refusal {
-    /// It is sent again after a while.
-    SentAgain,
-    /// Its key stands still from now on, and begins with this event again.
-    KeyStopped {
-        /// Whether this event has not stopped it before.
+pub(super) enum PublishFailure {
+    RetryScheduled,
+    /// The key is blocked from now on; its next retry begins with this event.
+    KeyBlocked {
+        /// Whether this event blocks its key for the first time.
         is_new: bool,
     },
-    /// Nothing: the event is not at the broker.
-    Unknown,
+    NotInFlight,
 }
 
-/// The event of a key that is at the broker, or waits to be sent again.
+/// The head event of a key: in flight, or waiting for a retry.
 #[derive(Debug)]
 struct Head {
     row: Arc<OutboxRow>,
-    refusals: u32,
+    failures: u32,
 }
 
-/// The events that were read and are not deleted yet.
+/// The rows that were read and are not deleted yet.
 #[derive(Debug, Default)]
 pub(super) struct Window {
-    /// Per key, in order; the head is at the broker or waits to be sent again.
+    /// Per key, in order; the first is the head.
     queues: HashMap<String, VecDeque<Arc<OutboxRow>>>,
-    /// The head of a queue by its position.
+    /// The head of each queue, by position.
     heads: HashMap<i64, Head>,
-    /// Every row read and not deleted, so that looking back does not admit one twice.
+    /// All rows, so that an overlapping read does not admit one twice.
     known: BTreeMap<i64, Shard>,
-    /// How many of them each shard has.
+    /// Number of rows per shard.
     held: HashMap<Shard, usize>,
-    /// Heads that wait to be sent again, the earliest first.
-    postponed: BTreeSet<(Instant, i64)>,
+    /// Heads that wait for a retry, the earliest first.
+    retries: BTreeSet<(Instant, i64)>,
     blocked: Blocked,
     bytes: usize,
     closed: bool,
 }
 
 impl Window {
-    /// Takes a row in, unless that would let it overtake one that was not read.
-    pub(super) fn admit(&mut self, row: OutboxRow) -> Admission {
+    /// Admits a row, unless that would let it overtake an event that was not read.
+    pub(super) fn admit(&mut self, row: OutboxRow) -> WindowSlot {
         if self.known.contains_key(&row.seq) {
-            return Admission::Known;
+            return WindowSlot::Known;
         }
         if self.blocked.contains(&row.key) {
-            return Admission::PassedOver;
+            return WindowSlot::KeyBlocked;
         }
         if let Some(seq) = row.predecessor.filter(|seq| !self.known.contains_key(seq)) {
-            return Admission::Premature { predecessor: seq };
+            return WindowSlot::Premature { predecessor: seq };
         }
         self.known.insert(row.seq, row.shard);
         *self.held.entry(row.shard).or_default() += 1;
@@ -101,16 +100,16 @@ impl Window {
         let queue = self.queues.entry(row.key.clone()).or_default();
         queue.push_back(Arc::clone(&row));
         if queue.len() > 1 {
-            return Admission::Queued;
+            return WindowSlot::Queued;
         }
         self.lead(&row);
-        Admission::Send(row)
+        WindowSlot::Send(row)
     }
 
-    /// The broker has this row; the next of its key is returned if there is one.
+    /// The broker has this row. Returns the next row of its key to be sent, if there is one.
     pub(super) fn acknowledge(&mut self, seq: i64) -> Option<Arc<OutboxRow>> {
         let row = self.heads.remove(&seq)?.row;
-        self.blocked.acquit(seq);
+        self.blocked.published(seq);
         self.bytes -= size(&row);
         let queue = self.queues.get_mut(&row.key)?;
         queue.pop_front();
@@ -126,67 +125,67 @@ impl Window {
     }
 
     fn lead(&mut self, row: &Arc<OutboxRow>) {
-        // What has stopped its key before gets one attempt.
-        let refusals = if self.blocked.is_culprit(row.seq) {
-            MAX_REFUSALS - 1
+        // An event that has blocked its key before gets one attempt.
+        let failures = if self.blocked.has_blocked(row.seq) {
+            MAX_ATTEMPTS - 1
         } else {
             0
         };
         let row = Arc::clone(row);
-        self.heads.insert(row.seq, Head { row, refusals });
+        self.heads.insert(row.seq, Head { row, failures });
     }
 
-    /// This row was refused, or nobody knows what became of it.
-    pub(super) fn refuse(&mut self, seq: i64, now: Instant) -> Refusal {
+    /// The publish attempt of this row failed, or its outcome is unknown.
+    pub(super) fn publish_failed(&mut self, seq: i64, now: Instant) -> PublishFailure {
         let Some(head) = self.heads.get_mut(&seq) else {
-            return Refusal::Unknown;
+            return PublishFailure::NotInFlight;
         };
-        head.refusals += 1;
-        if head.refusals >= MAX_REFUSALS {
-            return self.stop_key(seq, now);
+        head.failures += 1;
+        if head.failures >= MAX_ATTEMPTS {
+            return self.block_key(seq, now);
         }
-        let at = now + spread(SEND_AGAIN.bound(head.refusals), seq);
-        self.postponed.insert((at, seq));
-        Refusal::SentAgain
+        let at = now + spread(RETRY_BACKOFF.bound(head.failures), seq);
+        self.retries.insert((at, seq));
+        PublishFailure::RetryScheduled
     }
 
-    /// Forgets the queue that this row leads.
-    fn stop_key(&mut self, seq: i64, now: Instant) -> Refusal {
+    /// Drops the queue of this head from memory.
+    fn block_key(&mut self, seq: i64, now: Instant) -> PublishFailure {
         let Some(head) = self.heads.remove(&seq) else {
-            return Refusal::Unknown;
+            return PublishFailure::NotInFlight;
         };
         let queue = self.queues.remove(&head.row.key).unwrap_or_default();
         self.bytes -= queue.iter().map(|row| size(row)).sum::<usize>();
         let rows: Vec<i64> = queue.iter().map(|row| row.seq).collect();
         self.forget(&rows);
-        let is_new = !self.blocked.is_culprit(seq);
-        self.blocked.stop(seq, &head.row.key, now, MAX_ROWS);
-        Refusal::KeyStopped { is_new }
+        let is_new = !self.blocked.has_blocked(seq);
+        self.blocked.block(seq, &head.row.key, now, MAX_ROWS);
+        PublishFailure::KeyBlocked { is_new }
     }
 
-    /// Lets keys go on that stood still long enough; `true` if there were any. Then the table must be read from its
-    /// beginning, and not before all of it was looked at may anything be read that stands behind.
+    /// Unblocks the keys whose time is over; `true` if there were any. Then the caller must restart reading at the beginning
+    /// of the table, so that no later row of such a key is read before its first.
     pub(super) fn lift_blocks(&mut self, now: Instant) -> bool {
         self.blocked.lift(now)
     }
 
-    /// The rows whose wait is over.
+    /// The rows whose retry is due.
     pub(super) fn due_retries(&mut self, now: Instant) -> Vec<Arc<OutboxRow>> {
         let mut due = Vec::new();
-        while self.postponed.first().is_some_and(|(at, _)| *at <= now)
-            && let Some((_, seq)) = self.postponed.pop_first()
+        while self.retries.first().is_some_and(|(at, _)| *at <= now)
+            && let Some((_, seq)) = self.retries.pop_first()
         {
             due.extend(self.heads.get(&seq).map(|head| Arc::clone(&head.row)));
         }
         due
     }
 
-    /// When the next wait is over.
+    /// When the next retry is due.
     pub(super) fn next_retry(&self) -> Option<Instant> {
-        self.postponed.first().map(|(at, _)| *at)
+        self.retries.first().map(|(at, _)| *at)
     }
 
-    /// These rows are deleted from the table, or are to be read again.
+    /// Drops rows that are deleted from the table or must be read again.
     pub(super) fn forget(&mut self, rows: &[i64]) {
         for seq in rows {
             let Some(shard) = self.known.remove(seq) else {
@@ -203,37 +202,34 @@ impl Window {
         self.held.get(&shard).is_some_and(|held| *held > 0)
     }
 
-    /// The rows above `after` that need not be read again.
+    /// The rows above `after`, which need not be read again.
     pub(super) fn known_above(&self, after: i64) -> Vec<i64> {
         let above = self.known.range(after.saturating_add(1)..);
         above.map(|(seq, _)| *seq).collect()
     }
 
-    /// Sends nothing more: what waits stays in the table.
+    /// Ends sending: rows that wait stay in the table.
     pub(super) fn close(&mut self) {
         self.closed = true;
-        for (_, seq) in std::mem::take(&mut self.postponed) {
+        for (_, seq) in std::mem::take(&mut self.retries) {
             self.heads.remove(&seq);
         }
     }
 
-    /// How many keys stand still.
     pub(super) fn blocked_keys(&self) -> usize {
         self.blocked.len()
     }
 
-    /// Whether rows are at the broker.
-    pub(super) fn is_sending(&self) -> bool {
-        self.heads.len() > self.postponed.len()
+    pub(super) fn has_in_flight(&self) -> bool {
+        self.heads.len() > self.retries.len()
     }
 
-    /// How many rows are held.
     #[cfg(test)]
     pub(super) fn rows(&self) -> usize {
         self.known.len() + self.blocked.len()
     }
 
-    /// Whether no more rows should be read. Keys that stand still count, so that their number is bounded too.
+    /// Whether no more rows should be read. Blocked keys count, so that their number is bounded too.
     pub(super) fn is_full(&self) -> bool {
         self.known.len() + self.blocked.len() >= MAX_ROWS || self.bytes >= MAX_BYTES
     }
@@ -248,10 +244,10 @@ fn size(row: &OutboxRow) -> usize {
     row.payload.len() + row.key.len() + headers
 }
 
-/// A wait between half of the bound and all of it, so that events that were refused together come back apart. Taken from
-/// the position instead of by chance: what the window does depends on nothing but what goes in.
+/// A wait between half of the bound and all of it, so that events that failed together are retried at different times.
+/// Derived from the position instead of a random number: the window depends on nothing but its inputs.
 fn spread(bound: Duration, seq: i64) -> Duration {
-    // Neighbours come far apart: the multiplier is coprime to the number of steps.
+    // Neighbours get distant steps: the multiplier is coprime to the number of steps.
     let step = (seq.unsigned_abs() % 1_000) * 617 % 1_000;
     let part = u32::try_from(step).unwrap_or(0);
     bound / 2 + bound / 2 * part / 1_000

@@ -1,4 +1,4 @@
-//! What the gauges of an outbox show. There is one of each in a process, hence one test of what they go through.
+//! The gauges of the backlog. A process has one of each, so one test covers all their states.
 
 use tempfile::TempDir;
 
@@ -9,7 +9,7 @@ use sql::sqlite::Sqlite;
 use sql::url::DatabaseUrl;
 use telemetry::testing::{gauge, record_spans};
 
-/// An event that has waited for a minute and a half.
+/// An event that was written 90 s ago.
 const INSERT: &str = "INSERT INTO outbox (topic, key, headers, payload, created_at) \
     VALUES ('events', 'a', x'', x'', (unixepoch() - 90) * 1000)";
 
@@ -36,27 +36,27 @@ fn shown() -> (Option<f64>, Option<f64>) {
 }
 
 #[tokio::test]
-async fn the_gauges_show_the_last_look_and_nothing_while_the_outbox_cannot_be_read() {
+async fn the_gauges_show_the_last_poll_and_nothing_while_the_outbox_cannot_be_read() {
     record_spans();
     let (database, _directory) = database().await;
     let outbox = Arc::new(SqliteOutbox::new(Arc::clone(&database)));
     let watch = BacklogWatch::new(outbox, 2);
-    assert_eq!(shown(), (None, None), "before the first look");
+    assert_eq!(shown(), (None, None), "before the first poll");
 
-    watch.look().await;
+    watch.poll().await;
     assert_eq!(shown(), (Some(0.0), Some(0.0)));
 
     for _ in 0..3 {
         execute(&database, INSERT).await;
     }
-    watch.look().await;
+    watch.poll().await;
     let (rows, age) = shown();
     assert_eq!(rows, Some(2.0), "counted up to the bound");
     let age = age.unwrap();
     assert!((90.0..90.0 + A_WHILE).contains(&age), "{age} s");
 
     execute(&database, "ALTER TABLE outbox RENAME TO away").await;
-    assert_eq!(watch.look().await, None);
+    assert_eq!(watch.poll().await, None);
     assert_eq!(shown(), (None, None), "while it cannot be read");
 
     execute(&database, "ALTER TABLE away RENAME TO outbox").await;
@@ -69,5 +69,5 @@ async fn the_gauges_show_the_last_look_and_nothing_while_the_outbox_cannot_be_re
     });
     run.await;
     assert_eq!(judged, [2]);
-    assert_eq!(shown(), (None, None), "when nobody looks any more");
+    assert_eq!(shown(), (None, None), "after the watch has stopped");
 }

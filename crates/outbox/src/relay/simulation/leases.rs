@@ -1,12 +1,10 @@
-//! The leases as rows, by the statements of [`crate::lease::postgres`], with the database's own clock.
+//! The lease tables: the statements of [`crate::lease::postgres`] with the database's own clock.
 
 use std::collections::HashMap;
 
-use crate::Shard;
+use super::clock::Micros;
 use crate::lease::TERM;
-
-/// Microseconds of the world, or of the database.
-type Micros = u64;
+use crate::shard::Shard;
 
 /// Identity of a relay in the table.
 pub(super) type MemberId = u64;
@@ -15,16 +13,15 @@ pub(super) type MemberId = u64;
 struct Lease {
     owner: Option<MemberId>,
     expires: Micros,
-    /// How often it was claimed from an owner that had fallen silent.
+    /// Number of claims after an expired lease.
     claims: u64,
 }
 
-/// Both tables.
 #[derive(Debug)]
 pub(super) struct LeaseTable {
     leases: Vec<Lease>,
     alive: HashMap<MemberId, Micros>,
-    /// How fast the database's clock goes, in thousandths of the world's.
+    /// Speed of the database's clock, in thousandths of simulated time.
     rate: u64,
 }
 
@@ -90,7 +87,7 @@ impl LeaseTable {
         self.release(member, &Shard::all().collect::<Vec<_>>());
     }
 
-    /// Whether nobody else can have this shard now.
+    /// Whether no other relay can hold this shard now.
     pub(super) fn holds(&self, member: MemberId, shard: Shard, now: Micros) -> bool {
         let lease = self.lease(shard);
         lease.owner == Some(member) && self.clock(now) <= lease.expires

@@ -1,13 +1,12 @@
-//! What was written, sent and published, and what must hold of it at every step.
+//! All events that were written, sent and published, and the invariants at every step.
 //!
 //! * An event is published only if it was committed, and deleted only once it is published.
 //! * Of each key, first occurrences are published in order, none left out.
-//! * An event is sent again only for a reason: it was reported as failed, its sender ended in the middle, or lost its
-//!   lease by silence.
+//! * An event is sent again only for a reason: it was reported as failed, its session failed, or its lease expired.
 
 use std::collections::{HashMap, HashSet};
 
-/// Who sent something: a process and one session of it.
+/// A process and one session of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Sender {
     pub(super) process: usize,
@@ -17,29 +16,28 @@ pub(super) struct Sender {
 #[derive(Clone, Copy, Debug)]
 struct Sent {
     by: Sender,
-    /// How often the event's shard had been claimed from silent owners.
+    /// Number of claims of the shard after an expired lease.
     claims: u64,
     failed: bool,
 }
 
-/// One event of a key.
+/// The state of one event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Event {
+enum EventState {
     Committed,
     Published,
     /// Deleted by an operator.
     Skipped,
 }
 
-/// The events of all keys.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     /// Per key, in order, the positions of the committed events.
     keys: HashMap<usize, Vec<i64>>,
-    events: HashMap<i64, Event>,
+    events: HashMap<i64, EventState>,
     key_of: HashMap<i64, usize>,
     sent: HashMap<i64, Sent>,
-    /// Sessions that ended in the middle.
+    /// Sessions that failed.
     broken: HashSet<Sender>,
     pub(super) published: u64,
     pub(super) duplicates: u64,
@@ -55,11 +53,11 @@ impl Ledger {
         let key = self.keys.entry(key).or_default();
         assert!(key.last().is_none_or(|last| *last < seq));
         key.push(seq);
-        self.events.insert(seq, Event::Committed);
+        self.events.insert(seq, EventState::Committed);
     }
 
     pub(super) fn skipped(&mut self, seq: i64) {
-        self.events.insert(seq, Event::Skipped);
+        self.events.insert(seq, EventState::Skipped);
     }
 
     pub(super) fn sent(&mut self, seq: i64, by: Sender, claims: u64) {
@@ -88,9 +86,9 @@ impl Ledger {
     }
 
     pub(super) fn published(&mut self, key: usize, seq: i64) {
-        match self.events.insert(seq, Event::Published) {
-            Some(Event::Published) => self.duplicates += 1,
-            Some(Event::Committed | Event::Skipped) => self.published_first(key, seq),
+        match self.events.insert(seq, EventState::Published) {
+            Some(EventState::Published) => self.duplicates += 1,
+            Some(EventState::Committed | EventState::Skipped) => self.published_first(key, seq),
             None => panic!("event {seq} is published and was never committed"),
         }
     }
@@ -98,12 +96,12 @@ impl Ledger {
     fn published_first(&mut self, key: usize, seq: i64) {
         self.published += 1;
         let before = self.keys[&key].iter().rev().skip_while(|at| **at >= seq);
-        // What stands further ahead was looked at when its successor was published.
+        // Earlier events were checked when their successors were published.
         for earlier in before {
             match self.events[earlier] {
-                Event::Published => break,
-                Event::Skipped => {}
-                Event::Committed => panic!("event {seq} is published before {earlier}"),
+                EventState::Published => break,
+                EventState::Skipped => {}
+                EventState::Committed => panic!("event {seq} is published before {earlier}"),
             }
         }
     }
@@ -111,17 +109,17 @@ impl Ledger {
     pub(super) fn deleted(&mut self, seq: i64) {
         let event = self.events[&seq];
         assert!(
-            event == Event::Published,
+            event == EventState::Published,
             "event {seq} is deleted and not published"
         );
     }
 
-    /// Everything is published but what stands in `stuck` keys.
-    pub(super) fn assert_complete(&self, stuck: &HashSet<usize>) {
+    /// Every event is published, except those of `blocked` keys.
+    pub(super) fn assert_complete(&self, blocked: &HashSet<usize>) {
         for (key, events) in &self.keys {
-            let is_open = |seq: &&i64| self.events[seq] == Event::Committed;
+            let is_open = |seq: &&i64| self.events[seq] == EventState::Committed;
             if let Some(lost) = events.iter().find(is_open) {
-                assert!(stuck.contains(key), "event {lost} of key {key} is lost");
+                assert!(blocked.contains(key), "event {lost} of key {key} is lost");
             }
         }
     }

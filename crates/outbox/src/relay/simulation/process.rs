@@ -1,64 +1,63 @@
-//! One process with a relay: what it holds, and what it waits for.
+//! One process with a relay: its session, its rest and its pending reports.
 
 use std::collections::VecDeque;
 
 use tokio::time::Instant;
 
-use super::super::planner::{Planner, Query};
+use super::super::planner::{Planner, RowQuery};
+use super::clock::Micros;
 use super::leases::MemberId;
 use super::ledger::Sender;
-use crate::lease::Tenure;
-use crate::{OutboxRow, Shard};
+use crate::lease::LeaseGrant;
+use crate::outbox::OutboxRow;
+use crate::shard::Shard;
 
-/// Microseconds.
-type Micros = u64;
-
-/// What it asks the database.
+/// A statement to the database.
 #[derive(Clone, Debug)]
-pub(super) enum Statement {
+pub(super) enum DatabaseRequest {
     Renew { asked: Instant },
-    HandOver(Vec<Shard>),
-    Read(Query),
+    Release(Vec<Shard>),
+    Read(RowQuery),
     Delete(Vec<i64>),
     Leave,
 }
 
-/// What the database says, or that it says nothing.
+/// The answer of the database, or a timeout.
 #[derive(Clone, Debug)]
-pub(super) enum Answer {
-    Renewed(Tenure),
-    HandedOver(Vec<Shard>),
+pub(super) enum DatabaseAnswer {
+    Renewed(LeaseGrant),
+    Released(Vec<Shard>),
     Rows(Vec<OutboxRow>),
     Deleted(Vec<i64>),
     Left,
-    Failed(Statement),
+    Failed(DatabaseRequest),
 }
 
-/// A place at which processes run, one after the other.
+/// A slot for processes, which run one after the other.
 #[derive(Debug)]
-pub(super) struct Process {
+pub(super) struct RelayProcess {
     pub(super) sender: Sender,
     pub(super) member: MemberId,
-    /// None while the process is dead, or waits before it starts anew.
+    /// `None` while the process is dead, or waits before a restart.
     pub(super) planner: Option<Planner>,
     pub(super) frozen_until: Micros,
     pub(super) rest: Rest,
-    /// What the producer has reported and the relay has not seen.
+    /// Reports of the producer that the relay has not read.
     pub(super) reports: VecDeque<(i64, bool)>,
     pub(super) has_signal: bool,
     pub(super) is_asked_to_stop: bool,
 }
 
-/// Whether the relay waits, and for what.
+/// Whether the relay rests, and which events end the rest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Rest {
     pub(super) is_resting: bool,
     pub(super) wants_rows: bool,
-    /// Which rest it is: a wake-up from an earlier one means nothing.
+    /// Identifies the rest: a wake-up from an earlier one is ignored.
     pub(super) number: u64,
 }
 
-impl Process {
+impl RelayProcess {
     pub(super) fn new(process: usize, member: MemberId) -> Self {
         Self {
             sender: Sender {
@@ -75,7 +74,7 @@ impl Process {
         }
     }
 
-    /// Forgets everything, as a session that ends does.
+    /// Drops all state of the session.
     pub(super) fn end_session(&mut self) {
         self.sender.session += 1;
         self.planner = None;
@@ -83,12 +82,12 @@ impl Process {
         self.reports.clear();
     }
 
-    /// Ends this rest, if the relay rests and it is this one.
+    /// Ends this rest; `false` if the relay does not rest or it is another rest.
     pub(super) fn is_woken_from(&mut self, rest: u64) -> bool {
         self.rest.number == rest && std::mem::take(&mut self.rest.is_resting)
     }
 
-    /// What the relay is called for while it rests. `false` if it is not called.
+    /// The reason to end a rest, if there is one.
     pub(super) fn interrupt(&mut self, wants_rows: bool, now: Instant) -> Interruption {
         let Some(planner) = &mut self.planner else {
             return Interruption::None;
@@ -107,7 +106,6 @@ impl Process {
     }
 }
 
-/// Why a rest ends before its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Interruption {
     None,

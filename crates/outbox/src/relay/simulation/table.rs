@@ -1,22 +1,22 @@
-//! The outbox as a table: a position is taken when a row is inserted, the row is there when its transaction commits.
+//! The outbox table: a position is assigned at insertion, the row becomes visible at commit.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use crate::{OutboxRow, Shard};
+use super::super::planner::{READ_LIMIT, RowQuery};
+use crate::outbox::OutboxRow;
+use crate::shard::Shard;
 
-use super::super::planner::{Query, READ_LIMIT};
-
-/// A row, and whether no broker will ever take it.
+/// A row. The broker rejects a poison row permanently.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stored {
     pub(super) key: usize,
     pub(super) is_poison: bool,
 }
 
-/// The committed rows, and what is being written.
+/// The committed rows and the locks of open transactions.
 #[derive(Debug)]
-pub(super) struct Table {
-    /// Whether several transactions write at once.
+pub(super) struct OutboxTable {
+    /// Whether transactions overlap.
     is_shared: bool,
     pub(super) rows: BTreeMap<i64, Stored>,
     by_key: Vec<BTreeSet<i64>>,
@@ -26,7 +26,7 @@ pub(super) struct Table {
     locked: HashSet<usize>,
 }
 
-impl Table {
+impl OutboxTable {
     pub(super) fn new(keys: usize, is_shared: bool) -> Self {
         let names = (0..keys).map(|key| format!("key-{key}"));
         Self {
@@ -62,10 +62,10 @@ impl Table {
         self.locked.remove(&key);
     }
 
-    pub(super) fn read(&self, query: &Query) -> Vec<OutboxRow> {
+    pub(super) fn read(&self, query: &RowQuery) -> Vec<OutboxRow> {
         let rows = self.rows.range(query.after.saturating_add(1)..);
         let wanted = rows.filter(|(seq, row)| {
-            // The sole owner's table ignores both conditions.
+            // The SQLite implementation ignores both conditions.
             !self.is_shared
                 || (query.shards.binary_search(&self.shard(row.key)).is_ok()
                     && query.except.binary_search(seq).is_err())
@@ -96,19 +96,19 @@ impl Table {
         row.is_some_and(|row| self.by_key[row.key].remove(&seq))
     }
 
-    /// The rows that no broker takes.
+    /// The poison rows.
     pub(super) fn poison(&self) -> Vec<i64> {
         let rows = self.rows.iter().filter(|(_, row)| row.is_poison);
         rows.map(|(seq, _)| *seq).collect()
     }
 
-    /// The keys that have such a row.
+    /// The keys that have a poison row.
     pub(super) fn poisoned_keys(&self) -> HashSet<usize> {
         let rows = self.rows.values().filter(|row| row.is_poison);
         rows.map(|row| row.key).collect()
     }
 
-    pub(super) fn mend(&mut self, seq: i64) {
+    pub(super) fn fix(&mut self, seq: i64) {
         let row = self.rows.get_mut(&seq);
         row.into_iter().for_each(|row| row.is_poison = false);
     }

@@ -1,4 +1,4 @@
-//! The window by itself: what it takes in, and what may be sent when.
+//! The window alone: which rows it admits, and when each may be sent.
 
 use proptest::prelude::*;
 
@@ -21,17 +21,17 @@ fn seq(row: Option<Arc<OutboxRow>>) -> Option<i64> {
 }
 
 impl Window {
-    /// Takes a row in and returns it if it is to be sent now.
+    /// Admits a row and returns it if it is to be sent now.
     fn take(&mut self, row: OutboxRow) -> Option<Arc<OutboxRow>> {
         match self.admit(row) {
-            Admission::Send(row) => Some(row),
+            WindowSlot::Send(row) => Some(row),
             _ => None,
         }
     }
 }
 
 #[test]
-fn one_event_per_key_is_at_the_broker_and_many_keys_at_once() {
+fn one_event_per_key_is_in_flight_and_many_keys_at_once() {
     let mut window = Window::default();
 
     assert_eq!(seq(window.take(row(1, "a"))), Some(1));
@@ -63,9 +63,12 @@ fn an_event_does_not_overtake_one_of_its_key_that_was_committed_late() {
     };
 
     let premature = window.admit(early.clone());
-    assert!(matches!(premature, Admission::Premature { predecessor: 1 }));
+    assert!(matches!(
+        premature,
+        WindowSlot::Premature { predecessor: 1 }
+    ));
     assert_eq!(seq(window.take(late)), Some(1));
-    assert!(matches!(window.admit(early), Admission::Queued));
+    assert!(matches!(window.admit(early), WindowSlot::Queued));
     assert_eq!(seq(window.acknowledge(1)), Some(5));
 }
 
@@ -99,7 +102,7 @@ fn a_shard_is_held_until_its_last_row_is_deleted() {
 }
 
 #[test]
-fn what_is_known_above_a_position_need_not_be_read_again() {
+fn rows_in_the_window_above_a_position_are_excluded_from_a_read() {
     let mut window = Window::default();
     for at in 1..=4 {
         window.take(row(at, "a"));
@@ -113,13 +116,16 @@ fn due(window: &mut Window, now: Instant) -> Vec<i64> {
 }
 
 #[test]
-fn a_failed_event_is_sent_again_before_its_successor() {
+fn a_failed_event_is_retried_before_its_successor() {
     let now = Instant::now();
     let mut window = Window::default();
     window.take(row(1, "a"));
     window.take(row(2, "a"));
 
-    assert_eq!(window.refuse(1, now), Refusal::SentAgain);
+    assert_eq!(
+        window.publish_failed(1, now),
+        PublishFailure::RetryScheduled
+    );
 
     assert_eq!(due(&mut window, now), [0_i64; 0]);
     let later = window.next_retry().unwrap();
@@ -128,11 +134,11 @@ fn a_failed_event_is_sent_again_before_its_successor() {
 }
 
 #[test]
-fn events_that_were_refused_together_come_back_apart_and_later_each_time() {
+fn events_that_failed_together_are_retried_apart_and_with_growing_waits() {
     let now = Instant::now();
-    let waits = |refusals| {
+    let waits = |failures| {
         let mut waits: Vec<_> = (1..=100)
-            .map(|seq| spread(SEND_AGAIN.bound(refusals), seq).as_millis())
+            .map(|seq| spread(RETRY_BACKOFF.bound(failures), seq).as_millis())
             .collect();
         waits.sort_unstable();
         waits.dedup();
@@ -143,68 +149,71 @@ fn events_that_were_refused_together_come_back_apart_and_later_each_time() {
 
     let mut window = Window::default();
     window.take(row(1, "a"));
-    for _ in 1..MAX_REFUSALS {
-        assert_eq!(window.refuse(1, now), Refusal::SentAgain);
+    for _ in 1..MAX_ATTEMPTS {
+        assert_eq!(
+            window.publish_failed(1, now),
+            PublishFailure::RetryScheduled
+        );
     }
-    assert!(now + SEND_AGAIN.cap >= window.next_retry().unwrap());
+    assert!(now + RETRY_BACKOFF.cap >= window.next_retry().unwrap());
 }
 
-/// Refuses a row for good.
-fn refuse_for_good(window: &mut Window, seq: i64, now: Instant) -> Refusal {
+/// Fails a row until its key is blocked.
+fn exhaust_attempts(window: &mut Window, seq: i64, now: Instant) -> PublishFailure {
     loop {
-        match window.refuse(seq, now) {
-            Refusal::SentAgain => window.postponed.clear(),
+        match window.publish_failed(seq, now) {
+            PublishFailure::RetryScheduled => window.retries.clear(),
             other => return other,
         }
     }
 }
 
 #[test]
-fn a_key_whose_event_is_refused_for_good_stands_still_and_takes_no_room() {
+fn a_key_whose_event_exhausted_its_attempts_is_blocked_and_takes_no_room() {
     let now = Instant::now();
     let mut window = Window::default();
     window.take(row(1, "a"));
     window.take(row(2, "a"));
     window.take(row(3, "b"));
 
-    let refusal = refuse_for_good(&mut window, 1, now);
+    let failure = exhaust_attempts(&mut window, 1, now);
 
-    assert_eq!(refusal, Refusal::KeyStopped { is_new: true });
+    assert_eq!(failure, PublishFailure::KeyBlocked { is_new: true });
     assert!(!window.holds(Shard::of("a")));
     assert_eq!(window.known_above(0), [3]);
-    assert!(matches!(window.admit(row(4, "a")), Admission::PassedOver));
+    assert!(matches!(window.admit(row(4, "a")), WindowSlot::KeyBlocked));
     assert_eq!(seq(window.acknowledge(3)), None);
     assert_eq!(window.bytes, 0);
 }
 
 #[test]
-fn a_key_that_stood_still_begins_with_one_attempt_of_the_same_event() {
+fn a_blocked_key_is_retried_with_one_attempt_of_the_same_event() {
     let now = Instant::now();
     let mut window = Window::default();
     window.take(row(1, "a"));
-    refuse_for_good(&mut window, 1, now);
+    exhaust_attempts(&mut window, 1, now);
 
     let later = now + Duration::from_secs(60);
     assert!(window.lift_blocks(later));
     assert_eq!(seq(window.take(row(1, "a"))), Some(1));
 
-    let refusal = window.refuse(1, later);
-    assert_eq!(refusal, Refusal::KeyStopped { is_new: false });
+    let failure = window.publish_failed(1, later);
+    assert_eq!(failure, PublishFailure::KeyBlocked { is_new: false });
 }
 
 #[test]
-fn a_closed_window_sends_nothing_more_and_waits_only_for_what_is_at_the_broker() {
+fn a_closed_window_sends_nothing_more_and_waits_only_for_events_in_flight() {
     let mut window = Window::default();
     window.take(row(1, "a"));
     window.take(row(2, "a"));
     window.take(row(3, "b"));
-    window.refuse(3, Instant::now());
+    window.publish_failed(3, Instant::now());
 
     window.close();
 
-    assert!(window.is_sending());
+    assert!(window.has_in_flight());
     assert_eq!(seq(window.acknowledge(1)), None);
-    assert!(!window.is_sending());
+    assert!(!window.has_in_flight());
 }
 
 #[test]
@@ -219,7 +228,7 @@ fn a_full_window_leaves_the_backlog_in_the_table() {
 }
 
 proptest! {
-    /// Whatever fails and whenever it is acknowledged: every row is sent, and per key in order, none before its
+    /// For any sequence of failures and acknowledgements: every row is sent, per key in order, and none before its
     /// predecessor was acknowledged.
     #[test]
     fn every_key_is_published_in_order_under_any_failures(
@@ -238,9 +247,9 @@ proptest! {
         while !at_broker.is_empty() {
             let (pick, fails) = faults.next().unwrap_or((0, false));
             let sent = at_broker.swap_remove(pick % at_broker.len());
-            if fails && window.heads[&sent].refusals + 1 < MAX_REFUSALS {
-                window.refuse(sent, now);
-                now += SEND_AGAIN.cap;
+            if fails && window.heads[&sent].failures + 1 < MAX_ATTEMPTS {
+                window.publish_failed(sent, now);
+                now += RETRY_BACKOFF.cap;
                 at_broker.extend(window.due_retries(now).iter().map(|row| row.seq));
             } else {
                 let key = keys[usize::try_from(sent).unwrap()];

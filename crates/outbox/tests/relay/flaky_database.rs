@@ -1,4 +1,4 @@
-//! The relay on a database that fails every now and then.
+//! The relay on a database whose statements fail intermittently.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,7 +9,7 @@ use outbox::{Backlog, Outbox, OutboxError, OutboxRecord, OutboxRow, Shard};
 
 use mock_kafka::{Broker, Database, TOPIC, eventually};
 
-/// Two statements of three fail, as on a pool whose connections others have.
+/// Two of three statements fail, as with an exhausted pool.
 struct Flaky {
     outbox: SqliteOutbox,
     statements: AtomicUsize,
@@ -52,7 +52,7 @@ impl Outbox for Flaky {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_that_fails_for_a_moment_makes_nothing_be_published_twice() {
+async fn transient_database_failures_publish_nothing_twice() {
     let broker = Broker::start();
     let database = Database::create().await;
     let flaky = Flaky {

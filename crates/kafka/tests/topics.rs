@@ -1,5 +1,6 @@
-//! What Kafka says about topics, and how a service waits for them. The mock cluster cannot create topics on request: that
-//! is a system test.
+//! Checking topics, and waiting for them. The mock cluster cannot create topics on request: a system test covers that.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 use std::time::Duration;
 
@@ -16,8 +17,8 @@ fn expecting(partitions: i32) -> TopicsConfig {
     }
 }
 
-/// Nobody listens on port 1.
-fn nowhere() -> KafkaConfig {
+/// No server listens on port 1.
+fn unreachable() -> KafkaConfig {
     KafkaConfig::plaintext("127.0.0.1:1")
 }
 
@@ -50,7 +51,7 @@ async fn every_topic_that_is_missing_or_too_small_is_named() {
 }
 
 #[tokio::test]
-async fn looking_for_a_topic_does_not_create_it() {
+async fn checking_a_topic_does_not_create_it() {
     let broker = Broker::start();
     let check = async || topics::check(&broker.config(), expecting(1), &["absent"]).await;
 
@@ -60,26 +61,26 @@ async fn looking_for_a_topic_does_not_create_it() {
 }
 
 #[tokio::test]
-async fn a_broker_that_cannot_be_reached_says_nothing_about_topics_within_bounded_time() {
-    let nowhere = nowhere();
-    let check = topics::check(&nowhere, expecting(PARTITIONS), &[TOPIC, "absent"]);
+async fn a_check_without_a_broker_ends_in_bounded_time() {
+    let unreachable = unreachable();
+    let check = topics::check(&unreachable, expecting(PARTITIONS), &[TOPIC, "absent"]);
 
     let check = tokio::time::timeout(Duration::from_secs(6), check).await;
 
     let TopicsCheck::Unreachable(reason) = check.unwrap() else {
-        panic!("somebody answered");
+        panic!("a broker answered");
     };
     assert!(reason.contains("Connection refused"), "{reason}");
 }
 
 #[tokio::test]
-async fn a_service_waits_until_its_topics_are_there() {
+async fn a_service_waits_until_its_topics_exist() {
     let broker = Broker::start();
     let config = broker.config();
     let settling = tokio::spawn(async move {
         topics::settled(&config, expecting(PARTITIONS), &[TOPIC, "late"]).await;
     });
-    let waits = eventually("it gives up", async || settling.is_finished());
+    let waits = eventually("it stops waiting", async || settling.is_finished());
     let waits = tokio::time::timeout(Duration::from_secs(2), waits).await;
     assert!(
         waits.is_err(),
@@ -88,13 +89,13 @@ async fn a_service_waits_until_its_topics_are_there() {
 
     broker.create_topic("late", PARTITIONS);
 
-    eventually("it is content", async || settling.is_finished()).await;
+    eventually("it stops waiting", async || settling.is_finished()).await;
 }
 
 #[tokio::test]
-async fn a_service_does_not_wait_for_a_kafka_that_is_away() {
-    let nowhere = nowhere();
-    let settled = topics::settled(&nowhere, expecting(PARTITIONS), &[TOPIC]);
+async fn a_service_does_not_wait_for_an_unreachable_kafka() {
+    let unreachable = unreachable();
+    let settled = topics::settled(&unreachable, expecting(PARTITIONS), &[TOPIC]);
 
     let settled = tokio::time::timeout(Duration::from_secs(6), settled).await;
 

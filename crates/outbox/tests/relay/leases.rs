@@ -1,4 +1,4 @@
-//! Leases on a PostgreSQL server: who may publish which shard.
+//! Leases on PostgreSQL: which relay may publish which shard.
 
 use std::collections::HashSet;
 
@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use mock_kafka::postgres::SharedDatabase;
 
-/// Lets the leases of a member end, as if it had been silent for their whole term.
+/// Lets the leases of a member expire, as if it had not renewed them for their term.
 async fn let_expire(database: &SharedDatabase, member: Uuid) {
     for statement in [
         "UPDATE outbox_lease SET expires_at = now() - interval '1 ms' WHERE owner = $1",
@@ -24,17 +24,17 @@ async fn let_expire(database: &SharedDatabase, member: Uuid) {
 }
 
 #[tokio::test]
-async fn a_relay_that_is_alone_holds_every_shard() {
+async fn a_single_relay_holds_every_shard() {
     let database = SharedDatabase::create().await;
-    let tenure = database.leases().renew(Uuid::now_v7()).await.unwrap();
+    let grant = database.leases().renew(Uuid::now_v7()).await.unwrap();
 
-    assert_eq!(tenure.shards, Shard::all().collect::<Vec<_>>());
-    assert_eq!(tenure.fair_share, 32);
-    assert!(tenure.ends.is_some());
+    assert_eq!(grant.shards, Shard::all().collect::<Vec<_>>());
+    assert_eq!(grant.fair_share, 32);
+    assert!(grant.ends.is_some());
 }
 
 #[tokio::test]
-async fn nobody_gets_what_another_holds_and_everybody_hears_the_fair_share() {
+async fn held_shards_are_not_claimed_and_every_relay_gets_the_fair_share() {
     let database = SharedDatabase::create().await;
     let leases = database.leases();
     let (first, second, third) = (Uuid::now_v7(), Uuid::now_v7(), Uuid::now_v7());
@@ -49,7 +49,7 @@ async fn nobody_gets_what_another_holds_and_everybody_hears_the_fair_share() {
 }
 
 #[tokio::test]
-async fn what_is_handed_over_is_claimed_up_to_the_fair_share() {
+async fn released_shards_are_claimed_up_to_the_fair_share() {
     let database = SharedDatabase::create().await;
     let leases = database.leases();
     let (first, second) = (Uuid::now_v7(), Uuid::now_v7());
@@ -64,7 +64,7 @@ async fn what_is_handed_over_is_claimed_up_to_the_fair_share() {
 }
 
 #[tokio::test]
-async fn the_shards_of_a_relay_that_fell_silent_are_taken_over() {
+async fn expired_leases_are_taken_over() {
     let database = SharedDatabase::create().await;
     let leases = database.leases();
     let (dead, heir) = (Uuid::now_v7(), Uuid::now_v7());
@@ -77,7 +77,7 @@ async fn the_shards_of_a_relay_that_fell_silent_are_taken_over() {
 }
 
 #[tokio::test]
-async fn leases_that_ran_out_and_were_not_claimed_are_renewed() {
+async fn expired_leases_that_were_not_claimed_are_renewed() {
     let database = SharedDatabase::create().await;
     let leases = database.leases();
     let member = Uuid::now_v7();
@@ -88,19 +88,19 @@ async fn leases_that_ran_out_and_were_not_claimed_are_renewed() {
 }
 
 #[tokio::test]
-async fn a_relay_that_leaves_leaves_everything_at_once() {
+async fn a_relay_that_leaves_releases_all_shards() {
     let database = SharedDatabase::create().await;
     let leases = database.leases();
     let (first, second) = (Uuid::now_v7(), Uuid::now_v7());
     leases.renew(first).await.unwrap();
     leases.leave(first).await.unwrap();
 
-    let tenure = leases.renew(second).await.unwrap();
-    assert_eq!((tenure.shards.len(), tenure.fair_share), (32, 32));
+    let grant = leases.renew(second).await.unwrap();
+    assert_eq!((grant.shards.len(), grant.fair_share), (32, 32));
 }
 
 #[tokio::test]
-async fn the_epoch_of_a_shard_counts_its_owners() {
+async fn the_epoch_of_a_shard_counts_its_claims() {
     let database = SharedDatabase::create().await;
     let leases = database.leases();
     for _ in 0..3 {

@@ -1,32 +1,34 @@
-//! Life and death of processes, and what a living one does.
+//! The processes: they start, crash, are replaced, and carry out the actions of their planner.
 
 use tokio::time::Instant;
 
-use super::super::super::planner::{Action, Planner};
-use super::super::super::window::MAX_ROWS;
-use super::super::process::{Interruption, Process, Statement};
-use super::{Event, SECOND, World};
+use super::super::planner::{Action, Planner, READ_LIMIT};
+use super::super::window::MAX_ROWS;
+use super::Simulation;
+use super::clock::SECOND;
+use super::event::SimulationEvent;
+use super::process::{DatabaseRequest, Interruption, RelayProcess};
 
-/// More duties than this without a rest are a loop without end.
-const BUSY: u32 = 60_000;
+/// More actions than this without a rest are an endless loop.
+const MAX_ACTIONS: u32 = 60_000;
 
-/// What is held at most: a full window, and what one read brings.
-const MAX_HELD: usize = MAX_ROWS + 500;
+/// Maximum number of rows in memory: a full window and one read.
+const MAX_HELD: usize = MAX_ROWS + READ_LIMIT as usize;
 
-impl World {
+impl Simulation {
     pub(super) fn start(&mut self, process: usize) {
         let now = self.instant();
         self.processes[process].planner = Some(Planner::new(self.is_shared, now));
         self.proceed(process);
     }
 
-    /// A session ends in the middle; the process begins a new one.
+    /// A session fails; its process begins a new one.
     pub(super) fn break_session(&mut self, process: usize) {
-        assert!(!self.weather.is_fair, "nothing was wrong");
+        assert!(!self.faults.is_fair, "a session failed without a fault");
         let broken = self.processes[process].sender;
         self.ledger.broken(broken);
         if self.processes[process].is_asked_to_stop {
-            return self.succeed(process);
+            return self.replace_process(process);
         }
         self.release_leases(process);
         let member = self.number();
@@ -34,42 +36,42 @@ impl World {
         process.end_session();
         process.member = member;
         let sender = process.sender;
-        self.after(1, 5 * SECOND, Event::Start(sender));
+        self.after(1, 5 * SECOND, SimulationEvent::Start(sender));
     }
 
-    /// Gives the leases of a broken session back, if the database hears it.
+    /// Releases the leases of a failed session, in half of the cases.
     pub(super) fn release_leases(&mut self, process: usize) {
         if self.rng.happens(500) {
-            let Process { sender, member, .. } = self.processes[process];
-            let leave = Event::Apply {
+            let RelayProcess { sender, member, .. } = self.processes[process];
+            let leave = SimulationEvent::Apply {
                 sender,
                 member,
-                statement: Statement::Leave,
+                statement: DatabaseRequest::Leave,
                 answer_after: None,
             };
             self.after(1, 10 * SECOND, leave);
         }
     }
 
-    pub(super) fn die(&mut self, process: usize) {
+    pub(super) fn crash(&mut self, process: usize) {
         let broken = self.processes[process].sender;
         self.ledger.broken(broken);
-        self.succeed(process);
+        self.replace_process(process);
     }
 
-    /// Another process takes the place of this one.
-    pub(super) fn succeed(&mut self, process: usize) {
+    /// Another process replaces this one.
+    pub(super) fn replace_process(&mut self, process: usize) {
         let member = self.number();
         let process = &mut self.processes[process];
         process.end_session();
         process.member = member;
         process.is_asked_to_stop = false;
         let sender = process.sender;
-        self.after(SECOND / 10, 8 * SECOND, Event::Start(sender));
+        self.after(SECOND / 10, 8 * SECOND, SimulationEvent::Start(sender));
     }
 
-    /// Something has happened that a resting relay wakes for.
-    pub(super) fn call(&mut self, process: usize) {
+    /// Wakes the relay if it rests, because of a report, a signal or a stop.
+    pub(super) fn wake(&mut self, process: usize) {
         let thaw = self.processes[process].frozen_until;
         let rest = self.processes[process].rest;
         if !rest.is_resting {
@@ -78,17 +80,17 @@ impl World {
         if thaw > self.now {
             let sender = self.processes[process].sender;
             let rest = rest.number;
-            self.at(thaw - self.now, Event::Wake { sender, rest });
+            self.at(thaw - self.now, SimulationEvent::Wake { sender, rest });
             return;
         }
         self.processes[process].rest.is_resting = false;
         self.proceed(process);
     }
 
-    /// Does one duty after the other until one takes time.
+    /// Carries out one action after the other until one takes time.
     pub(super) fn proceed(&mut self, process: usize) {
         let now = self.instant();
-        for _ in 0..BUSY {
+        for _ in 0..MAX_ACTIONS {
             self.steps += 1;
             let Some(planner) = &mut self.processes[process].planner else {
                 return;
@@ -110,13 +112,13 @@ impl World {
                     }
                     continue;
                 }
-                Ok(Action::Renew) => Statement::Renew { asked: now },
-                Ok(Action::HandOver(shards)) => Statement::HandOver(shards),
-                Ok(Action::Read(query)) => Statement::Read(query),
-                Ok(Action::Delete(rows)) => Statement::Delete(rows),
+                Ok(Action::Renew) => DatabaseRequest::Renew { asked: now },
+                Ok(Action::Release(shards)) => DatabaseRequest::Release(shards),
+                Ok(Action::Read(query)) => DatabaseRequest::Read(query),
+                Ok(Action::Delete(rows)) => DatabaseRequest::Delete(rows),
                 Ok(Action::Leave) => {
-                    self.take_leave(process);
-                    Statement::Leave
+                    self.note_missing_reports(process);
+                    DatabaseRequest::Leave
                 }
             };
             return self.ask(process, statement);
@@ -124,11 +126,11 @@ impl World {
         panic!("a relay never rests");
     }
 
-    /// A clean end, unless acknowledgements were waited for in vain. Others may send what they are missing from the moment at
-    /// which the leases are given back, which may be long before the answer to it, if there is one.
-    fn take_leave(&mut self, process: usize) {
+    /// A clean end, unless acknowledgements are missing: other relays may send those events again as soon as the leases are
+    /// released, which may be long before the answer arrives, if it does.
+    fn note_missing_reports(&mut self, process: usize) {
         let process = &self.processes[process];
-        if process.planner.as_ref().is_some_and(Planner::is_sending) {
+        if process.planner.as_ref().is_some_and(Planner::has_in_flight) {
             self.ledger.broken(process.sender);
         }
     }
@@ -155,7 +157,7 @@ impl World {
         let sender = self.processes[process].sender;
         let delay = u64::try_from(until.duration_since(now).as_micros()).unwrap() + 1;
         let rest = number;
-        self.at(delay, Event::Wake { sender, rest });
+        self.at(delay, SimulationEvent::Wake { sender, rest });
         true
     }
 }

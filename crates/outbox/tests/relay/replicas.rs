@@ -1,4 +1,4 @@
-//! Relays that share a PostgreSQL outbox, as the replicas of a service do.
+//! Relays that share an outbox on PostgreSQL, as the replicas of a service do.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -24,7 +24,7 @@ fn records(keys: usize, events: std::ops::Range<usize>) -> Vec<OutboxRecord> {
         .collect()
 }
 
-/// The events of each key in the order of the topic, a repetition left out.
+/// The events of each key in the order of the topic, without duplicates.
 fn first_occurrences(published: &[Published]) -> HashMap<String, Vec<usize>> {
     let mut by_key: HashMap<String, Vec<usize>> = HashMap::new();
     for record in published {
@@ -62,7 +62,7 @@ async fn two_relays_divide_the_shards_and_publish_everything_once() {
     }
 }
 
-/// The broker is slow, so that events are on their way to it whenever shards change hands.
+/// The broker is slow, so that events are in flight whenever shards move.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_relay_that_joins_and_one_that_leaves_make_no_duplicates() {
     let (broker, database) = (Broker::start(), SharedDatabase::create().await);
@@ -103,7 +103,7 @@ async fn the_shards_of_a_relay_that_dies_are_taken_over_and_every_key_stays_in_o
     heir.stop().await;
 }
 
-/// The successor becomes visible a moment after an event that was committed late, far below what was read meanwhile.
+/// The successor becomes visible shortly after an event that was committed late, far below the position of the last read.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_that_is_committed_late_is_published_before_its_successor() {
     let (broker, database) = (Broker::start(), SharedDatabase::create().await);
@@ -112,7 +112,7 @@ async fn an_event_that_is_committed_late_is_published_before_its_successor() {
     for round in 0..5 {
         let mut late = connection.begin().await.unwrap();
         write(&mut late, &[record(0, 2 * round)]).await;
-        // Others commit meanwhile, for longer than every read looks back.
+        // Others commit meanwhile, for longer than the overlap of every read.
         sqlx::query("SELECT pg_sleep(0.15)")
             .execute(&mut *late)
             .await
@@ -137,7 +137,7 @@ async fn an_event_that_is_committed_late_is_published_before_its_successor() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_transaction_that_stays_open_holds_up_nobody_else() {
+async fn an_open_transaction_does_not_delay_other_keys() {
     let (broker, database) = (Broker::start(), SharedDatabase::create().await);
     let relay = database.start_relay(&broker);
     let mut open = database.pool().begin().await.unwrap();
@@ -178,7 +178,7 @@ async fn a_row_is_read_with_its_predecessor_of_the_same_key() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_damaged_row_stops_its_key_and_nothing_else() {
+async fn a_damaged_row_blocks_its_key_and_nothing_else() {
     let (broker, database) = (Broker::start(), SharedDatabase::create().await);
     database.write(&records(10, 0..3)).await;
     let damaged =

@@ -1,4 +1,4 @@
-//! The relay against a broker that misbehaves: librdkafka's mock cluster, no server needed.
+//! The relay on SQLite, with a broker that fails.
 
 use std::collections::HashMap;
 
@@ -18,7 +18,7 @@ fn records(keys: usize, events: usize) -> Vec<OutboxRecord> {
         .collect()
 }
 
-/// The payloads of each key, in the order of the topic, each once: duplicates may occur after errors.
+/// The payloads of each key, in the order of the topic, without duplicates: they may occur after errors.
 fn first_occurrences(published: &[Published]) -> HashMap<String, Vec<usize>> {
     let mut by_key: HashMap<String, Vec<usize>> = HashMap::new();
     for record in published {
@@ -53,7 +53,7 @@ async fn every_event_is_published_in_order_per_key_and_its_row_deleted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_stored_trace_context_is_published_as_it_is() {
+async fn the_stored_trace_context_is_published_unchanged() {
     let broker = Broker::start();
     let database = Database::create().await;
     let relay = database.start_relay(&broker);
@@ -103,7 +103,7 @@ async fn errors_of_the_broker_neither_lose_nor_reorder_events() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_written_while_the_broker_is_away_is_published_when_it_returns() {
+async fn events_written_during_an_outage_of_the_broker_are_published_after_it() {
     let broker = Broker::start();
     let database = Database::create().await;
     let relay = database.start_relay(&broker);
@@ -143,7 +143,7 @@ async fn a_clean_stop_publishes_nothing_twice() {
 }
 
 /// Publishes three events of each of five keys, of which the second of `key-0` cannot be published.
-async fn assert_only_its_key_stands_still(database: &Database, broker: &Broker) {
+async fn assert_only_its_key_is_blocked(database: &Database, broker: &Broker) {
     let outbox = database.outbox();
     eventually("all others are published", async || {
         outbox.backlog(u64::MAX).await.unwrap().rows == 2
@@ -158,7 +158,7 @@ async fn assert_only_its_key_stands_still(database: &Database, broker: &Broker) 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_damaged_row_stops_its_key_and_nothing_else_until_it_is_mended() {
+async fn a_damaged_row_blocks_its_key_and_nothing_else_until_it_is_fixed() {
     let broker = Broker::start();
     let database = Database::create().await;
     database.write(&records(5, 3)).await;
@@ -166,7 +166,7 @@ async fn a_damaged_row_stops_its_key_and_nothing_else_until_it_is_mended() {
     database.set_headers(b"nonsense", damaged).await;
     let relay = database.start_relay(&broker);
 
-    assert_only_its_key_stands_still(&database, &broker).await;
+    assert_only_its_key_is_blocked(&database, &broker).await;
 
     database.set_headers(b"", damaged).await;
     relay.stop().await;
@@ -183,7 +183,7 @@ async fn a_damaged_row_stops_its_key_and_nothing_else_until_it_is_mended() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_that_no_broker_takes_stops_its_key_and_nothing_else() {
+async fn an_event_that_the_broker_rejects_blocks_its_key_and_nothing_else() {
     let broker = Broker::start();
     let database = Database::create().await;
     let mut records = records(5, 3);
@@ -195,6 +195,6 @@ async fn an_event_that_no_broker_takes_stops_its_key_and_nothing_else() {
 
     let relay = database.start_relay(&broker);
 
-    assert_only_its_key_stands_still(&database, &broker).await;
+    assert_only_its_key_is_blocked(&database, &broker).await;
     relay.stop().await;
 }

@@ -1,4 +1,4 @@
-//! What a cluster says about its topics, by metadata alone. Blocking.
+//! Reads the metadata of topics. Blocking; creates nothing.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -9,32 +9,31 @@ use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::metadata::MetadataTopic;
 
-use crate::KafkaConfig;
+use crate::config::KafkaConfig;
 
-/// Long enough to serve the callbacks that are queued.
-const CALLBACKS: Duration = Duration::from_millis(10);
+/// Long enough to serve the queued callbacks.
+const CALLBACK_POLL: Duration = Duration::from_millis(10);
 
-/// A connection for questions, until its deadline.
-pub(super) struct Cluster {
-    /// A consumer without a group, since the metadata requests of a producer may create the topic that they ask for.
-    client: BaseConsumer<Reasons>,
+/// A metadata client with a deadline for all its requests.
+pub(super) struct MetadataClient {
+    /// A consumer without a group: the metadata requests of a producer may create the topic.
+    client: BaseConsumer<LastError>,
     deadline: Instant,
 }
 
-/// Nobody answered: the last word of the client on why.
+/// No broker answered: the last error of the client.
 #[derive(Debug)]
 pub(super) struct Unreachable(pub(super) String);
 
-/// What the cluster says about a topic.
+/// The metadata of a topic.
 #[derive(Debug)]
 pub(super) enum Lookup {
     Found(Shape),
     Missing,
-    /// It does not say.
-    Refused(RDKafkaErrorCode),
+    /// The broker does not describe it.
+    Denied(RDKafkaErrorCode),
 }
 
-/// What metadata tells about a topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Shape {
     pub(super) partitions: usize,
@@ -42,49 +41,48 @@ pub(super) struct Shape {
     pub(super) replication: usize,
 }
 
-impl Cluster {
-    /// Connects when it is asked something; all answers together may take `patience`.
-    pub(super) fn new(kafka: &KafkaConfig, retry_policy: Duration) -> Result<Self, KafkaError> {
-        let client = kafka.observer().create_with_context(Reasons::default())?;
+impl MetadataClient {
+    /// Connects at the first request; `timeout` bounds all requests together.
+    pub(super) fn new(kafka: &KafkaConfig, timeout: Duration) -> Result<Self, KafkaError> {
+        let client = kafka.observer().create_with_context(LastError::default())?;
         Ok(Self {
             client,
-            deadline: Instant::now() + retry_policy,
+            deadline: Instant::now() + timeout,
         })
     }
 
-    /// What the topic looks like.
     pub(super) fn look_up(&self, topic: &str) -> Result<Lookup, Unreachable> {
         let metadata = self
             .client
             .fetch_metadata(Some(topic), self.time_left())
             .map_err(|error| self.unreachable(&error))?;
         match metadata.topics().first() {
-            Some(topic) => judge(topic),
+            Some(topic) => lookup_of(topic),
             None => Ok(Lookup::Missing),
         }
     }
 
-    /// How many brokers there are, if that is known.
+    /// The number of brokers, if it is known.
     pub(super) fn brokers(&self) -> Option<usize> {
         let metadata = self.client.fetch_metadata(None, self.time_left()).ok()?;
         Some(metadata.brokers().len())
     }
 
     fn time_left(&self) -> Duration {
-        // Zero would mean to librdkafka: without end.
+        // librdkafka takes zero as no timeout.
         let left = self.deadline.saturating_duration_since(Instant::now());
         left.max(Duration::from_millis(1))
     }
 
     fn unreachable(&self, error: &KafkaError) -> Unreachable {
-        // Serves the callbacks that carry the reason: the error itself says no more than that time is up.
-        while self.client.poll(CALLBACKS).is_some() {}
+        // Serves the callbacks that carry the reason: the error itself is only a timeout.
+        while self.client.poll(CALLBACK_POLL).is_some() {}
         let reason = self.client.context().take();
         Unreachable(reason.unwrap_or_else(|| error.to_string()))
     }
 }
 
-fn judge(topic: &MetadataTopic) -> Result<Lookup, Unreachable> {
+fn lookup_of(topic: &MetadataTopic) -> Result<Lookup, Unreachable> {
     let partitions = topic.partitions();
     match topic.error().map(RDKafkaErrorCode::from) {
         None => Ok(Lookup::Found(Shape {
@@ -98,27 +96,27 @@ fn judge(topic: &MetadataTopic) -> Result<Lookup, Unreachable> {
         Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
             Ok(Lookup::Missing)
         }
-        // On its way into being, or on its way between brokers.
+        // It is being created or moved between brokers.
         Some(code @ RDKafkaErrorCode::LeaderNotAvailable) => Err(Unreachable(code.to_string())),
-        Some(code) => Ok(Lookup::Refused(code)),
+        Some(code) => Ok(Lookup::Denied(code)),
     }
 }
 
-/// Keeps why brokers cannot be reached; whoever asked reports it.
+/// Keeps the last client error, for the caller to report.
 #[derive(Debug, Default)]
-struct Reasons(Mutex<Option<String>>);
+struct LastError(Mutex<Option<String>>);
 
-impl Reasons {
+impl LastError {
     fn take(&self) -> Option<String> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
-impl ClientContext for Reasons {
+impl ClientContext for LastError {
     fn log(&self, _: RDKafkaLogLevel, _: &str, _: &str) {}
 
     fn error(&self, error: KafkaError, reason: &str) {
-        // Follows every other reason and says less.
+        // Follows every other error and has no detail.
         if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
             return;
         }
@@ -127,4 +125,4 @@ impl ClientContext for Reasons {
     }
 }
 
-impl ConsumerContext for Reasons {}
+impl ConsumerContext for LastError {}
