@@ -100,7 +100,7 @@ async fn a_rejected_record_goes_to_the_dead_letters_with_its_provenance_and_the_
 
     eventually(
         "the rest is handled, and the record set aside",
-        async || scribe.of_key("b") == ["2"] && broker.lot.rows().await.len() == 1,
+        async || scribe.of_key("b") == ["2"] && broker.retry_store.rows().await.len() == 1,
     )
     .await;
     let letter = &broker.read(DEAD_LETTERS)[0];
@@ -153,7 +153,7 @@ async fn a_record_that_makes_the_handler_panic_is_set_aside_after_three_attempts
 
     eventually(
         "the rest is handled, and the record set aside",
-        async || scribe.of_key("b") == ["2"] && broker.lot.rows().await.len() == 1,
+        async || scribe.of_key("b") == ["2"] && broker.retry_store.rows().await.len() == 1,
     )
     .await;
     let letter = &broker.read(DEAD_LETTERS)[0];

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 
-use crate::group::{Journal, Place, STEP, Squatter, WAIT, start_member};
+use super::group::{Journal, Place, STEP, Squatter, WAIT, start_member};
 use mock_kafka::{Broker, PARTITIONS, Running, eventually};
 
 /// Handlers that wait for a gate never end within this, so their partition is given away over their heads.
@@ -166,7 +166,7 @@ async fn a_member_whose_session_expired_commits_no_unfinished_work() {
     // The fault is an outage that outlasts the session.
     broker.go_away();
     eventually("the session has expired", async || {
-        broker.lot.times_ended(2) == 1
+        broker.retry_store.times_ended(2) == 1
     })
     .await;
     broker.come_back();

@@ -1,26 +1,26 @@
-//! What fences a key, and for how long.
+//! What blocks a key, and for how long.
 
 use consumer::retry_store::{
-    BlockedKeySet, KeyState, MAX_BLOCKED_KEYS, MAX_KEY, RetryState, RetryStore, Source,
+    BlockedKeySet, KeyState, MAX_BLOCKED_KEYS, MAX_KEY, RetryState, RetryStore, TopicPartition,
 };
 use kafka::record::Record;
 use uuid::Uuid;
 
-use crate::database::on_every_database;
-use crate::records::{
+use super::database::on_every_database;
+use super::records::{
     DUE, LATER, SWEEPER, TOPIC, claim, drain, fault, offsets, record, without_key,
 };
 
 async fn blocked_keys(retry_store: &dyn RetryStore) -> BlockedKeySet {
-    let source = Source {
+    let partition = TopicPartition {
         topic: TOPIC.to_owned(),
         partition: 3,
     };
-    let beginning = retry_store
-        .begin(&source, Uuid::from_u128(9))
+    let start = retry_store
+        .begin_session(&partition, Uuid::from_u128(9))
         .await
         .unwrap();
-    beginning.blocked
+    start.blocked
 }
 
 #[tokio::test]

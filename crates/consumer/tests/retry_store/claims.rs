@@ -1,12 +1,12 @@
-//! Who may handle a parked event, and when.
+//! Claims: which sweeper may handle an event of the retry store, and when.
 
 use std::time::Duration;
 
 use consumer::retry_store::{Fault, FaultClass, RetryState, Settlement};
 use kafka::record::Record;
 
-use crate::database::on_every_database;
-use crate::records::{
+use super::database::on_every_database;
+use super::records::{
     DUE, LATER, MANY, OTHER_SWEEPER, SWEEPER, TERM, TOPIC, claim, drain, fault, offsets, record,
     without_key,
 };

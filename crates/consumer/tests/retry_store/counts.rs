@@ -1,13 +1,13 @@
-//! How much is parked, as a gauge and an alert need it.
+//! The size of the retry store, for the gauges and the alert.
 
 use consumer::retry_store::RetryState;
 use consumer::retry_store::operations::{Operations, RetryStoreCount};
 use kafka::record::Record;
 
-use crate::database::on_every_database;
-use crate::records::{LATER, fault, record, without_key};
+use super::database::on_every_database;
+use super::records::{LATER, fault, record, without_key};
 
-/// More than a test parks.
+/// More than any test stores.
 const ALL: u32 = 1_000;
 
 async fn count(operations: &dyn Operations, at_most: u32) -> (u64, u64) {

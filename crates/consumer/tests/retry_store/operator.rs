@@ -1,18 +1,18 @@
-//! What an operator reads, and what `redrive` does with many events.
+//! The output of `dead-letters`, and `redrive` of many events.
 
 use std::time::{Duration, Instant};
 
 use clap::Parser as _;
 use consumer::operator::arguments::DeadLetters;
 use consumer::operator::{OperatorError, Vocabulary, execute};
-use consumer::retry_store::operations::{Filter, Refusal, State};
+use consumer::retry_store::operations::{Filter, OperatorRefusal, State};
 use consumer::retry_store::{Fault, FaultClass, RetryState};
 use kafka::headers::{self, Headers};
 use kafka::record::Record;
 use serde_json::Value;
 
-use crate::database::Database;
-use crate::records::{LATER, drain, fault, record};
+use super::database::Database;
+use super::records::{LATER, drain, fault, record};
 
 const SECRET: &str = "a secret of the payload";
 
@@ -120,7 +120,7 @@ async fn a_list_is_aligned_and_says_what_waits_behind_what() {
 #[tokio::test]
 async fn an_empty_list_and_a_cut_one_say_so() {
     let database = Database::sqlite().await;
-    assert_eq!(told(&database, "list").await, "nothing is parked\n");
+    assert_eq!(told(&database, "list").await, "the retry store is empty\n");
     assert_eq!(
         told(&database, "audit").await,
         "nothing was redriven or skipped\n"
@@ -190,7 +190,7 @@ async fn what_does_not_exist_is_an_error() {
         assert!(
             matches!(
                 done,
-                Err(OperatorError::Refused(Refusal::Unknown { id: 7 }))
+                Err(OperatorError::Refused(OperatorRefusal::Unknown { id: 7 }))
             ),
             "{arguments}: {done:?}"
         );
@@ -261,7 +261,7 @@ async fn one_that_is_refused_holds_up_no_other_and_is_an_error_at_the_end() {
         Err(OperatorError::SomeRefused { refused: 1, all: 2 })
     ));
     assert!(
-        output.contains("refused: parked event 1 was redriven 5 times"),
+        output.contains("refused: event 1 was redriven 5 times"),
         "{output}"
     );
     assert_eq!(drain(&*database.retry_store).await, [2]);
@@ -283,7 +283,7 @@ async fn what_waits_behind_another_is_refused_and_the_head_is_named() {
 
         assert_eq!(
             done.unwrap_err().to_string(),
-            "parked event 2 waits behind 1, which goes first: redrive or skip that one"
+            "event 2 waits behind 1, the head of its key: redrive or skip that one"
         );
     }
 }
