@@ -7,6 +7,10 @@
     clippy::panic,
     reason = "a test may fail by panicking"
 )]
+#![allow(
+    missing_debug_implementations,
+    reason = "a test harness is not printed"
+)]
 
 pub mod postgres;
 pub mod retry_store;

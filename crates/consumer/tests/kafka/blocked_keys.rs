@@ -13,11 +13,11 @@ use super::scripted_handler::{ScriptedHandler, until_committed, until_handled, u
 use mock_kafka::retry_store::{MAX_STORES, TestRetryStore};
 use mock_kafka::{Broker, DEAD_LETTERS, IMPATIENT, PARTITIONS, eventually, start_member};
 
-/// What waits for the test never ends within this, so its partition is given away over its head.
+/// A waiting handler never ends within this, so its partition is revoked while it runs.
 const SHORT_DRAIN: Duration = Duration::from_millis(200);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_partition_that_waits_for_the_database_is_given_back_at_once_and_loses_nothing() {
+async fn a_partition_that_waits_for_the_database_is_given_back_at_once() {
     let broker = Broker::start();
     broker.retry_store.go_away();
     broker.publish_to(0, "a", "a1").await;
@@ -44,7 +44,7 @@ async fn a_partition_that_waits_for_the_database_is_given_back_at_once_and_loses
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_block_holds_in_the_member_that_takes_the_partition_over() {
+async fn a_blocked_key_is_blocked_in_the_next_owner_of_the_partition() {
     let broker = Broker::start_with(TestRetryStore::postgres(), IMPATIENT);
     let keys = ["a", "b", "c"];
     for (partition, key) in (0..PARTITIONS).zip(keys) {
@@ -98,7 +98,7 @@ async fn a_block_holds_in_the_member_that_takes_the_partition_over() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_an_assignment_stores_while_it_ends_blocks_its_key_in_the_next_one() {
+async fn an_event_stored_at_the_end_of_an_assignment_blocks_its_key_in_the_next_one() {
     let broker = Broker::start_with(TestRetryStore::sqlite(), IMPATIENT);
     let handler = ScriptedHandler::failing(&["a1"]);
     let held_up = broker
@@ -169,7 +169,7 @@ impl Handler for Late {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_rejected_after_its_partition_was_given_away_is_no_dead_letter() {
+async fn a_reject_after_the_partition_was_revoked_is_no_dead_letter() {
     let broker = Broker::start();
     let late = Arc::new(Late {
         begun: AtomicUsize::new(0),
@@ -181,7 +181,7 @@ async fn what_is_rejected_after_its_partition_was_given_away_is_no_dead_letter()
         broker.publish_to(partition, &key, "a1").await;
     }
     let member = group::start_member(&broker, SHORT_DRAIN, late.clone());
-    eventually("each partition is in work", async || {
+    eventually("each partition has an event in flight", async || {
         late.begun.load(Ordering::Acquire) == 3
     })
     .await;
@@ -211,7 +211,8 @@ async fn what_is_rejected_after_its_partition_was_given_away_is_no_dead_letter()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_partition_that_comes_back_to_the_same_member_keeps_its_blocks_and_needs_no_care() {
+async fn a_partition_that_comes_back_to_the_same_member_keeps_its_blocked_keys_and_is_not_guarded()
+{
     let broker = Broker::start_with(TestRetryStore::sqlite(), IMPATIENT);
     let handler = ScriptedHandler::failing(&["a1"]);
     for partition in 0..PARTITIONS {

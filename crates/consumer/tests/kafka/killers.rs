@@ -15,7 +15,7 @@ use super::group::SESSION;
 use mock_kafka::retry_store::TestRetryStore;
 use mock_kafka::{Broker, DEAD_LETTERS, PATIENT, eventually, start_member};
 
-/// What a member has to know.
+/// The environment of a member.
 const BROKERS: &str = "TEST_BROKERS";
 const DATABASE: &str = "TEST_DATABASE";
 const JOURNAL: &str = "TEST_JOURNAL";
@@ -24,14 +24,14 @@ const LIFE: &str = "TEST_LIFE";
 const KILLER: &str = "killer";
 const INNOCENT: [&str; 3] = ["innocent-0", "innocent-1", "innocent-2"];
 
-/// Lives in which everything dies that is in work: nobody can tell who is to blame.
+/// Processes that die with all records in flight: the poison pill is not known yet.
 const LIVES_TOGETHER: u32 = 3;
 
 /// Aborts on one payload, and notes the others in a file.
 struct Mortal {
     journal: PathBuf,
     life: u32,
-    /// Passed when all are in work.
+    /// Passed when all are in flight.
     all: Barrier,
 }
 
@@ -103,7 +103,7 @@ async fn until_dead(mut member: Child) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_record_that_kills_the_process_is_set_aside_and_those_in_work_beside_it_are_handled() {
+async fn a_record_that_kills_the_process_is_set_aside_and_those_in_flight_beside_it_are_handled() {
     let broker = Broker::start();
     let directory = tempfile::tempdir().unwrap();
     let journal = directory.path().join("journal");
@@ -112,7 +112,7 @@ async fn a_record_that_kills_the_process_is_set_aside_and_those_in_work_beside_i
         broker.publish_to(0, payload, payload).await;
     }
 
-    // The third life after the first crash knows two crashes in which all four were in work: each is handled alone.
+    // The third process after the first crash knows two crashes with all four records in flight: each is handled alone.
     for life in 1..=LIVES_TOGETHER + 1 {
         until_dead(start(&broker, &journal, life).await).await;
         assert!(

@@ -244,7 +244,7 @@ async fn an_event_that_fails_in_every_round_is_a_dead_letter_in_the_end() {
     consumer.stop().await;
 }
 
-/// Handles everything but one event, whose every attempt meets a database that goes away.
+/// Handles every event but one: the database becomes unreachable in each attempt of that one.
 struct Unlucky {
     retry_store: Arc<TestRetryStore>,
     handler: Arc<ScriptedHandler>,
@@ -349,7 +349,7 @@ async fn a_flood_of_rejects_stops_its_partition_and_no_other_and_a_restart_goes_
     let committed = usize::try_from(broker.committed(0).await).unwrap();
     assert!(
         committed <= first_undone.unwrap(),
-        "committed what is not done"
+        "an incomplete offset was committed"
     );
     consumer.stop().await;
 

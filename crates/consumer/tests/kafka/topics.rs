@@ -1,4 +1,4 @@
-//! What Kafka says about topics, and how a service waits for them. The mock cluster cannot create topics on request: that
+//! The check of topics, and how a service waits for them. The mock cluster cannot create topics on request: that
 //! is a system test.
 
 use std::time::Duration;
@@ -16,7 +16,7 @@ fn expecting(partitions: i32) -> TopicsConfig {
     }
 }
 
-/// Nobody listens on port 1.
+/// Nothing listens on port 1.
 fn nowhere() -> KafkaConfig {
     KafkaConfig::plaintext("127.0.0.1:1")
 }
@@ -67,7 +67,7 @@ async fn a_broker_that_cannot_be_reached_says_nothing_about_topics_within_bounde
     let check = tokio::time::timeout(Duration::from_secs(6), check).await;
 
     let TopicsCheck::Unreachable(reason) = check.unwrap() else {
-        panic!("somebody answered");
+        panic!("there was an answer");
     };
     assert!(reason.contains("Connection refused"), "{reason}");
 }

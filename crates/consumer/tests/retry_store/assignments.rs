@@ -25,7 +25,7 @@ async fn starts_after_a_crash(retry_store: &dyn RetryStore, owner: Uuid) -> bool
 }
 
 #[tokio::test]
-async fn the_first_owner_and_one_after_an_orderly_end_are_told_of_no_crash() {
+async fn the_first_session_and_one_after_a_clean_end_start_without_a_crash() {
     on_every_database(async |database| {
         let retry_store = &*database.retry_store;
 
@@ -37,7 +37,7 @@ async fn the_first_owner_and_one_after_an_orderly_end_are_told_of_no_crash() {
 }
 
 #[tokio::test]
-async fn the_owner_after_one_that_did_not_end_is_told_of_a_crash() {
+async fn a_session_after_one_that_did_not_end_starts_after_a_crash() {
     on_every_database(async |database| {
         let retry_store = &*database.retry_store;
         starts_after_a_crash(retry_store, FIRST).await;
@@ -50,7 +50,7 @@ async fn the_owner_after_one_that_did_not_end_is_told_of_a_crash() {
 }
 
 #[tokio::test]
-async fn a_start_that_is_repeated_is_answered_alike() {
+async fn a_repeated_begin_has_the_same_answer() {
     on_every_database(async |database| {
         let retry_store = &*database.retry_store;
 
@@ -63,7 +63,7 @@ async fn a_start_that_is_repeated_is_answered_alike() {
 }
 
 #[tokio::test]
-async fn an_owner_that_ends_after_another_has_begun_changes_nothing() {
+async fn the_end_of_an_owner_after_another_has_begun_is_a_no_op() {
     on_every_database(async |database| {
         let retry_store = &*database.retry_store;
         starts_after_a_crash(retry_store, FIRST).await;

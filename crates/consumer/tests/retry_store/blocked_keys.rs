@@ -24,7 +24,7 @@ async fn blocked_keys(retry_store: &dyn RetryStore) -> BlockedKeySet {
 }
 
 #[tokio::test]
-async fn what_comes_for_a_stored_key_is_in_the_retry_store_behind_and_other_keys_are_open() {
+async fn a_later_event_of_a_blocked_key_is_stored_behind_and_other_keys_are_free() {
     on_every_database(async |database| {
         let retry_store = &*database.retry_store;
         retry_store
@@ -80,7 +80,7 @@ async fn a_dead_event_blocks_its_key_and_nothing_behind_it_is_handled() {
 }
 
 #[tokio::test]
-async fn a_consumer_that_begins_is_told_every_blocked_key_once() {
+async fn a_session_starts_with_every_blocked_key_once() {
     on_every_database(async |database| {
         let retry_store = &*database.retry_store;
         for (key, offset) in [("b", 1), ("a", 2), ("b", 3)] {

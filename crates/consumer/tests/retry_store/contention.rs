@@ -170,7 +170,7 @@ async fn an_event_that_is_added_while_its_head_is_skipped_is_not_left_behind() {
     assert_eq!(drain(&*retry_store).await, [2]);
 }
 
-/// Stores an event while a transaction is open that changes what is before it.
+/// Stores an event while an open transaction changes the rows before it.
 async fn added_meanwhile(database: &Database, changes: &'static str, event: Record) -> KeyState {
     let mut stranger = database.stranger().await;
     let mut open = stranger.begin().await.unwrap();

@@ -53,7 +53,7 @@ fn refusal(done: Result<(), OperationError>) -> OperatorRefusal {
 }
 
 #[tokio::test]
-async fn a_list_tells_what_is_in_the_retry_store_and_what_waits_behind_it() {
+async fn a_list_has_all_events_with_their_heads_and_followers() {
     on_every_database(async |database| {
         some_events(&*database.retry_store).await;
 
@@ -211,7 +211,7 @@ async fn skipping_lets_the_next_of_the_key_through_and_keeps_the_row() {
 }
 
 #[tokio::test]
-async fn what_is_not_a_dead_head_is_refused_and_the_head_is_named() {
+async fn only_a_dead_head_is_changed_and_a_refusal_names_the_head() {
     on_every_database(async |database| {
         let operations = &*database.operations;
         some_events(&*database.retry_store).await;
@@ -269,7 +269,7 @@ async fn dies_and_is_redriven(database: &Database, id: i64, times: u32) {
 }
 
 #[tokio::test]
-async fn an_event_that_dies_again_and_again_is_redriven_only_by_force() {
+async fn after_five_redrives_an_event_is_redriven_only_by_force() {
     on_every_database(async |database| {
         let operations = &*database.operations;
         some_events(&*database.retry_store).await;
@@ -289,7 +289,7 @@ async fn an_event_that_dies_again_and_again_is_redriven_only_by_force() {
 }
 
 #[tokio::test]
-async fn every_change_is_in_the_audit_the_latest_first() {
+async fn every_change_is_in_the_audit_latest_first() {
     on_every_database(async |database| {
         let operations = &*database.operations;
         some_events(&*database.retry_store).await;
@@ -299,7 +299,7 @@ async fn every_change_is_in_the_audit_the_latest_first() {
         operations.skip(last, "another", "a test").await.unwrap();
 
         let audit = operations.audit(10).await.unwrap();
-        let told: Vec<_> = audit
+        let entries: Vec<_> = audit
             .iter()
             .map(|entry| {
                 (
@@ -311,7 +311,7 @@ async fn every_change_is_in_the_audit_the_latest_first() {
             })
             .collect();
         assert_eq!(
-            told,
+            entries,
             [
                 (
                     "another",
