@@ -1,36 +1,35 @@
-//! The partitions that are assigned to this member, as the poll thread sees them.
+//! The partitions assigned to this member, as the poll thread sees them.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::command::{Command, Drain};
-use super::in_flight::{Epoch, InFlight};
-use super::partition::Partition;
-use super::progress::Progress;
-use super::rebalance::Context;
-use super::scope::Scope;
-use super::source::Source;
+use crate::instrumentation::ConsumerTelemetry;
+use crate::partition::{Command, Drain, Epoch, InFlight, Partition, PollLinks};
+use crate::partition_session::PartitionSession;
+use crate::record_queue::RecordQueue;
+use crate::retry_store::TopicPartition;
+use crate::tracker::Progress;
+use crate::work::Worker;
 use kafka::record::Record;
 
-/// Every assignment that lasts, and for each partition the end of the one before.
+/// The current assignments, and for each partition the task of the previous one.
 pub(super) struct Assignments {
+    telemetry: Arc<ConsumerTelemetry>,
     topic: &'static str,
     current: HashMap<i32, Assigned>,
-    /// Tasks of assignments that ended: what they left running is taken over when their partition comes back.
+    /// Tasks of ended assignments: their running handlers are taken over when the partition comes back.
     ended: HashMap<i32, JoinHandle<InFlight>>,
     epoch: Epoch,
 }
 
-/// A partition that is assigned to this member.
 struct Assigned {
-    source: Arc<Source>,
+    queue: Arc<RecordQueue>,
     commands: mpsc::UnboundedSender<Command>,
     progress: Arc<Progress>,
     committed: Option<i64>,
@@ -38,16 +37,17 @@ struct Assigned {
 }
 
 impl Assignments {
-    pub(super) fn new(topic: &'static str) -> Self {
+    pub(super) fn new(telemetry: Arc<ConsumerTelemetry>) -> Self {
         Self {
-            topic,
+            topic: telemetry.config().topic,
+            telemetry,
             current: HashMap::new(),
             ended: HashMap::new(),
             epoch: Epoch::default(),
         }
     }
 
-    /// The numbers of all partitions that are assigned.
+    /// The numbers of all assigned partitions.
     pub(super) fn partitions(&self) -> Vec<i32> {
         self.current.keys().copied().collect()
     }
@@ -56,30 +56,34 @@ impl Assignments {
     pub(super) fn begin(
         &mut self,
         partition: i32,
-        queue: PartitionQueue<Context>,
-        scope: Arc<Scope>,
+        queue: RecordQueue,
+        worker: Worker,
         runtime: &Handle,
     ) {
         self.epoch = Epoch(self.epoch.0 + 1);
-        let source = Arc::new(Source::new(queue));
-        let progress = Arc::new(Progress::default());
-        let consumer_lag = scope.telemetry().consumer_lag();
+        let (queue, progress) = (Arc::new(queue), Arc::<Progress>::default());
+        let consumer_lag = self.telemetry.consumer_lag();
         consumer_lag.begin(partition, Arc::clone(&progress));
-        let (commands, receiver) = mpsc::unbounded_channel();
-        let task = Partition::new(
-            (self.epoch, partition),
-            Arc::clone(&source),
-            receiver,
-            Arc::clone(&progress),
-            scope,
+        let topic = self.topic.to_owned();
+        let session = PartitionSession::new(
+            Arc::clone(worker.retry_store()),
+            TopicPartition { topic, partition },
         );
-        let before = self.ended.remove(&partition);
+        let (commands, receiver) = mpsc::unbounded_channel();
+        let links = PollLinks {
+            queue: Arc::clone(&queue),
+            commands: receiver,
+            progress: Arc::clone(&progress),
+        };
+        let telemetry = Arc::clone(&self.telemetry);
+        let task = Partition::new(self.epoch, session, links, worker, telemetry);
+        let previous = self.ended.remove(&partition);
         let assigned = Assigned {
-            source,
+            queue,
             commands,
             progress,
             committed: None,
-            task: runtime.spawn(task.run(before)),
+            task: runtime.spawn(task.run(previous)),
         };
         self.current.insert(partition, assigned);
     }
@@ -87,13 +91,13 @@ impl Assignments {
     /// Hands a record that arrived on the main queue to its partition.
     pub(super) fn stray(&self, record: Record) {
         if let Some(assigned) = self.current.get(&record.partition) {
-            // A task that is gone was revoked: the record will be delivered to whoever has the partition now.
+            // The task is gone after a revoke: the record is delivered to the new owner.
             let _ = assigned.commands.send(Command::Stray(record));
         }
     }
 
-    /// Stops the reading of these partitions at once, and asks their tasks to finish what they have begun. The channel
-    /// gets a message from each task that did, and is closed when all have ended.
+    /// Closes the queues of these partitions at once, and asks their tasks to finish the in-flight events. Each task that
+    /// has finished sends a message; the channel is closed when all have ended.
     pub(super) fn drain(
         &self,
         partitions: &[i32],
@@ -104,7 +108,7 @@ impl Assignments {
             .iter()
             .filter_map(|partition| self.current.get(partition))
         {
-            assigned.source.close();
+            assigned.queue.close();
             let drained = drained.clone();
             let order = Drain { deadline, drained };
             let _ = assigned.commands.send(Command::Drain(order));
@@ -112,7 +116,7 @@ impl Assignments {
         finished
     }
 
-    /// Forgets these assignments, except for what they left running.
+    /// Removes these assignments; their running handlers are kept for the next ones.
     pub(super) fn end(&mut self, partitions: &[i32]) {
         for partition in partitions {
             if let Some(assigned) = self.current.remove(partition) {
@@ -121,7 +125,7 @@ impl Assignments {
         }
     }
 
-    /// The progress of these partitions, whether or not it was committed before: that commit may have failed.
+    /// The offsets of these partitions, committed before or not: that commit may have failed.
     pub(super) fn progress(&self, partitions: &[i32]) -> TopicPartitionList {
         let mut offsets = TopicPartitionList::new();
         for partition in partitions {
@@ -133,8 +137,8 @@ impl Assignments {
         offsets
     }
 
-    /// The progress of all partitions that was not committed yet. It is noted as committed, although nobody will tell
-    /// whether it was.
+    /// The offsets that changed since the last call. They count as committed, although the result of an asynchronous commit
+    /// is never reported.
     pub(super) fn take_uncommitted(&mut self) -> TopicPartitionList {
         let mut offsets = TopicPartitionList::new();
         for (partition, assigned) in &mut self.current {
@@ -149,7 +153,7 @@ impl Assignments {
         offsets
     }
 
-    /// Forgets what is noted as committed, so that the next round commits it again.
+    /// Lets the next [`Self::take_uncommitted`] return all offsets again.
     pub(super) fn commit_again(&mut self) {
         self.current
             .values_mut()
@@ -158,6 +162,6 @@ impl Assignments {
 }
 
 fn add(offsets: &mut TopicPartitionList, topic: &str, partition: i32, offset: i64) {
-    // Fails for negative offsets only, which no record has.
+    // Fails only for negative offsets, which no record has.
     let _ = offsets.add_partition_offset(topic, partition, Offset::Offset(offset));
 }

@@ -1,4 +1,4 @@
-//! The attempts at one record, one after another.
+//! The attempts at one record, one after another: [`Attempts`] calls the handler and classifies the result.
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
@@ -7,60 +7,58 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use opentelemetry::Context;
+use tokio::sync::mpsc;
 
-use super::crash_loop_guard::{Admission, CrashLoopGuard};
-use super::delivery::Delivery;
-use super::failures::{Failures, PANICKED};
-use super::lanes::Lane;
-use super::scope::Scope;
-use super::{BoxError, Failure};
-use crate::retry_store::{Fault, FaultClass};
+use crate::concurrency::{ConcurrencyLimit, DrainTokens};
+use crate::crash_loop_guard::{CrashLoopGuard, GuardDecision};
+use crate::failures::{Failures, PANICKED};
+use crate::handler::{BoxError, Delivery, Failure, Handled, Handler};
+use crate::instrumentation::ConsumerTelemetry;
+use crate::lanes::Lane;
+use crate::retry_store::{Fault, FaultClass, RetryStore};
 use kafka::record::Record;
 use service::crash_points::{CrashPoint, reach};
 use telemetry::propagation;
 
 /// How an attempt ended.
 #[derive(Debug)]
-pub(super) enum Attempted {
+pub(crate) enum Attempted {
     /// The effect is durable.
     Handled,
-    /// It failed, and could succeed another time.
+    /// It failed and can be retried.
     Failed(BoxError),
-    /// It cannot succeed.
+    /// A retry cannot succeed.
     Hopeless(FaultClass),
-    /// It was not made, or nothing can be handled any more.
+    /// It was not made, or the consumer is stopping with a fatal error.
     Interrupted,
 }
 
-/// What the handler said, unless it panicked.
-pub(super) type Handled = Result<Result<(), Failure>, Box<dyn Any + Send>>;
-
-/// One record that is to be handled.
-pub(super) struct Attempts {
-    scope: Arc<Scope>,
-    record: Arc<Record>,
-    /// The trace that the record belongs to.
-    trace: Context,
-    /// What waits behind it.
-    lane: Arc<Lane>,
-    guard: CrashLoopGuard,
-    failures: Failures,
-    /// Reached when the handler has done its work.
-    after_effect: CrashPoint,
+/// Makes [`Attempts`]. One per consumer.
+#[derive(Clone)]
+pub(crate) struct Attempter {
+    pub(crate) handler: Arc<dyn Handler>,
+    pub(crate) retry_store: Arc<dyn RetryStore>,
+    pub(crate) limit: ConcurrencyLimit,
+    pub(crate) telemetry: Arc<ConsumerTelemetry>,
+    /// Receives the first fatal error; the consumer stops with it.
+    pub(crate) fatal: mpsc::Sender<BoxError>,
 }
 
-impl Attempts {
-    /// Of a record that came from its partition.
-    pub(super) fn of_delivered(
-        scope: Arc<Scope>,
+impl Attempter {
+    /// The attempts at a record of a partition.
+    pub(crate) fn delivered(
+        &self,
         record: Arc<Record>,
         lane: Arc<Lane>,
-        crash_loop_guard: bool,
-    ) -> Self {
-        Self {
-            guard: CrashLoopGuard::new(Arc::clone(&scope), crash_loop_guard),
+        is_guarded: bool,
+        drain: &DrainTokens,
+    ) -> Attempts {
+        Attempts {
+            handler: Arc::clone(&self.handler),
+            telemetry: Arc::clone(&self.telemetry),
+            fatal: self.fatal.clone(),
+            guard: self.guard(is_guarded, drain),
             trace: propagation::of_event(&record.headers),
-            scope,
             record,
             lane,
             failures: Failures::default(),
@@ -68,69 +66,92 @@ impl Attempts {
         }
     }
 
-    /// Of a record that was parked. It has no followers: what came later is parked behind it. It is always handled with
-    /// care: what killed a process may lie here, and nobody waits for so few notes.
-    pub(super) fn of_stored(scope: Arc<Scope>, record: Arc<Record>, fault: Option<&Fault>) -> Self {
-        Self {
-            guard: CrashLoopGuard::new(Arc::clone(&scope), true),
-            trace: propagation::of_event(&record.headers),
-            scope,
-            record,
-            lane: Arc::default(),
+    /// The attempts at a record of the retry store. It has no followers: later events of its key are in the retry store
+    /// behind it. It is always guarded: the retry store may hold a poison pill, and the few extra writes cost little.
+    pub(crate) fn stored(
+        &self,
+        record: Arc<Record>,
+        fault: Option<&Fault>,
+        drain: &DrainTokens,
+    ) -> Attempts {
+        Attempts {
             failures: Failures::after(fault),
             after_effect: CrashPoint::AfterRetriedEffect,
+            ..self.delivered(record, Arc::default(), true, drain)
         }
     }
 
-    /// The trace that the record belongs to: the context of the span that decided the event.
-    pub(super) fn trace(&self) -> &Context {
+    fn guard(&self, is_guarded: bool, drain: &DrainTokens) -> CrashLoopGuard {
+        let retry_store = Arc::clone(&self.retry_store);
+        CrashLoopGuard::new(retry_store, self.limit.clone(), drain.clone(), is_guarded)
+    }
+}
+
+/// One record to be handled.
+pub(crate) struct Attempts {
+    handler: Arc<dyn Handler>,
+    telemetry: Arc<ConsumerTelemetry>,
+    fatal: mpsc::Sender<BoxError>,
+    guard: CrashLoopGuard,
+    /// The span that created the event.
+    trace: Context,
+    record: Arc<Record>,
+    lane: Arc<Lane>,
+    failures: Failures,
+    /// Reached when the handler has succeeded.
+    after_effect: CrashPoint,
+}
+
+impl Attempts {
+    /// The context of the span that created the event.
+    pub(crate) fn trace(&self) -> &Context {
         &self.trace
     }
 
-    /// Attempts that failed.
-    pub(super) fn failed(&self) -> u32 {
+    /// Failed attempts so far.
+    pub(crate) fn failed(&self) -> u32 {
         self.failures.attempts()
     }
 
-    /// For how long they have been failing.
-    pub(super) fn failing_for(&self) -> Duration {
+    /// Time since the first failure.
+    pub(crate) fn failing_for(&self) -> Duration {
         self.failures.lasted()
     }
 
-    /// The time of failing begins anew.
-    pub(super) fn begin_anew(&mut self) {
-        self.failures.begin_anew();
+    /// Restarts the retry time: it counts from the next failure.
+    pub(crate) fn restart_retry_time(&mut self) {
+        self.failures.restart_retry_time();
     }
 
-    /// What is wrong with the event.
-    pub(super) fn fault(&self, class: FaultClass) -> Fault {
+    pub(crate) fn fault(&self, class: FaultClass) -> Fault {
         self.failures.fault(class)
     }
 
-    /// Whether the note of the last attempt could not be made or removed: the database is away.
-    pub(super) fn note_stands(&self) -> bool {
-        self.guard.note_stands()
+    /// Whether the attempt count of the guard is still in the database: it could not be written or removed, the database
+    /// is unreachable.
+    pub(crate) fn is_count_pending(&self) -> bool {
+        self.guard.is_count_pending()
     }
 
     /// No attempt follows.
-    pub(super) async fn close(&mut self) {
+    pub(crate) async fn close(&mut self) {
         self.guard.close(&self.record).await;
     }
 
-    /// Makes one.
-    pub(super) async fn make(&mut self) -> Attempted {
+    /// Makes one attempt.
+    pub(crate) async fn make(&mut self) -> Attempted {
         match self.guard.admit(&self.record).await {
-            Ok(Admission::Granted(permit)) => {
+            Ok(GuardDecision::Granted(permit)) => {
                 let result = self.handle().await;
                 self.guard.ended(&self.record).await;
                 drop(permit);
                 self.judge(result)
             }
-            Ok(Admission::Refused { deaths }) => {
-                self.failures.note_deaths(deaths);
+            Ok(GuardDecision::Refused { deaths }) => {
+                self.failures.add_deaths(deaths);
                 Attempted::Hopeless(FaultClass::KilledTheProcess)
             }
-            Ok(Admission::Interrupted) => Attempted::Interrupted,
+            Ok(GuardDecision::Interrupted) => Attempted::Interrupted,
             Err(error) => self.failed_by(error.into()),
         }
     }
@@ -138,9 +159,8 @@ impl Attempts {
     async fn handle(&self) -> Handled {
         let (record, lane) = (Arc::clone(&self.record), Arc::clone(&self.lane));
         let delivery = Delivery::in_lane(record, self.failures.attempts() + 1, lane);
-        let telemetry = self.scope.telemetry();
-        let observed = telemetry.attempt(&delivery, &self.trace);
-        let handling = observed.span().carry(self.scope.handle(&delivery));
+        let observed = self.telemetry.attempt(&delivery, &self.trace);
+        let handling = observed.span().carry(self.handler.handle(&delivery));
         let result = AssertUnwindSafe(handling).catch_unwind().await;
         let result = result
             .map(|result| result.and_then(|()| reach(self.after_effect).map_err(Failure::retry)));
@@ -153,16 +173,17 @@ impl Attempts {
             Ok(Ok(())) => Attempted::Handled,
             Ok(Err(Failure::Retry(cause))) => self.failed_by(cause),
             Ok(Err(Failure::Reject(cause))) => {
-                self.failures.note(&cause);
+                self.failures.add(&cause);
                 Attempted::Hopeless(FaultClass::Rejected)
             }
             Ok(Err(Failure::Fatal(cause))) => {
-                self.scope.give_up(cause);
+                // The consumer stops with the first fatal error; later ones are dropped.
+                let _ = self.fatal.try_send(cause);
                 Attempted::Interrupted
             }
             Err(panic) => {
                 self.log_panic(panic.as_ref());
-                if self.failures.note_panic() {
+                if self.failures.add_panic() {
                     return Attempted::Hopeless(FaultClass::Panicked);
                 }
                 Attempted::Failed(PANICKED.into())
@@ -180,12 +201,12 @@ impl Attempts {
             partition = self.record.partition,
             offset = self.record.offset,
             said,
-            "a handler panicked"
+            "handler panicked"
         );
     }
 
     fn failed_by(&mut self, cause: BoxError) -> Attempted {
-        self.failures.note(&cause);
+        self.failures.add(&cause);
         Attempted::Failed(cause)
     }
 }

@@ -1,25 +1,23 @@
-//! The keys of a partition that have parked events, as one assignment knows them.
+//! The blocked keys of a partition: keys with events in the retry store, as one partition session knows them.
 //!
-//! A superset of the truth: only the work on this partition parks events of it, while rows disappear without a word, when
-//! a sweeper or an operator is done with them. So a key that is not in here is handled without a look at the database,
-//! and one that is costs a look ([`crate::retry_store::RetryStore::store_behind`]), until the look finds it open.
+//! A superset of the database: only this session adds events of the partition, while sweepers and operators remove rows
+//! without notice. So a key that is not in here is handled without a query, and a key that is costs one query per event
+//! ([`crate::retry_store::RetryStore::store_behind`]), until the query finds it free.
 
 use std::collections::HashSet;
 
 use crate::retry_store::{self, BlockedKeySet, MAX_BLOCKED_KEYS};
-
 use kafka::record::Record;
 
-/// The fenced keys.
 #[derive(Debug)]
-pub(super) struct BlockedKeys {
+pub(crate) struct BlockedKeys {
     blocked: Known,
 }
 
 #[derive(Debug)]
 enum Known {
     Keys(HashSet<Vec<u8>>),
-    /// More than are worth their memory: every key is looked up, until the next assignment.
+    /// Above the memory limit: every key is queried until the next session.
     TooMany,
 }
 
@@ -32,23 +30,23 @@ impl Default for BlockedKeys {
 }
 
 impl BlockedKeys {
-    /// Adds what the database knows.
-    pub(super) fn load(&mut self, blocked: BlockedKeySet) {
+    /// Adds the blocked keys of the database.
+    pub(crate) fn load(&mut self, blocked: BlockedKeySet) {
         match blocked {
             BlockedKeySet::Keys(keys) => keys.into_iter().for_each(|key| self.insert(key)),
             BlockedKeySet::TooMany => self.blocked = Known::TooMany,
         }
     }
 
-    /// An event was parked.
-    pub(super) fn close(&mut self, record: &Record) {
+    /// An event was moved to the retry store.
+    pub(crate) fn block(&mut self, record: &Record) {
         if let Some(key) = retry_store::ordering_key(record) {
             self.insert(key.to_vec());
         }
     }
 
-    /// An event was handled, so nothing of its key is parked any more.
-    pub(super) fn open(&mut self, record: &Record) {
+    /// An event was handled, so no event of its key is in the retry store.
+    pub(crate) fn unblock(&mut self, record: &Record) {
         if let (Known::Keys(keys), Some(key)) =
             (&mut self.blocked, retry_store::ordering_key(record))
             && !keys.is_empty()
@@ -57,8 +55,8 @@ impl BlockedKeys {
         }
     }
 
-    /// Whether events of this key may be parked.
-    pub(super) fn may_hold(&self, record: &Record) -> bool {
+    /// Whether the retry store may hold events of this key.
+    pub(crate) fn may_hold(&self, record: &Record) -> bool {
         let Some(key) = retry_store::ordering_key(record) else {
             return false;
         };
@@ -95,18 +93,18 @@ mod tests {
         let mut blocked_keys = BlockedKeys::default();
         let (a, b) = (record(Some(b"a")), record(Some(b"b")));
 
-        blocked_keys.close(&a);
+        blocked_keys.block(&a);
         assert!(blocked_keys.may_hold(&a));
         assert!(!blocked_keys.may_hold(&b));
 
-        blocked_keys.open(&a);
+        blocked_keys.unblock(&a);
         assert!(!blocked_keys.may_hold(&a));
     }
 
     #[test]
-    fn what_was_stored_before_the_database_answered_stays_blocked() {
+    fn a_key_that_was_blocked_before_the_database_answered_stays_blocked() {
         let mut blocked_keys = BlockedKeys::default();
-        blocked_keys.close(&record(Some(b"a")));
+        blocked_keys.block(&record(Some(b"a")));
 
         blocked_keys.load(BlockedKeySet::Keys(vec![b"b".to_vec()]));
 
@@ -115,12 +113,12 @@ mod tests {
     }
 
     #[test]
-    fn a_record_without_a_key_that_has_an_order_blocks_nothing() {
+    fn a_record_without_an_ordering_key_blocks_nothing() {
         let mut blocked_keys = BlockedKeys::default();
         let long = [b'x'; retry_store::MAX_KEY + 1];
 
         for record in [record(None), record(Some(&long))] {
-            blocked_keys.close(&record);
+            blocked_keys.block(&record);
             assert!(!blocked_keys.may_hold(&record));
             blocked_keys.load(BlockedKeySet::TooMany);
             assert!(!blocked_keys.may_hold(&record));
@@ -128,15 +126,15 @@ mod tests {
     }
 
     #[test]
-    fn beyond_what_is_kept_in_memory_every_key_is_looked_up() {
+    fn above_the_memory_limit_every_key_is_queried() {
         let mut blocked_keys = BlockedKeys::default();
 
         for key in 0..=MAX_BLOCKED_KEYS {
-            blocked_keys.close(&record(Some(&key.to_be_bytes())));
+            blocked_keys.block(&record(Some(&key.to_be_bytes())));
         }
 
         assert!(blocked_keys.may_hold(&record(Some(b"any"))));
-        blocked_keys.open(&record(Some(b"any")));
+        blocked_keys.unblock(&record(Some(b"any")));
         assert!(blocked_keys.may_hold(&record(Some(b"any"))));
     }
 }

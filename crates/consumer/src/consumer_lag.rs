@@ -1,9 +1,8 @@
-//! How far behind a consumer is: in messages for each of its partitions, and in time.
+//! Consumer lag per partition, in records and as the age of the oldest incomplete record.
 //!
-//! The ends of the partitions are taken from librdkafka's statistics, which it knows from fetching: nobody is asked for
-//! them and nobody waits. (A query of the broker would block, and the wrapper does not show what is cached.) A partition
-//! that is not fetched, because enough of it waits here, keeps the end that it had: its lag is then at least what is
-//! shown, and the age says how long that has been so.
+//! The end offsets come from librdkafka's statistics, which has them from fetching, so reading them needs no request. (A
+//! query of the broker would block, and rdkafka does not expose the cached values.) A partition that is not fetched, because
+//! of back-pressure, keeps its last known end: its lag is then a lower bound, and the age grows.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,15 +10,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Deserialize;
 
-use super::progress::Progress;
+use crate::tracker::Progress;
 use telemetry::names::{attributes as attr, metrics};
 use telemetry::vocabulary::Labels;
 
-/// The partitions that are assigned to this member; what is given back is not shown any more.
+/// The gauges of the partitions assigned to this member; revoked ones are not reported.
 #[derive(Debug)]
-pub(super) struct ConsumerLag {
+pub(crate) struct ConsumerLag {
     topic: &'static str,
-    /// What all of them have in common.
     labels: Labels,
     partitions: Mutex<BTreeMap<i32, PartitionLag>>,
 }
@@ -27,11 +25,11 @@ pub(super) struct ConsumerLag {
 #[derive(Debug)]
 struct PartitionLag {
     progress: Arc<Progress>,
-    /// Not known before the first fetch.
+    /// Unknown before the first fetch.
     ends: Option<Ends>,
 }
 
-/// What librdkafka knows of a partition; negative is what it does not know.
+/// Offsets of a partition in librdkafka's statistics; negative if unknown.
 #[derive(Clone, Copy, Debug, Deserialize)]
 struct Ends {
     partition: i32,
@@ -51,8 +49,8 @@ struct TopicStatistics {
 }
 
 impl ConsumerLag {
-    /// None, and shown from now on. Once per consumer: what is observed cannot be taken back.
-    pub(super) fn new(topic: &'static str, labels: Labels) -> Arc<Self> {
+    /// Registers the gauges. Once per consumer: a registration cannot be undone.
+    pub(crate) fn new(topic: &'static str, labels: Labels) -> Arc<Self> {
         let consumer_lag = Arc::new(Self {
             topic,
             labels,
@@ -65,60 +63,58 @@ impl ConsumerLag {
         consumer_lag
     }
 
-    /// A partition was assigned.
-    pub(super) fn begin(&self, partition: i32, progress: Arc<Progress>) {
+    pub(crate) fn begin(&self, partition: i32, progress: Arc<Progress>) {
         let ends = None;
-        let standing = PartitionLag { progress, ends };
-        self.partitions().insert(partition, standing);
+        let lag = PartitionLag { progress, ends };
+        self.partitions().insert(partition, lag);
     }
 
-    /// These were given back.
-    pub(super) fn end(&self, partitions: &[i32]) {
-        let mut consumer_lag = self.partitions();
+    pub(crate) fn end(&self, partitions: &[i32]) {
+        let mut current = self.partitions();
         for partition in partitions {
-            consumer_lag.remove(partition);
+            current.remove(partition);
         }
     }
 
-    /// Takes the ends of the partitions from librdkafka's statistics.
-    pub(super) fn read(&self, statistics: &[u8]) {
+    /// Reads the end offsets from librdkafka's statistics.
+    pub(crate) fn read(&self, statistics: &[u8]) {
         let Ok(mut statistics) = serde_json::from_slice::<Statistics>(statistics) else {
-            tracing::debug!("statistics of the kafka client cannot be read");
+            tracing::debug!("kafka client statistics not readable");
             return;
         };
         let Some(topic) = statistics.topics.remove(self.topic) else {
             return;
         };
-        let mut consumer_lag = self.partitions();
+        let mut partitions = self.partitions();
         for ends in topic.partitions.into_values() {
-            if let Some(standing) = consumer_lag.get_mut(&ends.partition) {
-                standing.ends = Some(ends);
+            if let Some(lag) = partitions.get_mut(&ends.partition) {
+                lag.ends = Some(ends);
             }
         }
     }
 
     fn lags(&self) -> Vec<(u64, Labels)> {
-        let consumer_lag = self.partitions();
-        let lag = |(partition, standing): (&i32, &PartitionLag)| {
+        let partitions = self.partitions();
+        let lag = |(partition, lag): (&i32, &PartitionLag)| {
             let partition = attr::MESSAGING_DESTINATION_PARTITION_ID.numbered(*partition);
-            Some((standing.lag()?, self.labels.and(partition)))
+            Some((lag.lag()?, self.labels.and(partition)))
         };
-        consumer_lag.iter().filter_map(lag).collect()
+        partitions.iter().filter_map(lag).collect()
     }
 
-    /// Zero if all is done; nothing without a partition.
+    /// Zero if all records are complete; `None` without a partition.
     fn oldest_age(&self) -> Option<(Duration, Labels)> {
-        let consumer_lag = self.partitions();
-        if consumer_lag.is_empty() {
+        let partitions = self.partitions();
+        if partitions.is_empty() {
             return None;
         }
-        let published = consumer_lag.values().filter_map(|of| of.progress.oldest());
+        let published = partitions.values().filter_map(|of| of.progress.oldest());
         let age = published.min().map_or(Duration::ZERO, age_of);
         Some((age, self.labels.clone()))
     }
 
     fn partitions(&self) -> MutexGuard<'_, BTreeMap<i32, PartitionLag>> {
-        // Whole after every operation: a panic elsewhere does not spoil it.
+        // Consistent after every operation, so a panic elsewhere does not matter.
         self.partitions
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -128,15 +124,15 @@ impl ConsumerLag {
 impl PartitionLag {
     fn lag(&self) -> Option<u64> {
         let ends = self.ends.filter(|ends| ends.hi_offset >= 0)?;
-        // Before the first record work begins where the group was, or at the beginning.
+        // Before the first record the position is the committed offset, or the beginning.
         let begin = || ends.committed_offset.max(ends.lo_offset).max(0);
         let lowest = self.progress.lowest().unwrap_or_else(begin);
-        // What arrived since the last statistics may be ahead of the end that they told.
+        // Records that arrived since the last statistics may be above their end offset.
         Some(u64::try_from(ends.hi_offset.saturating_sub(lowest)).unwrap_or(0))
     }
 }
 
-/// A producer's clock may be ahead of ours: then it is as good as now.
+/// Zero if the clock of the producer is ahead.
 fn age_of(unix_milliseconds: i64) -> Duration {
     let published = Duration::from_millis(u64::try_from(unix_milliseconds).unwrap_or(0));
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
@@ -176,12 +172,12 @@ mod tests {
     }
 
     #[test]
-    fn a_partition_lags_by_what_the_group_has_not_committed_before_anything_arrives() {
+    fn before_the_first_record_a_partition_lags_by_the_uncommitted_offsets() {
         assert_eq!(lags(&consumer_lag(&[3, 4])), [60, 90]);
     }
 
     #[test]
-    fn a_partition_lags_by_what_is_not_done() {
+    fn a_partition_lags_by_its_incomplete_records() {
         let consumer_lag = consumer_lag(&[]);
         let (progress, mut tracker) = (Arc::<Progress>::default(), OffsetTracker::default());
         consumer_lag.begin(3, Arc::clone(&progress));
@@ -200,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_or_was_given_back_is_not_shown() {
+    fn unknown_and_revoked_partitions_are_not_reported() {
         let consumer_lag = consumer_lag(&[3, 5]);
         assert_eq!(lags(&consumer_lag), [60]);
 
@@ -211,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_record_that_is_not_done_has_the_age() {
+    fn the_age_is_that_of_the_oldest_incomplete_record() {
         let consumer_lag = consumer_lag(&[3]);
         assert_eq!(consumer_lag.oldest_age().unwrap().0, Duration::ZERO);
         let (progress, mut tracker) = (Arc::<Progress>::default(), OffsetTracker::default());
@@ -224,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn statistics_of_another_form_change_nothing() {
+    fn unreadable_statistics_change_nothing() {
         let consumer_lag = consumer_lag(&[3]);
 
         consumer_lag.read(b"{\"topics\": 7}");

@@ -1,62 +1,59 @@
-//! Which record killed the process, if one did.
+//! Crash-loop guard: isolates a poison pill, a record that kills the process.
 //!
-//! A handler's panic is caught; a stack overflow or a lack of memory ends the process, and the same record ends the next
-//! one. So after a crash a partition is *careful* for a while: an attempt is noted in the database before it is made, and
-//! the note is removed when it has ended, whichever way. What stays noted was in work when the process died:
+//! A panic of a handler is caught; a stack overflow or an out-of-memory kill ends the process, and the same record ends the
+//! next one. So after a crash the next records of a partition are *guarded*: an attempt is counted in the database before
+//! it is made, and the count is removed when the attempt has ended, with any result. A count that is left was in flight
+//! when the process died:
 //!
 //! ```text
-//!  notes that stood     what happens                              because
-//!  0 or 1               it is handled beside others               a crash has many that were in work
-//!  2                    it is handled alone in the process        the next crash has only one
-//!  3                    it is not handled: it is the one          only what runs alone comes so far
+//!  counts left     reaction                                  reason
+//!  0 or 1          handled beside others                     many records are in flight in a crash
+//!  2               handled alone in the process              the next crash has one record in flight
+//!  3               not handled: it is the poison pill        only a record that ran alone gets here
 //! ```
 //!
-//! Whoever was merely there when others crashed runs alone once, survives, and is forgotten. A record that kills pays for
-//! it with four crashes, the first of them before anybody was careful; the orderly end of an assignment costs no note.
+//! A record that was in flight beside a poison pill runs alone once, succeeds, and its count is removed. A poison pill is
+//! isolated after four crashes, the first of them before any guard; a clean end of a session costs no counts.
 //!
-//! A note that cannot be made is an attempt that is not made; one that cannot be removed is tried again first.
+//! An attempt is not made if its count cannot be written. A count that cannot be removed is removed before the next attempt.
 
 use std::sync::Arc;
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::scope::{RETRY, Scope};
-use crate::retry_store::RetryStoreError;
+use crate::concurrency::{ConcurrencyLimit, DrainTokens};
+use crate::retry_policy::BACKOFF;
+use crate::retry_store::{RetryStore, RetryStoreError};
 use kafka::record::Record;
 use service::error_chain::ErrorChain;
 
-/// The note with which an attempt is made alone in the process: two crashes had it in work.
+/// The count at which an attempt is made alone in the process: it was in flight in two crashes.
 const ALONE: u32 = 3;
 
-/// Which offsets of an assignment are handled with care.
+/// The guarded offsets of a partition session.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum CrashSpan {
-    /// None: whoever was here before ended in order.
+pub(crate) enum Guarded {
+    /// The previous session ended cleanly.
     None,
-    /// The next ones: as many as a partition is read ahead may have been in work before.
-    Next {
-        /// How many.
-        span: u64,
-    },
-    /// Those below this one. The lower ones of a topic that begins anew are among them: they may be anything.
+    /// This many from the next received one: as far as a partition is read ahead may have been in flight before.
+    Next { span: u64 },
+    /// Those below this one, including the lower offsets of a recreated topic.
     Below(i64),
 }
 
-impl CrashSpan {
-    /// CrashSpan for so many offsets, from the next one that is received.
-    pub(super) fn of_next(span: u64) -> Self {
+impl Guarded {
+    pub(crate) fn of_next(span: u64) -> Self {
         Self::Next { span }
     }
 
-    /// Notes a received offset.
-    pub(super) fn receive(&mut self, offset: i64) {
+    /// Fixes the range at the first received offset.
+    pub(crate) fn receive(&mut self, offset: i64) {
         if let Self::Next { span } = *self {
             *self = Self::Below(offset.saturating_add_unsigned(span));
         }
     }
 
-    /// Whether this offset is one of them.
-    pub(super) fn covers(&self, offset: i64) -> bool {
+    pub(crate) fn covers(&self, offset: i64) -> bool {
         match self {
             Self::None => false,
             Self::Next { .. } => true,
@@ -67,117 +64,127 @@ impl CrashSpan {
 
 /// Whether an attempt may be made.
 #[derive(Debug)]
-pub(super) enum Admission {
-    /// It may, for as long as this is held.
+pub(crate) enum GuardDecision {
+    /// It may, while the permit is held.
     Granted(OwnedSemaphorePermit),
-    /// The record has killed the process so often, the last time for certain.
-    Refused {
-        /// Attempts that the process did not survive.
-        deaths: u32,
-    },
+    /// The record is a poison pill: `deaths` attempts ended the process, the last one alone.
+    Refused { deaths: u32 },
     /// Draining began before.
     Interrupted,
 }
 
-/// The admission of one record's attempts.
-pub(super) struct CrashLoopGuard {
-    scope: Arc<Scope>,
-    /// Whether attempts are noted.
-    crash_loop_guard: bool,
-    /// Whether a note of ours may stand.
-    noted: bool,
-    /// Whether it must be alone.
-    suspect: bool,
+/// The guard of one record.
+pub(crate) struct CrashLoopGuard {
+    retry_store: Arc<dyn RetryStore>,
+    limit: ConcurrencyLimit,
+    drain: DrainTokens,
+    /// Whether attempts are counted.
+    is_guarded: bool,
+    /// Whether a count of this record may be in the database.
+    is_counted: bool,
+    /// Whether attempts must run alone.
+    is_suspect: bool,
 }
 
 impl CrashLoopGuard {
-    pub(super) fn new(scope: Arc<Scope>, crash_loop_guard: bool) -> Self {
+    pub(crate) fn new(
+        retry_store: Arc<dyn RetryStore>,
+        limit: ConcurrencyLimit,
+        drain: DrainTokens,
+        is_guarded: bool,
+    ) -> Self {
         Self {
-            scope,
-            crash_loop_guard,
-            noted: false,
-            suspect: false,
+            retry_store,
+            limit,
+            drain,
+            is_guarded,
+            is_counted: false,
+            is_suspect: false,
         }
     }
 
-    /// Waits for the right to make an attempt, and notes it.
-    pub(super) async fn admit(&mut self, record: &Record) -> Result<Admission, RetryStoreError> {
+    /// Waits for a permit, and counts the attempt.
+    pub(crate) async fn admit(
+        &mut self,
+        record: &Record,
+    ) -> Result<GuardDecision, RetryStoreError> {
         self.forget(record).await?;
-        if self.suspect {
+        if self.is_suspect {
             return self.admit_alone(record).await;
         }
-        let Some(permit) = self.scope.permit().await else {
-            return Ok(Admission::Interrupted);
+        let Some(permit) = self.limit.acquire(&self.drain).await else {
+            return Ok(GuardDecision::Interrupted);
         };
-        if !self.crash_loop_guard {
-            return Ok(Admission::Granted(permit));
+        if !self.is_guarded {
+            return Ok(GuardDecision::Granted(permit));
         }
-        match self.note(record).await? {
-            count if count < ALONE => Ok(Admission::Granted(permit)),
+        match self.count(record).await? {
+            count if count < ALONE => Ok(GuardDecision::Granted(permit)),
             ALONE => {
                 drop(permit);
-                self.suspect = true;
-                // While it waits to be alone, others may crash: that must not count against it.
+                self.is_suspect = true;
+                // Crashes of other records while it waits to run alone must not count against it.
                 self.forget(record).await?;
                 self.admit_alone(record).await
             }
-            count => Ok(Admission::Refused { deaths: count - 1 }),
+            count => Ok(GuardDecision::Refused { deaths: count - 1 }),
         }
     }
 
-    async fn admit_alone(&mut self, record: &Record) -> Result<Admission, RetryStoreError> {
-        let Some(permit) = self.scope.permit_to_be_alone().await else {
-            return Ok(Admission::Interrupted);
+    async fn admit_alone(&mut self, record: &Record) -> Result<GuardDecision, RetryStoreError> {
+        let Some(permit) = self.limit.acquire_all(&self.drain).await else {
+            return Ok(GuardDecision::Interrupted);
         };
         tracing::warn!(
             topic = record.topic,
             partition = record.partition,
             offset = record.offset,
-            "event was in work in several crashes and is handled alone"
+            "event was in flight in several crashes, handled alone"
         );
         for _ in 0..ALONE {
-            self.note(record).await?;
+            self.count(record).await?;
         }
-        Ok(Admission::Granted(permit))
+        Ok(GuardDecision::Granted(permit))
     }
 
-    /// The attempt has ended. Must come before its permit goes: what stays noted as alone was alone.
-    pub(super) async fn ended(&mut self, record: &Record) {
+    /// The attempt has ended. Must be called before its permit is dropped: a record whose count says alone must be alone.
+    pub(crate) async fn ended(&mut self, record: &Record) {
         if let Err(error) = self.forget(record).await {
             tracing::warn!(
                 topic = record.topic,
                 partition = record.partition,
                 offset = record.offset,
                 error = %ErrorChain(&error),
-                "note of an attempt is not removed yet"
+                "attempt count not removed, will be retried"
             );
         }
     }
 
-    /// Whether a note of ours may stand although no attempt is at work.
-    pub(super) fn note_stands(&self) -> bool {
-        self.noted
+    /// Whether a count may be left although no attempt is in flight: the database is unreachable.
+    pub(crate) fn is_count_pending(&self) -> bool {
+        self.is_counted
     }
 
-    /// Nothing more is tried: removes the note that an attempt could not.
-    pub(super) async fn close(&mut self, record: &Record) {
+    /// No attempt follows: removes a count that is left.
+    pub(crate) async fn close(&mut self, record: &Record) {
         for attempt in 1_u32.. {
-            if self.forget(record).await.is_ok() || !self.scope.pause(RETRY.delay(attempt)).await {
+            if self.forget(record).await.is_ok() || !self.drain.sleep(BACKOFF.delay(attempt)).await
+            {
                 return;
             }
         }
     }
 
-    async fn note(&mut self, record: &Record) -> Result<u32, RetryStoreError> {
+    async fn count(&mut self, record: &Record) -> Result<u32, RetryStoreError> {
         // Before the call: its answer may get lost.
-        self.noted = true;
-        self.scope.retry_store().note_attempt(record).await
+        self.is_counted = true;
+        self.retry_store.count_attempt(record).await
     }
 
     async fn forget(&mut self, record: &Record) -> Result<(), RetryStoreError> {
-        if self.noted {
-            self.scope.retry_store().forget_attempts(record).await?;
-            self.noted = false;
+        if self.is_counted {
+            self.retry_store.forget_attempts(record).await?;
+            self.is_counted = false;
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
-//! The dead-letter topic: the record as it was, and where it came from.
+//! The dead-letter topic: the record unchanged, with headers that say where it came from and why it failed.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::error::KafkaError;
@@ -8,47 +9,61 @@ use rdkafka::producer::{FutureProducer, FutureRecord};
 
 use opentelemetry::Context;
 
-use super::ConsumerConfig;
+use crate::config::ConsumerConfig;
+use crate::handler::BoxError;
+use crate::instrumentation::ConsumerTelemetry;
 use crate::retry_store::Fault;
 use kafka::record::Record;
 use kafka::{KafkaConfig, LogContext, ObservedSend, Outgoing, SendTelemetry};
+use service::crash_points::{CrashPoint, reach};
 use telemetry::propagation;
 
-/// Every header that this module adds begins so; those of the original record are kept in front of them.
+/// Prefix of the headers added here; those of the original record stay in front of them.
 const PREFIX: &str = "x-dlq-";
 
-/// A full queue of dead letters is waited for no longer than this; the caller tries again.
+/// Timeout for a full producer queue; the caller retries.
 const QUEUE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Publishes what a consumer had to set aside.
-pub(super) struct DeadLetters {
+/// Publishes dead letters and counts them. One per consumer.
+pub(crate) struct DeadLetterSink {
     producer: FutureProducer<LogContext>,
-    telemetry: SendTelemetry,
-    config: ConsumerConfig,
+    sends: SendTelemetry,
+    telemetry: Arc<ConsumerTelemetry>,
 }
 
-impl DeadLetters {
-    pub(super) fn new(kafka: &KafkaConfig, config: &ConsumerConfig) -> Result<Self, KafkaError> {
+impl DeadLetterSink {
+    pub(crate) fn new(
+        kafka: &KafkaConfig,
+        telemetry: Arc<ConsumerTelemetry>,
+    ) -> Result<Self, KafkaError> {
         Ok(Self {
             producer: kafka
                 .dead_letter_producer()
                 .create_with_context(LogContext::default())?,
-            telemetry: SendTelemetry::new(kafka),
-            config: *config,
+            sends: SendTelemetry::new(kafka),
+            telemetry,
         })
     }
 
-    /// Publishes the record and waits until the broker has it.
-    pub(super) async fn publish(
+    /// Publishes the record; done when the broker has acknowledged it.
+    pub(crate) async fn publish(
         &self,
         record: &Record,
         fault: &Fault,
         redrives: u32,
-    ) -> Result<(), KafkaError> {
-        let provenance = provenance(&self.config, record, fault, redrives);
-        let mut letter =
-            FutureRecord::to(self.config.dead_letter_topic).headers(headers(record, &provenance));
-        // The key may be missing, as may the value: both stay as they were.
+    ) -> Result<(), BoxError> {
+        reach(CrashPoint::BeforeDeadLetter)?;
+        let provenance = provenance(self.telemetry.config(), record, fault, redrives);
+        self.send(record, headers(record, &provenance)).await?;
+        self.telemetry.dead_letter(fault.class);
+        reach(CrashPoint::AfterDeadLetter)?;
+        Ok(())
+    }
+
+    async fn send(&self, record: &Record, headers: OwnedHeaders) -> Result<(), KafkaError> {
+        let topic = self.telemetry.config().dead_letter_topic;
+        let mut letter = FutureRecord::to(topic).headers(headers);
+        // Key and value may be missing, and then stay so.
         letter.key = record.key.as_deref();
         letter.payload = record.payload.as_deref();
         let observed = self.observe(record);
@@ -63,19 +78,19 @@ impl DeadLetters {
         Ok(())
     }
 
-    /// A part of what is done about the record; its own context stays in its header.
+    /// The span is a child of the current one; the record keeps its own trace header.
     fn observe(&self, record: &Record) -> ObservedSend {
         let letter = Outgoing {
-            topic: self.config.dead_letter_topic,
+            topic: self.telemetry.config().dead_letter_topic,
             key: record.key.as_deref(),
             headers: &record.headers,
         };
         let decided = propagation::of_event(&record.headers);
-        self.telemetry.begin(letter, &Context::current(), &decided)
+        self.sends.begin(letter, &Context::current(), &decided)
     }
 }
 
-/// Where the record came from, what was wrong with it, and who says so. Times are unix milliseconds.
+/// Origin, fault and reporter of the record. Times are unix milliseconds.
 fn provenance(
     config: &ConsumerConfig,
     record: &Record,
@@ -100,10 +115,10 @@ fn provenance(
     ]
 }
 
-/// The record's own headers, untouched and in front, and then its provenance.
+/// The headers of the record, unchanged, then its provenance.
 fn headers(record: &Record, provenance: &[(&str, String)]) -> OwnedHeaders {
-    // A record that was republished from the dead letters and fails again keeps only its latest provenance: it must not
-    // grow with each round.
+    // A record that was republished from the dead-letter topic and fails again keeps only its latest provenance: it must
+    // not grow with each round.
     let kept = record
         .headers
         .iter()

@@ -1,38 +1,38 @@
-//! What went wrong with one event so far.
+//! The failures of one event so far.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 
-use super::BoxError;
+use crate::handler::BoxError;
 use crate::retry_store::{Fault, FaultClass};
 use service::error_chain::ErrorChain;
 
-/// A handler that panics on an event this often is taken to panic on it always.
+/// After this many panics on an event the handler is assumed to panic on it always.
 const MAX_PANICS: u32 = 3;
 
-/// A message is for a person to read: longer ones are cut. In bytes.
+/// In bytes. Longer messages are cut: they are for an operator to read.
 const MAX_MESSAGE: usize = 1_024;
 
-/// All that is told of a panic.
-pub(super) const PANICKED: &str = "the handler panicked";
+/// The message of a panic is not kept: it may quote the payload.
+pub(crate) const PANICKED: &str = "the handler panicked";
 
 /// The failures of one event.
 #[derive(Debug, Default)]
-pub(super) struct Failures {
+pub(crate) struct Failures {
     attempts: u32,
     panics: u32,
     message: String,
     /// In unix milliseconds.
     first_failed_at: Option<i64>,
     last_failed_at: i64,
-    /// On the clock that nobody sets, for the time in which an event is tried again.
+    /// On the monotonic clock, for the retry time.
     failing_since: Option<Instant>,
 }
 
 impl Failures {
-    /// Goes on from what was wrong before.
-    pub(super) fn after(fault: Option<&Fault>) -> Self {
+    /// Continues from a fault in the retry store.
+    pub(crate) fn after(fault: Option<&Fault>) -> Self {
         Self {
             attempts: fault.map_or(0, |fault| fault.attempts),
             first_failed_at: fault.map(|fault| fault.first_failed_at),
@@ -40,43 +40,40 @@ impl Failures {
         }
     }
 
-    /// Attempts that failed.
-    pub(super) fn attempts(&self) -> u32 {
+    /// Failed attempts.
+    pub(crate) fn attempts(&self) -> u32 {
         self.attempts
     }
 
-    /// For how long the event has been failing.
-    pub(super) fn lasted(&self) -> Duration {
+    /// Time since the first failure.
+    pub(crate) fn lasted(&self) -> Duration {
         self.failing_since
             .map_or(Duration::ZERO, |since| since.elapsed())
     }
 
-    /// The time in which the event is tried again begins anew with its next failure.
-    pub(super) fn begin_anew(&mut self) {
+    /// The retry time counts from the next failure.
+    pub(crate) fn restart_retry_time(&mut self) {
         self.failing_since = None;
     }
 
-    /// An attempt failed.
-    pub(super) fn note(&mut self, cause: &BoxError) {
-        self.note_message(&ErrorChain(cause.as_ref()).to_string());
+    pub(crate) fn add(&mut self, cause: &BoxError) {
+        self.add_message(&ErrorChain(cause.as_ref()).to_string());
     }
 
-    /// The handler panicked; whether it is taken to do so always. What it said is not kept: a panic speaks to
-    /// programmers, and may quote what it had in hand.
-    pub(super) fn note_panic(&mut self) -> bool {
-        self.note_message(PANICKED);
+    /// The handler panicked; `true` after [`MAX_PANICS`].
+    pub(crate) fn add_panic(&mut self) -> bool {
+        self.add_message(PANICKED);
         self.panics += 1;
         self.panics >= MAX_PANICS
     }
 
-    /// The process did not survive so many attempts.
-    pub(super) fn note_deaths(&mut self, attempts: u32) {
-        self.note_message("the process ended each time this event was in work");
+    /// The process died in each of these attempts.
+    pub(crate) fn add_deaths(&mut self, attempts: u32) {
+        self.add_message("the process ended each time this event was in flight");
         self.attempts = attempts;
     }
 
-    /// The whole story, for who decides about the event.
-    pub(super) fn fault(&self, class: FaultClass) -> Fault {
+    pub(crate) fn fault(&self, class: FaultClass) -> Fault {
         Fault {
             class,
             message: self.message.clone(),
@@ -86,7 +83,7 @@ impl Failures {
         }
     }
 
-    fn note_message(&mut self, message: &str) {
+    fn add_message(&mut self, message: &str) {
         self.attempts = self.attempts.saturating_add(1);
         self.message = bounded(message);
         self.last_failed_at = unix_milliseconds();
@@ -95,7 +92,7 @@ impl Failures {
     }
 }
 
-/// Control characters have no place in a line for a person, and PostgreSQL stores no NUL.
+/// One line without control characters; PostgreSQL stores no NUL.
 fn bounded(message: &str) -> String {
     let mut line: String = message
         .chars()
@@ -120,10 +117,10 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_tells_the_last_cause_and_both_times() {
+    fn a_fault_has_the_last_cause_and_both_times() {
         let mut failures = Failures::default();
-        failures.note(&cause("first"));
-        failures.note(&cause("second"));
+        failures.add(&cause("first"));
+        failures.add(&cause("second"));
 
         let fault = failures.fault(FaultClass::RetriesSpent);
 
@@ -133,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn what_failed_before_is_counted_on() {
+    fn attempts_of_an_earlier_fault_are_counted_on() {
         let before = Fault {
             class: FaultClass::RetriesSpent,
             message: "before".to_owned(),
@@ -143,7 +140,7 @@ mod tests {
         };
         let mut failures = Failures::after(Some(&before));
 
-        failures.note(&cause("now"));
+        failures.add(&cause("now"));
 
         let fault = failures.fault(FaultClass::Rejected);
         assert_eq!((fault.attempts, fault.first_failed_at), (8, 5));
@@ -151,10 +148,10 @@ mod tests {
     }
 
     #[test]
-    fn the_third_panic_is_one_too_many() {
+    fn the_third_panic_is_the_last() {
         let mut failures = Failures::default();
 
-        let verdicts = [(); 3].map(|()| failures.note_panic());
+        let verdicts = [(); 3].map(|()| failures.add_panic());
 
         assert_eq!(verdicts, [false, false, true]);
         assert_eq!(failures.fault(FaultClass::Panicked).message, PANICKED);
@@ -164,7 +161,7 @@ mod tests {
     fn a_message_is_one_line_of_bounded_length() {
         let mut failures = Failures::default();
 
-        failures.note(&cause(&format!("a\0b\nc{}", "ü".repeat(2_000))));
+        failures.add(&cause(&format!("a\0b\nc{}", "ü".repeat(2_000))));
 
         let message = failures.fault(FaultClass::Rejected).message;
         assert!(message.starts_with("a b c"));
@@ -172,18 +169,18 @@ mod tests {
     }
 
     #[test]
-    fn the_time_of_failing_begins_with_the_first_failure_and_can_begin_anew() {
+    fn the_retry_time_begins_with_the_first_failure_and_can_be_restarted() {
         const LONG: Duration = Duration::from_secs(60);
         let mut failures = Failures::default();
         assert_eq!(failures.lasted(), Duration::ZERO);
 
-        failures.note(&cause("away"));
+        failures.add(&cause("away"));
         failures.failing_since = Instant::now().checked_sub(LONG);
-        failures.note(&cause("away"));
+        failures.add(&cause("away"));
         assert!(failures.lasted() >= LONG);
 
-        failures.begin_anew();
-        failures.note(&cause("away"));
+        failures.restart_retry_time();
+        failures.add(&cause("away"));
         assert!(failures.lasted() < LONG);
     }
 }

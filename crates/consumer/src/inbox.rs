@@ -1,35 +1,35 @@
-//! The inbox: which events a service has already acted upon.
+//! The inbox: which events a service has already handled.
 //!
-//! Its row is written in the transaction of the effect. A redelivered event finds it and changes nothing; an event
-//! whose effect was rolled back does not, and is handled again.
+//! The row is written in the transaction of the effect. For a redelivered event the row exists, and the handler is a no-op;
+//! for an event whose effect was rolled back it does not, and the event is handled again.
 
 use uuid::Uuid;
 
 pub mod postgres;
 pub mod sqlite;
 
-/// Whether a test has switched this memory off, to see that its audit notices. With `INBOX=off` in the environment of a
-/// build with the feature `crash-points`, every event is new and none is remembered; whoever keeps the memory in another
-/// form too (a sequence, a saga) asks here and forgets as well.
+/// Whether a test has disabled the inbox, to prove that its audit detects it. With `INBOX=off` in the environment of a
+/// build with the feature `crash-points`, every event is new and no row is written. Code that detects duplicates by other
+/// means (a sequence, a saga) must check this too.
 #[cfg(feature = "crash-points")]
 pub fn is_off() -> bool {
     std::env::var_os("INBOX").is_some_and(|value| value == "off")
 }
 
-/// Never: the switch is for tests only.
+/// `false`: the switch exists only with the feature `crash-points`.
 #[cfg(not(feature = "crash-points"))]
 #[inline(always)]
 pub fn is_off() -> bool {
     false
 }
 
-/// An event as the inbox remembers it.
+/// A row of the inbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InboxEntry {
-    /// Identity of the event.
+    /// Id of the event.
     pub event_id: Uuid,
-    /// What the event is about: its key.
+    /// Id of the entity that the event is about: its key.
     pub key: Uuid,
-    /// Its position among its sender's events about the same key.
+    /// Position among the events of its producer about the same key.
     pub sequence: u64,
 }

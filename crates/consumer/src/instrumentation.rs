@@ -1,8 +1,8 @@
-//! What is seen of a consumer: its records as they come in, each attempt at them, its commits, and how it fares.
+//! Spans and metrics of a consumer: polls, attempts, commits, retries, dead letters, rebalances, lag.
 //!
-//! An attempt links to the span that decided the event. By default it is its child too, so that one trace tells the whole
-//! story of an order; the conventions allow that for messages that are handled one by one. Where consumers are somebody
-//! else's business, or fan out widely, an attempt had better be a trace of its own: [`TraceProcessing`].
+//! The span of an attempt links to the span that created the event. By default it is also its child, so that one trace has
+//! the whole life of an event; the semantic conventions allow that for messages that are handled one by one. With consumers
+//! of other teams, or a wide fan-out, an attempt should start its own trace: [`TraceProcessing::Link`].
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,14 +12,15 @@ use opentelemetry::Context;
 use opentelemetry::trace::{Link, TraceContextExt};
 use rdkafka::error::KafkaError;
 
-use super::ConsumerConfig;
-use super::consumer_lag::ConsumerLag;
-use super::delivery::Delivery;
+use crate::config::ConsumerConfig;
+#[cfg(doc)]
+use crate::config::TraceProcessing;
+use crate::consumer_lag::ConsumerLag;
+use crate::handler::Delivery;
 use crate::retry_store::FaultClass;
 use kafka::headers;
 use kafka::record::Record;
 use kafka::{KafkaConfig, Operation, bounded_text, error_type, server};
-use service::config::{FromSetting, Settings};
 use telemetry::instruments::{Counter, Histogram};
 use telemetry::names::{attributes as attr, metrics, spans};
 use telemetry::propagation;
@@ -29,40 +30,9 @@ mod attempt;
 
 use attempt::ObservedAttempt;
 
-/// How an attempt at an event stands to the span that decided the event. It links to it in any case.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum TraceProcessing {
-    /// As its child: one trace from the caller to the outcome.
-    #[default]
-    Parent,
-    /// As a trace of its own.
-    Link,
-}
-
-impl TraceProcessing {
-    /// Reads the setting.
-    pub fn read(settings: &mut Settings<'_>) -> Self {
-        settings.value(
-            "TRACE_PROCESSING",
-            "parent",
-            "`parent`: handling an event continues the trace of whoever caused it; `link`: it is a trace of its own with a link to that one",
-        )
-    }
-}
-
-impl FromSetting for TraceProcessing {
-    fn from_setting(text: &str) -> Result<Self, String> {
-        match text {
-            "parent" => Ok(Self::Parent),
-            "link" => Ok(Self::Link),
-            _ => Err("parent or link".to_owned()),
-        }
-    }
-}
-
-/// Watches one consumer, over all its assignments.
+/// The telemetry of one consumer, over all its partition sessions.
 #[derive(Debug)]
-pub(super) struct ConsumerTelemetry {
+pub(crate) struct ConsumerTelemetry {
     config: ConsumerConfig,
     consumer_lag: Arc<ConsumerLag>,
     in_flight: Arc<AtomicU64>,
@@ -75,7 +45,7 @@ pub(super) struct ConsumerTelemetry {
     labels: PreparedLabels,
 }
 
-/// Made once: records come by the thousand.
+/// Computed once, since they are used per record.
 #[derive(Debug)]
 struct PreparedLabels {
     poll: Labels,
@@ -107,8 +77,8 @@ impl PreparedLabels {
 }
 
 impl ConsumerTelemetry {
-    /// Once per consumer: what is observed cannot be taken back.
-    pub(super) fn new(kafka: &KafkaConfig, config: &ConsumerConfig) -> Self {
+    /// Once per consumer: the registration of a gauge cannot be undone.
+    pub(crate) fn new(kafka: &KafkaConfig, config: &ConsumerConfig) -> Self {
         let labels = PreparedLabels::new(kafka, config);
         let in_flight = Arc::<AtomicU64>::default();
         let (observed, own) = (Arc::clone(&in_flight), labels.own.clone());
@@ -128,19 +98,17 @@ impl ConsumerTelemetry {
         }
     }
 
-    /// Whose telemetry this is.
-    pub(super) fn config(&self) -> &ConsumerConfig {
+    pub(crate) fn config(&self) -> &ConsumerConfig {
         &self.config
     }
 
-    /// How far behind it is.
-    pub(super) fn consumer_lag(&self) -> &ConsumerLag {
+    pub(crate) fn consumer_lag(&self) -> &ConsumerLag {
         &self.consumer_lag
     }
 
-    /// A partition's task took these records from its queue. They were fetched before, so this is the time of handing
-    /// them over and not of the network.
-    pub(super) fn polled(&self, records: &[Record], took: Duration) {
+    /// A partition's task took these records from its queue. They were fetched before, so `took` does not include the
+    /// network.
+    pub(crate) fn polled(&self, records: &[Record], took: Duration) {
         let Some(first) = records.first() else {
             return;
         };
@@ -161,22 +129,21 @@ impl ConsumerTelemetry {
         span.set(&attr::MESSAGING_DESTINATION_PARTITION_ID, partition);
     }
 
-    /// So many records were delivered.
-    pub(super) fn received(&self, records: usize) {
+    pub(crate) fn received(&self, records: usize) {
         let records = u64::try_from(records).unwrap_or(u64::MAX);
         self.consumed.add(records, &self.labels.consumed);
     }
 
-    /// An attempt begins, at an event of this trace.
-    pub(super) fn attempt(&self, delivery: &Delivery, trace: &Context) -> ObservedAttempt<'_> {
+    /// An attempt begins; `trace` is the context of the span that created the event.
+    pub(crate) fn attempt(&self, delivery: &Delivery, trace: &Context) -> ObservedAttempt<'_> {
         if delivery.attempt() > 1 {
             self.retries.add(1, &self.labels.own);
         }
         ObservedAttempt::new(self, delivery, trace)
     }
 
-    /// Commits offsets. The time of a commit that is not waited for is that of handing it over.
-    pub(super) fn committing(
+    /// Observes a commit. The duration of an asynchronous commit is that of enqueueing it.
+    pub(crate) fn committing(
         &self,
         commit: impl FnOnce() -> Result<(), KafkaError>,
     ) -> Result<(), KafkaError> {
@@ -202,21 +169,19 @@ impl ConsumerTelemetry {
         committed
     }
 
-    /// A record is on the dead-letter topic.
-    pub(super) fn set_aside(&self, class: FaultClass) {
+    pub(crate) fn dead_letter(&self, class: FaultClass) {
         let fault = attr::FAULT.label(class.name());
         self.dead_letters.add(1, &self.labels.own.and(fault));
     }
 
-    /// These partitions were assigned or taken away.
-    pub(super) fn rebalanced(&self, partitions: &[i32]) {
+    pub(crate) fn rebalanced(&self, partitions: &[i32]) {
         if !partitions.is_empty() {
             self.rebalances.add(1, &self.labels.own);
         }
     }
 }
 
-/// The span that decided the event, with what tells the event from others; nothing, if it is not recorded.
+/// A link to the span that created the event, with the identity of the event; `None` if it is not sampled.
 fn link_to(record: &Record) -> Option<Link> {
     let decided = propagation::of_event(&record.headers);
     let decided = decided.span().span_context().clone();

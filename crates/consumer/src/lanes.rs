@@ -1,19 +1,19 @@
-//! One lane per key: the event in work, and behind it those that wait for it.
+//! One lane per key: the in-flight event, and the events that wait behind it.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kafka::record::Record;
 
-/// What shares a lane: the key. A record without a key has no order to keep and gets a lane of its own.
+/// A record without a key has no order and gets a lane of its own, named by its offset.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum LaneKey {
+pub(crate) enum LaneKey {
     Key(Vec<u8>),
     Keyless(i64),
 }
 
 impl LaneKey {
-    pub(super) fn of(record: &Record) -> Self {
+    pub(crate) fn of(record: &Record) -> Self {
         match &record.key {
             Some(key) => Self::Key(key.clone()),
             None => Self::Keyless(record.offset),
@@ -21,18 +21,18 @@ impl LaneKey {
     }
 }
 
-/// The records that wait behind the one in work.
+/// The records that wait behind the in-flight one.
 #[derive(Debug, Default)]
-pub(super) struct Lane {
+pub(crate) struct Lane {
     waiting: Mutex<VecDeque<Arc<Record>>>,
 }
 
 impl Lane {
-    pub(super) fn wait(&self, record: Arc<Record>) {
+    pub(crate) fn wait(&self, record: Arc<Record>) {
         self.queue().push_back(record);
     }
 
-    pub(super) fn waiting(&self) -> Vec<Arc<Record>> {
+    pub(crate) fn waiting(&self) -> Vec<Arc<Record>> {
         self.queue().iter().cloned().collect()
     }
 
@@ -45,24 +45,24 @@ impl Lane {
     }
 
     fn queue(&self) -> MutexGuard<'_, VecDeque<Arc<Record>>> {
-        // The queue is whole after every operation: a panic elsewhere does not spoil it.
+        // Consistent after every operation, so a panic elsewhere does not matter.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A record whose turn has come, and the lane it stands in.
-pub(super) type Turn = (Arc<Record>, Arc<Lane>);
+/// The next record of a lane, to be started.
+pub(crate) type Turn = (Arc<Record>, Arc<Lane>);
 
-/// All lanes of a partition that have something in work.
+/// All lanes of a partition with an in-flight record.
 #[derive(Debug, Default)]
-pub(super) struct Lanes {
+pub(crate) struct Lanes {
     lanes: HashMap<LaneKey, Arc<Lane>>,
     records: usize,
 }
 
 impl Lanes {
-    /// Takes a record in; it is returned when nothing of its key is in work.
-    pub(super) fn enter(&mut self, record: Record) -> Option<Turn> {
+    /// Adds a record; it is returned if no record of its key is in flight.
+    pub(crate) fn enter(&mut self, record: Record) -> Option<Turn> {
         self.records += 1;
         let key = LaneKey::of(&record);
         let record = Arc::new(record);
@@ -75,8 +75,8 @@ impl Lanes {
         Some((record, lane))
     }
 
-    /// The record in work is done; the next of its key is returned.
-    pub(super) fn leave(&mut self, key: &LaneKey) -> Option<Turn> {
+    /// The in-flight record is done; the next of its key is returned.
+    pub(crate) fn leave(&mut self, key: &LaneKey) -> Option<Turn> {
         let lane = self.lanes.get(key)?;
         self.records -= 1;
         match lane.next() {
@@ -88,14 +88,14 @@ impl Lanes {
         }
     }
 
-    /// Forgets everything that has not begun.
-    pub(super) fn drop_waiting(&mut self) {
+    /// Drops the records that have not started.
+    pub(crate) fn drop_waiting(&mut self) {
         self.lanes.values().for_each(|lane| lane.clear());
         self.records = self.lanes.len();
     }
 
-    /// Records in work and waiting.
-    pub(super) fn len(&self) -> usize {
+    /// In-flight and waiting records.
+    pub(crate) fn len(&self) -> usize {
         self.records
     }
 }
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn one_record_per_key_is_in_work_and_the_next_follows_in_order() {
+    fn one_record_per_key_is_in_flight_and_the_next_follows_in_order() {
         let mut lanes = Lanes::default();
         let key = LaneKey::of(&record("a", 0));
 
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn the_record_in_work_sees_who_waits_behind_it() {
+    fn the_in_flight_record_sees_its_followers() {
         let mut lanes = Lanes::default();
         let (_, lane) = lanes.enter(record("a", 1)).unwrap();
 
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_can_be_dropped_while_what_runs_finishes() {
+    fn waiting_records_can_be_dropped_while_running_ones_finish() {
         let mut lanes = Lanes::default();
         let key = LaneKey::of(&record("a", 0));
         lanes.enter(record("a", 1));

@@ -1,15 +1,15 @@
-//! What `dead-letters` does: shows parked events to an operator, redrives and skips them.
+//! The subcommand `dead-letters`: lists and shows events of the retry store, redrives and skips dead ones.
 //!
-//! * Output is for people, aligned; with `--json` one object per line.
-//! * What comes from outside (keys, headers, reasons) is shown without its control characters: a record must not be able to
-//!   write to the operator's terminal.
-//! * A payload is never shown as it is, since only the service knows what in it is secret: it hands in how to tell it.
+//! * Output is an aligned table; with `--json` one object per line.
+//! * External text (keys, headers, reasons) is shown without control characters: a record must not control the terminal of
+//!   the operator.
+//! * A payload is never shown as it is, since only the service knows its secrets: the service provides the description.
 
 use std::io::{self, Write};
 
 use crate::operator::arguments::{Command, DeadLetters};
 use crate::retry_store::RetryStoreError;
-use crate::retry_store::operations::{OperationError, Operations, Refusal};
+use crate::retry_store::operations::{OperationError, Operations, OperatorRefusal};
 use clap::{CommandFactory as _, FromArgMatches as _};
 use kafka::headers::Headers;
 use kafka::record::Record;
@@ -26,38 +26,38 @@ mod redrive;
 mod show;
 mod text;
 
-/// What only the service knows of its events.
+/// How a service describes its events.
 #[derive(Clone, Copy, Debug)]
 pub struct Vocabulary {
-    /// The name of the service.
+    /// Name of the service.
     pub service: &'static str,
-    /// The type of the event in a record, by its headers.
+    /// Type of an event, from its headers.
     pub event_type: fn(&Headers) -> Option<&str>,
-    /// The event in a record as text, without secrets; may have several lines.
+    /// The event as text, without secrets; may have several lines.
     pub describe: fn(&Record) -> String,
 }
 
-/// Why a command is not done, or not completely.
+/// Why a command failed, or is incomplete.
 #[derive(Debug, thiserror::Error)]
 pub enum OperatorError {
-    /// The database cannot be used.
+    /// The database cannot be opened.
     #[error(transparent)]
     Inspection(#[from] InspectionError),
-    /// It must not be done.
+    /// The operation was refused.
     #[error(transparent)]
-    Refused(#[from] Refusal),
-    /// Of several events some were not redriven; each was named.
+    Refused(#[from] OperatorRefusal),
+    /// Some of several events were not redriven; the output names them.
     #[error("{refused} of {all} were refused")]
     SomeRefused {
-        /// How many.
+        /// Refused events.
         refused: usize,
-        /// Of how many.
+        /// All selected events.
         all: usize,
     },
     /// The database failed.
     #[error(transparent)]
     RetryStore(#[from] RetryStoreError),
-    /// Nobody reads the output.
+    /// The output is closed.
     #[error("writing the output")]
     Output(#[from] io::Error),
 }
@@ -82,7 +82,7 @@ impl From<OperationError> for OperatorError {
     }
 }
 
-/// The subcommand `dead-letters`.
+/// The subcommand `dead-letters`, for the command line of a service.
 pub fn command(
     config: impl FnOnce() -> Result<DatabaseConfig, ConfigError> + 'static,
     migrations: Migrations,
@@ -94,10 +94,10 @@ pub fn command(
     })
 }
 
-/// Opens the database of the service and does what the command line asks for.
+/// Opens the database of the service and runs the command.
 ///
 /// # Errors
-/// [`OperatorError`]; what was done before it stays done, and is in the output and in the audit.
+/// [`OperatorError`]; changes made before it stay, and are in the output and in the audit.
 pub async fn run(
     arguments: &DeadLetters,
     database: &DatabaseConfig,
@@ -111,7 +111,7 @@ pub async fn run(
     done
 }
 
-/// Does one command and writes what there is to say.
+/// Runs one command and writes its output.
 ///
 /// # Errors
 /// As [`run`].

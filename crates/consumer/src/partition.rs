@@ -1,112 +1,158 @@
-//! The task that works through one partition for as long as one assignment of it lasts.
+//! The task that processes one partition for as long as one assignment of it lasts.
 //!
-//! Before the first record it asks the database which keys are fenced, and whether whoever had the partition before gave
-//! it back in order; when all that it began has ended, it gives it back itself ([`super::tenure`]).
+//! Before the first record it begins its [`PartitionSession`], which returns the blocked keys and whether the previous
+//! session ended cleanly; when everything in flight has ended, it ends the session.
 //!
-//! A handler that is not done when the drain of a revoke ends is left to itself: it cannot be stopped without tearing
-//! its effect apart. It outlives its assignment, and the same partition may be assigned to this process again while it
-//! runs. Three rules keep that safe:
+//! A handler that is still running at the deadline of a drain is not aborted, since that could leave half an effect. It
+//! outlives its assignment, and the same partition may be assigned to this process again while it runs. Three rules keep
+//! that safe:
 //!
-//! * **One handler per key.** The next assignment takes over the lanes of what is still running ([`InFlight`]). The
-//!   event comes again, since it was not committed, and waits in its lane until the old handler has ended. The other
-//!   keys do not wait.
-//! * **An old completion moves no offset.** What ends carries the epoch of its assignment. The tracker of another
-//!   epoch knows nothing of it, so the event counts as done only once its new delivery is.
-//! * **An old failure decides nothing.** Once an assignment is over, its work parks nothing and publishes no dead letter.
-//!   What was on its way then fences its key here before the next event of the key begins.
+//! * **One handler per key.** The next assignment takes over the lanes of the running handlers ([`InFlight`]). The event is
+//!   delivered again, since it was not committed, and waits in its lane until the old handler has ended. Other keys do not
+//!   wait.
+//! * **An old completion moves no offset.** It carries the epoch of its assignment. The tracker of another epoch does not
+//!   know the offset, so the event is complete only when its new delivery is.
+//! * **An old failure decides nothing.** After the end of an assignment its work writes nothing to the retry store and
+//!   publishes no dead letter. A write that was on its way blocks its key here before the next event of the key starts.
 //!
-//! Between two processes the first rule cannot hold: Kafka gives the partition to another member although our handler
-//! runs. There the inbox row in the handler's transaction decides which of the two takes effect.
+//! Between two processes the first rule cannot hold: Kafka assigns the partition to another member while our handler runs.
+//! There the inbox row in the handler's transaction decides which of the two takes effect.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use opentelemetry::context::FutureExt;
 use tokio::sync::mpsc;
-use tokio::task::{JoinError, JoinHandle};
+use tokio::task::{JoinError, JoinHandle, JoinSet};
 
-use super::blocked_keys::BlockedKeys;
-use super::command::{Command, Drain};
-use super::crash_loop_guard::CrashSpan;
-use super::in_flight::{Epoch, Finished, InFlight};
-use super::lanes::{LaneKey, Turn};
-use super::progress::Progress;
-use super::scope::Scope;
-use super::source::Source;
-use super::tenure::Tenure;
-use super::tracker::OffsetTracker;
-use super::work::{Outcome, Precautions, Work};
-use crate::retry_store::Beginning;
+use crate::blocked_keys::BlockedKeys;
+use crate::crash_loop_guard::Guarded;
+use crate::instrumentation::ConsumerTelemetry;
+use crate::lanes::{LaneKey, Lanes, Turn};
+use crate::partition_session::PartitionSession;
+use crate::record_queue::RecordQueue;
+use crate::retry_store::SessionStart;
+use crate::tracker::{OffsetTracker, Progress};
+use crate::work::{Outcome, Work, Worker};
 use kafka::record::Record;
 use service::crash_points::{CrashPoint, reach};
 
-/// Records taken in before the task looks at its other duties again.
+/// Records read before the task looks at commands and finished work again.
 const READ_BATCH: usize = 128;
 
-/// A partition is not read while this many offsets would be delivered again after a restart: it bounds the memory that
-/// one stuck key can make the others fill.
+/// A partition is not read while a restart would deliver this many offsets again: it bounds the memory that other keys can
+/// fill behind one stuck key.
 const MAX_SPAN: u64 = 10_000;
+
+/// A command of the poll thread.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// A record of this partition that librdkafka put on the consumer's main queue, which it may do at any time.
+    Stray(Record),
+    /// Finish the in-flight events, then report. The queue is closed already.
+    Drain(Drain),
+}
+
+#[derive(Debug)]
+pub(crate) struct Drain {
+    /// How long handlers may still run.
+    pub(crate) deadline: tokio::time::Instant,
+    /// Dropped unused if the task is gone.
+    pub(crate) drained: std::sync::mpsc::SyncSender<()>,
+}
+
+/// Number of an assignment, unique over all partitions of this process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Epoch(pub(crate) u64);
+
+/// Work that has ended, and the assignment in which it was started.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    epoch: Epoch,
+    record: Arc<Record>,
+    outcome: Outcome,
+}
+
+/// Running handlers, and the lanes that they occupy. An assignment leaves them to the next one.
+#[derive(Debug, Default)]
+pub(crate) struct InFlight {
+    tasks: JoinSet<Finished>,
+    lanes: Lanes,
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        // Dropping the set would abort the handlers. What they finish is not committed, is delivered again, and the inbox
+        // drops it then.
+        self.tasks.detach_all();
+    }
+}
+
+/// The links between a partition's task and the poll thread.
+pub(crate) struct PollLinks {
+    pub(crate) queue: Arc<RecordQueue>,
+    pub(crate) commands: mpsc::UnboundedReceiver<Command>,
+    pub(crate) progress: Arc<Progress>,
+}
 
 /// Why a partition's task ends.
 enum End {
     /// The partition is revoked.
     Drain(Drain),
-    /// The consumer that owns it is gone.
+    /// The consumer was dropped.
     Gone,
 }
 
 /// The task of one partition.
-pub(super) struct Partition {
+pub(crate) struct Partition {
     epoch: Epoch,
-    source: Arc<Source>,
-    commands: mpsc::UnboundedReceiver<Command>,
-    progress: Arc<Progress>,
-    scope: Arc<Scope>,
-    tenure: Arc<Tenure>,
+    links: PollLinks,
+    worker: Arc<Worker>,
+    session: Arc<PartitionSession>,
+    telemetry: Arc<ConsumerTelemetry>,
     tracker: OffsetTracker,
     blocked_keys: BlockedKeys,
-    care: CrashSpan,
-    /// All that runs, and its lanes; what earlier assignments left is among it.
-    running: InFlight,
-    /// How much of that belongs to this assignment.
-    own_in_work: usize,
-    /// Whether the source was empty when last looked at.
-    source_is_empty: bool,
-    /// Whether so much was rejected that nothing more may be begun.
+    guarded: Guarded,
+    /// Including the handlers of earlier assignments.
+    in_flight: InFlight,
+    /// The part of `in_flight` that belongs to this assignment.
+    own_in_flight: usize,
+    /// As of the last read.
+    queue_is_empty: bool,
+    /// The reject gate has tripped: nothing more may be started.
     tripped: bool,
 }
 
 impl Partition {
-    pub(super) fn new(
-        (epoch, partition): (Epoch, i32),
-        source: Arc<Source>,
-        commands: mpsc::UnboundedReceiver<Command>,
-        progress: Arc<Progress>,
-        scope: Arc<Scope>,
+    pub(crate) fn new(
+        epoch: Epoch,
+        session: PartitionSession,
+        links: PollLinks,
+        worker: Worker,
+        telemetry: Arc<ConsumerTelemetry>,
     ) -> Self {
         Self {
             epoch,
-            source,
-            commands,
-            progress,
-            tenure: Arc::new(Tenure::new(Arc::clone(&scope), partition)),
-            scope,
+            links,
+            worker: Arc::new(worker),
+            session: Arc::new(session),
+            telemetry,
             tracker: OffsetTracker::default(),
             blocked_keys: BlockedKeys::default(),
-            care: CrashSpan::None,
-            running: InFlight::default(),
-            own_in_work: 0,
-            source_is_empty: false,
+            guarded: Guarded::None,
+            in_flight: InFlight::default(),
+            own_in_flight: 0,
+            queue_is_empty: false,
             tripped: false,
         }
     }
 
-    /// Works until the partition is revoked, or until the consumer that owns it is gone. Begins when the task of the
-    /// assignment before has ended, and takes over what that one left running.
-    pub(super) async fn run(mut self, before: Option<JoinHandle<InFlight>>) -> InFlight {
-        if let Some(before) = before {
-            // It has its orders to end. If it was lost with its runtime, it left nothing.
-            self.running = before.await.unwrap_or_default();
+    /// Runs until the partition is revoked or the consumer is dropped. Starts when the task of the previous assignment has
+    /// ended, and takes over its running handlers.
+    pub(crate) async fn run(mut self, previous: Option<JoinHandle<InFlight>>) -> InFlight {
+        if let Some(previous) = previous {
+            // It was told to end. If its runtime was dropped, there is nothing to take over.
+            self.in_flight = previous.await.unwrap_or_default();
         }
         let end = match self.begin().await {
             None => self.work().await,
@@ -114,40 +160,40 @@ impl Partition {
         };
         match end {
             End::Drain(order) => self.drain(order).await,
-            End::Gone => self.running,
+            End::Gone => self.in_flight,
         }
     }
 
-    /// Waits for the database; returns the end, if that comes first.
+    /// Begins the session; returns the end, if that comes first.
     async fn begin(&mut self) -> Option<End> {
         let mut strays = Vec::new();
-        let tenure = Arc::clone(&self.tenure);
-        let began = tenure.begin();
-        tokio::pin!(began);
-        let beginning = loop {
-            // Biased: a partition that moves on must not wait for a database that is away.
+        let session = Arc::clone(&self.session);
+        let begun = session.begin();
+        tokio::pin!(begun);
+        let start = loop {
+            // Biased: a revoke must not wait for an unreachable database.
             tokio::select! {
                 biased;
-                command = self.commands.recv() => match command {
-                    // What librdkafka fetched before the queue was split, so at most a queue full.
+                command = self.links.commands.recv() => match command {
+                    // Fetched by librdkafka before the queue was split: at most one full queue.
                     Some(Command::Stray(record)) => strays.push(record),
                     Some(Command::Drain(order)) => return Some(End::Drain(order)),
                     None => return Some(End::Gone),
                 },
-                beginning = &mut began => break beginning,
+                start = &mut begun => break start,
             }
         };
-        self.take_over(beginning);
+        self.take_over(start);
         for record in strays {
             self.take_in(record);
         }
         None
     }
 
-    fn take_over(&mut self, beginning: Beginning) {
-        self.blocked_keys.load(beginning.blocked);
-        if beginning.after_a_crash {
-            self.care = CrashSpan::of_next(MAX_SPAN);
+    fn take_over(&mut self, start: SessionStart) {
+        self.blocked_keys.load(start.blocked);
+        if start.after_a_crash {
+            self.guarded = Guarded::of_next(MAX_SPAN);
         }
     }
 
@@ -156,28 +202,28 @@ impl Partition {
             // Biased: a revoke must not wait behind a backlog, and finished work makes room before more is read.
             tokio::select! {
                 biased;
-                command = self.commands.recv() => match command {
+                command = self.links.commands.recv() => match command {
                     Some(Command::Stray(record)) => self.take_in(record),
                     Some(Command::Drain(order)) => return End::Drain(order),
                     None => return End::Gone,
                 },
-                Some(finished) = self.running.in_work.join_next() => self.finish(finished),
-                () = wait_until_filled(&self.source, self.source_is_empty), if self.has_room() => self.read(),
+                Some(finished) = self.in_flight.tasks.join_next() => self.finish(finished),
+                () = wait_until_filled(&self.links.queue, self.queue_is_empty), if self.has_room() => self.read(),
             }
         }
     }
 
     fn has_room(&self) -> bool {
         !self.tripped
-            && self.running.lanes.len() < self.scope.max_records_per_partition()
+            && self.in_flight.lanes.len() < self.telemetry.config().max_records_per_partition()
             && self.tracker.span() < MAX_SPAN
     }
 
     fn read(&mut self) {
         let began = Instant::now();
-        let records = self.source.read(READ_BATCH);
-        self.scope.telemetry().polled(&records, began.elapsed());
-        self.source_is_empty = records.len() < READ_BATCH;
+        let records = self.links.queue.read(READ_BATCH);
+        self.telemetry.polled(&records, began.elapsed());
+        self.queue_is_empty = records.len() < READ_BATCH;
         for record in records {
             self.take_in(record);
         }
@@ -188,29 +234,22 @@ impl Partition {
         if self.tripped || !self.tracker.receive(record.offset, published_at) {
             return;
         }
-        self.progress.show(&self.tracker);
+        self.links.progress.show(&self.tracker);
         // Nothing can fail here: the record is in memory.
         let _ = reach(CrashPoint::AfterPoll);
-        self.care.receive(record.offset);
-        if let Some(turn) = self.running.lanes.enter(record) {
+        self.guarded.receive(record.offset);
+        if let Some(turn) = self.in_flight.lanes.enter(record) {
             self.start(turn);
         }
     }
 
-    fn start(&mut self, (record, lane): Turn) {
-        let epoch = self.epoch;
-        let precautions = Precautions {
-            blocked: self.blocked_keys.may_hold(&record),
-            crash_loop_guard: self.care.covers(record.offset),
-        };
-        let work = Work::new(
-            Arc::clone(&self.scope),
-            Arc::clone(&record),
-            lane,
-            precautions,
-        );
-        self.own_in_work += 1;
-        // A task inherits no context: what is said of the event on its way belongs to its trace.
+    fn start(&mut self, turn: Turn) {
+        let (epoch, record) = (self.epoch, Arc::clone(&turn.0));
+        let may_be_blocked = self.blocked_keys.may_hold(&record);
+        let is_guarded = self.guarded.covers(record.offset);
+        let work = Work::new(Arc::clone(&self.worker), turn, may_be_blocked, is_guarded);
+        self.own_in_flight += 1;
+        // A task inherits no context: log records about the event belong to its trace.
         let trace = work.trace().clone();
         let finished = async move {
             Finished {
@@ -219,44 +258,44 @@ impl Partition {
                 outcome: work.run().await,
             }
         };
-        self.running.in_work.spawn(finished.with_context(trace));
+        self.in_flight.tasks.spawn(finished.with_context(trace));
     }
 
     fn finish(&mut self, finished: Result<Finished, JoinError>) {
         let Ok(finished) = finished else {
-            // A handler's panic is caught where the handler is called, so this is the runtime going down.
+            // Panics of handlers are caught at the call, so the runtime is shutting down.
             return;
         };
-        if finished.outcome == Outcome::Stored {
-            self.blocked_keys.close(&finished.record);
+        if finished.outcome == Outcome::MovedToRetryStore {
+            self.blocked_keys.block(&finished.record);
         }
         if finished.epoch == self.epoch && !self.finish_own(&finished) {
             return;
         }
         let lane = LaneKey::of(&finished.record);
-        if let Some(turn) = self.running.lanes.leave(&lane) {
+        if let Some(turn) = self.in_flight.lanes.leave(&lane) {
             self.start(turn);
         }
     }
 
-    /// Notes the end of work of this assignment; `false` if its lane must stay closed.
+    /// Ends work of this assignment; `false` if its lane must stay closed.
     fn finish_own(&mut self, finished: &Finished) -> bool {
-        self.own_in_work -= 1;
+        self.own_in_flight -= 1;
         match finished.outcome {
             Outcome::Handled => {
-                self.scope.gate().handled();
-                self.blocked_keys.open(&finished.record);
+                self.worker.gate.handled();
+                self.blocked_keys.unblock(&finished.record);
                 self.complete(finished.record.offset);
                 true
             }
-            Outcome::Stored => {
+            Outcome::MovedToRetryStore => {
                 self.complete(finished.record.offset);
                 true
             }
-            // Interrupted without a drain, it failed for good: the consumer is stopping, and until then nothing of the
-            // same key may pass it.
-            Outcome::Interrupted => self.scope.is_draining(),
-            Outcome::Flooded => {
+            // Interrupted without a drain: a fatal failure. The consumer is stopping, and until then no later event of the
+            // key may start.
+            Outcome::Interrupted => self.worker.drain.is_draining(),
+            Outcome::Tripped => {
                 self.stop_at(&finished.record);
                 false
             }
@@ -265,13 +304,10 @@ impl Partition {
 
     fn complete(&mut self, offset: i64) {
         self.tracker.complete(offset);
-        self.progress.show(&self.tracker);
-        if let Some(offset) = self.tracker.committable() {
-            self.progress.publish(offset);
-        }
+        self.links.progress.allow_commit(&self.tracker);
     }
 
-    /// Begins nothing more: what is in work ends, and what waits is left to the next assignment.
+    /// Starts nothing more: in-flight events end, waiting ones are left to the next assignment.
     fn stop_at(&mut self, record: &Record) {
         if self.tripped {
             return;
@@ -280,35 +316,35 @@ impl Partition {
             topic = record.topic,
             partition = record.partition,
             offset = record.offset,
-            limit = self.scope.config().retry_policy.reject_limit,
-            "partition stopped, nearly every record is rejected: remove the cause, then restart the service"
+            limit = self.telemetry.config().retry_policy.reject_limit,
+            "partition stopped, reject limit reached: remove the cause, then restart the service"
         );
         self.tripped = true;
-        self.running.lanes.drop_waiting();
-        self.scope.stop_waiting();
+        self.in_flight.lanes.drop_waiting();
+        self.worker.drain.begin();
     }
 
     async fn drain(mut self, order: Drain) -> InFlight {
-        self.running.lanes.drop_waiting();
-        self.scope.stop_waiting();
-        // What an earlier assignment left is not waited for: it moves no offset.
-        while self.own_in_work > 0
+        self.in_flight.lanes.drop_waiting();
+        self.worker.drain.begin();
+        // Handlers of earlier assignments are not waited for: they move no offset.
+        while self.own_in_flight > 0
             && let Ok(Some(finished)) =
-                tokio::time::timeout_at(order.deadline, self.running.in_work.join_next()).await
+                tokio::time::timeout_at(order.deadline, self.in_flight.tasks.join_next()).await
         {
             self.finish(finished);
         }
-        self.scope.end();
-        if self.own_in_work == 0 {
-            self.tenure.end().await;
+        self.worker.drain.end_session();
+        if self.own_in_flight == 0 {
+            self.session.end().await;
         }
         let _ = order.drained.send(());
-        self.running
+        self.in_flight
     }
 }
 
-async fn wait_until_filled(source: &Source, source_is_empty: bool) {
-    if source_is_empty {
-        source.filled().await;
+async fn wait_until_filled(queue: &RecordQueue, is_empty: bool) {
+    if is_empty {
+        queue.filled().await;
     }
 }

@@ -1,48 +1,77 @@
-//! The thread that polls Kafka. It does no work of its own: it keeps the membership alive, serves rebalances and
-//! commits progress.
+//! The thread that polls Kafka: it keeps the group membership alive, serves rebalances and triggers commits.
 //!
-//! It is a thread of the operating system, because librdkafka runs the rebalance callbacks on it and a revoke blocks
-//! until the partitions are drained, which no runtime worker should.
+//! It is an operating system thread, because librdkafka runs the rebalance callbacks on it and a revoke blocks until the
+//! partitions are drained, which must not block a runtime worker. Records are read by the partitions' tasks.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::rebalance::Context;
-use super::scope::Scope;
-use super::{BoxError, ConsumerConfig, ConsumerError};
+use crate::handler::BoxError;
+use crate::instrumentation::ConsumerTelemetry;
+use crate::rebalance::Context;
+use crate::work::Worker;
 use kafka::KafkaConfig;
 use kafka::record::Record;
+use service::command_line::ExitError;
 
-/// How long a poll waits for an event, and so how late a shutdown is noticed.
+/// Timeout of a poll, and so the delay until a shutdown is noticed.
 const POLL: Duration = Duration::from_millis(50);
 
-/// Time between commits: what a crash delivers again is at most what was completed in this time.
+/// Time between commits: a crash delivers again at most the events completed in this time.
 const COMMIT_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Time between commits of everything. The outcome of a commit that is not waited for is never learnt (the consumer of
-/// rdkafka 0.39 does not call its commit callback), so one that failed is made good by the next of these.
+/// Time between commits of all offsets. The result of an asynchronous commit is unknown (the consumer of rdkafka 0.39 does
+/// not call its commit callback), so this repeats one that failed.
 const COMMIT_AGAIN_INTERVAL: Duration = Duration::from_secs(5);
 
-/// The last commit, and leaving the group: two round trips. With the broker away either can hang and is given up.
+/// Timeout of the last commit and of leaving the group: two round trips, either of which hangs while the broker is down.
 const CLOSE: Duration = Duration::from_secs(5);
 
-/// Polls on a thread of its own until `shutdown` or the first error that ends the consumer.
-pub(super) async fn run(
+/// Why a consumer ended other than by its shutdown.
+#[derive(Debug, thiserror::Error)]
+pub enum ConsumerError {
+    /// The client could not be created or subscribed.
+    #[error("setting up the kafka client")]
+    Client(#[from] KafkaError),
+    /// librdkafka or the broker reported a fatal error.
+    #[error("fatal error of the kafka client: {0}")]
+    Broken(String),
+    /// The handler answered [`crate::Failure::Fatal`].
+    #[error("fatal error of the handler")]
+    Handler(#[source] BoxError),
+    /// The poll thread could not be started.
+    #[error("starting the poll thread")]
+    Thread(#[source] std::io::Error),
+    /// The poll thread ended without an error.
+    #[error("the poll thread ended unexpectedly")]
+    ThreadGone,
+}
+
+impl From<ConsumerError> for ExitError {
+    fn from(error: ConsumerError) -> Self {
+        Self::failed(error)
+    }
+}
+
+/// Polls on its own thread until `shutdown` or the first fatal error.
+pub(crate) async fn run(
     kafka: &KafkaConfig,
-    config: &ConsumerConfig,
-    scope: Scope,
+    worker: Worker,
+    telemetry: Arc<ConsumerTelemetry>,
     mut fatal: mpsc::Receiver<BoxError>,
     shutdown: CancellationToken,
 ) -> Result<(), ConsumerError> {
     let (broken_sender, mut broken) = mpsc::channel(1);
     let drain = kafka.group.drain;
-    let context = Context::new(config.topic, scope, Handle::current(), drain, broken_sender);
+    let config = *telemetry.config();
+    let context = Context::new(worker, telemetry, Handle::current(), drain, broken_sender);
     let consumer: BaseConsumer<Context> =
         kafka.consumer(config.group).create_with_context(context)?;
     let consumer = Arc::new(consumer);
@@ -59,8 +88,8 @@ pub(super) async fn run(
     };
     stop.cancel();
     if tokio::time::timeout(drain + CLOSE, finished).await.is_err() {
-        // Everything that counts is committed by now; the process may exit over a client that does not close.
-        tracing::warn!(topic = config.topic, "kafka consumer did not close in time");
+        // The offsets are committed by now; the process may exit while the client hangs.
+        tracing::warn!(topic = config.topic, "kafka consumer close timed out");
     }
     result
 }
@@ -102,7 +131,6 @@ fn poll_until(consumer: &BaseConsumer<Context>, stop: &CancellationToken) {
     }
 }
 
-/// Something to do every so often.
 struct Interval {
     length: Duration,
     began: Instant,
@@ -116,7 +144,7 @@ impl Interval {
         }
     }
 
-    /// Whether its time is over; then the next one begins.
+    /// Whether the interval is over; then the next one begins.
     fn is_over(&mut self) -> bool {
         let over = self.began.elapsed() >= self.length;
         if over {

@@ -1,15 +1,15 @@
-//! Partitions come and go: what happens when the group assigns one or takes one back.
+//! The rebalance callbacks, and the only place that commits offsets.
 //!
-//! librdkafka calls in here from the thread that polls. On *assign*, each partition gets a queue and a task before the
-//! first record is fetched. On *revoke*, the tasks are drained and their progress is committed before the call
-//! returns, because another member reads on from the committed offset the moment it does.
+//! librdkafka calls them on the poll thread. On *assign*, each partition gets a queue and a task before the first record is
+//! fetched. On *revoke*, the tasks are drained and their offsets are committed before the callback returns, because the
+//! new owner then starts at the committed offset.
 //!
-//! Only the partitions that move are stopped. The tasks of the others go on with what they have read; until the call
-//! returns they get no more, because librdkafka fetches nothing for a member that has not answered a rebalance. That
-//! is one reason for the drain to have a deadline.
+//! Only the partitions that move are stopped. The tasks of the others continue with the records they have; until the
+//! callback returns they get no more, because librdkafka fetches nothing for a member that has not answered a rebalance.
+//! That is one reason for the deadline of the drain.
 //!
-//! A revoke of partitions that were *lost* (the session expired, so others may have them already) waits for nothing
-//! and commits nothing: it gives up reading at once, so that this member can join again.
+//! A revoke of *lost* partitions (the session expired, other members may own them) does not wait and does not commit: it
+//! stops reading at once, so that this member can join again.
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
@@ -23,29 +23,33 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::assignment::Assignments;
-use super::scope::Scope;
+use crate::assignment::Assignments;
+use crate::instrumentation::ConsumerTelemetry;
+use crate::record_queue::RecordQueue;
+use crate::work::Worker;
 use kafka::ErrorLog;
 use kafka::record::Record;
 use service::crash_points::{CrashPoint, Injected, reach};
 
-/// How long the last commit of a revoked partition is tried again while the group is between two assignments and
-/// refuses it. Whoever takes the partition over would otherwise get events again, on every rolling restart.
-const COMMIT_PATIENCE: Duration = Duration::from_secs(2);
+/// How long the last commit of a revoked partition is retried while the group rebalances and refuses it. Without the retry
+/// the new owner would get events again, on every rolling restart.
+const COMMIT_RETRY_TIME: Duration = Duration::from_secs(2);
 
-/// Between two such tries.
-const COMMIT_PAUSE: Duration = Duration::from_millis(100);
+/// Between two such retries.
+const COMMIT_RETRY_PAUSE: Duration = Duration::from_millis(100);
 
-/// What librdkafka's log calls a commit that failed. It is refused for as long as a rebalance takes and made again
-/// afterwards, so it is no more than a notice.
+/// The log facility of librdkafka for a failed commit. Commits are refused during a rebalance and made again after it, so
+/// it is logged as a notice.
 const COMMIT_FAILED: &str = "COMMITFAIL";
 
-/// What librdkafka calls back into.
+/// The rdkafka context of the consumer: it receives the callbacks.
 pub(super) struct Context {
     topic: &'static str,
-    scope: Scope,
+    /// Template of the workers of the partition sessions.
+    worker: Worker,
+    telemetry: Arc<ConsumerTelemetry>,
     runtime: Handle,
-    /// How long handlers may finish what they have begun when their partition is revoked.
+    /// How long running handlers may take when their partition is revoked.
     drain: Duration,
     /// Weak, since the consumer owns this context.
     consumer: OnceLock<Weak<BaseConsumer<Self>>>,
@@ -56,42 +60,43 @@ pub(super) struct Context {
 
 impl Context {
     pub(super) fn new(
-        topic: &'static str,
-        scope: Scope,
+        worker: Worker,
+        telemetry: Arc<ConsumerTelemetry>,
         runtime: Handle,
         drain: Duration,
         broken: mpsc::Sender<String>,
     ) -> Self {
         Self {
-            topic,
-            scope,
+            topic: telemetry.config().topic,
+            worker,
             runtime,
             drain,
             consumer: OnceLock::new(),
-            assignments: Mutex::new(Assignments::new(topic)),
+            assignments: Mutex::new(Assignments::new(Arc::clone(&telemetry))),
+            telemetry,
             broken,
             errors: ErrorLog::default(),
         }
     }
 
-    /// An error that a poll returned.
+    /// Logs an error of a poll.
     pub(super) fn report(&self, error: &KafkaError) {
         self.errors.report(error, "polling");
     }
 
     /// Must be called before the first poll: splitting queues needs the consumer.
     pub(super) fn attach(&self, consumer: &Arc<BaseConsumer<Self>>) {
-        // A second call changes nothing: there is one consumer per context.
+        // A second call is a no-op: there is one consumer per context.
         let _ = self.consumer.set(Arc::downgrade(consumer));
     }
 
     /// Hands a record that arrived on the main queue to its partition.
     pub(super) fn stray(&self, record: Record) {
-        self.scope.telemetry().received(1);
+        self.telemetry.received(1);
         self.assignments().stray(record);
     }
 
-    /// Commits what was completed since the last call, without waiting.
+    /// Commits the offsets that changed since the last call, asynchronously.
     pub(super) fn commit_progress(&self, consumer: &BaseConsumer<Self>) {
         let offsets = self.assignments().take_uncommitted();
         if offsets.count() == 0 || consumer.assignment_lost() {
@@ -99,16 +104,16 @@ impl Context {
         }
         let committed = self.commit(consumer, &offsets, CommitMode::Async);
         if let Err(error) = committed {
-            self.errors.report(&error, "committing offsets");
+            self.errors.report(&error, "offset commit failed");
         }
     }
 
-    /// Lets the next call of [`Context::commit_progress`] commit everything, whether or not it did so before.
+    /// Lets the next [`Context::commit_progress`] commit all offsets again.
     pub(super) fn commit_again(&self) {
         self.assignments().commit_again();
     }
 
-    /// Gives every partition back: a shutdown is a revoke of everything.
+    /// Gives all partitions back: a shutdown is a revoke of everything.
     pub(super) fn release_all(&self, consumer: &BaseConsumer<Self>) {
         let all = self.assignments().partitions();
         self.release(consumer, &all, Instant::now() + self.drain);
@@ -124,38 +129,38 @@ impl Context {
                 self.give_up(format!("partition {partition} has no queue"));
                 return;
             };
-            let scope = self.scope.for_partition();
+            let (queue, worker) = (RecordQueue::new(queue), self.worker.for_session());
             self.assignments()
-                .begin(partition, queue, scope, &self.runtime);
+                .begin(partition, queue, worker, &self.runtime);
         }
-        self.scope.telemetry().rebalanced(partitions);
+        self.telemetry.rebalanced(partitions);
     }
 
     fn revoke(&self, consumer: &BaseConsumer<Self>, partitions: &[i32]) {
         let lost = consumer.assignment_lost();
         tracing::info!(topic = self.topic, ?partitions, lost, "partitions revoked");
-        self.scope.telemetry().rebalanced(partitions);
-        let retry_policy = if lost { Duration::ZERO } else { self.drain };
-        self.release(consumer, partitions, Instant::now() + retry_policy);
+        self.telemetry.rebalanced(partitions);
+        let drain = if lost { Duration::ZERO } else { self.drain };
+        self.release(consumer, partitions, Instant::now() + drain);
     }
 
     fn release(&self, consumer: &BaseConsumer<Self>, partitions: &[i32], deadline: Instant) {
-        // A drain that fails is one that is not waited for.
+        // An injected failure skips the drain.
         let waits = reach(CrashPoint::InRevoke).is_ok();
         let deadline = if waits { deadline } else { Instant::now() };
         let finished = self.assignments().drain(partitions, deadline);
         self.wait_until_drained(&finished, deadline);
         if consumer.assignment_lost() {
-            // The group has given the partitions to others: a commit would come too late and move their offsets.
+            // Other members own the partitions: a commit would move their offsets.
             tracing::warn!(
                 topic = self.topic,
-                "partitions were lost before they could be given back"
+                "partitions lost before the revoke, offsets not committed"
             );
         } else {
             self.commit_released(consumer, partitions);
         }
         self.assignments().end(partitions);
-        self.scope.telemetry().consumer_lag().end(partitions);
+        self.telemetry.consumer_lag().end(partitions);
     }
 
     fn commit(
@@ -164,13 +169,13 @@ impl Context {
         offsets: &TopicPartitionList,
         mode: CommitMode,
     ) -> Result<(), KafkaError> {
-        let telemetry = self.scope.telemetry();
-        telemetry.committing(|| commit(consumer, offsets, mode))
+        self.telemetry
+            .committing(|| commit(consumer, offsets, mode))
     }
 
-    /// Ends when every task has reported or is gone.
+    /// Returns when every task has reported or is gone, at the latest shortly after the deadline.
     fn wait_until_drained(&self, finished: &std::sync::mpsc::Receiver<()>, deadline: Instant) {
-        // Tasks give up at the deadline by themselves; the margin lets them say so.
+        // Tasks stop at the deadline by themselves; the margin is for their report.
         const MARGIN: Duration = Duration::from_millis(500);
         loop {
             let left = deadline.saturating_duration_since(Instant::now()) + MARGIN;
@@ -178,7 +183,7 @@ impl Context {
                 Ok(()) => {}
                 Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => return,
                 Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {
-                    tracing::warn!(topic = self.topic, "a partition was not drained in time");
+                    tracing::warn!(topic = self.topic, "partition drain timed out");
                     return;
                 }
             }
@@ -187,29 +192,29 @@ impl Context {
 
     fn commit_released(&self, consumer: &BaseConsumer<Self>, partitions: &[i32]) {
         let offsets = self.assignments().progress(partitions);
-        // What fails between the drain and the commit costs the commit.
+        // An injected failure skips the commit.
         if offsets.count() == 0 || reach(CrashPoint::AfterDrain).is_err() {
             return;
         }
-        let retry_policy = Instant::now() + COMMIT_PATIENCE;
+        let give_up_at = Instant::now() + COMMIT_RETRY_TIME;
         while let Err(error) = self.commit(consumer, &offsets, CommitMode::Sync) {
-            if is_between_assignments(&error) && Instant::now() < retry_policy {
-                std::thread::sleep(COMMIT_PAUSE);
+            if is_between_assignments(&error) && Instant::now() < give_up_at {
+                std::thread::sleep(COMMIT_RETRY_PAUSE);
                 continue;
             }
-            // Nothing is lost: the next reader gets these events again and finds them in the inbox.
-            tracing::warn!(error = %error, "offsets were not committed, events will be delivered again");
+            // Nothing is lost: the next owner gets these events again, and the inbox makes them no-ops.
+            tracing::warn!(error = %error, "offset commit failed, events will be delivered again");
             return;
         }
     }
 
     fn give_up(&self, reason: String) {
-        // One reason is enough: the consumer stops at the first.
+        // The consumer stops with the first reason.
         let _ = self.broken.try_send(reason);
     }
 
     fn assignments(&self) -> MutexGuard<'_, Assignments> {
-        // Whole after every operation: a panic elsewhere does not spoil it.
+        // Consistent after every operation, so a panic elsewhere does not matter.
         self.assignments
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -218,7 +223,7 @@ impl Context {
 
 impl ClientContext for Context {
     fn stats_raw(&self, statistics: &[u8]) {
-        self.scope.telemetry().consumer_lag().read(statistics);
+        self.telemetry.consumer_lag().read(statistics);
     }
 
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
@@ -247,7 +252,7 @@ impl ConsumerContext for Context {
     }
 
     fn post_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        // What was on its way while the group rebalanced was refused.
+        // Commits that were on their way during the rebalance were refused.
         self.commit_again();
         if let Rebalance::Assign(partitions) = rebalance {
             let partitions = partition_numbers(partitions);
@@ -266,12 +271,12 @@ fn commit(
     reach(CrashPoint::AfterOffsetCommit).map_err(failed_commit)
 }
 
-/// A failure that a test wants looks like one of the broker's.
+/// An injected failure looks like one of the broker.
 fn failed_commit(_: Injected) -> KafkaError {
     KafkaError::ConsumerCommit(RDKafkaErrorCode::RequestTimedOut)
 }
 
-/// Whether the group refuses a commit only because it is about to assign its partitions anew.
+/// Whether the commit was refused only because the group is rebalancing.
 fn is_between_assignments(error: &KafkaError) -> bool {
     error.rdkafka_error_code() == Some(RDKafkaErrorCode::RebalanceInProgress)
 }

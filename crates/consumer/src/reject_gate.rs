@@ -1,40 +1,38 @@
-//! The gate before the dead-letter topic: a flood of rejects stops its partition instead of emptying it.
+//! The gate before the dead-letter topic: too many rejects stop their partition instead of draining it. Pure.
 //!
-//! One bad record is the record's fault; fifty in a row are the fault of a release, here or at the sender. A person must
-//! look then, and what is still in the partition must be there when the cause is removed.
+//! One rejected record is a bad record; fifty in a row are a bad release, here or at the producer. Then an operator has to
+//! look, and the rest of the partition must still be there when the cause is removed.
 //!
-//! A level, per assignment of a partition: each reject raises it, each event that is handled lowers it by one. At the
-//! limit nothing more is let through. Pure.
+//! A leaky bucket per partition session: each reject adds [`WEIGHT`], each handled event removes one. At the limit the gate
+//! is tripped and lets nothing through.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// How far a reject raises the level: it rises in the long run if more than one event in this many is rejected.
+/// The level rises in the long run if more than one event in this many is rejected.
 const WEIGHT: u32 = 20;
 
-/// The gate of one assignment.
 #[derive(Debug)]
-pub(super) struct RejectGate {
+pub(crate) struct RejectGate {
     level: AtomicU32,
     limit: u32,
 }
 
 impl RejectGate {
-    /// A gate that so many rejects in a row close.
-    pub(super) fn new(rejects_in_a_row: u32) -> Self {
+    /// A gate that trips after this many rejects in a row.
+    pub(crate) fn new(rejects_in_a_row: u32) -> Self {
         Self {
             level: AtomicU32::new(0),
             limit: rejects_in_a_row.saturating_mul(WEIGHT),
         }
     }
 
-    /// Lets a record that is rejected through, or not. Once it is closed, only events that are handled open it again.
-    pub(super) fn lets_through(&self) -> bool {
+    /// Counts a reject; `false` if the gate is tripped. Only handled events reset it.
+    pub(crate) fn lets_through(&self) -> bool {
         let raised = |level| (level < self.limit).then_some(level + WEIGHT);
         self.update(raised)
     }
 
-    /// Notes an event that was handled.
-    pub(super) fn handled(&self) {
+    pub(crate) fn handled(&self) {
         self.update(|level| level.checked_sub(1));
     }
 
@@ -52,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn as_many_rejects_in_a_row_as_the_limit_pass_and_the_next_does_not() {
+    fn rejects_in_a_row_up_to_the_limit_pass_and_the_next_trips_the_gate() {
         let gate = RejectGate::new(50);
 
         assert!((0..50).all(|_| gate.lets_through()));
@@ -61,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lasting_share_above_one_in_twenty_closes_the_gate() {
+    fn a_lasting_share_above_one_in_twenty_trips_the_gate() {
         let gate = RejectGate::new(50);
 
         // One reject and eighteen handled: a share of 5.3 %.
@@ -74,9 +72,9 @@ mod tests {
     }
 
     proptest! {
-        /// However long it goes on, rejects that are never more than one in twenty-one never close the gate.
+        /// Rejects that are never more than one in twenty-one never trip the gate.
         #[test]
-        fn single_rejects_among_events_that_are_handled_always_pass(
+        fn single_rejects_among_handled_events_always_pass(
             handled in proptest::collection::vec(20_usize..100, 1..300),
         ) {
             let gate = RejectGate::new(1);
@@ -86,7 +84,7 @@ mod tests {
             }
         }
 
-        /// In any order of events: what passes at once is at most the limit, and one for every twenty handled.
+        /// In any order of events, at most the limit passes, and one more for every twenty handled.
         #[test]
         fn no_more_pass_than_the_limit_and_the_handled_ones_allow(
             limit in 1_u32..60,

@@ -1,51 +1,60 @@
-//! How long an event that fails is tried again, and how many may be given up before a partition stops.
+//! Decides about retries: how long a failing event is retried in memory, the delays of its rounds in the retry store, when
+//! it is dead, and how many rejects stop a partition. Pure; [`crate::work`] and [`crate::sweeper`] apply it.
 
 use std::time::Duration;
 
+use service::backoff::Backoff;
 use service::config::Settings;
 
-/// Rounds of the sweeper, each five times as long after the one before: with the default a cause has half an hour to
-/// pass before somebody has to look.
+/// Between attempts: short at first, since most causes pass quickly; at most half a minute, so that an event is handled soon
+/// after a long outage.
+pub(crate) const BACKOFF: Backoff = Backoff {
+    initial: Duration::from_millis(100),
+    cap: Duration::from_secs(30),
+};
+
+/// Rounds of the sweeper, each five times as long after the previous one: with the default a cause has half an hour to pass
+/// before an operator has to look.
 const ROUNDS: u32 = 3;
 const GROWTH: u32 = 5;
 
-/// Longest wait before a parked event is tried again: three rounds then take half a day. It keeps the deadlines that are
-/// calculated from it within what a database can hold.
-const MAX_WAIT: Duration = Duration::from_secs(30 * 60);
+/// Longest delay before the first round: three rounds then take half a day. It keeps the computed deadlines within the range
+/// of a database column.
+const MAX_RETRY_STORE_DELAY: Duration = Duration::from_secs(30 * 60);
 
-/// The limit is multiplied; no topic has so many records that a higher one would mean anything.
+/// Keeps the arithmetic of the reject gate from overflowing.
 const MAX_REJECT_LIMIT: u32 = 1_000_000;
 
-/// The settings of retries and of giving up.
+/// How failing events are retried, and when a partition stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryPolicy {
-    /// How long an event is tried again while its key waits in memory; then it is parked.
+    /// In-memory retry time of a failing event while its key waits; then it is moved to the retry store.
     pub retry_for: Duration,
-    /// How long a parked event waits before it is tried again for the first time.
+    /// Delay before the first round of an event in the retry store.
     pub retry_store_delay: Duration,
     /// This many records rejected in a row stop their partition.
     pub reject_limit: u32,
 }
 
 impl RetryPolicy {
-    /// Reads the settings.
+    /// Reads the settings `RETRY_FOR`, `RETRY_STORE_DELAY` and `REJECT_LIMIT`.
     pub fn read(settings: &mut Settings<'_>) -> Self {
         settings.renamed("PARKED_RETRY_AFTER", "RETRY_STORE_DELAY");
         let retry_policy = Self {
             retry_for: settings.value(
                 "RETRY_FOR",
                 "2m",
-                "how long an event that fails is tried again while later ones of its key wait in memory; then it is parked in the database, and they behind it",
+                "in-memory retry time of a failing event; after it the key moves to the retry store, later events of the key behind it",
             ),
             retry_store_delay: settings.value(
                 "RETRY_STORE_DELAY",
                 "1m",
-                "time before a parked event is tried again, at most 30m; five times as long before the second round, and again before the third and last",
+                "delay before an event in the retry store is retried, at most 30m; five times as long before the second round, and again before the third and last",
             ),
             reject_limit: settings.value(
                 "REJECT_LIMIT",
                 "50",
-                "records of one partition that may be rejected in a row before it stops instead of filling the dead-letter topic; one in twenty over a long time counts the same",
+                "rejected records in a row after which a partition stops instead of filling the dead-letter topic; one in twenty over a long time counts the same",
             ),
         };
         retry_policy.check(settings);
@@ -56,10 +65,10 @@ impl RetryPolicy {
         if self.retry_for.is_zero() {
             settings.reject("RETRY_FOR", "must be above zero");
         }
-        if self.retry_store_delay.is_zero() || self.retry_store_delay > MAX_WAIT {
+        if self.retry_store_delay.is_zero() || self.retry_store_delay > MAX_RETRY_STORE_DELAY {
             let why = format!(
                 "must be above zero and at most {}m",
-                MAX_WAIT.as_secs() / 60
+                MAX_RETRY_STORE_DELAY.as_secs() / 60
             );
             settings.reject("RETRY_STORE_DELAY", why);
         }
@@ -69,10 +78,21 @@ impl RetryPolicy {
         }
     }
 
-    /// How long an event waits that was parked and has failed in so many rounds since; nothing, if there is no round left.
-    pub(super) fn wait_after(&self, rounds: u32) -> Option<Duration> {
-        let wait = || self.retry_store_delay.saturating_mul(GROWTH.pow(rounds));
-        (rounds < ROUNDS).then(wait)
+    /// Whether an event that has failed for this long moves to the retry store.
+    pub(crate) fn is_exhausted(&self, failing_for: Duration) -> bool {
+        failing_for >= self.retry_for
+    }
+
+    /// The wait after a failed attempt, counted from 1, up to the end of the retry time.
+    pub(crate) fn backoff(&self, attempt: u32, failing_for: Duration) -> Duration {
+        let remaining = self.retry_for.saturating_sub(failing_for);
+        BACKOFF.delay(attempt).min(remaining)
+    }
+
+    /// The delay before the next round in the retry store after this many failed rounds; `None` if the event is dead.
+    pub(crate) fn delay_after_round(&self, rounds: u32) -> Option<Duration> {
+        let delay = || self.retry_store_delay.saturating_mul(GROWTH.pow(rounds));
+        (rounds < ROUNDS).then(delay)
     }
 }
 
@@ -94,17 +114,17 @@ mod tests {
     }
 
     #[test]
-    fn a_retry_event_has_three_rounds_each_five_times_as_long_after_the_one_before() {
+    fn a_retry_event_has_three_rounds_with_growing_delays() {
         let retry_policy = read(&[]).unwrap();
 
-        let waits = [0, 1, 2, 3].map(|rounds| retry_policy.wait_after(rounds));
+        let delays = [0, 1, 2, 3].map(|rounds| retry_policy.delay_after_round(rounds));
 
         let minutes = |n: u64| Some(Duration::from_secs(n * 60));
-        assert_eq!(waits, [minutes(1), minutes(5), minutes(25), None]);
+        assert_eq!(delays, [minutes(1), minutes(5), minutes(25), None]);
     }
 
     #[test]
-    fn no_retry_policy_at_all_and_no_end_of_it_are_refused() {
+    fn settings_out_of_range_are_refused() {
         let nothing = [
             ("RETRY_FOR", "0s"),
             ("RETRY_STORE_DELAY", "0s"),

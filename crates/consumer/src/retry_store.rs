@@ -1,19 +1,19 @@
-//! RetryStore: events that could not be handled are kept in the database, in the order of their key, until they can be.
+//! The retry store: a database table of events that could not be handled, in the order of their keys.
 //!
 //! ```text
-//!            in place, a while      parked: the key is fenced            given up: a dead letter
-//!  event ──▶ attempts ──spent─────▶ WAITING ──sweeper, some rounds────▶ DEAD ──operator──▶ redriven: WAITING again
+//!            in memory              the key is blocked                   dead letter published
+//!  event ──▶ attempts ──exhausted─▶ WAITING ──sweeper, three rounds───▶ DEAD ──operator──▶ redriven: WAITING again
 //!               │                     │  ▲                              ▲   └────────────▶ SKIPPED, with a reason
 //!               │ cannot succeed      │  └ every later event of the key │
 //!               └─────────────────────┼─────────────────────────────────┘
-//!                                     ▼ handled: the row goes, the next of its key is the head
+//!                                     ▼ handled: the row is deleted, the next of its key is the head
 //! ```
 //!
-//! * **A key with a parked event is fenced**: what comes later for it is parked behind, whatever it is. Nothing overtakes.
+//! * **A key with events in the retry store is blocked**: every later event of the key is stored behind them. None overtakes.
 //! * **Only the head of a key is handled**, by one sweeper at a time ([`RetryStore::claim`]).
-//! * **The fence is the rows.** It is gone with the last row of its key that is neither handled nor skipped.
-//! * **An event is parked before its offset counts as done**, and a dead letter is published before it is parked as one.
-//! * Handlers are idempotent. That is what makes a claim that ran out, or a row that is found twice, harmless.
+//! * **The rows are the block.** A key is free when its last row is handled or skipped.
+//! * **An event is stored before its offset is complete**, and its dead letter is published before it is stored as DEAD.
+//! * Handlers are idempotent. Therefore an expired claim, or a second delivery of a stored event, is harmless.
 
 use std::time::Duration;
 
@@ -27,50 +27,50 @@ pub mod operations;
 pub mod postgres;
 pub mod sqlite;
 
-pub(crate) mod observed;
 pub mod watch;
 
 mod blocked;
 mod row;
+mod statements;
 
 /// A partition of a topic.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Source {
-    /// The topic.
+pub struct TopicPartition {
+    /// Name of the topic.
     pub topic: String,
-    /// Its partition.
+    /// Number of the partition, from 0.
     pub partition: i32,
 }
 
-/// What stands about a partition when a consumer begins to work on it.
+/// The state of a partition at the begin of a partition session.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Beginning {
-    /// The keys that have parked events.
+pub struct SessionStart {
+    /// The keys with events in the retry store.
     pub blocked: BlockedKeySet,
-    /// Whether whoever worked on it before has not ended in order: it may have been killed by one of its records.
+    /// Whether the previous session did not end cleanly: one of its records may have killed its process.
     pub after_a_crash: bool,
 }
 
-/// Which keys of a partition are fenced.
+/// The blocked keys of a topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BlockedKeySet {
-    /// These.
+    /// All of them.
     Keys(Vec<Vec<u8>>),
-    /// More than are worth keeping in memory: each key has to be looked up.
+    /// More than [`MAX_BLOCKED_KEYS`]: each key has to be queried.
     TooMany,
 }
 
-/// Most fenced keys of a partition that a consumer keeps in memory.
+/// Blocked keys that a partition session keeps in memory: with keys of 36 bytes some 5 MB.
 pub const MAX_BLOCKED_KEYS: usize = 50_000;
 
-/// Why an event could not be handled: for the operator and for the dead letter's headers. Holds no payload.
+/// Why an event could not be handled, for the operator and for the headers of the dead letter. Contains no payload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// What kind of failure it was.
+    /// Kind of the failure.
     pub class: FaultClass,
-    /// The chain of errors, as text for a person; bounded.
+    /// The error chain as text, at most 1 KiB.
     pub message: String,
-    /// Attempts so far.
+    /// Failed attempts so far.
     pub attempts: u32,
     /// When the first attempt failed, in unix milliseconds.
     pub first_failed_at: i64,
@@ -78,83 +78,93 @@ pub struct Fault {
     pub last_failed_at: i64,
 }
 
-/// Kinds of failures. The names are part of what is stored and published.
+/// Kinds of failures. Their names are persisted and published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FaultClass {
-    /// The handler says that it can never succeed.
+    /// The handler answered [`crate::Failure::Reject`].
     Rejected,
-    /// The handler failed again and again, with something that could have passed.
+    /// Retryable failures until the retry budget was exhausted.
     RetriesSpent,
-    /// The handler panicked.
+    /// The handler panicked three times.
     Panicked,
-    /// The process ended while it was handled, more than once.
+    /// A poison pill: the process died while the event was in flight.
     KilledTheProcess,
 }
 
-/// In which state an event is parked.
+/// The state in which an event is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RetryState {
-    /// It is handled again, not before this much time has passed and not before it is the head of its key.
+    /// Retried when it is due and the head of its key.
     Waiting {
-        /// Time to the next attempt.
+        /// Delay until the next attempt.
         retry_after: Duration,
     },
-    /// It is on the dead-letter topic and waits for an operator.
+    /// On the dead-letter topic; waits for an operator.
     Dead,
 }
 
-/// What became of an event whose key might be fenced.
+/// Whether a key is blocked, as answered for one of its events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyState {
-    /// The key is not fenced: the event is to be handled.
+    /// No event of the key is in the retry store: the event is to be handled.
     Free,
-    /// The event is parked behind others of its key, or was parked before.
+    /// The event is in the retry store: behind others of its key, or since an earlier delivery.
     Blocked,
 }
 
-/// An event that a sweeper has claimed.
+/// An event claimed by a sweeper.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claimed {
-    /// Identity of the row.
+    /// Id of the row.
     pub id: i64,
     /// The record as it was consumed.
     pub record: Record,
-    /// What was wrong with it, unless it only waited behind others.
+    /// The last failure; `None` for an event that only waited behind others.
     pub fault: Option<Fault>,
-    /// Rounds of the sweeper so far, since it was parked or redriven.
+    /// Failed rounds of the sweeper since it was stored or redriven.
     pub rounds: u32,
-    /// How often an operator has redriven it.
+    /// Redrives by an operator.
     pub redrives: u32,
 }
 
-/// What became of a claimed event.
+/// The result of a claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Settlement {
-    /// It was handled: the row goes.
+    /// Handled: the row is deleted.
     Handled,
-    /// It failed, or it has to come again.
+    /// Failed: the row gets this fault and state.
     Failed(Fault, RetryState),
-    /// It was not tried.
+    /// Not attempted: the claim is removed.
     Released,
 }
 
-/// Where a consumer parks events. All calls are idempotent; none may lose an event.
+/// The retry store as a consumer uses it. All calls are idempotent.
+///
+/// Errors of all calls: [`RetryStoreError`] when the database fails; the call may then have taken effect.
 #[async_trait]
 pub trait RetryStore: Send + Sync + 'static {
-    /// `owner` begins to work on a partition. Until it has called [`RetryStore::end`], the next to begin is told of a crash.
-    async fn begin(&self, source: &Source, owner: Uuid) -> Result<Beginning, RetryStoreError>;
+    /// Begins a partition session of `owner`. Until [`RetryStore::end_session`], the next session starts after a crash.
+    async fn begin_session(
+        &self,
+        partition: &TopicPartition,
+        owner: Uuid,
+    ) -> Result<SessionStart, RetryStoreError>;
 
-    /// `owner` has ended in order; nothing, if another has begun since.
-    async fn end(&self, source: &Source, owner: Uuid) -> Result<(), RetryStoreError>;
+    /// Ends the session cleanly; no-op if another owner has begun since.
+    async fn end_session(
+        &self,
+        partition: &TopicPartition,
+        owner: Uuid,
+    ) -> Result<(), RetryStoreError>;
 
-    /// Notes an attempt at a record before it is made, and returns how many were noted, this one included. An attempt
-    /// that is noted and never forgotten is one that the process did not survive.
-    async fn note_attempt(&self, record: &Record) -> Result<u32, RetryStoreError>;
+    /// Counts an attempt at a record before it is made; returns the count including this one. A count that is never
+    /// removed by [`RetryStore::forget_attempts`] is a process that died in the attempt.
+    async fn count_attempt(&self, record: &Record) -> Result<u32, RetryStoreError>;
 
-    /// The attempt at this record ended, whichever way.
+    /// Removes the count: the attempt at this record has ended, with any result.
     async fn forget_attempts(&self, record: &Record) -> Result<(), RetryStoreError>;
 
-    /// Stores an event, and with it fences its key. One that is parked already stays as it is.
+    /// Stores an event, which blocks its key. No-op for an event that is stored already.
     async fn store(
         &self,
         record: &Record,
@@ -162,11 +172,11 @@ pub trait RetryStore: Send + Sync + 'static {
         state: RetryState,
     ) -> Result<(), RetryStoreError>;
 
-    /// Stores an event behind those of its key, if there are any.
+    /// Stores an event behind others of its key; no-op if the key is free.
     async fn store_behind(&self, record: &Record) -> Result<KeyState, RetryStoreError>;
 
-    /// Claims up to `limit` events of a topic that are due: heads of their keys, waiting, claimed by nobody else. A claim
-    /// ends by [`RetryStore::settle`], or after `term`.
+    /// Claims up to `limit` due events of a topic: heads of their keys, waiting, without a current claim. A claim ends with
+    /// [`RetryStore::settle`], or after `term`.
     async fn claim(
         &self,
         topic: &str,
@@ -175,7 +185,7 @@ pub trait RetryStore: Send + Sync + 'static {
         term: Duration,
     ) -> Result<Vec<Claimed>, RetryStoreError>;
 
-    /// Ends a claim. Nothing, if the claim is no longer the claimant's.
+    /// Ends a claim. No-op if the claim was taken over.
     async fn settle(
         &self,
         id: i64,
@@ -184,28 +194,28 @@ pub trait RetryStore: Send + Sync + 'static {
     ) -> Result<(), RetryStoreError>;
 }
 
-/// RetryState events could not be read or written.
+/// The retry store could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum RetryStoreError {
     /// The database failed.
-    #[error("the database of parked events")]
+    #[error("retry store query failed")]
     Database(#[from] sqlx::Error),
-    /// A row does not hold what was written.
-    #[error("parked event {0} is damaged")]
+    /// The row with this id is not readable by this release.
+    #[error("retry event {0} is damaged")]
     Damaged(i64),
 }
 
-/// Longest key that has an order to keep. No sender of ours comes near it, and databases do not index much longer ones: a
-/// record with a longer key is handled, and set aside, like one without.
+/// Longest key whose order is kept, in bytes: databases do not index much longer ones. A record with a longer key is treated
+/// like one without a key.
 pub const MAX_KEY: usize = 256;
 
-/// The key whose order is kept, if the record has one.
+/// The key of the record, if its order is kept.
 pub fn ordering_key(record: &Record) -> Option<&[u8]> {
     record.key.as_deref().filter(|key| key.len() <= MAX_KEY)
 }
 
 impl FaultClass {
-    /// All of them.
+    /// All classes.
     pub const ALL: [Self; 4] = [
         Self::Rejected,
         Self::RetriesSpent,
@@ -213,7 +223,7 @@ impl FaultClass {
         Self::KilledTheProcess,
     ];
 
-    /// Its name.
+    /// The persisted and published name.
     pub fn name(self) -> &'static str {
         match self {
             Self::Rejected => "rejected",

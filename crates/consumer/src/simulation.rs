@@ -1,15 +1,15 @@
-//! Lanes and tracker under every sequence of assignments, revokes, lost sessions, deaths and completions.
+//! Simulation of lanes and tracker under random sequences of assignments, revokes, lost sessions, crashes and completions.
 //!
-//! [`Lanes`] and [`OffsetTracker`] are the real ones; the rules of [`super::partition`] are told here again, without its
-//! tasks, so that a run takes no time: one topic partition, members among which it moves, handlers that take as long as
-//! they like. What must hold at every step:
+//! [`Lanes`] and [`OffsetTracker`] are the real ones; the rules of [`super::partition`] are repeated here without its tasks,
+//! so that a run takes no time: one topic partition, members among which it moves, handlers of any duration. Invariants at
+//! every step:
 //!
-//! * No offset is committed above the lowest record that was not handled, so nothing is skipped.
-//! * One handler per key at a time in a process, whatever earlier assignments left running.
+//! * No offset is committed above the lowest unhandled record, so nothing is skipped.
+//! * One handler per key at a time in a process, also with running handlers of earlier assignments.
 //! * The first effects of a key come in the order of the partition.
-//! * What is held in memory is bounded.
+//! * Memory is bounded.
 //!
-//! Once nothing happens any more, everything is handled and committed.
+//! After the last fault, everything becomes handled and committed.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -35,23 +35,22 @@ fn records_are_handled_in_order_and_none_is_skipped_however_a_partition_moves() 
     seeded_rng::seeds("consumers", STEPS, |seed| Group::new(seed).live());
 }
 
-/// A handler at work, or one that has ended and was not seen to.
+/// A running handler, or one that has ended and whose result was not taken yet.
 struct Running {
     epoch: u64,
     record: Arc<Record>,
     has_ended: bool,
 }
 
-/// A partition in the hands of a member.
 struct Assignment {
     epoch: u64,
     tracker: OffsetTracker,
     position: usize,
-    own_in_work: usize,
+    own_in_flight: usize,
     is_draining: bool,
 }
 
-/// One process; what runs in it outlives its assignments.
+/// One process; its handlers outlive its assignments.
 #[derive(Default)]
 struct Member {
     assignment: Option<Assignment>,
@@ -59,14 +58,14 @@ struct Member {
     running: Vec<Running>,
 }
 
-/// The members, the partition, and what became of its records.
+/// The members, the partition, and the records handled so far.
 struct Group {
     rng: SeededRng,
     members: Vec<Member>,
     /// The key of each record, if it has one.
     log: Vec<Option<u8>>,
     committed: usize,
-    /// Who has the partition by the broker's account, under which epoch.
+    /// The owner of the partition according to the broker, and its epoch.
     owner: Option<(usize, u64)>,
     epochs: u64,
     handled: HashSet<i64>,
@@ -114,16 +113,16 @@ impl Group {
         }
     }
 
-    /// What happens also when nothing goes wrong.
+    /// The steps without a fault.
     fn go_on(&mut self) {
         let member = self.rng.index(self.members.len());
         match self.rng.index(7) {
             0 => self.assign(member),
             1 => self.fetch(member),
-            2 => self.end_a_handler(member),
-            3 => self.see_to_an_end(member),
+            2 => self.end_handler(member),
+            3 => self.take_result(member),
             4 => self.commit(member),
-            5 => self.notice_the_loss(member),
+            5 => self.notice_loss(member),
             _ => self.finish_drain(member),
         }
     }
@@ -142,9 +141,9 @@ impl Group {
     }
 }
 
-/// Who has the partition.
+/// Assignments.
 impl Group {
-    /// The broker gives the partition to a member if nobody has it, or if who had it is gone.
+    /// The broker assigns the partition if it has no owner, or if the owner has crashed.
     fn assign(&mut self, member: usize) {
         let is_gone = |(owner, epoch): (usize, u64)| !self.members[owner].has(epoch);
         if !self.owner.is_none_or(is_gone) || self.members[member].assignment.is_some() {
@@ -156,26 +155,26 @@ impl Group {
             epoch: self.epochs,
             tracker: OffsetTracker::default(),
             position: self.committed,
-            own_in_work: 0,
+            own_in_flight: 0,
             is_draining: false,
         });
     }
 
-    /// The owner drains: what waits is forgotten, what runs may end.
+    /// The owner drains: waiting records are dropped, running handlers may end.
     fn revoke(&mut self) {
         let Some((owner, _)) = self.owner else { return };
         self.members[owner].begin_drain();
     }
 
-    /// The broker gives the partition to somebody else; the member does not know yet.
+    /// The broker takes the partition away; the member does not know yet.
     fn lose_session(&mut self, member: usize) {
         if self.owner.is_some_and(|(owner, _)| owner == member) {
             self.owner = None;
         }
     }
 
-    /// The member learns that its session is lost: it waits for nothing and commits nothing.
-    fn notice_the_loss(&mut self, member: usize) {
+    /// The member learns that its session is lost: it does not wait and does not commit.
+    fn notice_loss(&mut self, member: usize) {
         let assignment = self.members[member].assignment.as_ref();
         let is_lost = assignment.is_some_and(|own| self.owner != Some((member, own.epoch)));
         if is_lost {
@@ -184,12 +183,12 @@ impl Group {
         }
     }
 
-    /// The drain ends, with all that ran or at its deadline; what is done is committed.
+    /// The drain ends with the last handler or at its deadline; then the member commits.
     fn finish_drain(&mut self, member: usize) {
         let Some(assignment) = &self.members[member].assignment else {
             return;
         };
-        let is_over = assignment.own_in_work == 0 || self.rng.happens(200);
+        let is_over = assignment.own_in_flight == 0 || self.rng.happens(200);
         if !assignment.is_draining || !is_over {
             return;
         }
@@ -200,7 +199,7 @@ impl Group {
         }
     }
 
-    /// The broker takes a commit of the owner only.
+    /// The broker accepts only commits of the owner.
     fn commit(&mut self, member: usize) {
         let Some(assignment) = &self.members[member].assignment else {
             return;
@@ -222,7 +221,7 @@ impl Group {
     }
 }
 
-/// Work.
+/// Records and handlers.
 impl Group {
     fn fetch(&mut self, member: usize) {
         for _ in 0..READ_BATCH {
@@ -242,14 +241,14 @@ impl Group {
     }
 
     /// A handler ends with its effect, unless the inbox knows the record.
-    fn end_a_handler(&mut self, member: usize) {
+    fn end_handler(&mut self, member: usize) {
         let running = &mut self.members[member].running;
-        let at_work: Vec<_> = running.iter_mut().filter(|one| !one.has_ended).collect();
-        if at_work.is_empty() {
+        let running_now: Vec<_> = running.iter_mut().filter(|one| !one.has_ended).collect();
+        if running_now.is_empty() {
             return;
         }
-        let pick = self.rng.index(at_work.len());
-        let ended = at_work.into_iter().nth(pick).unwrap();
+        let pick = self.rng.index(running_now.len());
+        let ended = running_now.into_iter().nth(pick).unwrap();
         ended.has_ended = true;
         let offset = ended.record.offset;
         if self.handled.insert(offset) {
@@ -267,9 +266,9 @@ impl Group {
         }
     }
 
-    fn see_to_an_end(&mut self, member: usize) {
+    fn take_result(&mut self, member: usize) {
         let member = &mut self.members[member];
-        // InFlight are looked after by the next assignment.
+        // Handlers of ended assignments belong to the next assignment.
         if member.assignment.is_none() {
             return;
         }
@@ -299,7 +298,7 @@ impl Member {
         let has_room = self.lanes.len() < MAX_RECORDS + batch
             && assignment.tracker.span() < MAX_SPAN + batch as u64;
         if assignment.is_draining || !has_room {
-            // Not read, then.
+            // Not read.
             assignment.position = usize::try_from(record.offset).unwrap();
             return;
         }
@@ -321,7 +320,7 @@ impl Member {
         let Some(assignment) = &mut self.assignment else {
             return;
         };
-        assignment.own_in_work += 1;
+        assignment.own_in_flight += 1;
         self.running.push(Running {
             epoch: assignment.epoch,
             record,
@@ -332,7 +331,7 @@ impl Member {
     fn finish(&mut self, ended: &Running) {
         let own = self.assignment.as_mut();
         if let Some(own) = own.filter(|own| own.epoch == ended.epoch) {
-            own.own_in_work -= 1;
+            own.own_in_flight -= 1;
             own.tracker.complete(ended.record.offset);
         }
         if let Some(turn) = self.lanes.leave(&LaneKey::of(&ended.record)) {
@@ -348,10 +347,10 @@ impl Member {
     }
 
     fn check(&self) {
-        let mut at_work: HashMap<&[u8], i64> = HashMap::new();
+        let mut running_now: HashMap<&[u8], i64> = HashMap::new();
         for one in self.running.iter().filter(|one| !one.has_ended) {
             let key = one.record.key.as_deref();
-            let other = key.and_then(|key| at_work.insert(key, one.record.offset));
+            let other = key.and_then(|key| running_now.insert(key, one.record.offset));
             assert!(other.is_none(), "two handlers of key {key:?}: {other:?}");
         }
         assert!(self.lanes.len() <= MAX_RECORDS + READ_BATCH);

@@ -1,4 +1,4 @@
-//! Tries parked events again: the head of each key, when its time has come.
+//! The sweeper: retries events of the retry store, the head of each key, when it is due.
 //!
 //! ```text
 //!  claim ──▶ attempt ──handled──────────────────────────▶ row removed, the next of the key is the head
@@ -7,11 +7,11 @@
 //!               └──hopeless───────────────┴─ dead letter ▶ dead: waits for an operator
 //! ```
 //!
-//! Every replica has one, and a claim keeps them from working on the same event for as long as it lasts. What a sweeper
-//! cannot write down it leaves to whoever claims the event next: events are handled twice rather than not at all.
+//! Every replica has one; a claim with a timeout keeps two from working on the same event. If a settlement cannot be
+//! written, the claim expires and the event is handled again: twice rather than never.
 //!
-//! It has no part in offsets: those of parked events are done. It takes the same permits as everything that is handled,
-//! is drained with the consumer, and releases what it has not begun.
+//! It moves no offsets: those of events in the retry store are complete. Its attempts count against the concurrency limit of
+//! the consumer. It is drained with the consumer, and releases claims whose attempt has not begun.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -23,48 +23,75 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::attempts::{Attempted, Attempts};
-use super::scope::{RETRY, Scope};
-use crate::retry_store::{Claimed, Fault, FaultClass, RetryState, RetryStoreError, Settlement};
+use crate::attempts::{Attempted, Attempter, Attempts};
+use crate::concurrency::DrainTokens;
+use crate::config::ConsumerConfig;
+use crate::dead_letters::DeadLetterSink;
+use crate::retry_policy::BACKOFF;
+use crate::retry_store::{
+    Claimed, Fault, FaultClass, RetryState, RetryStore, RetryStoreError, Settlement,
+};
 use service::error_chain::ErrorChain;
 
-/// Time between two looks for events that are due. Nobody waits for a parked event by the second.
-const LOOK: Duration = Duration::from_secs(1);
+/// Time between two polls for due events. The delays of the retry store are minutes.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Events that are claimed at once: some keys get on while one handler is slow, and what arrives has the greater part of
-/// the permits.
+/// Events claimed at once: other keys proceed while one handler is slow, and the partitions keep the greater part of the
+/// concurrency limit.
 const MAX_CLAIMED: usize = 16;
 
-/// How long a claim lasts, if its sweeper dies: longer than any handler should take.
-const TERM: Duration = Duration::from_secs(60);
+/// Duration of a claim, if its sweeper crashes: longer than any handler should take.
+const CLAIM_TERM: Duration = Duration::from_secs(60);
 
 /// The sweeper of one consumer.
-pub(super) struct Sweeper {
-    scope: Arc<Scope>,
-    claimant: Uuid,
-    /// How long handlers may finish what they have begun.
-    drain: Duration,
-    in_work: JoinSet<i64>,
-    /// The rows in work. A claim that ran out is made again by the next look, which is no reason to begin twice.
+pub(crate) struct Sweeper {
+    claims: Arc<Claims>,
+    attempter: Attempter,
+    /// How long running handlers may take after a stop.
+    drain_timeout: Duration,
+    tasks: JoinSet<i64>,
+    /// The in-flight rows. A claim that expired is made again by the next poll, and must not start a second attempt.
     rows: HashSet<i64>,
-    /// Looks that failed since the last that did not.
-    failed_looks: u32,
+    /// Failed polls in a row.
+    failed_polls: u32,
+}
+
+/// The claims of one sweeper, and how they are settled.
+struct Claims {
+    claimant: Uuid,
+    retry_store: Arc<dyn RetryStore>,
+    dead_letters: Arc<DeadLetterSink>,
+    config: ConsumerConfig,
+    drain: DrainTokens,
 }
 
 impl Sweeper {
-    pub(super) fn new(scope: Arc<Scope>, drain: Duration) -> Self {
-        Self {
-            scope,
+    pub(crate) fn new(
+        attempter: Attempter,
+        retry_store: Arc<dyn RetryStore>,
+        dead_letters: Arc<DeadLetterSink>,
+        config: ConsumerConfig,
+        drain_timeout: Duration,
+    ) -> Self {
+        let claims = Claims {
             claimant: Uuid::new_v4(),
-            drain,
-            in_work: JoinSet::new(),
+            retry_store,
+            dead_letters,
+            config,
+            drain: DrainTokens::default(),
+        };
+        Self {
+            claims: Arc::new(claims),
+            attempter,
+            drain_timeout,
+            tasks: JoinSet::new(),
             rows: HashSet::new(),
-            failed_looks: 0,
+            failed_polls: 0,
         }
     }
 
-    /// Works until `stop`, then finishes what it has begun.
-    pub(super) async fn run(mut self, stop: CancellationToken) {
+    /// Runs until `stop`, then finishes the in-flight events.
+    pub(crate) async fn run(mut self, stop: CancellationToken) {
         loop {
             let pause = tokio::select! {
                 () = stop.cancelled() => break,
@@ -73,7 +100,7 @@ impl Sweeper {
             tokio::select! {
                 () = stop.cancelled() => break,
                 // The next of its key may be due.
-                Some(Ok(row)) = self.in_work.join_next() => { self.rows.remove(&row); }
+                Some(Ok(row)) = self.tasks.join_next() => { self.rows.remove(&row); }
                 () = tokio::time::sleep(pause) => {}
             }
         }
@@ -86,24 +113,24 @@ impl Sweeper {
             return Ok(Vec::new());
         }
         let limit = u32::try_from(room).unwrap_or(u32::MAX);
-        let topic = self.scope.config().topic;
-        let retry_store = self.scope.retry_store();
-        retry_store.claim(topic, self.claimant, limit, TERM).await
+        let (topic, claimant) = (self.claims.config.topic, self.claims.claimant);
+        let retry_store = &self.claims.retry_store;
+        retry_store.claim(topic, claimant, limit, CLAIM_TERM).await
     }
 
-    /// Begins what was claimed; returns the time until the next look.
+    /// Starts the claimed events; returns the time until the next poll.
     fn begin(&mut self, claimed: Result<Vec<Claimed>, RetryStoreError>) -> Duration {
         match claimed {
             Ok(claimed) => {
-                self.failed_looks = 0;
+                self.failed_polls = 0;
                 claimed.into_iter().for_each(|event| self.start(event));
-                LOOK
+                POLL_INTERVAL
             }
             Err(error) => {
-                self.failed_looks = self.failed_looks.saturating_add(1);
-                let topic = self.scope.config().topic;
-                tracing::warn!(topic, error = %ErrorChain(&error), "no parked events can be claimed");
-                LOOK + RETRY.delay(self.failed_looks)
+                self.failed_polls = self.failed_polls.saturating_add(1);
+                let topic = self.claims.config.topic;
+                tracing::warn!(topic, error = %ErrorChain(&error), "retry store claim failed");
+                POLL_INTERVAL + BACKOFF.delay(self.failed_polls)
             }
         }
     }
@@ -113,51 +140,47 @@ impl Sweeper {
         if !self.rows.insert(row) {
             return;
         }
-        let sweep = Sweep::new(Arc::clone(&self.scope), self.claimant, event);
-        let trace = sweep.attempts.trace().clone();
+        let record = Arc::new(event.record.clone());
+        let (fault, drain) = (event.fault.as_ref(), &self.claims.drain);
+        let attempts = self.attempter.stored(record, fault, drain);
+        let trace = attempts.trace().clone();
+        let sweep = Sweep {
+            claims: Arc::clone(&self.claims),
+            event,
+            attempts,
+        };
         let swept = async move {
             sweep.run().await;
             row
         };
-        self.in_work.spawn(swept.with_context(trace));
+        self.tasks.spawn(swept.with_context(trace));
     }
 
     async fn finish(mut self) {
-        self.scope.stop_waiting();
-        let deadline = Instant::now() + self.drain;
-        while let Ok(Some(_)) = tokio::time::timeout_at(deadline, self.in_work.join_next()).await {}
-        self.scope.end();
-        // What is left goes on as long as the process does, like every handler.
-        self.in_work.detach_all();
+        self.claims.drain.begin();
+        let deadline = Instant::now() + self.drain_timeout;
+        while let Ok(Some(_)) = tokio::time::timeout_at(deadline, self.tasks.join_next()).await {}
+        self.claims.drain.end_session();
+        // A running handler is never aborted.
+        self.tasks.detach_all();
     }
 }
 
-/// One parked event that is tried again.
+/// One attempt at an event of the retry store.
 struct Sweep {
-    scope: Arc<Scope>,
-    claimant: Uuid,
+    claims: Arc<Claims>,
     event: Claimed,
     attempts: Attempts,
 }
 
 impl Sweep {
-    fn new(scope: Arc<Scope>, claimant: Uuid, event: Claimed) -> Self {
-        let record = Arc::new(event.record.clone());
-        Self {
-            attempts: Attempts::of_stored(Arc::clone(&scope), record, event.fault.as_ref()),
-            scope,
-            claimant,
-            event,
-        }
-    }
-
     async fn run(mut self) {
         let attempted = self.attempts.make().await;
         let settlement = match attempted {
             Attempted::Handled => Some(Settlement::Handled),
             Attempted::Interrupted => Some(Settlement::Released),
-            // Nobody decides anything in an outage: the claim runs out, and the round was none.
-            Attempted::Failed(_) if self.attempts.note_stands() => None,
+            // The database is unreachable: the claim expires, and the round does not count.
+            Attempted::Failed(_) if self.attempts.is_count_pending() => None,
             Attempted::Failed(_) => self.wait_or_give_up().await,
             Attempted::Hopeless(class) => self.set_aside(class).await,
         };
@@ -168,57 +191,55 @@ impl Sweep {
     }
 
     async fn wait_or_give_up(&self) -> Option<Settlement> {
-        let retry_policy = self.scope.config().retry_policy;
-        let Some(retry_after) = retry_policy.wait_after(self.event.rounds.saturating_add(1)) else {
+        let retry_policy = self.claims.config.retry_policy;
+        let rounds = self.event.rounds.saturating_add(1);
+        let Some(retry_after) = retry_policy.delay_after_round(rounds) else {
             return self.set_aside(FaultClass::RetriesSpent).await;
         };
         let fault = self.attempts.fault(FaultClass::RetriesSpent);
-        self.warn_that_it_waits(&fault);
+        self.warn_of_next_round(&fault);
         Some(Settlement::Failed(
             fault,
             RetryState::Waiting { retry_after },
         ))
     }
 
-    /// Publishes the dead letter. If the broker does not take it, the event is tried again when the claim has run out.
+    /// Publishes the dead letter. If that fails, the claim expires and the event is retried.
     async fn set_aside(&self, class: FaultClass) -> Option<Settlement> {
-        if self.scope.is_over() {
+        if self.claims.drain.is_session_over() {
             return None;
         }
         let fault = self.attempts.fault(class);
-        let published = self
-            .scope
-            .publish_dead_letter(&self.event.record, &fault, self.event.redrives)
-            .await;
-        if let Err(error) = published {
+        let Claimed {
+            id,
+            record,
+            redrives,
+            ..
+        } = &self.event;
+        let published = self.claims.dead_letters.publish(record, &fault, *redrives);
+        if let Err(error) = published.await {
             let error = ErrorChain(error.as_ref()).to_string();
-            tracing::warn!(
-                row = self.event.id,
-                error,
-                "no dead letter of a parked event"
-            );
+            tracing::warn!(row = id, error, "dead letter publish failed");
             return None;
         }
-        self.say_that_it_is_dead(&fault);
+        self.report_dead_letter(&fault);
         Some(Settlement::Failed(fault, RetryState::Dead))
     }
 
     async fn settle(&self, settlement: &Settlement) {
-        let retry_store = self.scope.retry_store();
-        let settled = retry_store
-            .settle(self.event.id, self.claimant, settlement)
-            .await;
-        if let Err(error) = settled {
+        let (row, claimant) = (self.event.id, self.claims.claimant);
+        let settled = self.claims.retry_store.settle(row, claimant, settlement);
+        if let Err(error) = settled.await {
             let error = ErrorChain(&error).to_string();
             tracing::warn!(
-                row = self.event.id,
+                row,
                 error,
-                "parked event is not settled: it will be handled again"
+                "retry store settle failed, event will be handled again"
             );
         }
     }
 
-    fn warn_that_it_waits(&self, fault: &Fault) {
+    fn warn_of_next_round(&self, fault: &Fault) {
         let Claimed { id, record, .. } = &self.event;
         tracing::warn!(
             topic = record.topic,
@@ -227,11 +248,11 @@ impl Sweep {
             row = id,
             attempts = fault.attempts,
             error = fault.message,
-            "parked event failed and waits for its next round"
+            "retry event failed, waits for its next round"
         );
     }
 
-    fn say_that_it_is_dead(&self, fault: &Fault) {
+    fn report_dead_letter(&self, fault: &Fault) {
         let Claimed { id, record, .. } = &self.event;
         tracing::error!(
             topic = record.topic,
@@ -241,7 +262,7 @@ impl Sweep {
             attempts = fault.attempts,
             class = fault.class.name(),
             error = fault.message,
-            "parked event is set aside on the dead-letter topic"
+            "retry event is dead, published to the dead-letter topic"
         );
     }
 }

@@ -1,49 +1,50 @@
-//! Which offsets of one partition are done, for one assignment of it.
+//! Which offsets of one partition session are complete: [`OffsetTracker`] computes it, [`Progress`] publishes it.
 //!
-//! Pure. A new assignment begins with a new tracker, so that a completion of an old assignment cannot move the
+//! The tracker is pure. A new session begins with a new tracker, so that a completion of an old session cannot move the
 //! offsets of a new one.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 /// The offsets of one partition since it was assigned.
 #[derive(Debug, Default)]
-pub(super) struct OffsetTracker {
-    /// With the time at which each was published, in unix milliseconds, if that is known.
+pub(crate) struct OffsetTracker {
+    /// With the time of publication, in unix milliseconds, if known.
     incomplete: BTreeMap<i64, Option<i64>>,
-    /// One above the offset received last. Offsets that were never received (compaction, transaction markers) need no
+    /// One above the last received offset. Offsets that were never received (compaction, transaction markers) need no
     /// completion.
     next: Option<i64>,
 }
 
 impl OffsetTracker {
-    /// Notes a received offset; `false` if it is already in work and must not be started twice.
-    pub(super) fn receive(&mut self, offset: i64, published_at: Option<i64>) -> bool {
-        // An offset below those received before is a topic that was truncated or created anew: follow it, since
-        // committing from the old position would skip what is there now.
+    /// Adds a received offset; `false` if it is already in flight and must not be started twice.
+    pub(crate) fn receive(&mut self, offset: i64, published_at: Option<i64>) -> bool {
+        // An offset below earlier ones means that the topic was truncated or recreated: follow it, since a commit at the
+        // old position would skip the new records.
         self.next = Some(offset + 1);
         self.incomplete.insert(offset, published_at).is_none()
     }
 
-    /// Notes that the effect of an offset is durable.
-    pub(super) fn complete(&mut self, offset: i64) {
+    /// The effect of the offset is durable.
+    pub(crate) fn complete(&mut self, offset: i64) {
         self.incomplete.remove(&offset);
     }
 
-    /// What may be committed: the lowest offset that is not done, else the next one to come. `None` before the first.
-    pub(super) fn committable(&self) -> Option<i64> {
+    /// The offset to commit: the lowest incomplete one, else the next one to come. `None` before the first record.
+    pub(crate) fn committable(&self) -> Option<i64> {
         let next = self.next?;
         let lowest = self.lowest().unwrap_or(next);
         Some(lowest.min(next))
     }
 
-    /// When the lowest offset that is not done was published, in unix milliseconds.
-    pub(super) fn oldest(&self) -> Option<i64> {
+    /// Publication time of the lowest incomplete offset, in unix milliseconds.
+    pub(crate) fn oldest(&self) -> Option<i64> {
         let (_, published_at) = self.incomplete.first_key_value()?;
         *published_at
     }
 
-    /// How far the newest offset is ahead of the lowest that is not done: what a restart would deliver again.
-    pub(super) fn span(&self) -> u64 {
+    /// Distance from the lowest incomplete offset to the next one: the records that a restart would deliver again.
+    pub(crate) fn span(&self) -> u64 {
         match (self.lowest(), self.next) {
             (Some(lowest), Some(next)) => next.saturating_sub(lowest).unsigned_abs(),
             _ => 0,
@@ -53,6 +54,57 @@ impl OffsetTracker {
     fn lowest(&self) -> Option<i64> {
         self.incomplete.first_key_value().map(|(offset, _)| *offset)
     }
+}
+
+/// Progress of one partition session, written by its task, read by the poll thread and by telemetry. Each number is stored
+/// one higher, so that zero means none.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    committable: AtomicI64,
+    lowest: AtomicI64,
+    oldest: AtomicI64,
+}
+
+impl Progress {
+    /// The offset to commit, if any record is complete.
+    pub(crate) fn committable(&self) -> Option<i64> {
+        load(&self.committable)
+    }
+
+    /// The lowest incomplete offset, or the next one to come; `None` before the first record.
+    pub(crate) fn lowest(&self) -> Option<i64> {
+        load(&self.lowest)
+    }
+
+    /// Publication time of the lowest incomplete offset, in unix milliseconds; `None` if all are complete.
+    pub(crate) fn oldest(&self) -> Option<i64> {
+        load(&self.oldest)
+    }
+
+    /// Lets the poll thread commit up to the tracker's lowest incomplete offset.
+    pub(crate) fn allow_commit(&self, tracker: &OffsetTracker) {
+        self.show(tracker);
+        if let Some(offset) = tracker.committable() {
+            store(&self.committable, Some(offset));
+        }
+    }
+
+    /// Updates the consumer lag only.
+    pub(crate) fn show(&self, tracker: &OffsetTracker) {
+        store(&self.lowest, tracker.committable());
+        store(&self.oldest, tracker.oldest());
+    }
+}
+
+fn load(stored: &AtomicI64) -> Option<i64> {
+    match stored.load(Ordering::Acquire) {
+        0 => None,
+        stored => Some(stored - 1),
+    }
+}
+
+fn store(to: &AtomicI64, value: Option<i64>) {
+    to.store(value.map_or(0, |value| value + 1), Ordering::Release);
 }
 
 #[cfg(test)]
@@ -84,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_is_the_lowest_that_is_not_done() {
+    fn the_oldest_is_the_lowest_incomplete_offset() {
         let mut tracker = OffsetTracker::default();
         tracker.receive(5, Some(100));
         tracker.receive(6, Some(90));
@@ -98,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn an_offset_in_work_is_not_started_twice() {
+    fn an_in_flight_offset_is_not_started_twice() {
         let mut tracker = OffsetTracker::default();
 
         assert!(tracker.receive(5, None));
@@ -118,7 +170,7 @@ mod tests {
     }
 
     proptest! {
-        /// Any gaps, any order of completion: the commit never passes an offset that is not done, never goes back,
+        /// Any gaps, any order of completion: the commit never passes an incomplete offset, never goes back,
         /// and ends one above the last.
         #[test]
         fn a_commit_never_passes_unfinished_work(

@@ -1,92 +1,162 @@
-//! One event in work, until its offset is done: handled, parked, or a dead letter.
+//! One in-flight event, until its offset is complete: handled, moved to the retry store, or a dead letter.
 //!
 //! ```text
-//!  key fenced? ──yes──▶ parked behind ──────────────────────────────────────▶ done
+//!  key blocked? ──yes──▶ to the retry store, behind the others ──────────────────────▶ complete
 //!      │ no
 //!      ▼
-//!  attempt ──handled────────────────────────────────────────────────────────▶ done
-//!    ▲  │ └─hopeless──▶ gate ──open──▶ dead letter, acknowledged ──▶ parked ─▶ done
-//!    │  │ failed          └──closed──▶ the partition stops
+//!  attempt ──handled─────────────────────────────────────────────────────────────────▶ complete
+//!    ▲  │ └─hopeless──▶ reject gate ──open──▶ dead letter, acknowledged ─▶ retry store ▶ complete
+//!    │  │ failed              └──tripped──▶ the partition stops
 //!    │  ▼
-//!  a pause, as long as RETRY_FOR lasts; then ──▶ parked, to be tried later ─▶ done
-//!    ▲                                             │ cannot be parked: the database is away
-//!    └─────────────────────────────────────────────┘
+//!  backoff, while RETRY_FOR lasts; then ──▶ to the retry store, retried later ───────▶ complete
+//!    ▲                                        │ failed: the database is unreachable
+//!    └────────────────────────────────────────┘ RETRY_FOR starts again
 //! ```
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use opentelemetry::Context;
 
-use super::BoxError;
-use super::attempts::{Attempted, Attempts};
-use super::lanes::Lane;
-use super::scope::{RETRY, Scope, warn_of_retry};
-use crate::retry_store::{Fault, FaultClass, KeyState, RetryState};
+use crate::attempts::{Attempted, Attempter, Attempts};
+use crate::concurrency::DrainTokens;
+use crate::dead_letters::DeadLetterSink;
+use crate::handler::BoxError;
+use crate::lanes::Turn;
+use crate::reject_gate::RejectGate;
+use crate::retry_policy::{BACKOFF, RetryPolicy};
+use crate::retry_store::{Fault, FaultClass, KeyState, RetryState, RetryStore, RetryStoreError};
 use kafka::record::Record;
+use service::crash_points::{CrashPoint, reach};
 use service::error_chain::ErrorChain;
 
 /// How work on an event ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
-    /// Its effect is durable: its offset is done.
+pub(crate) enum Outcome {
+    /// Its effect is durable: its offset is complete.
     Handled,
-    /// It is parked, and what comes later for its key has to be: its offset is done.
-    Stored,
-    /// It was interrupted: it will be delivered again.
+    /// It is in the retry store, and its key is blocked: its offset is complete.
+    MovedToRetryStore,
+    /// It was interrupted and will be delivered again.
     Interrupted,
-    /// One reject too many: nothing more of the partition may be done.
-    Flooded,
+    /// It was rejected and the reject gate is tripped: the partition stops.
+    Tripped,
 }
 
-/// How an event is to be met.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Precautions {
-    /// Events of its key may be parked.
-    pub(super) blocked: bool,
-    /// It may be one that kills the process.
-    pub(super) crash_loop_guard: bool,
+/// Works on the events of one partition session.
+pub(crate) struct Worker {
+    attempter: Attempter,
+    retry_store: Arc<dyn RetryStore>,
+    dead_letters: Arc<DeadLetterSink>,
+    retry_policy: RetryPolicy,
+    pub(crate) gate: RejectGate,
+    pub(crate) drain: DrainTokens,
 }
 
-/// One event and the lane it stands in.
-pub(super) struct Work {
-    scope: Arc<Scope>,
-    record: Arc<Record>,
-    attempts: Attempts,
-    blocked: bool,
-}
-
-impl Work {
-    pub(super) fn new(
-        scope: Arc<Scope>,
-        record: Arc<Record>,
-        lane: Arc<Lane>,
-        precautions: Precautions,
+impl Worker {
+    pub(crate) fn new(
+        attempter: Attempter,
+        retry_store: Arc<dyn RetryStore>,
+        dead_letters: Arc<DeadLetterSink>,
+        retry_policy: RetryPolicy,
     ) -> Self {
         Self {
-            attempts: Attempts::of_delivered(
-                Arc::clone(&scope),
-                Arc::clone(&record),
-                lane,
-                precautions.crash_loop_guard,
-            ),
-            scope,
-            record,
-            blocked: precautions.blocked,
+            attempter,
+            retry_store,
+            dead_letters,
+            retry_policy,
+            gate: RejectGate::new(retry_policy.reject_limit),
+            drain: DrainTokens::default(),
         }
     }
 
-    /// The trace that the event belongs to.
-    pub(super) fn trace(&self) -> &Context {
+    /// A worker that drains on its own and counts its own rejects.
+    pub(crate) fn for_session(&self) -> Self {
+        Self::new(
+            self.attempter.clone(),
+            Arc::clone(&self.retry_store),
+            Arc::clone(&self.dead_letters),
+            self.retry_policy,
+        )
+    }
+
+    pub(crate) fn retry_store(&self) -> &Arc<dyn RetryStore> {
+        &self.retry_store
+    }
+
+    async fn store(
+        &self,
+        record: &Record,
+        fault: &Fault,
+        state: RetryState,
+    ) -> Result<(), BoxError> {
+        self.retry_store.store(record, fault, state).await?;
+        reach(CrashPoint::AfterStore)?;
+        Ok(())
+    }
+
+    /// Retries a step until it succeeds; `None` if draining or the end of the session came first. A step that has begun is
+    /// always completed.
+    async fn until_done<T, E: Into<BoxError>, S>(
+        &self,
+        record: &Record,
+        step: impl Fn() -> S,
+    ) -> Option<T>
+    where
+        S: Future<Output = Result<T, E>>,
+    {
+        for attempt in 1_u32.. {
+            if self.drain.is_session_over() {
+                return None;
+            }
+            let error: BoxError = match step().await {
+                Ok(done) => return Some(done),
+                Err(error) => error.into(),
+            };
+            let delay = BACKOFF.delay(attempt);
+            warn_of_retry(record, attempt, delay, &error);
+            if !self.drain.sleep(delay).await {
+                return None;
+            }
+        }
+        None
+    }
+}
+
+/// One event and its attempts.
+pub(crate) struct Work {
+    worker: Arc<Worker>,
+    record: Arc<Record>,
+    attempts: Attempts,
+    may_be_blocked: bool,
+}
+
+impl Work {
+    /// `may_be_blocked`: its key may have events in the retry store. `is_guarded`: it may be a poison pill.
+    pub(crate) fn new(
+        worker: Arc<Worker>,
+        (record, lane): Turn,
+        may_be_blocked: bool,
+        is_guarded: bool,
+    ) -> Self {
+        let drain = &worker.drain;
+        let attempts = (worker.attempter).delivered(Arc::clone(&record), lane, is_guarded, drain);
+        Self {
+            worker,
+            record,
+            attempts,
+            may_be_blocked,
+        }
+    }
+
+    pub(crate) fn trace(&self) -> &Context {
         self.attempts.trace()
     }
 
-    /// Works on the event until something has become of it.
-    pub(super) async fn run(mut self) -> Outcome {
-        if self.blocked {
+    pub(crate) async fn run(mut self) -> Outcome {
+        if self.may_be_blocked {
             match self.store_behind().await {
                 Some(KeyState::Free) => {}
-                Some(KeyState::Blocked) => return Outcome::Stored,
+                Some(KeyState::Blocked) => return Outcome::MovedToRetryStore,
                 None => return Outcome::Interrupted,
             }
         }
@@ -96,16 +166,18 @@ impl Work {
     }
 
     async fn store_behind(&self) -> Option<KeyState> {
-        let (scope, record) = (&self.scope, self.record.as_ref());
-        let look = || async {
-            // Like a handler: so many at once are enough for any database. In a drain it looks without, once.
-            let _permit = scope.permit().await;
-            scope.retry_store().store_behind(record).await
+        let (worker, record) = (&self.worker, self.record.as_ref());
+        let step = || async {
+            // Like a handler call: the limit suits the database. During a drain it runs once without a permit.
+            let _permit = worker.attempter.limit.acquire(&worker.drain).await;
+            let stored: Result<_, RetryStoreError> = worker.retry_store.store_behind(record).await;
+            stored
         };
-        scope.until_done(record, look).await
+        worker.until_done(record, step).await
     }
 
     async fn attempt_repeatedly(&mut self) -> Outcome {
+        let policy = self.worker.retry_policy;
         loop {
             let cause = match self.attempts.make().await {
                 Attempted::Handled => return Outcome::Handled,
@@ -113,66 +185,57 @@ impl Work {
                 Attempted::Hopeless(class) => return self.set_aside(class).await,
                 Attempted::Interrupted => return Outcome::Interrupted,
             };
-            if self.retry_policy_left().is_zero() && self.store().await {
-                return Outcome::Stored;
+            if policy.is_exhausted(self.attempts.failing_for()) && self.move_to_retry_store().await
+            {
+                return Outcome::MovedToRetryStore;
             }
-            if !self.pause(&cause).await {
+            let attempt = self.attempts.failed();
+            let delay = policy.backoff(attempt, self.attempts.failing_for());
+            warn_of_retry(&self.record, attempt, delay, &cause);
+            if !self.worker.drain.sleep(delay).await {
                 return Outcome::Interrupted;
             }
         }
     }
 
-    fn retry_policy_left(&self) -> Duration {
-        let retry_policy = self.scope.config().retry_policy.retry_for;
-        retry_policy.saturating_sub(self.attempts.failing_for())
-    }
-
-    /// Waits for the next attempt; `false` if draining began.
-    async fn pause(&self, cause: &BoxError) -> bool {
-        let attempt = self.attempts.failed();
-        let delay = RETRY.delay(attempt).min(self.retry_policy_left());
-        warn_of_retry(&self.record, attempt, delay, cause.as_ref());
-        self.scope.pause(delay).await
-    }
-
-    /// Stores the event, to be tried later. If that fails, nobody can do anything at present: the patience begins anew,
-    /// so that the end of an outage finds its events here.
-    async fn store(&mut self) -> bool {
-        if self.scope.is_over() {
+    /// Moves the event to the retry store, to be retried later. If that fails, the database is unreachable and the retry
+    /// time starts again, so that the event is still in memory when the outage ends.
+    async fn move_to_retry_store(&mut self) -> bool {
+        if self.worker.drain.is_session_over() {
             return false;
         }
         let fault = self.attempts.fault(FaultClass::RetriesSpent);
-        let retry_after = self.scope.config().retry_policy.retry_store_delay;
+        let retry_after = self.worker.retry_policy.retry_store_delay;
         let state = RetryState::Waiting { retry_after };
-        if let Err(error) = self.scope.store(&self.record, &fault, state).await {
-            self.warn_that_it_cannot_be_stored(&error);
-            self.attempts.begin_anew();
+        if let Err(error) = self.worker.store(&self.record, &fault, state).await {
+            self.warn_of_failed_move(&error);
+            self.attempts.restart_retry_time();
             return false;
         }
-        self.warn_that_it_is_in_the_retry_store(&fault);
+        self.warn_of_move(&fault);
         true
     }
 
-    /// Puts the record on the dead-letter topic, and then parks it: only then may its offset be committed.
+    /// Publishes the dead letter, then stores the event: only then may its offset be committed.
     async fn set_aside(&self, class: FaultClass) -> Outcome {
-        if !self.scope.gate().lets_through() {
-            return Outcome::Flooded;
+        if !self.worker.gate.lets_through() {
+            return Outcome::Tripped;
         }
         let fault = self.attempts.fault(class);
-        self.say_that_it_is_set_aside(&fault);
-        let (scope, record) = (&self.scope, self.record.as_ref());
-        let publish = || scope.publish_dead_letter(record, &fault, 0);
-        if scope.until_done(record, publish).await.is_none() {
+        self.report_dead_letter(&fault);
+        let (worker, record) = (&self.worker, self.record.as_ref());
+        let publish = || worker.dead_letters.publish(record, &fault, 0);
+        if worker.until_done(record, publish).await.is_none() {
             return Outcome::Interrupted;
         }
-        let store = || scope.store(record, &fault, RetryState::Dead);
-        match scope.until_done(record, store).await {
-            Some(()) => Outcome::Stored,
+        let store = || worker.store(record, &fault, RetryState::Dead);
+        match worker.until_done(record, store).await {
+            Some(()) => Outcome::MovedToRetryStore,
             None => Outcome::Interrupted,
         }
     }
 
-    fn say_that_it_is_set_aside(&self, fault: &Fault) {
+    fn report_dead_letter(&self, fault: &Fault) {
         tracing::error!(
             topic = self.record.topic,
             partition = self.record.partition,
@@ -180,28 +243,40 @@ impl Work {
             attempts = fault.attempts,
             class = fault.class.name(),
             error = fault.message,
-            "event is set aside on the dead-letter topic"
+            "event goes to the dead-letter topic"
         );
     }
 
-    fn warn_that_it_is_in_the_retry_store(&self, fault: &Fault) {
+    fn warn_of_move(&self, fault: &Fault) {
         tracing::warn!(
             topic = self.record.topic,
             partition = self.record.partition,
             offset = self.record.offset,
             attempts = fault.attempts,
             error = fault.message,
-            "event is parked, and its key waits for it"
+            "retry budget exhausted, event moved to the retry store"
         );
     }
 
-    fn warn_that_it_cannot_be_stored(&self, error: &BoxError) {
+    fn warn_of_failed_move(&self, error: &BoxError) {
         tracing::warn!(
             topic = self.record.topic,
             partition = self.record.partition,
             offset = self.record.offset,
             error = %ErrorChain(error.as_ref()),
-            "event cannot be parked"
+            "move to the retry store failed"
         );
     }
+}
+
+fn warn_of_retry(record: &Record, attempt: u32, delay: std::time::Duration, error: &BoxError) {
+    tracing::warn!(
+        topic = record.topic,
+        partition = record.partition,
+        offset = record.offset,
+        attempt,
+        delay_ms = delay.as_millis(),
+        error = %ErrorChain(error.as_ref()),
+        "event will be retried"
+    );
 }

@@ -1,11 +1,15 @@
-//! librdkafka's mock cluster (a broker in the test's process that can be told to misbehave), a database, and the running
-//! relay and consumer, with verbs.
+//! A test harness: librdkafka's mock cluster (an in-process broker with injectable faults), a database, and the running
+//! relay and consumer.
 
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     reason = "a test may fail by panicking"
+)]
+#![allow(
+    missing_debug_implementations,
+    reason = "a test harness is not printed"
 )]
 
 pub mod postgres;
@@ -75,24 +79,24 @@ impl Published {
     }
 }
 
-/// Long enough for everything that is to succeed in place.
+/// Retries in memory for longer than any test takes.
 pub const PATIENT: RetryPolicy = RetryPolicy {
     retry_for: Duration::from_secs(120),
     retry_store_delay: Duration::from_secs(1_800),
     reject_limit: 50,
 };
 
-/// What fails is parked soon, and then waits until the test says that its time has come.
+/// Moves failing events to the retry store soon; there they wait until the test makes them due.
 pub const IMPATIENT: RetryPolicy = RetryPolicy {
     retry_for: Duration::from_millis(300),
     ..PATIENT
 };
 
-/// A broker, and the database in which its consumers park events.
+/// A broker, and the retry store of its consumers.
 pub struct Broker {
     cluster: MockCluster<'static, DefaultProducerContext>,
     producer: FutureProducer,
-    pub lot: Arc<TestRetryStore>,
+    pub retry_store: Arc<TestRetryStore>,
     pub retry_policy: RetryPolicy,
 }
 
@@ -101,7 +105,7 @@ impl Broker {
         Self::start_with(TestRetryStore::sqlite(), PATIENT)
     }
 
-    pub fn start_with(lot: Arc<TestRetryStore>, retry_policy: RetryPolicy) -> Self {
+    pub fn start_with(retry_store: Arc<TestRetryStore>, retry_policy: RetryPolicy) -> Self {
         let cluster = MockCluster::new(1).unwrap();
         cluster.create_topic(TOPIC, PARTITIONS, 1).unwrap();
         cluster.create_topic(DEAD_LETTERS, PARTITIONS, 1).unwrap();
@@ -109,7 +113,7 @@ impl Broker {
         Self {
             cluster,
             producer,
-            lot,
+            retry_store,
             retry_policy,
         }
     }
@@ -152,7 +156,7 @@ impl Broker {
         self.producer.send(record, WAIT_LIMIT).await.unwrap();
     }
 
-    /// Everything on the topic, in the order of its partitions.
+    /// All records of the topic, in the order of its partitions.
     pub fn read(&self, topic: &str) -> Vec<Published> {
         let consumer: BaseConsumer = client(&self.cluster)
             .set("group.id", "reader")
@@ -224,14 +228,14 @@ impl Broker {
         tokio::task::spawn_blocking(ask).await.unwrap()
     }
 
-    /// The next heartbeat of a member is answered as if the group had gone on without it.
+    /// The next heartbeat of a member is answered with ILLEGAL_GENERATION, as if its session had expired.
     pub fn refuse_heartbeat(&self) {
         let errors = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION];
         self.cluster
             .request_errors(RDKafkaApiKey::Heartbeat, &errors);
     }
 
-    /// The next so many commits are refused, as they are while a group is between two assignments.
+    /// The next commits are refused, as during a rebalance.
     pub fn refuse_commits(&self, times: usize) {
         let errors = vec![RDKafkaRespErr::RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS; times];
         self.cluster
@@ -246,9 +250,14 @@ impl Broker {
         self.start_member(&self.config(), handler)
     }
 
-    /// A consumer of a group whose members know each other by these settings.
+    /// A consumer with these settings.
     pub fn start_member(&self, kafka: &KafkaConfig, handler: Arc<dyn Handler>) -> Running {
-        start_member(kafka, self.retry_policy, handler, Arc::clone(&self.lot))
+        start_member(
+            kafka,
+            self.retry_policy,
+            handler,
+            Arc::clone(&self.retry_store),
+        )
     }
 }
 
@@ -257,7 +266,7 @@ pub fn start_member(
     kafka: &KafkaConfig,
     retry_policy: RetryPolicy,
     handler: Arc<dyn Handler>,
-    lot: Arc<TestRetryStore>,
+    retry_store: Arc<TestRetryStore>,
 ) -> Running {
     let config = ConsumerConfig {
         group: GROUP,
@@ -270,7 +279,7 @@ pub fn start_member(
         version: "1.2.3",
     };
     let stop = CancellationToken::new();
-    let consumer = Consumer::new(kafka, config, handler, lot);
+    let consumer = Consumer::new(kafka, config, handler, retry_store);
     let running = consumer.run(stop.clone());
     let task = tokio::spawn(async { running.await.unwrap() });
     Running { stop, task }
@@ -300,7 +309,7 @@ impl Published {
     }
 }
 
-/// A relay or a consumer at work.
+/// A running relay or consumer.
 pub struct Running {
     stop: CancellationToken,
     task: JoinHandle<()>,
@@ -311,7 +320,7 @@ impl Running {
         Self { stop, task }
     }
 
-    /// Ends it without any of its farewells.
+    /// Aborts it without its shutdown.
     pub async fn kill(self) {
         self.task.abort();
         assert!(self.task.await.unwrap_err().is_cancelled());

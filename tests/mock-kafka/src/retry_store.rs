@@ -1,4 +1,4 @@
-//! The database of parked events, as a test sees it: real, with verbs, and able to go away.
+//! The retry store of a test: a real database that can become unreachable.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -7,8 +7,8 @@ use std::time::Duration;
 use crate::MIGRATIONS;
 use async_trait::async_trait;
 use consumer::retry_store::{
-    Beginning, Claimed, Fault, KeyState, RetryState, RetryStore, RetryStoreError, Settlement,
-    Source,
+    Claimed, Fault, KeyState, RetryState, RetryStore, RetryStoreError, SessionStart, Settlement,
+    TopicPartition,
 };
 use kafka::record::Record;
 use service::config::FromSetting;
@@ -19,13 +19,13 @@ use tempfile::TempDir;
 use tokio::sync::{OnceCell, Semaphore};
 use uuid::Uuid;
 
-const PARKED: &str = "
+const ROWS: &str = "
 SELECT key, payload, state, fault_class, fault_message, attempts, rounds FROM retry_events ORDER BY id";
 
-/// More than any test parks at once.
-pub const ALL_PARKS: usize = 1_000;
+/// More than any test stores at once.
+pub const MAX_STORES: usize = 1_000;
 
-/// A parked event.
+/// A row of `retry_events`.
 #[derive(Debug, FromRow)]
 pub struct Row {
     key: Option<Vec<u8>>,
@@ -51,16 +51,15 @@ fn text(bytes: Option<&[u8]>) -> String {
     String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned()
 }
 
-/// Where events are parked. It is opened when it is first needed.
+/// Opened at its first use.
 pub struct TestRetryStore {
     url: OnceCell<DatabaseUrl>,
     database: OnceCell<(Database, Arc<dyn RetryStore>)>,
-    /// Goes with the test.
     _directory: TempDir,
     away: AtomicBool,
-    /// Calls made while it was away.
+    /// Calls made while it was unreachable.
     turned_away: AtomicU32,
-    /// Held by whoever parks, and taken by a test that holds them up.
+    /// A permit per `store` call; a test takes them to block those calls.
     pub stores: Semaphore,
     asked_to_store: AtomicU32,
     after_a_crash: AtomicBool,
@@ -69,20 +68,20 @@ pub struct TestRetryStore {
 }
 
 impl TestRetryStore {
-    /// In a file.
+    /// On SQLite.
     pub fn sqlite() -> Arc<Self> {
         let directory = tempfile::tempdir().unwrap();
         let url = sqlite_url(&directory);
         Arc::new(Self::new(OnceCell::new_with(Some(url)), directory))
     }
 
-    /// In a database of its own on the shared server.
+    /// On PostgreSQL, in its own database on the shared server.
     pub fn postgres() -> Arc<Self> {
         let directory = tempfile::tempdir().unwrap();
         Arc::new(Self::new(OnceCell::new(), directory))
     }
 
-    /// In a database that another process has made.
+    /// On a database created by another process.
     pub fn at(url: &str) -> Arc<Self> {
         let url = DatabaseUrl::from_setting(url).unwrap();
         let directory = tempfile::tempdir().unwrap();
@@ -96,7 +95,7 @@ impl TestRetryStore {
             _directory: directory,
             away: AtomicBool::new(false),
             turned_away: AtomicU32::new(0),
-            stores: Semaphore::new(ALL_PARKS),
+            stores: Semaphore::new(MAX_STORES),
             asked_to_store: AtomicU32::new(0),
             after_a_crash: AtomicBool::new(false),
             begun: Mutex::default(),
@@ -120,22 +119,22 @@ impl TestRetryStore {
         self.asked_to_store.load(Ordering::Acquire)
     }
 
-    /// Whether work on any partition was begun after somebody had not ended in order.
+    /// Whether any session started after a crash.
     pub fn has_begun_after_a_crash(&self) -> bool {
         self.after_a_crash.load(Ordering::Acquire)
     }
 
-    /// How often work on a partition was begun.
+    /// Sessions of a partition begun so far.
     pub fn times_begun(&self, partition: i32) -> usize {
         count(&self.begun, partition)
     }
 
-    /// How often it was ended in order.
+    /// Sessions of a partition ended cleanly so far.
     pub fn times_ended(&self, partition: i32) -> usize {
         count(&self.ended, partition)
     }
 
-    /// What another process has to open.
+    /// For another process.
     pub async fn url(&self) -> String {
         self.open().await;
         self.url.get().unwrap().expose().to_owned()
@@ -143,19 +142,19 @@ impl TestRetryStore {
 
     pub async fn rows(&self) -> Vec<Row> {
         match &self.open().await.0 {
-            Database::Sqlite(file) => sqlx::query_as(PARKED).fetch_all(file.reader()).await,
-            Database::Postgres(server) => sqlx::query_as(PARKED).fetch_all(server.pool()).await,
+            Database::Sqlite(file) => sqlx::query_as(ROWS).fetch_all(file.reader()).await,
+            Database::Postgres(server) => sqlx::query_as(ROWS).fetch_all(server.pool()).await,
         }
         .unwrap()
     }
 
-    /// Payload and state of each parked event, in order.
+    /// Payload and state of each row, in order.
     pub async fn stored(&self) -> Vec<(String, String)> {
         let rows = self.rows().await.into_iter();
         rows.map(|row| (row.payload(), row.state)).collect()
     }
 
-    /// What waits for its time has reached it.
+    /// Everything that waits for its time is due.
     pub async fn time_passes(&self) {
         self.execute(
             "UPDATE retry_events SET next_attempt_at = 0 WHERE next_attempt_at IS NOT NULL",
@@ -163,7 +162,7 @@ impl TestRetryStore {
         .await;
     }
 
-    /// All rounds of what waits have failed but one, whose time has come.
+    /// The waiting events are due for their last round.
     pub async fn begin_last_round(&self) {
         self.execute(
             "UPDATE retry_events SET rounds = 2, next_attempt_at = 0 WHERE state = 'WAITING'",
@@ -171,7 +170,7 @@ impl TestRetryStore {
         .await;
     }
 
-    /// An operator lets every dead event be handled again.
+    /// An operator redrives every dead event.
     pub async fn redrive(&self) {
         self.execute(
             "UPDATE retry_events SET state = 'WAITING', next_attempt_at = 0, rounds = 0, redrives = redrives + 1
@@ -180,7 +179,7 @@ impl TestRetryStore {
         .await;
     }
 
-    /// An operator gives every dead event up, so that what is behind it is due.
+    /// An operator skips every dead event, so that the next of its key is due.
     pub async fn skip(&self) {
         self.execute("UPDATE retry_events SET state = 'SKIPPED' WHERE state = 'DEAD'")
             .await;
@@ -214,7 +213,7 @@ impl TestRetryStore {
         self.database.get_or_init(open).await
     }
 
-    /// The real one, unless it is away.
+    /// The real one, unless it is unreachable.
     async fn real(&self) -> Result<&dyn RetryStore, RetryStoreError> {
         if self.away.load(Ordering::Acquire) {
             self.turned_away.fetch_add(1, Ordering::AcqRel);
@@ -230,12 +229,12 @@ fn count(partitions: &Mutex<Vec<i32>>, partition: i32) -> usize {
 }
 
 fn sqlite_url(directory: &TempDir) -> DatabaseUrl {
-    let url = format!("sqlite://{}/parking.db", directory.path().display());
+    let url = format!("sqlite://{}/retry_store.db", directory.path().display());
     DatabaseUrl::from_setting(&url).unwrap()
 }
 
 async fn create_on_server() -> DatabaseUrl {
-    let name = format!("parking_{}", Uuid::new_v4().simple());
+    let name = format!("retry_store_{}", Uuid::new_v4().simple());
     let server = postgres_server::shared();
     server.create_database(&name).unwrap();
     DatabaseUrl::from_setting(&server.url(&name)).unwrap()
@@ -251,23 +250,31 @@ fn config(url: &DatabaseUrl) -> DatabaseConfig {
 
 #[async_trait]
 impl RetryStore for TestRetryStore {
-    async fn begin(&self, source: &Source, owner: Uuid) -> Result<Beginning, RetryStoreError> {
-        let beginning = self.real().await?.begin(source, owner).await?;
-        if beginning.after_a_crash {
+    async fn begin_session(
+        &self,
+        partition: &TopicPartition,
+        owner: Uuid,
+    ) -> Result<SessionStart, RetryStoreError> {
+        let start = self.real().await?.begin_session(partition, owner).await?;
+        if start.after_a_crash {
             self.after_a_crash.store(true, Ordering::Release);
         }
-        self.begun.lock().unwrap().push(source.partition);
-        Ok(beginning)
+        self.begun.lock().unwrap().push(partition.partition);
+        Ok(start)
     }
 
-    async fn end(&self, source: &Source, owner: Uuid) -> Result<(), RetryStoreError> {
-        let ended = self.real().await?.end(source, owner).await;
-        self.ended.lock().unwrap().push(source.partition);
+    async fn end_session(
+        &self,
+        partition: &TopicPartition,
+        owner: Uuid,
+    ) -> Result<(), RetryStoreError> {
+        let ended = self.real().await?.end_session(partition, owner).await;
+        self.ended.lock().unwrap().push(partition.partition);
         ended
     }
 
-    async fn note_attempt(&self, record: &Record) -> Result<u32, RetryStoreError> {
-        self.real().await?.note_attempt(record).await
+    async fn count_attempt(&self, record: &Record) -> Result<u32, RetryStoreError> {
+        self.real().await?.count_attempt(record).await
     }
 
     async fn forget_attempts(&self, record: &Record) -> Result<(), RetryStoreError> {

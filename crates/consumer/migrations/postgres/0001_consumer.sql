@@ -18,25 +18,25 @@ CREATE TABLE retry_events (
     topic            TEXT    NOT NULL,
     partition        INTEGER NOT NULL,
     record_offset    BIGINT  NOT NULL,
-    -- -1: the record has none. It tells the record from one at the same place of a topic that was created anew.
+    -- -1 if the record has none. Distinguishes the record from one at the same offset of a recreated topic.
     record_timestamp BIGINT  NOT NULL,
     key              BYTEA,
-    -- The key, if it is one whose order is kept.
+    -- The key, if its order is kept.
     ordering_key     BYTEA   CHECK (length(ordering_key) <= 256),
     headers          BYTEA   NOT NULL,
     payload          BYTEA,
     state            TEXT    NOT NULL CHECK (state IN ('WAITING', 'DEAD', 'SKIPPED')),
-    -- What was wrong with it; null for one that only waits behind others.
+    -- The last failure; null for an event that only waits behind others.
     fault_class      TEXT,
     fault_message    TEXT,
     attempts         BIGINT  NOT NULL,
     first_failed_at  BIGINT,
     last_failed_at   BIGINT,
-    -- Of the sweeper, since it was stored or redriven.
+    -- Failed rounds of the sweeper since it was stored or redriven.
     rounds           BIGINT  NOT NULL DEFAULT 0,
-    -- By an operator.
+    -- Redrives by an operator.
     redrives         BIGINT  NOT NULL DEFAULT 0,
-    -- Null for one that is not to be tried: it is behind the head of its key, or not WAITING.
+    -- Null if it is not due at any time: behind the head of its key, or not WAITING.
     next_attempt_at  BIGINT  CHECK (next_attempt_at IS NULL OR state = 'WAITING'),
     claimed_by       UUID,
     claimed_until    BIGINT,
@@ -46,12 +46,12 @@ CREATE TABLE retry_events (
 -- Whether a key is blocked, its head, and the blocked keys of a topic.
 CREATE INDEX retry_events_by_key ON retry_events (topic, ordering_key, id)
     WHERE state <> 'SKIPPED' AND ordering_key IS NOT NULL;
--- What is due. Events that wait behind the head of their key are not in it.
+-- Due events. Events behind the head of their key are not in it.
 CREATE INDEX retry_events_due ON retry_events (topic, next_attempt_at, id) WHERE next_attempt_at IS NOT NULL;
 -- The operator's list.
 CREATE INDEX retry_events_by_state ON retry_events (state, id);
 
--- The owner of each assigned partition. A clean hand-over deletes the row: one that is found was left by a crash.
+-- The owner of each assigned partition. A clean hand-over deletes the row: an existing row was left by a crash.
 CREATE TABLE consumer_assignments (
     topic         TEXT    NOT NULL,
     partition     INTEGER NOT NULL,
@@ -60,7 +60,7 @@ CREATE TABLE consumer_assignments (
     PRIMARY KEY (topic, partition)
 );
 
--- Attempts that were begun and have not ended: in progress, or the process died in them.
+-- Attempts that have begun and not ended: in flight, or the process died in them.
 CREATE TABLE record_attempts (
     topic            TEXT    NOT NULL,
     partition        INTEGER NOT NULL,
@@ -70,7 +70,7 @@ CREATE TABLE record_attempts (
     PRIMARY KEY (topic, partition, record_offset, record_timestamp)
 );
 
--- What operators did to events of the retry store, written in the same transaction. No foreign key: retry events come and go.
+-- Changes by operators, written in the same transaction. No foreign key: rows of retry_events are deleted.
 CREATE TABLE retry_audit (
     id        BIGINT NOT NULL GENERATED ALWAYS AS IDENTITY (CACHE 1) PRIMARY KEY,
     at        BIGINT NOT NULL,

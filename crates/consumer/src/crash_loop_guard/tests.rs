@@ -1,53 +1,24 @@
-//! What is noted in the database, by a process that comes after others that died.
+//! The guard of a process that starts after crashes, on a real database.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use tempfile::TempDir;
-use tokio::sync::mpsc;
 
 use super::*;
-use crate::dead_letters::DeadLetters;
-use crate::instrumentation::ConsumerTelemetry;
-use crate::retry_store::RetryStore;
+use crate::retry_store::database::MIGRATIONS;
 use crate::retry_store::sqlite::SqliteRetryStore;
-use crate::{ConsumerConfig, Delivery, Failure, Handler, RetryPolicy, TraceProcessing};
-use kafka::KafkaConfig;
 use service::config::FromSetting;
 use sql::sqlite::Sqlite;
 use sql::url::DatabaseUrl;
 
-const CONFIG: ConsumerConfig = ConsumerConfig {
-    group: "group",
-    topic: "events",
-    dead_letter_topic: "events.dlq",
-    max_in_flight: 2,
-    retry_policy: RetryPolicy {
-        retry_for: Duration::from_secs(1),
-        retry_store_delay: Duration::from_secs(1),
-        reject_limit: 1,
-    },
-    trace_processing: TraceProcessing::Parent,
-    service: "service",
-    version: "1",
-};
-
 /// Conditions come true within this time, or never.
 const WAIT_LIMIT: Duration = Duration::from_secs(60);
 
-struct Nothing;
-
-#[async_trait]
-impl Handler for Nothing {
-    async fn handle(&self, _: &Delivery) -> Result<(), Failure> {
-        Ok(())
-    }
-}
-
-/// A process at work, after others that died.
+/// A process that may run two attempts at once, after crashes of others.
 struct Process {
-    scope: Arc<Scope>,
+    limit: ConcurrencyLimit,
+    drain: DrainTokens,
     retry_store: Arc<SqliteRetryStore>,
     database: Arc<Sqlite>,
     record: Record,
@@ -57,24 +28,18 @@ struct Process {
 impl Process {
     async fn after_deaths(deaths: u32) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let url = format!("sqlite://{}/parking.db", directory.path().display());
+        let url = format!("sqlite://{}/retry_store.db", directory.path().display());
         let url = DatabaseUrl::from_setting(&url).unwrap();
-        let database = Sqlite::open(&url, &[crate::MIGRATIONS]).await;
+        let database = Sqlite::open(&url, &[MIGRATIONS]).await;
         let database = Arc::new(database.unwrap());
         let retry_store = Arc::new(SqliteRetryStore::new(Arc::clone(&database)));
         let record = Record::default();
         for _ in 0..deaths {
-            retry_store.note_attempt(&record).await.unwrap();
+            retry_store.count_attempt(&record).await.unwrap();
         }
-        let kafka = KafkaConfig::plaintext("127.0.0.1:1");
-        let letters = DeadLetters::new(&kafka, &CONFIG);
-        let telemetry = Arc::new(ConsumerTelemetry::new(&kafka, &CONFIG));
-        let (fatal, _) = mpsc::channel(1);
-        let handler = Arc::new(Nothing);
-        let for_scope = Arc::clone(&retry_store) as Arc<dyn RetryStore>;
         Self {
-            scope: Scope::new(handler, for_scope, letters.unwrap(), telemetry, fatal)
-                .for_partition(),
+            limit: ConcurrencyLimit::new(2),
+            drain: DrainTokens::default(),
             retry_store,
             database,
             record,
@@ -83,11 +48,21 @@ impl Process {
     }
 
     fn guard(&self) -> CrashLoopGuard {
-        CrashLoopGuard::new(Arc::clone(&self.scope), true)
+        self.guard_of(true)
     }
 
-    /// What would be known if the process died now.
-    async fn noted(&self) -> i64 {
+    fn guard_of(&self, is_guarded: bool) -> CrashLoopGuard {
+        let retry_store = Arc::clone(&self.retry_store) as Arc<dyn RetryStore>;
+        CrashLoopGuard::new(
+            retry_store,
+            self.limit.clone(),
+            self.drain.clone(),
+            is_guarded,
+        )
+    }
+
+    /// The counts that a crash would leave now.
+    async fn counted(&self) -> i64 {
         sqlx::query_scalar("SELECT coalesce(sum(attempts), 0) FROM record_attempts")
             .fetch_one(self.database.reader())
             .await
@@ -96,87 +71,86 @@ impl Process {
 }
 
 #[tokio::test]
-async fn an_attempt_is_noted_while_it_lasts() {
+async fn an_attempt_is_counted_while_it_lasts() {
     let process = Process::after_deaths(0).await;
     let mut guard = process.guard();
 
-    let admission = guard.admit(&process.record).await.unwrap();
-    assert!(matches!(admission, Admission::Granted(_)));
-    assert_eq!(process.noted().await, 1);
+    let decision = guard.admit(&process.record).await.unwrap();
+    assert!(matches!(decision, GuardDecision::Granted(_)));
+    assert_eq!(process.counted().await, 1);
 
     guard.ended(&process.record).await;
-    assert_eq!(process.noted().await, 0);
+    assert_eq!(process.counted().await, 0);
 }
 
 #[tokio::test]
-async fn without_care_nothing_is_noted() {
+async fn unguarded_attempts_are_not_counted() {
     let process = Process::after_deaths(0).await;
-    let mut guard = CrashLoopGuard::new(Arc::clone(&process.scope), false);
+    let mut guard = process.guard_of(false);
 
-    let admission = guard.admit(&process.record).await.unwrap();
+    let decision = guard.admit(&process.record).await.unwrap();
 
-    assert!(matches!(admission, Admission::Granted(_)));
-    assert_eq!(process.noted().await, 0);
+    assert!(matches!(decision, GuardDecision::Granted(_)));
+    assert_eq!(process.counted().await, 0);
 }
 
 #[tokio::test]
-async fn who_was_in_work_in_two_deaths_is_handled_beside_nobody_and_not_blamed_while_it_waits() {
+async fn a_record_in_flight_in_two_crashes_is_handled_alone_and_not_counted_while_it_waits() {
     let process = Process::after_deaths(2).await;
-    let beside = process.scope.permit().await.unwrap();
+    let beside = process.limit.acquire(&process.drain).await.unwrap();
     let mut guard = process.guard();
-    let admission = guard.admit(&process.record);
-    tokio::pin!(admission);
+    let decision = guard.admit(&process.record);
+    tokio::pin!(decision);
     let until_it_waits = async {
-        while process.noted().await != 0 {
+        while process.counted().await != 0 {
             tokio::task::yield_now().await;
         }
     };
     tokio::select! {
-        _ = &mut admission => panic!("it was not alone"),
+        _ = &mut decision => panic!("it was not alone"),
         () = until_it_waits => {}
-        () = tokio::time::sleep(WAIT_LIMIT) => panic!("it is blamed while it waits"),
+        () = tokio::time::sleep(WAIT_LIMIT) => panic!("it is counted while it waits"),
     }
 
     drop(beside);
 
-    let admission = admission.await.unwrap();
-    assert!(matches!(admission, Admission::Granted(permit) if permit.num_permits() == 2));
-    assert_eq!(process.noted().await, i64::from(ALONE));
+    let decision = decision.await.unwrap();
+    assert!(matches!(decision, GuardDecision::Granted(permit) if permit.num_permits() == 2));
+    assert_eq!(process.counted().await, i64::from(ALONE));
 }
 
 #[tokio::test]
-async fn who_was_alone_when_the_process_died_is_refused() {
+async fn a_record_that_was_alone_in_a_crash_is_refused() {
     let process = Process::after_deaths(ALONE).await;
 
-    let admission = process.guard().admit(&process.record).await.unwrap();
+    let decision = process.guard().admit(&process.record).await.unwrap();
 
-    assert!(matches!(admission, Admission::Refused { deaths: ALONE }));
+    assert!(matches!(decision, GuardDecision::Refused { deaths: ALONE }));
 }
 
 #[tokio::test]
-async fn a_note_that_was_not_removed_in_time_does_not_count_for_the_next_attempt() {
+async fn a_count_that_was_not_removed_in_time_does_not_add_to_the_next_attempt() {
     let process = Process::after_deaths(0).await;
     let mut guard = process.guard();
 
     for _ in 0..5 {
-        // Each of these attempts ends without a word, as when the database was away just then.
-        let admission = guard.admit(&process.record).await.unwrap();
-        assert!(matches!(admission, Admission::Granted(_)));
-        assert_eq!(process.noted().await, 1);
+        // The count of each attempt is not removed, as when the database is unreachable at its end.
+        let decision = guard.admit(&process.record).await.unwrap();
+        assert!(matches!(decision, GuardDecision::Granted(_)));
+        assert_eq!(process.counted().await, 1);
     }
 
     guard.close(&process.record).await;
-    assert_eq!(process.noted().await, 0);
-    drop(process.retry_store);
+    assert_eq!(process.counted().await, 0);
 }
 
 #[test]
-fn care_covers_as_many_offsets_as_may_have_been_in_work() {
-    let mut care = CrashSpan::of_next(10);
-    care.receive(100);
-    care.receive(105);
+fn the_guard_covers_as_many_offsets_as_may_have_been_in_flight() {
+    let mut guarded = Guarded::of_next(10);
+    guarded.receive(100);
+    guarded.receive(105);
 
-    assert!(care.covers(100) && care.covers(109));
-    assert!(!care.covers(110));
-    assert!(!CrashSpan::None.covers(100));
+    assert!(guarded.covers(100) && guarded.covers(109));
+    assert!(!guarded.covers(110));
+    assert!(!Guarded::None.covers(100));
 }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{InboxEntry, is_off};
 
-/// Remembers events in the caller's transaction and returns the ids of those that were not seen before.
+/// Inserts the events in the caller's transaction and returns the ids of the new ones.
 ///
 /// # Errors
 /// When the database fails.

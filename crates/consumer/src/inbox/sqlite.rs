@@ -11,7 +11,10 @@ use super::{InboxEntry, is_off};
 /// Rows per statement: four parameters each, well below SQLite's limit of 32,766.
 const ROWS_PER_STATEMENT: usize = 1_000;
 
-/// Remembers events in the caller's transaction and returns the ids of those that were not seen before.
+/// Inserts the events in the caller's transaction and returns the ids of the new ones.
+///
+/// # Errors
+/// When the database fails.
 pub async fn accept(
     connection: &mut SqliteConnection,
     entries: &[InboxEntry],

@@ -1,4 +1,4 @@
-//! The span and the measurement of one attempt.
+//! The span and the duration of one attempt.
 
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -6,30 +6,29 @@ use std::time::Instant;
 use opentelemetry::Context;
 use opentelemetry::trace::{Link, TraceContextExt};
 
-use super::{ConsumerTelemetry, TraceProcessing};
-use crate::Failure;
-use crate::attempts::Handled;
-use crate::delivery::Delivery;
+use super::ConsumerTelemetry;
+use crate::config::TraceProcessing;
+use crate::handler::{Delivery, Failure, Handled};
 use kafka::headers;
 use kafka::{Operation, bounded_text};
 use telemetry::names::{attributes as attr, spans};
 use telemetry::span::Span;
 
-/// `error.type` of an attempt that was cut off.
+/// `error.type` of an attempt whose future was dropped.
 const CUT_OFF: &str = "cut_off";
 
-/// An attempt that is not over. When it is dropped, it is.
+/// A running attempt; the drop ends it.
 #[derive(Debug)]
 pub(crate) struct ObservedAttempt<'a> {
     telemetry: &'a ConsumerTelemetry,
     span: Span,
     began: Instant,
-    /// How it failed; cut off, until it has ended.
+    /// The `error.type`; [`CUT_OFF`] until the attempt has ended.
     failure: Option<&'static str>,
 }
 
 impl<'a> ObservedAttempt<'a> {
-    pub(super) fn new(
+    pub(crate) fn new(
         telemetry: &'a ConsumerTelemetry,
         delivery: &Delivery,
         trace: &Context,
@@ -45,12 +44,11 @@ impl<'a> ObservedAttempt<'a> {
         }
     }
 
-    /// What the handler works in.
+    /// The current span of the handler call.
     pub(crate) fn span(&self) -> &Span {
         &self.span
     }
 
-    /// It has ended so.
     pub(crate) fn ended(mut self, handled: &Handled) {
         self.failure = match handled {
             Ok(Ok(())) => None,
@@ -77,7 +75,7 @@ impl Drop for ObservedAttempt<'_> {
     }
 }
 
-/// An event that came without a trace begins one; one whose trace is not recorded carries it on.
+/// An event without a trace begins one; an unsampled trace is continued without a span.
 fn begin(telemetry: &ConsumerTelemetry, trace: &Context) -> Span {
     let name = Operation::Process.of(telemetry.config.topic);
     let decided = trace.span().span_context().clone();

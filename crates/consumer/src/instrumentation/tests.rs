@@ -1,4 +1,4 @@
-//! What is seen of records and attempts, with spans and metrics kept in memory.
+//! Spans and metrics of records and attempts, exported to memory.
 
 use std::collections::BTreeMap;
 
@@ -7,14 +7,15 @@ use opentelemetry_sdk::trace::SpanData;
 use rdkafka::error::RDKafkaErrorCode;
 
 use super::*;
-use crate::Failure;
-use crate::attempts::Handled;
+use crate::config::TraceProcessing;
+use crate::handler::{Failure, Handled};
 use crate::retry_policy::RetryPolicy;
+use service::config::Settings;
 use telemetry::testing::{measured, record_spans, spans_of};
 
 const CREATOR: u64 = 0x00f0_67aa_0ba9_02b7;
 
-const WAIT_LIMIT: RetryPolicy = RetryPolicy {
+const RETRY_POLICY: RetryPolicy = RetryPolicy {
     retry_for: Duration::from_secs(1),
     retry_store_delay: Duration::from_secs(1),
     reject_limit: 1,
@@ -27,7 +28,7 @@ fn telemetry(group: &'static str, trace_processing: TraceProcessing) -> Consumer
         topic: "events",
         dead_letter_topic: "events.dlq",
         max_in_flight: 2,
-        retry_policy: WAIT_LIMIT,
+        retry_policy: RETRY_POLICY,
         trace_processing,
         service: "service",
         version: "1",
@@ -35,7 +36,7 @@ fn telemetry(group: &'static str, trace_processing: TraceProcessing) -> Consumer
     ConsumerTelemetry::new(&KafkaConfig::plaintext("broker:9092"), &config)
 }
 
-/// A record that was decided in this trace.
+/// A record created in this trace.
 fn record(trace: u128, is_recorded: bool, offset: i64) -> Record {
     let flags = u8::from(is_recorded);
     let parent = format!("00-{trace:032x}-{CREATOR:016x}-{flags:02x}");
@@ -52,7 +53,7 @@ fn record(trace: u128, is_recorded: bool, offset: i64) -> Record {
     }
 }
 
-/// Makes an attempt that ends so; returns the trace that its handler worked in.
+/// Makes an attempt with this result; returns the trace of its handler call.
 fn attempt(
     telemetry: &ConsumerTelemetry,
     record: &Record,
@@ -78,7 +79,7 @@ fn links(span: &SpanData) -> Vec<SpanId> {
     links.map(|link| link.span_context.span_id()).collect()
 }
 
-/// The span that links to this trace from a trace of its own.
+/// The spans of other traces that link to this one.
 fn linked_from_outside(trace: u128) -> Vec<SpanData> {
     let to_it = |span: &SpanData| {
         let mut links = span.links.iter();
@@ -90,7 +91,7 @@ fn linked_from_outside(trace: u128) -> Vec<SpanData> {
 }
 
 #[test]
-fn an_attempt_is_a_child_of_the_span_that_decided_the_event_and_links_to_it() {
+fn an_attempt_is_a_child_of_the_span_that_created_the_event_and_links_to_it() {
     let telemetry = telemetry("child", TraceProcessing::Parent);
     let trace = 0xb1;
 
@@ -121,7 +122,7 @@ fn an_attempt_is_a_child_of_the_span_that_decided_the_event_and_links_to_it() {
 }
 
 #[test]
-fn an_attempt_is_a_trace_of_its_own_with_a_link_where_that_is_set() {
+fn with_the_setting_link_an_attempt_starts_its_own_trace() {
     let telemetry = telemetry("link", TraceProcessing::Link);
     let trace = 0xb2;
 
@@ -135,7 +136,7 @@ fn an_attempt_is_a_trace_of_its_own_with_a_link_where_that_is_set() {
 }
 
 #[test]
-fn each_attempt_has_a_span_with_its_number_and_how_it_failed() {
+fn each_attempt_has_a_span_with_its_number_and_error() {
     let telemetry = telemetry("again", TraceProcessing::Parent);
     let (trace, record) = (0xb3, record(0xb3, true, 9));
 
@@ -149,17 +150,17 @@ fn each_attempt_has_a_span_with_its_number_and_how_it_failed() {
     );
 
     let spans = spans_of(TraceId::from(trace));
-    let story: Vec<_> = spans
+    let seen: Vec<_> = spans
         .iter()
         .map(|span| (shown(span, "event.attempt"), shown(span, "error.type")))
         .collect();
-    let told = |attempt: &str, error: &str| (Some(attempt.to_owned()), Some(error.to_owned()));
+    let pair = |attempt: &str, error: &str| (Some(attempt.to_owned()), Some(error.to_owned()));
     assert_eq!(
-        story,
+        seen,
         [
-            told("1", "retry"),
-            told("2", "panicked"),
-            told("3", "rejected")
+            pair("1", "retry"),
+            pair("2", "panicked"),
+            pair("3", "rejected")
         ]
     );
     assert!(spans.iter().all(|span| span.status == Status::error("")));
@@ -178,7 +179,7 @@ fn each_attempt_has_a_span_with_its_number_and_how_it_failed() {
 }
 
 #[test]
-fn an_attempt_in_a_trace_that_is_not_recorded_carries_the_trace_on_without_a_span() {
+fn an_attempt_in_an_unsampled_trace_continues_it_without_a_span() {
     for (trace, setting) in [
         (0xb4, TraceProcessing::Parent),
         (0xb5, TraceProcessing::Link),
@@ -208,7 +209,7 @@ fn an_event_without_a_trace_begins_one() {
 }
 
 #[test]
-fn a_poll_links_to_each_recorded_event_of_its_batch() {
+fn a_poll_links_to_each_sampled_event_of_its_batch() {
     let telemetry = telemetry("poll", TraceProcessing::Parent);
     let batch = [
         record(0xb6, true, 1),
@@ -243,7 +244,7 @@ fn a_poll_links_to_each_recorded_event_of_its_batch() {
 }
 
 #[test]
-fn a_batch_of_which_nothing_is_recorded_has_no_span() {
+fn a_batch_without_sampled_events_has_no_span() {
     let telemetry = telemetry("unseen", TraceProcessing::Parent);
 
     telemetry.polled(&[record(0xb8, false, 1)], Duration::ZERO);
@@ -267,7 +268,7 @@ fn a_commit_that_fails_is_measured_as_an_error() {
 }
 
 #[test]
-fn what_is_in_work_and_what_was_given_back_is_shown_as_it_is() {
+fn the_gauges_follow_attempts_and_partitions() {
     let telemetry = telemetry("gauges", TraceProcessing::Parent);
     let group = ("messaging.consumer.group.name", "gauges");
     let in_flight = || measured("kafka.consumer.in_flight", group.0, group.1)[0].1;
@@ -291,7 +292,7 @@ fn what_is_in_work_and_what_was_given_back_is_shown_as_it_is() {
 }
 
 #[test]
-fn an_attempt_continues_the_trace_of_its_event_unless_the_setting_says_otherwise() {
+fn trace_processing_is_parent_unless_set() {
     let read = |text: Option<&str>| {
         let set = text.map(|text| ("TRACE_PROCESSING".to_owned(), text.to_owned()));
         let environment: BTreeMap<_, _> = set.into_iter().collect();

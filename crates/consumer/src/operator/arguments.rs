@@ -1,4 +1,4 @@
-//! The subcommand `dead-letters`: what an operator may ask for. What becomes of it stands in [`crate::operator`].
+//! The command line of `dead-letters`; [`crate::operator`] runs it.
 
 use std::num::NonZeroU32;
 
@@ -7,43 +7,43 @@ use clap::{Args, Parser, Subcommand};
 use crate::retry_store::FaultClass;
 use crate::retry_store::operations::{MAX_TEXT, State};
 
-/// Most events or entries of one answer: a terminal shows no more, and each event of a list brings its headers.
+/// Upper bound of `--limit`: each event of a list is read with its headers.
 const MAX_LISTED: i64 = 1_000;
 
 /// The arguments of `dead-letters`.
 #[derive(Clone, Debug, PartialEq, Eq, Parser)]
 #[command(
     name = "dead-letters",
-    about = "Shows the events that could not be handled, redrives them or skips them",
-    long_about = "Shows the events that could not be handled, redrives them or skips them.\n\n\
-        It works on the service's own database, the settings are those of the service (DATABASE_URL, see --help of the \
-        service). The service may run meanwhile: it handles what is redriven.\n\n\
+    about = "Lists and shows events of the retry store, redrives or skips dead ones",
+    long_about = "Lists and shows events of the retry store, redrives or skips dead ones.\n\n\
+        It uses the database and the settings of the service (DATABASE_URL, see --help of the service). The service may \
+        run meanwhile: it handles redriven events.\n\n\
         Exit codes: 0 done, 1 refused or failed, 64 wrong usage, 78 wrong configuration.",
     subcommand_required = true,
     arg_required_else_help = false
 )]
 pub struct DeadLetters {
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// What to do with parked events.
+/// The commands.
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum Command {
-    /// List parked events: dead ones, those that are tried again, and what waits behind them
+    /// List events of the retry store: dead ones, waiting ones, and those behind them
     List(List),
-    /// Show one event: its record, its event, and what was wrong with it
+    /// Show one event: its record, its description and its last failure
     Show(Show),
-    /// Have dead events handled again, in the order of their keys
+    /// Retry dead events, in the order of their keys
     Redrive(Redrive),
-    /// Give a dead event up, so that the next of its key is handled; its row is kept
+    /// Skip a dead event, so that the next of its key is handled; its row is kept
     Skip(Skip),
-    /// List what was redriven and skipped, by whom, the latest first
+    /// List redrives and skips with their operators, latest first
     Audit(Audit),
 }
 
-/// Which events are listed.
+/// Arguments of `list`.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 pub struct List {
     /// Only in this state: waiting, dead or skipped
@@ -55,7 +55,7 @@ pub struct List {
     /// Only with this key
     #[arg(long)]
     pub key: Option<String>,
-    /// Most events, up to 1000
+    /// Maximum number of events, up to 1000
     #[arg(long, default_value = "50", value_parser = clap::value_parser!(u32).range(1..=MAX_LISTED))]
     pub limit: u32,
     /// As one JSON object per line; times are unix milliseconds
@@ -63,7 +63,7 @@ pub struct List {
     pub json: bool,
 }
 
-/// Which event is shown.
+/// Arguments of `show`.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 pub struct Show {
     /// The id that `list` shows
@@ -73,69 +73,68 @@ pub struct Show {
     pub json: bool,
 }
 
-/// Which dead events are redriven.
+/// Arguments of `redrive`.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 pub struct Redrive {
-    /// Which of them.
+    /// The selected events.
     #[command(flatten)]
     pub selection: Selection,
-    /// Say what would be redriven, and change nothing
+    /// Print what would be redriven, change nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Most events per second, up to 1000: the service has its usual work besides
+    /// Maximum events per second, up to 1000: limits the extra load of the service
     #[arg(long, default_value = "10", value_parser = per_second)]
     pub per_second: NonZeroU32,
-    /// Also what was redriven five times and died again each time
+    /// Also events that were redriven five times and died each time
     #[arg(long)]
     pub force: bool,
-    /// Who does it.
+    /// The operator.
     #[command(flatten)]
     pub actor: Actor,
 }
 
-/// One event, or all of a kind. Of each key only the head, the event that goes first, is redriven: what waits behind it
-/// follows by itself.
+/// One event, or all of a kind. Only the head of each key is redriven; the events behind it follow by themselves.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 #[group(required = true, multiple = false)]
 pub struct Selection {
     /// The id that `list` shows
     pub id: Option<i64>,
-    /// What is dead of this key
+    /// The dead event of this key
     #[arg(long)]
     pub key: Option<String>,
-    /// All that is dead of this failure: rejected, retries-spent, panicked or killed-the-process
+    /// All dead events with this failure: rejected, retries-spent, panicked or killed-the-process
     #[arg(long, value_parser = class)]
     pub class: Option<FaultClass>,
-    /// All that is dead
+    /// All dead events
     #[arg(long)]
     pub all: bool,
 }
 
-/// Which dead event is given up.
+/// Arguments of `skip`.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 pub struct Skip {
     /// The id that `list` shows
     pub id: i64,
-    /// Why, for the audit
+    /// Reason, for the audit
     #[arg(long, value_parser = text)]
     pub reason: String,
-    /// Who does it.
+    /// The operator.
     #[command(flatten)]
     pub actor: Actor,
 }
 
-/// Who acts.
+/// The operator.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 pub struct Actor {
-    /// Who does it, for the audit
+    /// Name of the operator, for the audit
     #[arg(long = "actor", env = "USER", default_value = "unknown", value_parser = text)]
     pub name: String,
 }
 
-/// How much of the audit is listed.
+/// Arguments of `audit`.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 pub struct Audit {
-    /// Most entries, up to 1000
+    /// Maximum number of entries, up to 1000
     #[arg(long, default_value = "50", value_parser = clap::value_parser!(u32).range(1..=MAX_LISTED))]
     pub limit: u32,
     /// As one JSON object per line; times are unix milliseconds
@@ -196,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn the_help_documents_every_command_and_every_argument() {
+    fn the_help_documents_every_command_and_argument() {
         let overview = parsed(&["--help"]).unwrap_err().to_string();
         let redrive = parsed(&["redrive", "--help"]).unwrap_err().to_string();
 

@@ -1,4 +1,4 @@
-//! `audit`: what was done, the latest first.
+//! `audit`: redrives and skips, latest first.
 
 use std::io::Write;
 
@@ -36,7 +36,7 @@ fn row(entry: &AuditEntry) -> [String; 6] {
         text::time(entry.at),
         text::printable(&entry.actor),
         entry.action.to_lowercase(),
-        entry.stored_id.to_string(),
+        entry.event_id.to_string(),
         text::key(entry.key.as_deref()),
         text::printable(&entry.detail),
     ]
@@ -47,7 +47,7 @@ fn json(entry: &AuditEntry) -> serde_json::Value {
         "at": entry.at,
         "actor": entry.actor,
         "action": entry.action.to_lowercase(),
-        "id": entry.stored_id,
+        "id": entry.event_id,
         "key": entry.key.as_deref().map(text::bytes),
         "detail": entry.detail,
     })

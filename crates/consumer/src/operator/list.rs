@@ -45,7 +45,7 @@ fn write(
     output: &mut (dyn Write + Send),
 ) -> Result<(), OperatorError> {
     if listing.events.is_empty() && listing.damaged.is_empty() {
-        return Ok(writeln!(output, "nothing is parked")?);
+        return Ok(writeln!(output, "the retry store is empty")?);
     }
     let mut table = Table::with_head([
         "ID", "STATE", "ORDER", "KEY", "TYPE", "CLASS", "ATTEMPTS", "REDRIVES", "AGE", "REASON",
@@ -80,7 +80,7 @@ fn row(event: &RetryEvent, vocabulary: Vocabulary) -> [String; 10] {
     ]
 }
 
-/// Where it stands among the events of its key.
+/// Its position among the events of its key.
 pub(super) fn place(event: &RetryEvent) -> String {
     match (event.head, event.behind) {
         (Some(head), _) if head != event.id => format!("behind {head}"),

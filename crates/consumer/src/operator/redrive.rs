@@ -1,4 +1,4 @@
-//! `redrive`: one event, or many at a pace that the service can follow.
+//! `redrive`: one event, or many at a limited rate.
 
 use std::io::Write;
 use std::time::Duration;
@@ -9,10 +9,10 @@ use super::text;
 use super::{OperatorError, Vocabulary};
 use crate::operator::arguments::{Redrive, Selection};
 use crate::retry_store::operations::{
-    Filter, OperationError, Operations, Refusal, RetryEvent, State,
+    Filter, OperationError, Operations, OperatorRefusal, RetryEvent, State,
 };
 
-/// Events that are looked at in one go: their headers are in memory meanwhile.
+/// Events per query: their headers are in memory.
 const PAGE: u32 = 100;
 
 pub(super) async fn redrive(
@@ -28,7 +28,10 @@ pub(super) async fn redrive(
     };
     match arguments.selection.id {
         Some(id) => {
-            let event = events.get(id).await?.ok_or(Refusal::Unknown { id })?;
+            let event = events
+                .get(id)
+                .await?
+                .ok_or(OperatorRefusal::Unknown { id })?;
             Ok(redriver.one(&event, output).await??)
         }
         None => redriver.many(output).await,
@@ -48,7 +51,7 @@ struct Tally {
 }
 
 impl Redriver<'_> {
-    /// Each event is looked at once, by rising ids: one that dies again meanwhile is not redriven again.
+    /// Each event once, by ascending id: an event that dies again meanwhile is not redriven again.
     async fn many(&self, output: &mut (dyn Write + Send)) -> Result<(), OperatorError> {
         let mut filter = filter(&self.arguments.selection);
         let mut tally = Tally::default();
@@ -63,7 +66,7 @@ impl Redriver<'_> {
             for id in page.damaged {
                 tally.all += 1;
                 tally.refused += 1;
-                writeln!(output, "refused: {}", Refusal::Unreadable { id })?;
+                writeln!(output, "refused: {}", OperatorRefusal::Unreadable { id })?;
             }
         }
         self.conclude(&tally, output)
@@ -105,7 +108,7 @@ impl Redriver<'_> {
         &self,
         event: &RetryEvent,
         output: &mut (dyn Write + Send),
-    ) -> Result<Result<(), Refusal>, OperatorError> {
+    ) -> Result<Result<(), OperatorRefusal>, OperatorError> {
         let Redrive {
             actor,
             force,
@@ -119,7 +122,7 @@ impl Redriver<'_> {
         };
         match done {
             Ok(()) => {
-                self.tell(event, output)?;
+                self.report(event, output)?;
                 Ok(Ok(()))
             }
             Err(OperationError::Refused(refusal)) => Ok(Err(refusal)),
@@ -127,7 +130,7 @@ impl Redriver<'_> {
         }
     }
 
-    fn tell(
+    fn report(
         &self,
         event: &RetryEvent,
         output: &mut (dyn Write + Send),

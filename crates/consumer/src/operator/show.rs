@@ -1,4 +1,4 @@
-//! `show`: everything about one event, except the bytes of its payload.
+//! `show`: one event with all its fields, except the bytes of its payload.
 
 use std::io::Write;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::text;
 use super::{OperatorError, Vocabulary, list};
 use crate::operator::arguments::Show;
-use crate::retry_store::operations::{Operations, Refusal, RetryEvent, State};
+use crate::retry_store::operations::{Operations, OperatorRefusal, RetryEvent, State};
 use kafka::headers::{self, Headers};
 
 /// Characters of a trace id in a `traceparent` header (W3C Trace Context).
@@ -20,7 +20,10 @@ pub(super) async fn show(
     output: &mut (dyn Write + Send),
 ) -> Result<(), OperatorError> {
     let id = arguments.id;
-    let event = events.get(id).await?.ok_or(Refusal::Unknown { id })?;
+    let event = events
+        .get(id)
+        .await?
+        .ok_or(OperatorRefusal::Unknown { id })?;
     if arguments.json {
         return Ok(writeln!(output, "{}", json(&event, vocabulary))?);
     }
@@ -62,11 +65,11 @@ fn facts(event: &RetryEvent, vocabulary: Vocabulary) -> Vec<(&'static str, Strin
     facts
 }
 
-/// What happened to it here.
+/// Its history in the retry store.
 fn history(event: &RetryEvent) -> Vec<(&'static str, String)> {
     let age = text::age(event.age);
     let stored = format!("{}, {age} ago", text::time(event.stored_at));
-    let mut history = vec![("parked", stored)];
+    let mut history = vec![("stored", stored)];
     if let Some(fault) = &event.fault {
         let (first, last) = (fault.first_failed_at, fault.last_failed_at);
         history.extend([

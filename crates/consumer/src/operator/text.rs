@@ -1,4 +1,4 @@
-//! How things are written for people.
+//! Formatting: tables, printable text, times and ages.
 
 use std::io::{self, Write};
 use std::time::Duration;
@@ -6,10 +6,10 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-/// Widest cell of a table, in characters: the whole is shown by `show` and by `--json`. The last of a row disturbs no other.
+/// Widest cell of a table, in characters; `show` and `--json` print the whole text. The last cell of a row is not cut.
 const WIDEST_CELL: usize = 100;
 
-/// What stands where there is nothing.
+/// An empty cell.
 pub(super) const NOTHING: &str = "-";
 
 /// A table: columns are as wide as their widest cell.
@@ -54,7 +54,7 @@ impl Table {
     }
 }
 
-/// What fits into a cell.
+/// Cut to the width of a cell.
 pub(super) fn shortened(cell: &str) -> String {
     if cell.chars().count() <= WIDEST_CELL {
         return cell.to_owned();
@@ -63,7 +63,7 @@ pub(super) fn shortened(cell: &str) -> String {
     format!("{kept}…")
 }
 
-/// Text from outside, in one line and without control characters.
+/// External text in one line without control characters.
 pub(super) fn printable(text: &str) -> String {
     let mut printed = String::with_capacity(text.len());
     for character in text.chars() {
@@ -76,13 +76,13 @@ pub(super) fn printable(text: &str) -> String {
     printed
 }
 
-/// Also what reorders or hides text: marks of direction, joiners, and the line ends of Unicode.
+/// Control characters, and Unicode that reorders or hides text: direction marks, joiners, line separators.
 fn is_invisible(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
-/// Bytes from outside: as text, if they are text.
+/// External bytes: as text if they are UTF-8, else escaped.
 pub(super) fn bytes(bytes: &[u8]) -> String {
     match std::str::from_utf8(bytes) {
         Ok(text) => printable(text),
@@ -90,19 +90,18 @@ pub(super) fn bytes(bytes: &[u8]) -> String {
     }
 }
 
-/// A key, which may be missing.
 pub(super) fn key(key: Option<&[u8]>) -> String {
     key.map_or_else(|| NOTHING.to_owned(), bytes)
 }
 
-/// A time, in UTC.
+/// RFC 3339, in UTC.
 pub(super) fn time(unix_millis: i64) -> String {
     let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(unix_millis) * 1_000_000);
     let text = at.ok().and_then(|at| at.format(&Rfc3339).ok());
     text.unwrap_or_else(|| format!("{unix_millis} ms after 1970"))
 }
 
-/// How long ago, in the largest unit that fits.
+/// An age in the largest unit that fits.
 pub(super) fn age(age: Duration) -> String {
     let seconds = age.as_secs();
     match seconds {
@@ -118,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_from_outside_controls_the_terminal() {
+    fn external_text_cannot_control_the_terminal() {
         assert_eq!(printable("a\x1b[2Jb\nc"), "a\\u{1b}[2Jb\\nc");
         assert_eq!(printable("a\u{202e}b"), "a\\u{202e}b");
         assert_eq!(bytes(&[b'a', 0xff, 0x1b]), "a\\xff\\x1b");
@@ -143,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn times_and_ages_are_for_people() {
+    fn times_and_ages_are_readable() {
         assert_eq!(time(1_700_000_000_123), "2023-11-14T22:13:20.123Z");
         assert_eq!(time(i64::MAX), format!("{} ms after 1970", i64::MAX));
         assert_eq!(age(Duration::from_secs(119)), "119s");

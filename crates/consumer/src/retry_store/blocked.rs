@@ -1,18 +1,18 @@
-//! Which keys are fenced, read in one go.
+//! The query for all blocked keys of a topic.
 //!
-//! All of the topic, not only those of the partition: the events of a key that was parked before the topic got more
-//! partitions come from another one now.
+//! Of the topic and not of a partition: after partitions were added to the topic, later events of a blocked key arrive on
+//! another partition.
 
 use super::{BlockedKeySet, MAX_BLOCKED_KEYS};
 
-/// One more than are kept: so that more are noticed.
+/// One more than are kept in memory, to detect that there are more.
 #[expect(
     clippy::cast_possible_wrap,
     reason = "a constant far below the limit of the type"
 )]
 pub(super) const LIMIT: i64 = MAX_BLOCKED_KEYS as i64 + 1;
 
-/// Steps from key to key in the index instead of reading every row: a key may have very many.
+/// Steps from key to key in the index (a loose index scan) instead of reading every row: a key may have very many.
 pub(super) const BLOCKED_KEYS: &str = "
 WITH RECURSIVE blocked (ordering_key) AS (
     SELECT (SELECT ordering_key FROM retry_events

@@ -1,11 +1,10 @@
-//! What an operator does with parked events: looks at them, redrives what is dead, or skips it with a reason.
+//! The operations of an operator on the retry store: list and show events, redrive dead ones, skip them with a reason.
 //!
-//! * **Order holds**: only the head of a key is redriven or skipped, so nothing overtakes an event that died before it.
-//! * **Redriving handles nothing itself.** It makes the event due; the sweeper of the running service does the rest.
-//! * **Every change leaves a row in the audit**, written in the same transaction: there is no change without its row, and no
-//!   row without its change.
+//! * **Order holds**: only the head of a key is redriven or skipped, so no event overtakes a dead one of its key.
+//! * **A redrive handles nothing itself.** It makes the event due; the sweeper of the running service handles it.
+//! * **Every change has an audit row**, written in the same transaction.
 //!
-//! What may be done is decided here, without SQL; the engines read the row under its lock and write what was decided.
+//! The decisions are made here, without SQL; the engines read the row under its lock and write the result.
 
 use std::time::Duration;
 
@@ -16,90 +15,90 @@ use super::row::{self, RetryEventRow, count};
 use super::{Claimed, Fault, FaultClass, RetryStoreError};
 use kafka::record::Record;
 
-/// An event that was redriven this often comes back for a reason that another redrive does not remove.
+/// After this many redrives another one needs `--force`: the cause is probably still there.
 pub const MAX_REDRIVES: u32 = 5;
 
-/// Rows behind an event are counted up to here: a key may have very many.
+/// Upper bound of the count of rows behind an event: a key may have very many.
 pub const MAX_COUNTED_BEHIND: u32 = 1_000;
 
-/// Longest reason and longest name of an actor, in bytes: they are for a person to read.
+/// Longest reason and longest actor name, in bytes.
 pub const MAX_TEXT: usize = 1_024;
 
-/// Counts without looking at what was skipped, which stays for ever. For both engines.
+/// Does not read SKIPPED rows, which are never deleted. For both engines.
 pub(super) const COUNT: &str = "
-WITH fencing AS (SELECT topic, ordering_key FROM retry_events WHERE state IN ('WAITING', 'DEAD') LIMIT $1)
-SELECT (SELECT count(*) FROM fencing),
-       (SELECT count(*) FROM (SELECT DISTINCT topic, ordering_key FROM fencing
+WITH blocking AS (SELECT topic, ordering_key FROM retry_events WHERE state IN ('WAITING', 'DEAD') LIMIT $1)
+SELECT (SELECT count(*) FROM blocking),
+       (SELECT count(*) FROM (SELECT DISTINCT topic, ordering_key FROM blocking
                               WHERE ordering_key IS NOT NULL) AS keys)";
 
-/// In which state a row is.
+/// The state of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// It is handled again by itself, when it is the head of its key.
+    /// Retried by the sweeper, when it is the head of its key.
     Waiting,
-    /// It is on the dead-letter topic and waits for an operator.
+    /// On the dead-letter topic; waits for an operator.
     Dead,
-    /// An operator decided that it is not handled; it fences nothing.
+    /// Skipped by an operator; does not block its key.
     Skipped,
 }
 
-/// A parked event as an operator sees it.
+/// An event of the retry store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RetryEvent {
-    /// Identity of the row.
+    /// Id of the row.
     pub id: i64,
-    /// Its state.
+    /// Waiting, dead or skipped.
     pub state: State,
     /// The record as it was consumed; in a list without its payload.
     pub record: Record,
-    /// What was wrong with it, unless it only waits behind others.
+    /// The last failure; `None` for an event that only waits behind others.
     pub fault: Option<Fault>,
-    /// Rounds of the sweeper so far, since it was parked or redriven.
+    /// Failed rounds of the sweeper since it was stored or redriven.
     pub rounds: u32,
-    /// How often it was redriven.
+    /// Redrives by an operator.
     pub redrives: u32,
-    /// When it was parked, in unix milliseconds.
+    /// When it was stored, in unix milliseconds.
     pub stored_at: i64,
-    /// When it is tried next, in unix milliseconds; not known for what waits behind others.
+    /// When it is due, in unix milliseconds; `None` for an event behind others.
     pub next_attempt_at: Option<i64>,
-    /// The event that goes first of those of its key, which may be itself. None, if it has no order to keep.
+    /// Id of the first event of its key, which may be this one. `None` without an ordering key.
     pub head: Option<i64>,
-    /// How many of its key wait behind it, counted up to [`MAX_COUNTED_BEHIND`].
+    /// Events of its key behind it, counted up to [`MAX_COUNTED_BEHIND`].
     pub behind: u32,
-    /// How long ago it was parked, by the database's clock.
+    /// Time since it was stored, by the clock of the database.
     pub age: Duration,
 }
 
-/// Which events are wanted: all, unless a field says otherwise.
+/// Which events are listed: those that match every field that is set.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
-    /// In this state.
+    /// State of the row.
     pub state: Option<State>,
-    /// With a fault of this class.
+    /// Class of the last failure.
     pub class: Option<FaultClass>,
-    /// With this key.
+    /// Key of the record.
     pub key: Option<Vec<u8>>,
-    /// Not behind others of their key.
+    /// Only the first event of each key.
     pub only_heads: bool,
-    /// With a higher id than this.
+    /// Only ids above this one, for paging.
     pub after: i64,
 }
 
-/// Some events, by their ids.
+/// A page of events, by ascending id.
 #[derive(Clone, Debug, Default)]
 pub struct Listing {
-    /// Those that can be read.
+    /// The readable ones.
     pub events: Vec<RetryEvent>,
-    /// Those that this release cannot read.
+    /// Ids of rows that this release cannot read.
     pub damaged: Vec<i64>,
 }
 
-/// How much is parked.
+/// Size of the retry store, without skipped events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RetryStoreCount {
-    /// Events.
+    /// Waiting and dead events.
     pub events: u64,
-    /// Keys that they fence. Events without an order to keep fence none.
+    /// Blocked keys. Events without an ordering key block none.
     pub keys: u64,
 }
 
@@ -112,74 +111,74 @@ impl RetryStoreCount {
     }
 }
 
-/// What was done, by whom.
+/// One change by an operator.
 #[derive(Clone, Debug, PartialEq, Eq, FromRow)]
 pub struct AuditEntry {
-    /// Position in the audit.
+    /// Id of the audit row.
     pub id: i64,
-    /// When, in unix milliseconds.
+    /// Time of the change, in unix milliseconds.
     pub at: i64,
-    /// By whom.
+    /// Name of the operator.
     pub actor: String,
     /// `REDRIVE` or `SKIP`.
     pub action: String,
-    /// Which event, by the id of its row; the row is gone when the event was handled.
-    pub stored_id: i64,
-    /// Its key.
+    /// Id of the event; its row is deleted when the event was handled.
+    pub event_id: i64,
+    /// Key of the event.
     pub key: Option<Vec<u8>>,
-    /// Where the event was read, what was wrong with it, and the reason that was given.
+    /// Origin and last failure of the event, and the reason of the operator.
     pub detail: String,
 }
 
-/// Why something is not done.
+/// Why an operation was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// There is no such row.
-    #[error("there is no parked event {id}: it was handled, or never existed")]
+pub enum OperatorRefusal {
+    /// The row does not exist.
+    #[error("no event {id} in the retry store: it was handled, or never existed")]
     Unknown {
-        /// The id that was asked for.
+        /// The requested id.
         id: i64,
     },
-    /// Only what is dead waits for an operator.
-    #[error("parked event {id} is not dead but {}", state.name())]
+    /// Only dead events can be redriven or skipped.
+    #[error("event {id} is not dead but {}", state.name())]
     NotDead {
-        /// The event.
+        /// Id of the event.
         id: i64,
-        /// What it is.
+        /// State of the event.
         state: State,
     },
-    /// It is in a state that a later release wrote.
-    #[error("parked event {id} is in a state that this release does not know")]
+    /// The row was written by a later release.
+    #[error("event {id} is in a state unknown to this release")]
     Unreadable {
-        /// The event.
+        /// Id of the event.
         id: i64,
     },
-    /// Another of its key goes first.
-    #[error("parked event {id} waits behind {head}, which goes first: redrive or skip that one")]
+    /// It is not the head of its key.
+    #[error("event {id} waits behind {head}, the head of its key: redrive or skip that one")]
     Behind {
-        /// The event.
+        /// Id of the event.
         id: i64,
-        /// The head of its key.
+        /// Id of the head.
         head: i64,
     },
-    /// The loop guard.
+    /// [`MAX_REDRIVES`] reached.
     #[error(
-        "parked event {id} was redriven {redrives} times and died again each time: find out why, or use --force"
+        "event {id} was redriven {redrives} times and died each time: remove the cause, or use --force"
     )]
     RedrivenTooOften {
-        /// The event.
+        /// Id of the event.
         id: i64,
-        /// How often.
+        /// Redrives so far.
         redrives: u32,
     },
 }
 
-/// An operation did not take place.
+/// An operation had no effect.
 #[derive(Debug, thiserror::Error)]
 pub enum OperationError {
-    /// It must not.
+    /// The state of the event does not allow it.
     #[error(transparent)]
-    Refused(#[from] Refusal),
+    Refused(#[from] OperatorRefusal),
     /// The database failed.
     #[error(transparent)]
     RetryStore(#[from] RetryStoreError),
@@ -191,33 +190,35 @@ impl From<sqlx::Error> for OperationError {
     }
 }
 
-/// RetryState events, for an operator.
+/// The retry store as an operator uses it.
+///
+/// Errors of all calls: the database failed, or [`OperatorRefusal`].
 #[async_trait]
 pub trait Operations: Send + Sync + 'static {
-    /// Up to `limit` events, by their ids and without their payloads.
+    /// Up to `limit` events by ascending id, without payloads.
     async fn list(&self, filter: &Filter, limit: u32) -> Result<Listing, RetryStoreError>;
 
-    /// One event.
+    /// One event, with its payload.
     async fn get(&self, id: i64) -> Result<Option<RetryEvent>, RetryStoreError>;
 
-    /// Makes a dead head due, as if it had been parked just now. `force` overrides the loop guard.
+    /// Makes a dead head due, with all its rounds. `force` overrides [`MAX_REDRIVES`].
     async fn redrive(&self, id: i64, actor: &str, force: bool) -> Result<(), OperationError>;
 
-    /// Takes a dead head out of its key for good; its row is kept.
+    /// Removes a dead head from its key permanently; its row is kept.
     async fn skip(&self, id: i64, actor: &str, reason: &str) -> Result<(), OperationError>;
 
-    /// How many events are neither handled nor skipped, and of how many keys, counted up to `at_most` events.
+    /// Waiting and dead events and their keys, counted up to `at_most` events.
     async fn count(&self, at_most: u32) -> Result<RetryStoreCount, RetryStoreError>;
 
-    /// What was done last, the latest first.
+    /// The last changes, latest first.
     async fn audit(&self, limit: u32) -> Result<Vec<AuditEntry>, RetryStoreError>;
 }
 
 impl State {
-    /// All of them.
+    /// All states.
     pub const ALL: [Self; 3] = [Self::Waiting, Self::Dead, Self::Skipped];
 
-    /// Its name, for people.
+    /// The name in the command line and its output.
     pub fn name(self) -> &'static str {
         match self {
             Self::Waiting => "waiting",
@@ -226,7 +227,7 @@ impl State {
         }
     }
 
-    /// Its name in the database.
+    /// The name in the database.
     pub(super) fn stored(self) -> &'static str {
         match self {
             Self::Waiting => row::WAITING,
@@ -244,38 +245,37 @@ impl RetryEvent {
     /// Whether it may be redriven now.
     ///
     /// # Errors
-    /// [`Refusal`] says why not.
-    pub fn may_be_redriven(&self, force: bool) -> Result<(), Refusal> {
+    /// [`OperatorRefusal`] with the reason.
+    pub fn may_be_redriven(&self, force: bool) -> Result<(), OperatorRefusal> {
         is_a_dead_head(self.id, self.state, self.head)?;
         is_not_redriven_too_often(self.id, self.redrives, force)
     }
 }
 
-fn is_a_dead_head(id: i64, state: State, head: Option<i64>) -> Result<(), Refusal> {
+fn is_a_dead_head(id: i64, state: State, head: Option<i64>) -> Result<(), OperatorRefusal> {
     match (state, head) {
-        (State::Skipped, _) => Err(Refusal::NotDead { id, state }),
-        // What waits behind another is mostly not dead: the head is the better answer.
-        (_, Some(head)) if head != id => Err(Refusal::Behind { id, head }),
-        (State::Waiting, _) => Err(Refusal::NotDead { id, state }),
+        (State::Skipped, _) => Err(OperatorRefusal::NotDead { id, state }),
+        // An event behind another is mostly not dead: naming the head is the better answer.
+        (_, Some(head)) if head != id => Err(OperatorRefusal::Behind { id, head }),
+        (State::Waiting, _) => Err(OperatorRefusal::NotDead { id, state }),
         (State::Dead, _) => Ok(()),
     }
 }
 
-fn is_not_redriven_too_often(id: i64, redrives: u32, force: bool) -> Result<(), Refusal> {
+fn is_not_redriven_too_often(id: i64, redrives: u32, force: bool) -> Result<(), OperatorRefusal> {
     if redrives >= MAX_REDRIVES && !force {
-        return Err(Refusal::RedrivenTooOften { id, redrives });
+        return Err(OperatorRefusal::RedrivenTooOften { id, redrives });
     }
     Ok(())
 }
 
-/// What an operator wants done with an event.
 #[derive(Clone, Copy)]
-pub(super) enum Action<'a> {
+pub(super) enum OperatorAction<'a> {
     Redrive { force: bool },
     Skip { reason: &'a str },
 }
 
-/// A row as it is read, under its lock, to decide about it.
+/// The row of an event that an operator wants to change, read under its lock.
 #[derive(FromRow)]
 pub(super) struct Candidate {
     id: i64,
@@ -290,8 +290,8 @@ pub(super) struct Candidate {
     redrives: i64,
 }
 
-impl Action<'_> {
-    /// Its name in the audit.
+impl OperatorAction<'_> {
+    /// The name in the audit.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Redrive { .. } => "REDRIVE",
@@ -299,14 +299,14 @@ impl Action<'_> {
         }
     }
 
-    /// Whether it may be done to this row, and what the audit then says of it; `head` is the first of the row's key.
+    /// Whether the row allows it, and the detail of the audit row; `head` is the first id of its key.
     pub(super) fn decide(
         self,
         candidate: &Candidate,
         head: Option<i64>,
-    ) -> Result<String, Refusal> {
+    ) -> Result<String, OperatorRefusal> {
         let id = candidate.id;
-        let state = State::of_stored(&candidate.state).ok_or(Refusal::Unreadable { id })?;
+        let state = State::of_stored(&candidate.state).ok_or(OperatorRefusal::Unreadable { id })?;
         is_a_dead_head(id, state, head)?;
         let about = candidate.about();
         match self {
@@ -322,7 +322,7 @@ impl Action<'_> {
 }
 
 impl Candidate {
-    /// Where it was read, and what was wrong: the row may be gone when somebody reads the audit.
+    /// Origin and last failure: the row may be deleted when the audit is read.
     fn about(&self) -> String {
         let Self {
             topic,
@@ -336,7 +336,6 @@ impl Candidate {
     }
 }
 
-/// An event as it is read for an operator.
 #[derive(FromRow)]
 pub(super) struct OperatorRow {
     #[sqlx(flatten)]
@@ -355,14 +354,14 @@ impl TryFrom<OperatorRow> for RetryEvent {
     fn try_from(row: OperatorRow) -> Result<Self, RetryStoreError> {
         let id = row.row.id;
         let state = State::of_stored(&row.state).ok_or(RetryStoreError::Damaged(id))?;
-        let stored = Claimed::try_from(row.row)?;
+        let event = Claimed::try_from(row.row)?;
         Ok(Self {
             id,
             state,
-            record: stored.record,
-            fault: stored.fault,
-            rounds: stored.rounds,
-            redrives: stored.redrives,
+            record: event.record,
+            fault: event.fault,
+            rounds: event.rounds,
+            redrives: event.redrives,
             stored_at: row.stored_at,
             next_attempt_at: row.next_attempt_at,
             age: Duration::from_millis(u64::try_from(row.age).unwrap_or(0)),

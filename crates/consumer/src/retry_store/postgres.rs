@@ -1,20 +1,20 @@
-//! RetryStore on PostgreSQL, shared by the replicas of a service and by operators. All times are the server's.
+//! The retry store on PostgreSQL, shared by the replicas of a service and by operators. All times are from the server.
 //!
-//! What holds when several processes do these things at the same time:
+//! Guarantees under concurrency:
 //!
-//! * **The head of a key does not change until it is taken away.** Ids grow, a row that was inserted earlier has the lower
-//!   one, and only the owner of a partition adds rows of its keys, one after the other. (A consumer that lost the
-//!   partition and does not know it yet may add a row late. Its event was handled or parked by the new owner before any
-//!   later one of the key, so wherever the row stands, handling it changes nothing.)
-//! * **Only the head is claimed, by one at a time.** [`claim`] checks both under the row's lock: of two that want a row
-//!   the second waits, and then sees the first one's claim. It does not skip locked rows.
-//! * **The head is the only row of its key that is due** (`next_attempt_at`), so that millions behind a dead one cost
-//!   nothing. Who takes a head away (handled, skipped) makes the next one due in the same transaction; who adds a row
-//!   behind a head holds the head's row meanwhile ([`add`]). So either the row is seen by the one who takes the head
-//!   away, or the head's absence is seen by the one who adds. No row is left behind with nobody to make it due.
-//! * **What operators do** needs a DEAD head, and what sweepers do a WAITING one that they have claimed. Each looks at the
-//!   state under the row's lock, so neither changes what the other has begun.
-//! * A parked record is parked once, by the place it was read from: who adds it a second time finds it, in any state.
+//! * **The head of a key does not change until it is removed.** Ids grow with insertion, and only the owner of a partition
+//!   adds rows of its keys, one after the other. (A consumer that lost the partition and does not know it yet may add a row
+//!   late. The new owner has handled or stored that event before any later one of the key, so handling the late row is a
+//!   no-op at any position.)
+//! * **Only the head is claimed, by one claimant at a time.** [`claim`] checks both under the row lock: the second of two
+//!   claimants waits for the lock, and then sees the claim of the first. It does not skip locked rows.
+//! * **The head is the only due row of its key** (`next_attempt_at`), so that millions of rows behind a dead one cost
+//!   nothing. The transaction that removes a head (handled, skipped) makes the next one due; the statement that adds a row
+//!   behind a head locks the head ([`add`]). So either the remover sees the new row, or the adder sees that the head is
+//!   gone. No row is left that is never made due.
+//! * **Operators** need a DEAD head, **sweepers** a WAITING one that they have claimed. Both check the state under the row
+//!   lock, so neither changes what the other has begun.
+//! * A record is stored once, by topic, partition, offset and timestamp: a second insert finds it, in any state.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,29 +23,34 @@ use async_trait::async_trait;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::row::Insertion;
+use super::row::{Insertion, claimed};
+use super::statements::RetryStatements;
 use super::{
-    Beginning, Claimed, Fault, KeyState, RetryState, RetryStore, RetryStoreError, Settlement,
-    Source,
+    Claimed, Fault, KeyState, RetryState, RetryStore, RetryStoreError, SessionStart, Settlement,
+    TopicPartition,
 };
 use kafka::record::Record;
-use sql::postgres::Postgres;
+use sql::postgres::{Postgres, retry_conflicts};
 
 mod add;
 mod claim;
 mod operate;
 mod partition;
 
-/// The parked events of one database.
+/// The retry store in one database.
 #[derive(Clone, Debug)]
 pub struct PostgresRetryStore {
     database: Arc<Postgres>,
+    statements: RetryStatements,
 }
 
 impl PostgresRetryStore {
-    /// The parked events of this database.
+    /// The retry store in this database, which has the tables of [`super::database::MIGRATIONS`].
     pub fn new(database: Arc<Postgres>) -> Self {
-        Self { database }
+        Self {
+            statements: RetryStatements::new(database.statements()),
+            database,
+        }
     }
 
     fn pool(&self) -> &PgPool {
@@ -55,20 +60,32 @@ impl PostgresRetryStore {
 
 #[async_trait]
 impl RetryStore for PostgresRetryStore {
-    async fn begin(&self, source: &Source, owner: Uuid) -> Result<Beginning, RetryStoreError> {
-        partition::begin(self.pool(), source, owner).await
+    async fn begin_session(
+        &self,
+        partition: &TopicPartition,
+        owner: Uuid,
+    ) -> Result<SessionStart, RetryStoreError> {
+        let begin = retry_conflicts(|| partition::begin_session(self.pool(), partition, owner));
+        Ok(self.statements.begin_session.run(begin).await?)
     }
 
-    async fn end(&self, source: &Source, owner: Uuid) -> Result<(), RetryStoreError> {
-        partition::end(self.pool(), source, owner).await
+    async fn end_session(
+        &self,
+        partition: &TopicPartition,
+        owner: Uuid,
+    ) -> Result<(), RetryStoreError> {
+        let end = retry_conflicts(|| partition::end_session(self.pool(), partition, owner));
+        Ok(self.statements.end_session.run(end).await?)
     }
 
-    async fn note_attempt(&self, record: &Record) -> Result<u32, RetryStoreError> {
-        partition::note_attempt(self.pool(), record).await
+    async fn count_attempt(&self, record: &Record) -> Result<u32, RetryStoreError> {
+        let count = retry_conflicts(|| partition::count_attempt(self.pool(), record));
+        Ok(self.statements.count_attempt.run(count).await?)
     }
 
     async fn forget_attempts(&self, record: &Record) -> Result<(), RetryStoreError> {
-        partition::forget_attempts(self.pool(), record).await
+        let forget = retry_conflicts(|| partition::forget_attempts(self.pool(), record));
+        Ok(self.statements.forget_attempts.run(forget).await?)
     }
 
     async fn store(
@@ -77,12 +94,16 @@ impl RetryStore for PostgresRetryStore {
         fault: &Fault,
         state: RetryState,
     ) -> Result<(), RetryStoreError> {
-        add::add(self.pool(), &Insertion::of_failed(record, fault, state)).await?;
+        let insertion = Insertion::of_failed(record, fault, state);
+        let add = add::add(self.pool(), &insertion);
+        self.statements.store.run(add).await?;
         Ok(())
     }
 
     async fn store_behind(&self, record: &Record) -> Result<KeyState, RetryStoreError> {
-        add::add(self.pool(), &Insertion::of_follower(record)).await
+        let insertion = Insertion::of_follower(record);
+        let add = add::add(self.pool(), &insertion);
+        Ok(self.statements.store_behind.run(add).await?)
     }
 
     async fn claim(
@@ -92,7 +113,8 @@ impl RetryStore for PostgresRetryStore {
         limit: u32,
         term: Duration,
     ) -> Result<Vec<Claimed>, RetryStoreError> {
-        claim::claim(self.pool(), topic, claimant, limit, term).await
+        let claim = retry_conflicts(|| claim::claim(self.pool(), topic, claimant, limit, term));
+        Ok(claimed(self.statements.claim.run(claim).await?))
     }
 
     async fn settle(
@@ -101,19 +123,20 @@ impl RetryStore for PostgresRetryStore {
         claimant: Uuid,
         settlement: &Settlement,
     ) -> Result<(), RetryStoreError> {
-        claim::settle(self.pool(), id, claimant, settlement).await
+        let settle = retry_conflicts(|| claim::settle(self.pool(), id, claimant, settlement));
+        Ok(self.statements.settle.run(settle).await?)
     }
 }
 
-/// A head that is dead is not made due, nor is one that has its time already.
+/// No-op for a dead head, and for one that is due at a later time.
 const MAKE_HEAD_DUE: &str = "
 UPDATE retry_events SET next_attempt_at = unix_millis()
 WHERE id = (SELECT id FROM retry_events WHERE topic = $1 AND ordering_key = $2 AND state <> 'SKIPPED'
             ORDER BY id LIMIT 1)
   AND state = 'WAITING' AND next_attempt_at IS NULL";
 
-/// Makes the head of a key due, behind the statement that took the one before it away: a statement of its own, because it
-/// has to see what was added while that one waited for its lock.
+/// Makes the head of a key due, after the previous one was removed. A separate statement, because it has to see rows that
+/// were added while the removal waited for its lock.
 async fn make_head_due(
     transaction: &mut PgConnection,
     topic: &str,

@@ -1,4 +1,4 @@
-//! RetryState events as rows: the same columns on both engines.
+//! Rows of `retry_events`: the same columns on both engines.
 
 use std::time::Duration;
 
@@ -8,30 +8,27 @@ use super::{Claimed, Fault, FaultClass, RetryState, RetryStoreError, ordering_ke
 use kafka::headers;
 use kafka::record::Record;
 
-/// A message is for a person to read: longer ones are cut. In bytes.
+/// In bytes. Longer messages are cut: they are for an operator to read.
 const MAX_MESSAGE: usize = 1_024;
 
-/// Nobody means to wait longer than a year, and a time that far off cannot overflow when it is added to a clock.
+/// Longest delay: one year, which cannot overflow when added to a clock.
 const MAX_TIME: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// Stands for the time of a record that has none, as in librdkafka.
+/// A record without a timestamp, as in librdkafka.
 const NO_TIMESTAMP: i64 = -1;
 
-/// Its state in the database.
 pub(super) const WAITING: &str = "WAITING";
-/// Its state in the database.
 pub(super) const DEAD: &str = "DEAD";
-/// Its state in the database.
 pub(super) const SKIPPED: &str = "SKIPPED";
 
-/// An event that is to be parked.
+/// A row to be inserted.
 pub(super) struct Insertion<'a> {
     pub(super) record: &'a Record,
     pub(super) ordering_key: Option<&'a [u8]>,
     pub(super) headers: Vec<u8>,
     pub(super) fault: FaultColumns,
     pub(super) state: StateColumns,
-    /// Whether it is parked only if its key is fenced.
+    /// Insert only if the key is blocked.
     pub(super) only_behind: bool,
 }
 
@@ -92,7 +89,7 @@ impl From<&Fault> for FaultColumns {
     }
 }
 
-/// `state`, and the time to the next attempt in milliseconds.
+/// `state`, and the delay until the next attempt in milliseconds.
 pub(super) struct StateColumns {
     pub(super) name: &'static str,
     pub(super) retry_after: i64,
@@ -124,7 +121,7 @@ pub(super) fn millis(time: Duration) -> i64 {
     i64::try_from(time.min(MAX_TIME).as_millis()).unwrap_or(i64::MAX)
 }
 
-/// An event as it is read back.
+/// A row as it is read.
 #[derive(FromRow)]
 pub(super) struct RetryEventRow {
     pub(super) id: i64,
@@ -144,14 +141,14 @@ pub(super) struct RetryEventRow {
     redrives: i64,
 }
 
-/// The rows as claimed events. One that is damaged must not hold up the others: it is reported, and left out.
+/// The rows as claimed events. A damaged row is logged and left out, so that it does not block others.
 pub(super) fn claimed(mut rows: Vec<RetryEventRow>) -> Vec<Claimed> {
     rows.sort_unstable_by_key(|row| row.id);
     let rows = rows.into_iter().map(|row| (row.id, Claimed::try_from(row)));
     rows.filter_map(|(id, claimed)| match claimed {
         Ok(claimed) => Some(claimed),
         Err(_) => {
-            tracing::error!(id, "a parked event is damaged and is not handled");
+            tracing::error!(id, "retry event damaged, not handled");
             None
         }
     })
@@ -198,7 +195,7 @@ impl RetryEventRow {
     }
 }
 
-/// A count as it was written, which is never negative.
+/// Counts are never negative.
 pub(super) fn count(stored: i64) -> u32 {
     u32::try_from(stored).unwrap_or(u32::MAX)
 }

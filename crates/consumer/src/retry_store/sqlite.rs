@@ -1,8 +1,8 @@
-//! RetryStore on SQLite: one process works on the file, and operators beside it.
+//! The retry store on SQLite: one service process uses the file, and operators beside it.
 //!
-//! Every change is one write transaction, and there is one at a time: what [`super::postgres`] has to arrange holds by
-//! itself. Rows mean the same on both: only the head of a key is due, and who takes it away makes the next one due. Times
-//! are those of the machine, which all processes share.
+//! Every change is one write transaction, and only one runs at a time, which gives the guarantees that [`super::postgres`]
+//! needs locks for. The rows mean the same on both engines: only the head of a key is due, and the transaction that removes
+//! it makes the next one due. Times are from the clock of the machine, which all processes share.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -11,10 +11,11 @@ use async_trait::async_trait;
 use sqlx::SqliteConnection;
 use uuid::Uuid;
 
-use super::row::Insertion;
+use super::row::{Insertion, claimed};
+use super::statements::RetryStatements;
 use super::{
-    Beginning, Claimed, Fault, KeyState, RetryState, RetryStore, RetryStoreError, Settlement,
-    Source,
+    Claimed, Fault, KeyState, RetryState, RetryStore, RetryStoreError, SessionStart, Settlement,
+    TopicPartition,
 };
 use kafka::record::Record;
 use sql::sqlite::Sqlite;
@@ -24,35 +25,51 @@ mod claim;
 mod operate;
 mod partition;
 
-/// The parked events of one database file.
+/// The retry store in one database file.
 #[derive(Clone, Debug)]
 pub struct SqliteRetryStore {
     database: Arc<Sqlite>,
+    statements: RetryStatements,
 }
 
 impl SqliteRetryStore {
-    /// The parked events of this database.
+    /// The retry store in this database, which has the tables of [`super::database::MIGRATIONS`].
     pub fn new(database: Arc<Sqlite>) -> Self {
-        Self { database }
+        Self {
+            statements: RetryStatements::new(database.statements()),
+            database,
+        }
     }
 }
 
 #[async_trait]
 impl RetryStore for SqliteRetryStore {
-    async fn begin(&self, source: &Source, owner: Uuid) -> Result<Beginning, RetryStoreError> {
-        partition::begin(&self.database, source, owner).await
+    async fn begin_session(
+        &self,
+        partition: &TopicPartition,
+        owner: Uuid,
+    ) -> Result<SessionStart, RetryStoreError> {
+        let begin = partition::begin_session(&self.database, partition, owner);
+        Ok(self.statements.begin_session.run(begin).await?)
     }
 
-    async fn end(&self, source: &Source, owner: Uuid) -> Result<(), RetryStoreError> {
-        partition::end(&self.database, source, owner).await
+    async fn end_session(
+        &self,
+        partition: &TopicPartition,
+        owner: Uuid,
+    ) -> Result<(), RetryStoreError> {
+        let end = partition::end_session(&self.database, partition, owner);
+        Ok(self.statements.end_session.run(end).await?)
     }
 
-    async fn note_attempt(&self, record: &Record) -> Result<u32, RetryStoreError> {
-        partition::note_attempt(&self.database, record).await
+    async fn count_attempt(&self, record: &Record) -> Result<u32, RetryStoreError> {
+        let count = partition::count_attempt(&self.database, record);
+        Ok(self.statements.count_attempt.run(count).await?)
     }
 
     async fn forget_attempts(&self, record: &Record) -> Result<(), RetryStoreError> {
-        partition::forget_attempts(&self.database, record).await
+        let forget = partition::forget_attempts(&self.database, record);
+        Ok(self.statements.forget_attempts.run(forget).await?)
     }
 
     async fn store(
@@ -62,12 +79,15 @@ impl RetryStore for SqliteRetryStore {
         state: RetryState,
     ) -> Result<(), RetryStoreError> {
         let insertion = Insertion::of_failed(record, fault, state);
-        add::add(&self.database, &insertion).await?;
+        let add = add::add(&self.database, &insertion);
+        self.statements.store.run(add).await?;
         Ok(())
     }
 
     async fn store_behind(&self, record: &Record) -> Result<KeyState, RetryStoreError> {
-        add::add(&self.database, &Insertion::of_follower(record)).await
+        let insertion = Insertion::of_follower(record);
+        let add = add::add(&self.database, &insertion);
+        Ok(self.statements.store_behind.run(add).await?)
     }
 
     async fn claim(
@@ -77,7 +97,8 @@ impl RetryStore for SqliteRetryStore {
         limit: u32,
         term: Duration,
     ) -> Result<Vec<Claimed>, RetryStoreError> {
-        claim::claim(&self.database, topic, claimant, limit, term).await
+        let claim = claim::claim(&self.database, topic, claimant, limit, term);
+        Ok(claimed(self.statements.claim.run(claim).await?))
     }
 
     async fn settle(
@@ -86,18 +107,19 @@ impl RetryStore for SqliteRetryStore {
         claimant: Uuid,
         settlement: &Settlement,
     ) -> Result<(), RetryStoreError> {
-        claim::settle(&self.database, id, claimant, settlement).await
+        let settle = claim::settle(&self.database, id, claimant, settlement);
+        Ok(self.statements.settle.run(settle).await?)
     }
 }
 
-/// A head that is dead is not made due, nor is one that has its time already.
+/// No-op for a dead head, and for one that is due at a later time.
 const MAKE_HEAD_DUE: &str = "
 UPDATE retry_events SET next_attempt_at = $3
 WHERE id = (SELECT id FROM retry_events WHERE topic = $1 AND ordering_key = $2 AND state <> 'SKIPPED'
             ORDER BY id LIMIT 1)
   AND state = 'WAITING' AND next_attempt_at IS NULL";
 
-/// Makes the head of a key due, behind the statement that took the one before it away.
+/// Makes the head of a key due, after the previous one was removed.
 async fn make_head_due(
     transaction: &mut SqliteConnection,
     topic: &str,

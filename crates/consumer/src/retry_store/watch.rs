@@ -1,7 +1,6 @@
-//! A look at the parked events every few seconds: how many there are, and of how many keys.
+//! Gauges of the retry store: events and blocked keys, queried every few seconds.
 //!
-//! The gauges show the last look, or nothing while the database cannot be read. Replicas share what is parked, and each
-//! of them shows all of it.
+//! They have no value while the database is unreachable. Replicas share the retry store, and each of them reports all of it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,21 +14,21 @@ use telemetry::names::metrics;
 use telemetry::reading::LastReading;
 use telemetry::vocabulary::Labels;
 
-/// How often parked events are counted. They stay for minutes at least.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// Time between queries. Events stay in the retry store for minutes at least.
+const INTERVAL: Duration = Duration::from_secs(5);
 
-/// Counted up to here: more are as bad, and counting all of them would cost what handling them needs.
+/// Upper bound of the count: above it the alert is the same, and counting would cost the database too much.
 const MAX_COUNTED: u32 = 10_000;
 
-/// Watches parked events.
+/// Updates the gauges of the retry store.
 pub struct RetryStoreWatch {
-    stored: Arc<dyn Operations>,
+    operations: Arc<dyn Operations>,
     last: LastReading<RetryStoreCount>,
 }
 
 impl RetryStoreWatch {
-    /// Of these.
-    pub fn new(stored: Arc<dyn Operations>) -> Self {
+    /// Registers the gauges; they have no value before [`Self::run`].
+    pub fn new(operations: Arc<dyn Operations>) -> Self {
         let last = LastReading::default();
         let keys = last.display();
         metrics::RETRY_STORE_BLOCKED_KEYS.observe(move || {
@@ -41,22 +40,22 @@ impl RetryStoreWatch {
             let count: Option<RetryStoreCount> = events.last();
             count.map(|count| (count.events, Labels::default()))
         });
-        Self { stored, last }
+        Self { operations, last }
     }
 
-    /// Looks until `shutdown`.
+    /// Queries until `shutdown`.
     pub async fn run(self, shutdown: CancellationToken) {
-        let mut looks = interval(LOOK_EVERY);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        while shutdown.run_until_cancelled(looks.tick()).await.is_some() {
-            self.look().await;
+        let mut ticks = interval(INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
+            self.query().await;
         }
     }
 
-    async fn look(&self) {
-        let count = self.stored.count(MAX_COUNTED).await;
+    async fn query(&self) {
+        let count = self.operations.count(MAX_COUNTED).await;
         let count = count.inspect_err(|error| {
-            tracing::debug!(error = %ErrorChain(error), "parked events could not be counted");
+            tracing::debug!(error = %ErrorChain(error), "retry store count failed");
         });
         self.last.note(count.ok());
     }

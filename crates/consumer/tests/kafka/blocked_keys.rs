@@ -1,4 +1,4 @@
-//! Keys with parked events when their partition moves, comes back, or cannot be begun.
+//! Blocked keys when their partition moves, comes back, or cannot begin its session.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -8,55 +8,65 @@ use async_trait::async_trait;
 use consumer::{Delivery, Failure, Handler};
 use tokio::sync::Semaphore;
 
-use crate::group::{self, SESSION, Squatter};
-use crate::teller::{Teller, until_committed, until_handled, until_stored};
-use mock_kafka::retry_store::{ALL_PARKS, TestRetryStore};
+use super::group::{self, SESSION, Squatter};
+use super::scripted_handler::{ScriptedHandler, until_committed, until_handled, until_stored};
+use mock_kafka::retry_store::{MAX_STORES, TestRetryStore};
 use mock_kafka::{Broker, DEAD_LETTERS, IMPATIENT, PARTITIONS, eventually, start_member};
 
-/// What waits for the test never ends within this, so its partition is given away over its head.
+/// A waiting handler never ends within this, so its partition is revoked while it runs.
 const SHORT_DRAIN: Duration = Duration::from_millis(200);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_partition_that_waits_for_the_database_is_given_back_at_once_and_loses_nothing() {
+async fn a_partition_that_waits_for_the_database_is_given_back_at_once() {
     let broker = Broker::start();
-    broker.lot.go_away();
+    broker.retry_store.go_away();
     broker.publish_to(0, "a", "a1").await;
-    let teller = Teller::failing(&[]);
-    let consumer = broker.start_consumer(teller.clone());
+    let handler = ScriptedHandler::failing(&[]);
+    let consumer = broker.start_consumer(handler.clone());
     eventually("every partition has asked several times", async || {
-        broker.lot.times_turned_away() > 20
+        broker.retry_store.times_turned_away() > 20
     })
     .await;
-    assert_eq!(teller.times_tried("a1"), 0, "begun without its fences");
+    assert_eq!(
+        handler.times_tried("a1"),
+        0,
+        "started without its blocked keys"
+    );
 
     // Handlers may take eight seconds to end; nothing has begun here.
     let stopped = tokio::time::timeout(Duration::from_secs(6), consumer.stop()).await;
     assert!(stopped.is_ok(), "the stop waited for the database");
-    broker.lot.come_back();
+    broker.retry_store.come_back();
 
-    let consumer = broker.start_consumer(teller.clone());
-    until_handled(&teller, &["a1"]).await;
+    let consumer = broker.start_consumer(handler.clone());
+    until_handled(&handler, &["a1"]).await;
     consumer.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_block_holds_in_the_member_that_takes_the_partition_over() {
+async fn a_blocked_key_is_blocked_in_the_next_owner_of_the_partition() {
     let broker = Broker::start_with(TestRetryStore::postgres(), IMPATIENT);
     let keys = ["a", "b", "c"];
     for (partition, key) in (0..PARTITIONS).zip(keys) {
         broker.publish_to(partition, key, &format!("{key}1")).await;
     }
-    let teller = Teller::failing(&["a1", "b1", "c1"]);
-    let first = broker.start_consumer(teller.clone());
-    eventually("each partition has a parked event", async || {
-        broker.lot.rows().await.len() == 3
-    })
+    let handler = ScriptedHandler::failing(&["a1", "b1", "c1"]);
+    let first = broker.start_consumer(handler.clone());
+    eventually(
+        "each partition has an event in the retry store",
+        async || broker.retry_store.rows().await.len() == 3,
+    )
     .await;
 
     // The other member has connections of its own.
-    let elsewhere = TestRetryStore::at(&broker.lot.url().await);
+    let elsewhere = TestRetryStore::at(&broker.retry_store.url().await);
     let (kafka, retry_policy) = (broker.config(), broker.retry_policy);
-    let second = start_member(&kafka, retry_policy, teller.clone(), Arc::clone(&elsewhere));
+    let second = start_member(
+        &kafka,
+        retry_policy,
+        handler.clone(),
+        Arc::clone(&elsewhere),
+    );
     let begun = || {
         (0..PARTITIONS)
             .map(|p| elsewhere.times_begun(p))
@@ -66,21 +76,21 @@ async fn a_block_holds_in_the_member_that_takes_the_partition_over() {
     for (partition, key) in (0..PARTITIONS).zip(keys) {
         broker.publish_to(partition, key, &format!("{key}2")).await;
     }
-    eventually("what came later is parked as well", async || {
-        broker.lot.rows().await.len() == 6
+    eventually("later events are in the retry store too", async || {
+        broker.retry_store.rows().await.len() == 6
     })
     .await;
     assert!(
         keys.iter()
-            .all(|key| teller.times_tried(&format!("{key}2")) == 0)
+            .all(|key| handler.times_tried(&format!("{key}2")) == 0)
     );
 
-    teller.recover();
-    broker.lot.time_passes().await;
-    until_stored(&broker.lot, []).await;
+    handler.recover();
+    broker.retry_store.time_passes().await;
+    until_stored(&broker.retry_store, []).await;
     for key in keys {
         let of_key = |payload: &String| payload.starts_with(key);
-        let handled: Vec<String> = teller.handled().into_iter().filter(of_key).collect();
+        let handled: Vec<String> = handler.handled().into_iter().filter(of_key).collect();
         assert_eq!(handled, [format!("{key}1"), format!("{key}2")]);
     }
     first.stop().await;
@@ -88,13 +98,13 @@ async fn a_block_holds_in_the_member_that_takes_the_partition_over() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_an_assignment_stores_while_it_ends_blocks_its_key_in_the_next_one() {
+async fn an_event_stored_at_the_end_of_an_assignment_blocks_its_key_in_the_next_one() {
     let broker = Broker::start_with(TestRetryStore::sqlite(), IMPATIENT);
-    let teller = Teller::failing(&["a1"]);
+    let handler = ScriptedHandler::failing(&["a1"]);
     let held_up = broker
-        .lot
+        .retry_store
         .stores
-        .acquire_many(ALL_PARKS as u32)
+        .acquire_many(MAX_STORES as u32)
         .await
         .unwrap();
     for partition in 0..PARTITIONS {
@@ -102,9 +112,9 @@ async fn what_an_assignment_stores_while_it_ends_blocks_its_key_in_the_next_one(
         broker.publish_to(partition, &key, "a1").await;
         broker.publish_to(partition, &key, "a2").await;
     }
-    let member = group::start_member(&broker, SHORT_DRAIN, teller.clone());
-    eventually("each partition is about to park", async || {
-        broker.lot.times_asked_to_store() == 3
+    let member = group::start_member(&broker, SHORT_DRAIN, handler.clone());
+    eventually("each partition is about to store its event", async || {
+        broker.retry_store.times_asked_to_store() == 3
     })
     .await;
 
@@ -115,20 +125,27 @@ async fn what_an_assignment_stores_while_it_ends_blocks_its_key_in_the_next_one(
     .await;
     let moved = squatter.assigned()[0];
     squatter.leave().await;
-    eventually("it comes back", async || broker.lot.times_begun(moved) == 2).await;
-    teller.recover();
+    eventually("it comes back", async || {
+        broker.retry_store.times_begun(moved) == 2
+    })
+    .await;
+    handler.recover();
     drop(held_up);
 
     until_committed(&broker, moved, 2).await;
     assert_eq!(
-        broker.lot.stored().await.len(),
+        broker.retry_store.stored().await.len(),
         6,
-        "all are parked in order"
+        "all are stored in order"
     );
-    assert_eq!(teller.handled(), [""; 0], "handled past the fence");
-    broker.lot.time_passes().await;
-    until_stored(&broker.lot, []).await;
-    assert_eq!(teller.handled().len(), 6);
+    assert_eq!(
+        handler.handled(),
+        [""; 0],
+        "handled although its key is blocked"
+    );
+    broker.retry_store.time_passes().await;
+    until_stored(&broker.retry_store, []).await;
+    assert_eq!(handler.handled().len(), 6);
     member.stop().await;
 }
 
@@ -152,7 +169,7 @@ impl Handler for Late {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_rejected_after_its_partition_was_given_away_is_no_dead_letter() {
+async fn a_reject_after_the_partition_was_revoked_is_no_dead_letter() {
     let broker = Broker::start();
     let late = Arc::new(Late {
         begun: AtomicUsize::new(0),
@@ -164,7 +181,7 @@ async fn what_is_rejected_after_its_partition_was_given_away_is_no_dead_letter()
         broker.publish_to(partition, &key, "a1").await;
     }
     let member = group::start_member(&broker, SHORT_DRAIN, late.clone());
-    eventually("each partition is in work", async || {
+    eventually("each partition has an event in flight", async || {
         late.begun.load(Ordering::Acquire) == 3
     })
     .await;
@@ -178,7 +195,7 @@ async fn what_is_rejected_after_its_partition_was_given_away_is_no_dead_letter()
 
     late.gate.add_permits(3);
     eventually("those that stayed are set aside", async || {
-        broker.lot.rows().await.len() == stayed
+        broker.retry_store.rows().await.len() == stayed
     })
     .await;
     squatter.leave().await;
@@ -189,23 +206,25 @@ async fn what_is_rejected_after_its_partition_was_given_away_is_no_dead_letter()
     })
     .await;
     assert_eq!(broker.read(DEAD_LETTERS).len(), stayed);
-    assert_eq!(broker.lot.rows().await.len(), stayed);
+    assert_eq!(broker.retry_store.rows().await.len(), stayed);
     member.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_partition_that_comes_back_to_the_same_member_keeps_its_blocks_and_needs_no_care() {
+async fn a_partition_that_comes_back_to_the_same_member_keeps_its_blocked_keys_and_is_not_guarded()
+{
     let broker = Broker::start_with(TestRetryStore::sqlite(), IMPATIENT);
-    let teller = Teller::failing(&["a1"]);
+    let handler = ScriptedHandler::failing(&["a1"]);
     for partition in 0..PARTITIONS {
         broker
             .publish_to(partition, &format!("a-{partition}"), "a1")
             .await;
     }
-    let member = group::start_member(&broker, SESSION, teller.clone());
-    eventually("each partition has a parked event", async || {
-        broker.lot.rows().await.len() == 3
-    })
+    let member = group::start_member(&broker, SESSION, handler.clone());
+    eventually(
+        "each partition has an event in the retry store",
+        async || broker.retry_store.rows().await.len() == 3,
+    )
     .await;
 
     let squatter = Squatter::join(&broker);
@@ -214,16 +233,22 @@ async fn a_partition_that_comes_back_to_the_same_member_keeps_its_blocks_and_nee
     })
     .await;
     let moved = squatter.assigned()[0];
-    assert_eq!(broker.lot.times_ended(moved), 1);
+    assert_eq!(broker.retry_store.times_ended(moved), 1);
     squatter.leave().await;
-    eventually("it comes back", async || broker.lot.times_begun(moved) == 2).await;
-    broker.publish_to(moved, &format!("a-{moved}"), "a2").await;
-
-    eventually("what came later is parked as well", async || {
-        broker.lot.rows().await.len() == 4
+    eventually("it comes back", async || {
+        broker.retry_store.times_begun(moved) == 2
     })
     .await;
-    assert_eq!(teller.times_tried("a2"), 0, "overtaken");
-    assert!(!broker.lot.has_begun_after_a_crash(), "ended in order");
+    broker.publish_to(moved, &format!("a-{moved}"), "a2").await;
+
+    eventually("later events are in the retry store too", async || {
+        broker.retry_store.rows().await.len() == 4
+    })
+    .await;
+    assert_eq!(handler.times_tried("a2"), 0, "overtaken");
+    assert!(
+        !broker.retry_store.has_begun_after_a_crash(),
+        "ended in order"
+    );
     member.stop().await;
 }

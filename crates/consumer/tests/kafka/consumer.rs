@@ -9,15 +9,15 @@ use consumer::{Delivery, Failure, Handler};
 use mock_kafka::{Broker, DEAD_LETTERS, GROUP, TOPIC, eventually};
 use tokio::sync::Semaphore;
 
-/// Notes what it handles. Payloads are instructions: `reject`, `panic`, `retry-N` (fails N times), `wait` (for a permit).
+/// Records the handled events. Payloads are instructions: `reject`, `panic`, `retry-N` (fails N times), `wait` (for a permit).
 #[derive(Default)]
-struct Scribe {
+struct PayloadHandler {
     handled: Mutex<Vec<(String, String)>>,
     begun: AtomicU32,
     gate: Option<Arc<Semaphore>>,
 }
 
-impl Scribe {
+impl PayloadHandler {
     fn handled(&self) -> Vec<(String, String)> {
         self.handled.lock().unwrap().clone()
     }
@@ -32,7 +32,7 @@ impl Scribe {
 }
 
 #[async_trait]
-impl Handler for Scribe {
+impl Handler for PayloadHandler {
     async fn handle(&self, delivery: &Delivery) -> Result<(), Failure> {
         self.begun.fetch_add(1, Ordering::AcqRel);
         let key = String::from_utf8_lossy(delivery.key.as_deref().unwrap_or_default()).into_owned();
@@ -62,11 +62,11 @@ async fn events_of_one_key_are_handled_in_order_also_when_one_must_be_retried() 
     broker.publish("a", "retry-2").await;
     broker.publish("a", "3").await;
 
-    let scribe = Arc::new(Scribe::default());
-    let consumer = broker.start_consumer(scribe.clone());
+    let handler = Arc::new(PayloadHandler::default());
+    let consumer = broker.start_consumer(handler.clone());
 
-    eventually("all are handled", async || scribe.handled().len() == 3).await;
-    assert_eq!(scribe.of_key("a"), ["1", "retry-2", "3"]);
+    eventually("all are handled", async || handler.handled().len() == 3).await;
+    assert_eq!(handler.of_key("a"), ["1", "retry-2", "3"]);
     consumer.stop().await;
 }
 
@@ -78,11 +78,11 @@ async fn a_key_that_waits_for_its_retry_holds_up_no_other_key() {
         broker.publish(&key.to_string(), "go").await;
     }
 
-    let scribe = Arc::new(Scribe::default());
-    let consumer = broker.start_consumer(scribe.clone());
+    let handler = Arc::new(PayloadHandler::default());
+    let consumer = broker.start_consumer(handler.clone());
 
     eventually("the others are handled", async || {
-        scribe.handled().len() == 50
+        handler.handled().len() == 50
     })
     .await;
     consumer.stop().await;
@@ -95,12 +95,12 @@ async fn a_rejected_record_goes_to_the_dead_letters_with_its_provenance_and_the_
     broker.publish_with(&own, "a", "reject").await;
     broker.publish("b", "2").await;
 
-    let scribe = Arc::new(Scribe::default());
-    let consumer = broker.start_consumer(scribe.clone());
+    let handler = Arc::new(PayloadHandler::default());
+    let consumer = broker.start_consumer(handler.clone());
 
     eventually(
         "the rest is handled, and the record set aside",
-        async || scribe.of_key("b") == ["2"] && broker.lot.rows().await.len() == 1,
+        async || handler.of_key("b") == ["2"] && broker.retry_store.rows().await.len() == 1,
     )
     .await;
     let letter = &broker.read(DEAD_LETTERS)[0];
@@ -124,7 +124,7 @@ async fn a_rejected_record_goes_to_the_dead_letters_with_its_provenance_and_the_
     consumer.stop().await;
 }
 
-/// The record's own, as they were, and then where it came from.
+/// The headers of the record, unchanged, then its provenance.
 const DEAD_LETTER_HEADERS: [&str; 14] = [
     "traceparent",
     "x-dlq-original-topic",
@@ -148,12 +148,12 @@ async fn a_record_that_makes_the_handler_panic_is_set_aside_after_three_attempts
     broker.publish("a", "panic").await;
     broker.publish("b", "2").await;
 
-    let scribe = Arc::new(Scribe::default());
-    let consumer = broker.start_consumer(scribe.clone());
+    let handler = Arc::new(PayloadHandler::default());
+    let consumer = broker.start_consumer(handler.clone());
 
     eventually(
         "the rest is handled, and the record set aside",
-        async || scribe.of_key("b") == ["2"] && broker.lot.rows().await.len() == 1,
+        async || handler.of_key("b") == ["2"] && broker.retry_store.rows().await.len() == 1,
     )
     .await;
     let letter = &broker.read(DEAD_LETTERS)[0];
@@ -170,13 +170,13 @@ async fn a_clean_stop_commits_what_was_done_and_the_next_consumer_gets_nothing_t
     for number in 0..100 {
         broker.publish(&number.to_string(), "go").await;
     }
-    let first = Arc::new(Scribe::default());
+    let first = Arc::new(PayloadHandler::default());
     let consumer = broker.start_consumer(first.clone());
     eventually("all are handled", async || first.handled().len() == 100).await;
     consumer.stop().await;
 
     broker.publish("last", "go").await;
-    let second = Arc::new(Scribe::default());
+    let second = Arc::new(PayloadHandler::default());
     let consumer = broker.start_consumer(second.clone());
 
     eventually("the new one is handled", async || {
@@ -191,7 +191,7 @@ async fn a_clean_stop_commits_what_was_done_and_the_next_consumer_gets_nothing_t
 async fn a_stop_amid_a_rebalance_commits_as_soon_as_the_group_takes_commits_again() {
     let broker = Broker::start();
     broker.publish("a", "go").await;
-    let first = Arc::new(Scribe::default());
+    let first = Arc::new(PayloadHandler::default());
     let consumer = broker.start_consumer(first.clone());
     eventually("it is handled", async || !first.handled().is_empty()).await;
     broker.publish("b", "go").await;
@@ -200,7 +200,7 @@ async fn a_stop_amid_a_rebalance_commits_as_soon_as_the_group_takes_commits_agai
     consumer.stop().await;
 
     broker.publish("last", "go").await;
-    let second = Arc::new(Scribe::default());
+    let second = Arc::new(PayloadHandler::default());
     let consumer = broker.start_consumer(second.clone());
 
     eventually("the new one is handled", async || {
@@ -217,11 +217,11 @@ async fn a_commit_that_was_refused_is_made_again_although_nothing_else_happens()
     broker.refuse_commits(1);
     broker.publish_to(0, "a", "go").await;
 
-    let scribe = Arc::new(Scribe::default());
-    let consumer = broker.start_consumer(scribe.clone());
+    let handler = Arc::new(PayloadHandler::default());
+    let consumer = broker.start_consumer(handler.clone());
 
     eventually("it is committed", async || broker.committed(0).await == 1).await;
-    assert_eq!(scribe.handled().len(), 1);
+    assert_eq!(handler.handled().len(), 1);
     consumer.stop().await;
 }
 
@@ -231,7 +231,7 @@ async fn what_was_not_done_when_the_consumer_stopped_is_delivered_again() {
     broker.publish("stuck", "retry-1000").await;
     broker.publish("stuck", "behind").await;
     broker.publish("other", "go").await;
-    let first = Arc::new(Scribe::default());
+    let first = Arc::new(PayloadHandler::default());
     let consumer = broker.start_consumer(first.clone());
     eventually("the other is handled", async || {
         first.of_key("other") == ["go"]
@@ -268,13 +268,13 @@ async fn a_stop_waits_for_the_handler_that_is_at_work() {
     let broker = Broker::start();
     broker.publish("a", "wait").await;
     let gate = Arc::new(Semaphore::new(0));
-    let scribe = Arc::new(Scribe {
+    let handler = Arc::new(PayloadHandler {
         gate: Some(Arc::clone(&gate)),
-        ..Scribe::default()
+        ..PayloadHandler::default()
     });
-    let consumer = broker.start_consumer(scribe.clone());
+    let consumer = broker.start_consumer(handler.clone());
     eventually("the handler is at work", async || {
-        scribe.begun.load(Ordering::Acquire) == 1
+        handler.begun.load(Ordering::Acquire) == 1
     })
     .await;
 
@@ -285,12 +285,12 @@ async fn a_stop_waits_for_the_handler_that_is_at_work() {
     gate.add_permits(1);
     stopping.await;
 
-    // What it finished was committed: the next consumer begins behind it.
+    // Its event was committed: the next consumer starts behind it.
     broker.publish("b", "next").await;
-    let next = Arc::new(Scribe::default());
+    let next = Arc::new(PayloadHandler::default());
     let consumer = broker.start_consumer(next.clone());
     eventually("the next is handled", async || !next.of_key("b").is_empty()).await;
-    assert_eq!(scribe.of_key("a"), ["wait"]);
+    assert_eq!(handler.of_key("a"), ["wait"]);
     assert!(next.of_key("a").is_empty(), "delivered again");
     consumer.stop().await;
 }

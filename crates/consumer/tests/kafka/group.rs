@@ -1,4 +1,4 @@
-//! What the tests of a group with several members need: handlers that tell what they do, and a member that does nothing.
+//! For tests of a group with several members: handlers that record their calls, and a member that handles nothing.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,14 +30,14 @@ const EVERYTHING: usize = 1_000;
 /// A record by its place in the topic.
 pub(crate) type Place = (i32, i64);
 
-/// What the handlers of all members did, in order.
+/// The calls of all handlers, in order.
 #[derive(Default)]
 struct Notes {
     begun: Vec<Place>,
     finished: Vec<Handled>,
-    /// Members and the keys that they have in work.
-    in_work: HashSet<(&'static str, Vec<u8>)>,
-    /// Keys that one member had in work twice at the same time.
+    /// Members and their in-flight keys.
+    in_flight: HashSet<(&'static str, Vec<u8>)>,
+    /// Keys that one member had in flight twice at the same time.
     overlaps: Vec<String>,
 }
 
@@ -148,7 +148,7 @@ impl Handler for Member {
         {
             let mut notes = self.journal.notes.lock().unwrap();
             notes.begun.push(place);
-            if !notes.in_work.insert((self.name, key.clone())) {
+            if !notes.in_flight.insert((self.name, key.clone())) {
                 notes.overlaps.push(shown.clone());
             }
         }
@@ -161,7 +161,7 @@ impl Handler for Member {
             of(gates, place.0).acquire().await.unwrap().forget();
         }
         let mut notes = self.journal.notes.lock().unwrap();
-        notes.in_work.remove(&(self.name, key));
+        notes.in_flight.remove(&(self.name, key));
         notes.finished.push(Handled {
             member: self.name,
             place,

@@ -1,4 +1,4 @@
-//! A record that ends the process of everyone who handles it: found out, and set aside, while those beside it are handled.
+//! A poison pill that kills every process: isolated, while the records beside it are handled.
 //!
 //! The members are processes: this test program, run again with the one test that is ignored otherwise.
 
@@ -11,11 +11,11 @@ use consumer::{Delivery, Failure, Handler};
 use kafka::{GroupTimeouts, KafkaConfig};
 use tokio::sync::Barrier;
 
-use crate::group::SESSION;
+use super::group::SESSION;
 use mock_kafka::retry_store::TestRetryStore;
 use mock_kafka::{Broker, DEAD_LETTERS, PATIENT, eventually, start_member};
 
-/// What a member has to know.
+/// The environment of a member.
 const BROKERS: &str = "TEST_BROKERS";
 const DATABASE: &str = "TEST_DATABASE";
 const JOURNAL: &str = "TEST_JOURNAL";
@@ -24,14 +24,14 @@ const LIFE: &str = "TEST_LIFE";
 const KILLER: &str = "killer";
 const INNOCENT: [&str; 3] = ["innocent-0", "innocent-1", "innocent-2"];
 
-/// Lives in which everything dies that is in work: nobody can tell who is to blame.
+/// Processes that die with all records in flight: the poison pill is not known yet.
 const LIVES_TOGETHER: u32 = 3;
 
 /// Aborts on one payload, and notes the others in a file.
 struct Mortal {
     journal: PathBuf,
     life: u32,
-    /// Passed when all are in work.
+    /// Passed when all are in flight.
     all: Barrier,
 }
 
@@ -79,16 +79,16 @@ async fn a_mortal_member() {
         life: setting(LIFE).parse().unwrap(),
         all: Barrier::new(INNOCENT.len() + 1),
     };
-    let lot = TestRetryStore::at(&setting(DATABASE));
-    let _member = start_member(&kafka, PATIENT, Arc::new(handler), lot);
+    let retry_store = TestRetryStore::at(&setting(DATABASE));
+    let _member = start_member(&kafka, PATIENT, Arc::new(handler), retry_store);
     std::future::pending::<()>().await;
 }
 
 async fn start(broker: &Broker, journal: &Path, life: u32) -> Child {
     Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "killers::a_mortal_member", "--ignored"])
+        .args(["--exact", "kafka::killers::a_mortal_member", "--ignored"])
         .env(BROKERS, broker.config().brokers)
-        .env(DATABASE, broker.lot.url().await)
+        .env(DATABASE, broker.retry_store.url().await)
         .env(JOURNAL, journal)
         .env(LIFE, life.to_string())
         .stdout(Stdio::null())
@@ -103,7 +103,7 @@ async fn until_dead(mut member: Child) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_record_that_kills_the_process_is_set_aside_and_those_in_work_beside_it_are_handled() {
+async fn a_record_that_kills_the_process_is_set_aside_and_those_in_flight_beside_it_are_handled() {
     let broker = Broker::start();
     let directory = tempfile::tempdir().unwrap();
     let journal = directory.path().join("journal");
@@ -112,10 +112,13 @@ async fn a_record_that_kills_the_process_is_set_aside_and_those_in_work_beside_i
         broker.publish_to(0, payload, payload).await;
     }
 
-    // The third life after the first crash knows two crashes in which all four were in work: each is handled alone.
+    // The third process after the first crash knows two crashes with all four records in flight: each is handled alone.
     for life in 1..=LIVES_TOGETHER + 1 {
         until_dead(start(&broker, &journal, life).await).await;
-        assert!(broker.lot.rows().await.is_empty(), "condemned too early");
+        assert!(
+            broker.retry_store.rows().await.is_empty(),
+            "condemned too early"
+        );
     }
     let mut last = start(&broker, &journal, LIVES_TOGETHER + 2).await;
 
@@ -123,7 +126,7 @@ async fn a_record_that_kills_the_process_is_set_aside_and_those_in_work_beside_i
         broker.committed(0).await == 4
     })
     .await;
-    let rows = broker.lot.rows().await;
+    let rows = broker.retry_store.rows().await;
     assert_eq!(rows.len(), 1, "{rows:?}");
     assert_eq!(
         (rows[0].payload().as_str(), rows[0].state.as_str()),

@@ -1,7 +1,7 @@
 //! Partitions that move between members while work is in flight, and sessions that are lost.
 //!
 //! What holds then: nothing is skipped, a commit never passes unfinished work, the events of a key stay in order and are
-//! never in work twice in one member, and partitions that do not move are not disturbed.
+//! never in flight twice in one member, and partitions that do not move are not disturbed.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use futures::future::join_all;
 
-use crate::group::{Journal, Place, STEP, Squatter, WAIT, start_member};
+use super::group::{Journal, Place, STEP, Squatter, WAIT, start_member};
 use mock_kafka::{Broker, PARTITIONS, Running, eventually};
 
-/// Handlers that wait for a gate never end within this, so their partition is given away over their heads.
+/// A waiting handler never ends within this, so its partition is revoked while it runs.
 const SHORT_DRAIN: Duration = Duration::from_millis(200);
 
 /// Handlers that wait for a gate are waited for until the test opens it.
@@ -50,7 +50,7 @@ async fn member_in_the_middle_of_work(
 ) -> Running {
     publish_to_each_partition(broker).await;
     let member = start_member(broker, drain, journal.member("a"));
-    eventually("each partition is in work", async || {
+    eventually("each partition has an event in flight", async || {
         (0..PARTITIONS).all(|partition| {
             journal.times_begun((partition, STUCK)) == 1
                 && journal.times_finished((partition, FREE)) == 1
@@ -60,7 +60,7 @@ async fn member_in_the_middle_of_work(
     member
 }
 
-/// What must hold once partitions came back to a member in which the handler of their first event is still running,
+/// The invariants after partitions came back to a member in which the handler of their first event is still running,
 /// begun under the assignment before; `clock` is a partition that this test has not touched since.
 async fn the_old_handler_and_the_new_assignment_keep_out_of_each_others_way(
     broker: &Broker,
@@ -107,7 +107,7 @@ async fn the_old_handler_and_the_new_assignment_keep_out_of_each_others_way(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_partition_that_comes_back_while_its_event_is_still_in_work_waits_for_that_key_only() {
+async fn a_partition_that_comes_back_while_its_event_is_still_in_flight_waits_for_that_key_only() {
     let broker = Broker::start();
     let journal = Journal::new();
     let member = member_in_the_middle_of_work(&broker, &journal, SHORT_DRAIN).await;
@@ -166,7 +166,7 @@ async fn a_member_whose_session_expired_commits_no_unfinished_work() {
     // The fault is an outage that outlasts the session.
     broker.go_away();
     eventually("the session has expired", async || {
-        broker.lot.times_ended(2) == 1
+        broker.retry_store.times_ended(2) == 1
     })
     .await;
     broker.come_back();
@@ -231,7 +231,7 @@ async fn a_revoke_waits_for_the_handler_at_work_while_the_other_partitions_go_on
     assert_eq!(
         broker.committed(moving).await,
         BEHIND,
-        "what is finished during a revoke is committed before it ends"
+        "an event finished during a revoke was not committed"
     );
     squatter.leave().await;
     journal.open_everything();

@@ -1,4 +1,4 @@
-//! What becomes of events that cannot be handled: parked in the order of their key, tried again, dead, redriven, skipped.
+//! Events that cannot be handled: moved to the retry store in the order of their key, retried, dead, redriven, skipped.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use consumer::{Delivery, Failure, Handler, RetryPolicy};
 
-use crate::teller::{Teller, until_committed, until_handled, until_stored};
+use super::scripted_handler::{ScriptedHandler, until_committed, until_handled, until_stored};
 use mock_kafka::retry_store::TestRetryStore;
 use mock_kafka::{Broker, DEAD_LETTERS, IMPATIENT, PATIENT, eventually};
 
@@ -15,13 +15,13 @@ async fn an_event_whose_retries_are_spent_is_in_the_retry_store_and_other_keys_g
     let broker = Broker::start_with(TestRetryStore::sqlite(), IMPATIENT);
     broker.publish_to(0, "a", "a1").await;
     broker.publish_to(0, "b", "b1").await;
-    let teller = Teller::failing(&["a1"]);
+    let handler = ScriptedHandler::failing(&["a1"]);
 
-    let consumer = broker.start_consumer(teller.clone());
+    let consumer = broker.start_consumer(handler.clone());
 
-    until_handled(&teller, &["b1"]).await;
+    until_handled(&handler, &["b1"]).await;
     until_committed(&broker, 0, 2).await;
-    let rows = broker.lot.rows().await;
+    let rows = broker.retry_store.rows().await;
     assert_eq!(
         (rows[0].key(), rows[0].payload()),
         ("a".into(), "a1".into())
@@ -34,25 +34,25 @@ async fn an_event_whose_retries_are_spent_is_in_the_retry_store_and_other_keys_g
     consumer.stop().await;
 }
 
-async fn later_events_wait_in_order(lot: Arc<TestRetryStore>) {
-    let broker = Broker::start_with(lot, IMPATIENT);
+async fn later_events_wait_in_order(retry_store: Arc<TestRetryStore>) {
+    let broker = Broker::start_with(retry_store, IMPATIENT);
     for payload in ["a1", "a2", "a3"] {
         broker.publish_to(0, "a", payload).await;
     }
-    let teller = Teller::failing(&["a1"]);
-    let consumer = broker.start_consumer(teller.clone());
+    let handler = ScriptedHandler::failing(&["a1"]);
+    let consumer = broker.start_consumer(handler.clone());
     let all = [("a1", "WAITING"), ("a2", "WAITING"), ("a3", "WAITING")];
-    until_stored(&broker.lot, all).await;
+    until_stored(&broker.retry_store, all).await;
     until_committed(&broker, 0, 3).await;
-    assert_eq!(teller.times_tried("a2"), 0, "overtaken");
+    assert_eq!(handler.times_tried("a2"), 0, "overtaken");
 
-    teller.recover();
-    broker.lot.time_passes().await;
+    handler.recover();
+    broker.retry_store.time_passes().await;
 
-    until_handled(&teller, &["a1", "a2", "a3"]).await;
-    until_stored(&broker.lot, []).await;
+    until_handled(&handler, &["a1", "a2", "a3"]).await;
+    until_stored(&broker.retry_store, []).await;
     broker.publish_to(0, "a", "a4").await;
-    until_handled(&teller, &["a1", "a2", "a3", "a4"]).await;
+    until_handled(&handler, &["a1", "a2", "a3", "a4"]).await;
     consumer.stop().await;
 }
 
@@ -69,25 +69,25 @@ async fn later_events_of_a_stored_key_are_handled_in_order_on_a_shared_database(
 #[tokio::test(flavor = "multi_thread")]
 async fn an_outage_of_the_database_stores_nothing() {
     let broker = Broker::start_with(TestRetryStore::sqlite(), IMPATIENT);
-    let teller = Teller::failing(&["a1"]);
-    let consumer = broker.start_consumer(teller.clone());
+    let handler = ScriptedHandler::failing(&["a1"]);
+    let consumer = broker.start_consumer(handler.clone());
     broker.publish_to(0, "a", "a0").await;
-    until_handled(&teller, &["a0"]).await;
-    broker.lot.go_away();
+    until_handled(&handler, &["a0"]).await;
+    broker.retry_store.go_away();
 
     broker.publish_to(0, "a", "a1").await;
     broker.publish_to(0, "a", "a2").await;
-    // Between two attempts lies at most the time after which it would be parked.
+    // Between two attempts lies at most the time after which it would be moved to the retry store.
     eventually("its patience was spent several times", async || {
-        teller.times_tried("a1") > 20
+        handler.times_tried("a1") > 20
     })
     .await;
-    teller.recover();
-    until_handled(&teller, &["a0", "a1", "a2"]).await;
-    broker.lot.come_back();
+    handler.recover();
+    until_handled(&handler, &["a0", "a1", "a2"]).await;
+    broker.retry_store.come_back();
 
     until_committed(&broker, 0, 3).await;
-    assert_eq!(broker.lot.stored().await, []);
+    assert_eq!(broker.retry_store.stored().await, []);
     consumer.stop().await;
 }
 
@@ -100,22 +100,22 @@ async fn a_rejected_event_is_not_stored_and_its_offset_stays_until_the_dead_lett
         broker.publish_to(1, "c", payload).await;
     }
     broker.refuse_all_produce();
-    let teller = Teller::rejecting(&["bad"]);
-    let consumer = broker.start_consumer(teller.clone());
+    let handler = ScriptedHandler::rejecting(&["bad"]);
+    let consumer = broker.start_consumer(handler.clone());
     eventually("it is rejected, and the others go on", async || {
-        teller.times_tried("bad") == 1 && teller.handled().len() == 3
+        handler.times_tried("bad") == 1 && handler.handled().len() == 3
     })
     .await;
     until_committed(&broker, 1, 2).await;
     assert_eq!(broker.committed(0).await, 0, "committed before it is safe");
-    assert_eq!(broker.lot.stored().await, []);
+    assert_eq!(broker.retry_store.stored().await, []);
 
     broker.accept_produce();
 
-    until_stored(&broker.lot, [("bad", "DEAD")]).await;
+    until_stored(&broker.retry_store, [("bad", "DEAD")]).await;
     assert_eq!(broker.read(DEAD_LETTERS).len(), 1);
     until_committed(&broker, 0, 2).await;
-    assert_eq!(teller.times_tried("bad"), 1, "rejected once is enough");
+    assert_eq!(handler.times_tried("bad"), 1, "rejected once is enough");
     consumer.stop().await;
 }
 
@@ -123,12 +123,12 @@ async fn a_rejected_event_is_not_stored_and_its_offset_stays_until_the_dead_lett
 async fn a_dead_letter_is_published_before_it_is_in_the_retry_store_and_stored_before_its_offset_moves()
  {
     let broker = Broker::start();
-    let teller = Teller::rejecting(&["bad"]);
-    let consumer = broker.start_consumer(teller.clone());
+    let handler = ScriptedHandler::rejecting(&["bad"]);
+    let consumer = broker.start_consumer(handler.clone());
     broker.publish_to(0, "a", "a1").await;
-    until_handled(&teller, &["a1"]).await;
+    until_handled(&handler, &["a1"]).await;
     until_committed(&broker, 0, 1).await;
-    broker.lot.go_away();
+    broker.retry_store.go_away();
 
     broker.publish_to(0, "a", "bad").await;
     broker.publish_to(1, "c", "c1").await;
@@ -141,11 +141,11 @@ async fn a_dead_letter_is_published_before_it_is_in_the_retry_store_and_stored_b
     assert_eq!(
         broker.committed(0).await,
         1,
-        "committed before it is parked"
+        "committed before it is in the retry store"
     );
-    broker.lot.come_back();
+    broker.retry_store.come_back();
 
-    until_stored(&broker.lot, [("bad", "DEAD")]).await;
+    until_stored(&broker.retry_store, [("bad", "DEAD")]).await;
     until_committed(&broker, 0, 2).await;
     assert_eq!(broker.read(DEAD_LETTERS).len(), 1, "published again");
     consumer.stop().await;
@@ -157,16 +157,16 @@ async fn what_comes_behind_a_dead_event_waits_for_the_operator_and_a_redrive_goe
     for payload in ["bad", "a2", "a3"] {
         broker.publish_to(0, "a", payload).await;
     }
-    let teller = Teller::rejecting(&["bad"]);
-    let consumer = broker.start_consumer(teller.clone());
+    let handler = ScriptedHandler::rejecting(&["bad"]);
+    let consumer = broker.start_consumer(handler.clone());
     let all = [("bad", "DEAD"), ("a2", "WAITING"), ("a3", "WAITING")];
-    until_stored(&broker.lot, all).await;
+    until_stored(&broker.retry_store, all).await;
 
-    teller.recover();
-    broker.lot.redrive().await;
+    handler.recover();
+    broker.retry_store.redrive().await;
 
-    until_handled(&teller, &["bad", "a2", "a3"]).await;
-    until_stored(&broker.lot, []).await;
+    until_handled(&handler, &["bad", "a2", "a3"]).await;
+    until_stored(&broker.retry_store, []).await;
     consumer.stop().await;
 }
 
@@ -175,17 +175,17 @@ async fn what_comes_behind_a_dead_event_is_handled_when_it_is_skipped() {
     let broker = Broker::start_with(TestRetryStore::sqlite(), IMPATIENT);
     broker.publish_to(0, "a", "bad").await;
     broker.publish_to(0, "a", "a2").await;
-    let teller = Teller::rejecting(&["bad"]);
-    let consumer = broker.start_consumer(teller.clone());
-    until_stored(&broker.lot, [("bad", "DEAD"), ("a2", "WAITING")]).await;
+    let handler = ScriptedHandler::rejecting(&["bad"]);
+    let consumer = broker.start_consumer(handler.clone());
+    until_stored(&broker.retry_store, [("bad", "DEAD"), ("a2", "WAITING")]).await;
 
-    broker.lot.skip().await;
+    broker.retry_store.skip().await;
 
-    until_handled(&teller, &["a2"]).await;
-    until_stored(&broker.lot, [("bad", "SKIPPED")]).await;
+    until_handled(&handler, &["a2"]).await;
+    until_stored(&broker.retry_store, [("bad", "SKIPPED")]).await;
     broker.publish_to(0, "a", "a3").await;
-    until_handled(&teller, &["a2", "a3"]).await;
-    assert_eq!(teller.times_tried("bad"), 1);
+    until_handled(&handler, &["a2", "a3"]).await;
+    assert_eq!(handler.times_tried("bad"), 1);
     consumer.stop().await;
 }
 
@@ -193,17 +193,17 @@ async fn what_comes_behind_a_dead_event_is_handled_when_it_is_skipped() {
 async fn a_redriven_event_that_is_rejected_again_is_a_dead_letter_again() {
     let broker = Broker::start_with(TestRetryStore::sqlite(), IMPATIENT);
     broker.publish_to(0, "a", "bad").await;
-    let teller = Teller::rejecting(&["bad"]);
-    let consumer = broker.start_consumer(teller.clone());
-    until_stored(&broker.lot, [("bad", "DEAD")]).await;
+    let handler = ScriptedHandler::rejecting(&["bad"]);
+    let consumer = broker.start_consumer(handler.clone());
+    until_stored(&broker.retry_store, [("bad", "DEAD")]).await;
 
-    broker.lot.redrive().await;
+    broker.retry_store.redrive().await;
 
     eventually("it is published again", async || {
         broker.read(DEAD_LETTERS).len() == 2
     })
     .await;
-    until_stored(&broker.lot, [("bad", "DEAD")]).await;
+    until_stored(&broker.retry_store, [("bad", "DEAD")]).await;
     let letters = broker.read(DEAD_LETTERS);
     assert_eq!(letters[1].header("x-dlq-redrives"), Some("1"));
     assert_eq!(letters[1].header("x-dlq-attempts"), Some("2"));
@@ -219,44 +219,44 @@ async fn an_event_that_fails_in_every_round_is_a_dead_letter_in_the_end() {
     let broker = Broker::start_with(TestRetryStore::sqlite(), IMPATIENT);
     broker.publish_to(0, "a", "a1").await;
     broker.publish_to(0, "a", "a2").await;
-    let teller = Teller::failing(&["a1"]);
-    let consumer = broker.start_consumer(teller.clone());
-    until_stored(&broker.lot, [("a1", "WAITING"), ("a2", "WAITING")]).await;
+    let handler = ScriptedHandler::failing(&["a1"]);
+    let consumer = broker.start_consumer(handler.clone());
+    until_stored(&broker.retry_store, [("a1", "WAITING"), ("a2", "WAITING")]).await;
 
     for round in 1..=2 {
-        broker.lot.time_passes().await;
+        broker.retry_store.time_passes().await;
         eventually("a round has failed", async || {
-            broker.lot.rows().await[0].rounds == round
+            broker.retry_store.rows().await[0].rounds == round
         })
         .await;
-        assert_eq!(broker.lot.rows().await[0].state, "WAITING");
+        assert_eq!(broker.retry_store.rows().await[0].state, "WAITING");
     }
-    broker.lot.time_passes().await;
+    broker.retry_store.time_passes().await;
 
-    until_stored(&broker.lot, [("a1", "DEAD"), ("a2", "WAITING")]).await;
+    until_stored(&broker.retry_store, [("a1", "DEAD"), ("a2", "WAITING")]).await;
     let letters = broker.read(DEAD_LETTERS);
     assert_eq!(letters.len(), 1);
     assert_eq!(
         letters[0].header("x-dlq-error-class"),
         Some("retries-spent")
     );
-    assert_eq!(teller.times_tried("a2"), 0, "overtaken");
+    assert_eq!(handler.times_tried("a2"), 0, "overtaken");
     consumer.stop().await;
 }
 
-/// Handles everything but one event, whose every attempt meets a database that goes away.
+/// Handles every event but one: the database becomes unreachable in each attempt of that one.
 struct Unlucky {
-    lot: Arc<TestRetryStore>,
-    teller: Arc<Teller>,
+    retry_store: Arc<TestRetryStore>,
+    handler: Arc<ScriptedHandler>,
 }
 
 #[async_trait]
 impl Handler for Unlucky {
     async fn handle(&self, delivery: &Delivery) -> Result<(), Failure> {
         if delivery.payload.as_deref() == Some(b"a1") {
-            self.lot.go_away();
+            self.retry_store.go_away();
         }
-        self.teller.handle(delivery).await
+        self.handler.handle(delivery).await
     }
 }
 
@@ -264,28 +264,28 @@ impl Handler for Unlucky {
 async fn an_outage_in_the_last_round_of_a_retry_event_makes_no_dead_letter_of_it() {
     let broker = Broker::start_with(TestRetryStore::sqlite(), IMPATIENT);
     broker.publish_to(0, "a", "a1").await;
-    let teller = Teller::failing(&["a1"]);
-    let first = broker.start_consumer(teller.clone());
-    until_stored(&broker.lot, [("a1", "WAITING")]).await;
+    let handler = ScriptedHandler::failing(&["a1"]);
+    let first = broker.start_consumer(handler.clone());
+    until_stored(&broker.retry_store, [("a1", "WAITING")]).await;
     until_committed(&broker, 0, 1).await;
     first.stop().await;
-    broker.lot.begin_last_round().await;
-    let tries = teller.times_tried("a1");
+    broker.retry_store.begin_last_round().await;
+    let tries = handler.times_tried("a1");
 
     let unlucky = Unlucky {
-        lot: Arc::clone(&broker.lot),
-        teller: teller.clone(),
+        retry_store: Arc::clone(&broker.retry_store),
+        handler: handler.clone(),
     };
-    teller.rejected.lock().unwrap().insert("bad".to_owned());
+    handler.rejected.lock().unwrap().insert("bad".to_owned());
     let consumer = broker.start_consumer(Arc::new(unlucky));
     eventually("the database went away in its last round", async || {
-        teller.times_tried("a1") > tries && broker.lot.times_turned_away() > 2
+        handler.times_tried("a1") > tries && broker.retry_store.times_turned_away() > 2
     })
     .await;
-    broker.lot.come_back();
+    broker.retry_store.come_back();
     broker.publish_to(0, "b", "bad").await;
 
-    until_stored(&broker.lot, [("a1", "WAITING"), ("bad", "DEAD")]).await;
+    until_stored(&broker.retry_store, [("a1", "WAITING"), ("bad", "DEAD")]).await;
     assert_eq!(broker.read(DEAD_LETTERS).len(), 1, "only of the other");
     consumer.stop().await;
 }
@@ -296,18 +296,18 @@ async fn a_record_without_a_key_blocks_nothing() {
     for payload in ["bad", "weak", "good"] {
         broker.publish_keyless(0, payload).await;
     }
-    let teller = Teller::rejecting(&["bad"]);
-    teller.failing.lock().unwrap().insert("weak".to_owned());
+    let handler = ScriptedHandler::rejecting(&["bad"]);
+    handler.failing.lock().unwrap().insert("weak".to_owned());
 
-    let consumer = broker.start_consumer(teller.clone());
+    let consumer = broker.start_consumer(handler.clone());
 
     until_committed(&broker, 0, 3).await;
     broker.publish_keyless(0, "later").await;
-    until_handled(&teller, &["good", "later"]).await;
-    until_stored(&broker.lot, [("bad", "DEAD"), ("weak", "WAITING")]).await;
-    teller.recover();
-    broker.lot.time_passes().await;
-    until_handled(&teller, &["good", "later", "weak"]).await;
+    until_handled(&handler, &["good", "later"]).await;
+    until_stored(&broker.retry_store, [("bad", "DEAD"), ("weak", "WAITING")]).await;
+    handler.recover();
+    broker.retry_store.time_passes().await;
+    until_handled(&handler, &["good", "later", "weak"]).await;
     consumer.stop().await;
 }
 
@@ -323,10 +323,10 @@ async fn a_flood_of_rejects_stops_its_partition_and_no_other_and_a_restart_goes_
     for payload in BAD {
         broker.publish_to(0, payload, payload).await;
     }
-    let teller = Teller::rejecting(&BAD);
-    let consumer = broker.start_consumer(teller.clone());
+    let handler = ScriptedHandler::rejecting(&BAD);
+    let consumer = broker.start_consumer(handler.clone());
     eventually("so many are set aside", async || {
-        broker.lot.rows().await.len() == LIMIT
+        broker.retry_store.rows().await.len() == LIMIT
     })
     .await;
 
@@ -336,10 +336,10 @@ async fn a_flood_of_rejects_stops_its_partition_and_no_other_and_a_restart_goes_
     broker.publish_to(1, "c", "c2").await;
     until_committed(&broker, 1, 2).await;
 
-    assert_eq!(teller.times_tried("later"), 0, "read on");
+    assert_eq!(handler.times_tried("later"), 0, "read on");
     assert_eq!(broker.read(DEAD_LETTERS).len(), LIMIT);
     let set_aside: HashSet<String> = broker
-        .lot
+        .retry_store
         .rows()
         .await
         .iter()
@@ -349,14 +349,14 @@ async fn a_flood_of_rejects_stops_its_partition_and_no_other_and_a_restart_goes_
     let committed = usize::try_from(broker.committed(0).await).unwrap();
     assert!(
         committed <= first_undone.unwrap(),
-        "committed what is not done"
+        "an incomplete offset was committed"
     );
     consumer.stop().await;
 
-    teller.recover();
-    let consumer = broker.start_consumer(teller.clone());
+    handler.recover();
+    let consumer = broker.start_consumer(handler.clone());
     until_committed(&broker, 0, 7).await;
-    let handled: HashSet<String> = teller.handled().into_iter().collect();
+    let handled: HashSet<String> = handler.handled().into_iter().collect();
     assert!(
         BAD.iter()
             .all(|bad| handled.contains(*bad) != set_aside.contains(*bad))

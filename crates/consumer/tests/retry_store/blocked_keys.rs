@@ -1,30 +1,30 @@
-//! What fences a key, and for how long.
+//! What blocks a key, and for how long.
 
 use consumer::retry_store::{
-    BlockedKeySet, KeyState, MAX_BLOCKED_KEYS, MAX_KEY, RetryState, RetryStore, Source,
+    BlockedKeySet, KeyState, MAX_BLOCKED_KEYS, MAX_KEY, RetryState, RetryStore, TopicPartition,
 };
 use kafka::record::Record;
 use uuid::Uuid;
 
-use crate::database::on_every_database;
-use crate::records::{
+use super::database::on_every_database;
+use super::records::{
     DUE, LATER, SWEEPER, TOPIC, claim, drain, fault, offsets, record, without_key,
 };
 
 async fn blocked_keys(retry_store: &dyn RetryStore) -> BlockedKeySet {
-    let source = Source {
+    let partition = TopicPartition {
         topic: TOPIC.to_owned(),
         partition: 3,
     };
-    let beginning = retry_store
-        .begin(&source, Uuid::from_u128(9))
+    let start = retry_store
+        .begin_session(&partition, Uuid::from_u128(9))
         .await
         .unwrap();
-    beginning.blocked
+    start.blocked
 }
 
 #[tokio::test]
-async fn what_comes_for_a_stored_key_is_in_the_retry_store_behind_and_other_keys_are_open() {
+async fn a_later_event_of_a_blocked_key_is_stored_behind_and_other_keys_are_free() {
     on_every_database(async |database| {
         let retry_store = &*database.retry_store;
         retry_store
@@ -80,7 +80,7 @@ async fn a_dead_event_blocks_its_key_and_nothing_behind_it_is_handled() {
 }
 
 #[tokio::test]
-async fn a_consumer_that_begins_is_told_every_blocked_key_once() {
+async fn a_session_starts_with_every_blocked_key_once() {
     on_every_database(async |database| {
         let retry_store = &*database.retry_store;
         for (key, offset) in [("b", 1), ("a", 2), ("b", 3)] {

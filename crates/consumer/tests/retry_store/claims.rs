@@ -1,12 +1,12 @@
-//! Who may handle a parked event, and when.
+//! Claims: which sweeper may handle an event of the retry store, and when.
 
 use std::time::Duration;
 
 use consumer::retry_store::{Fault, FaultClass, RetryState, Settlement};
 use kafka::record::Record;
 
-use crate::database::on_every_database;
-use crate::records::{
+use super::database::on_every_database;
+use super::records::{
     DUE, LATER, MANY, OTHER_SWEEPER, SWEEPER, TERM, TOPIC, claim, drain, fault, offsets, record,
     without_key,
 };
@@ -32,7 +32,7 @@ async fn only_the_head_of_a_key_is_claimed_and_by_one_sweeper() {
 }
 
 #[tokio::test]
-async fn what_waits_behind_others_costs_a_sweeper_nothing() {
+async fn events_behind_a_head_are_not_due() {
     on_every_database(async |database| {
         let retry_store = &*database.retry_store;
         let dead = RetryState::Dead;
@@ -59,7 +59,7 @@ async fn what_waits_behind_others_costs_a_sweeper_nothing() {
 }
 
 #[tokio::test]
-async fn order_does_not_rest_on_what_is_due() {
+async fn only_heads_are_claimed_even_if_later_events_are_due() {
     on_every_database(async |database| {
         let retry_store = &*database.retry_store;
         let dead = RetryState::Dead;
@@ -137,7 +137,7 @@ async fn a_claimed_event_is_the_record_that_was_consumed() {
 }
 
 #[tokio::test]
-async fn one_that_only_waited_behind_others_has_no_fault() {
+async fn an_event_that_only_waited_behind_others_has_no_fault() {
     on_every_database(async |database| {
         let retry_store = &*database.retry_store;
         retry_store
@@ -208,7 +208,7 @@ async fn a_failed_round_is_counted_and_keeps_its_place() {
 }
 
 #[tokio::test]
-async fn one_that_died_is_not_claimed_again() {
+async fn a_dead_event_is_not_claimed() {
     on_every_database(async |database| {
         let retry_store = &*database.retry_store;
         retry_store
@@ -247,7 +247,7 @@ async fn a_released_event_is_claimed_again_at_once() {
 }
 
 #[tokio::test]
-async fn a_claim_that_ran_out_goes_to_another_and_can_no_longer_be_settled() {
+async fn an_expired_claim_is_taken_over_and_can_no_longer_be_settled() {
     on_every_database(async |database| {
         let retry_store = &*database.retry_store;
         retry_store
@@ -277,7 +277,7 @@ async fn a_claim_that_ran_out_goes_to_another_and_can_no_longer_be_settled() {
 }
 
 #[tokio::test]
-async fn a_claim_that_ran_out_and_went_to_nobody_is_settled() {
+async fn an_expired_claim_that_was_not_taken_over_is_settled() {
     on_every_database(async |database| {
         let retry_store = &*database.retry_store;
         retry_store
@@ -296,7 +296,7 @@ async fn a_claim_that_ran_out_and_went_to_nobody_is_settled() {
 }
 
 #[tokio::test]
-async fn a_term_without_an_end_in_sight_is_no_overflow() {
+async fn the_longest_delays_do_not_overflow() {
     on_every_database(async |database| {
         let retry_store = &*database.retry_store;
         let forever = RetryState::Waiting {
@@ -320,7 +320,7 @@ async fn a_term_without_an_end_in_sight_is_no_overflow() {
 }
 
 #[tokio::test]
-async fn a_damaged_row_is_left_out_and_holds_up_no_other() {
+async fn a_damaged_row_is_left_out_and_blocks_no_other() {
     on_every_database(async |database| {
         let retry_store = &*database.retry_store;
         retry_store.store(&record("a", 1), &fault(), DUE).await.unwrap();
@@ -335,7 +335,7 @@ async fn a_damaged_row_is_left_out_and_holds_up_no_other() {
 }
 
 #[tokio::test]
-async fn a_reason_of_any_length_is_cut_to_what_a_person_reads() {
+async fn a_long_error_message_is_cut() {
     on_every_database(async |database| {
         let retry_store = &*database.retry_store;
         let endless = Fault {

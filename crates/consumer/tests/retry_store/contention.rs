@@ -11,8 +11,8 @@ use sqlx::{Connection, PgConnection};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use crate::database::{Database, on_every_database};
-use crate::records::{
+use super::database::{Database, on_every_database};
+use super::records::{
     DUE, OTHER_SWEEPER, SWEEPER, TERM, TOPIC, claim, drain, fault, offsets, record,
 };
 
@@ -28,7 +28,7 @@ fn handle(journal: &Journal, record: &Record) {
     journal.lock().unwrap().push((key, record.offset));
 }
 
-/// The lane of a key in a consumer that knows nothing of its fences: every third event that is not fenced fails.
+/// The lane of a key in a consumer without blocked keys in memory: every third event of a free key fails.
 async fn consume(
     retry_store: Arc<dyn RetryStore>,
     key: &'static str,
@@ -97,8 +97,8 @@ async fn a_key_keeps_its_order_and_loses_nothing_while_all_consume_and_sweep() {
     on_every_database(everything_is_handled_once_and_in_order).await;
 }
 
-/// Holds up whoever parks this record, until the transaction ends.
-async fn retry_events_by_one_that_does_not_commit(connection: &mut PgConnection, record: &Record) {
+/// Blocks any other insert of this record until the transaction ends.
+async fn insert_without_commit(connection: &mut PgConnection, record: &Record) {
     let insert = sqlx::query(
         "INSERT INTO retry_events (topic, partition, record_offset, record_timestamp, headers, state, attempts, stored_at) \
          VALUES ($1, $2, $3, $4, '', 'DEAD', 0, 0)",
@@ -123,7 +123,7 @@ where
 {
     let mut stranger = database.stranger().await;
     let mut open = stranger.begin().await.unwrap();
-    retry_events_by_one_that_does_not_commit(&mut open, &record("a", 2)).await;
+    insert_without_commit(&mut open, &record("a", 2)).await;
     let adding = Arc::clone(&database.retry_store);
     let adding = tokio::spawn(async move { adding.store_behind(&record("a", 2)).await });
     database.until_waiting_for_locks(1).await;
@@ -170,7 +170,7 @@ async fn an_event_that_is_added_while_its_head_is_skipped_is_not_left_behind() {
     assert_eq!(drain(&*retry_store).await, [2]);
 }
 
-/// Stores an event while a transaction is open that changes what is before it.
+/// Stores an event while an open transaction changes the rows before it.
 async fn added_meanwhile(database: &Database, changes: &'static str, event: Record) -> KeyState {
     let mut stranger = database.stranger().await;
     let mut open = stranger.begin().await.unwrap();
@@ -267,7 +267,7 @@ async fn of_two_operators_that_want_an_event_the_second_waits_and_is_refused() {
     let refused = second.await.unwrap().unwrap_err();
     assert_eq!(
         refused.to_string(),
-        format!("parked event {id} is not dead but waiting")
+        format!("event {id} is not dead but waiting")
     );
     assert_eq!(database.operations.audit(1).await.unwrap(), []);
 }

@@ -1,13 +1,13 @@
-//! How much is parked, as a gauge and an alert need it.
+//! The size of the retry store, for the gauges and the alert.
 
 use consumer::retry_store::RetryState;
 use consumer::retry_store::operations::{Operations, RetryStoreCount};
 use kafka::record::Record;
 
-use crate::database::on_every_database;
-use crate::records::{LATER, fault, record, without_key};
+use super::database::on_every_database;
+use super::records::{LATER, fault, record, without_key};
 
-/// More than a test parks.
+/// More than any test stores.
 const ALL: u32 = 1_000;
 
 async fn count(operations: &dyn Operations, at_most: u32) -> (u64, u64) {
@@ -16,7 +16,7 @@ async fn count(operations: &dyn Operations, at_most: u32) -> (u64, u64) {
 }
 
 #[tokio::test]
-async fn what_is_dead_or_waits_is_counted_and_each_blocked_key_once() {
+async fn dead_and_waiting_events_are_counted_and_each_blocked_key_once() {
     on_every_database(async |database| {
         let (retry_store, operations) = (&*database.retry_store, &*database.operations);
         assert_eq!(count(operations, ALL).await, (0, 0));
@@ -53,7 +53,7 @@ async fn a_key_of_another_topic_is_another_key() {
 }
 
 #[tokio::test]
-async fn what_was_skipped_is_not_counted_any_more() {
+async fn skipped_events_are_not_counted() {
     on_every_database(async |database| {
         let (retry_store, operations) = (&*database.retry_store, &*database.operations);
         let (first, dead) = (record("a", 1), RetryState::Dead);

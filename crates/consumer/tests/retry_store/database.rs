@@ -1,4 +1,4 @@
-//! The databases that the contract is checked on, each fresh and empty.
+//! The databases of the contract tests, each fresh and empty.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,7 @@ pub(crate) const MIGRATIONS: Migrations = &[consumer::MIGRATIONS];
 /// Far longer than anything here takes on a busy machine, and shorter than a lock is waited for by a test that hangs.
 const WAIT_LIMIT: Duration = Duration::from_secs(20);
 
-const TEMPLATE_NAME: &str = "parking_template";
+const TEMPLATE_NAME: &str = "retry_store_template";
 
 /// A database that holds nothing yet.
 pub(crate) struct Database {
@@ -38,7 +38,7 @@ pub(crate) async fn on_every_database(rule: impl AsyncFn(Database)) {
 impl Database {
     pub(crate) async fn sqlite() -> Self {
         let directory = Arc::new(tempfile::tempdir().unwrap());
-        let url = format!("sqlite://{}/parking.db", directory.path().display());
+        let url = format!("sqlite://{}/retry_store.db", directory.path().display());
         Self::open(DatabaseUrl::from_setting(&url).unwrap(), Some(directory)).await
     }
 
@@ -81,7 +81,7 @@ impl Database {
         }
     }
 
-    /// BlockedKeys so many keys, one row each.
+    /// Blocks this many keys, one row each.
     pub(crate) async fn block_keys(&self, keys: i64) {
         let rows = "WITH RECURSIVE number (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < $1) \
             INSERT INTO retry_events (topic, partition, record_offset, record_timestamp, ordering_key, headers, \

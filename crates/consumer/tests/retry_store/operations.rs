@@ -1,12 +1,12 @@
-//! What an operator sees and does.
+//! The operations of an operator.
 
 use consumer::retry_store::operations::{
-    Filter, MAX_REDRIVES, OperationError, Operations, Refusal, RetryEvent, State,
+    Filter, MAX_REDRIVES, OperationError, Operations, OperatorRefusal, RetryEvent, State,
 };
 use consumer::retry_store::{Fault, FaultClass, KeyState, RetryState, RetryStore, Settlement};
 
-use crate::database::{Database, on_every_database};
-use crate::records::{DUE, LATER, SWEEPER, claim, drain, fault, offsets, record, without_key};
+use super::database::{Database, on_every_database};
+use super::records::{DUE, LATER, SWEEPER, claim, drain, fault, offsets, record, without_key};
 
 const ACTOR: &str = "an operator";
 
@@ -45,7 +45,7 @@ fn places(events: &[RetryEvent]) -> Vec<i64> {
     events.iter().map(|event| event.record.offset).collect()
 }
 
-fn refusal(done: Result<(), OperationError>) -> Refusal {
+fn refusal(done: Result<(), OperationError>) -> OperatorRefusal {
     match done {
         Err(OperationError::Refused(refusal)) => refusal,
         other => panic!("not refused: {other:?}"),
@@ -53,7 +53,7 @@ fn refusal(done: Result<(), OperationError>) -> Refusal {
 }
 
 #[tokio::test]
-async fn a_list_tells_what_is_in_the_retry_store_and_what_waits_behind_it() {
+async fn a_list_has_all_events_with_their_heads_and_followers() {
     on_every_database(async |database| {
         some_events(&*database.retry_store).await;
 
@@ -211,7 +211,7 @@ async fn skipping_lets_the_next_of_the_key_through_and_keeps_the_row() {
 }
 
 #[tokio::test]
-async fn what_is_not_a_dead_head_is_refused_and_the_head_is_named() {
+async fn only_a_dead_head_is_changed_and_a_refusal_names_the_head() {
     on_every_database(async |database| {
         let operations = &*database.operations;
         some_events(&*database.retry_store).await;
@@ -219,15 +219,15 @@ async fn what_is_not_a_dead_head_is_refused_and_the_head_is_named() {
         let waiting = id_of(operations, 3).await;
 
         for (id, expected) in [
-            (behind, Refusal::Behind { id: behind, head }),
+            (behind, OperatorRefusal::Behind { id: behind, head }),
             (
                 waiting,
-                Refusal::NotDead {
+                OperatorRefusal::NotDead {
                     id: waiting,
                     state: State::Waiting,
                 },
             ),
-            (999, Refusal::Unknown { id: 999 }),
+            (999, OperatorRefusal::Unknown { id: 999 }),
         ] {
             let redriven = operations.redrive(id, ACTOR, true).await;
             assert_eq!(refusal(redriven), expected);
@@ -249,7 +249,7 @@ async fn a_skipped_event_is_neither_redriven_nor_skipped_again() {
         operations.skip(id, ACTOR, "a test order").await.unwrap();
 
         let state = State::Skipped;
-        let expected = Refusal::NotDead { id, state };
+        let expected = OperatorRefusal::NotDead { id, state };
         let redriven = operations.redrive(id, ACTOR, true).await;
         assert_eq!(refusal(redriven), expected);
         let skipped = operations.skip(id, ACTOR, "again").await;
@@ -269,7 +269,7 @@ async fn dies_and_is_redriven(database: &Database, id: i64, times: u32) {
 }
 
 #[tokio::test]
-async fn an_event_that_dies_again_and_again_is_redriven_only_by_force() {
+async fn after_five_redrives_an_event_is_redriven_only_by_force() {
     on_every_database(async |database| {
         let operations = &*database.operations;
         some_events(&*database.retry_store).await;
@@ -278,7 +278,7 @@ async fn an_event_that_dies_again_and_again_is_redriven_only_by_force() {
         let event = operations.get(id).await.unwrap().unwrap();
 
         let redrives = MAX_REDRIVES;
-        let expected = Refusal::RedrivenTooOften { id, redrives };
+        let expected = OperatorRefusal::RedrivenTooOften { id, redrives };
         assert_eq!(event.may_be_redriven(false), Err(expected.clone()));
         assert_eq!(event.may_be_redriven(true), Ok(()));
         let redriven = operations.redrive(id, ACTOR, false).await;
@@ -289,7 +289,7 @@ async fn an_event_that_dies_again_and_again_is_redriven_only_by_force() {
 }
 
 #[tokio::test]
-async fn every_change_is_in_the_audit_the_latest_first() {
+async fn every_change_is_in_the_audit_latest_first() {
     on_every_database(async |database| {
         let operations = &*database.operations;
         some_events(&*database.retry_store).await;
@@ -299,19 +299,19 @@ async fn every_change_is_in_the_audit_the_latest_first() {
         operations.skip(last, "another", "a test").await.unwrap();
 
         let audit = operations.audit(10).await.unwrap();
-        let told: Vec<_> = audit
+        let entries: Vec<_> = audit
             .iter()
             .map(|entry| {
                 (
                     &*entry.actor,
                     &*entry.action,
-                    entry.stored_id,
+                    entry.event_id,
                     &*entry.detail,
                 )
             })
             .collect();
         assert_eq!(
-            told,
+            entries,
             [
                 (
                     "another",
@@ -367,7 +367,7 @@ async fn of_two_operators_one_redrives_and_the_other_is_refused() {
 
         let state = State::Waiting;
         let refused = if first.is_ok() { second } else { first };
-        assert_eq!(refusal(refused), Refusal::NotDead { id, state });
+        assert_eq!(refusal(refused), OperatorRefusal::NotDead { id, state });
         assert_eq!(database.operations.audit(10).await.unwrap().len(), 1);
     })
     .await;

@@ -1,18 +1,18 @@
-//! What an operator reads, and what `redrive` does with many events.
+//! The output of `dead-letters`, and `redrive` of many events.
 
 use std::time::{Duration, Instant};
 
 use clap::Parser as _;
 use consumer::operator::arguments::DeadLetters;
 use consumer::operator::{OperatorError, Vocabulary, execute};
-use consumer::retry_store::operations::{Filter, Refusal, State};
+use consumer::retry_store::operations::{Filter, OperatorRefusal, State};
 use consumer::retry_store::{Fault, FaultClass, RetryState};
 use kafka::headers::{self, Headers};
 use kafka::record::Record;
 use serde_json::Value;
 
-use crate::database::Database;
-use crate::records::{LATER, drain, fault, record};
+use super::database::Database;
+use super::records::{LATER, drain, fault, record};
 
 const SECRET: &str = "a secret of the payload";
 
@@ -40,7 +40,7 @@ async fn run(database: &Database, arguments: &str) -> (String, Result<(), Operat
     (String::from_utf8(output).unwrap(), done)
 }
 
-async fn told(database: &Database, arguments: &str) -> String {
+async fn output_of(database: &Database, arguments: &str) -> String {
     let (output, done) = run(database, arguments).await;
     done.unwrap();
     output
@@ -88,7 +88,7 @@ async fn with_dead(offsets: impl IntoIterator<Item = i64>) -> Database {
 }
 
 #[tokio::test]
-async fn a_list_is_aligned_and_says_what_waits_behind_what() {
+async fn a_list_is_aligned_and_shows_the_order_of_a_key() {
     let database = with_dead([1]).await;
     database
         .retry_store
@@ -96,7 +96,7 @@ async fn a_list_is_aligned_and_says_what_waits_behind_what() {
         .await
         .unwrap();
 
-    let output = told(&database, "list").await;
+    let output = output_of(&database, "list").await;
 
     let lines = lines(&output);
     assert_eq!(lines.len(), 3, "{output}");
@@ -118,16 +118,19 @@ async fn a_list_is_aligned_and_says_what_waits_behind_what() {
 }
 
 #[tokio::test]
-async fn an_empty_list_and_a_cut_one_say_so() {
+async fn an_empty_list_and_a_truncated_one_are_labelled() {
     let database = Database::sqlite().await;
-    assert_eq!(told(&database, "list").await, "nothing is parked\n");
     assert_eq!(
-        told(&database, "audit").await,
+        output_of(&database, "list").await,
+        "the retry store is empty\n"
+    );
+    assert_eq!(
+        output_of(&database, "audit").await,
         "nothing was redriven or skipped\n"
     );
 
     let database = with_dead([1, 2, 3]).await;
-    let output = told(&database, "list --limit 2").await;
+    let output = output_of(&database, "list --limit 2").await;
     assert!(
         output.contains("2 are shown, there may be more"),
         "{output}"
@@ -138,8 +141,8 @@ async fn an_empty_list_and_a_cut_one_say_so() {
 async fn a_list_and_an_event_are_one_json_object_per_line() {
     let database = with_dead([1, 2]).await;
 
-    let list = told(&database, "list --json --state dead").await;
-    let show = told(&database, "show 2 --json").await;
+    let list = output_of(&database, "list --json --state dead").await;
+    let show = output_of(&database, "show 2 --json").await;
 
     let list: Vec<Value> = list
         .lines()
@@ -160,11 +163,11 @@ async fn an_event_is_shown_without_its_payload_and_without_control_characters() 
     retry_store.store(&hostile(), &fault(), dead).await.unwrap();
 
     for arguments in ["list", "list --json", "show 1", "show 1 --json"] {
-        let output = told(&database, arguments).await;
+        let output = output_of(&database, arguments).await;
         assert!(!output.contains('\x1b'), "{output:?}");
         assert!(!output.contains(SECRET), "{output}");
     }
-    let output = told(&database, "show 1").await;
+    let output = output_of(&database, "show 1").await;
     for part in [
         "orders[3]@9",
         "0af7651916cd43dd8448eb211c80319c",
@@ -176,7 +179,7 @@ async fn an_event_is_shown_without_its_payload_and_without_control_characters() 
 }
 
 #[tokio::test]
-async fn what_does_not_exist_is_an_error() {
+async fn an_unknown_id_is_an_error() {
     let database = Database::sqlite().await;
 
     for arguments in [
@@ -190,7 +193,7 @@ async fn what_does_not_exist_is_an_error() {
         assert!(
             matches!(
                 done,
-                Err(OperatorError::Refused(Refusal::Unknown { id: 7 }))
+                Err(OperatorError::Refused(OperatorRefusal::Unknown { id: 7 }))
             ),
             "{arguments}: {done:?}"
         );
@@ -198,11 +201,11 @@ async fn what_does_not_exist_is_an_error() {
 }
 
 #[tokio::test]
-async fn a_dry_run_says_what_it_would_do_and_changes_nothing() {
+async fn a_dry_run_prints_the_redrives_and_changes_nothing() {
     let database = with_dead([1, 2]).await;
 
-    let one = told(&database, "redrive 1 --dry-run").await;
-    let all = told(&database, "redrive --all --dry-run").await;
+    let one = output_of(&database, "redrive 1 --dry-run").await;
+    let all = output_of(&database, "redrive --all --dry-run").await;
 
     assert_eq!(one, "would redrive 1: com.example.something of key-1\n");
     assert!(all.ends_with("would redrive 2 of 2 dead\n"), "{all}");
@@ -221,34 +224,34 @@ async fn all_of_a_kind_are_redriven_and_nothing_else() {
         .await
         .unwrap();
 
-    told(&database, "redrive --class rejected --per-second 1000").await;
+    output_of(&database, "redrive --class rejected --per-second 1000").await;
     assert_eq!(drain(retry_store).await, [1, 2]);
-    told(&database, "redrive --key other").await;
+    output_of(&database, "redrive --key other").await;
     assert_eq!(drain(retry_store).await, [3]);
 }
 
 #[tokio::test]
-async fn more_than_a_page_are_redriven_each_once() {
+async fn more_events_than_a_page_are_redriven_once_each() {
     let database = with_dead(1..=230).await;
 
-    let output = told(&database, "redrive --all --per-second 1000").await;
+    let output = output_of(&database, "redrive --all --per-second 1000").await;
 
     assert!(output.ends_with("redriven 230 of 230 dead\n"), "{output}");
     assert_eq!(database.operations.audit(1_000).await.unwrap().len(), 230);
 }
 
 #[tokio::test]
-async fn many_are_redriven_at_the_pace_that_is_asked_for() {
+async fn events_are_redriven_at_the_requested_rate() {
     let database = with_dead([1, 2, 3]).await;
     let began = Instant::now();
 
-    told(&database, "redrive --all --per-second 20").await;
+    output_of(&database, "redrive --all --per-second 20").await;
 
     assert!(began.elapsed() >= Duration::from_millis(150));
 }
 
 #[tokio::test]
-async fn one_that_is_refused_holds_up_no_other_and_is_an_error_at_the_end() {
+async fn a_refused_redrive_stops_no_other_and_is_an_error_at_the_end() {
     let database = with_dead([1, 2]).await;
     database
         .execute("UPDATE retry_events SET redrives = 5 WHERE record_offset = 1")
@@ -261,16 +264,16 @@ async fn one_that_is_refused_holds_up_no_other_and_is_an_error_at_the_end() {
         Err(OperatorError::SomeRefused { refused: 1, all: 2 })
     ));
     assert!(
-        output.contains("refused: parked event 1 was redriven 5 times"),
+        output.contains("refused: event 1 was redriven 5 times"),
         "{output}"
     );
     assert_eq!(drain(&*database.retry_store).await, [2]);
-    told(&database, "redrive --all --force").await;
+    output_of(&database, "redrive --all --force").await;
     assert_eq!(drain(&*database.retry_store).await, [1]);
 }
 
 #[tokio::test]
-async fn what_waits_behind_another_is_refused_and_the_head_is_named() {
+async fn an_event_behind_another_is_refused_and_the_head_is_named() {
     let database = with_dead([1]).await;
     database
         .retry_store
@@ -283,19 +286,19 @@ async fn what_waits_behind_another_is_refused_and_the_head_is_named() {
 
         assert_eq!(
             done.unwrap_err().to_string(),
-            "parked event 2 waits behind 1, which goes first: redrive or skip that one"
+            "event 2 waits behind 1, the head of its key: redrive or skip that one"
         );
     }
 }
 
 #[tokio::test]
-async fn skipping_and_redriving_are_told_by_the_audit() {
+async fn the_audit_lists_skips_and_redrives() {
     let database = with_dead([1, 2]).await;
 
-    told(&database, "redrive 1 --actor ada").await;
-    told(&database, "skip 2 --actor bob --reason duplicate").await;
+    output_of(&database, "redrive 1 --actor ada").await;
+    output_of(&database, "skip 2 --actor bob --reason duplicate").await;
 
-    let output = told(&database, "audit").await;
+    let output = output_of(&database, "audit").await;
     let lines = lines(&output);
     assert_eq!(lines[1][1..6], ["bob", "skip", "2", "key-2", "duplicate"]);
     assert_eq!(lines[2][1..5], ["ada", "redrive", "1", "key-1"]);

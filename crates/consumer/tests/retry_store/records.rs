@@ -11,7 +11,7 @@ pub(crate) const TOPIC: &str = "orders";
 /// Longer than any test takes.
 pub(crate) const TERM: Duration = Duration::from_secs(60);
 
-/// More than any test parks.
+/// More than any test stores.
 pub(crate) const MANY: u32 = 1_000;
 
 pub(crate) const SWEEPER: Uuid = Uuid::from_u128(1);

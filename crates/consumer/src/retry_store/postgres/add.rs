@@ -1,19 +1,19 @@
-//! Adds events: with a fault of their own, or behind others of their key.
+//! Adds events: failed ones, and later events behind them.
 
 use sqlx::{FromRow, PgPool};
 
+use crate::retry_store::KeyState;
 use crate::retry_store::row::{Insertion, timestamp};
-use crate::retry_store::{KeyState, RetryStoreError};
 use sql::postgres::retry_conflicts;
 
-/// `head` is locked until the row is committed: who takes the head away waits, and then sees the row. A head that somebody
-/// else took away while its lock was waited for is missing in `head`, but not in `fence`: nothing is inserted then, the
-/// caller has to look again. A row behind others is not due.
+/// `head` is locked until the row is committed: a transaction that removes the head waits, and then sees the row. A head that
+/// was removed while this statement waited for its lock is missing in `head`, but not in `any_row`: then nothing is inserted
+/// and the caller repeats the statement. A row behind the head is not due.
 const ADD: &str = "
 WITH head AS (
     SELECT id FROM retry_events WHERE topic = $1 AND ordering_key = $5 AND state <> 'SKIPPED'
     ORDER BY id LIMIT 1 FOR SHARE
-), fence AS (
+), any_row AS (
     SELECT id FROM retry_events WHERE topic = $1 AND ordering_key = $5 AND state <> 'SKIPPED' LIMIT 1
 ), added AS (
     INSERT INTO retry_events (topic, partition, record_offset, record_timestamp, ordering_key, key, headers, payload,
@@ -22,40 +22,38 @@ WITH head AS (
     SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14,
            CASE WHEN $14 = 'WAITING' AND NOT EXISTS (SELECT FROM head) THEN unix_millis() + $15 END,
            unix_millis()
-    WHERE EXISTS (SELECT FROM head) OR NOT ($16 OR EXISTS (SELECT FROM fence))
+    WHERE EXISTS (SELECT FROM head) OR NOT ($16 OR EXISTS (SELECT FROM any_row))
     ON CONFLICT DO NOTHING
 )
 SELECT EXISTS (SELECT FROM head) AS held,
-       EXISTS (SELECT FROM fence) AS blocked,
+       EXISTS (SELECT FROM any_row) AS blocked,
        EXISTS (SELECT FROM retry_events WHERE topic = $1 AND partition = $2
                AND record_offset = $3 AND record_timestamp = $4) AS known";
 
 #[derive(FromRow)]
 struct Added {
-    /// The head of the key was there, and stayed.
+    /// The head of the key is there and locked.
     held: bool,
-    /// The key was fenced when the statement began.
+    /// The key was blocked when the statement began.
     blocked: bool,
-    /// The record was parked when the statement began.
+    /// The record was stored when the statement began.
     known: bool,
 }
 
-/// Stores an event, unless it is only to be parked behind others and there are none.
-pub(super) async fn add(
-    pool: &PgPool,
-    insertion: &Insertion<'_>,
-) -> Result<KeyState, RetryStoreError> {
+/// Adds an event; a follower only if its key is blocked.
+pub(super) async fn add(pool: &PgPool, insertion: &Insertion<'_>) -> Result<KeyState, sqlx::Error> {
     loop {
         let added = retry_conflicts(|| try_to_add(pool, insertion)).await?;
-        // Each round that is repeated is one in which somebody took a head away.
-        if added.held || !added.blocked {
-            let is_in_the_retry_store = added.held || added.known || !insertion.only_behind;
-            return Ok(if is_in_the_retry_store {
-                KeyState::Blocked
-            } else {
-                KeyState::Free
-            });
+        // Repeated only after another transaction has removed a head.
+        if added.blocked && !added.held {
+            continue;
         }
+        let is_stored = added.held || added.known || !insertion.only_behind;
+        return Ok(if is_stored {
+            KeyState::Blocked
+        } else {
+            KeyState::Free
+        });
     }
 }
 

@@ -1,4 +1,4 @@
-//! Claims heads, and settles what was claimed.
+//! Claims heads, and settles claims.
 
 use std::time::Duration;
 
@@ -6,12 +6,11 @@ use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::make_head_due;
-use crate::retry_store::row::{FaultColumns, RetryEventRow, StateColumns, claimed, millis};
-use crate::retry_store::{Claimed, Fault, RetryState, RetryStoreError, Settlement};
-use sql::postgres::retry_conflicts;
+use crate::retry_store::row::{FaultColumns, RetryEventRow, StateColumns, millis};
+use crate::retry_store::{Fault, RetryState, Settlement};
 
-/// A row that another claims at the same time is waited for, and then looked at again. That it is the head is checked
-/// although only heads are due: order does not rest on that.
+/// Waits for the lock of a row that is being claimed, then checks it again. Checks that a row is the head although only heads
+/// are due: order must not depend on `next_attempt_at`.
 const CLAIM: &str = "
 WITH due AS (
     SELECT id FROM retry_events AS head
@@ -30,7 +29,7 @@ RETURNING retry_events.id, topic, partition, record_offset, record_timestamp, ke
 const REMOVE: &str = "
 DELETE FROM retry_events WHERE id = $1 AND claimed_by = $2 RETURNING topic, ordering_key";
 
-const PARK_AGAIN: &str = "
+const STORE_AGAIN: &str = "
 UPDATE retry_events
 SET state = $3, next_attempt_at = CASE WHEN $3 = 'WAITING' THEN unix_millis() + $4 END, rounds = rounds + 1,
     fault_class = $5, fault_message = $6, attempts = $7, first_failed_at = $8, last_failed_at = $9,
@@ -46,18 +45,14 @@ pub(super) async fn claim(
     claimant: Uuid,
     limit: u32,
     term: Duration,
-) -> Result<Vec<Claimed>, RetryStoreError> {
-    let rows: Vec<RetryEventRow> = retry_conflicts(|| async {
-        sqlx::query_as(CLAIM)
-            .bind(topic)
-            .bind(i64::from(limit))
-            .bind(claimant)
-            .bind(millis(term))
-            .fetch_all(pool)
-            .await
-    })
-    .await?;
-    Ok(claimed(rows))
+) -> Result<Vec<RetryEventRow>, sqlx::Error> {
+    sqlx::query_as(CLAIM)
+        .bind(topic)
+        .bind(i64::from(limit))
+        .bind(claimant)
+        .bind(millis(term))
+        .fetch_all(pool)
+        .await
 }
 
 pub(super) async fn settle(
@@ -65,20 +60,16 @@ pub(super) async fn settle(
     id: i64,
     claimant: Uuid,
     settlement: &Settlement,
-) -> Result<(), RetryStoreError> {
-    retry_conflicts(|| async {
-        let mut transaction = pool.begin().await?;
-        match settlement {
-            Settlement::Handled => remove(&mut transaction, id, claimant).await?,
-            Settlement::Failed(fault, state) => {
-                store_again(&mut transaction, id, claimant, fault, *state).await?;
-            }
-            Settlement::Released => release(&mut transaction, id, claimant).await?,
+) -> Result<(), sqlx::Error> {
+    let mut transaction = pool.begin().await?;
+    match settlement {
+        Settlement::Handled => remove(&mut transaction, id, claimant).await?,
+        Settlement::Failed(fault, state) => {
+            store_again(&mut transaction, id, claimant, fault, *state).await?;
         }
-        transaction.commit().await
-    })
-    .await?;
-    Ok(())
+        Settlement::Released => release(&mut transaction, id, claimant).await?,
+    }
+    transaction.commit().await
 }
 
 async fn remove(
@@ -106,7 +97,7 @@ async fn store_again(
 ) -> Result<(), sqlx::Error> {
     let fault = FaultColumns::from(fault);
     let state = StateColumns::from(state);
-    sqlx::query(PARK_AGAIN)
+    sqlx::query(STORE_AGAIN)
         .bind(id)
         .bind(claimant)
         .bind(state.name)

@@ -1,4 +1,4 @@
-//! What operators do: reads, and changes of a dead head with their row in the audit.
+//! The operations of an operator: queries, and changes of a dead head with their audit row.
 
 use async_trait::async_trait;
 use sqlx::{PgConnection, PgPool};
@@ -6,12 +6,12 @@ use sqlx::{PgConnection, PgPool};
 use super::{PostgresRetryStore, make_head_due};
 use crate::retry_store::RetryStoreError;
 use crate::retry_store::operations::{
-    Action, AuditEntry, COUNT, Candidate, Filter, Listing, MAX_COUNTED_BEHIND, OperationError,
-    Operations, OperatorRow, Refusal, RetryEvent, RetryStoreCount,
+    AuditEntry, COUNT, Candidate, Filter, Listing, MAX_COUNTED_BEHIND, OperationError, Operations,
+    OperatorAction, OperatorRefusal, OperatorRow, RetryEvent, RetryStoreCount,
 };
 use sql::postgres::{bounded, retry_conflicts};
 
-/// `$1` asks for one event, which then comes with its payload. What is behind is counted up to `$8`.
+/// `$1` selects one event, then with its payload. The rows behind it are counted up to `$8`.
 const SELECT: &str = "
 SELECT id, topic, partition, record_offset, record_timestamp, key, headers,
        CASE WHEN $1::bigint IS NOT NULL THEN payload END AS payload,
@@ -51,10 +51,10 @@ const SKIP: &str = "
 UPDATE retry_events SET state = 'SKIPPED', claimed_by = NULL, claimed_until = NULL WHERE id = $1";
 
 const WRITE_AUDIT: &str = "
-INSERT INTO retry_audit (at, actor, action, stored_id, key, detail) VALUES (unix_millis(), $1, $2, $3, $4, $5)";
+INSERT INTO retry_audit (at, actor, action, event_id, key, detail) VALUES (unix_millis(), $1, $2, $3, $4, $5)";
 
 const READ_AUDIT: &str = "
-SELECT id, at, actor, action, stored_id, key, detail FROM retry_audit ORDER BY id DESC LIMIT $1";
+SELECT id, at, actor, action, event_id, key, detail FROM retry_audit ORDER BY id DESC LIMIT $1";
 
 #[async_trait]
 impl Operations for PostgresRetryStore {
@@ -70,11 +70,11 @@ impl Operations for PostgresRetryStore {
     }
 
     async fn redrive(&self, id: i64, actor: &str, force: bool) -> Result<(), OperationError> {
-        act(self.pool(), id, actor, Action::Redrive { force }).await
+        act(self.pool(), id, actor, OperatorAction::Redrive { force }).await
     }
 
     async fn skip(&self, id: i64, actor: &str, reason: &str) -> Result<(), OperationError> {
-        act(self.pool(), id, actor, Action::Skip { reason }).await
+        act(self.pool(), id, actor, OperatorAction::Skip { reason }).await
     }
 
     async fn count(&self, at_most: u32) -> Result<RetryStoreCount, RetryStoreError> {
@@ -115,7 +115,7 @@ async fn act(
     pool: &PgPool,
     id: i64,
     actor: &str,
-    action: Action<'_>,
+    action: OperatorAction<'_>,
 ) -> Result<(), OperationError> {
     retry_conflicts(|| try_to_act(pool, id, actor, action)).await??;
     Ok(())
@@ -125,15 +125,15 @@ async fn try_to_act(
     pool: &PgPool,
     id: i64,
     actor: &str,
-    action: Action<'_>,
-) -> Result<Result<(), Refusal>, sqlx::Error> {
+    action: OperatorAction<'_>,
+) -> Result<Result<(), OperatorRefusal>, sqlx::Error> {
     let mut transaction = pool.begin().await?;
     let candidate: Option<Candidate> = sqlx::query_as(CANDIDATE)
         .bind(id)
         .fetch_optional(&mut *transaction)
         .await?;
     let Some(candidate) = candidate else {
-        return Ok(Err(Refusal::Unknown { id }));
+        return Ok(Err(OperatorRefusal::Unknown { id }));
     };
     let head = head(&mut transaction, &candidate).await?;
     let detail = match action.decide(&candidate, head) {
@@ -168,18 +168,20 @@ async fn change(
     transaction: &mut PgConnection,
     id: i64,
     candidate: &Candidate,
-    action: Action<'_>,
+    action: OperatorAction<'_>,
 ) -> Result<(), sqlx::Error> {
     let statement = match action {
-        Action::Redrive { .. } => REDRIVE,
-        Action::Skip { .. } => SKIP,
+        OperatorAction::Redrive { .. } => REDRIVE,
+        OperatorAction::Skip { .. } => SKIP,
     };
     sqlx::query(statement)
         .bind(id)
         .execute(&mut *transaction)
         .await?;
     match (action, &candidate.ordering_key) {
-        (Action::Skip { .. }, Some(key)) => make_head_due(transaction, &candidate.topic, key).await,
+        (OperatorAction::Skip { .. }, Some(key)) => {
+            make_head_due(transaction, &candidate.topic, key).await
+        }
         _ => Ok(()),
     }
 }

@@ -1,13 +1,13 @@
-//! Adds events: with a fault of their own, or behind others of their key.
+//! Adds events: failed ones, and later events behind them.
 
 use sqlx::{SqliteConnection, SqliteExecutor};
 
 use super::now;
+use crate::retry_store::KeyState;
 use crate::retry_store::row::{Insertion, timestamp};
-use crate::retry_store::{KeyState, RetryStoreError};
 use sql::sqlite::Sqlite;
 
-const IS_FENCED: &str = "
+const IS_BLOCKED: &str = "
 SELECT EXISTS (SELECT 1 FROM retry_events WHERE topic = $1 AND ordering_key = $2 AND state <> 'SKIPPED')";
 
 const IS_KNOWN: &str = "
@@ -21,19 +21,19 @@ INSERT INTO retry_events (topic, partition, record_offset, record_timestamp, ord
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
 ON CONFLICT DO NOTHING";
 
-/// Stores an event, unless it is only to be parked behind others and there are none.
+/// Adds an event; a follower only if its key is blocked.
 pub(super) async fn add(
     database: &Sqlite,
     insertion: &Insertion<'_>,
-) -> Result<KeyState, RetryStoreError> {
-    // The one write transaction is not taken only to learn that a key is open.
+) -> Result<KeyState, sqlx::Error> {
+    // A free key must not cost the only write transaction.
     if insertion.only_behind && !is_blocked(database.reader(), insertion).await? {
-        return unfenced(database, insertion).await;
+        return state_of_free_key(database, insertion).await;
     }
     let mut transaction = database.begin().await?;
     let is_blocked = is_blocked(&mut *transaction, insertion).await?;
     if insertion.only_behind && !is_blocked {
-        return unfenced(database, insertion).await;
+        return state_of_free_key(database, insertion).await;
     }
     insert(&mut transaction, insertion, is_blocked).await?;
     transaction.commit().await?;
@@ -44,18 +44,18 @@ async fn is_blocked(
     connection: impl SqliteExecutor<'_>,
     insertion: &Insertion<'_>,
 ) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar(IS_FENCED)
+    sqlx::query_scalar(IS_BLOCKED)
         .bind(&insertion.record.topic)
         .bind(insertion.ordering_key)
         .fetch_one(connection)
         .await
 }
 
-/// What is to be told of an event whose key is not fenced: it may have been parked before, and skipped.
-async fn unfenced(
+/// The event of a free key may have been stored before and skipped: then it must not be handled.
+async fn state_of_free_key(
     database: &Sqlite,
     insertion: &Insertion<'_>,
-) -> Result<KeyState, RetryStoreError> {
+) -> Result<KeyState, sqlx::Error> {
     let record = insertion.record;
     let is_known = sqlx::query_scalar(IS_KNOWN)
         .bind(&record.topic)
@@ -96,7 +96,7 @@ async fn insert(
         .bind(fault.first_failed_at)
         .bind(fault.last_failed_at)
         .bind(state.name)
-        // A row behind others is not due.
+        // A row behind the head is not due.
         .bind(state.next_attempt(now()).filter(|_| !is_blocked))
         .bind(now())
         .execute(transaction)

@@ -1,4 +1,4 @@
-//! Claims heads, and settles what was claimed.
+//! Claims heads, and settles claims.
 
 use std::time::Duration;
 
@@ -6,15 +6,15 @@ use sqlx::SqliteConnection;
 use uuid::Uuid;
 
 use super::{make_head_due, now};
-use crate::retry_store::row::{FaultColumns, RetryEventRow, StateColumns, claimed, millis};
-use crate::retry_store::{Claimed, Fault, RetryState, RetryStoreError, Settlement};
+use crate::retry_store::row::{FaultColumns, RetryEventRow, StateColumns, millis};
+use crate::retry_store::{Fault, RetryState, Settlement};
 use sql::sqlite::Sqlite;
 
 const IS_ANY_DUE: &str = "
 SELECT EXISTS (SELECT 1 FROM retry_events
                WHERE topic = $1 AND next_attempt_at <= $2 AND (claimed_until IS NULL OR claimed_until <= $2))";
 
-/// That a row is the head is checked although only heads are due: order does not rest on that.
+/// Checks that a row is the head although only heads are due: order must not depend on `next_attempt_at`.
 const CLAIM: &str = "
 UPDATE retry_events SET claimed_by = $4, claimed_until = $2 + $5
 WHERE id IN (
@@ -31,7 +31,7 @@ RETURNING id, topic, partition, record_offset, record_timestamp, key, headers, p
 const REMOVE: &str = "
 DELETE FROM retry_events WHERE id = $1 AND claimed_by = $2 RETURNING topic, ordering_key";
 
-const PARK_AGAIN: &str = "
+const STORE_AGAIN: &str = "
 UPDATE retry_events
 SET state = $3, next_attempt_at = $4, rounds = rounds + 1,
     fault_class = $5, fault_message = $6, attempts = $7, first_failed_at = $8, last_failed_at = $9,
@@ -47,8 +47,8 @@ pub(super) async fn claim(
     claimant: Uuid,
     limit: u32,
     term: Duration,
-) -> Result<Vec<Claimed>, RetryStoreError> {
-    // Sweepers look every second: the one write transaction is not taken for nothing.
+) -> Result<Vec<RetryEventRow>, sqlx::Error> {
+    // Sweepers poll every second: an empty poll must not cost the only write transaction.
     let is_any_due = sqlx::query_scalar(IS_ANY_DUE)
         .bind(topic)
         .bind(now())
@@ -57,7 +57,7 @@ pub(super) async fn claim(
         return Ok(Vec::new());
     }
     let mut transaction = database.begin().await?;
-    let rows: Vec<RetryEventRow> = sqlx::query_as(CLAIM)
+    let rows = sqlx::query_as(CLAIM)
         .bind(topic)
         .bind(now())
         .bind(limit)
@@ -66,7 +66,7 @@ pub(super) async fn claim(
         .fetch_all(&mut *transaction)
         .await?;
     transaction.commit().await?;
-    Ok(claimed(rows))
+    Ok(rows)
 }
 
 pub(super) async fn settle(
@@ -74,7 +74,7 @@ pub(super) async fn settle(
     id: i64,
     claimant: Uuid,
     settlement: &Settlement,
-) -> Result<(), RetryStoreError> {
+) -> Result<(), sqlx::Error> {
     let mut transaction = database.begin().await?;
     match settlement {
         Settlement::Handled => remove(&mut transaction, id, claimant).await?,
@@ -83,8 +83,7 @@ pub(super) async fn settle(
         }
         Settlement::Released => release(&mut transaction, id, claimant).await?,
     }
-    transaction.commit().await?;
-    Ok(())
+    transaction.commit().await
 }
 
 async fn remove(
@@ -112,7 +111,7 @@ async fn store_again(
 ) -> Result<(), sqlx::Error> {
     let fault = FaultColumns::from(fault);
     let state = StateColumns::from(state);
-    sqlx::query(PARK_AGAIN)
+    sqlx::query(STORE_AGAIN)
         .bind(id)
         .bind(claimant)
         .bind(state.name)

@@ -1,4 +1,4 @@
-//! What operators do: reads, and changes of a dead head with their row in the audit.
+//! The operations of an operator: queries, and changes of a dead head with their audit row.
 
 use async_trait::async_trait;
 use sqlx::SqliteConnection;
@@ -6,12 +6,12 @@ use sqlx::SqliteConnection;
 use super::{SqliteRetryStore, make_head_due, now};
 use crate::retry_store::RetryStoreError;
 use crate::retry_store::operations::{
-    Action, AuditEntry, COUNT, Candidate, Filter, Listing, MAX_COUNTED_BEHIND, OperationError,
-    Operations, OperatorRow, Refusal, RetryEvent, RetryStoreCount,
+    AuditEntry, COUNT, Candidate, Filter, Listing, MAX_COUNTED_BEHIND, OperationError, Operations,
+    OperatorAction, OperatorRefusal, OperatorRow, RetryEvent, RetryStoreCount,
 };
 use sql::sqlite::Sqlite;
 
-/// `$1` asks for one event, which then comes with its payload. What is behind is counted up to `$8`.
+/// `$1` selects one event, then with its payload. The rows behind it are counted up to `$8`.
 const SELECT: &str = "
 SELECT id, topic, partition, record_offset, record_timestamp, key, headers,
        CASE WHEN $1 IS NOT NULL THEN payload END AS payload,
@@ -51,10 +51,10 @@ const SKIP: &str = "
 UPDATE retry_events SET state = 'SKIPPED', claimed_by = NULL, claimed_until = NULL WHERE id = $1";
 
 const WRITE_AUDIT: &str = "
-INSERT INTO retry_audit (at, actor, action, stored_id, key, detail) VALUES ($6, $1, $2, $3, $4, $5)";
+INSERT INTO retry_audit (at, actor, action, event_id, key, detail) VALUES ($6, $1, $2, $3, $4, $5)";
 
 const READ_AUDIT: &str = "
-SELECT id, at, actor, action, stored_id, key, detail FROM retry_audit ORDER BY id DESC LIMIT $1";
+SELECT id, at, actor, action, event_id, key, detail FROM retry_audit ORDER BY id DESC LIMIT $1";
 
 #[async_trait]
 impl Operations for SqliteRetryStore {
@@ -70,11 +70,11 @@ impl Operations for SqliteRetryStore {
     }
 
     async fn redrive(&self, id: i64, actor: &str, force: bool) -> Result<(), OperationError> {
-        act(&self.database, id, actor, Action::Redrive { force }).await
+        act(&self.database, id, actor, OperatorAction::Redrive { force }).await
     }
 
     async fn skip(&self, id: i64, actor: &str, reason: &str) -> Result<(), OperationError> {
-        act(&self.database, id, actor, Action::Skip { reason }).await
+        act(&self.database, id, actor, OperatorAction::Skip { reason }).await
     }
 
     async fn count(&self, at_most: u32) -> Result<RetryStoreCount, RetryStoreError> {
@@ -116,14 +116,14 @@ async fn act(
     database: &Sqlite,
     id: i64,
     actor: &str,
-    action: Action<'_>,
+    action: OperatorAction<'_>,
 ) -> Result<(), OperationError> {
     let mut transaction = database.begin().await?;
     let candidate: Option<Candidate> = sqlx::query_as(CANDIDATE)
         .bind(id)
         .fetch_optional(&mut *transaction)
         .await?;
-    let candidate = candidate.ok_or(Refusal::Unknown { id })?;
+    let candidate = candidate.ok_or(OperatorRefusal::Unknown { id })?;
     let head = head(&mut transaction, &candidate).await?;
     let detail = action.decide(&candidate, head)?;
     change(&mut transaction, id, &candidate, action).await?;
@@ -155,15 +155,17 @@ async fn change(
     transaction: &mut SqliteConnection,
     id: i64,
     candidate: &Candidate,
-    action: Action<'_>,
+    action: OperatorAction<'_>,
 ) -> Result<(), sqlx::Error> {
     let statement = match action {
-        Action::Redrive { .. } => sqlx::query(REDRIVE).bind(id).bind(now()),
-        Action::Skip { .. } => sqlx::query(SKIP).bind(id),
+        OperatorAction::Redrive { .. } => sqlx::query(REDRIVE).bind(id).bind(now()),
+        OperatorAction::Skip { .. } => sqlx::query(SKIP).bind(id),
     };
     statement.execute(&mut *transaction).await?;
     match (action, &candidate.ordering_key) {
-        (Action::Skip { .. }, Some(key)) => make_head_due(transaction, &candidate.topic, key).await,
+        (OperatorAction::Skip { .. }, Some(key)) => {
+            make_head_due(transaction, &candidate.topic, key).await
+        }
         _ => Ok(()),
     }
 }

@@ -1,15 +1,15 @@
-//! Who works on a partition, and which attempts a process may not have survived.
+//! The owner of a partition, and the attempt counts of the crash-loop guard.
 
 use uuid::Uuid;
 
 use crate::retry_store::blocked::{self, BLOCKED_KEYS};
 use crate::retry_store::row::{count, timestamp};
-use crate::retry_store::{Beginning, RetryStoreError, Source};
+use crate::retry_store::{SessionStart, TopicPartition};
 use kafka::record::Record;
 use sql::sqlite::Sqlite;
 
-/// A row that is there was left by a crash, unless it is this owner's: then the first call was answered to nobody, and its
-/// answer stands.
+/// An existing row was left by a crash. A row of the same owner is a repeated call whose first answer was lost: it gets the
+/// same answer.
 const BEGIN: &str = "
 INSERT INTO consumer_assignments (topic, partition, owner, after_a_crash) VALUES ($1, $2, $3, false)
 ON CONFLICT (topic, partition) DO UPDATE
@@ -19,7 +19,7 @@ RETURNING after_a_crash";
 const END: &str = "
 DELETE FROM consumer_assignments WHERE topic = $1 AND partition = $2 AND owner = $3";
 
-const NOTE_ATTEMPT: &str = "
+const COUNT_ATTEMPT: &str = "
 INSERT INTO record_attempts (topic, partition, record_offset, record_timestamp, attempts)
 VALUES ($1, $2, $3, $4, 1)
 ON CONFLICT (topic, partition, record_offset, record_timestamp) DO UPDATE SET attempts = attempts + 1
@@ -29,51 +29,47 @@ const FORGET_ATTEMPTS: &str = "
 DELETE FROM record_attempts
 WHERE topic = $1 AND partition = $2 AND record_offset = $3 AND record_timestamp = $4";
 
-pub(super) async fn begin(
+pub(super) async fn begin_session(
     database: &Sqlite,
-    source: &Source,
+    partition: &TopicPartition,
     owner: Uuid,
-) -> Result<Beginning, RetryStoreError> {
+) -> Result<SessionStart, sqlx::Error> {
     let mut transaction = database.begin().await?;
     let after_a_crash = sqlx::query_scalar(BEGIN)
-        .bind(&source.topic)
-        .bind(source.partition)
+        .bind(&partition.topic)
+        .bind(partition.partition)
         .bind(owner)
         .fetch_one(&mut *transaction)
         .await?;
     transaction.commit().await?;
     let keys = sqlx::query_scalar(BLOCKED_KEYS)
-        .bind(&source.topic)
+        .bind(&partition.topic)
         .bind(blocked::LIMIT)
         .fetch_all(database.reader());
-    Ok(Beginning {
+    Ok(SessionStart {
         blocked: blocked::of(keys.await?),
         after_a_crash,
     })
 }
 
-pub(super) async fn end(
+pub(super) async fn end_session(
     database: &Sqlite,
-    source: &Source,
+    partition: &TopicPartition,
     owner: Uuid,
-) -> Result<(), RetryStoreError> {
+) -> Result<(), sqlx::Error> {
     let mut transaction = database.begin().await?;
     sqlx::query(END)
-        .bind(&source.topic)
-        .bind(source.partition)
+        .bind(&partition.topic)
+        .bind(partition.partition)
         .bind(owner)
         .execute(&mut *transaction)
         .await?;
-    transaction.commit().await?;
-    Ok(())
+    transaction.commit().await
 }
 
-pub(super) async fn note_attempt(
-    database: &Sqlite,
-    record: &Record,
-) -> Result<u32, RetryStoreError> {
+pub(super) async fn count_attempt(database: &Sqlite, record: &Record) -> Result<u32, sqlx::Error> {
     let mut transaction = database.begin().await?;
-    let attempts = sqlx::query_scalar(NOTE_ATTEMPT)
+    let attempts = sqlx::query_scalar(COUNT_ATTEMPT)
         .bind(&record.topic)
         .bind(record.partition)
         .bind(record.offset)
@@ -84,10 +80,7 @@ pub(super) async fn note_attempt(
     Ok(count(attempts))
 }
 
-pub(super) async fn forget_attempts(
-    database: &Sqlite,
-    record: &Record,
-) -> Result<(), RetryStoreError> {
+pub(super) async fn forget_attempts(database: &Sqlite, record: &Record) -> Result<(), sqlx::Error> {
     let mut transaction = database.begin().await?;
     sqlx::query(FORGET_ATTEMPTS)
         .bind(&record.topic)
@@ -96,6 +89,5 @@ pub(super) async fn forget_attempts(
         .bind(timestamp(record))
         .execute(&mut *transaction)
         .await?;
-    transaction.commit().await?;
-    Ok(())
+    transaction.commit().await
 }

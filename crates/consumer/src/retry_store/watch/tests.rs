@@ -1,8 +1,9 @@
-//! What the gauges of parked events show. There is one of each in a process, hence one test of what they go through.
+//! The gauges are process-wide, hence one test for all their values.
 
 use tempfile::TempDir;
 
 use super::*;
+use crate::retry_store::database::MIGRATIONS;
 use crate::retry_store::sqlite::SqliteRetryStore;
 use service::config::FromSetting;
 use sql::sqlite::Sqlite;
@@ -17,9 +18,9 @@ const INSERT: &str = "INSERT INTO retry_events (topic, partition, record_offset,
 
 async fn database() -> (Arc<Sqlite>, TempDir) {
     let directory = tempfile::tempdir().unwrap();
-    let url = format!("sqlite://{}/parking.db", directory.path().display());
+    let url = format!("sqlite://{}/retry_store.db", directory.path().display());
     let url = DatabaseUrl::from_setting(&url).unwrap();
-    let file = Sqlite::open(&url, &[crate::MIGRATIONS]).await;
+    let file = Sqlite::open(&url, &[MIGRATIONS]).await;
     (Arc::new(file.unwrap()), directory)
 }
 
@@ -38,25 +39,25 @@ fn shown() -> (Option<f64>, Option<f64>) {
 }
 
 #[tokio::test]
-async fn the_gauges_show_the_last_look_and_nothing_while_stored_events_cannot_be_read() {
+async fn the_gauges_have_the_last_count_and_no_value_while_the_retry_store_cannot_be_read() {
     record_spans();
     let (database, _directory) = database().await;
-    let stored = Arc::new(SqliteRetryStore::new(Arc::clone(&database)));
-    let watch = RetryStoreWatch::new(stored);
-    assert_eq!(shown(), (None, None), "before the first look");
+    let operations = Arc::new(SqliteRetryStore::new(Arc::clone(&database)));
+    let watch = RetryStoreWatch::new(operations);
+    assert_eq!(shown(), (None, None), "before the first query");
 
-    watch.look().await;
+    watch.query().await;
     assert_eq!(shown(), (Some(0.0), Some(0.0)));
 
     execute(&database, INSERT).await;
-    watch.look().await;
+    watch.query().await;
     assert_eq!(shown(), (Some(4.0), Some(2.0)));
 
     execute(&database, "ALTER TABLE retry_events RENAME TO away").await;
-    watch.look().await;
-    assert_eq!(shown(), (None, None), "while they cannot be read");
+    watch.query().await;
+    assert_eq!(shown(), (None, None), "while it cannot be read");
 
-    execute(&database, "ALTER TABLE away RENAME TO parked").await;
+    execute(&database, "ALTER TABLE away RENAME TO retry_events").await;
     let shutdown = CancellationToken::new();
     let running = tokio::spawn(watch.run(shutdown.clone()));
     while shown() != (Some(4.0), Some(2.0)) {
@@ -64,5 +65,5 @@ async fn the_gauges_show_the_last_look_and_nothing_while_stored_events_cannot_be
     }
     shutdown.cancel();
     running.await.unwrap();
-    assert_eq!(shown(), (None, None), "when nobody looks any more");
+    assert_eq!(shown(), (None, None), "after the end");
 }

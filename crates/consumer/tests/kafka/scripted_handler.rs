@@ -1,4 +1,4 @@
-//! A handler that succeeds and fails as it is told, and what a test waits for while it does.
+//! A handler that fails for scripted payloads, and the conditions that tests wait for.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
@@ -9,26 +9,26 @@ use consumer::{Delivery, Failure, Handler};
 use mock_kafka::retry_store::TestRetryStore;
 use mock_kafka::{Broker, eventually};
 
-/// A handler that does what the test has told it about a payload, and notes what it did.
+/// Fails or rejects the payloads that the test has named, and records its calls.
 #[derive(Default)]
-pub(crate) struct Teller {
+pub(crate) struct ScriptedHandler {
     pub(crate) failing: Mutex<HashSet<String>>,
     pub(crate) rejected: Mutex<HashSet<String>>,
     tried: Mutex<Vec<String>>,
     handled: Mutex<Vec<String>>,
 }
 
-impl Teller {
+impl ScriptedHandler {
     pub(crate) fn failing(payloads: &[&str]) -> Arc<Self> {
-        let teller = Self::default();
-        teller.failing.lock().unwrap().extend(owned(payloads));
-        Arc::new(teller)
+        let handler = Self::default();
+        handler.failing.lock().unwrap().extend(owned(payloads));
+        Arc::new(handler)
     }
 
     pub(crate) fn rejecting(payloads: &[&str]) -> Arc<Self> {
-        let teller = Self::default();
-        teller.rejected.lock().unwrap().extend(owned(payloads));
-        Arc::new(teller)
+        let handler = Self::default();
+        handler.rejected.lock().unwrap().extend(owned(payloads));
+        Arc::new(handler)
     }
 
     /// From now on everything is handled.
@@ -52,7 +52,7 @@ fn owned(payloads: &[&str]) -> Vec<String> {
 }
 
 #[async_trait]
-impl Handler for Teller {
+impl Handler for ScriptedHandler {
     async fn handle(&self, delivery: &Delivery) -> Result<(), Failure> {
         let payload = String::from_utf8(delivery.payload.clone().unwrap()).unwrap();
         self.tried.lock().unwrap().push(payload.clone());
@@ -73,19 +73,19 @@ fn states<const N: usize>(expected: [(&str, &str); N]) -> Vec<(String, String)> 
 }
 
 pub(crate) async fn until_stored<const N: usize>(
-    lot: &TestRetryStore,
+    retry_store: &TestRetryStore,
     expected: [(&str, &str); N],
 ) {
     let expected = states(expected);
-    eventually(&format!("parked: {expected:?}"), async || {
-        lot.stored().await == expected
+    eventually(&format!("in the retry store: {expected:?}"), async || {
+        retry_store.stored().await == expected
     })
     .await;
 }
 
-pub(crate) async fn until_handled(teller: &Teller, payloads: &[&str]) {
+pub(crate) async fn until_handled(handler: &ScriptedHandler, payloads: &[&str]) {
     eventually(&format!("handled: {payloads:?}"), async || {
-        teller.handled() == payloads
+        handler.handled() == payloads
     })
     .await;
 }

@@ -1,0 +1,45 @@
+//! The integration tests of the crate, one binary: `kafka` on librdkafka's mock cluster (with the relay of `crates/outbox`),
+//! `retry_store` on both database engines, and the example.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test may fail by panicking"
+)]
+
+mod kafka {
+    mod blocked_keys;
+    mod consumer;
+    mod flaky_outbox;
+    mod group;
+    mod killers;
+    mod leases;
+    mod rebalance;
+    mod relay;
+    mod retry_store;
+    mod scripted_handler;
+    mod shared_outbox;
+    mod topics;
+    mod tracing;
+}
+
+mod retry_store {
+    mod assignments;
+    mod blocked_keys;
+    mod claims;
+    mod contention;
+    mod counts;
+    mod database;
+    mod operations;
+    mod operator;
+    mod records;
+}
+
+#[path = "../examples/handle_once.rs"]
+#[allow(dead_code, reason = "the test calls run() instead of main()")]
+mod handle_once;
+
+#[tokio::test]
+async fn the_second_delivery_to_the_example_changes_nothing() {
+    assert_eq!(handle_once::run().await.unwrap(), 10);
+}
