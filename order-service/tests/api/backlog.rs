@@ -4,8 +4,8 @@ use proto::orders::v1::GetOrderRequest;
 use tonic::Code;
 use tonic_types::StatusExt;
 
-use crate::bare::reason;
-use crate::service::{Service, eventually, postgres, request};
+use super::bare::reason;
+use super::service::{Service, eventually, postgres, request};
 
 #[tokio::test]
 async fn orders_are_refused_when_those_before_have_waited_too_long_for_kafka() {

@@ -7,7 +7,7 @@ use proto::orders::v1::{
 };
 use tonic::Code;
 
-use crate::service::{Service, outbox, request, sqlite};
+use super::service::{Service, outbox, request, sqlite};
 
 #[tokio::test]
 async fn an_order_is_confirmed_and_its_event_waits_for_the_broker() {

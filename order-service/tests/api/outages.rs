@@ -7,8 +7,8 @@ use service::command_line::EXIT_CONFIG;
 use tokio::time::timeout;
 use tonic::Code;
 
-use crate::line::Line;
-use crate::service::{Service, WAIT_LIMIT, eventually, migrate, outbox, postgres, request};
+use super::line::Line;
+use super::service::{Service, WAIT_LIMIT, eventually, migrate, outbox, postgres, request};
 
 /// Longer than the pool waits for a connection, shorter than any deadline of a client.
 const FAST: Duration = Duration::from_secs(5);

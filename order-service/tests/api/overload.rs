@@ -1,4 +1,4 @@
-//! More calls than the process takes on: refused at once, and what is in work is not disturbed.
+//! More calls than the concurrency limit: refused at once, without an effect on calls in flight.
 
 use std::time::{Duration, Instant};
 
@@ -9,8 +9,8 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt;
 use uuid::Uuid;
 
-use crate::bare::reason;
-use crate::service::{Service, WAIT_LIMIT, eventually, request};
+use super::bare::reason;
+use super::service::{Service, WAIT_LIMIT, eventually, request};
 
 #[tokio::test]
 async fn a_call_beyond_the_limit_is_refused_at_once_and_told_when_to_come_back() {

@@ -7,8 +7,8 @@ use tonic::{Code, Request, Status};
 use tonic_types::StatusExt;
 use uuid::Uuid;
 
-use crate::issuer::Guarded;
-use crate::service::request;
+use super::issuer::Guarded;
+use super::service::request;
 
 fn get(order_id: &str) -> GetOrderRequest {
     GetOrderRequest {
@@ -61,7 +61,7 @@ impl Guarded {
         placed.into_inner().order.unwrap().order_id
     }
 
-    /// What this customer gets for this order from every method that names one.
+    /// The results of every method that names an order, for this customer and this order.
     async fn refusals(&mut self, customer: &str, order_id: &str) -> [Status; 3] {
         let client = self.service.client.clone();
         let (mut one, mut two, mut three) = (client.clone(), client.clone(), client);
@@ -101,7 +101,7 @@ async fn a_customer_places_sees_lists_watches_and_cancels_their_own_orders() {
 }
 
 #[tokio::test]
-async fn the_order_of_somebody_else_is_like_one_that_does_not_exist() {
+async fn an_order_of_another_customer_is_not_found() {
     let mut guarded = Guarded::start().await;
     let theirs = guarded.placed("17850").await;
     let none = Uuid::now_v7().to_string();
@@ -121,7 +121,7 @@ async fn the_order_of_somebody_else_is_like_one_that_does_not_exist() {
 }
 
 #[tokio::test]
-async fn the_order_of_somebody_else_is_not_cancelled() {
+async fn an_order_of_another_customer_is_not_cancelled() {
     let mut guarded = Guarded::start().await;
     let order_id = guarded.placed("17850").await;
 
@@ -134,7 +134,7 @@ async fn the_order_of_somebody_else_is_not_cancelled() {
 }
 
 #[tokio::test]
-async fn nobody_places_or_lists_for_another_customer() {
+async fn no_customer_places_or_lists_for_another() {
     let mut guarded = Guarded::start().await;
     guarded.placed("17850").await;
     let mut client = guarded.service.client.clone();

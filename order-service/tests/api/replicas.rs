@@ -8,7 +8,7 @@ use proto::orders::v1::{
 use tokio::time::timeout;
 use tonic::Streaming;
 
-use crate::service::{Service, WAIT_LIMIT, outbox, postgres, request};
+use super::service::{Service, WAIT_LIMIT, outbox, postgres, request};
 
 async fn next(events: &mut Streaming<WatchOrderResponse>) -> OrderHistoryEntry {
     let event = timeout(WAIT_LIMIT, events.message()).await.unwrap();

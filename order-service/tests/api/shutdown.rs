@@ -6,7 +6,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tonic::Code;
 
-use crate::service::{Service, WAIT_LIMIT, build, request};
+use super::service::{Service, WAIT_LIMIT, build, request};
 
 #[tokio::test]
 async fn an_open_stream_is_told_to_resume_elsewhere_and_the_service_ends_cleanly() {
@@ -65,7 +65,7 @@ async fn a_connection_that_never_speaks_is_closed() {
 }
 
 #[tokio::test]
-async fn a_port_that_is_taken_is_named_and_disturbs_nobody() {
+async fn a_port_in_use_is_reported_and_its_owner_is_not_affected() {
     let mut service = Service::start().await;
     let listen = service.address.to_string();
     let elsewhere = tempfile::tempdir().unwrap();

@@ -4,9 +4,9 @@ use order_service::domain::{EventType, OrderEvent, OrderId, OrderStatus};
 use order_service::store::{Applied, CancelReply};
 use uuid::Uuid;
 
-use crate::NEVER;
-use crate::database::{Database, on_every_database};
-use crate::orders::{at, cancel, outcome, place, request};
+use super::NEVER;
+use super::database::{Database, on_every_database};
+use super::orders::{at, cancel, outcome, place, request};
 
 async fn placed(database: &Database) -> OrderId {
     let command = place(&request("guest", 6));

@@ -43,7 +43,7 @@ impl Database {
     async fn open(url: DatabaseUrl, directory: Option<Arc<TempDir>>) -> Self {
         let engine = Engine::open(&config(&url), MIGRATIONS).await.unwrap();
         Self {
-            store: store::of(&engine),
+            store: store::open(&engine),
             url,
             engine,
             directory,
@@ -72,7 +72,7 @@ impl Database {
         outbox.read(&shards, 0, &[], 10_000).await.unwrap()
     }
 
-    /// Tries to change what happened; the answer is whether the database let it happen.
+    /// Tries to change the history; returns the result of the database.
     pub(crate) async fn tamper_with_history(&self, order_id: OrderId) -> bool {
         let mut let_happen = false;
         for statement in [
@@ -100,7 +100,7 @@ impl Database {
         }
     }
 
-    /// A customer's wish to cancel, in the statements of the release that did not know `cause_id`.
+    /// Requests a cancellation with the statements of the release without `cause_id`.
     pub(crate) async fn cancel_by_the_older_release(&self, order_id: OrderId) {
         for statement in OLDER_CANCELLATION {
             self.execute(statement, order_id).await.unwrap();

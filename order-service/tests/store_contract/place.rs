@@ -12,9 +12,9 @@ use outbox::OutboxSignal;
 use sql::group_commit::{GroupCommit, GroupCommitConfig};
 use tokio_util::task::TaskTracker;
 
-use crate::NEVER;
-use crate::database::on_every_database;
-use crate::orders::{place, place_with, request};
+use super::NEVER;
+use super::database::on_every_database;
+use super::orders::{place, place_with, request};
 
 #[tokio::test]
 async fn order_history_and_event_appear_together() {
@@ -221,7 +221,7 @@ async fn a_duplicate_shows_the_order_as_it_is_now() {
         database.store.place(&[first]).await.unwrap();
         database
             .store
-            .cancel(&[crate::orders::cancel(order_id)])
+            .cancel(&[super::orders::cancel(order_id)])
             .await
             .unwrap();
 

@@ -1,11 +1,11 @@
-//! Reading: complete pages, histories from a version on, and a past that nobody changes.
+//! Reads: complete pages, histories after a version, and that the history is append-only.
 
 use order_service::domain::{CustomerId, OrderEvent, OrderId};
 use uuid::Uuid;
 
-use crate::NEVER;
-use crate::database::{Database, Stranger, on_every_database};
-use crate::orders::{outcome, place, request};
+use super::NEVER;
+use super::database::{Database, Stranger, on_every_database};
+use super::orders::{outcome, place, request};
 
 async fn place_for(database: &Database, customer: &str, orders: usize) -> Vec<OrderId> {
     let batch: Vec<_> = (0..orders).map(|_| place(&request(customer, 1))).collect();
