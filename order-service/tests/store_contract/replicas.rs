@@ -8,7 +8,7 @@ use order_service::store::{Applied, CancelReply, PlaceOrder, Placed, StoreError}
 use uuid::Uuid;
 
 use super::NEVER;
-use super::database::{Database, Stranger, deadlocks};
+use super::database::{Database, OtherSession, deadlocks};
 use super::orders::{cancel, outcome, place, request};
 
 async fn placed(database: &Database, orders: usize) -> Vec<OrderId> {
@@ -152,7 +152,7 @@ async fn cancel_when_there(database: &Database, orders: &[PlaceOrder]) {
 #[tokio::test]
 async fn a_connection_that_is_cut_while_placing_leaves_nothing_half_written() {
     let database = Database::postgres().await;
-    let stranger = Stranger::of(&database).await;
+    let stranger = OtherSession::of(&database).await;
     let mut batch: Vec<_> = (0..10).map(|_| place(&request("guest", 6))).collect();
     batch.sort_by_key(|command| command.request_id);
     // Another transaction inserts the last idempotency key: the orders before it are written when the batch waits for it.
@@ -169,10 +169,7 @@ async fn a_connection_that_is_cut_while_placing_leaves_nothing_half_written() {
     .await
     .unwrap();
 
-    let (failure, cut) = tokio::join!(
-        database.store.place(&batch),
-        stranger.cut_who_waits_for_a_lock()
-    );
+    let (failure, cut) = tokio::join!(database.store.place(&batch), stranger.cut_lock_waiters());
 
     assert_eq!(cut, 1);
     assert!(
@@ -202,7 +199,7 @@ async fn a_connection_that_is_cut_while_placing_leaves_nothing_half_written() {
 #[tokio::test]
 async fn a_connection_that_is_cut_while_applying_leaves_nothing_half_written() {
     let database = Database::postgres().await;
-    let stranger = Stranger::of(&database).await;
+    let stranger = OtherSession::of(&database).await;
     let orders = placed(&database, 10).await;
     let batch: Vec<_> = orders
         .iter()
@@ -219,10 +216,7 @@ async fn a_connection_that_is_cut_while_applying_leaves_nothing_half_written() {
     .await
     .unwrap();
 
-    let (failure, cut) = tokio::join!(
-        database.store.apply(&batch),
-        stranger.cut_who_waits_for_a_lock()
-    );
+    let (failure, cut) = tokio::join!(database.store.apply(&batch), stranger.cut_lock_waiters());
 
     assert_eq!(cut, 1);
     assert!(
@@ -249,7 +243,7 @@ async fn a_connection_that_is_cut_while_applying_leaves_nothing_half_written() {
 #[tokio::test]
 async fn a_lock_timeout_is_unavailable_and_not_damaged() {
     let database = Database::postgres().await;
-    let stranger = Stranger::of(&database).await;
+    let stranger = OtherSession::of(&database).await;
     let order_id = placed(&database, 1).await[0];
     let mut theirs = stranger.0.begin().await.unwrap();
     sqlx::query("SELECT 1 FROM orders WHERE order_id = $1 FOR UPDATE")
