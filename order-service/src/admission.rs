@@ -1,11 +1,10 @@
-//! Admission: no new orders while those accepted before cannot leave.
+//! Admission control: refuses new orders while the outbox backlog is over its limits.
 //!
-//! The halves fail apart: Kafka may be away for a while, and orders are accepted all the same; their events wait in the
-//! outbox. But a promise that cannot be kept in time should not be made without end, and the table must not fill the disk.
-//! So when too much waits, or has waited for too long, PlaceOrder is refused until the relay has caught up. What was
-//! accepted, and everything else a client may ask, is not concerned.
+//! While Kafka is down, orders are still accepted and their events wait in the outbox. The limits keep the delay of accepted
+//! orders and the size of the table bounded: with too many events, or one that is too old, PlaceOrder is refused until the
+//! relay has caught up. Accepted orders and all other methods are not affected.
 //!
-//! The outbox is looked at once a second and not per call: the limits are far beyond what a second can add.
+//! The outbox is polled once a second, not per call: a second adds little compared with the limits.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,27 +15,25 @@ use outbox::{Backlog, Outbox};
 use service::config::Settings;
 use tokio_util::sync::CancellationToken;
 
-/// How much may wait for the broker before no more is accepted.
 #[derive(Clone, Copy, Debug)]
 pub struct BacklogLimits {
-    /// Events.
+    /// Maximum events in the outbox.
     pub rows: u64,
-    /// How long the oldest of them may have waited.
+    /// Maximum age of the oldest event.
     pub age: Duration,
 }
 
 impl BacklogLimits {
-    /// Reads the settings.
     pub fn read(settings: &mut Settings<'_>) -> Self {
         let rows: u32 = settings.value(
             "BACKLOG_ROWS",
             "1000000",
-            "events that may wait for Kafka; with more, PlaceOrder is refused with RESOURCE_EXHAUSTED until they have left",
+            "maximum events in the outbox; above it, PlaceOrder is refused with RESOURCE_EXHAUSTED until the relay has caught up",
         );
         let age = settings.value(
             "BACKLOG_AGE",
             "15m",
-            "how long the oldest event may have waited for Kafka; after that, PlaceOrder is refused with RESOURCE_EXHAUSTED until it has left",
+            "maximum age of the oldest event in the outbox; above it, PlaceOrder is refused with RESOURCE_EXHAUSTED until the event is published",
         );
         if rows == 0 {
             settings.reject("BACKLOG_ROWS", "must be at least 1");
@@ -44,7 +41,7 @@ impl BacklogLimits {
         if age < POLL_INTERVAL {
             settings.reject(
                 "BACKLOG_AGE",
-                "must be at least 1s, the time between two looks",
+                "must be at least 1s, the poll interval of the outbox",
             );
         }
         Self {
@@ -58,14 +55,14 @@ impl BacklogLimits {
     }
 }
 
-/// Whether orders are accepted; clones share it.
+/// Open or closed for new orders; clones share the state.
 #[derive(Clone, Debug)]
 pub struct Admission {
     is_open: Arc<AtomicBool>,
 }
 
 impl Default for Admission {
-    /// Open, until a look at the outbox says otherwise.
+    /// Open until the first poll.
     fn default() -> Self {
         Self {
             is_open: Arc::new(AtomicBool::new(true)),
@@ -74,38 +71,41 @@ impl Default for Admission {
 }
 
 impl Admission {
-    /// Whether a new order may be accepted now.
     pub fn is_open(&self) -> bool {
         self.is_open.load(Ordering::Relaxed)
     }
 
-    /// Judges each look at this outbox until `shutdown`. While it cannot be read nothing changes: a database that is away
-    /// takes no orders either.
+    /// Polls this outbox until `shutdown`. While it cannot be read, the state does not change: without the database no order
+    /// is accepted either.
     pub async fn watch(
         self,
         outbox: Arc<dyn Outbox>,
         limits: BacklogLimits,
         shutdown: CancellationToken,
     ) {
-        // One more than allowed is enough to know.
+        // Counting one row more than allowed is enough.
         let watch = BacklogWatch::new(outbox, limits.rows + 1);
-        let judge = |backlog: &Backlog| self.judge(backlog, &limits);
-        watch.run(shutdown, judge).await;
+        let update = |backlog: &Backlog| self.update(backlog, &limits);
+        watch.run(shutdown, update).await;
     }
 
-    fn judge(&self, backlog: &Backlog, limits: &BacklogLimits) {
+    fn update(&self, backlog: &Backlog, limits: &BacklogLimits) {
         let may_open = limits.allow(backlog);
         if self.is_open.swap(may_open, Ordering::Relaxed) == may_open {
             return;
         }
         let Backlog { rows, oldest } = backlog;
         if may_open {
-            tracing::info!(rows, ?oldest, "orders are accepted again");
+            tracing::info!(
+                rows,
+                ?oldest,
+                "admission open: outbox backlog within its limits"
+            );
         } else {
             tracing::error!(
                 rows,
                 ?oldest,
-                "no orders are accepted: too much waits for kafka"
+                "admission closed: outbox backlog over its limits"
             );
         }
     }
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn orders_are_refused_while_too_much_waits_or_waits_for_too_long() {
+    fn admission_is_closed_while_the_backlog_is_too_large_or_too_old() {
         let admission = Admission::default();
         assert!(admission.is_open());
 
@@ -139,7 +139,7 @@ mod tests {
             (backlog(1, 61), false),
             (backlog(0, 0), true),
         ] {
-            admission.judge(&waiting, &LIMITS);
+            admission.update(&waiting, &LIMITS);
             assert_eq!(admission.is_open(), is_open, "{waiting:?}");
         }
     }

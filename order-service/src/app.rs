@@ -1,18 +1,18 @@
-//! The parts of the service and how they are put together: [`App::build`] connects and binds, [`App::run`] runs.
+//! Wiring: [`App::build`] connects and binds, [`App::run`] runs.
 //!
 //! ```text
-//!  Inventory (asked)   Admission (watches the outbox)
+//!  Inventory           Admission (watches the outbox)
 //!      ▲                 ▲
 //!  OrderRpc ──▶ place, cancel ─┐                     ┌─▶ Watchers ──▶ WatchOrder
 //!                              ├──▶ OrderStore ──────┤
 //!  Consumer ──▶ apply ─────────┘    (one database)   └─▶ outbox ──▶ Relay ──▶ Kafka
 //! ```
 //!
-//! A start has an order: serve, not ready → wait for the database → consume and publish → ready, unless Kafka says that a
-//! topic is missing. While the database is down, the process stays up and reads and writes fail with UNAVAILABLE.
+//! Start order: serve, not ready → wait for the database → consume and publish → ready, unless Kafka reports that a topic is
+//! missing. While the database is down, the process stays up, and reads and writes fail with UNAVAILABLE.
 //!
-//! A stop has an order too ([`service::supervisor`]): not ready → calls, streams and the consumer end → the writers commit
-//! what was submitted → the relay waits for its last acknowledgements → the database is closed.
+//! Stop order ([`service::supervisor`]): not ready → calls, streams and the consumer end → the writers commit submitted work
+//! → the relay waits for its last acknowledgements → the database is closed.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -39,15 +39,16 @@ use tonic::service::Routes;
 use crate::admission::Admission;
 use crate::commit::Writers;
 use crate::config::Config;
+use crate::events::OutcomeHandler;
+use crate::follower::Follower;
 use crate::inventory::{Inventory, InventoryUpkeep};
-use crate::outcomes::OutcomeHandler;
 use crate::rpc::OrderRpc;
 use crate::store::{self, MIGRATIONS, OrderStore};
 use crate::topics::NEEDED;
-use crate::watchers::{Follower, Watchers};
+use crate::watchers::Watchers;
 
-/// Outcomes in flight. They share commits, so this many wait for a handful of fsyncs.
-const OUTCOMES_IN_FLIGHT: usize = 512;
+/// They share commits, so this many events wait for a handful of fsyncs.
+const MAX_OUTCOMES_IN_FLIGHT: usize = 512;
 
 /// The service, connected and bound; nothing runs yet.
 #[derive(Debug)]
@@ -62,11 +63,11 @@ pub struct App {
 }
 
 impl App {
-    /// Opens the database, reads the keys of the issuer and binds the port. A database server, Kafka and the issuer may
-    /// be down.
+    /// Opens the database, reads the keys of the token issuer and binds the port. The database server, Kafka and the issuer
+    /// may be down.
     ///
     /// # Errors
-    /// When one of the three is misconfigured, or the certificates for asking processing-service are.
+    /// When one of the three, or the client of processing-service, is misconfigured.
     pub async fn build(config: Config) -> Result<Self, ExitError> {
         let database = Database::open(&config.database, MIGRATIONS).await?;
         let authentication =
@@ -84,15 +85,15 @@ impl App {
         })
     }
 
-    /// The address that the API is served on, with the port that was bound.
+    /// The bound address of the API, with the actual port if the configured one is 0.
     pub fn local_addr(&self) -> SocketAddr {
         self.server.local_addr()
     }
 
-    /// Runs until `shutdown`, or until a task fails; then stops everything in order.
+    /// Runs until `shutdown` or until a task fails, then shuts down in order.
     ///
     /// # Errors
-    /// When the database is unusable, a task failed, or the stop was forced.
+    /// When the database is unusable, a task failed, or the shutdown was forced.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), ExitError> {
         self.observe();
         let (health, database) = (self.health.clone(), self.database.clone());
@@ -113,7 +114,7 @@ impl App {
             .await
     }
 
-    /// Registers the metrics that are read on demand.
+    /// Registers the observable metrics.
     fn observe(&self) {
         self.database.observe();
         self.server.connections().observe();
@@ -125,7 +126,7 @@ impl App {
     fn start(self, prepared: &watch::Receiver<bool>) -> Supervisor {
         let mut supervisor = Supervisor::default();
         let (config, database) = (&self.config, &self.database);
-        let store = store::of(database);
+        let store = store::open(database);
         let watchers = Watchers::default();
         let signal = OutboxSignal::default();
         let writing = supervisor.writers();
@@ -150,7 +151,8 @@ impl App {
         supervisor
     }
 
-    /// Starts the server and what keeps it informed: keys, replicas of processing-service, the backlog, the retry store.
+    /// Starts the server, and the tasks that refresh its keys, the replicas of processing-service, the backlog and the retry
+    /// store metrics.
     fn start_api(
         self,
         store: Arc<dyn OrderStore>,
@@ -165,7 +167,7 @@ impl App {
             writers,
             watchers,
             streams: Arc::new(Semaphore::new(config.watch_streams)),
-            fair_share: Arc::new(CustomerRateLimit::new(config.fair_share)),
+            rate_limit: Arc::new(CustomerRateLimit::new(config.rate_limit)),
             admission: admission.clone(),
             inventory: self.inventory,
             shed: ShedCalls::default(),
@@ -211,7 +213,6 @@ fn spawn_watch<F: Future<Output = ()> + Send + 'static>(
     });
 }
 
-/// From a process that has started to one that is ready.
 async fn startup(
     config: Config,
     database: Database,
@@ -238,7 +239,7 @@ fn build_consumer(config: &Config, database: &Database, writers: &Writers) -> Co
         group: "order-service",
         topic: topics::PROCESSING_EVENTS,
         dead_letter_topic: topics::PROCESSING_EVENTS_DEAD_LETTERS,
-        max_in_flight: OUTCOMES_IN_FLIGHT,
+        max_in_flight: MAX_OUTCOMES_IN_FLIGHT,
         retry_policy: config.retry_policy,
         trace_processing: config.trace_processing,
         service: env!("CARGO_PKG_NAME"),
@@ -249,7 +250,7 @@ fn build_consumer(config: &Config, database: &Database, writers: &Writers) -> Co
     Consumer::new(&config.kafka, consumer, handler, retry_store)
 }
 
-/// On SQLite every commit is this process's own, and wakes its watchers itself.
+/// None on SQLite: every commit is this process's own and wakes the watchers.
 fn build_follower(
     database: &Database,
     store: &Arc<dyn OrderStore>,

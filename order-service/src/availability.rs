@@ -1,8 +1,7 @@
-//! The question whether an order can be had, and what the answer means. Nothing here asks: it is what is sent, and what
-//! is made of what comes back.
+//! The CheckAvailability request for an order, and the interpretation of the response. Pure: [`crate::inventory`] sends it.
 //!
-//! The answer is another service's, and an order must not be refused for a wrong one: an answer counts only if it
-//! speaks of every line that was asked about, and of nothing else, without contradicting itself.
+//! An order must not be refused because of an invalid response: a response counts only if it has exactly the items of the
+//! request and does not contradict itself.
 
 use std::collections::HashMap;
 
@@ -13,41 +12,34 @@ use thiserror::Error;
 
 use crate::domain::{OrderLines, Shortage, UnavailableLine};
 
-/// What an answer means for the order.
+/// The interpretation of a response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Everything is in stock.
+    /// Every line is in stock.
     Confirmed,
-    /// These lines cannot be had: at least one, in the order's sequence.
+    /// These lines have a shortage: at least one, in the sequence of the order.
     Refused(Vec<UnavailableLine>),
-    /// Nothing is known: the answer is not one to this question.
-    Unverified(UnusableAnswer),
+    /// The response is invalid.
+    Unverified(InvalidResponse),
 }
 
-/// Why an answer does not count. It is a defect of the service that gave it, or of one between.
+/// Why a response is invalid: a defect of processing-service or of a proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum UnusableAnswer {
-    /// It has more or fewer items than the question.
-    #[error("the question has {asked} items, the answer has {answered}")]
-    OtherNumber {
-        /// Items of the question.
-        asked: usize,
-        /// Items of the answer.
-        answered: usize,
-    },
-    /// An item is about another SKU than was asked for at its place.
-    #[error("item {0} is about another SKU")]
-    OtherSku(usize),
-    /// An item has a status that this release does not know.
+pub enum InvalidResponse {
+    #[error("the request has {requested} items, the response has {returned}")]
+    ItemCount { requested: usize, returned: usize },
+    /// An item has another SKU than the request at the same index.
+    #[error("item {0} has another SKU")]
+    WrongSku(usize),
     #[error("item {0} has an unknown status")]
     UnknownStatus(usize),
-    /// An item says of its SKU what another one denies, or is short of no piece.
-    #[error("item {0} contradicts itself or another")]
+    /// Two items of one SKU differ, or an item is out of stock with enough pieces.
+    #[error("item {0} contradicts itself or another item")]
     Contradiction(usize),
 }
 
-/// What is asked about an order: an item per line, in its sequence.
-pub fn question(lines: &OrderLines) -> CheckAvailabilityRequest {
+/// One item per line, in the sequence of the order.
+pub fn request(lines: &OrderLines) -> CheckAvailabilityRequest {
     let items = lines.as_slice().iter().map(|line| Item {
         sku: line.sku.as_str().to_owned(),
         quantity: line.quantity.get(),
@@ -57,41 +49,44 @@ pub fn question(lines: &OrderLines) -> CheckAvailabilityRequest {
     }
 }
 
-/// What the answer to [`question`] means.
-pub fn verdict(lines: &OrderLines, answer: &CheckAvailabilityResponse) -> Verdict {
-    match unavailable_lines(lines, answer) {
+/// Interprets the response to [`request`].
+pub fn verdict(lines: &OrderLines, response: &CheckAvailabilityResponse) -> Verdict {
+    match unavailable_lines(lines, response) {
         Ok(lines) if lines.is_empty() => Verdict::Confirmed,
         Ok(lines) => Verdict::Refused(lines),
-        Err(unusable) => Verdict::Unverified(unusable),
+        Err(invalid) => Verdict::Unverified(invalid),
     }
 }
 
 fn unavailable_lines(
     lines: &OrderLines,
-    answer: &CheckAvailabilityResponse,
-) -> Result<Vec<UnavailableLine>, UnusableAnswer> {
-    let (asked, answered) = (lines.as_slice().len(), answer.items.len());
-    if asked != answered {
-        return Err(UnusableAnswer::OtherNumber { asked, answered });
+    response: &CheckAvailabilityResponse,
+) -> Result<Vec<UnavailableLine>, InvalidResponse> {
+    let (requested, returned) = (lines.as_slice().len(), response.items.len());
+    if requested != returned {
+        return Err(InvalidResponse::ItemCount {
+            requested,
+            returned,
+        });
     }
     let pieces = pieces_by_sku(lines);
-    let mut said = HashMap::with_capacity(pieces.len());
+    let mut by_sku = HashMap::with_capacity(pieces.len());
     let mut unavailable = Vec::new();
-    for (line, (position, item)) in lines.as_slice().iter().zip(&answer.items).enumerate() {
+    for (line, (position, item)) in lines.as_slice().iter().zip(&response.items).enumerate() {
         let sku = position.sku.as_str();
         if item.sku != sku {
-            return Err(UnusableAnswer::OtherSku(line));
+            return Err(InvalidResponse::WrongSku(line));
         }
         let shortage = shortage(line, item, pieces[sku])?;
-        if *said.entry(sku).or_insert(shortage) != shortage {
-            return Err(UnusableAnswer::Contradiction(line));
+        if *by_sku.entry(sku).or_insert(shortage) != shortage {
+            return Err(InvalidResponse::Contradiction(line));
         }
         unavailable.extend(shortage.map(|shortage| UnavailableLine { line, shortage }));
     }
     Ok(unavailable)
 }
 
-/// Two lines of one SKU want their pieces together.
+/// Lines of one SKU are added up.
 fn pieces_by_sku(lines: &OrderLines) -> HashMap<&str, i64> {
     let mut pieces = HashMap::with_capacity(lines.as_slice().len());
     for line in lines.as_slice() {
@@ -100,12 +95,12 @@ fn pieces_by_sku(lines: &OrderLines) -> HashMap<&str, i64> {
     pieces
 }
 
-/// What an item says is missing of the pieces that are asked for; `None` if nothing is.
+/// The shortage that an item reports for the requested pieces, if any.
 fn shortage(
     line: usize,
     item: &ItemAvailability,
     asked: i64,
-) -> Result<Option<Shortage>, UnusableAnswer> {
+) -> Result<Option<Shortage>, InvalidResponse> {
     let available = item.available_quantity;
     match ItemStatus::try_from(item.status) {
         Ok(ItemStatus::Available) => Ok(None),
@@ -113,8 +108,8 @@ fn shortage(
         Ok(ItemStatus::OutOfStock) if (0..asked).contains(&available) => {
             Ok(Some(Shortage::OutOfStock { available, asked }))
         }
-        Ok(ItemStatus::OutOfStock) => Err(UnusableAnswer::Contradiction(line)),
-        Ok(ItemStatus::Unspecified) | Err(_) => Err(UnusableAnswer::UnknownStatus(line)),
+        Ok(ItemStatus::OutOfStock) => Err(InvalidResponse::Contradiction(line)),
+        Ok(ItemStatus::Unspecified) | Err(_) => Err(InvalidResponse::UnknownStatus(line)),
     }
 }
 
@@ -137,10 +132,10 @@ mod tests {
     }
 
     /// SKU, status and available pieces.
-    type Said = (&'static str, i32, i64);
+    type ReturnedItem = (&'static str, i32, i64);
 
-    fn answer(items: &[Said]) -> CheckAvailabilityResponse {
-        let item = |&(sku, status, available_quantity): &Said| ItemAvailability {
+    fn response(items: &[ReturnedItem]) -> CheckAvailabilityResponse {
+        let item = |&(sku, status, available_quantity): &ReturnedItem| ItemAvailability {
             sku: sku.to_owned(),
             status,
             available_quantity,
@@ -155,10 +150,10 @@ mod tests {
     const UNKNOWN_SKU: i32 = ItemStatus::UnknownSku as i32;
 
     #[test]
-    fn every_line_is_asked_about_in_its_place() {
-        let asked = question(&lines(&[("A", 1), ("B", 2), ("A", 3)]));
+    fn every_line_has_its_item_in_the_request() {
+        let request = request(&lines(&[("A", 1), ("B", 2), ("A", 3)]));
 
-        let items: Vec<_> = asked
+        let items: Vec<_> = request
             .items
             .iter()
             .map(|item| (item.sku.as_str(), item.quantity))
@@ -167,12 +162,12 @@ mod tests {
     }
 
     #[test]
-    fn an_order_is_confirmed_when_every_line_can_be_had() {
+    fn an_order_is_confirmed_when_every_line_is_available() {
         let lines = lines(&[("A", 1), ("B", 2), ("A", 3)]);
 
         let verdict = verdict(
             &lines,
-            &answer(&[
+            &response(&[
                 ("A", AVAILABLE, 0),
                 ("B", AVAILABLE, 0),
                 ("A", AVAILABLE, 0),
@@ -183,12 +178,12 @@ mod tests {
     }
 
     #[test]
-    fn every_line_that_cannot_be_had_is_named_with_what_its_sku_is_short_of() {
+    fn every_unavailable_line_is_reported_with_the_shortage_of_its_sku() {
         let lines = lines(&[("A", 2), ("B", 1), ("A", 3), ("Z", 1)]);
 
         let verdict = verdict(
             &lines,
-            &answer(&[
+            &response(&[
                 ("A", OUT_OF_STOCK, 4),
                 ("B", AVAILABLE, 0),
                 ("A", OUT_OF_STOCK, 4),
@@ -206,58 +201,58 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_to_another_question_counts_for_nothing() {
+    fn an_invalid_response_is_unverified() {
         let lines = lines(&[("A", 2), ("A", 3)]);
         let ok = ("A", AVAILABLE, 0);
-        let answers: [(&[Said], UnusableAnswer); 10] = [
+        let responses: [(&[ReturnedItem], InvalidResponse); 10] = [
             (
                 &[],
-                UnusableAnswer::OtherNumber {
-                    asked: 2,
-                    answered: 0,
+                InvalidResponse::ItemCount {
+                    requested: 2,
+                    returned: 0,
                 },
             ),
             (
                 &[ok],
-                UnusableAnswer::OtherNumber {
-                    asked: 2,
-                    answered: 1,
+                InvalidResponse::ItemCount {
+                    requested: 2,
+                    returned: 1,
                 },
             ),
             (
                 &[ok, ok, ok],
-                UnusableAnswer::OtherNumber {
-                    asked: 2,
-                    answered: 3,
+                InvalidResponse::ItemCount {
+                    requested: 2,
+                    returned: 3,
                 },
             ),
-            (&[ok, ("B", AVAILABLE, 0)], UnusableAnswer::OtherSku(1)),
-            (&[ok, ("A", 0, 0)], UnusableAnswer::UnknownStatus(1)),
-            (&[ok, ("A", 4_711, 0)], UnusableAnswer::UnknownStatus(1)),
-            // One SKU, two opinions.
+            (&[ok, ("B", AVAILABLE, 0)], InvalidResponse::WrongSku(1)),
+            (&[ok, ("A", 0, 0)], InvalidResponse::UnknownStatus(1)),
+            (&[ok, ("A", 4_711, 0)], InvalidResponse::UnknownStatus(1)),
+            // Two items of one SKU differ.
             (
                 &[ok, ("A", UNKNOWN_SKU, 0)],
-                UnusableAnswer::Contradiction(1),
+                InvalidResponse::Contradiction(1),
             ),
             (
                 &[("A", OUT_OF_STOCK, 1), ("A", OUT_OF_STOCK, 2)],
-                UnusableAnswer::Contradiction(1),
+                InvalidResponse::Contradiction(1),
             ),
-            // Out of stock, and yet enough; fewer than none.
+            // Out of stock with enough pieces; a negative number of pieces.
             (
                 &[("A", OUT_OF_STOCK, 5), ok],
-                UnusableAnswer::Contradiction(0),
+                InvalidResponse::Contradiction(0),
             ),
             (
                 &[("A", OUT_OF_STOCK, -1), ok],
-                UnusableAnswer::Contradiction(0),
+                InvalidResponse::Contradiction(0),
             ),
         ];
 
-        for (items, unusable) in answers {
+        for (items, invalid) in responses {
             assert_eq!(
-                verdict(&lines, &answer(items)),
-                Verdict::Unverified(unusable),
+                verdict(&lines, &response(items)),
+                Verdict::Unverified(invalid),
                 "{items:?}"
             );
         }

@@ -1,42 +1,38 @@
-//! The three writers of the service, each one a group commit: many commands, one transaction, an answer each.
+//! The three writers of the service, one group commit each: many commands share a transaction, each gets its own reply.
 //!
-//! What has to follow a commit stands here and not with the caller, who may be gone by then: the relay is woken for new
-//! events, the watchers of every order that moved, and what is counted is counted once.
+//! The work that follows a commit is done here and not by the caller, whose call may be cancelled by then: wake the relay,
+//! wake the watchers, and count. Counts exclude retries and redeliveries, since those find their order stored or updated.
 
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use outbox::OutboxSignal;
 use sql::group_commit::{Committer, GroupCommit, GroupCommitConfig};
+use telemetry::instruments::{Counter, Histogram};
+use telemetry::vocabulary::Labels;
 use tokio_util::task::TaskTracker;
 
+use crate::domain::Availability;
+use crate::names::{self, attributes, metrics};
 use crate::store::{
     Applied, ApplyOutcome, CancelOrder, CancelReply, OrderStore, PlaceOrder, Placed, StoreError,
 };
 use crate::watchers::Watchers;
 
-mod counts;
-
 #[cfg(test)]
 mod tests;
 
-use counts::OrderCounts;
-
-/// The writers, shared by everything that writes.
 #[derive(Clone, Debug)]
 pub struct Writers {
-    /// For PlaceOrder.
     pub place: GroupCommit<PlaceCommitter>,
-    /// For CancelOrder.
     pub cancel: GroupCommit<CancelCommitter>,
-    /// For the outcomes of processing.
     pub apply: GroupCommit<ApplyCommitter>,
 }
 
 impl Writers {
-    /// Starts the writers on `tracker`; each ends when its last handle is gone and its queue is empty. Several commits
-    /// at once are for new orders only: what moves orders on meets the same orders again and would wait for their
-    /// locks.
+    /// Starts the writers on `tracker`; each ends when its last handle is dropped and its queue is empty. Only new orders
+    /// have concurrent commits: two commits that update the same orders would wait for each other's row locks.
     pub fn start(
         store: &Arc<dyn OrderStore>,
         watchers: &Watchers,
@@ -53,7 +49,7 @@ impl Writers {
         let apply = ApplyCommitter {
             store: Arc::clone(store),
             watchers: watchers.clone(),
-            counted: OrderCounts::default(),
+            counts: OrderCounts::default(),
         };
         let one_at_a_time = GroupCommitConfig {
             writers: 1,
@@ -67,22 +63,20 @@ impl Writers {
     }
 }
 
-/// Commits new orders.
 #[derive(Debug)]
 pub struct PlaceCommitter {
     store: Arc<dyn OrderStore>,
     signal: OutboxSignal,
-    counted: OrderCounts,
+    counts: OrderCounts,
 }
 
 impl PlaceCommitter {
-    /// Commits to `store` and wakes the relay by `signal`.
     pub fn new(store: Arc<dyn OrderStore>, signal: OutboxSignal) -> Self {
-        let counted = OrderCounts::default();
+        let counts = OrderCounts::default();
         Self {
             store,
             signal,
-            counted,
+            counts,
         }
     }
 }
@@ -97,18 +91,17 @@ impl Committer for PlaceCommitter {
 
     async fn commit(&self, batch: &[PlaceOrder]) -> Result<Vec<Placed>, StoreError> {
         let replies = self.store.place(batch).await?;
-        // Nobody can watch an order that nobody has been told of: there are no watchers to wake.
+        // No watcher to wake: the order id is not known outside yet.
         self.signal.notify();
-        self.counted.accepted(batch, &replies);
+        self.counts.accepted(batch, &replies);
         Ok(replies)
     }
 
     fn concerns_whole_batch(&self, error: &StoreError) -> bool {
-        error.is_passing()
+        error.is_transient()
     }
 }
 
-/// Commits wishes to cancel.
 #[derive(Debug)]
 pub struct CancelCommitter {
     store: Arc<dyn OrderStore>,
@@ -136,16 +129,15 @@ impl Committer for CancelCommitter {
     }
 
     fn concerns_whole_batch(&self, error: &StoreError) -> bool {
-        error.is_passing()
+        error.is_transient()
     }
 }
 
-/// Commits outcomes of processing.
 #[derive(Debug)]
 pub struct ApplyCommitter {
     store: Arc<dyn OrderStore>,
     watchers: Watchers,
-    counted: OrderCounts,
+    counts: OrderCounts,
 }
 
 #[async_trait]
@@ -163,11 +155,61 @@ impl Committer for ApplyCommitter {
                 self.watchers.wake(command.order_id);
             }
         }
-        self.counted.ended(&replies);
+        self.counts.ended(&replies);
         Ok(replies)
     }
 
     fn concerns_whole_batch(&self, error: &StoreError) -> bool {
-        error.is_passing()
+        error.is_transient()
+    }
+}
+
+#[derive(Debug)]
+struct OrderCounts {
+    accepted: Counter,
+    completion: Histogram,
+}
+
+impl Default for OrderCounts {
+    fn default() -> Self {
+        Self {
+            accepted: metrics::ORDERS_ACCEPTED.counter(),
+            completion: metrics::ORDERS_COMPLETION_DURATION.histogram(),
+        }
+    }
+}
+
+impl OrderCounts {
+    /// Counts the new orders of a batch.
+    fn accepted(&self, batch: &[PlaceOrder], replies: &[Placed]) {
+        for availability in Availability::ALL {
+            let is_one = |(command, reply): &(&PlaceOrder, &Placed)| {
+                **reply == Placed::New && command.order.availability == availability
+            };
+            let count = batch.iter().zip(replies).filter(is_one).count() as u64;
+            if count > 0 {
+                let name = names::availability(availability);
+                let labels = Labels::of([attributes::ORDER_AVAILABILITY.label(name)]);
+                self.accepted.add(count, &labels);
+            }
+        }
+    }
+
+    /// Measures the orders that a batch of outcomes has ended. Both times are from clocks of this service; with clock skew
+    /// between two replicas, a negative duration counts as zero.
+    fn ended(&self, replies: &[Applied]) {
+        let now = SystemTime::now();
+        for reply in replies {
+            if let Applied::Ended {
+                status,
+                accepted_at,
+            } = *reply
+            {
+                let since = now.duration_since(accepted_at.into());
+                let labels = Labels::of([attributes::ORDER_STATUS.label(names::status(status))]);
+                self.completion
+                    .record_time(since.unwrap_or(Duration::ZERO), &labels);
+            }
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! The configuration: data, read once, every mistake named at once.
+//! The configuration: data, read once; all invalid settings are reported together.
 
 use std::time::Duration;
 
@@ -20,47 +20,33 @@ use telemetry::TelemetryConfig;
 
 use crate::admission::BacklogLimits;
 
-/// Everything that can be set.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where the API listens.
     pub grpc: GrpcConfig,
-    /// Which callers are believed; `None`: everybody, to everything.
+    /// `None`: no authentication, every call is allowed.
     pub auth: Option<AuthConfig>,
-    /// How much each customer may ask for; `None`: anything.
-    pub fair_share: Option<CustomerRateLimitConfig>,
-    /// Where orders are kept.
+    /// `None`: unlimited.
+    pub rate_limit: Option<CustomerRateLimitConfig>,
     pub database: DatabaseConfig,
-    /// Where events go and outcomes come from.
     pub kafka: KafkaConfig,
-    /// What the topics must look like.
     pub topics: TopicsConfig,
-    /// How long outcomes that fail are tried again.
     pub retry_policy: RetryPolicy,
-    /// How attempts at events stand to the trace of the event.
     pub trace_processing: TraceProcessing,
-    /// How requests share commits.
     pub commit: GroupCommitConfig,
-    /// How much may wait for Kafka before no more orders are accepted.
     pub backlog: BacklogLimits,
-    /// Whether and how processing-service is asked for the stock before an order is accepted.
     pub inventory: InventoryConfig,
-    /// Most WatchOrder streams that are open at once.
+    /// Maximum open WatchOrder streams.
     pub watch_streams: usize,
-    /// What is logged and where telemetry goes.
     pub telemetry: TelemetryConfig,
-    /// How long a stop may take.
     pub shutdown: ShutdownConfig,
 }
 
-/// How processing-service is asked for the stock.
+/// The availability check and its client.
 #[derive(Clone, Debug)]
 pub struct InventoryConfig {
-    /// What depends on the answer, and how long it may take.
     pub availability: AvailabilityConfig,
-    /// Where processing-service is.
     pub client: ClientConfig,
-    /// Whom it is believed to be; needed for an https address.
+    /// Required for an https address.
     pub tls: Option<ClientTlsFiles>,
 }
 
@@ -79,7 +65,7 @@ impl InventoryConfig {
                 settings,
                 PROCESSING_ADDRESS,
                 "http://127.0.0.1:50052",
-                "where processing-service is asked: `http://HOST:PORT` or `https://HOST:PORT`, several separated by commas; a name is looked up again and again, and stands for all replicas behind it",
+                "address of processing-service: `http://HOST:PORT` or `https://HOST:PORT`, several separated by commas; a host name is resolved repeatedly and stands for all replicas behind it",
             ),
             tls: ClientTlsFiles::read(settings, PROCESSING_TLS),
         };
@@ -96,7 +82,7 @@ impl InventoryConfig {
                 settings.reject(PROCESSING_ADDRESS, why);
             }
             (Some(_), false) => {
-                let why = format!("has no effect unless {PROCESSING_ADDRESS} says https");
+                let why = format!("has no effect without an https address in {PROCESSING_ADDRESS}");
                 settings.reject(PROCESSING_TLS.ca_file, why);
             }
             _ => {}
@@ -104,23 +90,21 @@ impl InventoryConfig {
     }
 }
 
-/// How an order's availability is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AvailabilityConfig {
-    /// What depends on the answer.
     pub policy: AvailabilityPolicy,
-    /// How long the question may take, all attempts together.
+    /// For all attempts together.
     pub timeout: Duration,
 }
 
-/// What depends on the answer whether an order can be had.
+/// The effect of a check without a usable response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AvailabilityPolicy {
-    /// An order without an answer is accepted, and processing decides.
+    /// The order is accepted, and processing decides.
     BestEffort,
-    /// An order without an answer is not accepted.
+    /// The order is refused.
     Required,
-    /// Nobody is asked.
+    /// There is no check.
     Off,
 }
 
@@ -135,7 +119,7 @@ impl FromSetting for AvailabilityPolicy {
     }
 }
 
-/// Whoever places an order waits for the check and for the commit; no client waits longer than this for the first half.
+/// PlaceOrder waits for the check and then for the commit; this bounds the first.
 const MAX_AVAILABILITY_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl AvailabilityConfig {
@@ -143,12 +127,12 @@ impl AvailabilityConfig {
         let policy = settings.value(
             "AVAILABILITY_CHECK",
             "best-effort",
-            "whether processing-service is asked for the stock before an order is accepted: `best-effort` accepts an order also without an answer, `required` does not, `off` asks nobody",
+            "availability check with processing-service before an order is accepted: `best-effort` accepts the order without a response, `required` refuses it, `off` disables the check",
         );
         let timeout = settings.value(
             "AVAILABILITY_TIMEOUT",
             "50ms",
-            "how long that question may take, all attempts together; it is the most that a slow answer adds to placing an order",
+            "timeout of the availability check, all attempts together; the maximum that it adds to the latency of PlaceOrder",
         );
         if timeout == Duration::ZERO || timeout > MAX_AVAILABILITY_TIMEOUT {
             settings.reject("AVAILABILITY_TIMEOUT", "must be 1ms to 5s");
@@ -157,14 +141,14 @@ impl AvailabilityConfig {
     }
 }
 
-/// More commits at once than connections would only wait.
+/// More concurrent commits than connections would only wait.
 const MAX_COMMIT_WRITERS: usize = 100;
 
-/// Most orders in one commit: a larger one delays its callers more than it spares them.
+/// A larger batch delays its callers more than it saves.
 const MAX_COMMIT_BATCH: usize = 1_000;
 
 impl Config {
-    /// Reads the configuration from the environment of the process.
+    /// Reads the environment of the process.
     ///
     /// # Errors
     /// As [`Config::from_source`].
@@ -172,10 +156,8 @@ impl Config {
         Self::from_source(&Environment)
     }
 
-    /// Reads the configuration.
-    ///
     /// # Errors
-    /// [`ConfigError`] with every setting that is wrong, by itself or beside another.
+    /// [`ConfigError`] with every setting that is invalid, alone or in combination.
     pub fn from_source(source: &dyn SettingsSource) -> Result<Self, ConfigError> {
         let mut settings = Settings::new(source);
         let config = Self::read(&mut settings);
@@ -194,7 +176,7 @@ impl Config {
         Self {
             grpc: GrpcConfig::read(settings, "127.0.0.1:50051"),
             auth: AuthConfig::read(settings),
-            fair_share: CustomerRateLimitConfig::read(settings),
+            rate_limit: CustomerRateLimitConfig::read(settings),
             database: DatabaseConfig::read(settings, "sqlite://order-service.db"),
             kafka: KafkaConfig::read(settings),
             topics: TopicsConfig::read(settings),
@@ -211,15 +193,11 @@ impl Config {
 }
 
 fn read_commit(settings: &mut Settings<'_>) -> GroupCommitConfig {
-    let max_batch = settings.value(
-        "COMMIT_MAX_BATCH",
-        "200",
-        "most orders that share one commit",
-    );
+    let max_batch = settings.value("COMMIT_MAX_BATCH", "200", "maximum orders per commit");
     let queue = settings.value(
         "COMMIT_QUEUE",
         "4096",
-        "orders that may wait for their commit; more are refused with RESOURCE_EXHAUSTED",
+        "maximum orders that wait for their commit; more are refused with RESOURCE_EXHAUSTED",
     );
     if !(1..=MAX_COMMIT_BATCH).contains(&max_batch) {
         let why = format!("must be 1 to {MAX_COMMIT_BATCH}");
@@ -239,7 +217,7 @@ fn read_commit_writers(settings: &mut Settings<'_>) -> usize {
     let writers = settings.value(
         "COMMIT_WRITERS",
         "1",
-        "commits of new orders that may be in work at once, each on a connection of its own; more make smaller batches, which pays only where the database is far away",
+        "maximum concurrent commits of new orders, each on its own connection; more make the batches smaller, which only helps with a high latency to the database",
     );
     if !(1..=MAX_COMMIT_WRITERS).contains(&writers) {
         let why = format!("must be 1 to {MAX_COMMIT_WRITERS}");
@@ -252,9 +230,9 @@ fn read_watch_streams(settings: &mut Settings<'_>) -> usize {
     let streams = settings.value(
         "WATCH_STREAMS",
         "4096",
-        "WatchOrder streams that may be open; more are refused with RESOURCE_EXHAUSTED",
+        "maximum open WatchOrder streams; more are refused with RESOURCE_EXHAUSTED",
     );
-    // Tokio's semaphore panics above this; no machine holds so many connections.
+    // Tokio's semaphore panics above this limit.
     if streams > tokio::sync::Semaphore::MAX_PERMITS {
         settings.reject("WATCH_STREAMS", "must be below 2^61");
     }
@@ -275,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn the_defaults_are_valid_and_stay_on_this_machine() {
+    fn the_defaults_are_valid_and_local() {
         let config = config(&[]).unwrap();
 
         assert_eq!(config.grpc.listen, "127.0.0.1:50051".parse().unwrap());
@@ -285,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn every_mistake_is_named_at_once() {
+    fn all_mistakes_are_reported_together() {
         let error = config(&[
             ("GRPC_LISTEN", "everywhere"),
             ("DATABASE_URL", "oracle://"),

@@ -1,7 +1,7 @@
-//! What an order is and what may become of it: values that cannot be wrong, and the rules between them.
+//! The order and its state machine: validated values and the rules between them.
 //!
-//! Everything here is pure: no I/O, no async, no clock, no protobuf and no SQL. A value that exists has
-//! passed its bounds, so nothing behind the edge checks them again.
+//! Pure: no I/O, no async, no clock, no protobuf and no SQL. A value is validated by its constructor, so other modules do
+//! not check its bounds again.
 
 mod identity;
 mod money;
@@ -10,9 +10,8 @@ mod line;
 mod lines;
 mod payment_token;
 
-mod new_order;
-
 mod fingerprint;
+mod new_order;
 
 mod timestamp;
 
@@ -20,6 +19,7 @@ mod status;
 
 mod availability;
 
+mod event;
 mod transition;
 
 mod order;
@@ -27,6 +27,7 @@ mod order;
 mod sequence;
 
 pub use availability::{Availability, Shortage, UnavailableLine};
+pub use event::{EventType, OrderEvent};
 pub use fingerprint::Fingerprint;
 pub use identity::{CustomerId, InvalidCustomerId, InvalidUuid, OrderId, RequestId};
 pub use line::{
@@ -35,9 +36,9 @@ pub use line::{
 pub use lines::{InvalidLines, MAX_LINES, OrderLines};
 pub use money::{Currency, Money, UnknownCurrency};
 pub use new_order::NewOrder;
-pub use order::{EventType, HistoryEntry, Order};
+pub use order::{HistoryEntry, Order};
 pub use payment_token::{InvalidPaymentToken, PaymentToken};
-pub use sequence::{Admission, admit};
+pub use sequence::{SequenceCheck, check_sequence};
 pub use status::{OrderStatus, RejectionReason};
 pub use timestamp::Timestamp;
-pub use transition::{OrderEvent, Refusal, transition};
+pub use transition::{TransitionRefused, transition};

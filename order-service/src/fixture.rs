@@ -1,4 +1,4 @@
-//! What the tests beside the code work on: a store in a file of its own, with its writers and watchers.
+//! The fixture of the unit tests: a store in its own file, with writers and watchers.
 
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
@@ -18,8 +18,8 @@ use uuid::Uuid;
 
 use crate::commit::Writers;
 use crate::domain::{Availability, Order, OrderId, Timestamp};
-use crate::edge::parse_place_order;
 use crate::events;
+use crate::rpc::parse_place_order;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{MIGRATIONS, OrderStore, PlaceOrder};
 use crate::watchers::Watchers;
@@ -55,7 +55,7 @@ impl Fixture {
         }
     }
 
-    /// An order that is placed.
+    /// Places an order.
     pub(crate) async fn placed(&self) -> OrderId {
         let command = place(&request());
         let order_id = command.order.id;
@@ -64,7 +64,7 @@ impl Fixture {
     }
 }
 
-/// A well-formed request under a request id of its own.
+/// A valid request with a new request id.
 pub(crate) fn request() -> PlaceOrderRequest {
     PlaceOrderRequest {
         request_id: Uuid::new_v4().to_string(),
@@ -81,7 +81,7 @@ pub(crate) fn request() -> PlaceOrderRequest {
     }
 }
 
-/// The command of a request; each makes an order of its own of it.
+/// The command of a request, with a new order id per call.
 pub(crate) fn place(request: &PlaceOrderRequest) -> PlaceOrder {
     let request = parse_place_order(request.clone()).unwrap();
     let order_id = OrderId::new(Uuid::now_v7());
@@ -101,7 +101,7 @@ pub(crate) fn place(request: &PlaceOrderRequest) -> PlaceOrder {
     }
 }
 
-/// The record of an outcome, as it comes from the topic.
+/// The record of an outcome, as consumed from the topic.
 pub(crate) fn outcome(order_id: OrderId, sequence: u64, event: &ProcessingEvent) -> Record {
     let meta = EventMeta {
         id: Uuid::now_v7(),

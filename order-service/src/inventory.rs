@@ -1,15 +1,15 @@
-//! The question to processing-service whether an order can be had, asked before it is accepted.
+//! The availability check: a call to processing-service before an order is accepted.
 //!
 //! ```text
-//! PlaceOrder ─▶ asked ─┬─ everything is in stock ─▶ CONFIRMED
-//!                      ├─ something is short ─────▶ refused, with what is short of which line
-//!                      └─ no answer: slow, failing, breaker open, no time left
-//!                           ├─ best-effort ───────▶ UNVERIFIED, and processing decides
-//!                           └─ required ──────────▶ refused, to be repeated later
+//! PlaceOrder ─▶ check ─┬─ every line in stock ──▶ CONFIRMED
+//!                      ├─ shortage ─────────────▶ refused, with the shortage of each line
+//!                      └─ no usable response: timeout, error, breaker open, no time left
+//!                           ├─ best-effort ─────▶ UNVERIFIED, and processing decides
+//!                           └─ required ────────▶ refused, retryable
 //! ```
 //!
-//! It is the one synchronous call on an order's way, so it has a budget: [`AvailabilityConfig::timeout`] at most, and
-//! never the time that the commit needs. That the call hangs for nobody is the client's concern ([`grpc::client`]).
+//! It is the only synchronous call before the commit, so it has a budget: at most `AVAILABILITY_TIMEOUT`, and never the time
+//! that the commit needs. Deadline, retries and circuit breaker are those of [`grpc::client`].
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -28,50 +28,55 @@ use tonic::{Code, Request, Status};
 
 use crate::availability::{self, Verdict};
 use crate::config::{AvailabilityPolicy, InventoryConfig};
-use crate::domain::{Availability, OrderLines};
-use crate::edge::RpcError;
+use crate::domain::{Availability, OrderLines, UnavailableLine};
 
-/// What is kept back of the caller's deadline for what follows the question: a commit takes a few milliseconds, and twice
-/// that when it has to wait for the one before.
+/// Reserved of the caller's deadline for the commit: it takes a few milliseconds, and twice that if it waits for the commit
+/// before.
 const COMMIT_RESERVE: Duration = Duration::from_millis(20);
 
-/// Most bytes of an answer: 500 items with the longest SKUs are some 40 KiB.
-const MAX_ANSWER_BYTES: usize = 256 * 1024;
+/// Largest response message: 500 items with the longest SKUs are some 40 KiB.
+const MAX_RESPONSE_BYTES: usize = 256 * 1024;
 
-/// Asks processing-service; clones share everything.
+/// The client of the check; clones share it.
 #[derive(Clone, Debug)]
 pub struct Inventory {
-    /// Nobody is asked without it.
-    question: Option<Question>,
+    /// `None`: the check is off.
+    check: Option<Check>,
 }
 
 #[derive(Clone, Debug)]
-struct Question {
+struct Check {
     is_required: bool,
     timeout: Duration,
     client: ServiceClient,
 }
 
-/// What has to run while processing-service is asked.
-#[must_use = "without it no replica of processing-service is known"]
+/// The background work of the client: discovery and certificate renewal.
+#[must_use = "without it, no replica of processing-service is discovered"]
 #[derive(Debug)]
 pub struct InventoryUpkeep {
     discovery: Discovery,
     tls: Option<ClientTls>,
 }
 
-/// Why processing-service cannot be asked.
+/// Why the client cannot be set up.
 #[derive(Debug, Error)]
 pub enum InventoryError {
-    /// The certificates cannot be used.
     #[error("setting up TLS")]
     Tls(#[from] TlsError),
-    /// No certificate can be for this host.
-    #[error("{0} cannot be the name in a certificate")]
+    #[error("{0} is not a valid name in a certificate")]
     Host(Address),
-    /// The contract's service config is damaged.
-    #[error("reading the service config")]
+    #[error("parsing the service config")]
     ServiceConfig(#[from] ServiceConfigError),
+}
+
+/// Why the check refuses an order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotAvailable {
+    /// These lines have a shortage.
+    Lines(Vec<UnavailableLine>),
+    /// No usable response, and the policy requires one.
+    Unknown,
 }
 
 impl From<InventoryError> for ExitError {
@@ -81,15 +86,15 @@ impl From<InventoryError> for ExitError {
 }
 
 impl Inventory {
-    /// Nobody is asked.
+    /// No check: orders are accepted as NOT_CHECKED.
     pub fn off() -> Self {
-        Self { question: None }
+        Self { check: None }
     }
 
-    /// Makes the client, and what has to run for it. Nothing is connected yet.
+    /// Creates the client and its background work. Nothing is connected yet.
     ///
     /// # Errors
-    /// [`InventoryError`] when the configuration cannot be used.
+    /// [`InventoryError`] for an unusable configuration.
     pub fn new(
         config: &InventoryConfig,
     ) -> Result<(Self, Option<InventoryUpkeep>), InventoryError> {
@@ -102,67 +107,63 @@ impl Inventory {
         let tls = config.tls.as_ref().map(ClientTls::load).transpose()?;
         let connectors = connectors(config, tls.as_ref())?;
         let connect = move |address: &Address| {
-            // Each address has one, whichever replica it leads to.
             let connector = connectors.get(address).cloned();
             connector.unwrap_or_else(Connector::plain)
         };
         let (client, discovery) = ServiceClient::new(&config.client, dependency(timeout)?, connect);
-        let question = Question {
+        let check = Check {
             is_required,
             timeout,
             client,
         };
         let upkeep = InventoryUpkeep { discovery, tls };
-        let question = Some(question);
-        Ok((Self { question }, Some(upkeep)))
+        let check = Some(check);
+        Ok((Self { check }, Some(upkeep)))
     }
 
-    /// Shows what there is to measure.
+    /// Registers the metrics of the client.
     pub fn observe(&self) {
-        if let Some(question) = &self.question {
-            question.client.observe();
+        if let Some(check) = &self.check {
+            check.client.observe();
         }
     }
 
-    /// Asks whether these lines can be had, for a call with this deadline.
+    /// Checks these lines for a call with this deadline.
     ///
     /// # Errors
-    /// When a line cannot be had, or when nobody knows and the policy is not to accept that.
+    /// [`NotAvailable`] when the order must not be accepted.
     pub async fn check(
         &self,
         lines: &OrderLines,
         deadline: Deadline,
-    ) -> Result<Availability, RpcError> {
-        let Some(question) = &self.question else {
+    ) -> Result<Availability, NotAvailable> {
+        let Some(check) = &self.check else {
             return Ok(Availability::NotChecked);
         };
-        match question.ask(lines, deadline).await {
+        match check.run(lines, deadline).await {
             Some(Verdict::Confirmed) => Ok(Availability::Confirmed),
-            Some(Verdict::Refused(lines)) => Err(RpcError::ItemsUnavailable(lines)),
-            Some(Verdict::Unverified(_)) | None if question.is_required => {
-                Err(RpcError::AvailabilityUnknown)
-            }
+            Some(Verdict::Refused(lines)) => Err(NotAvailable::Lines(lines)),
+            Some(Verdict::Unverified(_)) | None if check.is_required => Err(NotAvailable::Unknown),
             Some(Verdict::Unverified(_)) | None => Ok(Availability::Unverified),
         }
     }
 }
 
-impl Question {
-    /// The answer and what it means; nothing if there is none in time.
-    async fn ask(&self, lines: &OrderLines, deadline: Deadline) -> Option<Verdict> {
+impl Check {
+    /// `None` without a response in time.
+    async fn run(&self, lines: &OrderLines, deadline: Deadline) -> Option<Verdict> {
         let budget = self.budget(deadline)?;
-        let answer = self.send(availability::question(lines), budget).await;
-        let answer = answer.map_err(|status| tell(&status)).ok()?;
-        let verdict = availability::verdict(lines, &answer);
-        if let Verdict::Unverified(unusable) = &verdict {
-            tracing::warn!(%unusable, "the answer of processing-service makes no sense");
+        let response = self.send(availability::request(lines), budget).await;
+        let response = response.map_err(|status| log_failure(&status)).ok()?;
+        let verdict = availability::verdict(lines, &response);
+        if let Verdict::Unverified(error) = &verdict {
+            tracing::warn!(%error, "invalid CheckAvailability response");
         }
         Some(verdict)
     }
 
-    /// How long the question may take for a call with this deadline. A caller in such a hurry that less than half of the
-    /// usual time is left is not asked for: the answer would rarely come in time, and every one that does not counts
-    /// against processing-service, whose breaker is everybody's.
+    /// The deadline of the check for a call with this deadline; `None` if less than half of the timeout is left. Then the
+    /// response would rarely come in time, and each timeout counts as a failure in the breaker that all calls share.
     fn budget(&self, deadline: Deadline) -> Option<Deadline> {
         let usual = Deadline::within(self.timeout);
         let budget = deadline.less(COMMIT_RESERVE).earlier(usual);
@@ -174,25 +175,25 @@ impl Question {
 
     async fn send(
         &self,
-        question: CheckAvailabilityRequest,
+        request: CheckAvailabilityRequest,
         budget: Deadline,
     ) -> Result<CheckAvailabilityResponse, Status> {
-        let mut request = Request::new(question);
+        let mut request = Request::new(request);
         request.extensions_mut().insert(budget);
         let client = InventoryServiceClient::new(self.client.clone());
-        let mut client = client.max_decoding_message_size(MAX_ANSWER_BYTES);
+        let mut client = client.max_decoding_message_size(MAX_RESPONSE_BYTES);
         Ok(client.check_availability(request).await?.into_inner())
     }
 }
 
-/// An outage is told once, by the breaker. An answer that says that the question is wrong is another matter.
-fn tell(status: &Status) {
+/// The breaker logs an outage, once. A status that blames the request is logged here.
+fn log_failure(status: &Status) {
     let code = status.code();
     match code {
         Code::InvalidArgument | Code::Unimplemented | Code::OutOfRange => {
-            tracing::warn!(?code, "processing-service does not understand the question");
+            tracing::warn!(?code, "CheckAvailability request refused as invalid");
         }
-        _ => tracing::debug!(?code, "availability is not known"),
+        _ => tracing::debug!(?code, "availability check failed"),
     }
 }
 
@@ -201,12 +202,12 @@ fn dependency(timeout: Duration) -> Result<Dependency, ServiceConfigError> {
         name: "processing-service",
         caller: env!("CARGO_PKG_NAME"),
         service_config: ServiceConfig::parse(proto::SERVICE_CONFIG)?,
-        // Who takes more than half of the budget will soon take all of it.
+        // A replica that takes half of the timeout will soon exceed all of it.
         breaker: BreakerRules::with_slow_call(timeout / 2),
     })
 }
 
-/// How to connect to each address: with TLS, where it says so, to a server that its host is vouched for.
+/// The connector of each address. For https, the certificate must be for the host of the address.
 fn connectors(
     config: &InventoryConfig,
     tls: Option<&ClientTls>,
@@ -223,7 +224,7 @@ fn connectors(
 }
 
 impl InventoryUpkeep {
-    /// Finds the replicas of processing-service, and renews certificates, until `shutdown`.
+    /// Discovers replicas and renews certificates until `shutdown`.
     pub async fn run(self, shutdown: CancellationToken) {
         let discovery = self.discovery.run(shutdown.clone());
         match self.tls {

@@ -1,7 +1,7 @@
-//! Every name that telemetry of this service uses beside those of the chassis, once.
+//! The telemetry names of this service; those of [`telemetry::names`] are common to all services.
 //!
-//! They are this project's own: the semantic conventions know calls, messages and databases, and no orders. The
-//! reference page (docs/telemetry.md) and the registry (docs/telemetry/registry.yaml) are written from these values.
+//! They are this project's own: the semantic conventions cover calls, messages and databases, but not orders. The
+//! reference page (docs/telemetry.md) and the registry (docs/telemetry/registry.yaml) are generated from these values.
 
 pub mod attributes;
 pub mod metrics;
@@ -9,7 +9,7 @@ pub mod spans;
 
 use crate::domain::{Availability, OrderStatus};
 
-/// A state as telemetry spells it.
+/// The value of `order.status`.
 pub fn status(status: OrderStatus) -> &'static str {
     match status {
         OrderStatus::Accepted => "accepted",
@@ -21,7 +21,7 @@ pub fn status(status: OrderStatus) -> &'static str {
     }
 }
 
-/// What was known of the stock, as telemetry spells it.
+/// The value of `order.availability`.
 pub fn availability(availability: Availability) -> &'static str {
     match availability {
         Availability::NotChecked => "not_checked",

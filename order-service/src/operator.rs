@@ -1,4 +1,4 @@
-//! Outcomes that could not be applied, as `dead-letters` tells them to an operator.
+//! Dead letters of this service, as the subcommand `dead-letters` shows them to an operator.
 
 use consumer::operator::Vocabulary;
 use kafka::headers;
@@ -7,7 +7,6 @@ use proto::event::ProcessingEvent;
 use proto::record;
 use service::error_chain::ErrorChain;
 
-/// How the records of processing are told.
 pub const VOCABULARY: Vocabulary = Vocabulary {
     service: env!("CARGO_PKG_NAME"),
     event_type: |record| headers::text(record, "ce_type"),
@@ -54,21 +53,21 @@ mod tests {
     }
 
     #[test]
-    fn an_outcome_is_told_with_its_fields() {
+    fn an_outcome_is_described_with_its_fields() {
         let record = rejection();
 
-        let told = describe(&record);
+        let description = describe(&record);
 
         assert!(
-            told.contains("OrderRejected") && told.contains("MUG"),
-            "{told}"
+            description.contains("OrderRejected") && description.contains("MUG"),
+            "{description}"
         );
         let event_type = (VOCABULARY.event_type)(&record.headers);
         assert!(event_type.is_some_and(|name| name.contains("order-rejected")));
     }
 
     #[test]
-    fn what_is_no_event_is_told_by_what_is_wrong_with_it() {
+    fn an_invalid_record_is_described_by_its_error() {
         let tombstone = Record {
             payload: None,
             ..rejection()

@@ -1,6 +1,6 @@
-//! What the tests beside the code see of telemetry: exporters in memory, one for the whole process.
+//! In-memory telemetry exporters for the unit tests, one for the whole process.
 //!
-//! Tests run side by side and share the metrics: a test looks at labels that no other test uses, or at what was added.
+//! Tests run concurrently and share the metrics: a test reads labels that no other test uses, or a difference.
 
 use std::sync::{LazyLock, Mutex};
 
@@ -34,7 +34,7 @@ static RECORDING: LazyLock<Recording> = LazyLock::new(|| {
     }
 });
 
-/// Spans and metrics are recorded from now on. Instruments that were made before measure nothing.
+/// Starts recording. Instruments that were created before record nothing.
 pub(crate) fn start() {
     LazyLock::force(&RECORDING);
 }
@@ -46,9 +46,9 @@ pub(crate) fn spans_of(trace: TraceId) -> Vec<SpanData> {
     spans.into_iter().filter(of_trace).collect()
 }
 
-/// How much was counted under this label so far, or how often it was measured.
+/// The sum of a counter, or the count of a histogram, under this label.
 pub(crate) fn counted(metric: &Metric, attribute: &Attribute, value: &str) -> u64 {
-    // One at a time: each wants to see what is so now, and nothing from before.
+    // One at a time: each call resets the exporter.
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _only = ONE_AT_A_TIME.lock();
     RECORDING.metrics.reset();
@@ -62,7 +62,7 @@ pub(crate) fn counted(metric: &Metric, attribute: &Attribute, value: &str) -> u6
         .sum()
 }
 
-/// The value of the attribute at each point, and what was counted there.
+/// The value of the attribute and the count at each data point.
 fn points(metric: &data::Metric, attribute: &Attribute) -> Vec<(String, u64)> {
     match metric.data() {
         AggregatedMetrics::U64(MetricData::Sum(sum)) => {

@@ -1,4 +1,4 @@
-//! The Kafka topics of this service: who writes a topic creates it.
+//! The Kafka topics of this service. The service that writes a topic creates it.
 
 use std::time::Duration;
 
@@ -7,21 +7,21 @@ use proto::topics::{ORDER_EVENTS, PROCESSING_EVENTS, PROCESSING_EVENTS_DEAD_LETT
 
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
-/// What this service writes: its events, and what it sets aside of those that it reads.
+/// The topics that this service writes: its events, and its dead letters.
 pub const WRITTEN: [TopicSpec; 2] = [
     TopicSpec {
         name: ORDER_EVENTS,
-        // Longer than anybody needs to repair a consumer that stands still over a weekend.
+        // Long enough to repair a consumer that stops over a weekend.
         retention: DAY.saturating_mul(7),
     },
     TopicSpec {
         name: PROCESSING_EVENTS_DEAD_LETTERS,
-        // Somebody has to look at them.
+        // Operators need time to inspect dead letters.
         retention: DAY.saturating_mul(30),
     },
 ];
 
-/// What has to be there before the service is ready: what it reads, and what it writes.
+/// The topics that must exist before the service is ready: those that it reads and those that it writes.
 pub const NEEDED: [&str; 3] = [
     ORDER_EVENTS,
     PROCESSING_EVENTS,

@@ -1,9 +1,8 @@
-//! Who waits for news of an order, in this process.
+//! Watchers of orders in this process.
 //!
-//! A wake-up carries no data: the watcher reads the history from the version it has seen last. So nothing is buffered
-//! for a slow client, and a wake-up too many costs one read. Two rules make it impossible to miss news: a watcher
-//! subscribes before it reads, and a writer wakes after it has committed. What other processes commit is found out by
-//! the [`Follower`].
+//! A wake-up carries no data: the watcher reads the history after the last version that it has seen. So nothing is buffered
+//! for a slow client, and a spurious wake-up costs one read. No change is missed: a watcher subscribes before it reads, and
+//! a writer wakes after its commit. Commits of other replicas are found by [`crate::follower`].
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,16 +11,11 @@ use tokio::sync::watch;
 
 use crate::domain::OrderId;
 
-mod follower;
-
-pub use follower::Follower;
-
-/// The watchers of all orders; clones share them.
+/// The subscriptions, by order; clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct Watchers(Arc<Mutex<HashMap<OrderId, watch::Sender<()>>>>);
 
 impl Watchers {
-    /// Subscribes to news of an order, from now on.
     pub fn subscribe(&self, order_id: OrderId) -> Subscription {
         let mut orders = self.lock();
         let sender = orders
@@ -29,50 +23,49 @@ impl Watchers {
             .or_insert_with(|| watch::channel(()).0);
         Subscription {
             order_id,
-            news: sender.subscribe(),
+            wake_ups: sender.subscribe(),
             watchers: self.clone(),
         }
     }
 
-    /// Tells every watcher of an order that its history has grown.
+    /// Wakes every watcher of an order, after its history has grown.
     pub fn wake(&self, order_id: OrderId) {
         if let Some(sender) = self.lock().get(&order_id) {
             sender.send_replace(());
         }
     }
 
-    /// The orders that are watched.
     pub fn orders(&self) -> Vec<OrderId> {
         self.lock().keys().copied().collect()
     }
 
-    /// The map is consistent after every statement under the lock, so a panic elsewhere does not spoil it.
+    /// A poisoned lock is safe to use: the map is consistent after every statement under the lock.
     fn lock(&self) -> MutexGuard<'_, HashMap<OrderId, watch::Sender<()>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// One watcher of one order; dropped, it leaves nothing behind.
+/// One watcher of one order. Dropping it removes its entry from the map.
 #[derive(Debug)]
 pub struct Subscription {
     order_id: OrderId,
-    news: watch::Receiver<()>,
+    wake_ups: watch::Receiver<()>,
     watchers: Watchers,
 }
 
 impl Subscription {
-    /// Completes when there was news since the last call, or since the subscription.
-    pub async fn news(&mut self) {
-        // The sender lives in the map for as long as this subscription does, so there is always something to wait for.
-        let _ = self.news.changed().await;
+    /// Completes when the order was changed since the last call, or since the subscription.
+    pub async fn changed(&mut self) {
+        // Never an error: the map holds the sender as long as this subscription exists.
+        let _ = self.wake_ups.changed().await;
     }
 }
 
 impl Drop for Subscription {
     fn drop(&mut self) {
         let mut orders = self.watchers.lock();
-        // The receiver goes under the lock: of two subscriptions that end at once, each would count the other's.
-        drop(std::mem::replace(&mut self.news, watch::channel(()).1));
+        // Drop the receiver under the lock: two subscriptions that end concurrently would otherwise count each other.
+        drop(std::mem::replace(&mut self.wake_ups, watch::channel(()).1));
         let is_last = orders
             .get(&self.order_id)
             .is_some_and(|sender| sender.receiver_count() == 0);
@@ -94,14 +87,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn news_after_the_subscription_is_not_missed() {
+    async fn a_change_after_the_subscription_is_not_missed() {
         let watchers = Watchers::default();
         let mut subscription = watchers.subscribe(order(1));
 
         watchers.wake(order(1));
 
-        assert!(subscription.news().now_or_never().is_some());
-        assert!(subscription.news().now_or_never().is_none());
+        assert!(subscription.changed().now_or_never().is_some());
+        assert!(subscription.changed().now_or_never().is_none());
     }
 
     #[tokio::test]
@@ -109,17 +102,17 @@ mod tests {
         let watchers = Watchers::default();
         let mut one = watchers.subscribe(order(1));
         let mut another = watchers.subscribe(order(1));
-        let mut stranger = watchers.subscribe(order(2));
+        let mut other_order = watchers.subscribe(order(2));
 
         watchers.wake(order(1));
 
-        assert!(one.news().now_or_never().is_some());
-        assert!(another.news().now_or_never().is_some());
-        assert!(stranger.news().now_or_never().is_none());
+        assert!(one.changed().now_or_never().is_some());
+        assert!(another.changed().now_or_never().is_some());
+        assert!(other_order.changed().now_or_never().is_none());
     }
 
     #[test]
-    fn the_last_watcher_leaves_nothing_behind() {
+    fn the_last_watcher_removes_the_entry_of_the_order() {
         let watchers = Watchers::default();
         let one = watchers.subscribe(order(1));
         let another = watchers.subscribe(order(1));

@@ -145,7 +145,7 @@ fn every_reason_of_an_error_has_its_row_and_no_row_is_of_another() {
         ("## Of every service", any_services_reasons()),
         (
             "## Of order-service",
-            reasons(&order_service::edge::RpcError::REASONS),
+            reasons(&order_service::rpc::RpcError::REASONS),
         ),
         (
             "## Of processing-service",

@@ -1,33 +1,34 @@
 -- Orders and their history. Times are unix milliseconds, states are the names of
--- the contract without their prefix. The tables mean the same as on SQLite.
+-- the contract without their prefix. The tables have the same meaning as on SQLite.
 
--- The current state, and the idempotency key: one order per customer and request_id.
+-- The current state, and the idempotency key (customer_id, request_id).
 CREATE TABLE orders (
     order_id            UUID   NOT NULL PRIMARY KEY,
-    -- ASCII by contract: comparing bytes is right, and cheaper than a language's rules.
+    -- ASCII by contract: byte comparison is correct, and cheaper than a linguistic collation.
     customer_id         TEXT   COLLATE "C" NOT NULL,
     request_id          UUID   NOT NULL,
-    -- SHA-256 of the body's meaning: tells a retry from another order under the same request_id.
+    -- SHA-256 of the body: distinguishes a retry from another order under the same request_id.
     fingerprint         BYTEA  NOT NULL CHECK (length(fingerprint) = 32),
     status              TEXT   NOT NULL,
     version             BIGINT NOT NULL CHECK (version >= 1),
-    -- Position of the last outcome of processing that was applied; 0 before the first.
+    -- Position of the last applied event of processing-service; 0 before the first.
     processing_sequence BIGINT NOT NULL CHECK (processing_sequence >= 0),
-    -- orders.v1.Order with lines and total. The payment token is not kept: only its event carries it.
+    -- orders.v1.Order with lines and total. The payment token is not stored: only its event carries it.
     body                BYTEA  NOT NULL,
     rejection_reason    TEXT,
     created_at          BIGINT NOT NULL,
     updated_at          BIGINT NOT NULL,
     CHECK ((status = 'REJECTED') = (rejection_reason IS NOT NULL)),
     UNIQUE (customer_id, request_id)
-    -- An order changes some three times, soon after it was placed: with room on its page, an update touches no index.
+    -- An order changes about three times, soon after it was placed: with free space on its page, updates are HOT and write
+    -- no index.
 ) WITH (fillfactor = 70);
 
--- Pages of a customer's orders, newest first: a UUIDv7 sorts by time.
+-- For ListOrders, newest first: a UUIDv7 sorts by time.
 CREATE INDEX orders_by_customer ON orders (customer_id, order_id);
 
--- What happened to each order, without gaps. WatchOrder replays it and auditors read it. No foreign key, other than on
--- SQLite: the check would look up and lock every new order once more, a fifth of the time that placing takes.
+-- The history of each order, without gaps. WatchOrder replays it and auditors read it. No foreign key, unlike on SQLite: the
+-- check would look up and lock every new order once more, a fifth of the time of placing.
 CREATE TABLE order_events (
     order_id         UUID   NOT NULL,
     version          BIGINT NOT NULL CHECK (version >= 1),
@@ -36,7 +37,7 @@ CREATE TABLE order_events (
     status           TEXT   NOT NULL,
     rejection_reason TEXT,
     occurred_at      BIGINT NOT NULL,
-    -- The event of processing that caused the entry. Null for what a customer did.
+    -- The event of processing-service that caused the entry. NULL for a customer's action.
     cause_id         UUID,
     PRIMARY KEY (order_id, version)
 );

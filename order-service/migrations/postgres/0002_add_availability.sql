@@ -1,10 +1,10 @@
--- Expand step of a change in two releases; see docs/migrations.md. The release before this one goes on writing without
--- the column, so it is nullable and has no default: PostgreSQL changes the catalogue and touches no row.
+-- Expand step of a change in two releases; see docs/migrations.md. The previous release still writes without the column, so
+-- it is nullable and has no default: PostgreSQL changes the catalogue only and rewrites no row.
 
--- The lock excludes everybody for a moment. It is not waited for longer than this: whoever comes behind a waiting
--- ACCESS EXCLUSIVE waits as well.
+-- ALTER TABLE takes a short ACCESS EXCLUSIVE lock. The wait for it is limited: statements queue behind a waiting ACCESS
+-- EXCLUSIVE.
 SET LOCAL lock_timeout = '2s';
 
--- What was known of the stock when the order was accepted, as the contract names it without its prefix. Null for what an
--- older release wrote: nobody asked.
+-- The result of the availability check, by its name in the contract without the prefix. NULL in rows of an older release,
+-- which has no check.
 ALTER TABLE orders ADD COLUMN availability TEXT;

@@ -1,18 +1,18 @@
 -- Orders and their history. Ids are the 16 bytes of a UUID, times are unix
 -- milliseconds, states are the names of the contract without their prefix.
 
--- The current state, and the idempotency key: one order per customer and request_id.
+-- The current state, and the idempotency key (customer_id, request_id).
 CREATE TABLE orders (
     order_id            BLOB    NOT NULL PRIMARY KEY CHECK (length(order_id) = 16),
     customer_id         TEXT    NOT NULL,
     request_id          BLOB    NOT NULL CHECK (length(request_id) = 16),
-    -- SHA-256 of the body's meaning: tells a retry from another order under the same request_id.
+    -- SHA-256 of the body: distinguishes a retry from another order under the same request_id.
     fingerprint         BLOB    NOT NULL CHECK (length(fingerprint) = 32),
     status              TEXT    NOT NULL,
     version             INTEGER NOT NULL CHECK (version >= 1),
-    -- Position of the last outcome of processing that was applied; 0 before the first.
+    -- Position of the last applied event of processing-service; 0 before the first.
     processing_sequence INTEGER NOT NULL CHECK (processing_sequence >= 0),
-    -- orders.v1.Order with lines and total. The payment token is not kept: only its event carries it.
+    -- orders.v1.Order with lines and total. The payment token is not stored: only its event carries it.
     body                BLOB    NOT NULL,
     rejection_reason    TEXT,
     created_at          INTEGER NOT NULL,
@@ -21,10 +21,10 @@ CREATE TABLE orders (
     UNIQUE (customer_id, request_id)
 ) STRICT;
 
--- Pages of a customer's orders, newest first: a UUIDv7 sorts by time.
+-- For ListOrders, newest first: a UUIDv7 sorts by time.
 CREATE INDEX orders_by_customer ON orders (customer_id, order_id);
 
--- What happened to each order, without gaps. WatchOrder replays it and auditors read it.
+-- The history of each order, without gaps. WatchOrder replays it and auditors read it.
 CREATE TABLE order_events (
     order_id         BLOB    NOT NULL REFERENCES orders (order_id),
     version          INTEGER NOT NULL CHECK (version >= 1),
@@ -33,7 +33,7 @@ CREATE TABLE order_events (
     status           TEXT    NOT NULL,
     rejection_reason TEXT,
     occurred_at      INTEGER NOT NULL,
-    -- The event of processing that caused the entry. Null for what a customer did.
+    -- The event of processing-service that caused the entry. NULL for a customer's action.
     cause_id         BLOB,
     PRIMARY KEY (order_id, version)
 ) STRICT, WITHOUT ROWID;

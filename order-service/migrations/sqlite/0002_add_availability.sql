@@ -1,6 +1,6 @@
--- Expand step of a change in two releases; see docs/migrations.md. The release before this one writes without the
--- column, so it is nullable.
+-- Expand step of a change in two releases; see docs/migrations.md. The previous release writes without the column,
+-- so it is nullable.
 
--- What was known of the stock when the order was accepted, as the contract names it without its prefix. Null for what an
--- older release wrote: nobody asked.
+-- The result of the availability check, by its name in the contract without the prefix. NULL in rows of an older release,
+-- which has no check.
 ALTER TABLE orders ADD COLUMN availability TEXT;

@@ -1,4 +1,4 @@
-//! What is counted of orders, whatever is repeated.
+//! Each order is counted once, despite retries and redeliveries.
 
 use uuid::Uuid;
 
@@ -9,7 +9,7 @@ use crate::fixture::{self, Fixture, request};
 use crate::names::{attributes, metrics};
 use crate::recording;
 
-/// No other test beside the code accepts orders of this kind.
+/// No other unit test accepts orders with this label.
 fn accepted() -> u64 {
     recording::counted(
         &metrics::ORDERS_ACCEPTED,
@@ -18,7 +18,7 @@ fn accepted() -> u64 {
     )
 }
 
-/// No other test beside the code ends orders in this way.
+/// No other unit test ends orders with this label.
 fn cancelled() -> u64 {
     recording::counted(
         &metrics::ORDERS_COMPLETION_DURATION,
@@ -27,8 +27,8 @@ fn cancelled() -> u64 {
     )
 }
 
-/// The customer's wish, without which nothing is cancelled.
-fn wish(order_id: OrderId) -> CancelOrder {
+/// Without this request, no order can be cancelled.
+fn cancellation(order_id: OrderId) -> CancelOrder {
     let event_id = Uuid::now_v7();
     let requested_at = Timestamp::from_unix_millis(1_500);
     CancelOrder {
@@ -50,7 +50,7 @@ fn end(order_id: OrderId, sequence: u64) -> ApplyOutcome {
 }
 
 #[tokio::test]
-async fn an_accepted_order_is_counted_once_however_often_its_request_is_repeated() {
+async fn an_accepted_order_is_counted_once_despite_retries() {
     recording::start();
     let fixture = Fixture::start().await;
     let request = request();
@@ -70,12 +70,12 @@ async fn an_accepted_order_is_counted_once_however_often_its_request_is_repeated
 }
 
 #[tokio::test]
-async fn an_order_that_ends_is_measured_once_and_a_redelivered_end_is_not_again() {
+async fn an_ended_order_is_measured_once_despite_redelivery() {
     recording::start();
     let fixture = Fixture::start().await;
     let order_id = fixture.placed().await;
-    let wish = fixture.writers.cancel.submit(wish(order_id)).await;
-    assert!(matches!(wish, Ok(CancelReply::Requested(_))), "{wish:?}");
+    let reply = fixture.writers.cancel.submit(cancellation(order_id)).await;
+    assert!(matches!(reply, Ok(CancelReply::Requested(_))), "{reply:?}");
     let delivered = end(order_id, 1);
 
     let first = fixture.writers.apply.submit(delivered.clone()).await;

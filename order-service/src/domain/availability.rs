@@ -1,21 +1,20 @@
-//! What was known of the stock when an order was accepted, and what is missing when it is not.
+//! The result of the availability check, and the shortages that refuse an order.
 
-/// What was known of the stock when an order was accepted. It is a look and no reservation: processing decides.
+/// The result of the availability check when an order was accepted. It reserves nothing: processing decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Availability {
-    /// Nobody asked: the check is switched off, or the order is older than the check.
+    /// The check is off, or the order was written by a release without it.
     NotChecked,
-    /// Every line was in stock at that moment.
+    /// Every line was in stock.
     Confirmed,
-    /// The question got no answer that counts.
+    /// The check got no usable response.
     Unverified,
 }
 
 impl Availability {
-    /// Every value.
     pub const ALL: [Self; 3] = [Self::NotChecked, Self::Confirmed, Self::Unverified];
 
-    /// The name, as the contract spells it without its prefix.
+    /// The name in the contract, without its prefix.
     pub fn name(self) -> &'static str {
         match self {
             Self::NotChecked => "NOT_CHECKED",
@@ -24,31 +23,25 @@ impl Availability {
         }
     }
 
-    /// Reads a name back.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|known| known.name() == name)
     }
 }
 
-/// A line that asks for what cannot be had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnavailableLine {
-    /// Its index in the order.
+    /// Index in the order.
     pub line: usize,
-    /// What is wrong with it.
     pub shortage: Shortage,
 }
 
-/// Why a line cannot be had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shortage {
-    /// The catalogue does not have its SKU.
     UnknownSku,
-    /// The lines of its SKU ask for more than there is.
     OutOfStock {
-        /// Pieces that can be had.
+        /// Pieces in stock.
         available: i64,
-        /// Pieces that the order's lines of this SKU ask for together.
+        /// Pieces of this SKU in all lines of the order.
         asked: i64,
     },
 }

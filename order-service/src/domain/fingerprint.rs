@@ -1,9 +1,8 @@
-//! What makes two requests with the same request id the same request: a digest of the meaning of the body.
+//! A digest of the meaning of a PlaceOrder body: distinguishes a retry from another request under the same request id.
 //!
-//! It is taken over an encoding of its own and not over protobuf bytes, which differ between client
-//! libraries (order of fields, unknown fields) for one and the same order. Every variable part carries its
-//! length, so no two bodies encode alike. A change of the encoding would turn the retries of a client into
-//! conflicts over an upgrade: the test with the fixed digest holds it.
+//! It has its own encoding: protobuf bytes of the same order differ between client libraries (field order, unknown fields).
+//! Every part of variable length is prefixed with its length, so different bodies have different encodings. A change of the
+//! encoding would turn retries across an upgrade into conflicts: the test with the fixed digest detects one.
 
 use std::fmt;
 
@@ -13,15 +12,15 @@ use super::identity::CustomerId;
 use super::line::OrderLine;
 use super::payment_token::PaymentToken;
 
-/// SHA-256 over the canonical encoding of a request's body.
+/// SHA-256 of the canonical encoding.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Fingerprint([u8; 32]);
 
 impl Fingerprint {
-    /// Names the encoding, so that another one can never be mistaken for it.
+    /// Versions the encoding: digests of two encodings never match.
     const ENCODING: &'static [u8] = b"order-service.place-order.1";
 
-    /// Digests everything that the client chose, apart from the request id itself.
+    /// Covers every field of the request but the request id.
     pub fn of(customer_id: &CustomerId, lines: &[OrderLine], payment_token: &PaymentToken) -> Self {
         let mut digest = Sha256::new();
         add_bytes(&mut digest, Self::ENCODING);
@@ -38,18 +37,16 @@ impl Fingerprint {
         Self(digest.finalize().into())
     }
 
-    /// Takes a digest as it stands in a store.
     pub fn from_bytes(digest: [u8; 32]) -> Self {
         Self(digest)
     }
 
-    /// The digest.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
 }
 
-/// Shows nothing: a digest of few possible tokens could be searched for its input.
+/// Redacted: with few possible tokens, the input could be found from the digest by search.
 impl fmt::Debug for Fingerprint {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("Fingerprint(redacted)")
@@ -61,7 +58,7 @@ fn add_bytes(digest: &mut Sha256, bytes: &[u8]) {
     digest.update(bytes);
 }
 
-/// Eight bytes whatever the width of `usize`, so that every platform agrees.
+/// Eight bytes on every platform, independent of the width of `usize`.
 fn add_length(digest: &mut Sha256, length: usize) {
     digest.update((length as u64).to_be_bytes());
 }

@@ -1,29 +1,28 @@
-//! Who and which: the identities of an order, of its customer and of the client's intent.
+//! The ids of an order, its customer and its request.
 
 use std::fmt;
 
 use thiserror::Error;
 use uuid::Uuid;
 
-/// Identity of an order: a UUIDv7, so that orders sort by the time of their acceptance.
+/// A UUIDv7, so orders sort by their time of acceptance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OrderId(Uuid);
 
 impl OrderId {
-    /// Takes an id as it stands in a store or an event.
+    /// For an id from a store or an event, without validation.
     pub fn new(id: Uuid) -> Self {
         Self(id)
     }
 
-    /// Reads an id in its hyphenated form.
+    /// Parses the hyphenated form.
     ///
     /// # Errors
-    /// [`InvalidUuid`] for anything else, the nil UUID included.
+    /// [`InvalidUuid`] for other forms and for the nil UUID.
     pub fn parse(text: &str) -> Result<Self, InvalidUuid> {
         parse_hyphenated(text).map(Self)
     }
 
-    /// The bare UUID.
     pub fn as_uuid(self) -> Uuid {
         self.0
     }
@@ -35,26 +34,25 @@ impl fmt::Display for OrderId {
     }
 }
 
-/// The client's UUID for one intent to order, unique per customer.
+/// The client's idempotency key, unique per customer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(Uuid);
 
 impl RequestId {
-    /// Takes an id as it stands in a store.
+    /// For an id from a store, without validation.
     pub fn new(id: Uuid) -> Self {
         Self(id)
     }
 
-    /// Reads an id in its hyphenated form.
+    /// Parses the hyphenated form.
     ///
     /// # Errors
-    /// [`InvalidUuid`] for anything else. The nil UUID is refused too: it is what a client sends that forgot to set
-    /// the field, and all its orders would be taken for one.
+    /// [`InvalidUuid`] for other forms and for the nil UUID: a client that forgets to set the field sends it, and all its
+    /// orders would be duplicates of the first.
     pub fn parse(text: &str) -> Result<Self, InvalidUuid> {
         parse_hyphenated(text).map(Self)
     }
 
-    /// The bare UUID.
     pub fn as_uuid(self) -> Uuid {
         self.0
     }
@@ -66,16 +64,13 @@ impl fmt::Display for RequestId {
     }
 }
 
-/// A customer, as the client names them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CustomerId(String);
 
 impl CustomerId {
-    /// Longest name in characters; all of them are ASCII.
+    /// In characters, all of them ASCII.
     const MAX_LENGTH: usize = 64;
 
-    /// Takes a name that keeps to the bounds of the contract.
-    ///
     /// # Errors
     /// [`InvalidCustomerId`] when it is empty, too long or has a character outside the alphabet.
     pub fn parse(text: impl Into<String>) -> Result<Self, InvalidCustomerId> {
@@ -89,26 +84,22 @@ impl CustomerId {
         }
     }
 
-    /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// The text is no UUID in the hyphenated form, or the nil UUID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("must be a UUID in its hyphenated form, and not the nil UUID")]
 pub struct InvalidUuid;
 
-/// The text is no customer id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("must have 1 to 64 characters out of letters, digits, '-', '_' and '.'")]
 pub struct InvalidCustomerId;
 
-/// Length of the hyphenated form in characters.
 const HYPHENATED_LENGTH: usize = 36;
 
-/// The uuid crate also reads braces, URNs and bare hex digits; one form only keeps ids comparable as text.
+/// The uuid crate also accepts braces, URNs and plain hex digits. With one form only, ids can be compared as text.
 fn parse_hyphenated(text: &str) -> Result<Uuid, InvalidUuid> {
     if text.len() != HYPHENATED_LENGTH {
         return Err(InvalidUuid);

@@ -1,30 +1,24 @@
-//! One position of an order: what, how many, at what price.
+//! One line of an order: SKU, quantity, unit price.
 
 use thiserror::Error;
 
 use super::money::Money;
 
-/// One position of an order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OrderLine {
-    /// What is ordered.
     pub sku: Sku,
-    /// How many pieces.
     pub quantity: Quantity,
-    /// What one piece costs.
     pub unit_price: UnitPrice,
 }
 
-/// A stock keeping unit. Whether the catalogue has it is decided by processing.
+/// A stock keeping unit. processing-service knows whether it is in the catalogue.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Sku(String);
 
 impl Sku {
-    /// Longest name in characters; all of them are ASCII.
+    /// In characters, all of them ASCII.
     const MAX_LENGTH: usize = 64;
 
-    /// Takes a name that keeps to the bounds of the contract.
-    ///
     /// # Errors
     /// [`InvalidSku`] when it is empty, too long or not printable ASCII.
     pub fn parse(text: impl Into<String>) -> Result<Self, InvalidSku> {
@@ -36,7 +30,6 @@ impl Sku {
         }
     }
 
-    /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -47,11 +40,8 @@ impl Sku {
 pub struct Quantity(i32);
 
 impl Quantity {
-    /// Most pieces in one line.
     pub const MAX: i32 = 100_000;
 
-    /// Takes a number within the bounds.
-    ///
     /// # Errors
     /// [`InvalidQuantity`] for less than 1 and for more than [`Quantity::MAX`].
     pub fn parse(pieces: i32) -> Result<Self, InvalidQuantity> {
@@ -62,22 +52,18 @@ impl Quantity {
         }
     }
 
-    /// The number of pieces.
     pub fn get(self) -> i32 {
         self.0
     }
 }
 
-/// The price of one piece: more than nothing, at most [`UnitPrice::MAX_MINOR_UNITS`].
+/// The price of one piece, from 1 to [`UnitPrice::MAX_MINOR_UNITS`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnitPrice(Money);
 
 impl UnitPrice {
-    /// Highest price of one piece in minor units.
     pub const MAX_MINOR_UNITS: i64 = 100_000_000;
 
-    /// Takes a price within the bounds.
-    ///
     /// # Errors
     /// [`InvalidUnitPrice`] for zero, a negative amount, and more than [`UnitPrice::MAX_MINOR_UNITS`].
     pub fn parse(price: Money) -> Result<Self, InvalidUnitPrice> {
@@ -88,28 +74,24 @@ impl UnitPrice {
         }
     }
 
-    /// The price.
     pub fn money(self) -> Money {
         self.0
     }
 }
 
-/// The text is no SKU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("must have 1 to 64 printable ASCII characters")]
 pub struct InvalidSku;
 
-/// The number of pieces is out of bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("must be 1 to 100000")]
 pub struct InvalidQuantity;
 
-/// The price is out of bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("must be 1 to 100000000 minor units")]
 pub struct InvalidUnitPrice;
 
-/// The space counts as printable: stock codes of real shops contain it.
+/// Space counts as printable: real stock codes contain it.
 pub(super) fn is_printable_ascii(text: &str, max_length: usize) -> bool {
     (1..=max_length).contains(&text.len()) && text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
 }

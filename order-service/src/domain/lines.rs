@@ -1,14 +1,13 @@
-//! The lines of an order together: at least one, not too many, one currency, a total that fits.
+//! The lines of an order: at least one, at most 500, one currency, a total without overflow.
 
 use thiserror::Error;
 
 use super::line::OrderLine;
 use super::money::{Currency, Money};
 
-/// Most lines in one order.
 pub const MAX_LINES: usize = 500;
 
-/// The lines of an order, in the client's sequence, and their total.
+/// Lines in the order of the request, and their total.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OrderLines {
     lines: Vec<OrderLine>,
@@ -16,16 +15,13 @@ pub struct OrderLines {
 }
 
 impl OrderLines {
-    /// Joins lines that make an order together.
-    ///
     /// # Errors
-    /// [`InvalidLines`] names the first rule that they break.
+    /// [`InvalidLines`]: the first violated rule.
     pub fn new(lines: Vec<OrderLine>) -> Result<Self, InvalidLines> {
         let total = total_of(&lines)?;
         Ok(Self { lines, total })
     }
 
-    /// The lines, in the client's sequence.
     pub fn as_slice(&self) -> &[OrderLine] {
         &self.lines
     }
@@ -36,24 +32,15 @@ impl OrderLines {
     }
 }
 
-/// The lines break a rule that holds between them.
+/// A violated rule between lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum InvalidLines {
-    /// There is nothing to order.
     #[error("must have at least one line")]
     None,
-    /// There are more than [`MAX_LINES`].
     #[error("must have at most {MAX_LINES} lines")]
     TooMany,
-    /// A line is in another currency than the first one.
     #[error("must be {expected}, the currency of the first line")]
-    MixedCurrencies {
-        /// Index of the line.
-        line: usize,
-        /// The currency of the first line.
-        expected: Currency,
-    },
-    /// The total is more than can be counted.
+    MixedCurrencies { line: usize, expected: Currency },
     #[error("must have a total below 2^63 minor units")]
     TotalOverflows,
 }
@@ -70,7 +57,7 @@ fn total_of(lines: &[OrderLine]) -> Result<Money, InvalidLines> {
             let expected = currency;
             return Err(InvalidLines::MixedCurrencies { line, expected });
         }
-        // Today's bounds cannot overflow (500 lines of 10^13), but each of them may be raised by itself.
+        // The current bounds cannot overflow (500 lines of 10^13), but each may be raised separately.
         minor_units = amount_of(position)
             .and_then(|amount| minor_units.checked_add(amount))
             .ok_or(InvalidLines::TotalOverflows)?;

@@ -1,21 +1,17 @@
-//! Money: a currency and an integer in its smallest unit. There is no arithmetic that rounds.
+//! Money: a currency and an integer in its minor unit. No arithmetic rounds.
 
 use std::fmt;
 
 use thiserror::Error;
 
-/// An amount, exact to the minor unit of its currency.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Money {
-    /// What the amount is counted in.
     pub currency: Currency,
-    /// The amount in the currency's smallest unit.
     pub minor_units: i64,
 }
 
-/// The ISO 4217 currencies that orders are taken in.
+/// The ISO 4217 currencies that orders can be in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "the variants are the codes")]
 pub enum Currency {
     Chf,
     Czk,
@@ -30,7 +26,6 @@ pub enum Currency {
 }
 
 impl Currency {
-    /// Every currency that is accepted.
     pub const ALL: [Self; 10] = [
         Self::Chf,
         Self::Czk,
@@ -44,7 +39,7 @@ impl Currency {
         Self::Usd,
     ];
 
-    /// Reads an ISO 4217 code in upper case.
+    /// Parses an ISO 4217 code in upper case.
     ///
     /// # Errors
     /// [`UnknownCurrency`] when it is not one of [`Currency::ALL`].
@@ -55,7 +50,6 @@ impl Currency {
             .ok_or(UnknownCurrency)
     }
 
-    /// The ISO 4217 code.
     pub fn code(self) -> &'static str {
         match self {
             Self::Chf => "CHF",
@@ -78,7 +72,6 @@ impl fmt::Display for Currency {
     }
 }
 
-/// The text is no currency that orders are taken in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("must be one of CHF, CZK, DKK, EUR, GBP, JPY, NOK, PLN, SEK, USD")]
 pub struct UnknownCurrency;

@@ -1,58 +1,50 @@
-//! An order and its history: each accepted event raises the version by one and leaves one entry.
+//! An order and its history: each applied event increments the version and adds one entry.
 
 use uuid::Uuid;
 
 use super::availability::Availability;
+use super::event::{EventType, OrderEvent};
 use super::identity::{CustomerId, OrderId};
 use super::lines::OrderLines;
 use super::new_order::NewOrder;
 use super::status::OrderStatus;
 use super::timestamp::Timestamp;
-use super::transition::{OrderEvent, Refusal, transition};
+use super::transition::{TransitionRefused, transition};
 
 /// An order and its current state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Order {
-    /// Its identity.
     pub id: OrderId,
-    /// Who ordered.
     pub customer_id: CustomerId,
-    /// What became of it so far.
     pub status: OrderStatus,
-    /// Number of the last history entry; 1 when it was placed.
+    /// Version of the last history entry; 1 after the placement.
     pub version: u64,
-    /// What was ordered.
     pub lines: OrderLines,
-    /// What was known of the stock when it was accepted.
+    /// At the time of acceptance.
     pub availability: Availability,
-    /// When it was accepted.
     pub created_at: Timestamp,
-    /// When its state changed last.
     pub updated_at: Timestamp,
 }
 
-/// One event in the life of an order.
+/// One event in the history of an order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HistoryEntry {
-    /// The order it belongs to.
     pub order_id: OrderId,
-    /// Its position in the history, from 1, without gaps.
+    /// From 1, without gaps.
     pub version: u64,
-    /// Identity of the event, as its record carries it.
+    /// The CloudEvents id of the record.
     pub event_id: Uuid,
-    /// What happened.
     pub event_type: EventType,
     /// The state after it.
     pub status: OrderStatus,
-    /// When it happened, by the clock of the service that decided it.
+    /// By the clock of the service that decided the event.
     pub occurred_at: Timestamp,
-    /// The event of processing that caused it; none for what a customer did, and for what a release wrote that did not
-    /// keep it yet.
+    /// The event of processing-service that caused the entry; none for a customer's action, and for entries of releases
+    /// that did not store the cause.
     pub cause_id: Option<Uuid>,
 }
 
 impl Order {
-    /// The order that a request makes.
     pub fn placed(
         id: OrderId,
         request: &NewOrder,
@@ -84,19 +76,19 @@ impl Order {
         }
     }
 
-    /// Lets an event happen: the order moves on, and the entry for its history is returned.
+    /// Applies an event and returns the entry for the history.
     ///
     /// # Errors
-    /// [`Refusal`] when the event must change nothing; the order is then as it was.
+    /// [`TransitionRefused`]; the order is unchanged.
     pub fn apply(
         &mut self,
         event: OrderEvent,
         event_id: Uuid,
         at: Timestamp,
-    ) -> Result<HistoryEntry, Refusal> {
+    ) -> Result<HistoryEntry, TransitionRefused> {
         self.status = transition(self.status, event)?;
         self.version += 1;
-        // The deciding service has another clock: an order never seems to change before it was last seen to.
+        // The deciding service has another clock: `updated_at` must not go backwards.
         self.updated_at = self.updated_at.max(at);
         Ok(HistoryEntry {
             order_id: self.id,
@@ -107,50 +99,6 @@ impl Order {
             occurred_at: at,
             cause_id: event.is_outcome().then_some(event_id),
         })
-    }
-}
-
-/// The names of all events in an order's history.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "the variants are the names")]
-pub enum EventType {
-    OrderPlaced,
-    CancellationRequested,
-    StockReserved,
-    PaymentCaptured,
-    OrderFulfilled,
-    OrderRejected,
-    OrderCancelled,
-}
-
-impl EventType {
-    /// Every event, in the sequence of a life.
-    pub const ALL: [Self; 7] = [
-        Self::OrderPlaced,
-        Self::CancellationRequested,
-        Self::StockReserved,
-        Self::PaymentCaptured,
-        Self::OrderFulfilled,
-        Self::OrderRejected,
-        Self::OrderCancelled,
-    ];
-
-    /// The name, which is also the name of the event's message.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::OrderPlaced => "OrderPlaced",
-            Self::CancellationRequested => "CancellationRequested",
-            Self::StockReserved => "StockReserved",
-            Self::PaymentCaptured => "PaymentCaptured",
-            Self::OrderFulfilled => "OrderFulfilled",
-            Self::OrderRejected => "OrderRejected",
-            Self::OrderCancelled => "OrderCancelled",
-        }
-    }
-
-    /// Reads a name back.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|event| event.name() == name)
     }
 }
 
@@ -250,13 +198,5 @@ mod tests {
             Some(Uuid::from_u128(1))
         );
         assert_eq!(cause_of(OrderEvent::CancellationRequested), None);
-    }
-
-    #[test]
-    fn every_event_name_is_read_back() {
-        for event in EventType::ALL {
-            assert_eq!(EventType::from_name(event.name()), Some(event));
-        }
-        assert_eq!(EventType::from_name("OrderLost"), None);
     }
 }

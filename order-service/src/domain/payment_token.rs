@@ -1,5 +1,5 @@
-//! The authorisation to capture a payment. It is a secret: it is shown nowhere and kept only in the event
-//! that carries it to processing.
+//! The authorisation to capture a payment. A secret: never logged, and stored only in the event that carries it to
+//! processing-service.
 
 use std::fmt;
 
@@ -7,16 +7,14 @@ use thiserror::Error;
 
 use super::line::is_printable_ascii;
 
-/// Stands for an authorisation that the client got at checkout.
+/// An authorisation that the client obtained at checkout.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PaymentToken(String);
 
 impl PaymentToken {
-    /// Longest token in characters; all of them are ASCII.
+    /// In characters, all of them ASCII.
     const MAX_LENGTH: usize = 128;
 
-    /// Takes a token that keeps to the bounds of the contract.
-    ///
     /// # Errors
     /// [`InvalidPaymentToken`] when it is empty, too long or not printable ASCII.
     pub fn parse(text: impl Into<String>) -> Result<Self, InvalidPaymentToken> {
@@ -28,7 +26,7 @@ impl PaymentToken {
         }
     }
 
-    /// The token itself, for the event and the fingerprint. Never for a log, a span or an answer.
+    /// For the event and the fingerprint only. Never for a log, a span or a reply.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -40,7 +38,6 @@ impl fmt::Debug for PaymentToken {
     }
 }
 
-/// The text is no payment token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("must have 1 to 128 printable ASCII characters")]
 pub struct InvalidPaymentToken;

@@ -1,26 +1,25 @@
-//! The gate that keeps an order's outcomes in sequence, whatever a broker or a redrive does to them.
+//! The sequence check for the outcomes of an order: duplicates and gaps are detected, whether a broker or a redrive causes
+//! them.
 
-/// What to do with an event, by its position among its sender's events about the same order.
+/// The result of the check, by the position of an event among the sender's events about the same order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Admission {
-    /// It is the next one.
+pub enum SequenceCheck {
     Next,
-    /// It was applied before.
+    /// Already applied.
     Duplicate,
-    /// Events before it are still missing.
+    /// Earlier events are missing.
     Gap {
-        /// The position that must come first.
         expected: u64,
     },
 }
 
-/// Admits the event at `sequence` when `last` is the position applied last; 0 when there was none.
-pub fn admit(last: u64, sequence: u64) -> Admission {
+/// Checks the event at position `sequence`; `last` is the last applied position, 0 before the first.
+pub fn check_sequence(last: u64, sequence: u64) -> SequenceCheck {
     let expected = last.saturating_add(1);
     match sequence {
-        _ if sequence == expected => Admission::Next,
-        _ if sequence <= last => Admission::Duplicate,
-        _ => Admission::Gap { expected },
+        _ if sequence == expected => SequenceCheck::Next,
+        _ if sequence <= last => SequenceCheck::Duplicate,
+        _ => SequenceCheck::Gap { expected },
     }
 }
 
@@ -31,23 +30,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_next_event_is_admitted_and_no_other() {
-        assert_eq!(admit(0, 1), Admission::Next);
-        assert_eq!(admit(2, 3), Admission::Next);
-        assert_eq!(admit(2, 2), Admission::Duplicate);
-        assert_eq!(admit(2, 0), Admission::Duplicate);
-        assert_eq!(admit(2, 4), Admission::Gap { expected: 3 });
-        assert_eq!(admit(0, u64::MAX), Admission::Gap { expected: 1 });
+    fn only_the_next_position_passes() {
+        assert_eq!(check_sequence(0, 1), SequenceCheck::Next);
+        assert_eq!(check_sequence(2, 3), SequenceCheck::Next);
+        assert_eq!(check_sequence(2, 2), SequenceCheck::Duplicate);
+        assert_eq!(check_sequence(2, 0), SequenceCheck::Duplicate);
+        assert_eq!(check_sequence(2, 4), SequenceCheck::Gap { expected: 3 });
+        assert_eq!(
+            check_sequence(0, u64::MAX),
+            SequenceCheck::Gap { expected: 1 }
+        );
     }
 
     proptest! {
         #[test]
-        fn whatever_arrives_is_applied_once_and_in_sequence(
+        fn any_arrivals_are_applied_once_and_in_sequence(
             arrivals in prop::collection::vec(0_u64..8, 0..60)
         ) {
             let mut applied = Vec::new();
             for sequence in arrivals {
-                if admit(applied.len() as u64, sequence) == Admission::Next {
+                if check_sequence(applied.len() as u64, sequence) == SequenceCheck::Next {
                     applied.push(sequence);
                 }
             }

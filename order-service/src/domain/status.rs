@@ -3,22 +3,22 @@
 /// The state of an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum OrderStatus {
-    /// Durably stored and confirmed, waiting to be processed.
+    /// Durable and confirmed, not processed yet.
     Accepted,
-    /// Processing has reported progress.
+    /// processing-service has reported progress.
     Processing,
-    /// The customer asked to cancel; processing decides whether that came in time.
+    /// The customer has requested the cancellation; processing-service decides whether it came in time.
     CancelRequested,
     /// Final: paid and shipped.
     Fulfilled,
-    /// Final: could not be processed.
+    /// Final: not processed, for this reason.
     Rejected(RejectionReason),
     /// Final: cancelled in time.
     Cancelled,
 }
 
 impl OrderStatus {
-    /// Whether nothing can happen to the order any more.
+    /// Whether no event can change the state any more.
     pub fn is_final(self) -> bool {
         match self {
             Self::Accepted | Self::Processing | Self::CancelRequested => false,
@@ -26,7 +26,7 @@ impl OrderStatus {
         }
     }
 
-    /// The name of the state, as the contract spells it without its prefix.
+    /// The name in the contract, without its prefix.
     pub fn name(self) -> &'static str {
         match self {
             Self::Accepted => "ACCEPTED",
@@ -38,7 +38,6 @@ impl OrderStatus {
         }
     }
 
-    /// Why the order was rejected, when it was.
     pub fn rejection_reason(self) -> Option<RejectionReason> {
         match self {
             Self::Rejected(reason) => Some(reason),
@@ -46,7 +45,7 @@ impl OrderStatus {
         }
     }
 
-    /// Reads a state back from its name and, for a rejected order, its reason.
+    /// The reverse of `name` and `rejection_reason`.
     pub fn from_names(name: &str, reason: Option<&str>) -> Option<Self> {
         match (name, reason) {
             ("ACCEPTED", None) => Some(Self::Accepted),
@@ -60,23 +59,19 @@ impl OrderStatus {
     }
 }
 
-/// Why processing rejected an order.
+/// Why processing-service rejected an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RejectionReason {
-    /// For a reason that this release does not know. The rejection counts all the same.
+    /// A reason that this release does not know. The order is rejected all the same.
     Unspecified,
-    /// A line names a SKU that the catalogue does not have.
     UnknownSku,
-    /// A line asks for more than is in stock.
     OutOfStock,
-    /// The payment was declined.
     PaymentDeclined,
     /// The payment provider could not be reached within the attempts allowed.
     PaymentUnavailable,
 }
 
 impl RejectionReason {
-    /// Every reason.
     pub const ALL: [Self; 5] = [
         Self::Unspecified,
         Self::UnknownSku,
@@ -85,7 +80,7 @@ impl RejectionReason {
         Self::PaymentUnavailable,
     ];
 
-    /// The name of the reason, as the contract spells it without its prefix.
+    /// The name in the contract, without its prefix.
     pub fn name(self) -> &'static str {
         match self {
             Self::Unspecified => "UNSPECIFIED",

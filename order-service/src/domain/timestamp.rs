@@ -1,4 +1,4 @@
-//! A moment, exact to the millisecond: what the store keeps, so an order read back equals the one confirmed.
+//! A time in milliseconds, the precision of the store: an order that is read back equals the confirmed one.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -7,19 +7,19 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// Takes milliseconds since the Unix epoch; a moment before it counts as the epoch.
+    /// Negative values become 0.
     pub fn from_unix_millis(millis: i64) -> Self {
         Self(millis.max(0))
     }
 
-    /// Milliseconds since the Unix epoch, never negative.
+    /// Never negative.
     pub fn unix_millis(self) -> i64 {
         self.0
     }
 }
 
 impl From<SystemTime> for Timestamp {
-    /// Cuts off what is finer than a millisecond.
+    /// Truncates to milliseconds.
     fn from(time: SystemTime) -> Self {
         let since_epoch = time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
         Self(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_moment_keeps_its_milliseconds_and_nothing_finer() {
+    fn a_time_is_truncated_to_milliseconds() {
         let moment = UNIX_EPOCH + Duration::from_nanos(1_234_567_890_123_456_789);
 
         let timestamp = Timestamp::from(moment);
@@ -47,7 +47,7 @@ mod tests {
     }
 
     #[test]
-    fn a_moment_before_the_epoch_counts_as_the_epoch() {
+    fn a_time_before_the_epoch_becomes_the_epoch() {
         assert_eq!(
             Timestamp::from(UNIX_EPOCH - Duration::from_secs(1)).unix_millis(),
             0

@@ -1,4 +1,4 @@
-//! What this service adds to the spans of the chassis. It has none of its own: whatever it does is a call, an event or a
+//! Attributes that this service adds to common spans. It has no spans of its own: all its work is a call, an event or a
 //! statement.
 
 use telemetry::names::spans::{PROCESS, RPC_SERVER};
@@ -6,7 +6,6 @@ use telemetry::vocabulary::{Addition, sometimes};
 
 use super::attributes as attr;
 
-/// All of them.
 pub static ADDITIONS: [Addition; 2] = [
     Addition {
         to: &RPC_SERVER,
@@ -18,7 +17,10 @@ pub static ADDITIONS: [Addition; 2] = [
     Addition {
         to: &PROCESS,
         attributes: &[
-            sometimes(attr::ORDER_STATUS, "the event has moved its order"),
+            sometimes(
+                attr::ORDER_STATUS,
+                "the event has changed the state of its order",
+            ),
             sometimes(attr::ORDER_REJECTION_REASON, "the order was rejected"),
         ],
     },

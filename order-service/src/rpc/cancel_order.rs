@@ -1,4 +1,4 @@
-//! CancelOrder: the durable wish. Whether it came in time is decided by processing.
+//! CancelOrder: replies when the request to cancel is durable. processing-service decides whether it came in time.
 
 use std::time::SystemTime;
 
@@ -6,38 +6,37 @@ use proto::orders::v1::{CancelOrderRequest, CancelOrderResponse};
 use service::crash_points::{CrashPoint, reach};
 use uuid::Uuid;
 
-use super::access::Call;
-use super::{OrderRpc, describe, write_failed};
-use crate::convert;
+use super::get_order::parse_order_id;
+use super::order_rpc::{Call, OrderRpc, record_order_id};
+use super::status::RpcError;
+use crate::conversion;
 use crate::domain::{OrderId, Timestamp};
-use crate::edge::{RpcError, parse_order_id};
 use crate::events;
 use crate::store::{CancelOrder, CancelReply};
 
-/// Answers once the wish is durable; asking again changes nothing.
+/// Idempotent: a repeated request changes nothing.
 pub(super) async fn cancel_order(
     service: &OrderRpc,
     call: &Call,
     request: &CancelOrderRequest,
 ) -> Result<CancelOrderResponse, RpcError> {
     let order_id = parse_order_id(&request.order_id)?;
-    describe(order_id);
+    record_order_id(order_id);
     service.admit(call)?;
     if call.caller.customer().is_some() {
-        // The owner of an order never changes, so this may be asked before.
+        // The owner of an order never changes, so ownership can be checked before the transaction.
         service.find_for(call, order_id).await?;
     }
     let command = decide(order_id);
 
-    let reply = service.writers.cancel.submit(command).await;
+    let reply = service.writers.cancel.submit(command).await?;
 
-    let reply = reply.map_err(write_failed)?;
     reach(CrashPoint::BeforeReply)?;
     match reply {
         CancelReply::Requested(order) | CancelReply::AlreadyRequested(order) => {
             tracing::debug!(order_id = %order.id, "cancellation requested");
             Ok(CancelOrderResponse {
-                order: Some(convert::order_message(&order)),
+                order: Some(conversion::order_message(&order)),
             })
         }
         CancelReply::Refused(status) => Err(RpcError::OrderIsFinal { order_id, status }),

@@ -1,24 +1,31 @@
-//! PlaceOrder: the durable confirmation.
+//! PlaceOrder: replies when the order is durable.
 
 use std::time::SystemTime;
 
+use grpc::server::violations::Violations;
 use proto::orders::v1 as messages;
 use proto::orders::v1::{PlaceOrderRequest, PlaceOrderResponse};
 use service::crash_points::{CrashPoint, reach};
 use telemetry::span;
 use uuid::Uuid;
 
-use super::access::Call;
-use super::{OrderRpc, read_failed, write_failed};
-use crate::convert;
-use crate::domain::{Availability, NewOrder, Order, OrderId, Timestamp};
-use crate::edge::{RpcError, parse_place_order};
+use super::order_rpc::{Call, OrderRpc};
+use super::status::RpcError;
+use crate::conversion;
+use crate::domain::{
+    Availability, Currency, CustomerId, InvalidLines, MAX_LINES, Money, NewOrder, Order, OrderId,
+    OrderLine, OrderLines, PaymentToken, Quantity, RequestId, Sku, Timestamp, UnitPrice,
+};
 use crate::events;
+use crate::inventory::NotAvailable;
 use crate::names::{self, attributes};
 use crate::store::{PlaceOrder, Placed};
 
-/// Answers once the order is durable. A caller that goes away while it waits takes it back; one that goes away while it is
-/// committed does not undo it.
+#[cfg(test)]
+mod tests;
+
+/// A call that is cancelled while its command is queued withdraws the command; one that is cancelled during the commit does
+/// not undo it.
 pub(super) async fn place_order(
     service: &OrderRpc,
     call: &Call,
@@ -31,40 +38,40 @@ pub(super) async fn place_order(
     }
     let availability = match service.inventory.check(&request.lines, call.deadline).await {
         Ok(availability) => availability,
-        Err(refusal) => return refuse(service, call, &request, refusal).await,
+        Err(not_available) => return saved_or(service, call, &request, not_available).await,
     };
     let request_id = request.request_id;
     let command = decide(&request, availability);
-    let new = describe(&command.order);
+    let new = record(&command.order);
 
     let placed = service.writers.place.submit(command).await;
 
-    let order = match placed.map_err(write_failed)? {
+    let order = match placed? {
         Placed::New => new,
-        Placed::Duplicate(saved) => describe(&saved),
+        Placed::Duplicate(saved) => record(&saved),
         Placed::Conflict => return Err(RpcError::RequestIdReused(request_id)),
     };
     confirm(order)
 }
 
-/// An order that cannot be had now may have been accepted before, and have taken what is short: a client that repeats its
-/// request gets the order that the first one made.
-async fn refuse(
+/// The first attempt of this request may have been accepted and have taken the last pieces: its retry returns that order
+/// instead of the shortage.
+async fn saved_or(
     service: &OrderRpc,
     call: &Call,
     request: &NewOrder,
-    refusal: RpcError,
+    not_available: NotAvailable,
 ) -> Result<PlaceOrderResponse, RpcError> {
-    let before = service.store.placed_before(request, call.deadline).await;
-    match before.map_err(read_failed(call.deadline))? {
-        Some(Placed::Duplicate(saved)) => confirm(describe(&saved)),
+    let saved = service.store.placed_before(request, call.deadline).await;
+    match saved.map_err(RpcError::of_read(call.deadline))? {
+        Some(Placed::Duplicate(saved)) => confirm(record(&saved)),
         Some(Placed::Conflict) => Err(RpcError::RequestIdReused(request.request_id)),
-        Some(Placed::New) | None => Err(refusal),
+        Some(Placed::New) | None => Err(not_available.into()),
     }
 }
 
-/// The order for the client, and for the span of the call.
-fn describe(order: &Order) -> messages::Order {
+/// Sets the order's attributes on the span of the call and converts the order for the reply.
+fn record(order: &Order) -> messages::Order {
     span::describe_current(|| {
         let availability = names::availability(order.availability);
         [
@@ -72,7 +79,7 @@ fn describe(order: &Order) -> messages::Order {
             attributes::ORDER_AVAILABILITY.of(availability),
         ]
     });
-    convert::order_message(order)
+    conversion::order_message(order)
 }
 
 fn confirm(order: messages::Order) -> Result<PlaceOrderResponse, RpcError> {
@@ -81,7 +88,7 @@ fn confirm(order: messages::Order) -> Result<PlaceOrderResponse, RpcError> {
     Ok(PlaceOrderResponse { order: Some(order) })
 }
 
-/// The order that the request makes if it is new.
+/// The command that stores the order if the request is new.
 fn decide(request: &NewOrder, availability: Availability) -> PlaceOrder {
     let order_id = OrderId::new(Uuid::now_v7());
     let event_id = Uuid::now_v7();
@@ -95,4 +102,98 @@ fn decide(request: &NewOrder, availability: Availability) -> PlaceOrder {
         event_id,
         event,
     }
+}
+
+/// Parses a request.
+///
+/// # Errors
+/// [`Violations`] with every field that is missing, malformed or out of bounds.
+pub fn parse_place_order(request: messages::PlaceOrderRequest) -> Result<NewOrder, Violations> {
+    let mut violations = Violations::default();
+    let request_id = violations.check("request_id", RequestId::parse(&request.request_id));
+    let customer_id = violations.check("customer_id", CustomerId::parse(request.customer_id));
+    let lines = parse_lines(request.lines, &mut violations);
+    let payment_token =
+        violations.check("payment_token", PaymentToken::parse(request.payment_token));
+
+    match (request_id, customer_id, lines, payment_token) {
+        (Some(request_id), Some(customer_id), Some(lines), Some(payment_token)) => Ok(NewOrder {
+            request_id,
+            customer_id,
+            lines,
+            payment_token,
+        }),
+        _ => Err(violations),
+    }
+}
+
+fn parse_lines(
+    messages: Vec<messages::OrderLine>,
+    violations: &mut Violations,
+) -> Option<OrderLines> {
+    let sent = messages.len();
+    if sent > MAX_LINES {
+        violations.add("lines", InvalidLines::TooMany);
+    }
+    let mut lines = Vec::with_capacity(sent.min(MAX_LINES));
+    let mut currency = None;
+    for (index, message) in messages.into_iter().take(MAX_LINES).enumerate() {
+        lines.extend(parse_line(index, message, &mut currency, violations));
+    }
+    if lines.len() < sent {
+        return None;
+    }
+    OrderLines::new(lines)
+        .map_err(|rule| violations.add("lines", rule))
+        .ok()
+}
+
+fn parse_line(
+    index: usize,
+    message: messages::OrderLine,
+    currency: &mut Option<Currency>,
+    violations: &mut Violations,
+) -> Option<OrderLine> {
+    let sku = Sku::parse(message.sku);
+    let sku = violations.check(format_args!("lines[{index}].sku"), sku);
+    let quantity = Quantity::parse(message.quantity);
+    let quantity = violations.check(format_args!("lines[{index}].quantity"), quantity);
+    let unit_price = parse_unit_price(index, message.unit_price, currency, violations);
+    Some(OrderLine {
+        sku: sku?,
+        quantity: quantity?,
+        unit_price: unit_price?,
+    })
+}
+
+/// The first valid currency is the order's. Every line in another one is reported here, since [`OrderLines`] reports the
+/// first only.
+fn parse_unit_price(
+    index: usize,
+    message: Option<messages::Money>,
+    order_currency: &mut Option<Currency>,
+    violations: &mut Violations,
+) -> Option<UnitPrice> {
+    let Some(message) = message else {
+        violations.add(format_args!("lines[{index}].unit_price"), "must be set");
+        return None;
+    };
+    let code_path = format_args!("lines[{index}].unit_price.currency_code");
+    let currency = violations.check(code_path, Currency::parse(&message.currency_code));
+    // The amount is checked even if the currency is invalid, so that the client sees both violations.
+    let price = UnitPrice::parse(Money {
+        currency: currency.unwrap_or(Currency::Gbp),
+        minor_units: message.minor_units,
+    });
+    let amount_path = format_args!("lines[{index}].unit_price.minor_units");
+    let price = violations.check(amount_path, price);
+
+    let currency = currency?;
+    let expected = *order_currency.get_or_insert(currency);
+    if currency != expected {
+        let line = index;
+        violations.add(code_path, InvalidLines::MixedCurrencies { line, expected });
+        return None;
+    }
+    price
 }

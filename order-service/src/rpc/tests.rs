@@ -1,25 +1,31 @@
-//! What the wire does not show well: streams to their end, callers that go away, and a store that fails.
+//! Behaviour that is hard to see over a connection: streams to their end, cancelled calls, and store errors.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use consumer::{Delivery, Handler};
 use futures::future::join_all;
 use futures::{FutureExt, StreamExt, poll};
 use grpc::auth::Caller;
+use grpc::rate_limit::CustomerRateLimit;
+use grpc::server::shed::ShedCalls;
 use proto::event::ProcessingEvent;
 use proto::orders::v1::{OrderHistoryEntry, OrderStatus};
 use proto::processing::v1::{OrderFulfilled, StockReserved};
 use sql::group_commit::GroupCommitConfig;
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 use tonic::Code;
 use tonic_types::StatusExt;
-
 use uuid::Uuid;
 
 use super::*;
-use crate::domain::{OrderEvent, Timestamp};
+use crate::admission::Admission;
+use crate::domain::{OrderEvent, OrderId, Timestamp};
+use crate::events::OutcomeHandler;
 use crate::fixture::{self, Fixture, request};
-use crate::outcomes::OutcomeHandler;
+use crate::inventory::Inventory;
 use crate::store::ApplyOutcome;
 use crate::store::sqlite::SqliteStore;
 
@@ -46,7 +52,7 @@ impl Harness {
             writers: fixture.writers.clone(),
             watchers: fixture.watchers.clone(),
             streams: Arc::new(Semaphore::new(1)),
-            fair_share: Arc::new(CustomerRateLimit::new(None)),
+            rate_limit: Arc::new(CustomerRateLimit::new(None)),
             admission: Admission::default(),
             inventory: Inventory::off(),
             shed: ShedCalls::default(),
@@ -64,7 +70,6 @@ impl Harness {
         response.unwrap().into_inner()
     }
 
-    /// Processing reserves the stock of the order.
     async fn reserve(&self, order_id: OrderId) {
         let event = StockReserved {
             order_id: order_id.to_string(),
@@ -73,7 +78,6 @@ impl Harness {
             .await;
     }
 
-    /// Processing ships the order.
     async fn fulfil(&self, order_id: OrderId) {
         let event = OrderFulfilled {
             order_id: order_id.to_string(),
@@ -93,14 +97,14 @@ impl Harness {
     }
 }
 
-/// A request as it comes from the layer when there is no authentication.
+/// A request as the authentication layer passes it on without authentication.
 fn by_anyone<T>(message: T) -> Request<T> {
     let mut request = Request::new(message);
     request.extensions_mut().insert(Caller::Anonymous);
     request
 }
 
-/// Long enough for anything that works, short enough to see that something hangs.
+/// Longer than any passing test takes; a hang fails the test after it.
 const WAIT_LIMIT: Duration = Duration::from_secs(30);
 
 async fn next(events: &mut Events) -> OrderHistoryEntry {
@@ -131,7 +135,7 @@ async fn a_watcher_sees_every_event_once_and_the_stream_ends_with_the_order() {
 }
 
 #[tokio::test]
-async fn a_slow_watcher_misses_nothing() {
+async fn a_slow_watcher_gets_every_entry() {
     let harness = Harness::start().await;
     let order_id = harness.fixture.placed().await;
     let events = harness.watch(order_id, 0).await;
@@ -147,7 +151,7 @@ async fn a_slow_watcher_misses_nothing() {
 }
 
 #[tokio::test]
-async fn a_stream_is_resumed_behind_the_version_seen_last() {
+async fn a_stream_is_resumed_after_the_last_seen_version() {
     let harness = Harness::start().await;
     let order_id = harness.fixture.placed().await;
     harness.reserve(order_id).await;
@@ -177,7 +181,7 @@ async fn a_stream_resumed_beyond_the_history_waits_for_the_end() {
 }
 
 #[tokio::test]
-async fn an_end_that_falls_between_two_reads_is_shown() {
+async fn an_end_between_two_reads_is_sent() {
     let mut harness = Harness::start().await;
     let order_id = harness.fixture.placed().await;
     let fulfilled = ApplyOutcome {
@@ -197,7 +201,7 @@ async fn an_end_that_falls_between_two_reads_is_shown() {
 }
 
 #[tokio::test]
-async fn a_client_that_goes_away_leaves_nothing_behind() {
+async fn a_dropped_stream_releases_its_permit_and_subscription() {
     let harness = Harness::start().await;
     let order_id = harness.fixture.placed().await;
     let mut events = harness.watch(order_id, 1).await;
@@ -211,7 +215,7 @@ async fn a_client_that_goes_away_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn a_stream_for_an_unknown_order_takes_no_room() {
+async fn a_stream_for_an_unknown_order_takes_no_permit() {
     let harness = Harness::start().await;
     let order_id = OrderId::parse("0192f0c1-2345-7abc-8def-0123456789ab").unwrap();
 
@@ -232,17 +236,17 @@ async fn a_stream_for_an_unknown_order_takes_no_room() {
 }
 
 #[tokio::test]
-async fn an_order_is_placed_although_its_caller_went_away() {
+async fn an_order_is_placed_although_its_call_was_cancelled() {
     let harness = Harness::start().await;
     let request = request();
 
-    let gave_up = harness
+    let cancelled = harness
         .rpc
         .place_order(by_anyone(request.clone()))
         .now_or_never();
     let again = harness.rpc.place_order(by_anyone(request)).await.unwrap();
 
-    assert!(gave_up.is_none());
+    assert!(cancelled.is_none());
     let page = messages::ListOrdersRequest {
         customer_id: "guest".to_owned(),
         ..Default::default()
@@ -258,7 +262,7 @@ async fn an_order_is_placed_although_its_caller_went_away() {
 }
 
 #[tokio::test]
-async fn more_orders_than_can_wait_are_refused_at_once() {
+async fn orders_over_the_queue_limit_are_refused_at_once() {
     let config = GroupCommitConfig {
         max_batch: 1,
         queue: 1,
@@ -278,7 +282,7 @@ async fn more_orders_than_can_wait_are_refused_at_once() {
 }
 
 #[tokio::test]
-async fn a_store_that_fails_is_unavailable_and_says_nothing_of_itself() {
+async fn a_store_error_is_unavailable_and_shows_no_internal_text() {
     let harness = Harness::start().await;
     let order_id = harness.fixture.placed().await;
     harness.fixture.database.close().await;
@@ -300,7 +304,7 @@ async fn a_store_that_fails_is_unavailable_and_says_nothing_of_itself() {
 }
 
 #[tokio::test]
-async fn a_call_past_the_layer_that_knows_callers_is_refused() {
+async fn a_call_that_bypassed_authentication_is_refused() {
     let harness = Harness::start().await;
 
     let place = harness.rpc.place_order(Request::new(request())).await;

@@ -1,18 +1,19 @@
-//! WatchOrder: the history from a version on, then every event as it happens, until the order has ended.
+//! WatchOrder: streams the history after a version, then each new entry, until the order is final.
 //!
 //! ```text
-//! subscribe ─▶ read the history behind the last version shown ─▶ show it ─▶ final? end
-//!                          ▲                                                  │
-//!                          └───────────── woken by a commit ◀─────────────────┘
+//! subscribe ─▶ read the history after the last sent version ─▶ send it ─▶ final? end
+//!                         ▲                                                │
+//!                         └───────────── woken by a commit ◀───────────────┘
 //! ```
 //!
-//! The stream is pulled by its client: it reads a page when the client has taken the one before. A slow client slows
-//! only itself, nothing piles up for it, and a client that goes away takes the stream and its permit with it.
+//! Flow control is the client's: the next page is read after the client has received the one before. A slow client delays
+//! only itself and nothing is buffered for it. Disconnecting drops the stream and its permit.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use futures::stream;
+use grpc::server::violations::Violations;
 use proto::orders::v1::{WatchOrderRequest, WatchOrderResponse};
 use service::deadline::Deadline;
 use tokio::sync::OwnedSemaphorePermit;
@@ -20,36 +21,35 @@ use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tonic::codegen::BoxStream;
 
-use super::access::Call;
-use super::{OrderRpc, describe, read_failed};
-use crate::convert;
+use super::order_rpc::{Call, OrderRpc, record_order_id};
+use super::status::RpcError;
+use crate::conversion;
 use crate::domain::{HistoryEntry, OrderId};
-use crate::edge::{RpcError, parse_watch_order};
 use crate::store::OrderStore;
 use crate::watchers::Subscription;
 
-/// Entries read at once: more than a life has today, so that one read shows it.
+/// Entries per read: more than any order has today, so one read is enough.
 const PAGE: u32 = 16;
 
-/// Opens a stream for an order that exists, if there is room for one.
+/// Opens a stream for an existing order, within the limit of open streams.
 pub(super) async fn watch_order(
     service: &OrderRpc,
     call: &Call,
     request: &WatchOrderRequest,
 ) -> Result<BoxStream<WatchOrderResponse>, RpcError> {
     let request = parse_watch_order(request)?;
-    describe(request.order_id);
+    record_order_id(request.order_id);
     service.admit(call)?;
     let permit = Arc::clone(&service.streams).try_acquire_owned();
     let permit = permit.map_err(|_| RpcError::TooManyStreams)?;
-    // Before the first read: an event that is committed between the two would be missed otherwise.
+    // Before the first read: otherwise, a commit between the two would be missed.
     let subscription = service.watchers.subscribe(request.order_id);
     service.find_for(call, request.order_id).await?;
 
     let watch = Watch {
         store: Arc::clone(&service.store),
         order_id: request.order_id,
-        shown: request.after_version,
+        last_sent: request.after_version,
         has_ended: false,
         page: VecDeque::new(),
         is_at_end: false,
@@ -61,52 +61,77 @@ pub(super) async fn watch_order(
     Ok(Box::pin(stream::try_unfold(watch, Watch::next)))
 }
 
+/// A parsed request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WatchRequest {
+    pub order_id: OrderId,
+    /// The last version that the client has seen.
+    pub after_version: u64,
+}
+
+/// Parses a request.
+///
+/// # Errors
+/// [`Violations`] for a malformed id and a negative version.
+pub fn parse_watch_order(request: &WatchOrderRequest) -> Result<WatchRequest, Violations> {
+    let mut violations = Violations::default();
+    let order_id = violations.check("order_id", OrderId::parse(&request.order_id));
+    let after_version = u64::try_from(request.after_version).map_err(|_| "must not be negative");
+    let after_version = violations.check("after_version", after_version);
+    match (order_id, after_version) {
+        (Some(order_id), Some(after_version)) => Ok(WatchRequest {
+            order_id,
+            after_version,
+        }),
+        _ => Err(violations),
+    }
+}
+
 /// One open stream.
 struct Watch {
     store: Arc<dyn OrderStore>,
     order_id: OrderId,
-    /// The version shown last, or given by the client.
-    shown: u64,
-    /// Whether the entry shown last has ended the order; spares the reads that would tell.
+    /// The version of the last sent entry, or the version in the request.
+    last_sent: u64,
+    /// Whether the last sent entry is final; saves a read.
     has_ended: bool,
-    /// What was read and not shown yet.
+    /// Entries that are read and not sent yet.
     page: VecDeque<HistoryEntry>,
-    /// Whether the last read reached the end of the history: only news can add to it, so there is nothing to read before.
+    /// Whether the last read reached the end of the history: read again after a wake-up only.
     is_at_end: bool,
     subscription: Subscription,
-    /// For each read. The stream as a whole is ended by the server.
+    /// For each read. The server ends the stream itself.
     deadline: Deadline,
     shutdown: CancellationToken,
     _permit: OwnedSemaphorePermit,
 }
 
-/// What there is to be done when everything read has been shown.
 enum Next {
-    Show,
+    Send,
     Wait,
     End,
 }
 
 impl Watch {
-    /// The next entry, waiting for it if need be; nothing once the order has ended.
+    /// Waits for the next entry; `None` when the order is final.
     async fn next(mut self) -> Result<Option<(WatchOrderResponse, Self)>, Status> {
         loop {
             if let Some(entry) = self.page.pop_front() {
-                return Ok(Some((self.show(&entry), self)));
+                return Ok(Some((self.send(&entry), self)));
             }
             match self.read().await? {
-                Next::Show => {}
+                Next::Send => {}
                 Next::Wait => self.wait().await?,
                 Next::End => return Ok(None),
             }
         }
     }
 
-    fn show(&mut self, entry: &HistoryEntry) -> WatchOrderResponse {
-        self.shown = entry.version;
+    fn send(&mut self, entry: &HistoryEntry) -> WatchOrderResponse {
+        self.last_sent = entry.version;
         self.has_ended = entry.status.is_final();
         WatchOrderResponse {
-            entry: Some(convert::history_entry_message(entry)),
+            entry: Some(conversion::history_entry_message(entry)),
         }
     }
 
@@ -119,27 +144,27 @@ impl Watch {
         }
         let entries = self
             .store
-            .history(self.order_id, self.shown, PAGE, self.deadline)
+            .history(self.order_id, self.last_sent, PAGE, self.deadline)
             .await;
-        self.page = entries.map_err(read_failed(self.deadline))?.into();
+        self.page = entries.map_err(RpcError::of_read(self.deadline))?.into();
         if self.page.is_empty() {
-            return self.judge_silence().await;
+            return self.after_last_entry().await;
         }
         self.is_at_end = self.page.len() < PAGE as usize;
-        Ok(Next::Show)
+        Ok(Next::Send)
     }
 
-    /// No entry behind the one shown last: the order has ended there (the client resumed at its end or beyond), or goes
-    /// on. It may also have moved since the history was read, and then the end must still be shown.
-    async fn judge_silence(&self) -> Result<Next, RpcError> {
+    /// There is no entry after the last sent one. The order is final (the client resumed at or beyond its end), or will
+    /// change. If it has changed since the history was read, the new entries must still be sent.
+    async fn after_last_entry(&self) -> Result<Next, RpcError> {
         let order = self
             .store
             .get(self.order_id, self.deadline)
             .await
-            .map_err(read_failed(self.deadline))?;
+            .map_err(RpcError::of_read(self.deadline))?;
         let order = order.ok_or(RpcError::OrderNotFound(self.order_id))?;
-        if order.version > self.shown {
-            Ok(Next::Show)
+        if order.version > self.last_sent {
+            Ok(Next::Send)
         } else if order.status.is_final() {
             Ok(Next::End)
         } else {
@@ -148,14 +173,35 @@ impl Watch {
     }
 
     async fn wait(&mut self) -> Result<(), RpcError> {
-        // Biased: a stopping server must not be held up by an order with much news.
+        // Biased: an order with many changes must not delay the shutdown.
         tokio::select! {
             biased;
             () = self.shutdown.cancelled() => Err(RpcError::ShuttingDown),
-            () = self.subscription.news() => {
+            () = self.subscription.changed() => {
                 self.is_at_end = false;
                 Ok(())
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_violation_of_a_watch_request_is_reported() {
+        let request = WatchOrderRequest {
+            order_id: "order".to_owned(),
+            after_version: -1,
+        };
+
+        let violations = parse_watch_order(&request).unwrap_err();
+
+        let fields = violations
+            .listed()
+            .iter()
+            .map(|violation| violation.field.as_str());
+        assert_eq!(fields.collect::<Vec<_>>(), ["order_id", "after_version"]);
     }
 }

@@ -1,12 +1,11 @@
 //! The order store on PostgreSQL, shared by the replicas of the service.
 //!
-//! * Whatever writes is one statement or one transaction, and is repeated when another replica's was in its way.
-//! * Rows are locked in one order everywhere, so replicas wait for each other and do not deadlock.
-//! * An outbox row is inserted behind the lock of its order: the events of an order have positions in the order of
-//!   their commits.
+//! * Every write is one statement or one transaction, and is retried after a conflict with another replica.
+//! * All replicas lock rows in the same order, so they wait for each other but never deadlock.
+//! * An outbox row is inserted while its order is locked: positions in the outbox follow the order of the commits.
 //!
-//! A batch is bound as one array per column. The text of a statement does not depend on the size of the batch, so each
-//! is prepared once per connection.
+//! A batch is bound as one array per column. The statement text does not depend on the batch size, so each statement is
+//! prepared once per connection.
 
 use std::sync::Arc;
 
@@ -15,42 +14,43 @@ use service::deadline::Deadline;
 use sql::postgres::{Postgres, bounded, retry_conflicts};
 use sqlx::migrate::Migrator;
 
-use super::failure::failed;
-use super::{
-    Applied, ApplyOutcome, CancelOrder, CancelReply, OrderStore, PlaceOrder, Placed, StoreError,
+use super::error::{StoreError, failed};
+use super::order_store::{
+    Applied, ApplyOutcome, CancelOrder, CancelReply, OrderStore, PlaceOrder, Placed,
 };
+use super::statements::OrderStatements;
 use crate::domain::{CustomerId, HistoryEntry, NewOrder, Order, OrderId};
 
 mod place;
-
-mod apply;
-
-mod cancel;
-
 mod tracked;
 
 mod read;
 
-/// The schema.
-pub static MIGRATOR: Migrator = sqlx::migrate!("migrations/postgres");
+pub static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
 
 /// The order store on PostgreSQL.
 #[derive(Clone, Debug)]
 pub struct PostgresStore {
     database: Arc<Postgres>,
+    statements: OrderStatements,
 }
 
 impl PostgresStore {
-    /// The store in this database, whose schema is that of [`MIGRATOR`] or a later one.
+    /// The store in this database, whose schema is at [`MIGRATIONS`] or newer.
     pub fn new(database: Arc<Postgres>) -> Self {
-        Self { database }
+        let statements = OrderStatements::new(database.statements());
+        Self {
+            database,
+            statements,
+        }
     }
 }
 
 #[async_trait]
 impl OrderStore for PostgresStore {
     async fn place(&self, batch: &[PlaceOrder]) -> Result<Vec<Placed>, StoreError> {
-        let placed = retry_conflicts(|| place::place(self.database.pool(), batch)).await;
+        let place = retry_conflicts(|| place::place(self.database.pool(), batch));
+        let placed = self.statements.place.run_batch(batch.len(), place).await;
         placed.map_err(failed("placing orders"))
     }
 
@@ -59,21 +59,24 @@ impl OrderStore for PostgresStore {
         request: &NewOrder,
         deadline: Deadline,
     ) -> Result<Option<Placed>, StoreError> {
-        let read = async {
-            let mut reading = self.database.reading(deadline).await?;
-            place::placed_before(&mut reading, request).await
-        };
-        bounded(read).await.map_err(failed("looking for a request"))
+        let read = bounded(async {
+            let mut transaction = self.database.reading(deadline).await?;
+            place::placed_before(&mut transaction, request).await
+        });
+        let placed = self.statements.placed_before.run(read).await;
+        placed.map_err(failed("looking up a request"))
     }
 
     async fn apply(&self, batch: &[ApplyOutcome]) -> Result<Vec<Applied>, StoreError> {
-        let applied = retry_conflicts(|| apply::apply(self.database.pool(), batch)).await;
+        let apply = retry_conflicts(|| tracked::apply(self.database.pool(), batch));
+        let applied = self.statements.apply.run_batch(batch.len(), apply).await;
         applied.map_err(failed("applying outcomes"))
     }
 
     async fn cancel(&self, batch: &[CancelOrder]) -> Result<Vec<CancelReply>, StoreError> {
-        let requested = retry_conflicts(|| cancel::cancel(self.database.pool(), batch)).await;
-        requested.map_err(failed("requesting cancellations"))
+        let cancel = retry_conflicts(|| tracked::cancel(self.database.pool(), batch));
+        let replies = self.statements.cancel.run_batch(batch.len(), cancel).await;
+        replies.map_err(failed("requesting cancellations"))
     }
 
     async fn get(
@@ -81,11 +84,12 @@ impl OrderStore for PostgresStore {
         order_id: OrderId,
         deadline: Deadline,
     ) -> Result<Option<Order>, StoreError> {
-        let read = async {
-            let mut reading = self.database.reading(deadline).await?;
-            read::order(&mut reading, order_id).await
-        };
-        bounded(read).await.map_err(failed("reading an order"))
+        let read = bounded(async {
+            let mut transaction = self.database.reading(deadline).await?;
+            read::order(&mut transaction, order_id).await
+        });
+        let order = self.statements.get.run(read).await;
+        order.map_err(failed("reading an order"))
     }
 
     async fn list(
@@ -95,11 +99,12 @@ impl OrderStore for PostgresStore {
         limit: u32,
         deadline: Deadline,
     ) -> Result<Vec<Order>, StoreError> {
-        let read = async {
-            let mut reading = self.database.reading(deadline).await?;
-            read::page(&mut reading, customer_id, before, limit).await
-        };
-        bounded(read).await.map_err(failed("listing orders"))
+        let read = bounded(async {
+            let mut transaction = self.database.reading(deadline).await?;
+            read::page(&mut transaction, customer_id, before, limit).await
+        });
+        let page = self.statements.list.run(read).await;
+        page.map_err(failed("listing orders"))
     }
 
     async fn history(
@@ -109,20 +114,17 @@ impl OrderStore for PostgresStore {
         limit: u32,
         deadline: Deadline,
     ) -> Result<Vec<HistoryEntry>, StoreError> {
-        let read = async {
-            let mut reading = self.database.reading(deadline).await?;
-            read::history(&mut reading, order_id, after_version, limit).await
-        };
-        bounded(read).await.map_err(failed("reading a history"))
+        let read = bounded(async {
+            let mut transaction = self.database.reading(deadline).await?;
+            read::history(&mut transaction, order_id, after_version, limit).await
+        });
+        let entries = self.statements.history.run(read).await;
+        entries.map_err(failed("reading a history"))
     }
 
     async fn versions(&self, orders: &[OrderId]) -> Result<Vec<(OrderId, u64)>, StoreError> {
-        let versions = bounded(read::versions(self.database.pool(), orders)).await;
+        let read = bounded(read::versions(self.database.pool(), orders));
+        let versions = self.statements.versions.run(read).await;
         versions.map_err(failed("reading versions"))
     }
-}
-
-/// One column of a batch, as an array to bind.
-fn column<'a, R, V>(rows: &'a [R], value: impl Fn(&'a R) -> V) -> Vec<V> {
-    rows.iter().map(value).collect()
 }

@@ -1,4 +1,4 @@
-//! Rows of any database as values of the domain, and values as columns.
+//! Conversion of rows to domain values and of values to columns, for both engines.
 
 use std::collections::HashSet;
 
@@ -7,13 +7,12 @@ use sqlx::FromRow;
 use uuid::Uuid;
 
 use super::tracked::Tracked;
-use crate::convert;
+use crate::conversion;
 use crate::domain::{
     Availability, CustomerId, EventType, Fingerprint, HistoryEntry, Order, OrderId, OrderStatus,
     RequestId, Timestamp,
 };
 
-/// What an order is read from.
 #[derive(Debug, FromRow)]
 pub(super) struct OrderRow {
     order_id: Uuid,
@@ -27,7 +26,7 @@ pub(super) struct OrderRow {
     updated_at: i64,
 }
 
-/// An order with its position among processing's events.
+/// An order with the position of its last outcome.
 #[derive(Debug, FromRow)]
 pub(super) struct TrackedRow {
     #[sqlx(flatten)]
@@ -35,7 +34,7 @@ pub(super) struct TrackedRow {
     processing_sequence: i64,
 }
 
-/// An order with the intent that made it.
+/// An order with its idempotency key.
 #[derive(Debug, FromRow)]
 pub(super) struct SavedRow {
     #[sqlx(flatten)]
@@ -44,7 +43,6 @@ pub(super) struct SavedRow {
     fingerprint: Vec<u8>,
 }
 
-/// What a history entry is read from.
 #[derive(Debug, FromRow)]
 pub(super) struct EntryRow {
     order_id: Uuid,
@@ -57,7 +55,6 @@ pub(super) struct EntryRow {
     cause_id: Option<Uuid>,
 }
 
-/// An order's id and version.
 #[derive(Debug, FromRow)]
 pub(super) struct VersionRow {
     order_id: Uuid,
@@ -73,7 +70,7 @@ impl TryFrom<OrderRow> for Order {
             customer_id: CustomerId::parse(row.customer_id).map_err(damaged)?,
             status: status(&row.status, row.rejection_reason.as_deref())?,
             version: count(row.version)?,
-            lines: convert::decode_body(&row.body).map_err(damaged)?,
+            lines: conversion::decode_body(&row.body).map_err(damaged)?,
             availability: availability(row.availability.as_deref())?,
             created_at: Timestamp::from_unix_millis(row.created_at),
             updated_at: Timestamp::from_unix_millis(row.updated_at),
@@ -128,7 +125,7 @@ impl TryFrom<VersionRow> for (OrderId, u64) {
     }
 }
 
-/// Rows as values, or the first that is none.
+/// Converts all rows, or returns the first error.
 pub(super) fn read<R, V, C>(rows: Vec<R>) -> Result<C, sqlx::Error>
 where
     R: TryInto<V, Error = sqlx::Error>,
@@ -137,18 +134,17 @@ where
     rows.into_iter().map(R::try_into).collect()
 }
 
-/// A count as a column: the integers of both databases are signed, and nothing here is counted to 2^63.
+/// Both databases have signed integers only; no count here reaches 2^63.
 pub(super) fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
-/// The reason column of a state.
 pub(super) fn reason_column(status: OrderStatus) -> Option<&'static str> {
     status.rejection_reason().map(|reason| reason.name())
 }
 
-/// Whether the inbox took all that was applied. The sequence has told duplicates before: an event id that is known all
-/// the same contradicts the history.
+/// Checks that the inbox has inserted all applied events. Duplicates were filtered by sequence before: an event id that is
+/// already in the inbox contradicts the history.
 pub(super) fn all_new(applied: &[InboxEntry], new: &HashSet<Uuid>) -> Result<(), sqlx::Error> {
     if new.len() == applied.len() {
         Ok(())
@@ -157,18 +153,23 @@ pub(super) fn all_new(applied: &[InboxEntry], new: &HashSet<Uuid>) -> Result<(),
     }
 }
 
-/// An error for stored data that this release would not have written.
+/// An error about stored data that this release does not write.
 pub(super) fn damaged(
-    what: impl Into<Box<dyn std::error::Error + Send + Sync + 'static>>,
+    detail: impl Into<Box<dyn std::error::Error + Send + Sync + 'static>>,
 ) -> sqlx::Error {
-    sqlx::Error::Decode(what.into())
+    sqlx::Error::Decode(detail.into())
+}
+
+/// One column of a batch, as an array to bind.
+pub(super) fn column<'a, R, V>(rows: &'a [R], value: impl Fn(&'a R) -> V) -> Vec<V> {
+    rows.iter().map(value).collect()
 }
 
 fn count(value: i64) -> Result<u64, sqlx::Error> {
     u64::try_from(value).map_err(damaged)
 }
 
-/// The release that did not know the column asked nobody.
+/// NULL: written by a release without the availability check.
 fn availability(name: Option<&str>) -> Result<Availability, sqlx::Error> {
     let Some(name) = name else {
         return Ok(Availability::NotChecked);
@@ -177,5 +178,5 @@ fn availability(name: Option<&str>) -> Result<Availability, sqlx::Error> {
 }
 
 fn status(name: &str, reason: Option<&str>) -> Result<OrderStatus, sqlx::Error> {
-    OrderStatus::from_names(name, reason).ok_or_else(|| damaged("unknown state"))
+    OrderStatus::from_names(name, reason).ok_or_else(|| damaged("unknown status"))
 }

@@ -1,21 +1,19 @@
-//! What a batch of new orders is answered, once the database has said which of them are new: the uniqueness of
-//! (customer, request id) decides, so two equal requests in one batch are told apart by the same rule as two a day
-//! apart.
+//! The replies to a batch of new orders after its insert. The unique index on (customer, request id) decides which are new:
+//! two equal requests in one batch are handled like two that are a day apart.
 
 use std::collections::{HashMap, HashSet};
 
+use super::order_store::{PlaceOrder, Placed};
 use super::rows::{self, SavedRow};
-use super::{PlaceOrder, Placed};
 use crate::domain::{CustomerId, Fingerprint, NewOrder, Order, OrderId, RequestId};
 
-type Intent = (CustomerId, RequestId);
+type IdempotencyKey = (CustomerId, RequestId);
 
-/// Orders that were saved before, by their intent.
+/// Orders of earlier requests, by idempotency key.
 #[derive(Debug, Default)]
-pub(super) struct SavedOrders(HashMap<Intent, (Fingerprint, Order)>);
+pub(super) struct SavedOrders(HashMap<IdempotencyKey, (Fingerprint, Order)>);
 
 impl SavedOrders {
-    /// Reads the rows.
     pub(super) fn read(rows: Vec<SavedRow>) -> Result<Self, sqlx::Error> {
         let mut saved = HashMap::with_capacity(rows.len());
         for row in rows {
@@ -28,37 +26,37 @@ impl SavedOrders {
         Ok(Self(saved))
     }
 
-    /// One answer per command; `new` are the orders that the batch has stored.
-    pub(super) fn answers(
+    /// One reply per command; `new` are the orders that the batch has inserted.
+    pub(super) fn replies(
         &self,
         batch: &[PlaceOrder],
         new: &HashSet<OrderId>,
     ) -> Result<Vec<Placed>, sqlx::Error> {
-        let answer = |command: &PlaceOrder| {
+        let reply = |command: &PlaceOrder| {
             if new.contains(&command.order.id) {
                 Ok(Placed::New)
             } else {
-                self.answer(command)
+                self.reply(command)
             }
         };
-        batch.iter().map(answer).collect()
+        batch.iter().map(reply).collect()
     }
 
-    /// What a request is answered that was placed before; `None` if it was not.
-    pub(super) fn answer_to(&self, request: &NewOrder) -> Option<Placed> {
-        let intent = (request.customer_id.clone(), request.request_id);
-        self.find(&intent, request.fingerprint())
+    /// The reply to a retry of this request; `None` if it was not placed yet.
+    pub(super) fn reply_to(&self, request: &NewOrder) -> Option<Placed> {
+        let key = (request.customer_id.clone(), request.request_id);
+        self.find(&key, request.fingerprint())
     }
 
-    fn answer(&self, command: &PlaceOrder) -> Result<Placed, sqlx::Error> {
-        let intent = (command.order.customer_id.clone(), command.request_id);
-        // Neither the request id nor a free order id: the order id is taken by a stranger.
-        self.find(&intent, command.fingerprint)
+    fn reply(&self, command: &PlaceOrder) -> Result<Placed, sqlx::Error> {
+        let key = (command.order.customer_id.clone(), command.request_id);
+        // The insert was skipped although the idempotency key is new: another order has this id.
+        self.find(&key, command.fingerprint)
             .ok_or_else(|| rows::damaged("the order id is in use"))
     }
 
-    fn find(&self, intent: &Intent, wanted: Fingerprint) -> Option<Placed> {
-        let (fingerprint, order) = self.0.get(intent)?;
+    fn find(&self, key: &IdempotencyKey, wanted: Fingerprint) -> Option<Placed> {
+        let (fingerprint, order) = self.0.get(key)?;
         if *fingerprint == wanted {
             Some(Placed::Duplicate(order.clone()))
         } else {

@@ -1,4 +1,4 @@
-//! The question to processing-service: what an order gets for each answer, and for none.
+//! The availability check: the effect of each response, and of none.
 
 use std::time::{Duration, Instant};
 
@@ -6,9 +6,9 @@ use proto::orders::v1::Availability;
 use tonic::Code;
 use tonic_types::StatusExt;
 
-use crate::bare::{self, reason, with_timeout};
-use crate::service::{Service, eventually, request};
-use crate::stock::{Says, Stock};
+use super::bare::{self, reason, with_timeout};
+use super::service::{Service, eventually, request};
+use super::stock::{Says, Stock};
 
 async fn service_asking(stock: &Stock, settings: &[(&str, &str)]) -> Service {
     let url = stock.url();
@@ -18,7 +18,7 @@ async fn service_asking(stock: &Stock, settings: &[(&str, &str)]) -> Service {
 }
 
 #[tokio::test]
-async fn an_order_that_can_be_had_is_confirmed_and_stays_so() {
+async fn an_available_order_is_confirmed_and_stays_confirmed() {
     let stock = Stock::that_says(Says::Available).await;
     let mut service = service_asking(&stock, &[]).await;
     let request = request("17850");
@@ -32,7 +32,7 @@ async fn an_order_that_can_be_had_is_confirmed_and_stays_so() {
 }
 
 #[tokio::test]
-async fn an_order_that_cannot_be_had_is_refused_line_by_line() {
+async fn an_unavailable_order_is_refused_line_by_line() {
     let stock = Stock::that_says(Says::OnePieceLeft).await;
     let mut service = service_asking(&stock, &[]).await;
 
@@ -72,7 +72,7 @@ async fn a_repeated_request_gets_its_order_although_that_took_the_last_piece() {
 }
 
 #[tokio::test]
-async fn an_order_without_an_answer_is_accepted_unverified_within_the_budget() {
+async fn an_order_without_a_response_is_accepted_unverified_within_the_budget() {
     let stock = Stock::that_says(Says::Nothing).await;
     let mut service = service_asking(&stock, &[("AVAILABILITY_TIMEOUT", "100ms")]).await;
     let begun = Instant::now();
@@ -86,7 +86,7 @@ async fn an_order_without_an_answer_is_accepted_unverified_within_the_budget() {
 }
 
 #[tokio::test]
-async fn an_order_is_accepted_unverified_when_nobody_is_there_to_ask() {
+async fn an_order_is_accepted_unverified_when_processing_is_down() {
     let mut service = Service::start_with(&[("PROCESSING_ADDRESS", "http://127.0.0.1:1")]).await;
 
     let placed = service.place(request("17850")).await.unwrap();
@@ -95,7 +95,7 @@ async fn an_order_is_accepted_unverified_when_nobody_is_there_to_ask() {
 }
 
 #[tokio::test]
-async fn the_question_leaves_the_commit_its_time() {
+async fn the_check_leaves_the_commit_its_time() {
     let stock = Stock::that_says(Says::Nothing).await;
     let service = service_asking(&stock, &[("AVAILABILITY_TIMEOUT", "1500ms")]).await;
     let mut client = bare::client(service.address);
@@ -108,7 +108,7 @@ async fn the_question_leaves_the_commit_its_time() {
 }
 
 #[tokio::test]
-async fn for_a_client_in_a_hurry_nobody_is_asked_so_that_it_cannot_open_the_breaker() {
+async fn a_short_deadline_skips_the_check_so_that_it_cannot_open_the_breaker() {
     let stock = Stock::that_says(Says::Nothing).await;
     let service = service_asking(&stock, &[("AVAILABILITY_TIMEOUT", "3s")]).await;
     let mut client = bare::client(service.address);
@@ -121,7 +121,7 @@ async fn for_a_client_in_a_hurry_nobody_is_asked_so_that_it_cannot_open_the_brea
 }
 
 #[tokio::test]
-async fn with_the_strict_policy_an_order_without_an_answer_is_refused_and_may_be_repeated() {
+async fn with_the_required_policy_an_order_without_a_response_is_refused_and_retryable() {
     let stock = Stock::that_says(Says::Nothing).await;
     let settings = [("AVAILABILITY_CHECK", "required")];
     let mut service = service_asking(&stock, &settings).await;
@@ -138,7 +138,7 @@ async fn with_the_strict_policy_an_order_without_an_answer_is_refused_and_may_be
 }
 
 #[tokio::test]
-async fn with_the_check_off_nobody_is_asked() {
+async fn with_the_check_off_there_is_no_call() {
     let stock = Stock::that_says(Says::UnknownSku).await;
     let mut service = service_asking(&stock, &[("AVAILABILITY_CHECK", "off")]).await;
 
@@ -149,12 +149,11 @@ async fn with_the_check_off_nobody_is_asked() {
 }
 
 #[tokio::test]
-async fn once_enough_answers_were_missing_nobody_waits_for_them_and_later_they_are_asked_for_again()
-{
+async fn after_enough_timeouts_the_breaker_skips_the_check_and_later_probes_again() {
     let stock = Stock::that_says(Says::Nothing).await;
     let service = service_asking(&stock, &[]).await;
 
-    // The breaker opens: an order is placed and nobody was asked.
+    // The breaker is open: an order is placed without a check.
     eventually(async || {
         let asked = stock.asked();
         let mut client = service.client.clone();

@@ -1,11 +1,11 @@
-//! Kafka is away for longer than orders may wait for it: no more promises, and everything else goes on.
+//! Kafka is down and the backlog over its limits: new orders are refused, all other calls work.
 
 use proto::orders::v1::GetOrderRequest;
 use tonic::Code;
 use tonic_types::StatusExt;
 
-use crate::bare::reason;
-use crate::service::{Service, eventually, postgres, request};
+use super::bare::reason;
+use super::service::{Service, eventually, postgres, request};
 
 #[tokio::test]
 async fn orders_are_refused_when_those_before_have_waited_too_long_for_kafka() {

@@ -1,4 +1,4 @@
-//! Deadlines: no call outlives its own, and what nobody waits for any more is not begun.
+//! Deadlines: no call outlives its own, and no work is started for a call that has ended.
 
 use std::time::{Duration, Instant};
 
@@ -9,13 +9,13 @@ use sqlx::{Connection, SqliteConnection};
 use tokio::time::timeout;
 use tonic::Code;
 
-use crate::bare::{self, reason, with_timeout};
-use crate::service::{Service, WAIT_LIMIT, eventually, postgres, request};
+use super::bare::{self, reason, with_timeout};
+use super::service::{Service, WAIT_LIMIT, eventually, postgres, request};
 
 /// More than any timer and any machine needs to answer, far less than a database that does not.
 const SOON: Duration = Duration::from_secs(2);
 
-/// Somebody else writes to the service's database, and does not come to an end.
+/// Another connection holds a write transaction on the service's database.
 struct Lock(SqliteConnection);
 
 impl Lock {
@@ -173,7 +173,7 @@ async fn an_order_whose_commit_had_begun_is_accepted_and_found_by_its_request_id
     let mut client = bare::client(service.address);
     let request = request("17850");
 
-    // Nobody is before it: its commit begins at once and waits for the database.
+    // The queue is empty: its commit starts at once and waits for the database.
     let place = client.place_order(with_timeout(request.clone(), "100m"));
     let status = place.await.unwrap_err();
     lock.end().await;
@@ -200,7 +200,7 @@ async fn an_order_whose_commit_had_begun_is_accepted_and_found_by_its_request_id
     assert_eq!(orders[0].order_id, found.order_id);
 }
 #[tokio::test]
-async fn the_database_server_gives_a_read_up_when_the_deadline_of_its_call_passes() {
+async fn the_database_server_ends_a_read_at_the_deadline_of_its_call() {
     let url = postgres().await;
     let mut service = Service::on(&url).await;
     service.ready().await;

@@ -1,4 +1,4 @@
-//! What bad input gets: a clean status with details, and a service that goes on.
+//! Bad input: a clean status with details, and the service continues.
 
 use proto::orders::v1::{
     CancelOrderRequest, GetOrderRequest, ListOrdersRequest, PlaceOrderRequest, WatchOrderRequest,
@@ -9,7 +9,7 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt;
 use uuid::Uuid;
 
-use crate::service::{Service, request};
+use super::service::{Service, request};
 
 fn reason(status: &Status) -> String {
     status
@@ -160,7 +160,7 @@ async fn a_message_that_is_too_large_is_refused_and_the_next_one_is_taken() {
 }
 
 #[tokio::test]
-async fn bytes_that_are_no_protocol_disturb_nobody() {
+async fn bytes_of_no_protocol_do_not_affect_other_calls() {
     let mut service = Service::start().await;
     let mut half_open = TcpStream::connect(service.address).await.unwrap();
     half_open

@@ -1,4 +1,4 @@
-//! Requests that no generated client would send: what each gets, byte for byte, and that the next one is served.
+//! Requests that no generated client sends: the exact response to each, and that the next request is served.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -14,8 +14,8 @@ use tokio::time::timeout;
 use tonic::codegen::http::{HeaderMap, Request, StatusCode};
 use tonic::{Code, Status};
 
-use crate::bare::reason;
-use crate::service::{Service, request};
+use super::bare::reason;
+use super::service::{Service, request};
 
 /// Far longer than any of these takes.
 const SOON: Duration = Duration::from_secs(20);
@@ -58,7 +58,7 @@ async fn send(
     (head.status, headers)
 }
 
-/// What gRPC says of it.
+/// The gRPC status of a response.
 async fn refused(
     address: SocketAddr,
     path: &str,
@@ -131,7 +131,7 @@ async fn orders_of(service: &Service, customer: &str) -> usize {
 }
 
 #[tokio::test]
-async fn a_length_that_is_a_lie_costs_no_memory_and_is_refused() {
+async fn a_false_length_prefix_allocates_no_memory_and_is_refused() {
     let mut service = Service::start().await;
     let mut body = framed(false, &[]);
     body[1..5].copy_from_slice(&u32::MAX.to_be_bytes());
@@ -164,7 +164,7 @@ async fn more_lines_than_an_order_may_have_are_refused_however_many() {
 #[tokio::test]
 async fn groups_within_groups_are_followed_only_so_deep() {
     let mut service = Service::start().await;
-    // Unknown to the contract, so whoever reads the message has to find their ends.
+    // Unknown fields: the parser must find their ends.
     let groups = [0x7b].repeat(100_000);
 
     let status = refused(service.address, PLACE_ORDER, &[], framed(false, &groups)).await;
@@ -175,7 +175,7 @@ async fn groups_within_groups_are_followed_only_so_deep() {
 }
 
 #[tokio::test]
-async fn unknown_fields_are_passed_over_as_those_of_a_newer_client() {
+async fn unknown_fields_are_ignored() {
     let service = Service::start().await;
     let mut message = request("17850").encode_to_vec();
     // Field 1,000, a number.
@@ -189,7 +189,7 @@ async fn unknown_fields_are_passed_over_as_those_of_a_newer_client() {
 #[tokio::test]
 async fn a_compressed_message_is_refused_and_not_expanded() {
     let mut service = Service::start().await;
-    // The header of gzip. What follows does not matter: nobody looks.
+    // The gzip header. The rest is never read.
     let bomb = [&[0x1f, 0x8b, 0x08, 0, 0, 0, 0, 0, 0, 0xff][..], &[0; 1_000]].concat();
 
     for encoding in ["gzip", "deflate", "zstd", "nonsense"] {
@@ -216,7 +216,7 @@ async fn a_message_that_only_says_that_it_is_compressed_is_refused() {
 }
 
 #[tokio::test]
-async fn a_method_or_service_that_there_is_not_is_unimplemented() {
+async fn an_unknown_method_or_service_is_unimplemented() {
     let mut service = Service::start().await;
 
     for path in [
@@ -235,9 +235,9 @@ async fn a_method_or_service_that_there_is_not_is_unimplemented() {
     }
 }
 
-/// The library does not look at the header, and nothing depends on it: what is no message is refused as such.
+/// tonic ignores the header, and nothing depends on it: an invalid message is refused as such.
 #[tokio::test]
-async fn a_body_that_says_it_is_something_else_is_read_as_a_message_all_the_same() {
+async fn a_body_with_another_content_type_is_read_as_a_message() {
     let service = Service::start().await;
 
     for kind in ["application/json", "text/html"] {

@@ -1,4 +1,4 @@
-//! An issuer of tokens, whose keys are in a file.
+//! A token issuer with its keys in a file.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tonic::Request;
 
-use crate::service::Service;
+use super::service::Service;
 
 /// A service that believes one issuer, and that issuer.
 pub(crate) struct Guarded {
@@ -50,14 +50,14 @@ impl Guarded {
         self.with_token(&json!({ "sub": customer }), message)
     }
 
-    /// A call by somebody who may do everything.
+    /// A call by an unrestricted caller.
     pub(crate) fn by_operator<T>(&self, message: T) -> Request<T> {
         self.with_token(&json!({ "sub": "ada", "roles": ["operator"] }), message)
     }
 
-    fn with_token<T>(&self, who: &Value, message: T) -> Request<T> {
+    fn with_token<T>(&self, claims: &Value, message: T) -> Request<T> {
         let in_an_hour = SystemTime::now() + Duration::from_secs(3_600);
-        let mut claims = who.clone();
+        let mut claims = claims.clone();
         claims["iss"] = json!("https://issuer.example");
         claims["aud"] = json!("orders");
         claims["exp"] = json!(in_an_hour.duration_since(UNIX_EPOCH).unwrap().as_secs());

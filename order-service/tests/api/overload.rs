@@ -1,4 +1,4 @@
-//! More calls than the process takes on: refused at once, and what is in work is not disturbed.
+//! More calls than the concurrency limit: refused at once, without an effect on calls in flight.
 
 use std::time::{Duration, Instant};
 
@@ -9,11 +9,11 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt;
 use uuid::Uuid;
 
-use crate::bare::reason;
-use crate::service::{Service, WAIT_LIMIT, eventually, request};
+use super::bare::reason;
+use super::service::{Service, WAIT_LIMIT, eventually, request};
 
 #[tokio::test]
-async fn a_call_beyond_the_limit_is_refused_at_once_and_told_when_to_come_back() {
+async fn a_call_over_the_concurrency_limit_is_refused_at_once_with_a_retry_delay() {
     let mut service = Service::start_with(&[("GRPC_CONCURRENCY", "1")]).await;
     let file = service.directory.path().join("orders.db");
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(file);

@@ -1,4 +1,4 @@
-//! Whose orders a caller sees, and how many calls a customer has.
+//! Access to the orders of a customer, and the rate limit per customer.
 
 use proto::orders::v1::{
     CancelOrderRequest, GetOrderRequest, ListOrdersRequest, OrderStatus, WatchOrderRequest,
@@ -7,8 +7,8 @@ use tonic::{Code, Request, Status};
 use tonic_types::StatusExt;
 use uuid::Uuid;
 
-use crate::issuer::Guarded;
-use crate::service::request;
+use super::issuer::Guarded;
+use super::service::request;
 
 fn get(order_id: &str) -> GetOrderRequest {
     GetOrderRequest {
@@ -61,7 +61,7 @@ impl Guarded {
         placed.into_inner().order.unwrap().order_id
     }
 
-    /// What this customer gets for this order from every method that names one.
+    /// The results of every method that names an order, for this customer and this order.
     async fn refusals(&mut self, customer: &str, order_id: &str) -> [Status; 3] {
         let client = self.service.client.clone();
         let (mut one, mut two, mut three) = (client.clone(), client.clone(), client);
@@ -101,7 +101,7 @@ async fn a_customer_places_sees_lists_watches_and_cancels_their_own_orders() {
 }
 
 #[tokio::test]
-async fn the_order_of_somebody_else_is_like_one_that_does_not_exist() {
+async fn an_order_of_another_customer_is_not_found() {
     let mut guarded = Guarded::start().await;
     let theirs = guarded.placed("17850").await;
     let none = Uuid::now_v7().to_string();
@@ -121,7 +121,7 @@ async fn the_order_of_somebody_else_is_like_one_that_does_not_exist() {
 }
 
 #[tokio::test]
-async fn the_order_of_somebody_else_is_not_cancelled() {
+async fn an_order_of_another_customer_is_not_cancelled() {
     let mut guarded = Guarded::start().await;
     let order_id = guarded.placed("17850").await;
 
@@ -134,7 +134,7 @@ async fn the_order_of_somebody_else_is_not_cancelled() {
 }
 
 #[tokio::test]
-async fn nobody_places_or_lists_for_another_customer() {
+async fn no_customer_places_or_lists_for_another() {
     let mut guarded = Guarded::start().await;
     guarded.placed("17850").await;
     let mut client = guarded.service.client.clone();
@@ -151,7 +151,7 @@ async fn nobody_places_or_lists_for_another_customer() {
 }
 
 #[tokio::test]
-async fn an_operator_does_everything_for_everybody() {
+async fn an_operator_may_act_for_every_customer() {
     let mut guarded = Guarded::start().await;
     guarded.placed("17850").await;
     let mut client = guarded.service.client.clone();
@@ -192,7 +192,7 @@ async fn without_a_token_only_health_answers() {
 }
 
 #[tokio::test]
-async fn who_calls_too_often_is_told_when_to_come_again_and_others_are_served() {
+async fn a_customer_over_the_rate_limit_gets_a_retry_delay_and_others_are_served() {
     let settings = [("CUSTOMER_RATE", "1"), ("CUSTOMER_BURST", "3")];
     let mut guarded = Guarded::start_with(&settings).await;
     let order_id = guarded.placed("13047").await;
@@ -224,7 +224,7 @@ async fn who_calls_too_often_is_told_when_to_come_again_and_others_are_served() 
 }
 
 #[tokio::test]
-async fn a_stranger_does_not_use_up_the_share_of_a_customer() {
+async fn a_caller_cannot_use_up_the_rate_limit_of_another_customer() {
     let settings = [("CUSTOMER_RATE", "1"), ("CUSTOMER_BURST", "1")];
     let mut guarded = Guarded::start_with(&settings).await;
     let mut client = guarded.service.client.clone();

@@ -111,7 +111,7 @@ impl Service {
         self.shutdown.cancel();
     }
 
-    /// Stops the service and returns how it ended and what it leaves behind.
+    /// Stops the service; returns its result and its directory.
     pub(crate) async fn stop(self) -> (Result<(), ExitError>, TempDir) {
         self.shutdown.cancel();
         drop(self.client);
@@ -142,7 +142,7 @@ async fn create_template() {
     migrate(&server.url("orders")).await;
 }
 
-/// Does what the subcommand does.
+/// Like the subcommand.
 pub(crate) async fn migrate(url: &str) {
     let config = config(url, &[]).database;
     sql::database::migrate(&config, MIGRATIONS).await.unwrap();
@@ -174,7 +174,7 @@ pub(crate) async fn build(directory: &Path, settings: &[(&str, &str)]) -> Result
     App::build(config(&sqlite(directory), settings)).await
 }
 
-/// Free ports, and Kafka and processing-service at a port where nobody listens.
+/// Free ports; Kafka and processing-service at a closed port.
 fn config(database: &str, settings: &[(&str, &str)]) -> Config {
     let mut environment: BTreeMap<String, String> = [
         ("GRPC_LISTEN", "127.0.0.1:0"),

@@ -1,4 +1,4 @@
-//! A stand-in for processing-service's answer about the stock, which says what a test tells it to, late or never.
+//! A fake InventoryService: it returns the response that a test sets, immediately, late or never.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,7 +13,7 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server;
 use tonic::{Request, Response, Status};
 
-/// What it says of every item.
+/// The status of every item in the response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Says {
     Available,

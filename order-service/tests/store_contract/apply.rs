@@ -1,14 +1,14 @@
 //! Applying outcomes: once each, in sequence, by the state machine.
 
 use order_service::domain::{
-    EventType, OrderEvent, OrderId, OrderStatus, Refusal, RejectionReason,
+    EventType, OrderEvent, OrderId, OrderStatus, RejectionReason, TransitionRefused,
 };
 use order_service::store::{Applied, ApplyOutcome};
 use uuid::Uuid;
 
-use crate::NEVER;
-use crate::database::{Database, on_every_database};
-use crate::orders::{at, outcome, place, request};
+use super::NEVER;
+use super::database::{Database, on_every_database};
+use super::orders::{at, outcome, place, request};
 
 async fn placed(database: &Database) -> OrderId {
     let command = place(&request("guest", 6));
@@ -22,7 +22,7 @@ async fn apply(database: &Database, outcome: ApplyOutcome) -> Applied {
 }
 
 #[tokio::test]
-async fn outcomes_move_the_order_and_its_history_on() {
+async fn outcomes_update_the_order_and_its_history() {
     on_every_database(async |database| {
         let order_id = placed(&database).await;
 
@@ -165,13 +165,13 @@ async fn an_outcome_ahead_of_its_sequence_is_not_applied() {
 }
 
 #[tokio::test]
-async fn nothing_happens_to_an_order_that_has_ended() {
+async fn a_final_order_does_not_change() {
     on_every_database(async |database| {
         let order_id = placed(&database).await;
         apply(&database, outcome(order_id, 1, OrderEvent::OrderFulfilled)).await;
         let before = database.store.get(order_id, NEVER).await.unwrap();
 
-        let refused = Applied::Refused(Refusal::OrderIsFinal(OrderStatus::Fulfilled));
+        let refused = Applied::Refused(TransitionRefused::OrderIsFinal(OrderStatus::Fulfilled));
         let next = outcome(order_id, 2, OrderEvent::OrderCancelled);
         assert_eq!(apply(&database, next).await, refused);
         let behind_a_gap = outcome(order_id, 9, OrderEvent::StockReserved);
@@ -192,13 +192,13 @@ async fn nothing_happens_to_an_order_that_has_ended() {
 }
 
 #[tokio::test]
-async fn an_order_that_nobody_asked_to_cancel_is_not_cancelled() {
+async fn an_order_without_a_request_to_cancel_is_not_cancelled() {
     on_every_database(async |database| {
         let order_id = placed(&database).await;
 
         let applied = apply(&database, outcome(order_id, 1, OrderEvent::OrderCancelled)).await;
 
-        assert_eq!(applied, Applied::Refused(Refusal::NotRequested));
+        assert_eq!(applied, Applied::Refused(TransitionRefused::NotRequested));
         let order = database.store.get(order_id, NEVER).await.unwrap().unwrap();
         assert_eq!((order.status, order.version), (OrderStatus::Accepted, 1));
     })
@@ -206,7 +206,7 @@ async fn an_order_that_nobody_asked_to_cancel_is_not_cancelled() {
 }
 
 #[tokio::test]
-async fn an_outcome_of_an_unknown_order_is_told_apart() {
+async fn an_outcome_of_an_unknown_order_is_reported_as_unknown() {
     on_every_database(async |database| {
         let known = placed(&database).await;
         let unknown = OrderId::new(Uuid::now_v7());

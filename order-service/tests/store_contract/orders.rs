@@ -55,7 +55,7 @@ pub(crate) fn outcome(order_id: OrderId, sequence: u64, event: OrderEvent) -> Ap
     }
 }
 
-/// A customer's wish to cancel an order.
+/// A request to cancel an order.
 pub(crate) fn cancel(order_id: OrderId) -> CancelOrder {
     CancelOrder {
         order_id,

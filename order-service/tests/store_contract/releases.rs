@@ -5,9 +5,9 @@ use std::slice;
 use order_service::domain::{Availability, EventType, OrderEvent, OrderId, OrderStatus};
 use uuid::Uuid;
 
-use crate::NEVER;
-use crate::database::on_every_database;
-use crate::orders::{outcome, place, request};
+use super::NEVER;
+use super::database::on_every_database;
+use super::orders::{outcome, place, request};
 
 #[tokio::test]
 async fn what_the_older_release_writes_is_read_and_continued() {
@@ -45,7 +45,7 @@ async fn what_the_older_release_writes_is_read_and_continued() {
 }
 
 #[tokio::test]
-async fn an_order_of_the_release_that_asked_nobody_is_read_and_continued() {
+async fn an_order_of_the_release_without_the_check_is_read_and_continued() {
     on_every_database(async |database| {
         let model = place(&request("guest", 6));
         database.store.place(slice::from_ref(&model)).await.unwrap();

@@ -7,9 +7,9 @@ use order_service::domain::{EventType, OrderEvent, OrderId};
 use order_service::store::{Applied, CancelReply, PlaceOrder, Placed, StoreError};
 use uuid::Uuid;
 
-use crate::NEVER;
-use crate::database::{Database, Stranger, deadlocks};
-use crate::orders::{cancel, outcome, place, request};
+use super::NEVER;
+use super::database::{Database, OtherSession, deadlocks};
+use super::orders::{cancel, outcome, place, request};
 
 async fn placed(database: &Database, orders: usize) -> Vec<OrderId> {
     let batch: Vec<_> = (0..orders).map(|_| place(&request("guest", 6))).collect();
@@ -74,12 +74,12 @@ async fn orders_that_replicas_move_at_once_have_histories_without_gaps() {
             .map(|id| outcome(*id, sequence, event))
             .collect();
         let redelivered: Vec<_> = outcomes.iter().rev().cloned().collect();
-        let wishes: Vec<_> = orders.iter().map(|id| cancel(*id)).collect();
+        let cancellations: Vec<_> = orders.iter().map(|id| cancel(*id)).collect();
         let repeated: Vec<_> = orders.iter().rev().map(|id| cancel(*id)).collect();
-        let (here, there, wished, wished_again) = tokio::join!(
+        let (here, there, cancelled, cancelled_again) = tokio::join!(
             one.store.apply(&outcomes),
             other.store.apply(&redelivered),
-            other.store.cancel(&wishes),
+            other.store.cancel(&cancellations),
             one.store.cancel(&repeated),
         );
 
@@ -91,7 +91,10 @@ async fn orders_that_replicas_move_at_once_have_histories_without_gaps() {
                 .entry((outcome.order_id, outcome.sequence))
                 .or_default() += u32::from(moved);
         }
-        let answers = wished.unwrap().into_iter().chain(wished_again.unwrap());
+        let answers = cancelled
+            .unwrap()
+            .into_iter()
+            .chain(cancelled_again.unwrap());
         requested += answers
             .filter(|answer| matches!(answer, CancelReply::Requested(_)))
             .count();
@@ -135,24 +138,24 @@ async fn events_of_an_order_stand_in_the_outbox_in_the_order_of_its_history() {
 }
 
 async fn cancel_when_there(database: &Database, orders: &[PlaceOrder]) {
-    let mut wishes: Vec<_> = orders
+    let mut cancellations: Vec<_> = orders
         .iter()
         .map(|command| cancel(command.order.id))
         .collect();
-    while !wishes.is_empty() {
-        let answers = database.store.cancel(&wishes).await.unwrap();
+    while !cancellations.is_empty() {
+        let answers = database.store.cancel(&cancellations).await.unwrap();
         let mut answers = answers.iter();
-        wishes.retain(|_| matches!(answers.next(), Some(CancelReply::UnknownOrder)));
+        cancellations.retain(|_| matches!(answers.next(), Some(CancelReply::UnknownOrder)));
     }
 }
 
 #[tokio::test]
 async fn a_connection_that_is_cut_while_placing_leaves_nothing_half_written() {
     let database = Database::postgres().await;
-    let stranger = Stranger::of(&database).await;
+    let stranger = OtherSession::of(&database).await;
     let mut batch: Vec<_> = (0..10).map(|_| place(&request("guest", 6))).collect();
     batch.sort_by_key(|command| command.request_id);
-    // Somebody else is inserting the last intent: the orders before it are written when the batch meets it.
+    // Another transaction inserts the last idempotency key: the orders before it are written when the batch waits for it.
     let mut theirs = stranger.0.begin().await.unwrap();
     sqlx::query(
         "INSERT INTO orders (order_id, customer_id, request_id, fingerprint, status, version, \
@@ -166,10 +169,7 @@ async fn a_connection_that_is_cut_while_placing_leaves_nothing_half_written() {
     .await
     .unwrap();
 
-    let (failure, cut) = tokio::join!(
-        database.store.place(&batch),
-        stranger.cut_who_waits_for_a_lock()
-    );
+    let (failure, cut) = tokio::join!(database.store.place(&batch), stranger.cut_lock_waiters());
 
     assert_eq!(cut, 1);
     assert!(
@@ -199,13 +199,13 @@ async fn a_connection_that_is_cut_while_placing_leaves_nothing_half_written() {
 #[tokio::test]
 async fn a_connection_that_is_cut_while_applying_leaves_nothing_half_written() {
     let database = Database::postgres().await;
-    let stranger = Stranger::of(&database).await;
+    let stranger = OtherSession::of(&database).await;
     let orders = placed(&database, 10).await;
     let batch: Vec<_> = orders
         .iter()
         .map(|order_id| outcome(*order_id, 1, OrderEvent::StockReserved))
         .collect();
-    // Somebody else is writing one of the inbox's rows: state and history are written when the batch meets it.
+    // Another transaction writes one of the inbox rows: state and history are written when the batch waits for it.
     let mut theirs = stranger.0.begin().await.unwrap();
     sqlx::query(
         "INSERT INTO inbox (event_id, order_id, sequence, received_at) VALUES ($1, $2, 1, 0)",
@@ -216,10 +216,7 @@ async fn a_connection_that_is_cut_while_applying_leaves_nothing_half_written() {
     .await
     .unwrap();
 
-    let (failure, cut) = tokio::join!(
-        database.store.apply(&batch),
-        stranger.cut_who_waits_for_a_lock()
-    );
+    let (failure, cut) = tokio::join!(database.store.apply(&batch), stranger.cut_lock_waiters());
 
     assert_eq!(cut, 1);
     assert!(
@@ -244,9 +241,9 @@ async fn a_connection_that_is_cut_while_applying_leaves_nothing_half_written() {
 }
 
 #[tokio::test]
-async fn an_order_that_somebody_holds_too_long_is_unavailable_and_not_damaged() {
+async fn a_lock_timeout_is_unavailable_and_not_damaged() {
     let database = Database::postgres().await;
-    let stranger = Stranger::of(&database).await;
+    let stranger = OtherSession::of(&database).await;
     let order_id = placed(&database, 1).await[0];
     let mut theirs = stranger.0.begin().await.unwrap();
     sqlx::query("SELECT 1 FROM orders WHERE order_id = $1 FOR UPDATE")

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use kafka::headers;
 use order_service::domain::{CustomerId, OrderId};
-use order_service::edge::PageToken;
+use order_service::rpc::PageToken;
 use prost::Message;
 use proto::event::{Event, OrderEvent, ProcessingEvent};
 use proto::inventory::v1 as inventory;

@@ -1,7 +1,7 @@
 //! Records as a broker delivers them, in both directions, and what the services make of them.
 
 use kafka::headers;
-use order_service::convert;
+use order_service::conversion;
 use processing_service::conversion;
 use proto::event::{Event, OrderEvent, ProcessingEvent};
 use proto::record::{self, Received};
@@ -20,7 +20,7 @@ pub(crate) fn events(bytes: &[u8]) {
         let _ = conversion::order(&message);
     }
     if let Some(received) = decode::<ProcessingEvent>(&headers, payload) {
-        convert::outcome(&received.event);
+        conversion::outcome(&received.event);
     }
 }
 

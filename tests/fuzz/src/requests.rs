@@ -1,10 +1,10 @@
 //! Messages of clients behind gRPC's framing.
 
 use grpc::server::violations::Violations;
-use order_service::convert;
+use order_service::conversion;
 use order_service::domain::CustomerId;
-use order_service::edge;
-use order_service::edge::PageToken;
+use order_service::rpc;
+use order_service::rpc::PageToken;
 use prost::Message;
 use proto::inventory::v1::CheckAvailabilityRequest;
 use proto::orders::v1 as messages;
@@ -18,10 +18,10 @@ pub(crate) fn requests(bytes: &[u8]) {
         place_order(request);
     }
     if let Ok(request) = messages::ListOrdersRequest::decode(bytes) {
-        let _ = edge::parse_list_orders(request);
+        let _ = rpc::parse_list_orders(request);
     }
     if let Ok(request) = messages::WatchOrderRequest::decode(bytes) {
-        let _ = edge::parse_watch_order(&request);
+        let _ = rpc::parse_watch_order(&request);
     }
     if let Ok(request) = CheckAvailabilityRequest::decode(bytes) {
         let parsed = processing_service::rpc::parse_check_availability(&request);
@@ -30,10 +30,10 @@ pub(crate) fn requests(bytes: &[u8]) {
 }
 
 fn place_order(request: messages::PlaceOrderRequest) {
-    match edge::parse_place_order(request) {
+    match rpc::parse_place_order(request) {
         Ok(order) => {
-            let stored = convert::encode_body(&order.lines);
-            assert_eq!(convert::decode_body(&stored).ok(), Some(order.lines));
+            let stored = conversion::encode_body(&order.lines);
+            assert_eq!(conversion::decode_body(&stored).ok(), Some(order.lines));
         }
         Err(faults) => assert_small(&faults),
     }

@@ -1,7 +1,8 @@
-//! The table cell by cell, and what holds for any sequence of events.
+//! Every cell of the table, and the properties of any sequence of events.
 
 use proptest::prelude::*;
 
+use super::super::status::RejectionReason;
 use super::*;
 
 const REASON: RejectionReason = RejectionReason::OutOfStock;
@@ -16,12 +17,12 @@ const EVENTS: [OrderEvent; 6] = [
 ];
 
 #[test]
-fn the_table_is_the_one_that_was_designed() {
+fn every_cell_of_the_table_is_as_specified() {
     use OrderStatus::{Accepted, CancelRequested, Cancelled, Fulfilled, Processing, Rejected};
     let rejected = Rejected(REASON);
-    let already = Err(Refusal::AlreadyRequested);
-    let not_requested = Err(Refusal::NotRequested);
-    let ended = |status| Err(Refusal::OrderIsFinal(status));
+    let already = Err(TransitionRefused::AlreadyRequested);
+    let not_requested = Err(TransitionRefused::NotRequested);
+    let ended = |status| Err(TransitionRefused::OrderIsFinal(status));
 
     // A row per state; a column per event, in the sequence of EVENTS.
     let table = [
@@ -84,8 +85,8 @@ fn the_table_is_the_one_that_was_designed() {
     }
 }
 
-/// The states that a new order runs through, the refused events left out.
-fn life(events: &[OrderEvent]) -> Vec<OrderStatus> {
+/// The states of a new order after these events; refused events are skipped.
+fn states_after(events: &[OrderEvent]) -> Vec<OrderStatus> {
     let mut states = vec![OrderStatus::Accepted];
     for event in events {
         let now = states[states.len() - 1];
@@ -94,7 +95,7 @@ fn life(events: &[OrderEvent]) -> Vec<OrderStatus> {
     states
 }
 
-/// Events that leave a new order open.
+/// Events that do not end a new order.
 fn open_events() -> impl Strategy<Value = Vec<OrderEvent>> {
     prop::collection::vec(prop::sample::select(EVENTS[..3].to_vec()), 0..20)
 }
@@ -106,14 +107,14 @@ fn any_events() -> impl Strategy<Value = Vec<OrderEvent>> {
 proptest! {
     #[test]
     fn an_order_reaches_at_most_one_final_state(events in any_events()) {
-        let finals = life(&events).into_iter().filter(|status| status.is_final()).count();
+        let finals = states_after(&events).into_iter().filter(|status| status.is_final()).count();
 
         prop_assert!(finals <= 1);
     }
 
     #[test]
-    fn a_final_state_absorbs_everything(before in open_events(), after in any_events()) {
-        let states = life(&before);
+    fn a_final_state_refuses_every_event(before in open_events(), after in any_events()) {
+        let states = states_after(&before);
         let open = states[states.len() - 1];
         let end = transition(open, OrderEvent::OrderFulfilled).unwrap();
 
@@ -124,7 +125,7 @@ proptest! {
 
     #[test]
     fn an_outcome_of_processing_ends_every_open_order(events in open_events()) {
-        let states = life(&events);
+        let states = states_after(&events);
         let last = states[states.len() - 1];
         prop_assert!(!last.is_final());
 
@@ -136,8 +137,8 @@ proptest! {
     }
 
     #[test]
-    fn only_who_asked_is_cancelled(events in any_events()) {
-        let cancelled = life(&events).contains(&OrderStatus::Cancelled);
+    fn an_order_is_cancelled_only_after_a_request(events in any_events()) {
+        let cancelled = states_after(&events).contains(&OrderStatus::Cancelled);
         let asked = events.contains(&OrderEvent::CancellationRequested);
 
         prop_assert!(asked || !cancelled);

@@ -1,4 +1,4 @@
-//! What a call tells its span, and what is counted of calls that are refused.
+//! The span attributes of a call, and the metric of shed calls.
 
 use grpc::status::CallRejection;
 use opentelemetry::Context;
@@ -11,12 +11,12 @@ use super::*;
 use crate::names::attributes::{ORDER_AVAILABILITY, ORDER_ID};
 use crate::recording;
 
-/// What nobody who reads a trace is to learn.
+/// Values that must not appear in a trace.
 const CUSTOMER: &str = "customer-77341";
 const TOKEN: &str = "tok_secret_77341";
 
-/// Places the order within the span of a call, as the server does it. All spans of the trace, that of the call at the
-/// end, and the order.
+/// Places an order within the span of a call, as the server does. Returns all spans of the trace, the call's last, and the
+/// order.
 async fn place(harness: &Harness) -> (Vec<SpanData>, messages::Order) {
     let request = messages::PlaceOrderRequest {
         customer_id: CUSTOMER.to_owned(),
@@ -32,7 +32,7 @@ async fn place(harness: &Harness) -> (Vec<SpanData>, messages::Order) {
 }
 
 #[tokio::test]
-async fn the_span_of_place_order_tells_the_order_and_nothing_of_its_customer_or_payment() {
+async fn the_span_of_place_order_has_the_order_and_neither_customer_nor_payment() {
     recording::start();
     let harness = Harness::start().await;
 
@@ -45,14 +45,14 @@ async fn the_span_of_place_order_tells_the_order_and_nothing_of_its_customer_or_
         ORDER_AVAILABILITY.of("not_checked"),
     ];
     assert_eq!(call.attributes, expected);
-    let told = format!("{spans:?}");
+    let exported = format!("{spans:?}");
     for secret in [CUSTOMER, TOKEN] {
-        assert!(!told.contains(secret), "{told}");
+        assert!(!exported.contains(secret), "{exported}");
     }
 }
 
 #[tokio::test]
-async fn a_call_that_was_shed_is_counted_by_its_reason() {
+async fn a_shed_call_is_counted_by_reason() {
     recording::start();
     let harness = Harness::start().await;
     let wait = Duration::from_secs(1);
@@ -69,7 +69,7 @@ async fn a_call_that_was_shed_is_counted_by_its_reason() {
         let counted = || recording::counted(&GRPC_SERVER_CALLS_SHED, &SHED_REASON, reason);
         let before = counted();
         harness.rpc.refuse(error);
-        // Other tests have calls refused at the same time.
+        // Other tests shed calls concurrently.
         assert!(counted() > before, "{reason}");
     }
 }

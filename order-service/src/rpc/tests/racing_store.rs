@@ -1,4 +1,4 @@
-//! A store on which an order ends between the read of its history and the next read.
+//! A store in which an order ends between the read of its history and the next read.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -18,7 +18,7 @@ pub(super) struct RacingStore<S> {
 }
 
 impl<S: OrderStore> RacingStore<S> {
-    /// Applies the outcome right behind the first read of a history.
+    /// Applies the outcome right after the first read of a history.
     pub(super) fn new(inner: S, outcome: ApplyOutcome) -> Self {
         Self {
             inner,

@@ -1,5 +1,4 @@
-//! Placing orders: one statement, which is its own transaction, for a whole batch; one more when some were placed
-//! before.
+//! Placing orders: one statement, which is its own transaction, per batch; a second one if the batch contains retries.
 
 use std::collections::HashSet;
 
@@ -7,15 +6,14 @@ use outbox::postgres::RecordColumns;
 use sqlx::{PgConnection, PgExecutor, PgPool};
 use uuid::Uuid;
 
-use super::column;
-use crate::convert;
+use crate::conversion;
 use crate::domain::{CustomerId, NewOrder, OrderId, RequestId};
-use crate::store::rows::SavedRow;
+use crate::store::order_store::{PlaceOrder, Placed};
+use crate::store::rows::{SavedRow, column};
 use crate::store::saved::SavedOrders;
-use crate::store::{PlaceOrder, Placed};
 
-/// The constants are what [`Order::placed`](crate::domain::Order::placed) gives every new order. Only a repeated intent
-/// is passed over: an order id that a stranger has is an error.
+/// The constants equal those of [`Order::placed`](crate::domain::Order::placed). A known (customer, request id) is skipped;
+/// an order id that is in use is an error.
 const PLACE: &str = "
     WITH command AS (
         SELECT order_id, customer_id, request_id, fingerprint, body, availability, placed_at, event_id,
@@ -49,44 +47,41 @@ const FIND_SAVED: &str = "
     FROM UNNEST($1::text[], $2::uuid[]) AS known (customer_id, request_id)
     JOIN orders USING (customer_id, request_id)";
 
-/// Stores what is new, and finds what is not.
 pub(super) async fn place(pool: &PgPool, batch: &[PlaceOrder]) -> Result<Vec<Placed>, sqlx::Error> {
     let commands = in_lock_order(batch);
     let new = insert(pool, &commands).await?;
-    let is_known = |command: &&PlaceOrder| !new.contains(&command.order.id);
-    let known: Vec<_> = commands
+    let is_retry = |command: &&PlaceOrder| !new.contains(&command.order.id);
+    let retries: Vec<_> = commands
         .into_iter()
-        .filter(is_known)
+        .filter(is_retry)
         .map(|command| (&command.order.customer_id, command.request_id))
         .collect();
-    let saved = if known.is_empty() {
+    let saved = if retries.is_empty() {
         SavedOrders::default()
     } else {
-        find_saved(pool, &known).await?
+        find_saved(pool, &retries).await?
     };
-    saved.answers(batch, &new)
+    saved.replies(batch, &new)
 }
 
-/// What became of a request that was placed before.
 pub(super) async fn placed_before(
     connection: &mut PgConnection,
     request: &NewOrder,
 ) -> Result<Option<Placed>, sqlx::Error> {
-    let intent = (&request.customer_id, request.request_id);
-    let saved = find_saved(connection, &[intent]).await?;
-    Ok(saved.answer_to(request))
+    let key = (&request.customer_id, request.request_id);
+    let saved = find_saved(connection, &[key]).await?;
+    Ok(saved.reply_to(request))
 }
 
-/// Inserting an intent waits for whoever else inserts the same one at the moment. Two replicas that hold the same
-/// intents wait for each other in the same order, and never in a circle. The sort is stable: of equal intents in one
-/// batch the first is new.
+/// Inserting an idempotency key waits for a concurrent insert of the same key. All replicas insert in the same order, so
+/// they never deadlock. The sort is stable: of equal keys in a batch the first is new.
 fn in_lock_order(batch: &[PlaceOrder]) -> Vec<&PlaceOrder> {
     let mut commands: Vec<&PlaceOrder> = batch.iter().collect();
     commands.sort_by_key(|command| (&command.order.customer_id, command.request_id));
     commands
 }
 
-/// Stores the orders whose intent is new, with their first entries and their events, and returns their ids.
+/// Inserts the orders whose idempotency key is new, with their first entries and events; returns their ids.
 async fn insert(pool: &PgPool, commands: &[&PlaceOrder]) -> Result<HashSet<OrderId>, sqlx::Error> {
     let events = RecordColumns::new(commands.iter().map(|command| &command.event));
     let new: Vec<Uuid> = sqlx::query_scalar(PLACE)
@@ -94,7 +89,9 @@ async fn insert(pool: &PgPool, commands: &[&PlaceOrder]) -> Result<HashSet<Order
         .bind(column(commands, |c| c.order.customer_id.as_str()))
         .bind(column(commands, |c| c.request_id.as_uuid()))
         .bind(column(commands, |c| c.fingerprint.as_bytes().as_slice()))
-        .bind(column(commands, |c| convert::encode_body(&c.order.lines)))
+        .bind(column(commands, |c| {
+            conversion::encode_body(&c.order.lines)
+        }))
         .bind(column(commands, |c| c.order.availability.name()))
         .bind(column(commands, |c| c.order.created_at.unix_millis()))
         .bind(column(commands, |c| c.event_id))
@@ -110,11 +107,11 @@ async fn insert(pool: &PgPool, commands: &[&PlaceOrder]) -> Result<HashSet<Order
 
 async fn find_saved(
     executor: impl PgExecutor<'_>,
-    intents: &[(&CustomerId, RequestId)],
+    keys: &[(&CustomerId, RequestId)],
 ) -> Result<SavedOrders, sqlx::Error> {
     let saved: Vec<SavedRow> = sqlx::query_as(FIND_SAVED)
-        .bind(column(intents, |(customer_id, _)| customer_id.as_str()))
-        .bind(column(intents, |(_, request_id)| request_id.as_uuid()))
+        .bind(column(keys, |(customer_id, _)| customer_id.as_str()))
+        .bind(column(keys, |(_, request_id)| request_id.as_uuid()))
         .fetch_all(executor)
         .await?;
     SavedOrders::read(saved)

@@ -1,11 +1,10 @@
-//! Reading: one order, a page of a customer's orders, a stretch of a history, versions.
+//! Reads: an order, a page of a customer's orders, part of a history, versions.
 
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::column;
 use crate::domain::{CustomerId, HistoryEntry, Order, OrderId};
-use crate::store::rows::{self, EntryRow, OrderRow, VersionRow};
+use crate::store::rows::{self, EntryRow, OrderRow, VersionRow, column};
 
 pub(super) async fn order(
     connection: &mut PgConnection,
@@ -22,7 +21,7 @@ pub(super) async fn order(
     row.map(Order::try_from).transpose()
 }
 
-/// Pages by key and not by offset: an order placed meanwhile shifts nothing.
+/// Pages by key, not by offset: an order placed in the meantime does not shift the next page.
 pub(super) async fn page(
     connection: &mut PgConnection,
     customer_id: &CustomerId,

@@ -1,13 +1,15 @@
-//! Orders that a batch moves on: locked, and written in one statement.
+//! Applying outcomes and requesting cancellations: one transaction each, behind the locks of the orders; state and history
+//! are written in one statement.
 
-use sqlx::PgConnection;
+use consumer::inbox;
+use sqlx::{PgConnection, PgPool};
 
-use super::column;
 use crate::domain::{HistoryEntry, OrderId};
-use crate::store::rows::{self, TrackedRow};
+use crate::store::order_store::{Applied, ApplyOutcome, CancelOrder, CancelReply};
+use crate::store::rows::{self, TrackedRow, column};
 use crate::store::tracked::{Tracked, TrackedOrders, distinct};
 
-/// Replicas that move the same orders lock them in the same order, and never wait in a circle.
+/// All replicas lock rows in the same order, so they never deadlock.
 const LOCK: &str = "
     SELECT processing_sequence, order_id, customer_id, status, rejection_reason, version, body,
            availability, created_at, updated_at
@@ -30,8 +32,39 @@ const WRITE: &str = "
          AS entry (order_id, version, event_id, event_type, status, rejection_reason, occurred_at,
                    cause_id)";
 
-/// Locks the orders that exist among these, until the transaction ends, and reads them as they are then.
-pub(super) async fn lock(
+pub(super) async fn apply(
+    pool: &PgPool,
+    batch: &[ApplyOutcome],
+) -> Result<Vec<Applied>, sqlx::Error> {
+    let mut transaction = pool.begin().await?;
+    let order_ids = batch.iter().map(|outcome| outcome.order_id);
+    let mut orders = lock(&mut transaction, order_ids).await?;
+    let decided = orders.apply(batch);
+    let moved = orders.moved(&decided.entries);
+    write(&mut transaction, &moved, &decided.entries).await?;
+    let new = inbox::postgres::accept(&mut transaction, &decided.applied).await?;
+    rows::all_new(&decided.applied, &new)?;
+    transaction.commit().await?;
+    Ok(decided.replies)
+}
+
+pub(super) async fn cancel(
+    pool: &PgPool,
+    batch: &[CancelOrder],
+) -> Result<Vec<CancelReply>, sqlx::Error> {
+    let mut transaction = pool.begin().await?;
+    let order_ids = batch.iter().map(|command| command.order_id);
+    let mut orders = lock(&mut transaction, order_ids).await?;
+    let decided = orders.cancel(batch);
+    let moved = orders.moved(&decided.entries);
+    write(&mut transaction, &moved, &decided.entries).await?;
+    outbox::postgres::insert(&mut transaction, &decided.events).await?;
+    transaction.commit().await?;
+    Ok(decided.replies)
+}
+
+/// Locks those of these orders that exist until the transaction ends, and reads them.
+async fn lock(
     connection: &mut PgConnection,
     order_ids: impl Iterator<Item = OrderId>,
 ) -> Result<TrackedOrders, sqlx::Error> {
@@ -42,8 +75,7 @@ pub(super) async fn lock(
     rows::read::<_, Tracked, _>(orders)
 }
 
-/// Writes what happened: the state of every order that moved, and the entries to the history.
-pub(super) async fn write(
+async fn write(
     connection: &mut PgConnection,
     moved: &[&Tracked],
     entries: &[HistoryEntry],

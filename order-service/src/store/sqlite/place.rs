@@ -1,27 +1,24 @@
-//! Placing orders: three statements for a whole batch of new ones, one more when some were placed before.
+//! Placing orders: three statements per batch, a fourth one if the batch contains retries.
 
 use std::collections::HashSet;
 
-use outbox;
 use sqlx::{QueryBuilder, SqliteConnection};
 use uuid::Uuid;
 
-use super::ROWS_PER_STATEMENT;
-use super::read::ORDER_COLUMNS;
+use super::read::{ORDER_COLUMNS, ROWS_PER_STATEMENT};
 use super::tracked::insert_history;
-use crate::convert;
+use crate::conversion;
 use crate::domain::{CustomerId, NewOrder, OrderId, RequestId};
+use crate::store::order_store::{PlaceOrder, Placed};
 use crate::store::rows::{self, SavedRow};
 use crate::store::saved::SavedOrders;
-use crate::store::{PlaceOrder, Placed};
 
-/// Stores what is new, and finds what is not.
 pub(super) async fn place(
     connection: &mut SqliteConnection,
     batch: &[PlaceOrder],
 ) -> Result<Vec<Placed>, sqlx::Error> {
     let inserted = insert_orders(connection, batch).await?;
-    let (new, known): (Vec<_>, Vec<_>) = batch
+    let (new, retries): (Vec<_>, Vec<_>) = batch
         .iter()
         .partition(|command| inserted.contains(&command.order.id));
 
@@ -33,25 +30,24 @@ pub(super) async fn place(
     let events: Vec<_> = new.iter().map(|command| &command.event).collect();
     outbox::sqlite::insert(connection, &events).await?;
 
-    let known: Vec<_> = known
+    let retries: Vec<_> = retries
         .iter()
         .map(|command| (&command.order.customer_id, command.request_id))
         .collect();
-    let saved = find_saved(connection, &known).await?;
-    saved.answers(batch, &inserted)
+    let saved = find_saved(connection, &retries).await?;
+    saved.replies(batch, &inserted)
 }
 
-/// What became of a request that was placed before.
 pub(super) async fn placed_before(
     connection: &mut SqliteConnection,
     request: &NewOrder,
 ) -> Result<Option<Placed>, sqlx::Error> {
-    let intent = (&request.customer_id, request.request_id);
-    let saved = find_saved(connection, &[intent]).await?;
-    Ok(saved.answer_to(request))
+    let key = (&request.customer_id, request.request_id);
+    let saved = find_saved(connection, &[key]).await?;
+    Ok(saved.reply_to(request))
 }
 
-/// Inserts the rows whose intent is new and returns their ids.
+/// Inserts the orders whose idempotency key is new; returns their ids.
 async fn insert_orders(
     connection: &mut SqliteConnection,
     batch: &[PlaceOrder],
@@ -71,7 +67,7 @@ async fn insert_orders(
                 .push_bind(order.status.name())
                 .push_bind(rows::signed(order.version))
                 .push("0")
-                .push_bind(convert::encode_body(&order.lines))
+                .push_bind(conversion::encode_body(&order.lines))
                 .push_bind(order.availability.name())
                 .push_bind(order.created_at.unix_millis())
                 .push_bind(order.updated_at.unix_millis());
@@ -85,10 +81,10 @@ async fn insert_orders(
 
 async fn find_saved(
     connection: &mut SqliteConnection,
-    intents: &[(&CustomerId, RequestId)],
+    keys: &[(&CustomerId, RequestId)],
 ) -> Result<SavedOrders, sqlx::Error> {
-    let mut saved: Vec<SavedRow> = Vec::with_capacity(intents.len());
-    for chunk in intents.chunks(ROWS_PER_STATEMENT) {
+    let mut saved: Vec<SavedRow> = Vec::with_capacity(keys.len());
+    for chunk in keys.chunks(ROWS_PER_STATEMENT) {
         let mut query = QueryBuilder::new("SELECT request_id, fingerprint, ");
         query.push(ORDER_COLUMNS);
         query.push(" FROM (");
@@ -96,8 +92,8 @@ async fn find_saved(
             row.push_bind(customer_id.as_str())
                 .push_bind(request_id.as_uuid());
         });
-        // CROSS JOIN keeps this sequence: one look into the unique index per intent. For `IN (VALUES …)` SQLite reads
-        // the whole index instead.
+        // CROSS JOIN fixes the join order: one lookup in the unique index per key. For `IN (VALUES …)` SQLite scans the
+        // whole index.
         query.push(
             ") AS known CROSS JOIN orders \
              ON orders.customer_id = known.column1 AND orders.request_id = known.column2",

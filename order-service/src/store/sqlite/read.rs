@@ -1,11 +1,13 @@
-//! Reading: one order, a page of a customer's orders, a stretch of a history, versions.
+//! Reads: an order, a page of a customer's orders, part of a history, versions.
 
 use sqlx::{QueryBuilder, Sqlite, SqlitePool};
 use uuid::Uuid;
 
-use super::ROWS_PER_STATEMENT;
 use crate::domain::{CustomerId, HistoryEntry, Order, OrderId};
 use crate::store::rows::{self, EntryRow, OrderRow, VersionRow};
+
+/// Rows per statement: at most eleven parameters each, well below SQLite's limit of 32,766.
+pub(super) const ROWS_PER_STATEMENT: usize = 1_000;
 
 /// The columns of an [`OrderRow`].
 pub(super) const ORDER_COLUMNS: &str = "order_id, customer_id, status, rejection_reason, version, body, availability, created_at, \
@@ -23,7 +25,7 @@ pub(super) async fn order(
     row.map(Order::try_from).transpose()
 }
 
-/// Pages by key and not by offset: an order placed meanwhile shifts nothing.
+/// Pages by key, not by offset: an order placed in the meantime does not shift the next page.
 pub(super) async fn page(
     reader: &SqlitePool,
     customer_id: &CustomerId,
@@ -77,7 +79,6 @@ pub(super) async fn versions(
     rows::read(versions)
 }
 
-/// A list of ids, separated by commas.
 pub(super) fn push_ids(query: &mut QueryBuilder<Sqlite>, order_ids: &[OrderId]) {
     let mut list = query.separated(", ");
     for order_id in order_ids {

@@ -1,14 +1,43 @@
-//! Orders that a batch moves on, read and written in multi-row statements.
+//! Applying outcomes and requesting cancellations, in multi-row statements.
 
+use consumer::inbox;
 use sqlx::{QueryBuilder, SqliteConnection};
 
-use super::{ROWS_PER_STATEMENT, read};
+use super::read::{self, ROWS_PER_STATEMENT};
 use crate::domain::{HistoryEntry, OrderId};
+use crate::store::order_store::{Applied, ApplyOutcome, CancelOrder, CancelReply};
 use crate::store::rows::{self, TrackedRow};
 use crate::store::tracked::{Tracked, TrackedOrders, distinct};
 
-/// Reads the orders that exist among these. The write transaction is the lock: there is no other.
-pub(super) async fn read(
+pub(super) async fn apply(
+    connection: &mut SqliteConnection,
+    batch: &[ApplyOutcome],
+) -> Result<Vec<Applied>, sqlx::Error> {
+    let order_ids = batch.iter().map(|outcome| outcome.order_id);
+    let mut orders = read(connection, order_ids).await?;
+    let decided = orders.apply(batch);
+    let moved = orders.moved(&decided.entries);
+    write(connection, &moved, &decided.entries).await?;
+    let new = inbox::sqlite::accept(connection, &decided.applied).await?;
+    rows::all_new(&decided.applied, &new)?;
+    Ok(decided.replies)
+}
+
+pub(super) async fn cancel(
+    connection: &mut SqliteConnection,
+    batch: &[CancelOrder],
+) -> Result<Vec<CancelReply>, sqlx::Error> {
+    let order_ids = batch.iter().map(|command| command.order_id);
+    let mut orders = read(connection, order_ids).await?;
+    let decided = orders.cancel(batch);
+    let moved = orders.moved(&decided.entries);
+    write(connection, &moved, &decided.entries).await?;
+    outbox::sqlite::insert(connection, &decided.events).await?;
+    Ok(decided.replies)
+}
+
+/// Reads those of these orders that exist. No row locks: SQLite has one write transaction at a time.
+async fn read(
     connection: &mut SqliteConnection,
     order_ids: impl Iterator<Item = OrderId>,
 ) -> Result<TrackedOrders, sqlx::Error> {
@@ -25,8 +54,7 @@ pub(super) async fn read(
     rows::read::<_, Tracked, _>(orders)
 }
 
-/// Writes what happened: the state of every order that moved, and the entries to the history.
-pub(super) async fn write(
+async fn write(
     connection: &mut SqliteConnection,
     moved: &[&Tracked],
     entries: &[HistoryEntry],
@@ -60,7 +88,6 @@ async fn update_orders(
     Ok(())
 }
 
-/// Appends entries to the history.
 pub(super) async fn insert_history(
     connection: &mut SqliteConnection,
     entries: &[HistoryEntry],

@@ -1,10 +1,10 @@
-//! What each error looks like to a client.
+//! The status of each error.
 
 use uuid::Uuid;
 
 use super::*;
 
-/// Lines with the longest descriptions that there are.
+/// Lines with the longest descriptions.
 fn unavailable(lines: usize) -> Vec<UnavailableLine> {
     let shortage = Shortage::OutOfStock {
         available: 49_999_999,
@@ -14,7 +14,7 @@ fn unavailable(lines: usize) -> Vec<UnavailableLine> {
     (0..lines).map(line).collect()
 }
 
-/// An error of each kind that is this service's own, in the sequence of the list.
+/// One error per reason of this service, in the order of [`RpcError::REASONS`].
 fn one_of_each() -> Vec<RpcError> {
     let order_id = OrderId::new(Uuid::from_u128(7));
     let status = OrderStatus::Fulfilled;
@@ -34,7 +34,7 @@ fn one_of_each() -> Vec<RpcError> {
     ]
 }
 
-/// Where a kind stands in the list. A new one does not compile before it has a place.
+/// The index in [`RpcError::REASONS`]. A new variant does not compile without one.
 fn place(error: &RpcError) -> Option<usize> {
     Some(match error {
         RpcError::InvalidRequest(_) => 0,
@@ -49,7 +49,7 @@ fn place(error: &RpcError) -> Option<usize> {
         RpcError::ShuttingDown => 9,
         RpcError::StoreUnavailable => 10,
         RpcError::Internal => 11,
-        // Any service's.
+        // Common to all services.
         RpcError::Refused(_) => return None,
     })
 }
@@ -71,11 +71,11 @@ fn every_status_carries_a_reason_of_this_domain_which_is_listed() {
 }
 
 #[test]
-fn the_faults_of_a_request_are_listed() {
-    let mut faults = Violations::default();
-    faults.add("lines[3].quantity", "must be 1 to 100000");
+fn the_violations_of_a_request_are_listed() {
+    let mut violations = Violations::default();
+    violations.add("lines[3].quantity", "must be 1 to 100000");
 
-    let status = Status::from(RpcError::from(faults));
+    let status = Status::from(RpcError::from(violations));
 
     assert_eq!(status.code(), Code::InvalidArgument);
     let details = status.get_error_details();
@@ -85,7 +85,7 @@ fn the_faults_of_a_request_are_listed() {
 }
 
 #[test]
-fn lines_that_cannot_be_had_are_listed_with_what_is_wrong() {
+fn unavailable_lines_are_listed_with_their_shortage() {
     let lines = [
         (
             1,
@@ -122,7 +122,7 @@ fn lines_that_cannot_be_had_are_listed_with_what_is_wrong() {
 }
 
 #[test]
-fn a_final_order_is_named_with_its_state() {
+fn a_final_order_is_reported_with_its_state() {
     let order_id = OrderId::new(Uuid::from_u128(7));
     let status = OrderStatus::Fulfilled;
 
@@ -137,7 +137,7 @@ fn a_final_order_is_named_with_its_state() {
 }
 
 #[test]
-fn what_passes_by_itself_says_when_to_come_back() {
+fn a_transient_error_has_a_retry_delay() {
     for error in [
         RpcError::TooManyStreams,
         RpcError::Overloaded,
@@ -149,7 +149,7 @@ fn what_passes_by_itself_says_when_to_come_back() {
 }
 
 #[test]
-fn a_refusal_looks_the_same_as_where_a_layer_gives_it() {
+fn a_refusal_equals_the_one_of_a_server_layer() {
     for refusal in Refusal::ALL {
         let here = Status::from(RpcError::from(refusal));
         let there = refusal.status(DOMAIN);
@@ -161,16 +161,16 @@ fn a_refusal_looks_the_same_as_where_a_layer_gives_it() {
 }
 
 #[test]
-fn the_largest_answers_fit_the_header_limit_of_clients() {
-    let mut faults = Violations::default();
+fn the_largest_details_fit_the_header_limit_of_clients() {
+    let mut violations = Violations::default();
     for line in 0..500 {
         let field = format_args!("lines[{line}].unit_price.currency_code");
-        faults.add(field, crate::domain::UnknownCurrency);
+        violations.add(field, crate::domain::UnknownCurrency);
     }
 
     let missing = RpcError::ItemsUnavailable(unavailable(500));
 
-    for error in [RpcError::from(faults), missing] {
+    for error in [RpcError::from(violations), missing] {
         let status = Status::from(error);
         let on_the_wire = status.details().len() * 4 / 3;
         assert!(on_the_wire < 7 * 1024 + 512, "{on_the_wire}");

@@ -1,7 +1,7 @@
-//! Domain ⇄ protobuf, in one place: the messages of the API, the events of both topics and the stored body.
+//! Domain ⇄ protobuf: the messages of the API, the events of both topics, and the stored body.
 //!
-//! What comes from a client goes through [`crate::edge`] instead, which names every fault; what is read here was
-//! written by one of the two services.
+//! Requests of clients are parsed in [`crate::rpc`], which reports every violation; the input here was written by one of the
+//! two services.
 
 use std::time::SystemTime;
 
@@ -15,7 +15,6 @@ use crate::domain::{
     OrderStatus, PaymentToken, Quantity, RejectionReason, Sku, Timestamp, UnitPrice,
 };
 
-/// An order as the API shows it.
 pub fn order_message(order: &Order) -> messages::Order {
     messages::Order {
         order_id: order.id.to_string(),
@@ -31,7 +30,6 @@ pub fn order_message(order: &Order) -> messages::Order {
     }
 }
 
-/// A history entry as the API shows it.
 pub fn history_entry_message(entry: &HistoryEntry) -> messages::OrderHistoryEntry {
     messages::OrderHistoryEntry {
         order_id: entry.order_id.to_string(),
@@ -43,7 +41,7 @@ pub fn history_entry_message(entry: &HistoryEntry) -> messages::OrderHistoryEntr
     }
 }
 
-/// The event that announces a new order. It alone carries the payment token.
+/// The only message that carries the payment token.
 pub fn order_placed(order: &Order, payment_token: &PaymentToken) -> messages::OrderPlaced {
     messages::OrderPlaced {
         order_id: order.id.to_string(),
@@ -54,14 +52,13 @@ pub fn order_placed(order: &Order, payment_token: &PaymentToken) -> messages::Or
     }
 }
 
-/// The event that announces a customer's wish to cancel.
 pub fn cancellation_requested(order_id: OrderId) -> messages::CancellationRequested {
     messages::CancellationRequested {
         order_id: order_id.to_string(),
     }
 }
 
-/// What an event of processing means for the order.
+/// Maps each event of processing-service to the event of the state machine.
 pub fn outcome(event: &ProcessingEvent) -> OrderEvent {
     match event {
         ProcessingEvent::StockReserved(_) => OrderEvent::StockReserved,
@@ -72,18 +69,17 @@ pub fn outcome(event: &ProcessingEvent) -> OrderEvent {
     }
 }
 
-/// The stored body does not hold an order's lines.
+/// The stored body is not one that [`encode_body`] writes.
 #[derive(Debug, Error)]
 pub enum DamagedBody {
-    /// The bytes are no protobuf message.
-    #[error("the stored body is no protobuf message")]
+    #[error("the stored body is not a protobuf message")]
     Undecodable(#[from] prost::DecodeError),
-    /// The message breaks a rule that was checked before it was stored.
-    #[error("the stored body breaks a rule of the domain: {0}")]
+    /// The message violates a rule that was checked before it was stored.
+    #[error("the stored body violates a domain rule: {0}")]
     Invalid(String),
 }
 
-/// The lines and their total as the store keeps them.
+/// The stored form of the lines and their total.
 pub fn encode_body(lines: &OrderLines) -> Vec<u8> {
     let body = messages::Order {
         lines: lines_message(lines),
@@ -93,10 +89,8 @@ pub fn encode_body(lines: &OrderLines) -> Vec<u8> {
     body.encode_to_vec()
 }
 
-/// Reads the lines back.
-///
 /// # Errors
-/// [`DamagedBody`] when the bytes are not what [`encode_body`] writes.
+/// [`DamagedBody`] for other bytes than [`encode_body`] writes.
 pub fn decode_body(bytes: &[u8]) -> Result<OrderLines, DamagedBody> {
     let body = messages::Order::decode(bytes)?;
     let lines: Result<Vec<OrderLine>, DamagedBody> = body.lines.into_iter().map(line).collect();
@@ -140,7 +134,7 @@ fn time_message(at: Timestamp) -> prost_types::Timestamp {
     SystemTime::from(at).into()
 }
 
-/// The contract counts in `int64`; no history grows to 2^63 entries.
+/// The contract has `int64`; no history grows to 2^63 entries.
 fn version_message(version: u64) -> i64 {
     i64::try_from(version).unwrap_or(i64::MAX)
 }
@@ -174,7 +168,7 @@ fn availability_message(availability: Availability) -> messages::Availability {
     }
 }
 
-/// A reason that a later release of processing gives arrives as `Unspecified`: the order must still end.
+/// A reason of a later release of processing-service becomes `Unspecified`: the order must still end.
 fn reason(message: messages::RejectionReason) -> RejectionReason {
     match message {
         messages::RejectionReason::Unspecified => RejectionReason::Unspecified,
@@ -210,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_body_is_refused_and_not_guessed() {
+    fn a_damaged_body_is_an_error() {
         assert!(matches!(
             decode_body(b"\xff\xff"),
             Err(DamagedBody::Undecodable(_))
@@ -219,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rejection_for_an_unknown_reason_still_counts() {
+    fn a_rejection_with_an_unknown_reason_still_rejects_the_order() {
         let event = OrderRejected {
             reason: 999,
             ..OrderRejected::default()

@@ -1,4 +1,4 @@
-//! What becomes of each kind of record, on a real store.
+//! Each kind of record, on a real store.
 
 use futures::FutureExt;
 use opentelemetry::Context;
@@ -57,18 +57,18 @@ impl Harness {
 }
 
 #[tokio::test]
-async fn an_outcome_moves_its_order_and_wakes_who_watches_it() {
+async fn an_outcome_updates_its_order_and_wakes_its_watchers() {
     let harness = Harness::start().await;
     let mut watcher = harness.fixture.watchers.subscribe(harness.order_id);
 
     harness.handle(harness.reserved(1)).await.unwrap();
 
     assert_eq!(harness.status().await, OrderStatus::Processing);
-    assert!(watcher.news().now_or_never().is_some());
+    assert!(watcher.changed().now_or_never().is_some());
 }
 
 #[tokio::test]
-async fn an_attempt_tells_where_its_order_went_and_why_and_a_repeated_one_that_it_did_not() {
+async fn an_attempt_records_the_new_status_and_reason_and_a_redelivery_records_none() {
     recording::start();
     let harness = Harness::start().await;
     let rejected = OrderRejected {
@@ -78,7 +78,7 @@ async fn an_attempt_tells_where_its_order_went_and_why_and_a_repeated_one_that_i
     };
     let record = harness.record(1, &ProcessingEvent::OrderRejected(rejected));
 
-    let mut told = Vec::new();
+    let mut recorded = Vec::new();
     for _ in 0..2 {
         let attempt = PROCESS.continuing("attempt", &Context::new(), Vec::new());
         let trace = attempt.span_context().trace_id();
@@ -87,18 +87,18 @@ async fn an_attempt_tells_where_its_order_went_and_why_and_a_repeated_one_that_i
         drop(attempt);
         let spans = recording::spans_of(trace);
         let attempt = spans.into_iter().find(|span| span.name == "attempt");
-        told.push(attempt.unwrap().attributes);
+        recorded.push(attempt.unwrap().attributes);
     }
 
     let expected = [
         attributes::ORDER_STATUS.of("rejected"),
         attributes::ORDER_REJECTION_REASON.of("PAYMENT_DECLINED"),
     ];
-    assert_eq!(told, [expected.to_vec(), Vec::new()]);
+    assert_eq!(recorded, [expected.to_vec(), Vec::new()]);
 }
 
 #[tokio::test]
-async fn an_outcome_that_is_delivered_again_is_done() {
+async fn a_redelivered_outcome_is_a_no_op() {
     let harness = Harness::start().await;
     let record = harness.reserved(1);
 
@@ -115,7 +115,7 @@ async fn an_outcome_that_is_delivered_again_is_done() {
 }
 
 #[tokio::test]
-async fn a_record_that_is_no_event_is_set_aside() {
+async fn an_invalid_record_is_rejected() {
     let harness = Harness::start().await;
     let mut truncated = harness.reserved(1);
     truncated.payload = Some(vec![0xff]);
@@ -145,7 +145,7 @@ async fn an_event_of_a_later_release_is_ignored() {
 }
 
 #[tokio::test]
-async fn an_outcome_of_an_unknown_order_is_set_aside() {
+async fn an_outcome_of_an_unknown_order_is_rejected() {
     let mut harness = Harness::start().await;
     harness.order_id = OrderId::new(Uuid::now_v7());
 
@@ -155,7 +155,7 @@ async fn an_outcome_of_an_unknown_order_is_set_aside() {
 }
 
 #[tokio::test]
-async fn an_outcome_whose_predecessor_is_missing_is_set_aside_and_changes_nothing() {
+async fn an_outcome_after_a_gap_is_rejected_and_changes_nothing() {
     let harness = Harness::start().await;
 
     let outcome = harness.handle(harness.reserved(2)).await;
@@ -165,7 +165,7 @@ async fn an_outcome_whose_predecessor_is_missing_is_set_aside_and_changes_nothin
 }
 
 #[tokio::test]
-async fn an_outcome_that_the_order_refuses_is_set_aside_with_its_reason() {
+async fn an_outcome_that_the_order_refuses_is_rejected_with_its_reason() {
     let harness = Harness::start().await;
     let order_id = harness.order_id.to_string();
     let fulfilled = OrderFulfilled {
@@ -189,11 +189,11 @@ async fn an_outcome_that_the_order_refuses_is_set_aside_with_its_reason() {
 }
 
 #[test]
-fn a_store_that_is_away_is_waited_for_and_a_damaged_one_is_not() {
+fn an_unavailable_store_is_retried_and_damaged_data_is_rejected() {
     let operation = "test";
     let unavailable = StoreError::Unavailable {
         operation,
-        source: "away".into(),
+        source: "down".into(),
     };
     let damaged = StoreError::Damaged {
         operation,

@@ -1,8 +1,8 @@
-//! News of orders that other replicas have moved on.
+//! Wakes watchers after commits of other replicas.
 //!
-//! A commit wakes the watchers of its own process. Where several processes share a database, the follower asks for the
-//! versions of all orders that are watched here, in one query ten times a second and only if there are any, and wakes
-//! those that moved. It does not use NOTIFY, which would make the commits of all replicas wait for each other.
+//! A commit wakes the watchers of its own process. If several processes share a database, the follower polls the versions of
+//! all orders that are watched here, in one query ten times a second and only if there are any, and wakes the watchers of
+//! those that changed. It does not use NOTIFY, which serialises the commits of all replicas.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,26 +12,24 @@ use service::error_chain::ErrorChain;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use super::Watchers;
 use crate::domain::OrderId;
 use crate::store::{OrderStore, StoreError};
+use crate::watchers::Watchers;
 
-/// How long news from another replica takes at most, beside the query itself. A query for a thousand orders costs the
+/// Maximum delay of a wake-up after a commit of another replica, plus the query. A query for a thousand orders costs the
 /// database a few milliseconds.
-const EVERY: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Follows the orders that are watched in this process.
 #[derive(Debug)]
 pub struct Follower {
     store: Arc<dyn OrderStore>,
     watchers: Watchers,
-    /// The versions of the orders that were watched at the last look.
+    /// The versions at the last poll.
     seen: HashMap<OrderId, u64>,
     is_failing: bool,
 }
 
 impl Follower {
-    /// Follows, in this store, what these watchers wait for.
     pub fn new(store: Arc<dyn OrderStore>, watchers: Watchers) -> Self {
         Self {
             store,
@@ -41,28 +39,28 @@ impl Follower {
         }
     }
 
-    /// Follows until `shutdown`. Failures of the store delay it and are logged.
+    /// Polls until `shutdown`. Store errors are logged, and the next poll retries.
     pub async fn run(mut self, shutdown: CancellationToken) {
-        let mut ticks = interval(EVERY);
+        let mut ticks = interval(POLL_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        // Dropping a look changes nothing, and a store that is away must not hold up a stop.
+        // Cancelling a poll is safe, and an unavailable store must not delay the shutdown.
         while !shutdown.is_cancelled() {
             tokio::select! {
                 () = shutdown.cancelled() => {}
-                () = self.next_look(&mut ticks) => {}
+                () = self.next_poll(&mut ticks) => {}
             }
         }
     }
 
-    async fn next_look(&mut self, ticks: &mut Interval) {
+    async fn next_poll(&mut self, ticks: &mut Interval) {
         ticks.tick().await;
-        let looked = self.look().await;
-        self.report(looked);
+        let polled = self.poll().await;
+        self.report(polled);
     }
 
-    /// Wakes whoever watches an order that has moved on since the last look, or that is looked at for the first time:
-    /// it may have moved before, but after its watcher has read it.
-    async fn look(&mut self) -> Result<(), StoreError> {
+    /// Wakes the watchers of every order that has changed since the last poll, or that is polled for the first time: it may
+    /// have changed after its watcher has read it.
+    async fn poll(&mut self) -> Result<(), StoreError> {
         let watched = self.watchers.orders();
         if watched.is_empty() {
             self.seen.clear();
@@ -78,13 +76,13 @@ impl Follower {
         Ok(())
     }
 
-    /// One line for an outage, however many looks fail.
-    fn report(&mut self, looked: Result<(), StoreError>) {
-        match looked {
+    /// Logs an outage once, not per failed poll.
+    fn report(&mut self, polled: Result<(), StoreError>) {
+        match polled {
             Ok(()) => self.is_failing = false,
             Err(error) if !self.is_failing => {
                 self.is_failing = true;
-                tracing::warn!(error = %ErrorChain(&error), "news from other replicas is delayed");
+                tracing::warn!(error = %ErrorChain(&error), "version poll failed, changes by other replicas are delayed");
             }
             Err(_) => {}
         }
@@ -101,7 +99,7 @@ mod tests {
     use crate::fixture::Fixture;
     use crate::store::ApplyOutcome;
 
-    /// A commit of which the watchers of this process are not told.
+    /// A commit that does not wake the watchers of this process.
     async fn commit_elsewhere(fixture: &Fixture, order_id: OrderId) {
         let outcome = ApplyOutcome {
             order_id,
@@ -114,61 +112,61 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_watcher_is_woken_by_what_another_process_commits_and_by_nothing_else() {
+    async fn a_watcher_is_woken_only_by_a_commit_to_its_order() {
         let fixture = Fixture::start().await;
         let (moved, other) = (fixture.placed().await, fixture.placed().await);
         let mut watcher = fixture.watchers.subscribe(moved);
         let mut watcher_of_other = fixture.watchers.subscribe(other);
         let mut follower = Follower::new(Arc::clone(&fixture.store), fixture.watchers.clone());
-        follower.look().await.unwrap();
-        assert!(watcher.news().now_or_never().is_some());
-        assert!(watcher_of_other.news().now_or_never().is_some());
+        follower.poll().await.unwrap();
+        assert!(watcher.changed().now_or_never().is_some());
+        assert!(watcher_of_other.changed().now_or_never().is_some());
 
         commit_elsewhere(&fixture, moved).await;
-        follower.look().await.unwrap();
+        follower.poll().await.unwrap();
 
-        assert!(watcher.news().now_or_never().is_some());
-        assert!(watcher_of_other.news().now_or_never().is_none());
-        follower.look().await.unwrap();
-        assert!(watcher.news().now_or_never().is_none());
+        assert!(watcher.changed().now_or_never().is_some());
+        assert!(watcher_of_other.changed().now_or_never().is_none());
+        follower.poll().await.unwrap();
+        assert!(watcher.changed().now_or_never().is_none());
     }
 
     #[tokio::test]
-    async fn what_happened_between_the_subscription_and_the_first_look_is_news() {
+    async fn a_change_between_the_subscription_and_the_first_poll_wakes_the_watcher() {
         let fixture = Fixture::start().await;
         let order_id = fixture.placed().await;
         let mut watcher = fixture.watchers.subscribe(order_id);
         let mut follower = Follower::new(Arc::clone(&fixture.store), fixture.watchers.clone());
 
         commit_elsewhere(&fixture, order_id).await;
-        follower.look().await.unwrap();
+        follower.poll().await.unwrap();
 
-        assert!(watcher.news().now_or_never().is_some());
+        assert!(watcher.changed().now_or_never().is_some());
     }
 
     #[tokio::test]
-    async fn orders_that_nobody_watches_are_forgotten() {
+    async fn orders_without_watchers_are_removed() {
         let fixture = Fixture::start().await;
         let watcher = fixture.watchers.subscribe(fixture.placed().await);
         let mut follower = Follower::new(Arc::clone(&fixture.store), fixture.watchers.clone());
-        follower.look().await.unwrap();
+        follower.poll().await.unwrap();
         assert_eq!(follower.seen.len(), 1);
 
         drop(watcher);
-        follower.look().await.unwrap();
+        follower.poll().await.unwrap();
 
         assert!(follower.seen.is_empty());
     }
 
     #[tokio::test]
-    async fn a_follower_outlives_a_store_that_fails_and_stops_when_told() {
+    async fn a_follower_survives_store_errors_and_stops_on_shutdown() {
         let fixture = Fixture::start().await;
         let _watcher = fixture.watchers.subscribe(fixture.placed().await);
         let mut follower = Follower::new(Arc::clone(&fixture.store), fixture.watchers.clone());
         fixture.database.close().await;
 
-        let looked = follower.look().await;
-        follower.report(looked);
+        let polled = follower.poll().await;
+        follower.report(polled);
 
         assert!(follower.is_failing);
         let shutdown = CancellationToken::new();

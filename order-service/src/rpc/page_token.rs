@@ -1,11 +1,11 @@
-//! Where the next page begins, as a text that means nothing to the client.
+//! The page token of ListOrders, opaque to clients.
 //!
 //! ```text
-//! base64url( form (1 byte) │ order id (16) │ seal (8) )      seal = start of SHA-256(form │ order id │ customer)
+//! base64url( version (1 byte) │ order id (16) │ checksum (8) )    checksum = prefix of SHA-256(version │ order id │ customer)
 //! ```
 //!
-//! The seal ties a token to the customer it was made for and catches truncated or invented ones. It is no secret: a
-//! token gives no access, it only says where a listing that the caller may see anyway goes on.
+//! The checksum binds a token to its customer and detects truncated and forged tokens. It is not a secret: a token gives no
+//! access, it is only a position in a list that the caller may read.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -15,68 +15,64 @@ use uuid::Uuid;
 
 use crate::domain::{CustomerId, OrderId};
 
-/// The only form so far; a later one gets another number, and tokens of both can be told apart.
-const FORM: u8 = 1;
+/// Another format gets another number.
+const VERSION: u8 = 1;
 const ID_LENGTH: usize = 16;
-const SEAL_LENGTH: usize = 8;
-const LENGTH: usize = 1 + ID_LENGTH + SEAL_LENGTH;
+const CHECKSUM_LENGTH: usize = 8;
+const LENGTH: usize = 1 + ID_LENGTH + CHECKSUM_LENGTH;
 
-/// The end of a page.
+/// The last order of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PageToken(OrderId);
 
 impl PageToken {
-    /// The next page begins behind this order.
     pub fn new(last_shown: OrderId) -> Self {
         Self(last_shown)
     }
 
-    /// The order that the page before ended with.
     pub fn last_shown(self) -> OrderId {
         self.0
     }
 
-    /// The text for a client that lists this customer's orders.
     pub fn encode(self, customer_id: &CustomerId) -> String {
         let id = self.0.as_uuid().into_bytes();
         let mut bytes = Vec::with_capacity(LENGTH);
-        bytes.push(FORM);
+        bytes.push(VERSION);
         bytes.extend_from_slice(&id);
-        bytes.extend_from_slice(&seal(id, customer_id));
+        bytes.extend_from_slice(&checksum(id, customer_id));
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    /// Reads a text that [`PageToken::encode`] made for this customer.
+    /// Parses a token that was encoded for this customer.
     ///
     /// # Errors
-    /// [`InvalidPageToken`] for anything else.
+    /// [`InvalidPageToken`] for any other text.
     pub fn parse(text: &str, customer_id: &CustomerId) -> Result<Self, InvalidPageToken> {
         let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| InvalidPageToken)?;
-        let (&[form], rest) = bytes.split_first_chunk().ok_or(InvalidPageToken)?;
+        let (&[version], rest) = bytes.split_first_chunk().ok_or(InvalidPageToken)?;
         let (id, found) = rest
             .split_first_chunk::<ID_LENGTH>()
             .ok_or(InvalidPageToken)?;
-        if form != FORM || found != seal(*id, customer_id) {
+        if version != VERSION || found != checksum(*id, customer_id) {
             return Err(InvalidPageToken);
         }
         Ok(Self(OrderId::new(Uuid::from_bytes(*id))))
     }
 }
 
-/// The text is no page token, or was made for another customer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("must be the next_page_token of an answer to this customer's listing")]
+#[error("must be a next_page_token that ListOrders has returned for this customer")]
 pub struct InvalidPageToken;
 
-fn seal(id: [u8; ID_LENGTH], customer_id: &CustomerId) -> [u8; SEAL_LENGTH] {
+fn checksum(id: [u8; ID_LENGTH], customer_id: &CustomerId) -> [u8; CHECKSUM_LENGTH] {
     let mut digest = Sha256::new();
-    digest.update([FORM]);
+    digest.update([VERSION]);
     digest.update(id);
     digest.update(customer_id.as_str());
     let digest: [u8; 32] = digest.finalize().into();
-    let mut seal = [0; SEAL_LENGTH];
-    seal.copy_from_slice(&digest[..SEAL_LENGTH]);
-    seal
+    let mut checksum = [0; CHECKSUM_LENGTH];
+    checksum.copy_from_slice(&digest[..CHECKSUM_LENGTH]);
+    checksum
 }
 
 #[cfg(test)]
@@ -101,7 +97,7 @@ mod tests {
         }
 
         #[test]
-        fn no_other_text_is_a_token(text: String) {
+        fn any_other_text_is_refused(text: String) {
             prop_assert_eq!(PageToken::parse(&text, &customer("guest")), Err(InvalidPageToken));
         }
     }

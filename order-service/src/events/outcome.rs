@@ -1,7 +1,8 @@
-//! The outcomes of processing, consumed from their topic: decode, apply, and say what to do with what cannot be applied.
+//! The events of processing-service, all handled alike: decode → apply → retry or reject on failure. The event types are
+//! mapped in [`conversion::outcome`].
 //!
-//! The consumer hands over one event per order at a time and many orders at once, so the events of many orders share a
-//! commit. The offset moves on only after that commit; an event that comes again finds itself in the inbox.
+//! The consumer delivers one event per order at a time and many orders concurrently, so events of many orders share a
+//! commit. The offset is committed after it; a redelivered event is found in the inbox and is a no-op.
 
 use async_trait::async_trait;
 use consumer::{Delivery, Failure, Handler};
@@ -13,22 +14,20 @@ use telemetry::span;
 use thiserror::Error;
 
 use crate::commit::ApplyCommitter;
-use crate::convert;
-use crate::domain::{OrderId, Refusal};
+use crate::conversion;
+use crate::domain::{OrderId, TransitionRefused};
 use crate::names::{self, attributes};
 use crate::store::{Applied, ApplyOutcome, StoreError};
 
 #[cfg(test)]
 mod tests;
 
-/// Applies outcomes to their orders.
 #[derive(Clone, Debug)]
 pub struct OutcomeHandler {
     writer: GroupCommit<ApplyCommitter>,
 }
 
 impl OutcomeHandler {
-    /// Applies them through this writer.
     pub fn new(writer: GroupCommit<ApplyCommitter>) -> Self {
         Self { writer }
     }
@@ -41,48 +40,44 @@ impl Handler for OutcomeHandler {
             tracing::debug!(
                 partition = delivery.partition,
                 offset = delivery.offset,
-                "event of an unknown type ignored"
+                "unknown event type ignored"
             );
             return Ok(());
         };
         let (order_id, sequence) = (outcome.order_id, outcome.sequence);
 
-        // The consumer bounds what is in work, so waiting for room in the queue ends.
+        // Waiting for the queue is bounded, since the consumer limits the events in flight.
         let applied = self.writer.submit_waiting(outcome).await;
 
         let applied = applied.map_err(write_failed)?;
         tracing::debug!(%order_id, sequence, ?applied, "outcome handled");
-        describe(applied);
-        judge(order_id, sequence, applied)
+        record_status(applied);
+        into_result(order_id, sequence, applied)
     }
 }
 
-/// Why an outcome is not applied, beside failures of the store.
+/// Why an outcome is rejected, apart from store errors.
 #[derive(Debug, Error)]
 enum OutcomeError {
-    /// The record is no event of processing.
-    #[error("the record is no outcome")]
+    #[error("invalid outcome record")]
     Undecodable(#[from] RecordError),
-    /// There is no order of that id.
-    #[error("order {0} is unknown")]
+    #[error("unknown order {0}")]
     UnknownOrder(OrderId),
-    /// Events of processing about the order are missing.
-    #[error("order {order_id}: event {sequence} came before event {expected}")]
+    #[error("order {order_id}: got event {sequence}, expected event {expected}")]
     Gap {
         order_id: OrderId,
         sequence: u64,
         expected: u64,
     },
-    /// The order's state does not allow it.
     #[error("order {order_id} refuses event {sequence}")]
     Refused {
         order_id: OrderId,
         sequence: u64,
-        source: Refusal,
+        source: TransitionRefused,
     },
 }
 
-/// The outcome in a record; nothing for an event type that this release does not know.
+/// `None` for an event type that this release does not know.
 fn decode(record: &Record) -> Result<Option<ApplyOutcome>, Failure> {
     let received = record::decode(&record.headers, record.payload.as_deref())
         .map_err(|error| Failure::reject(OutcomeError::Undecodable(error)))?;
@@ -94,13 +89,13 @@ fn outcome(received: Received<ProcessingEvent>) -> ApplyOutcome {
         order_id: OrderId::new(received.meta.order_id),
         event_id: received.meta.id,
         sequence: received.meta.sequence,
-        event: convert::outcome(&received.event),
+        event: conversion::outcome(&received.event),
         occurred_at: received.meta.time.into(),
     }
 }
 
-/// Tells the span of the event what it did to its order.
-fn describe(applied: Applied) {
+/// Sets the new status on the span of the event.
+fn record_status(applied: Applied) {
     let Some(status) = applied.moved_to() else {
         return;
     };
@@ -110,10 +105,10 @@ fn describe(applied: Applied) {
     }
 }
 
-/// What contradicts the order is set aside for a human. So is an event whose predecessors are missing: one that was set
-/// aside would have fenced the order, so they were skipped or are lost, and waiting for them would be in vain, since
-/// whatever still comes stands behind this event.
-fn judge(order_id: OrderId, sequence: u64, applied: Applied) -> Result<(), Failure> {
+/// An event that contradicts its order is rejected, for an operator to look at. So is a gap: a missing event in the retry
+/// store would have blocked the key, hence it was skipped or lost, and a retry cannot help, since any event that still
+/// arrives comes later.
+fn into_result(order_id: OrderId, sequence: u64, applied: Applied) -> Result<(), Failure> {
     match applied {
         Applied::Moved(_) | Applied::Ended { .. } | Applied::Duplicate => Ok(()),
         Applied::Gap { expected } => Err(Failure::reject(OutcomeError::Gap {
@@ -133,6 +128,6 @@ fn judge(order_id: OrderId, sequence: u64, applied: Applied) -> Result<(), Failu
 fn write_failed(error: SubmitError<StoreError>) -> Failure {
     match error {
         SubmitError::Failed(damaged @ StoreError::Damaged { .. }) => Failure::reject(damaged),
-        passing => Failure::retry(passing),
+        transient => Failure::retry(transient),
     }
 }

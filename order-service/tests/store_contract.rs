@@ -1,0 +1,18 @@
+//! The contract of the order store, on every database: one test per rule.
+
+use service::deadline::Deadline;
+
+mod database;
+mod orders;
+
+mod apply;
+mod cancel;
+mod place;
+mod read;
+
+mod releases;
+
+mod replicas;
+
+/// The reads of these tests have no deadline.
+const NEVER: Deadline = Deadline::NEVER;
