@@ -3,6 +3,7 @@
 //! Knows no table of a service.
 
 pub mod database;
+pub mod error;
 pub mod migrations;
 
 pub mod postgres;
