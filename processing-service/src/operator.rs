@@ -1,5 +1,4 @@
-//! Events of orders that could not be handled, as `dead-letters` tells them to an operator. A payment token is told to
-//! nobody.
+//! The text that the `dead-letters` command shows for events of order-service. Payment tokens are redacted.
 
 use consumer::operator::Vocabulary;
 use kafka::headers;
@@ -8,14 +7,13 @@ use proto::event::OrderEvent;
 use proto::record;
 use service::error_chain::ErrorChain;
 
-/// How the records of order-service are told.
 pub const VOCABULARY: Vocabulary = Vocabulary {
     service: env!("CARGO_PKG_NAME"),
     event_type: |record| headers::text(record, "ce_type"),
     describe,
 };
 
-/// What stands in the place of a secret.
+/// Replaces a secret.
 const HIDDEN: &str = "(not shown)";
 
 fn describe(record: &Record) -> String {

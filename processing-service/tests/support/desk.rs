@@ -15,7 +15,7 @@ use processing_service::payment::simulated::SimulatedGateway;
 use processing_service::payment::{
     CaptureError, CaptureRequest, GatewayUnavailable, PaymentGateway,
 };
-use processing_service::steps::{CapturePolicy, Pipeline};
+use processing_service::steps::{self, CapturePolicy, Pipeline};
 use proto::event::{Event, OrderEvent};
 use proto::orders::v1::{CancellationRequested, Money, OrderLine, OrderPlaced};
 use proto::record::{self, EventMeta};
@@ -61,8 +61,7 @@ impl Desk {
 
     /// Takes one step, as if the process died behind it.
     pub(crate) async fn take(&self, step: Step, order: &Order) {
-        self.pipeline
-            .take(step, order, &fixture::cause(order.id))
+        steps::run(&self.pipeline, step, order, &fixture::cause(order.id))
             .await
             .unwrap();
     }

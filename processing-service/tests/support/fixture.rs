@@ -42,7 +42,7 @@ impl Fixture {
     /// A shop on this database, with these opening stocks.
     pub(crate) async fn on(database: TestDatabase, stock: &[(&str, u32)]) -> Self {
         let fixture = Self {
-            store: start_store(database.database()),
+            store: open_store(database.database()),
             database,
         };
         fixture.seed(stock).await;
@@ -52,7 +52,7 @@ impl Fixture {
     /// The store as another replica of the service has it, and its connections.
     pub(crate) async fn replica(&self) -> (Arc<dyn ProcessingStore>, Database) {
         let database = self.database.open_again().await;
-        (start_store(&database), database)
+        (open_store(&database), database)
     }
 
     pub(crate) async fn seed(&self, stock: &[(&str, u32)]) -> u64 {
@@ -164,8 +164,8 @@ impl Fixture {
 }
 
 /// A store whose writer runs until the test ends.
-fn start_store(database: &Database) -> Arc<dyn ProcessingStore> {
-    store::start(database, OutboxSignal::default(), &TaskTracker::new())
+fn open_store(database: &Database) -> Arc<dyn ProcessingStore> {
+    store::open(database, OutboxSignal::default(), &TaskTracker::new())
 }
 
 /// The catalogue of a shop with these opening stocks.

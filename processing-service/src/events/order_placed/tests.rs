@@ -49,7 +49,7 @@ async fn store(directory: &tempfile::TempDir) -> Arc<dyn ProcessingStore> {
         migrate_at_start: false,
     };
     let database = Database::open(&config, MIGRATIONS).await.unwrap();
-    let store = store::start(&database, OutboxSignal::default(), &TaskTracker::new());
+    let store = store::open(&database, OutboxSignal::default(), &TaskTracker::new());
     let catalogue = Catalogue::read("sku,name,opening_stock\nA,HOLDER,10\n".as_bytes()).unwrap();
     store.seed(&catalogue).await.unwrap();
     store
