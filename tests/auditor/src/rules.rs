@@ -1,16 +1,16 @@
-//! The rules, a file each, in the order of an order's life. Most checks are one query that finds what breaks them.
+//! The rules, one file each, in the order of an order's life. Most checks are one query for violations.
 //!
 //! | rule | holds when |
 //! |---|---|
-//! | [`no_loss`] | what was confirmed is there, was announced, and came to its end or was set aside |
-//! | [`no_phantom`] | nothing is there that nobody asked for, or that was refused |
-//! | [`effect_once`] | every event has had its effect once: history, stock, money, shipment |
-//! | [`wire_duplicates`] | no more records came twice than the faults of the run explain |
+//! | [`no_loss`] | every confirmed order exists, was published, and is final or set aside (its event is in a retry store) |
+//! | [`no_phantom`] | nothing exists that was not requested, or that was refused |
+//! | [`effect_once`] | every event took effect once: history, stock, money, shipment |
+//! | [`wire_duplicates`] | no more records are repeated than the faults of the run explain |
 //! | [`order_per_key`] | events of an order are in sequence, on one partition, and applied in sequence |
-//! | [`reads`] | what a client was shown is the beginning of what is there, and never goes back |
-//! | [`offsets`] | no offset is committed above work that is not done |
-//! | [`accounting`] | nothing is left over: every order, event and record has ended somewhere |
-//! | [`evidence`] | the evidence itself is whole |
+//! | [`reads`] | every read returned a prefix of the final history, and never less than an earlier read |
+//! | [`offsets`] | no offset is committed beyond unfinished work |
+//! | [`accounting`] | nothing is left over: every order, event and record is accounted for |
+//! | [`evidence`] | the evidence itself is complete |
 
 mod accounting;
 mod effect_once;
@@ -42,30 +42,29 @@ pub use self::order_per_key::NAME as ORDER_PER_KEY;
 pub use self::reads::NAME as READS;
 pub use self::wire_duplicates::NAME as WIRE_DUPLICATES;
 
-/// What must hold, as a query for what breaks it.
+/// A check, as a query for its violations.
 ///
-/// A row of the query is a violation: `fault` goes on from the order, if there is an `order_id`; `place` is where it is
-/// on a topic. Request and invoice are added from the journal.
+/// Each row is a violation: `fault` is a sentence whose subject is the order, if there is an `order_id`; `place` is a
+/// position on a topic. Request and invoice are added from the journal.
 struct Check {
-    /// What must hold: for whoever reads the rule, and for the error when the query fails.
+    /// The condition; also part of the error when the query fails.
     what: &'static str,
     violations: &'static str,
 }
 
-/// How much there was to look at, as a query for a number.
+/// The amount of evidence, as a query for a number.
 struct Count {
     what: &'static str,
     number: &'static str,
 }
 
-/// A rule as far as queries go.
+/// The part of a rule that consists of queries.
 struct Rule {
     name: &'static str,
     counts: &'static [Count],
     checks: &'static [Check],
 }
 
-/// Runs every rule.
 pub(crate) async fn check(evidence: &mut Evidence, limits: &Limits) -> Result<Vec<RuleReport>> {
     Ok(vec![
         no_loss::RULE.report(evidence).await?,
@@ -104,7 +103,7 @@ impl Check {
         let mut rows = sqlx::query(self.violations).fetch(&mut evidence.connection);
         let mut found = Vec::new();
         while let Some(row) = rows.try_next().await? {
-            // Coordinates are looked up for those only that are spelled out.
+            // Coordinates are looked up only for listed violations.
             match found.len() < crate::verdict::SPELLED_OUT {
                 true => found.push(violation(&row)?),
                 false => findings.add_unnamed(),
@@ -130,7 +129,7 @@ fn violation(row: &SqliteRow) -> Result<(Option<Vec<u8>>, Violation)> {
     Ok((order_id, violation))
 }
 
-/// Most checks are about no place.
+/// Most checks have no column `place`.
 fn absent<T>(error: sqlx::Error) -> Result<Option<T>, sqlx::Error> {
     match error {
         sqlx::Error::ColumnNotFound(_) => Ok(None),
@@ -138,7 +137,7 @@ fn absent<T>(error: sqlx::Error) -> Result<Option<T>, sqlx::Error> {
     }
 }
 
-/// Adds the request and the invoice of the violation's order, from the journal or from the order itself.
+/// Adds the request and the invoice of the order, from the journal or from the database.
 async fn with_names(
     evidence: &mut Evidence,
     order_id: Option<Vec<u8>>,

@@ -8,7 +8,7 @@ use sqlx::SqliteConnection;
 use uuid::Uuid;
 
 use super::batch::{Batch, Value};
-use crate::journal::{self, Answered, Asked, Intent, Invoked, Line, ReadKind, Reading, Seen};
+use crate::journal::{self, Answered, Asked, Intent, Invoked, Line, ObservedRead, ReadKind, Seen};
 
 /// Reads a journal; returns how many lines at its end were not finished.
 pub(super) async fn load(connection: &mut SqliteConnection, path: &Path) -> Result<u64> {
@@ -137,7 +137,7 @@ impl<'a> Load<'a> {
         self.strays.push(self.connection, row).await
     }
 
-    async fn read(&mut self, number: i64, reading: Reading) -> Result<()> {
+    async fn read(&mut self, number: i64, reading: ObservedRead) -> Result<()> {
         let order_id = id(&reading.order_id)?;
         let last = reading.seen.last().map(|seen| seen.version);
         let (kind, first, last, whole, to_the_end) = match reading.kind {
