@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::{Check, Count, Rule};
+use super::rule::{Check, Count, Rule};
 use crate::Limits;
 use crate::evidence::Evidence;
 use crate::verdict::{Findings, RuleReport, Violation};

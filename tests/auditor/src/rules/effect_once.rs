@@ -6,7 +6,7 @@
 use anyhow::Result;
 
 use super::ledger;
-use super::{Check, Count, Rule};
+use super::rule::{Check, Count, Rule};
 use crate::evidence::Evidence;
 use crate::verdict::RuleReport;
 

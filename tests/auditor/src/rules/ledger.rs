@@ -2,7 +2,7 @@
 //!
 //! The demand of an order is taken from order-service, its effects from processing-service.
 
-use super::Check;
+use super::rule::Check;
 
 pub(super) const CHECKS: &[Check] = &[
     Check {

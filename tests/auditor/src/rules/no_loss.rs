@@ -2,7 +2,7 @@
 //!
 //! (Jepsen: lost-write.) For an order that is not final, the violation names the last place where it was found.
 
-use super::{Check, Count, Rule};
+use super::rule::{Check, Count, Rule};
 
 pub const NAME: &str = "no-loss";
 

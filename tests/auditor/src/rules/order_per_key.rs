@@ -1,6 +1,6 @@
 //! Order per key: the first copies of an order's events are in sequence, on one partition, and applied in sequence.
 
-use super::{Check, Count, Rule};
+use super::rule::{Check, Count, Rule};
 
 pub const NAME: &str = "order-per-key";
 

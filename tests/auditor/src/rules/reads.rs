@@ -4,7 +4,7 @@
 //! if it is a prefix and not shorter than the history known before the read started. Known is every version that an earlier
 //! call or read of the same client had returned by its end.
 
-use super::{Check, Count, Rule};
+use super::rule::{Check, Count, Rule};
 
 pub const NAME: &str = "reads";
 
