@@ -68,23 +68,23 @@ mod tests {
 
     #[test]
     fn an_order_is_told_with_its_fields_and_without_its_payment_token() {
-        let told = describe(&placed());
+        let text = describe(&placed());
 
-        assert!(told.contains("customer-1"), "{told}");
-        assert!(told.contains("payment_token: \"(not shown)\""), "{told}");
-        assert!(!told.contains(TOKEN), "{told}");
+        assert!(text.contains("customer-1"), "{text}");
+        assert!(text.contains("payment_token: \"(not shown)\""), "{text}");
+        assert!(!text.contains(TOKEN), "{text}");
     }
 
     #[test]
-    fn bytes_that_are_no_event_are_not_told() {
+    fn an_undecodable_payload_is_not_shown() {
         let mut damaged = placed();
         let payload = damaged.payload.as_mut().unwrap();
-        // A field of a length that the rest does not have: the token stands in front of it.
+        // A length-delimited field that is longer than the rest of the payload; the token is before it.
         payload.extend([0x0a, 0xff]);
 
-        let told = describe(&damaged);
+        let text = describe(&damaged);
 
-        assert!(told.starts_with("no event: "), "{told}");
-        assert!(!told.contains(TOKEN), "{told}");
+        assert!(text.starts_with("no event: "), "{text}");
+        assert!(!text.contains(TOKEN), "{text}");
     }
 }

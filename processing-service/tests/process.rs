@@ -202,9 +202,9 @@ async fn it_becomes_ready_answers_and_stops_cleanly_without_a_broker() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_its_database_the_process_stays_up_and_not_ready() {
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = nobody.local_addr().unwrap().port();
-    drop(nobody);
+    let unused = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = unused.local_addr().unwrap().port();
+    drop(unused);
     let running = Running::on(&postgres_server::url(port, "orders")).await;
 
     let mut health = running.health().await;

@@ -218,7 +218,7 @@ async fn an_order_that_replicas_process_concurrently_is_processed_once() {
     }
 }
 
-/// Orders of two SKUs each, such that batches of one replica ship what batches of the other reserve.
+/// Orders of two SKUs each, such that one replica ships the SKUs that the other reserves.
 #[tokio::test(flavor = "multi_thread")]
 async fn replicas_never_deadlock() {
     let skus = ["A", "B", "C", "D", "E", "F"];

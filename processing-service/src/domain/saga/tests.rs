@@ -1,4 +1,4 @@
-//! The saga's table by example, and what holds on every path through it.
+//! The saga's transition table by example, and properties of every path through it.
 
 use proptest::prelude::*;
 use uuid::Uuid;
@@ -136,7 +136,7 @@ fn an_order_that_is_being_undone_cannot_be_shipped() {
 }
 
 #[test]
-fn the_outcome_that_was_decided_first_stands() {
+fn the_outcome_that_was_decided_first_is_kept() {
     let reason = RejectionReason::PaymentUnavailable;
     let compensating = SagaState::Compensating(Abandonment::Rejected(reason));
 

@@ -1,4 +1,4 @@
-//! A cancellation that arrives while a step runs. (What is decided between the steps is tested in `tests/handler.rs`.)
+//! A cancellation that arrives while a step runs. (Decisions between the steps are tested in `tests/handler.rs`.)
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
