@@ -1,4 +1,4 @@
-//! The parts of the service and how they are put together: [`App::build`] connects and binds, [`App::run`] runs.
+//! Wiring: [`App::build`] connects and binds, [`App::run`] runs.
 //!
 //! ```text
 //! orders.order.events.v1 ─▶ consumer ─▶ OrderEvents ─▶ Pipeline ─┬▶ ProcessingStore ─▶ outbox ─▶ relay ─▶ processing.order.events.v1
@@ -6,13 +6,12 @@
 //! CheckAvailability ─────▶ InventoryRpc ─▶ StockReader ─▶ ProcessingStore
 //! ```
 //!
-//! A start has an order: serve, not ready → wait for the database, seed the stock → consume and publish → ready, unless
-//! Kafka says that a topic is missing. Nothing is consumed before the stock is there: an order would be rejected for SKUs
-//! that are not seeded yet. While the database is down, the process stays up and logs the reason.
+//! Start order: serve, not ready → wait for the database, seed the stock → consume and publish → ready, unless Kafka
+//! reports that a topic is missing. Nothing is consumed before the stock is seeded: orders would be rejected for unknown
+//! SKUs. While the database is down, the process stays up and logs the reason.
 //!
-//! A stop has an order too ([`service::supervisor`]): not ready → calls and the consumer end → the writer commits what was
-//! submitted → the relay waits for its last acknowledgements → the database is closed. Work that is cut off is repeated
-//! after the next start.
+//! Stop order ([`service::supervisor`]): not ready → calls and the consumer end → the writer commits submitted work → the
+//! relay waits for its last acknowledgements → the database is closed. Interrupted work is repeated after the next start.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -47,11 +46,11 @@ use crate::stock_reader::{self, StockReader};
 use crate::store::{self, MIGRATIONS, ProcessingStore};
 use crate::topics::NEEDED;
 
-/// Orders in flight. An order in flight mostly waits for the payment provider, so there may be many: at 20 ms each, 1,024
-/// of them are 50,000 orders per second, more than any database here takes.
+/// Maximum orders in flight. An order in flight mostly waits for the payment provider, so there can be many: at 20 ms
+/// each, 1,024 of them are 50,000 orders per second, more than any database here sustains.
 const ORDERS_IN_FLIGHT: usize = 1_024;
 
-/// Waits between attempts to seed the stock. The database has answered a moment before: a failure is short, or shows in
+/// Waits between attempts to seed the stock. The database answered a moment before, so a failure is short or is seen in
 /// the log.
 const SEED_BACKOFF: Backoff = Backoff {
     initial: Duration::from_millis(200),
@@ -69,7 +68,7 @@ pub struct App {
 }
 
 impl App {
-    /// Loads the catalogue, binds the port and opens the database. A database server and Kafka may be down.
+    /// Loads the catalogue, binds the port and opens the database. PostgreSQL and Kafka may be down.
     ///
     /// # Errors
     /// When one of the three is misconfigured.
@@ -86,7 +85,7 @@ impl App {
         })
     }
 
-    /// The address that the API is served on, with the port that was bound.
+    /// The bound address of the API, with the actual port if the configured one is 0.
     pub fn local_addr(&self) -> SocketAddr {
         self.server.local_addr()
     }
@@ -107,7 +106,7 @@ impl App {
         let mut supervisor = Supervisor::default();
         let (prepared, when_prepared) = watch::channel(false);
         let signal = OutboxSignal::default();
-        let store = store::start(&database, signal.clone(), supervisor.writers());
+        let store = store::open(&database, signal.clone(), supervisor.writers());
 
         start_events(
             &config,
@@ -169,7 +168,7 @@ fn start_events(
     });
 }
 
-/// Starts the server and the watches, which only feed metrics: no setting refuses orders for them.
+/// Starts the server and the watches. The watches only feed metrics: no call is rejected because of them.
 fn start_api(
     server: GrpcServer,
     database: &Database,
@@ -200,7 +199,7 @@ fn start_api(
     });
 }
 
-/// From a process that has started to one that is ready. Replicas may go this way at the same time.
+/// From started to ready. Several replicas may run this concurrently.
 async fn startup(
     config: Config,
     database: Database,
@@ -223,10 +222,10 @@ async fn startup(
 async fn seed(store: &dyn ProcessingStore, catalogue: &Catalogue) {
     let seeding = || store.seed(catalogue);
     let added = retry(SEED_BACKOFF, seeding, |attempt, error| {
-        tracing::warn!(attempt, error = %ErrorChain(error), "stock could not be seeded");
+        tracing::warn!(attempt, error = %ErrorChain(error), "stock seeding failed");
     });
     let (skus, added) = (catalogue.entries().len(), added.await);
-    tracing::info!(skus, added, "stock is seeded");
+    tracing::info!(skus, added, "stock seeded");
 }
 
 fn build_relay(config: &Config, database: &Database, signal: OutboxSignal) -> Relay {

@@ -1,57 +1,47 @@
-//! The catalogue: which SKUs there are and how many pieces of each the business opens with.
+//! The catalogue: the SKUs with their names and opening stock.
 //!
-//! A CSV file with the header `sku,name,opening_stock`. It is read at start; a mistake in it is a mistake in the
-//! configuration, and all of them are named at once, with their lines.
+//! A CSV file with the header `sku,name,opening_stock`, read at start. Mistakes in it are configuration errors; all are
+//! reported at once, with their lines.
 
-use service::command_line::ExitError;
 use std::collections::HashMap;
 use std::fmt;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use service::command_line::ExitError;
+
 use crate::domain::Sku;
 
-/// The columns, in order.
 const HEADER: [&str; 3] = ["sku", "name", "opening_stock"];
 
-/// Mistakes that an error shows; a file in the wrong format has one per line.
+/// Mistakes listed in an error message: a file in the wrong format has one per line.
 const MISTAKES_SHOWN: usize = 10;
 
-/// The SKUs of the business.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Catalogue {
     entries: Vec<CatalogueEntry>,
 }
 
-/// One SKU of the catalogue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CatalogueEntry {
-    /// Stock keeping unit.
     pub sku: Sku,
-    /// What people call it.
     pub name: String,
-    /// Pieces in stock when the business opens.
+    /// Pieces in stock before the first order.
     pub opening: i64,
 }
 
-/// Why there is no catalogue.
 #[derive(Debug, thiserror::Error)]
 pub enum CatalogueError {
-    /// The file cannot be opened.
     #[error("opening {}", path.display())]
     Open {
-        /// The file.
         path: PathBuf,
-        /// What the operating system says.
         source: std::io::Error,
     },
-    /// The file cannot be read, or not as CSV.
+    /// An I/O error, or not CSV.
     #[error("reading the catalogue")]
     Read(#[from] csv::Error),
-    /// The first line is not the header.
     #[error("line 1: expected the header sku,name,opening_stock, got {0:?}")]
     Header(String),
-    /// Lines of the file are wrong.
     #[error("{0}")]
     Mistakes(Mistakes),
 }
@@ -62,13 +52,13 @@ impl From<CatalogueError> for ExitError {
     }
 }
 
-/// Wrong lines of a catalogue.
+/// Invalid lines of a catalogue, one message each.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mistakes(Vec<String>);
 
 impl fmt::Display for Mistakes {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("the catalogue is wrong")?;
+        formatter.write_str("invalid catalogue")?;
         for mistake in self.0.iter().take(MISTAKES_SHOWN) {
             write!(formatter, "\n  {mistake}")?;
         }
@@ -80,7 +70,6 @@ impl fmt::Display for Mistakes {
 }
 
 impl Catalogue {
-    /// Reads the file at this path.
     pub fn load(path: &Path) -> Result<Self, CatalogueError> {
         let file = std::fs::File::open(path).map_err(|source| CatalogueError::Open {
             path: path.to_owned(),
@@ -89,9 +78,8 @@ impl Catalogue {
         Self::read(std::io::BufReader::new(file))
     }
 
-    /// Reads a catalogue.
     pub fn read(input: impl Read) -> Result<Self, CatalogueError> {
-        // Flexible, so that a line with too few columns is named like every other mistake.
+        // Flexible: a line with too few columns is reported like every other mistake.
         let mut reader = csv::ReaderBuilder::new()
             .flexible(true)
             .trim(csv::Trim::All)
@@ -102,28 +90,28 @@ impl Catalogue {
                 header.iter().collect::<Vec<_>>().join(","),
             ));
         }
-        let mut lines = Lines::default();
+        let mut lines = CatalogueLines::default();
         for record in reader.records() {
             lines.take(&record?);
         }
         lines.finish()
     }
 
-    /// The SKUs, in the file's order.
+    /// In the order of the file.
     pub fn entries(&self) -> &[CatalogueEntry] {
         &self.entries
     }
 }
 
-/// What has been read of a file.
+/// Entries and mistakes of the lines read so far.
 #[derive(Default)]
-struct Lines {
+struct CatalogueLines {
     entries: Vec<CatalogueEntry>,
     line_of: HashMap<Sku, u64>,
     mistakes: Vec<String>,
 }
 
-impl Lines {
+impl CatalogueLines {
     fn take(&mut self, record: &csv::StringRecord) {
         let line = record.position().map_or(0, csv::Position::line);
         match self.entry(record, line) {
@@ -139,7 +127,7 @@ impl Lines {
         };
         let sku = Sku::parse(sku).map_err(|error| format!("sku {sku:?}: {error}"))?;
         if let Some(first) = self.line_of.insert(sku.clone(), line) {
-            return Err(format!("sku {sku} stands in line {first} already"));
+            return Err(format!("sku {sku} is already in line {first}"));
         }
         let opening: u32 = opening.parse().map_err(|_| {
             format!("opening_stock {opening:?}: expected a whole number, 0 or more")
@@ -170,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_catalogue_is_read_in_its_order() {
+    fn a_catalogue_keeps_the_order_of_its_file() {
         let catalogue =
             read("sku,name,opening_stock\nB,\"LANTERN, WHITE\",3\nA,HOLDER,0\n").unwrap();
 
@@ -183,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn every_mistake_is_named_with_its_line() {
+    fn all_mistakes_are_reported_with_their_lines() {
         let text =
             "sku,name,opening_stock\nA,HOLDER,3\n,NOTHING,1\nB,LANTERN,-1\nC,SHORT\nA,AGAIN,1\n";
 
@@ -195,11 +183,11 @@ mod tests {
             .map(|line| line.trim().split(':').next().unwrap());
         let lines: Vec<_> = lines.collect();
         assert_eq!(lines, ["line 3", "line 4", "line 5", "line 6"], "{error}");
-        assert!(error.contains("stands in line 2 already"), "{error}");
+        assert!(error.contains("already in line 2"), "{error}");
     }
 
     #[test]
-    fn a_file_of_another_format_is_named_as_such() {
+    fn a_file_with_another_header_is_rejected() {
         let error = read("InvoiceNo,StockCode\n1,2\n").unwrap_err();
 
         assert!(
@@ -218,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_file_is_named() {
+    fn a_missing_file_is_reported_with_its_path() {
         let error = Catalogue::load(Path::new("no/such/catalogue.csv")).unwrap_err();
 
         assert!(

@@ -15,44 +15,33 @@ use telemetry::TelemetryConfig;
 
 use crate::steps::CapturePolicy;
 
-/// Waits between attempts at the payment provider. With five attempts an order gives up after at most three seconds of
-/// waiting beside the attempts themselves: longer and the orders in work would be nothing but waiting ones.
+/// Waits between capture attempts. Five attempts add at most three seconds of waits to the calls themselves: with longer
+/// waits, the orders in flight would all be waiting ones.
 const PAYMENT_BACKOFF: Backoff = Backoff {
     initial: Duration::from_millis(200),
     cap: Duration::from_secs(2),
 };
 
-/// All settings.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where gRPC is served.
     pub grpc: GrpcConfig,
-    /// Where data is kept.
     pub database: DatabaseConfig,
-    /// Where events come from and go to.
     pub kafka: KafkaConfig,
-    /// What topics have to look like.
     pub topics: TopicsConfig,
-    /// How long events that fail are tried again.
     pub retry_policy: RetryPolicy,
-    /// How attempts at events stand to the trace of the event.
+    /// How a processing span relates to the trace of its event.
     pub trace_processing: TraceProcessing,
     /// The file with the SKUs and their opening stock.
     pub catalogue_file: PathBuf,
-    /// The payment provider.
     pub payment: PaymentConfig,
-    /// What is logged and traced.
     pub telemetry: TelemetryConfig,
-    /// How long a stop may take.
     pub shutdown: ShutdownConfig,
 }
 
-/// The payment provider.
 #[derive(Clone, Copy, Debug)]
 pub struct PaymentConfig {
-    /// How long the simulated provider takes to answer.
+    /// Response time of the simulated provider.
     pub latency: Duration,
-    /// How patient a capture is.
     pub capture: CapturePolicy,
 }
 
@@ -65,14 +54,17 @@ impl Config {
         Self::from_source(&Environment)
     }
 
-    /// Reads all settings, or reports every mistake in them.
+    /// Reads all settings.
+    ///
+    /// # Errors
+    /// All mistakes at once.
     pub fn from_source(source: &dyn SettingsSource) -> Result<Self, ConfigError> {
         let mut settings = Settings::new(source);
         let config = Self::read(&mut settings);
         settings.finish(config)
     }
 
-    /// The settings, as this code reads them.
+    /// The documentation of all settings, collected from the code that reads them.
     pub fn documentation() -> Vec<SettingDoc> {
         let nothing = std::collections::BTreeMap::new();
         let mut settings = Settings::new(&nothing);
@@ -91,7 +83,7 @@ impl Config {
             catalogue_file: settings.value(
                 "CATALOGUE_FILE",
                 "catalogue.csv",
-                "CSV file `sku,name,opening_stock`; SKUs that are not in the database yet are added at start",
+                "CSV file `sku,name,opening_stock`; SKUs that are missing in the database are added at start",
             ),
             payment: PaymentConfig::read(settings),
             telemetry: TelemetryConfig::read(settings),
@@ -105,17 +97,17 @@ impl PaymentConfig {
         let latency = settings.value(
             "PAYMENT_LATENCY",
             "20ms",
-            "how long the simulated payment provider takes to answer",
+            "response time of the simulated payment provider",
         );
         let attempts = settings.value(
             "PAYMENT_ATTEMPTS",
             "5",
-            "captures that are tried before an order is rejected, at least 1",
+            "capture attempts before an order is rejected, at least 1",
         );
         let timeout = settings.value(
             "PAYMENT_TIMEOUT",
             "3s",
-            "how long one call of the payment provider may take, longer than PAYMENT_LATENCY",
+            "timeout of one call to the payment provider, longer than PAYMENT_LATENCY",
         );
         if attempts == 0 {
             settings.reject("PAYMENT_ATTEMPTS", "expected at least 1");

@@ -1,5 +1,5 @@
-//! Between the contract's messages and the domain, in both directions. Nothing else in this service reads or fills
-//! a protobuf message.
+//! Conversion between the contract's messages and the domain, in both directions. CheckAvailability requests are parsed
+//! beside their method, in `rpc`.
 
 use prost::Message;
 use proto::event::ProcessingEvent;
@@ -13,10 +13,10 @@ use crate::domain::{
     Rejection, RejectionReason, Sku, Supply,
 };
 
-/// Lines per order, as the contract limits them.
+/// Maximum lines per order, as in the contract.
 pub(crate) const LINE_LIMIT: usize = 500;
 
-/// A message that order-service cannot have meant: it is wrong in this field.
+/// An invalid field of an event: a defect of its producer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("field {field}")]
 pub struct InvalidField {
@@ -24,7 +24,6 @@ pub struct InvalidField {
     source: Malformed,
 }
 
-/// The order that was placed.
 pub fn order(message: &orders::OrderPlaced) -> Result<Order, InvalidField> {
     Ok(Order {
         id: order_id(&message.order_id)?,
@@ -34,7 +33,6 @@ pub fn order(message: &orders::OrderPlaced) -> Result<Order, InvalidField> {
     })
 }
 
-/// The identity of an order.
 pub fn order_id(text: &str) -> Result<OrderId, InvalidField> {
     let id = Uuid::try_parse(text).map_err(|_| Malformed::expected("a UUID"));
     in_field("order_id", id.map(OrderId::new))
@@ -70,8 +68,8 @@ fn in_field<T>(field: &'static str, parsed: Result<T, Malformed>) -> Result<T, I
     parsed.map_err(|source| InvalidField { field, source })
 }
 
-/// What a saga keeps of its order, to be read back by [`stored_demand`]: an `OrderPlaced` with the pieces of each SKU
-/// and nothing of the customer or the payment, which are not needed again.
+/// The column `sagas.lines`, the inverse of [`stored_demand`]: an `OrderPlaced` with the pieces of each SKU. Customer and
+/// payment data are left out: they are not needed again.
 pub fn stored_order(order_id: OrderId, demand: &Demand) -> Vec<u8> {
     let lines = demand
         .iter()
@@ -84,7 +82,7 @@ pub fn stored_order(order_id: OrderId, demand: &Demand) -> Vec<u8> {
     message.encode_to_vec()
 }
 
-/// The demand that [`stored_order`] wrote; `None` if the bytes are damaged.
+/// The inverse of [`stored_order`]; `None` if the bytes are damaged.
 pub fn stored_demand(bytes: &[u8]) -> Option<Demand> {
     let message = orders::OrderPlaced::decode(bytes).ok()?;
     let mut lines = Vec::with_capacity(message.lines.len());
@@ -97,7 +95,7 @@ pub fn stored_demand(bytes: &[u8]) -> Option<Demand> {
     Some(Demand::of(lines))
 }
 
-/// Several lines of one SKU may add up to more than one line can hold.
+/// One SKU can need several lines: its sum can exceed the limit of a line.
 fn stored_lines(sku: &Sku, pieces: i64) -> impl Iterator<Item = orders::OrderLine> {
     Quantity::split(pieces).map(|quantity| orders::OrderLine {
         sku: sku.as_str().to_owned(),
@@ -106,7 +104,7 @@ fn stored_lines(sku: &Sku, pieces: i64) -> impl Iterator<Item = orders::OrderLin
     })
 }
 
-/// The event that tells the pair's other half.
+/// The event to publish.
 pub fn event(order_id: OrderId, announcement: Announcement) -> ProcessingEvent {
     let order_id = order_id.to_string();
     match announcement {
@@ -156,7 +154,7 @@ fn reason(reason: RejectionReason) -> orders::RejectionReason {
     }
 }
 
-/// What a caller is told of one item. How much there is beyond what was asked for is nobody's business.
+/// The available quantity is given only if it is short: a client must not see how much stock remains beyond its request.
 pub fn item_availability(sku: &Sku, supply: Supply) -> inventory::ItemAvailability {
     let (status, available_quantity) = match supply {
         Supply::Enough => (inventory::ItemStatus::Available, 0),
@@ -209,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_field_is_named() {
+    fn the_error_of_an_invalid_field_names_it() {
         let no_lines = orders::OrderPlaced {
             lines: vec![],
             ..placed()

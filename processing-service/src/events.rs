@@ -1,7 +1,7 @@
-//! The events that this service consumes, one file each, all of one shape: parse → decide → persist.
+//! The consumed events, one file each, all of one shape: parse → decide → persist.
 //!
-//! An event that is handled again changes nothing. What cannot be read is rejected and set aside; what meets
-//! a database or a provider that is away is tried again; a type that is not known here is ignored.
+//! Handling an event again is a no-op. An event that cannot be decoded is rejected (dead letter); one that meets an
+//! unavailable database or payment provider is retried; one of an unknown type is ignored.
 
 use std::sync::Arc;
 
@@ -12,11 +12,14 @@ use proto::event::OrderEvent;
 use proto::record::{self, EventMeta};
 use telemetry::propagation::current_trace_headers;
 
-use crate::steps::{Pipeline, StepError};
+use crate::steps::Pipeline;
 use crate::store::Cause;
 
-pub mod cancellation_requested;
 pub mod order_placed;
+
+pub mod cancellation_requested;
+
+mod failure;
 
 /// Handles the events of order-service.
 #[derive(Clone, Debug)]
@@ -25,7 +28,6 @@ pub struct OrderEvents {
 }
 
 impl OrderEvents {
-    /// A handler that works with this pipeline.
     pub fn new(pipeline: Pipeline) -> Self {
         Self {
             pipeline: Arc::new(pipeline),
@@ -39,7 +41,7 @@ impl Handler for OrderEvents {
         let received = record::decode(&delivery.headers, delivery.payload.as_deref());
         let Some(received) = received.map_err(Failure::reject)? else {
             let (partition, offset) = (delivery.partition, delivery.offset);
-            tracing::debug!(partition, offset, "event of an unknown type is ignored");
+            tracing::debug!(partition, offset, "unknown event type ignored");
             return Ok(());
         };
         let cause = cause(&received.meta);
@@ -63,15 +65,5 @@ fn cause(meta: &EventMeta) -> Cause {
     Cause {
         event,
         trace: current_trace_headers().into(),
-    }
-}
-
-/// What is to be done about an event whose step could not be taken.
-fn failure(error: impl Into<StepError>) -> Failure {
-    let error = error.into();
-    match &error {
-        StepError::Refund(_) | StepError::Interrupted(_) => Failure::retry(error),
-        StepError::Store(cause) if cause.is_transient() => Failure::retry(error),
-        StepError::Store(_) => Failure::reject(error),
     }
 }

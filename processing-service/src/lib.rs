@@ -1,17 +1,17 @@
-//! processing-service: takes accepted orders through reserve → capture → ship, or gives back what it took.
+//! processing-service: takes accepted orders through reserve → capture → ship, or compensates and rejects them.
 //!
 //! A tour, in reading order:
 //!
-//! * [`config`] and [`app`]: the settings, and how the parts are put together, run and stopped;
+//! * [`config`] and [`app`]: the settings; wiring, start and stop;
 //! * [`topics`]: the topics that it needs, and those that it creates;
-//! * [`events`]: what is consumed, one file per event;
-//! * [`steps`]: what follows from it, one file per step;
-//! * [`domain`]: the rules that decide: the saga's table and the stock's arithmetic, pure;
-//! * [`rpc`]: what is asked, not told: whether an order can be had, answered through [`stock_reader`];
-//! * [`store`], [`payment`], [`catalogue`]: what the steps work with;
-//! * [`operator`]: how an event that could not be handled is shown to a person;
-//! * [`names`]: what telemetry calls all this, beside the names of the chassis;
-//! * [`conversion`]: between the contract's messages and the domain.
+//! * [`events`]: the consumed events, one file each;
+//! * [`steps`]: the steps of an order, one file each;
+//! * [`domain`]: the rules, pure: the saga's transition table and the stock arithmetic;
+//! * [`rpc`]: the availability query, answered through [`stock_reader`];
+//! * [`store`], [`payment`], [`catalogue`]: the dependencies of the steps;
+//! * [`operator`]: how a dead letter is shown to an operator;
+//! * [`names`]: spans and attributes of this service, beside those of the crates;
+//! * [`conversion`]: from the contract's messages to the domain and back.
 
 pub mod app;
 pub mod config;

@@ -40,7 +40,7 @@ fn main() -> ExitCode {
     service::command_line::main(SERVICE, &Config::documentation(), run, commands)
 }
 
-/// Telemetry lives outside the runtime: it starts before it and is flushed when nothing can speak any more.
+/// Telemetry starts before the runtime and is flushed after it has stopped, so no span or log line is lost.
 fn run() -> Result<(), ExitError> {
     let config = Config::from_environment()?;
     let telemetry = Telemetry::start(&config.telemetry, SERVICE)?;

@@ -1,7 +1,7 @@
-//! Every name that telemetry of this service uses beside those of the chassis, once.
+//! The telemetry names of this service, beside those of the crates.
 //!
-//! They are this project's own: the semantic conventions know calls, messages and databases, and no orders. The
-//! reference page (docs/telemetry.md) and the registry (docs/telemetry/registry.yaml) are written from these values.
+//! They are defined by this project: the semantic conventions cover calls, messages and databases, but not orders. The
+//! reference page (docs/telemetry.md) and the registry (docs/telemetry/registry.yaml) are generated from these values.
 
 pub mod attributes;
 pub mod spans;

@@ -1,5 +1,4 @@
-//! Events of orders that could not be handled, as `dead-letters` tells them to an operator. A payment token is told to
-//! nobody.
+//! The text that the `dead-letters` command shows for events of order-service. Payment tokens are redacted.
 
 use consumer::operator::Vocabulary;
 use kafka::headers;
@@ -8,14 +7,13 @@ use proto::event::OrderEvent;
 use proto::record;
 use service::error_chain::ErrorChain;
 
-/// How the records of order-service are told.
 pub const VOCABULARY: Vocabulary = Vocabulary {
     service: env!("CARGO_PKG_NAME"),
     event_type: |record| headers::text(record, "ce_type"),
     describe,
 };
 
-/// What stands in the place of a secret.
+/// Replaces a secret.
 const HIDDEN: &str = "(not shown)";
 
 fn describe(record: &Record) -> String {
@@ -70,23 +68,23 @@ mod tests {
 
     #[test]
     fn an_order_is_told_with_its_fields_and_without_its_payment_token() {
-        let told = describe(&placed());
+        let text = describe(&placed());
 
-        assert!(told.contains("customer-1"), "{told}");
-        assert!(told.contains("payment_token: \"(not shown)\""), "{told}");
-        assert!(!told.contains(TOKEN), "{told}");
+        assert!(text.contains("customer-1"), "{text}");
+        assert!(text.contains("payment_token: \"(not shown)\""), "{text}");
+        assert!(!text.contains(TOKEN), "{text}");
     }
 
     #[test]
-    fn bytes_that_are_no_event_are_not_told() {
+    fn an_undecodable_payload_is_not_shown() {
         let mut damaged = placed();
         let payload = damaged.payload.as_mut().unwrap();
-        // A field of a length that the rest does not have: the token stands in front of it.
+        // A length-delimited field that is longer than the rest of the payload; the token is before it.
         payload.extend([0x0a, 0xff]);
 
-        let told = describe(&damaged);
+        let text = describe(&damaged);
 
-        assert!(told.starts_with("no event: "), "{told}");
-        assert!(!told.contains(TOKEN), "{told}");
+        assert!(text.starts_with("no event: "), "{text}");
+        assert!(!text.contains(TOKEN), "{text}");
     }
 }

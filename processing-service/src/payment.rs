@@ -1,7 +1,7 @@
 //! The port to the payment provider.
 //!
-//! The provider is somebody else: it may be slow, away, or have done what it could not tell us. Hence every call
-//! carries an idempotency key, and calls are repeated until the provider has answered.
+//! The provider is an external system: it can be slow or down, and an answer can be lost after its effect. Therefore
+//! every call carries an idempotency key and is retried until the provider has answered.
 
 use async_trait::async_trait;
 
@@ -9,43 +9,40 @@ use crate::domain::{CaptureId, Money, OrderId, PaymentToken};
 
 pub mod simulated;
 
-/// Captures payments and gives them back.
+/// Captures and refunds payments.
 ///
-/// What an implementation must keep to: calls with one key act once, and every capture with it is answered with the
-/// same [`CaptureId`]; after a refund, a capture with the same key is declined, so that a capture that was on its way
-/// cannot take money for an order that was given up.
+/// Required of an implementation: calls with the same key take effect once, and every capture with it returns the same
+/// [`CaptureId`]. After a refund, a capture with the same key is declined, so that a delayed capture cannot charge an order
+/// that was compensated.
 #[async_trait]
 pub trait PaymentGateway: Send + Sync + 'static {
-    /// Captures an authorised amount. May take as long as it likes: the caller brings a deadline.
+    /// Captures an authorised amount. Needs no timeout of its own: the caller applies one.
     async fn capture(&self, request: &CaptureRequest) -> Result<CaptureId, CaptureError>;
 
-    /// Makes sure that nothing is charged under the key: gives back what was captured, if anything was.
+    /// Ensures that nothing is charged under the key: refunds a capture; without one it only blocks later captures.
     async fn refund(&self, key: OrderId) -> Result<(), GatewayUnavailable>;
 }
 
-/// What to capture.
 #[derive(Clone, Debug)]
 pub struct CaptureRequest {
-    /// The idempotency key: an order is paid once.
+    /// The idempotency key: an order is captured at most once.
     pub key: OrderId,
-    /// How much.
     pub amount: Money,
-    /// From which authorisation.
+    /// The authorisation to capture from.
     pub token: PaymentToken,
 }
 
-/// Why nothing is known to be captured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CaptureError {
-    /// The provider refuses, and will refuse again.
+    /// Permanent refusal by the provider.
     #[error("the payment is declined")]
     Declined,
-    /// The provider did not answer; whether it captured is unknown.
+    /// No answer: whether the capture was made is unknown.
     #[error(transparent)]
     Unavailable(#[from] GatewayUnavailable),
 }
 
-/// The provider did not answer. The same call may succeed later.
+/// A retry of the call may succeed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the payment provider did not answer")]
 pub struct GatewayUnavailable;

@@ -1,36 +1,30 @@
-//! What this service answers at once. One file per method, all of one shape: parse, look, reply.
+//! The gRPC API, one file per method, all of one shape: parse → read → reply.
 
 use proto::inventory::v1 as messages;
 use proto::inventory::v1::inventory_service_server::{InventoryService, InventoryServiceServer};
-use service::error_chain::ErrorChain;
-use sql::group_commit::SubmitError;
 use tokio::sync::watch;
 use tonic::{Request, Response, Status};
 
 use crate::stock_reader::StockReader;
-use crate::store::StoreError;
 
 mod check_availability;
 
 mod status;
 
-pub use check_availability::{Asked, parse_check_availability};
+pub use check_availability::{AvailabilityQuery, parse_check_availability};
 pub use status::RpcError;
 
-/// Largest request message: 500 items with the longest names need some 40 KiB.
-const MAX_REQUEST_BYTES: usize = 64 * 1024;
+use check_availability::MAX_REQUEST_BYTES;
 
-/// What the methods work with.
+/// The dependencies of the methods.
 #[derive(Clone, Debug)]
 pub struct InventoryRpc {
-    /// Where the stock is read.
     pub stock: StockReader,
     /// True once the stock is seeded.
     pub prepared: watch::Receiver<bool>,
 }
 
 impl InventoryRpc {
-    /// The service as a route for the server.
     pub fn into_server(self) -> InventoryServiceServer<Self> {
         InventoryServiceServer::new(self).max_decoding_message_size(MAX_REQUEST_BYTES)
     }
@@ -42,25 +36,9 @@ impl InventoryService for InventoryRpc {
         &self,
         request: Request<messages::CheckAvailabilityRequest>,
     ) -> Result<Response<messages::CheckAvailabilityResponse>, Status> {
-        let response = check_availability::check_availability(self, request.get_ref()).await?;
+        let (stock, is_prepared) = (&self.stock, *self.prepared.borrow());
+        let query = request.get_ref();
+        let response = check_availability::check_availability(stock, is_prepared, query).await?;
         Ok(Response::new(response))
-    }
-}
-
-/// What a caller may know of a failed look; the log gets the rest.
-fn look_failed(error: SubmitError<StoreError>) -> RpcError {
-    match error {
-        SubmitError::QueueFull => RpcError::Overloaded,
-        SubmitError::Stopped => RpcError::ShuttingDown,
-        // One caller of the batch has logged the reason.
-        SubmitError::BatchFailed => RpcError::StoreUnavailable,
-        SubmitError::Failed(error) if error.is_transient() => {
-            tracing::warn!(error = %ErrorChain(&error), "stock could not be read");
-            RpcError::StoreUnavailable
-        }
-        SubmitError::Failed(error) => {
-            tracing::error!(error = %ErrorChain(&error), "stock could not be read");
-            RpcError::Internal
-        }
     }
 }

@@ -1,12 +1,11 @@
-//! Reading the stock for many callers at once.
+//! Batched stock reads.
 //!
 //! ```text
-//! callers ──look──▶ queue ──whatever waits──▶ one statement for all their SKUs ──▶ each caller its own levels
+//! callers ──SKUs──▶ queue ──batch──▶ one statement for all SKUs of the batch ──▶ each caller its own levels
 //! ```
 //!
-//! A burst of calls becomes a handful of statements: what group commit does for those who write, it does here for those
-//! who ask. The queue is bounded, so a database that has become slow is not asked for more and more: who finds the queue
-//! full is refused at once.
+//! A burst of calls becomes a few statements: group commit, applied to reads. The queue is bounded, so load on a slow
+//! database does not grow: when the queue is full, a call is rejected at once.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -18,61 +17,61 @@ use tokio_util::task::TaskTracker;
 use crate::domain::{Sku, StockLevel};
 use crate::store::{ProcessingStore, StoreError};
 
-/// Bounds of the reading.
+/// Limits in production.
 pub const BOUNDS: GroupCommitConfig = GroupCommitConfig {
-    // Some thousand SKUs in one statement: a few milliseconds.
+    // A few thousand SKUs in one statement: a few milliseconds.
     max_batch: 200,
-    // What is behind five statements waits longer than a caller does, who has tens of milliseconds.
+    // Five statements' worth. A call behind more of them would exceed the caller's deadline of tens of milliseconds.
     queue: 1_000,
-    // Readers do not exclude each other, and a look does not wait for the statement before it; more would make the
-    // statements smaller and take connections from those who process.
+    // Reads run concurrently, so a call need not wait for the statement before it. More writers would make batches smaller
+    // and take connections from order processing.
     writers: 2,
 };
 
-/// The stock, as many may ask for it at once; clones share the queue.
+/// Clones share the queue.
 #[derive(Clone, Debug)]
 pub struct StockReader {
-    looks: GroupCommit<Reading>,
+    lookups: GroupCommit<StockLookup>,
 }
 
 impl StockReader {
-    /// Starts to read on `tracker`, until the last handle is gone.
+    /// Starts the tasks on `tracker`; they end when the last handle is dropped.
     pub fn start(
         store: Arc<dyn ProcessingStore>,
         bounds: GroupCommitConfig,
         tracker: &TaskTracker,
     ) -> Self {
         Self {
-            looks: GroupCommit::start(Reading { store }, bounds, tracker),
+            lookups: GroupCommit::start(StockLookup { store }, bounds, tracker),
         }
     }
 
-    /// The stock of those of these SKUs that the catalogue has.
+    /// The stock of those SKUs that are in the catalogue.
     ///
     /// # Errors
-    /// [`SubmitError`] when there are too many looks before this one, or it failed.
+    /// [`SubmitError`] when the queue is full or the read failed.
     pub async fn levels(
         &self,
         skus: BTreeSet<Sku>,
     ) -> Result<HashMap<Sku, StockLevel>, SubmitError<StoreError>> {
-        self.looks.submit(skus).await
+        self.lookups.submit(skus).await
     }
 }
 
-/// Reads the stock of all SKUs that a batch asks for.
-struct Reading {
+/// Reads all SKUs of a batch with one store call.
+struct StockLookup {
     store: Arc<dyn ProcessingStore>,
 }
 
 #[async_trait]
-impl Committer for Reading {
+impl Committer for StockLookup {
     type Command = BTreeSet<Sku>;
     type Reply = HashMap<Sku, StockLevel>;
     type Error = StoreError;
 
     const NAME: &'static str = "availability";
 
-    /// Nothing is durable before or after it.
+    /// A read makes nothing durable.
     const HAS_CRASH_POINTS: bool = false;
 
     async fn commit(&self, batch: &[BTreeSet<Sku>]) -> Result<Vec<Self::Reply>, StoreError> {
@@ -85,7 +84,7 @@ impl Committer for Reading {
         Ok(batch.iter().map(levels_of).collect())
     }
 
-    /// No SKU can make a look fail: whatever failed one of them would have failed all.
+    /// No single SKU can make the read fail, so a retry one by one is useless.
     fn concerns_whole_batch(&self, _: &StoreError) -> bool {
         true
     }

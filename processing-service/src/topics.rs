@@ -1,4 +1,4 @@
-//! The Kafka topics of this service: who writes a topic creates it.
+//! The Kafka topics of this service. The service that writes a topic creates it.
 
 use std::time::Duration;
 
@@ -7,19 +7,19 @@ use proto::topics::{ORDER_EVENTS, ORDER_EVENTS_DEAD_LETTERS, PROCESSING_EVENTS};
 
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
-/// What this service writes: its events, and what it sets aside of those that it reads.
+/// Topics that this service writes: its events, and the dead letters of the events that it consumes.
 pub const WRITTEN: [TopicSpec; 2] = [
     TopicSpec {
         name: PROCESSING_EVENTS,
-        // Longer than anybody needs to repair a consumer that stands still over a weekend.
+        // Long enough to repair a consumer that failed at the start of a weekend.
         retention: DAY.saturating_mul(7),
     },
     TopicSpec {
         name: ORDER_EVENTS_DEAD_LETTERS,
-        // Somebody has to look at them.
+        // Time for an operator to inspect them.
         retention: DAY.saturating_mul(30),
     },
 ];
 
-/// What has to be there before the service is ready: what it reads, and what it writes.
+/// Topics that must exist before the service is ready: those it reads and those it writes.
 pub const NEEDED: [&str; 3] = [ORDER_EVENTS, PROCESSING_EVENTS, ORDER_EVENTS_DEAD_LETTERS];

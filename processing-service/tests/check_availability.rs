@@ -1,13 +1,4 @@
-//! CheckAvailability as a caller meets it: what it is told, and what happens when there is nothing to tell.
-
-#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
-
-#[path = "support/counting_store.rs"]
-mod counting_store;
-#[path = "support/database.rs"]
-mod database;
-#[path = "support/fixture.rs"]
-mod fixture;
+//! CheckAvailability from the client's side: answers, and errors when there is no answer.
 
 use std::sync::Arc;
 
@@ -23,10 +14,9 @@ use tokio_util::task::TaskTracker;
 use tonic::{Code, Request, Status};
 use tonic_types::StatusExt;
 
-use crate::counting_store::CountingStore;
-use crate::fixture::{Fixture, on_every_database, order};
+use crate::support::counting_store::CountingStore;
+use crate::support::fixture::{Fixture, on_every_database, order};
 
-/// The service on a shop's store.
 struct Inventory {
     rpc: InventoryRpc,
     prepared: watch::Sender<bool>,
@@ -77,7 +67,7 @@ fn says_when_to_come_back(status: &Status) -> bool {
 }
 
 #[tokio::test]
-async fn each_item_is_told_in_its_place_whether_it_can_be_had() {
+async fn each_item_has_its_availability_in_request_order() {
     on_every_database(&[("A", 10), ("B", 2), ("C", 0)], async |shop| {
         let inventory = Inventory::of(&shop);
 
@@ -91,7 +81,7 @@ async fn each_item_is_told_in_its_place_whether_it_can_be_had() {
             [
                 ("B", ItemStatus::OutOfStock, 2),
                 ("Z", ItemStatus::UnknownSku, 0),
-                // How many there are is not told where there are enough.
+                // The quantity is not given if there is enough.
                 ("A", ItemStatus::Available, 0),
                 ("C", ItemStatus::OutOfStock, 0),
             ]
@@ -133,7 +123,7 @@ async fn what_is_reserved_cannot_be_had_and_a_look_reserves_nothing() {
 }
 
 #[tokio::test]
-async fn of_many_calls_at_once_each_gets_its_own_answer() {
+async fn concurrent_calls_each_get_their_own_answer() {
     on_every_database(&[("A", 10), ("B", 20)], async |shop| {
         let inventory = Inventory::of(&shop);
         let asked: Vec<_> = (1..=200)
@@ -165,13 +155,13 @@ async fn a_burst_of_calls_is_a_handful_of_statements() {
         let answers = join_all((0..1_000).map(|_| inventory.check(&[("A", 1)]))).await;
 
         assert!(answers.iter().all(Result::is_ok));
-        assert!(store.looks() <= 6, "{} looks", store.looks());
+        assert!(store.reads() <= 6, "{} looks", store.reads());
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_malformed_request_is_refused_with_every_fault() {
+async fn an_invalid_request_is_refused_with_all_violations() {
     on_every_database(&[("A", 10)], async |shop| {
         let inventory = Inventory::of(&shop);
 

@@ -1,17 +1,8 @@
-//! What becomes of an event: the handler on a real database, with the simulated gateway.
+//! The event handler on a real database, with the simulated gateway.
 
-#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
-
-#[path = "support/database.rs"]
-mod database;
-#[path = "support/desk.rs"]
-mod desk;
-#[path = "support/fixture.rs"]
-mod fixture;
-
+use crate::support::desk::{at_every_desk, cancellation_of, placed};
+use crate::support::fixture::{captured, order};
 use consumer::Failure;
-use desk::{at_every_desk, cancellation_of, placed};
-use fixture::{captured, order};
 use kafka::record::Record;
 use processing_service::domain::{Order, PaymentToken, RejectionReason, SagaState, Step};
 
@@ -61,7 +52,7 @@ async fn a_declined_order_is_rejected_and_its_stock_is_free_again() {
 }
 
 #[tokio::test]
-async fn a_provider_that_never_answers_is_asked_a_bounded_number_of_times() {
+async fn captures_without_an_answer_are_limited() {
     at_every_desk(&[("A", 10)], async |desk| {
         let order = paid_with("tok_unavailable");
 
@@ -76,7 +67,7 @@ async fn a_provider_that_never_answers_is_asked_a_bounded_number_of_times() {
 }
 
 #[tokio::test]
-async fn a_capture_that_times_out_once_is_tried_again() {
+async fn a_capture_that_times_out_is_retried() {
     at_every_desk(&[("A", 10)], async |desk| {
         let order = paid_with("tok_timeout_once");
 
@@ -117,7 +108,7 @@ async fn an_order_out_of_stock_is_rejected_before_any_payment() {
 }
 
 #[tokio::test]
-async fn a_cancellation_that_waits_before_the_first_step_wins() {
+async fn a_cancellation_queued_before_the_first_step_wins() {
     at_every_desk(&[("A", 10)], async |desk| {
         let order = paid_with("tok_approved");
 
@@ -148,7 +139,7 @@ async fn a_cancellation_of_another_order_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_cancellation_that_comes_during_the_capture_gives_everything_back() {
+async fn a_cancellation_during_the_capture_refunds_and_releases_everything() {
     at_every_desk(&[("A", 10)], async |desk| {
         let order = paid_with("tok_approved");
         desk.take(Step::Reserve, &order).await;
@@ -171,7 +162,7 @@ async fn a_cancellation_that_comes_during_the_capture_gives_everything_back() {
 }
 
 #[tokio::test]
-async fn a_cancellation_that_comes_after_shipping_is_too_late() {
+async fn a_cancellation_after_shipping_is_a_no_op() {
     at_every_desk(&[("A", 10)], async |desk| {
         let order = paid_with("tok_approved");
         desk.handle(placed(&order), &[]).await.unwrap();
@@ -187,7 +178,7 @@ async fn a_cancellation_that_comes_after_shipping_is_too_late() {
 }
 
 #[tokio::test]
-async fn a_cancellation_without_an_order_is_set_aside() {
+async fn a_cancellation_without_an_order_is_rejected() {
     at_every_desk(&[], async |desk| {
         let failure = desk
             .handle(cancellation_of(&paid_with("tok_approved")), &[])
@@ -200,7 +191,7 @@ async fn a_cancellation_without_an_order_is_set_aside() {
 }
 
 #[tokio::test]
-async fn a_cancellation_finds_an_order_that_stopped_halfway_and_ends_it() {
+async fn a_cancellation_ends_an_order_that_stopped_between_steps() {
     at_every_desk(&[("A", 10)], async |desk| {
         let order = paid_with("tok_approved");
         desk.take(Step::Reserve, &order).await;
@@ -214,7 +205,7 @@ async fn a_cancellation_finds_an_order_that_stopped_halfway_and_ends_it() {
 }
 
 #[tokio::test]
-async fn an_order_is_resumed_after_a_crash_behind_any_step() {
+async fn an_order_is_resumed_after_a_crash_between_any_two_steps() {
     let steps = [Step::Reserve, Step::Capture, Step::Ship];
     for crash_after in 0..=steps.len() {
         at_every_desk(&[("A", 10)], async |desk| {
@@ -264,7 +255,7 @@ async fn a_crash_between_refund_and_record_still_ends_in_the_cancellation() {
             .await;
         assert!(matches!(cancelled, Err(Failure::Retry(_))), "{cancelled:?}");
 
-        // The redelivery comes before the cancellation has been read again.
+        // The event is redelivered before the cancellation is consumed again.
         desk.handle(placed(&order), &[]).await.unwrap();
 
         assert_eq!(desk.shop.saga(&order).await, Some(SagaState::Cancelled));
@@ -309,7 +300,7 @@ async fn an_event_delivered_again_changes_nothing() {
 }
 
 #[tokio::test]
-async fn bytes_that_are_no_event_are_set_aside() {
+async fn a_record_that_is_no_event_is_rejected() {
     at_every_desk(&[], async |desk| {
         let order = paid_with("tok_approved");
         let garbage = Record {
@@ -326,7 +317,7 @@ async fn bytes_that_are_no_event_are_set_aside() {
 }
 
 #[tokio::test]
-async fn an_order_that_nobody_can_have_accepted_is_set_aside() {
+async fn an_invalid_order_is_rejected_as_a_dead_letter() {
     at_every_desk(&[("A", 10)], async |desk| {
         let empty = order(&[]);
 
@@ -356,7 +347,7 @@ async fn an_event_of_an_unknown_type_is_ignored() {
 }
 
 #[tokio::test]
-async fn a_database_that_fails_is_tried_again() {
+async fn a_database_error_is_retried() {
     at_every_desk(&[("A", 10)], async |desk| {
         let order = paid_with("tok_approved");
         desk.shop.database.refuse_rows("sagas").await;

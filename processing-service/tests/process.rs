@@ -1,6 +1,4 @@
-//! The service as a process and as an app: exit codes, messages, start and stop without a broker.
-
-#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+//! The service as a process and as an `App`: exit codes, messages, start and stop without a broker.
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
@@ -22,7 +20,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
-/// Runs the process to its end, with these settings and nothing else.
+/// Runs the process until it exits, with only these settings in its environment.
 fn run(arguments: &[&str], settings: &[(&str, &str)]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_processing-service"))
         .args(arguments)
@@ -46,7 +44,7 @@ fn write_catalogue(directory: &Path, text: &str) -> String {
     path.display().to_string()
 }
 
-/// A valid configuration whose broker is not there, on this database.
+/// A valid configuration on this database, with an unreachable broker.
 fn config_on(database: &str, directory: &TempDir, listen: &str) -> Config {
     let catalogue = write_catalogue(directory.path(), "sku,name,opening_stock\nA,HOLDER,1\n");
     let settings = [
@@ -59,13 +57,13 @@ fn config_on(database: &str, directory: &TempDir, listen: &str) -> Config {
     Config::from_source(&BTreeMap::from(settings)).unwrap()
 }
 
-/// The same on a SQLite file.
+/// [`config_on`] a SQLite file.
 fn config(directory: &TempDir, listen: &str) -> Config {
     let database = format!("sqlite://{}/processing.db", directory.path().display());
     config_on(&database, directory, listen)
 }
 
-/// A service that runs in this process.
+/// The service, running in the test process.
 struct Running {
     address: SocketAddr,
     shutdown: CancellationToken,
@@ -90,7 +88,7 @@ impl Running {
         }
     }
 
-    /// What it says about itself, each time it changes its mind.
+    /// A stream of its health status changes.
     async fn health(&self) -> tonic::Streaming<tonic_health::pb::HealthCheckResponse> {
         let channel = Channel::from_shared(format!("http://{}", self.address)).unwrap();
         let mut client = HealthClient::new(channel.connect().await.unwrap());
@@ -98,7 +96,7 @@ impl Running {
         client.watch(whole_server).await.unwrap().into_inner()
     }
 
-    /// Whether one piece of "A" can be had, as it says over the wire.
+    /// Availability of one piece of "A", over gRPC.
     async fn check(&self) -> Result<CheckAvailabilityResponse, Status> {
         let channel = Channel::from_shared(format!("http://{}", self.address)).unwrap();
         let mut client = InventoryServiceClient::new(channel.connect().await.unwrap());
@@ -118,7 +116,6 @@ impl Running {
     }
 }
 
-/// What the service says next.
 async fn next(
     health: &mut tonic::Streaming<tonic_health::pb::HealthCheckResponse>,
 ) -> ServingStatus {
@@ -177,7 +174,7 @@ fn a_wrong_catalogue_is_named_with_its_lines_and_exits_78() {
 }
 
 #[tokio::test]
-async fn a_port_that_is_taken_is_named_and_nothing_is_created() {
+async fn a_port_in_use_is_reported_and_no_database_is_created() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let listen = taken.local_addr().unwrap().to_string();
     let directory = tempfile::tempdir().unwrap();
@@ -204,23 +201,23 @@ async fn it_becomes_ready_answers_and_stops_cleanly_without_a_broker() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_that_is_away_leaves_the_process_up_and_not_ready() {
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = nobody.local_addr().unwrap().port();
-    drop(nobody);
+async fn without_its_database_the_process_stays_up_and_not_ready() {
+    let unused = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = unused.local_addr().unwrap().port();
+    drop(unused);
     let running = Running::on(&postgres_server::url(port, "orders")).await;
 
     let mut health = running.health().await;
 
     assert_eq!(next(&mut health).await, ServingStatus::NotServing);
-    // It does not know yet what there is, which is another thing than that there is nothing.
+    // STARTING is not the same answer as an unknown SKU.
     let status = running.check().await.unwrap_err();
     assert_eq!(status.code(), Code::Unavailable);
     running.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_without_the_schema_is_waited_for_until_somebody_migrates_it() {
+async fn the_service_waits_until_its_database_is_migrated() {
     let server = postgres_server::shared();
     server.create_database("fresh").unwrap();
     let url = server.url("fresh");

@@ -1,18 +1,9 @@
-//! How an order is seen in its trace: its steps, what the provider is asked for, and how each ended.
-
-#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
-
-#[path = "support/database.rs"]
-mod database;
-#[path = "support/desk.rs"]
-mod desk;
-#[path = "support/fixture.rs"]
-mod fixture;
+//! The spans of an order: its steps, its calls to the payment provider, and their outcomes.
 
 use std::sync::LazyLock;
 
-use desk::{Desk, at_every_desk, cancellation_of, placed};
-use fixture::order;
+use crate::support::desk::{Desk, at_every_desk, cancellation_of, placed};
+use crate::support::fixture::order;
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanId, Status, TraceId};
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SpanData};
@@ -35,15 +26,14 @@ static SPANS: LazyLock<InMemorySpanExporter> = LazyLock::new(|| {
     exporter
 });
 
-/// The steps of an order and its calls to the provider, as they ended.
+/// The finished spans of one handled order.
 struct Story {
     attempt: SpanId,
     spans: Vec<SpanData>,
 }
 
 impl Story {
-    /// Delivers the order within the span of an attempt, as the consumer does it, with a cancellation behind it if there
-    /// is to be one.
+    /// Delivers the order within a processing span, as the consumer does, optionally with a cancellation queued behind it.
     async fn of(desk: &Desk, order: &Order, is_cancelled: bool) -> Self {
         LazyLock::force(&SPANS);
         let attempt = PROCESS.continuing("attempt", &Context::new(), Vec::new());
@@ -75,7 +65,7 @@ impl Story {
     }
 }
 
-/// The spans of this service in a trace; statements and commits are the chassis' business.
+/// The spans of this service in a trace, without those of the crates (statements, commits).
 fn spans_of(trace: TraceId) -> Vec<SpanData> {
     let own = |span: &SpanData| {
         let keys = span.attributes.iter().map(|of| of.key.as_str());
@@ -88,7 +78,7 @@ fn spans_of(trace: TraceId) -> Vec<SpanData> {
         .collect()
 }
 
-/// What the span says under this name.
+/// The value of a span attribute.
 fn told(span: &SpanData, attribute: &Attribute) -> Option<String> {
     let found = span.attributes.iter();
     let mut found = found.filter(|of| of.key.as_str() == attribute.name);
@@ -109,7 +99,7 @@ fn paid_with(token: &str) -> Order {
 }
 
 #[tokio::test]
-async fn the_steps_of_an_order_are_children_of_the_attempt_and_the_provider_is_asked_within_one() {
+async fn step_spans_are_children_of_the_attempt_and_gateway_spans_of_their_step() {
     at_every_desk(&[("A", 10)], async |desk| {
         let story = Story::of(&desk, &paid_with("tok_approved"), false).await;
 
@@ -138,7 +128,7 @@ async fn the_steps_of_an_order_are_children_of_the_attempt_and_the_provider_is_a
 }
 
 #[tokio::test]
-async fn a_declined_capture_fails_and_its_step_does_not_and_tells_why_the_order_ended() {
+async fn a_declined_capture_is_an_error_and_its_step_has_the_rejection_reason() {
     at_every_desk(&[("A", 10)], async |desk| {
         let story = Story::of(&desk, &paid_with("tok_declined"), false).await;
 
@@ -153,7 +143,7 @@ async fn a_declined_capture_fails_and_its_step_does_not_and_tells_why_the_order_
 }
 
 #[tokio::test]
-async fn each_attempt_at_a_capture_is_a_span_that_tells_whether_it_was_given_up() {
+async fn each_capture_attempt_is_a_span_that_shows_a_timeout() {
     at_every_desk(&[("A", 10)], async |desk| {
         let story = Story::of(&desk, &paid_with("tok_timeout_once"), false).await;
 
@@ -170,7 +160,7 @@ async fn each_attempt_at_a_capture_is_a_span_that_tells_whether_it_was_given_up(
 }
 
 #[tokio::test]
-async fn a_provider_that_is_away_is_told_from_one_that_takes_too_long() {
+async fn an_unavailable_provider_differs_from_a_timeout() {
     at_every_desk(&[("A", 10)], async |desk| {
         let story = Story::of(&desk, &paid_with("tok_unavailable"), false).await;
 
@@ -190,7 +180,7 @@ async fn a_provider_that_is_away_is_told_from_one_that_takes_too_long() {
 }
 
 #[tokio::test]
-async fn a_refund_that_is_not_confirmed_fails_and_so_does_its_step() {
+async fn an_unconfirmed_refund_is_an_error_and_so_is_its_step() {
     at_every_desk(&[("A", 10)], async |desk| {
         desk.gateway.fail_refunds(1);
 
@@ -205,7 +195,7 @@ async fn a_refund_that_is_not_confirmed_fails_and_so_does_its_step() {
 }
 
 #[tokio::test]
-async fn an_order_that_was_cancelled_is_no_failure_and_no_rejection() {
+async fn a_cancelled_order_is_neither_an_error_nor_a_rejection() {
     at_every_desk(&[("A", 10)], async |desk| {
         let story = Story::of(&desk, &paid_with("tok_approved"), true).await;
 
@@ -218,7 +208,7 @@ async fn an_order_that_was_cancelled_is_no_failure_and_no_rejection() {
 }
 
 #[tokio::test]
-async fn an_order_that_cannot_be_had_tells_why_in_its_step() {
+async fn an_out_of_stock_order_has_the_rejection_reason_on_its_step() {
     at_every_desk(&[("A", 2)], async |desk| {
         let story = Story::of(&desk, &paid_with("tok_approved"), false).await;
 
@@ -230,7 +220,7 @@ async fn an_order_that_cannot_be_had_tells_why_in_its_step() {
 }
 
 #[tokio::test]
-async fn nothing_that_the_provider_is_told_is_in_the_trace() {
+async fn no_data_of_a_gateway_request_is_in_the_trace() {
     at_every_desk(&[("A", 10)], async |desk| {
         for token in ["tok_approved", "tok_declined", "tok_timeout_once"] {
             let order = paid_with(token);
@@ -238,7 +228,7 @@ async fn nothing_that_the_provider_is_told_is_in_the_trace() {
             let story = Story::of(&desk, &order, false).await;
 
             assert!(!story.all(CAPTURE).is_empty());
-            // The order's id is the key under which the provider is asked, and stays with the attempt at the event.
+            // The order id, which is the idempotency key, is only on the processing span.
             let told = format!("{:?}", story.spans);
             for secret in [token.to_owned(), order.id.to_string()] {
                 assert!(!told.contains(&secret), "{told}");

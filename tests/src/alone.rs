@@ -1,7 +1,7 @@
 //! order-service alone, in a directory of its own, with no broker and no neighbour: for measuring its synchronous half,
 //! from a client's call to the answer after the commit.
 //!
-//! What it accepts is never published, so its outbox grows for as long as it runs: [`Alone::backlog`].
+//! Accepted orders are never published, so its outbox grows while it runs: [`Alone::backlog`].
 
 use std::fs;
 use std::process::{Child, Command, Stdio};
@@ -30,7 +30,7 @@ const DATABASE_URL: &str = "DATABASE_URL";
 const TICK: Duration = Duration::from_millis(10);
 const USER_TIME: usize = 11;
 
-/// There is nobody to ask for the stock, and what waits for the broker waits for ever.
+/// There is no availability query, and outbox rows are never published.
 const UNDISTURBED: [(&str, &str); 3] = [
     ("AVAILABILITY_CHECK", "off"),
     ("BACKLOG_AGE", "1000m"),

@@ -1,6 +1,6 @@
-//! The audit of a stack: waits until it has come to rest, dumps its topics, and has the [`auditor`] judge.
+//! The audit of a stack: waits until it has come to rest, dumps its topics, and runs the [`auditor`].
 //!
-//! What must hold is the auditor's business. Here is only where the evidence of a stack lies, and when to look at it.
+//! The rules are in the auditor. This file knows where a stack keeps its evidence, and when to read it.
 
 pub mod settled;
 
@@ -16,7 +16,7 @@ use crate::stack::{Ending, Process, Service, Stack};
 /// The directory of the dumped topics in the data directory.
 const TOPICS: &str = "topics";
 
-/// Audits a stack as it is now. What is under way counts as lost.
+/// Audits a stack as it is now. Work in progress counts as lost.
 ///
 /// # Errors
 /// When the topics or the databases cannot be read.
@@ -31,8 +31,8 @@ pub async fn now(stack: &Stack, journal: Option<&Path>, limits: &Limits) -> Resu
     auditor::check(&inputs, limits).await
 }
 
-/// Audits a stack that is to be stopped: waits for its rest, stops both services in order, and holds their offsets to it.
-/// Broker and databases run on. What is still under way after `patience`, the verdict names.
+/// Audits a stack at its end: waits until it is idle, stops both services cleanly, and requires their offsets at the end.
+/// Broker and databases keep running. Work that is unfinished after `limit` is in the verdict.
 ///
 /// # Errors
 /// When the topics or the databases cannot be read, or when a service does not stop cleanly.
@@ -40,9 +40,9 @@ pub async fn of_the_stopped(
     stack: &Stack,
     journal: Option<&Path>,
     limits: Limits,
-    retry_policy: Duration,
+    limit: Duration,
 ) -> Result<Verdict> {
-    let has_settled = settled::wait(stack, retry_policy).await?;
+    let has_settled = settled::wait(stack, limit).await?;
     let pair = Service::PAIR
         .map(|service| stack.processes(service))
         .concat();
@@ -54,7 +54,7 @@ pub async fn of_the_stopped(
         );
     }
     let limits = Limits {
-        // Whoever was down, or was given no time, had nothing to commit.
+        // A service that was down, or not given enough time, has not committed its offsets.
         stopped_cleanly: has_settled && endings.len() == pair.len(),
         ..limits
     };

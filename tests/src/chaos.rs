@@ -11,9 +11,9 @@
 //! * The plan is a pure function of seed, length and engines ([`plan`]); running it again runs the same faults.
 //! * One **disruption** at a time: a process killed, frozen, stopped, removed; connections cut, silent, slow. The next one
 //!   begins at its time, or when the pair has recovered from the one before, whichever is later. In the middle of an
-//!   outage of a server, or of the way to it, a replica of the pair may be killed besides: that hits somebody else.
-//! * **Disturbances** take nothing away and come whenever they are due: trouble with payments; records published again,
-//!   byte for byte, newest, old, or neighbours in the wrong order. One that finds the broker away is left out and not
+//!   outage of a server, or of the way to it, a replica of the pair may be killed too: that hits another component.
+//! * **Disturbances** stop no component and start whenever they are due: trouble with payments; records published again,
+//!   byte for byte, newest, old, or neighbours in the wrong order. One that finds the broker down is skipped and not
 //!   counted.
 //! * Everything comes once, in random order, before anything comes twice.
 //! * No fault is on while orders come to their end: the last third, at most 20 s, is without.
@@ -21,7 +21,7 @@
 //! **Recovered** is the pair when an order that was placed after the fault's end is final. With several replicas that may
 //! be one that the fault did not touch; the audit at the end is about all of them.
 //!
-//! The client is the one of the replay: an order that nobody answered is sent again, with the same request id, until it
+//! The client is the one of the replay: an order without an answer is sent again, with the same request id, until it
 //! is known what became of it.
 
 mod course;

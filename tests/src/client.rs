@@ -1,7 +1,7 @@
 //! The client's side of order-service: connections, what an error says, retries, and watching an order to its end.
 //!
 //! The replay and `orderctl` stand on it. It does what a well-behaved client does: every call has a deadline, only
-//! what may pass by itself is tried again, and what is tried again is the same request with the same request id.
+//! transient errors are retried, and a retry is the same request with the same request id.
 
 pub mod connections;
 pub mod failure;

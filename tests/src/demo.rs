@@ -24,14 +24,14 @@ use crate::orders::{OrderBook, SAMPLE};
 use crate::replay::progress::Progress;
 use crate::replay::summary::Summary;
 use crate::replay::tally::Tally;
-use crate::replay::{self, Plan, RetryPolicy, Trouble};
+use crate::replay::{self, Plan, Trouble, WaitLimits};
 use crate::report::Report;
 use crate::stack::interrupt::Interrupt;
 use crate::stack::{Notice, Stack, StackOptions};
 use crate::waterfall::observation::Observation;
 use crate::waterfall::{self, svg, text};
 
-/// Where the data is kept unless said otherwise: below the directory that `make` runs in.
+/// Default data directory: below the directory that `make` runs in.
 const DATA_DIRECTORY: &str = ".local/demo";
 
 /// The journal's name in the data directory.
@@ -130,7 +130,7 @@ fn plan(arguments: &DemoArguments, orders: Arc<OrderBook>, count: usize, stack: 
         rate: arguments.rate,
         concurrency: arguments.concurrency,
         journal: stack.data_dir().join(JOURNAL),
-        retry_policy: RetryPolicy::default(),
+        wait_limits: WaitLimits::default(),
         trouble: Trouble::default(),
     }
 }
@@ -165,7 +165,7 @@ async fn replay_and_audit(stack: &Stack, plan: Plan, interrupt: &Interrupt) -> R
     let summary = replay(stack, plan, interrupt).await?;
     let restarts = restarts(stack);
     let limits = Limits {
-        // Somebody may kill a process by hand; then events may come again.
+        // A user may kill a process manually; then events may be published again.
         wire_duplicates: (stack.restarts() == 0).then_some(0),
         set_aside: Some(0),
         ..Limits::default()
@@ -191,7 +191,7 @@ async fn replay(stack: &Stack, plan: Plan, interrupt: &Interrupt) -> Result<Summ
     summary
 }
 
-/// Shows what happens to the processes; when one of them stays down, the replay has nobody to talk to and is stopped.
+/// Shows what happens to the processes; when one of them stays down, the replay cannot continue and is stopped.
 async fn show_notices(stack: &Stack, progress: &Progress, interrupt: &Interrupt) {
     let mut notices = stack.notices();
     loop {

@@ -1,4 +1,4 @@
-//! `make neighbours`: what a client of order-service notices while processing-service is away, frozen, or slow.
+//! `make neighbours`: the effect on clients of order-service while processing-service is down, frozen, or slow.
 //!
 //! ```text
 //! fresh stack ─▶ healthy ─▶ stopped ─▶ back ─▶ frozen ─▶ thawed ─▶ slow ─▶ healthy again ─▶ all final ─▶ stop ─▶ audit
@@ -6,7 +6,7 @@
 //! ```
 //!
 //! order-service reaches processing-service through a proxy, which answers late when that is the phase and refuses
-//! connections while the service is stopped, as its own port would. All replicas are hit, so that nobody is left to answer.
+//! connections while the service is stopped, as its own port would. All replicas are hit, so that none can answer.
 //!
 //! Each phase has its own figures: latency of PlaceOrder ([`crate::open_loop`]), how many orders were accepted with which
 //! availability, what was refused, and what the breakers of order-service did, as its log tells. A phase counts from its
@@ -50,7 +50,7 @@ pub struct NeighboursArguments {
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
     seconds: u64,
 
-    /// Milliseconds until a call is given up; the service is told.
+    /// Deadline of a call in milliseconds, sent to the service.
     #[arg(long, value_name = "MS", default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(1..))]
     deadline: u64,
 

@@ -80,7 +80,7 @@ where
         runtime: Handle::current(),
         stop: stop.clone(),
     };
-    // Whoever does not wait for the end any more wants no further call.
+    // If the caller dropped the run, no further call is sent.
     let _stop_if_dropped = stop.drop_guard();
     tokio::task::spawn_blocking(move || generator.send_all()).await?;
     calls.close();

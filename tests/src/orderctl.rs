@@ -101,8 +101,8 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
 }
 
 impl Context {
-    /// A request that shows who asks, and carries its deadline, so that the service stops working on it when nobody waits
-    /// any more.
+    /// A request with the token and a deadline, so that the service stops working on it when the caller no longer
+    /// waits.
     fn request<T>(&self, message: T) -> tonic::Request<T> {
         let mut request = tonic::Request::new(message);
         request.set_timeout(self.timeout);

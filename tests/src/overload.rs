@@ -9,8 +9,8 @@
 //!
 //! What must hold:
 //!
-//! * Accepted work keeps its latency: p99 of what is accepted under overload is at most twice that of an unloaded service.
-//! * No is said early: p99 of what is refused is below 10 ms.
+//! * Accepted work keeps its latency: p99 of accepted calls under overload is at most twice that of an unloaded service.
+//! * Refusals are fast: p99 of refused calls is below 10 ms.
 //!
 //! There is no broker, so nothing is ever published and the outbox grows, by every order that is accepted. A commit does
 //! not read the outbox, and the relay holds a window of fixed size, so what has been accepted does not slow what comes;
@@ -41,7 +41,7 @@ use crate::stack::DatabaseEngine;
 /// The database on the PostgreSQL server.
 const DATABASE: &str = "overload";
 
-/// Offer order-service three times what it can do, and see what becomes of what it accepts.
+/// Offer order-service three times what it can do, and measure the calls that it accepts.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "overload", version)]
 pub struct OverloadArguments {
@@ -85,11 +85,11 @@ pub struct OverloadArguments {
     #[arg(long, value_name = "N", default_value_t = 4)]
     connections: usize,
 
-    /// Most calls that are open at once; what is due beyond that is dropped, and said.
+    /// Maximum calls in flight; further calls are dropped and reported.
     #[arg(long, value_name = "N", default_value_t = 8_192)]
     outstanding: usize,
 
-    /// Milliseconds until a call is given up; the service is told.
+    /// Deadline of a call in milliseconds, sent to the service.
     #[arg(long, value_name = "MS", default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(1..))]
     deadline: u64,
 

@@ -7,10 +7,10 @@
 //! ```
 //!
 //! * A fault holds for every connection, those that are open and those that come, until the next one is set.
-//! * What is forwarded is forwarded in order and unchanged; a fault loses bytes only together with their connection.
+//! * Data is forwarded in order and unchanged; a fault loses bytes only together with their connection.
 //! * Memory is bounded: so many connections, so many bytes on their way each; beyond that the proxy does not read, and
 //!   its peers wait as they would for a slow network.
-//! * It knows no protocol. A client that is told another address by its server, as those of Kafka are, leaves it, unless
+//! * It knows no protocol. A client that gets another address from its server, as Kafka clients do, bypasses it, unless
 //!   the server tells the proxy's.
 //!
 //! Reading order: [`fault`], `connection`.

@@ -43,11 +43,11 @@ use crate::client::connections::Connections;
 use crate::orders::OrderBook;
 
 /// Orders that may be accepted and not yet final; callers wait beyond that. It bounds memory and open streams: each is
-/// watched, and order-service allows 4,096 streams unless told otherwise. It holds all orders of the sample, so that
+/// watched, and order-service allows 4,096 streams by default. It holds all orders of the sample, so that
 /// their confirmations do not wait for outcomes.
 const OPEN_ORDERS: usize = 2_000;
 
-/// After a stop, what is under way gets so long to end.
+/// Time for calls in flight to end after a stop.
 const GRACE: Duration = Duration::from_secs(10);
 
 /// What to replay, where and how.
@@ -57,30 +57,30 @@ pub struct Plan {
     pub addresses: Vec<String>,
     /// The orders.
     pub orders: Arc<OrderBook>,
-    /// How many orders to place; more than the file holds goes round again.
+    /// How many orders to place; the file is repeated if it holds fewer.
     pub count: usize,
     /// Orders per second, sent on time whether or not the answers are; `None`: as fast as the callers go.
     pub rate: Option<f64>,
     /// Calls open at once.
     pub concurrency: usize,
-    /// Where accepted orders are written down for the audit.
+    /// The journal for the audit.
     pub journal: PathBuf,
     /// How long to wait for the service.
-    pub retry_policy: RetryPolicy,
+    pub wait_limits: WaitLimits,
     /// Trouble with payments beyond what the invoices bring.
     pub trouble: Trouble,
 }
 
 /// How long to wait for the service. Both cover a crash and restart of every process with room to spare.
 #[derive(Clone, Copy, Debug)]
-pub struct RetryPolicy {
+pub struct WaitLimits {
     /// From an order's first send to its confirmation, retries included.
     pub confirmation: Duration,
     /// From an order's confirmation to its final state.
     pub outcome: Duration,
 }
 
-impl Default for RetryPolicy {
+impl Default for WaitLimits {
     fn default() -> Self {
         Self {
             confirmation: Duration::from_secs(60),
@@ -104,7 +104,7 @@ struct Replay {
     watchers: TaskTracker,
     /// Take no further order.
     stop: CancellationToken,
-    /// Give up what is under way.
+    /// Abort the calls in flight.
     give_up: CancellationToken,
 }
 

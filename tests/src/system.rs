@@ -73,13 +73,13 @@ pub struct System {
 }
 
 impl System {
-    /// A client of order-service: of each replica in turn. What is asked through it is not in the journal.
+    /// A client of order-service, round robin over its replicas. Its calls are not in the journal.
     pub fn client(&self) -> OrderServiceClient<Channel> {
         self.has_strangers.store(true, Ordering::Relaxed);
         self.clients.next()
     }
 
-    /// A client of one replica of order-service. What is asked through it is not in the journal.
+    /// A client of one replica of order-service. Its calls are not in the journal.
     ///
     /// # Errors
     /// When there is no such replica.
@@ -109,7 +109,7 @@ impl System {
         self.place(draft.request()).await
     }
 
-    /// Places an order as a well-behaved client does: repeats it under the same request id while the service is away.
+    /// Places an order like a well-behaved client: retries with the same request id while the service is down.
     ///
     /// # Errors
     /// When it is refused, or not confirmed for too long.
@@ -180,7 +180,7 @@ impl System {
     /// # Errors
     /// When the databases cannot be read, or when the audit finds violations.
     pub async fn audit(&self) -> Result<()> {
-        // What is still under way after that, the audit names.
+        // Work that is unfinished after that is reported by the audit.
         settled::wait(&self.stack, WAIT_LIMIT).await?;
         let verdict = self.verdict(Limits::default()).await?;
         ensure!(verdict.is_ok(), "{verdict}");

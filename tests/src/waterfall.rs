@@ -22,11 +22,11 @@ const PLACE_ORDER: &str = "orders.v1.OrderService/PlaceOrder";
 pub struct Row {
     /// How many spans it is part of.
     pub depth: usize,
-    /// Who did it.
+    /// Service name.
     pub service: String,
     /// On which side of a conversation.
     pub kind: SpanKind,
-    /// What was done.
+    /// Span name.
     pub name: String,
     /// From the start of the trace to its own.
     pub offset: Duration,

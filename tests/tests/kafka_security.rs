@@ -1,4 +1,4 @@
-//! The services on an Apache Kafka that wants TLS and a login (SCRAM): it works, and what is wrong is said.
+//! The services on an Apache Kafka that wants TLS and a login (SCRAM): it works, and configuration mistakes are reported.
 //!
 //! A build without the cargo feature `kafka-tls` is recognised, and so is a machine without Apache Kafka; the tests are
 //! then left out, unless `TEST_KAFKA_TLS` says `required`.
@@ -55,7 +55,7 @@ async fn a_broker_that_no_trusted_authority_vouches_for_is_not_talked_to() -> Re
     Ok(())
 }
 
-/// Starts order-service with one wrong setting, places an order, and returns what it has logged by then.
+/// Starts order-service with one wrong setting, places an order, and returns its log.
 async fn confirms_without_publishing(setting: &str, wrong: &str) -> Result<String> {
     let system = System::start_secured(&[(Service::Orders, setting, wrong)]).await?;
 
@@ -78,7 +78,7 @@ async fn confirms_without_publishing(setting: &str, wrong: &str) -> Result<Strin
     Ok(log)
 }
 
-/// Whether what the tests need is not there; fails when it has to be. Says so in a line that nobody takes for a success.
+/// Whether the prerequisites are missing; fails if they are required. Prints a line that cannot be mistaken for a success.
 async fn are_left_out() -> Result<bool> {
     let Some(why) = not_ready().await? else {
         return Ok(false);
@@ -104,7 +104,7 @@ async fn not_ready() -> Result<Option<String>> {
     Ok(None)
 }
 
-/// It never starts, because it is told to listen nowhere; the question is what else it complains of.
+/// It never starts, because its listen address is invalid; the test checks its other complaints.
 async fn is_built_with_tls(service: Service) -> Result<bool> {
     let wants_tls = [
         ("KAFKA_SECURITY_PROTOCOL", "ssl"),

@@ -15,7 +15,7 @@ async fn an_order_is_confirmed_at_once_and_fulfilled_later() -> Result<()> {
     assert_eq!(confirmed.status(), OrderStatus::Accepted);
     assert_eq!(confirmed.version, 1);
 
-    // The asynchronous half: over Kafka to processing and back, shown to whoever watches.
+    // The asynchronous half: over Kafka to processing and back, visible to watchers.
     let history = system.watch_until_final(&confirmed.order_id).await?;
     let events: Vec<&str> = history.iter().map(|entry| &*entry.event_type).collect();
     assert_eq!(
@@ -28,12 +28,12 @@ async fn an_order_is_confirmed_at_once_and_fulfilled_later() -> Result<()> {
         ]
     );
 
-    // What is read back is the state that the last event made.
+    // A read returns the state after the last event.
     let order = system.order(&confirmed.order_id).await?;
     assert_eq!(order.status(), OrderStatus::Fulfilled);
     assert_eq!(order.version, 4);
 
-    // Two mugs have left the shop, and nothing is set aside any more.
+    // Two mugs are shipped, and no stock is reserved any more.
     let mugs = Stock {
         available: 998,
         reserved: 0,

@@ -1,8 +1,8 @@
--- The same tables and columns as on SQLite, so that auditors read both alike.
+-- The same tables and columns as on SQLite, so that the auditor reads both alike.
 
--- Stock in pieces. A piece is available, reserved for an order, or shipped; it is never lost and never two of these.
--- SKUs compare by byte: their order is the order in which transactions lock rows, and no locale may change it.
--- A hot row is rewritten many times a second: free space on its page keeps its old versions from spreading over others.
+-- Stock in pieces. Each piece is either available, reserved for an order, or shipped.
+-- SKUs compare by byte: transactions lock rows in SKU order, which must not depend on a locale.
+-- A hot row is updated many times per second: free space keeps its old versions on the same page (HOT updates).
 CREATE TABLE stock (
     sku       TEXT   COLLATE "C" NOT NULL PRIMARY KEY,
     name      TEXT   NOT NULL,
@@ -13,20 +13,20 @@ CREATE TABLE stock (
     CHECK (opening = available + reserved + shipped)
 ) WITH (fillfactor = 30);
 
--- How far each order has come. `lines` is an orders.v1.OrderPlaced with the pieces per SKU and nothing else.
--- A row is rewritten for each step within moments of its insertion: the free space lets it stay on its page.
+-- The saga of each order. `lines` is an orders.v1.OrderPlaced that holds only the pieces per SKU.
+-- A row is updated by each step, soon after its insertion: free space keeps it on its page (HOT updates).
 CREATE TABLE sagas (
     order_id      UUID   NOT NULL PRIMARY KEY,
     state         TEXT   NOT NULL CHECK (state IN ('RESERVED', 'CAPTURED', 'COMPENSATING', 'FULFILLED', 'REJECTED', 'CANCELLED')),
-    -- Why the order is rejected, or will be when its compensation is done.
+    -- The reason of a rejection; set already while compensation is in progress.
     reason        TEXT   CHECK (reason IN ('UNKNOWN_SKU', 'OUT_OF_STOCK', 'PAYMENT_DECLINED', 'PAYMENT_UNAVAILABLE')),
-    -- Number of the next event that is announced about the order, from 1.
+    -- Number of the next published event of the order, from 1.
     next_sequence BIGINT NOT NULL CHECK (next_sequence >= 1),
     lines         BYTEA  NOT NULL,
     updated_at    BIGINT NOT NULL -- unix milliseconds
 ) WITH (fillfactor = 50);
 
--- Captures that the payment provider confirmed, one per order at most.
+-- Captures confirmed by the payment provider, at most one per order.
 CREATE TABLE payments (
     order_id    UUID   NOT NULL PRIMARY KEY REFERENCES sagas (order_id),
     capture_id  TEXT   NOT NULL,
@@ -36,7 +36,7 @@ CREATE TABLE payments (
     updated_at  BIGINT NOT NULL -- unix milliseconds
 );
 
--- What left the house, one per order at most.
+-- At most one shipment per order.
 CREATE TABLE shipments (
     order_id    UUID   NOT NULL PRIMARY KEY REFERENCES sagas (order_id),
     shipment_id TEXT   NOT NULL,

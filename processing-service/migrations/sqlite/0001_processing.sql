@@ -1,4 +1,4 @@
--- Stock in pieces. A piece is available, reserved for an order, or shipped; it is never lost and never two of these.
+-- Stock in pieces. Each piece is either available, reserved for an order, or shipped.
 CREATE TABLE stock (
     sku       TEXT PRIMARY KEY,
     name      TEXT NOT NULL,
@@ -9,19 +9,19 @@ CREATE TABLE stock (
     CHECK (opening = available + reserved + shipped)
 ) STRICT, WITHOUT ROWID;
 
--- How far each order has come. `lines` is an orders.v1.OrderPlaced with the pieces per SKU and nothing else.
+-- The saga of each order. `lines` is an orders.v1.OrderPlaced that holds only the pieces per SKU.
 CREATE TABLE sagas (
     order_id      BLOB PRIMARY KEY,
     state         TEXT NOT NULL CHECK (state IN ('RESERVED', 'CAPTURED', 'COMPENSATING', 'FULFILLED', 'REJECTED', 'CANCELLED')),
-    -- Why the order is rejected, or will be when its compensation is done.
+    -- The reason of a rejection; set already while compensation is in progress.
     reason        TEXT CHECK (reason IN ('UNKNOWN_SKU', 'OUT_OF_STOCK', 'PAYMENT_DECLINED', 'PAYMENT_UNAVAILABLE')),
-    -- Number of the next event that is announced about the order, from 1.
+    -- Number of the next published event of the order, from 1.
     next_sequence INTEGER NOT NULL CHECK (next_sequence >= 1),
     lines         BLOB NOT NULL,
     updated_at    INTEGER NOT NULL -- unix milliseconds
 ) STRICT;
 
--- Captures that the payment provider confirmed, one per order at most.
+-- Captures confirmed by the payment provider, at most one per order.
 CREATE TABLE payments (
     order_id    BLOB PRIMARY KEY REFERENCES sagas (order_id),
     capture_id  TEXT NOT NULL,
@@ -31,7 +31,7 @@ CREATE TABLE payments (
     updated_at  INTEGER NOT NULL -- unix milliseconds
 ) STRICT, WITHOUT ROWID;
 
--- What left the house, one per order at most.
+-- At most one shipment per order.
 CREATE TABLE shipments (
     order_id    BLOB PRIMARY KEY REFERENCES sagas (order_id),
     shipment_id TEXT NOT NULL,

@@ -1,4 +1,4 @@
-//! The order as processing sees it: whose it is does not matter here, only what it asks for and what pays for it.
+//! The part of an order that processing needs: its items and its payment. The customer is not kept.
 
 use std::fmt;
 
@@ -7,20 +7,18 @@ use uuid::Uuid;
 use super::payment::{Money, PaymentToken};
 use super::stock::Demand;
 
-/// Namespace of shipment ids: a fixed random UUID, so that they cannot meet ids derived elsewhere.
+/// Namespace of shipment ids: a fixed random UUID, so that they cannot collide with ids derived elsewhere.
 const SHIPMENTS: Uuid = Uuid::from_u128(0x6f0b_83f5_13a7_4c0e_9f2d_51c8_07ae_b9d4);
 
-/// Identity of an order, given by order-service. It is also the idempotency key of every effect that the order has.
+/// Identity of an order, assigned by order-service; also the idempotency key of every effect of the order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OrderId(Uuid);
 
 impl OrderId {
-    /// The order with this UUID.
     pub const fn new(id: Uuid) -> Self {
         Self(id)
     }
 
-    /// The UUID.
     pub const fn as_uuid(&self) -> Uuid {
         self.0
     }
@@ -32,12 +30,11 @@ impl fmt::Display for OrderId {
     }
 }
 
-/// Identity of a shipment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShipmentId(Uuid);
 
 impl ShipmentId {
-    /// The shipment of this order: always the same, so that shipping twice is seen to be one shipment.
+    /// Derived from the order id (UUID v5), so that shipping twice yields the same shipment.
     pub fn of(order: OrderId) -> Self {
         Self(Uuid::new_v5(&SHIPMENTS, order.0.as_bytes()))
     }
@@ -49,16 +46,13 @@ impl fmt::Display for ShipmentId {
     }
 }
 
-/// An order to process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Order {
-    /// Which order.
     pub id: OrderId,
-    /// The pieces it asks for.
     pub demand: Demand,
-    /// What is to be captured.
+    /// The amount to capture.
     pub total: Money,
-    /// The authorisation to capture from.
+    /// The payment authorisation to capture from.
     pub payment_token: PaymentToken,
 }
 

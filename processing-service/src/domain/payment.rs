@@ -1,19 +1,19 @@
-//! Money and what a payment is identified by.
+//! Money, payment tokens and capture ids.
 
 use std::fmt;
 use std::sync::Arc;
 
-use super::{Malformed, is_printable, redacted};
+use super::text::{Malformed, is_printable};
 
-/// Characters of a payment token, as the contract limits them.
+/// Maximum length of a payment token in characters, as in the contract.
 const TOKEN_LIMIT: usize = 128;
 
-/// A currency: three upper-case letters. Which ones are accepted is decided where orders are taken.
+/// A currency: three upper-case letters. order-service decides which currencies are accepted.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Currency([u8; 3]);
 
 impl Currency {
-    /// Reads an ISO 4217 code.
+    /// Parses an ISO 4217 code.
     pub fn parse(text: &str) -> Result<Self, Malformed> {
         match text.as_bytes() {
             &[a, b, c] if [a, b, c].iter().all(u8::is_ascii_uppercase) => Ok(Self([a, b, c])),
@@ -36,7 +36,7 @@ impl fmt::Debug for Currency {
     }
 }
 
-/// An amount to pay: more than nothing, exact to the minor unit of its currency.
+/// A positive amount in minor units of its currency.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Money {
     currency: Currency,
@@ -44,7 +44,6 @@ pub struct Money {
 }
 
 impl Money {
-    /// This many minor units of this currency.
     pub fn new(currency: Currency, minor_units: i64) -> Result<Self, Malformed> {
         if minor_units < 1 {
             return Err(Malformed::expected("an amount of more than 0"));
@@ -55,23 +54,20 @@ impl Money {
         })
     }
 
-    /// The currency.
     pub fn currency(&self) -> Currency {
         self.currency
     }
 
-    /// The amount in the currency's smallest unit.
     pub fn minor_units(&self) -> i64 {
         self.minor_units
     }
 }
 
-/// Stands for an authorisation. It is as good as money: it cannot be printed, and it is not stored here.
+/// Token of a payment authorisation. It is a secret: `Debug` redacts it, and this service does not store it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PaymentToken(Arc<str>);
 
 impl PaymentToken {
-    /// Reads a token.
     pub fn parse(text: &str) -> Result<Self, Malformed> {
         if !is_printable(text, TOKEN_LIMIT) {
             return Err(Malformed::expected("1 to 128 printable ASCII characters"));
@@ -79,7 +75,7 @@ impl PaymentToken {
         Ok(Self(text.into()))
     }
 
-    /// The token itself, for the gateway only.
+    /// The secret itself, for the gateway only.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -87,21 +83,19 @@ impl PaymentToken {
 
 impl fmt::Debug for PaymentToken {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        redacted("PaymentToken", formatter)
+        formatter.write_str("PaymentToken(redacted)")
     }
 }
 
-/// The provider's identity of a capture.
+/// The payment provider's identifier of a capture.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CaptureId(Arc<str>);
 
 impl CaptureId {
-    /// As the provider gave it.
     pub fn new(id: &str) -> Self {
         Self(id.into())
     }
 
-    /// As the provider gave it.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -1,4 +1,4 @@
-//! The saga of one order: which steps it goes through, and what each step changes.
+//! The saga of one order: its states, the transition table and the effects of each transition.
 //!
 //! ```text
 //! Placed ──reserve──▶ Reserved ──capture──▶ Captured ──ship──▶ Fulfilled
@@ -9,68 +9,62 @@
 //!  └──cancelled──▶ Cancelled
 //! ```
 //!
-//! `Compensating` exists because undoing a payment is a call to somebody else. The intent is stored before the call:
-//! were it not, a crash after the refund and before the commit would let a redelivery, which may not see the
-//! cancellation any more, go on and ship an order whose money went back.
+//! `Compensating` exists because a refund is a call to an external provider. The intent is stored before the call.
+//! Otherwise, after a crash between refund and commit, a redelivery that no longer sees the cancellation would
+//! continue and ship an order whose payment was refunded.
 //!
-//! Everything here is a pure function of its arguments. Refusing an event is an answer, not an error: it is how
-//! a redelivered step learns that it was done before.
+//! All functions are pure. A refused event is a normal result, not a failure: a redelivered step finds in this way
+//! that it was applied before.
 
 use super::order::ShipmentId;
 use super::payment::{CaptureId, Money};
 use super::stock::{Rejection, RejectionReason, StockMove};
 
-/// How far the saga of an order has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SagaState {
-    /// Nothing has been done for the order.
+    /// No step has been taken.
     Placed,
-    /// Its pieces are set aside. Whether money has moved is known by the payment provider only.
+    /// The stock is reserved. Only the payment provider knows whether a capture was made.
     Reserved,
-    /// Its payment is captured.
+    /// The payment is captured.
     Captured,
-    /// What was done for it is being undone, and how it will end is decided.
+    /// Compensation is in progress; the final state is decided.
     Compensating(Abandonment),
     /// Final: shipped.
     Fulfilled,
-    /// Final: could not be processed.
+    /// Final: out of stock, unknown SKU, or no payment.
     Rejected(RejectionReason),
-    /// Final: cancelled in time.
+    /// Final: cancelled before it was shipped.
     Cancelled,
 }
 
-/// How an order ends that is given up.
+/// The final state after a compensation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Abandonment {
-    /// It could not be processed.
     Rejected(RejectionReason),
-    /// Its customer cancelled.
     Cancelled,
 }
 
-/// What happens to a saga.
+/// An input of the state machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SagaEvent {
-    /// Every piece could be set aside.
+    /// All items can be reserved.
     StockReserved,
-    /// Some piece could not be set aside.
+    /// At least one item cannot be reserved.
     StockRefused(Rejection),
-    /// The provider captured this amount.
     PaymentCaptured(CaptureId, Money),
-    /// The provider refused for good: nothing is charged.
+    /// Permanent refusal by the provider: nothing is charged.
     PaymentDeclined,
-    /// The attempts are spent. The provider may have captured without our knowing.
+    /// The capture attempts are exhausted. The provider may have captured nevertheless.
     PaymentUnavailable,
-    /// The pieces are handed over.
     Shipped(ShipmentId),
-    /// The customer asked to cancel.
     CancellationRequested,
-    /// The provider has confirmed that nothing stays charged.
+    /// The provider confirmed that nothing remains charged.
     PaymentUndone,
 }
 
 impl SagaEvent {
-    /// Whether there is a state in which the event moves pieces: known before the state is, for those who lock first.
+    /// Whether the event moves stock in any state. The store locks stock rows before it knows the saga's state.
     pub fn may_move_stock(&self) -> bool {
         match self {
             Self::StockReserved
@@ -85,65 +79,50 @@ impl SagaEvent {
     }
 }
 
-/// The step that a saga needs next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Set the pieces aside.
     Reserve,
-    /// Capture the payment.
     Capture,
-    /// Hand the pieces over.
     Ship,
-    /// Undo the payment, give the pieces back.
+    /// Refund the payment, release the stock.
     Compensate,
 }
 
-/// An event that the pair's other half is told.
+/// An event that is published to order-service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Announcement {
-    /// The pieces are set aside.
     StockReserved,
-    /// The payment is captured.
     PaymentCaptured(CaptureId, Money),
-    /// Final: shipped.
     OrderFulfilled(ShipmentId),
-    /// Final: could not be processed.
     OrderRejected(Rejection),
-    /// Final: cancelled in time.
     OrderCancelled,
 }
 
-/// A record that is kept beside the saga.
+/// A row of the payments or shipments table.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Record {
-    /// The payment was captured.
+pub enum LedgerEntry {
     Payment(CaptureId, Money),
-    /// The payment, if one was recorded, went back.
+    /// Marks the payment as refunded; no-op if none was recorded.
     Refund,
-    /// The order was shipped.
     Shipment(ShipmentId),
 }
 
-/// All that one step changes; it is stored as a whole or not at all.
+/// All effects of one step; they are committed together or not at all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transition {
-    /// The state afterwards.
     pub state: SagaState,
-    /// What is done with the pieces.
     pub stock: Option<StockMove>,
-    /// What is kept.
-    pub record: Option<Record>,
-    /// What is published.
+    pub ledger: Option<LedgerEntry>,
     pub announcement: Option<Announcement>,
 }
 
-/// The event has no place in this state: it was handled before, or another outcome was decided first.
+/// The state has no transition for the event: it was applied before, or another outcome was decided first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the event has no place in this state of the saga")]
-pub struct Refused;
+#[error("no transition for this event in this state of the saga")]
+pub struct TransitionRefused;
 
 impl SagaState {
-    /// The step that follows; `None` when the saga has ended.
+    /// The next step; `None` in a final state.
     pub fn next_step(self) -> Option<Step> {
         match self {
             Self::Placed => Some(Step::Reserve),
@@ -154,18 +133,16 @@ impl SagaState {
         }
     }
 
-    /// Whether the saga has ended.
     pub fn is_final(self) -> bool {
         self.next_step().is_none()
     }
 
-    /// Whether a cancellation still comes in time.
     pub fn can_be_cancelled(self) -> bool {
         matches!(self, Self::Placed | Self::Reserved | Self::Captured)
     }
 
-    /// What an event changes.
-    pub fn on(self, event: SagaEvent) -> Result<Transition, Refused> {
+    /// The transition table.
+    pub fn on(self, event: SagaEvent) -> Result<Transition, TransitionRefused> {
         use SagaEvent as Event;
         match (self, event) {
             (Self::Placed, Event::StockReserved) => Ok(Transition::to(Self::Reserved)
@@ -188,7 +165,7 @@ impl SagaState {
 
             (Self::Captured, Event::Shipped(shipment)) => Ok(fulfilled(shipment)),
             (Self::Compensating(end), Event::PaymentUndone) => Ok(undone(end)),
-            _ => Err(Refused),
+            _ => Err(TransitionRefused),
         }
     }
 }
@@ -198,7 +175,7 @@ impl Transition {
         Self {
             state,
             stock: None,
-            record: None,
+            ledger: None,
             announcement: None,
         }
     }
@@ -210,9 +187,9 @@ impl Transition {
         }
     }
 
-    fn recording(self, record: Record) -> Self {
+    fn recording(self, entry: LedgerEntry) -> Self {
         Self {
-            record: Some(record),
+            ledger: Some(entry),
             ..self
         }
     }
@@ -227,14 +204,14 @@ impl Transition {
 
 fn captured(id: CaptureId, amount: Money) -> Transition {
     Transition::to(SagaState::Captured)
-        .recording(Record::Payment(id.clone(), amount))
+        .recording(LedgerEntry::Payment(id.clone(), amount))
         .announcing(Announcement::PaymentCaptured(id, amount))
 }
 
 fn fulfilled(shipment: ShipmentId) -> Transition {
     Transition::to(SagaState::Fulfilled)
         .moving(StockMove::Ship)
-        .recording(Record::Shipment(shipment))
+        .recording(LedgerEntry::Shipment(shipment))
         .announcing(Announcement::OrderFulfilled(shipment))
 }
 
@@ -245,7 +222,7 @@ fn undone(end: Abandonment) -> Transition {
     };
     transition
         .moving(StockMove::Release)
-        .recording(Record::Refund)
+        .recording(LedgerEntry::Refund)
 }
 
 fn rejected(rejection: Rejection) -> Transition {
@@ -257,7 +234,7 @@ fn cancelled() -> Transition {
     Transition::to(SagaState::Cancelled).announcing(Announcement::OrderCancelled)
 }
 
-/// A rejection that is not about a SKU.
+/// A rejection that names no SKU.
 fn payment(reason: RejectionReason) -> Rejection {
     Rejection { reason, sku: None }
 }

@@ -1,4 +1,4 @@
-//! Stock arithmetic.
+//! Stock levels, and the checks and moves on them.
 //!
 //! ```text
 //! opening = available + reserved + shipped          always, and no part is ever negative
@@ -11,20 +11,19 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use super::{Malformed, is_printable};
+use super::text::{Malformed, is_printable};
 
-/// Characters of a SKU, as the contract limits them.
+/// Maximum length of a SKU in characters, as in the contract.
 const SKU_LIMIT: usize = 64;
 
-/// Pieces per order line, as the contract limits them.
+/// Maximum pieces per order line, as in the contract.
 const QUANTITY_LIMIT: i32 = 100_000;
 
-/// Stock keeping unit. Whether the catalogue has it is another question.
+/// Stock keeping unit. It need not be in the catalogue.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Sku(Arc<str>);
 
 impl Sku {
-    /// Reads a SKU.
     pub fn parse(text: &str) -> Result<Self, Malformed> {
         if !is_printable(text, SKU_LIMIT) {
             return Err(Malformed::expected("1 to 64 printable ASCII characters"));
@@ -32,13 +31,12 @@ impl Sku {
         Ok(Self(text.into()))
     }
 
-    /// The SKU as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// Sets of SKUs can be asked by text.
+/// Allows lookups in sets and maps of SKUs by `&str`.
 impl Borrow<str> for Sku {
     fn borrow(&self) -> &str {
         &self.0
@@ -56,7 +54,6 @@ impl fmt::Display for Sku {
 pub struct Quantity(i32);
 
 impl Quantity {
-    /// Reads a quantity.
     pub fn new(pieces: i32) -> Result<Self, Malformed> {
         if !(1..=QUANTITY_LIMIT).contains(&pieces) {
             return Err(Malformed::expected("1 to 100000 pieces"));
@@ -64,12 +61,11 @@ impl Quantity {
         Ok(Self(pieces))
     }
 
-    /// Number of pieces.
     pub fn pieces(self) -> i32 {
         self.0
     }
 
-    /// The quantities of the lines that so many pieces need.
+    /// Splits a number of pieces into quantities of at most 100,000.
     pub fn split(pieces: i64) -> impl Iterator<Item = Self> {
         let mut left = pieces;
         std::iter::from_fn(move || {
@@ -80,14 +76,14 @@ impl Quantity {
     }
 }
 
-/// Pieces that an order asks for, one entry per SKU however many lines name it, in SKU order.
+/// Pieces per SKU that an order needs, summed over its lines, in SKU order.
 ///
-/// Two lines of six pieces are a demand of twelve: looked at one by one, each might be met and both not.
+/// Two lines of six pieces are a demand of twelve: checked separately, each line could pass although the sum does not.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Demand(BTreeMap<Sku, i64>);
 
 impl Demand {
-    /// Adds up lines. A line is at most 100,000 pieces, so no sum of lines that fits into memory overflows.
+    /// Sums lines per SKU. A line has at most 100,000 pieces, so no number of lines that fits into memory overflows.
     pub fn of(lines: impl IntoIterator<Item = (Sku, Quantity)>) -> Self {
         let mut pieces = BTreeMap::new();
         for (sku, quantity) in lines {
@@ -96,37 +92,33 @@ impl Demand {
         Self(pieces)
     }
 
-    /// The entries, by SKU.
     pub fn iter(&self) -> impl Iterator<Item = (&Sku, i64)> {
         self.0.iter().map(|(sku, &pieces)| (sku, pieces))
     }
 
-    /// The pieces of one SKU.
+    /// 0 for a SKU that is not in the demand.
     pub fn pieces(&self, sku: &Sku) -> i64 {
         self.0.get(sku).copied().unwrap_or_default()
     }
 
-    /// The SKUs, in order.
     pub fn skus(&self) -> impl Iterator<Item = &Sku> {
         self.0.keys()
     }
 }
 
-/// Why an order cannot be processed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RejectionReason {
-    /// The catalogue does not have a SKU.
+    /// A SKU is not in the catalogue.
     UnknownSku,
-    /// More is asked for than is available.
+    /// The demand exceeds the available stock.
     OutOfStock,
-    /// The payment was declined.
     PaymentDeclined,
-    /// The payment provider could not be reached within the attempts allowed.
+    /// The payment provider did not answer within the allowed attempts.
     PaymentUnavailable,
 }
 
 impl RejectionReason {
-    /// The name of the reason, as the contract spells it without its prefix.
+    /// The name in the contract, without its prefix; also stored in the database.
     pub fn name(self) -> &'static str {
         match self {
             Self::UnknownSku => "UNKNOWN_SKU",
@@ -137,39 +129,34 @@ impl RejectionReason {
     }
 }
 
-/// A rejection and the SKU that it is about, when it is about one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejection {
-    /// Why.
     pub reason: RejectionReason,
-    /// The SKU that could not be had.
+    /// The missing SKU; `None` for payment reasons.
     pub sku: Option<Sku>,
 }
 
-/// What is done with the pieces of an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StockMove {
-    /// Set aside for the order.
+    /// available → reserved
     Reserve,
-    /// Given back.
+    /// reserved → available
     Release,
-    /// Gone for good.
+    /// reserved → shipped
     Ship,
 }
 
-/// The stock of one SKU, in pieces; also the difference between two of them.
+/// The stock of one SKU in pieces; also used for the difference between two levels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StockLevel {
-    /// Free to be reserved.
     pub available: i64,
-    /// Set aside for orders in progress.
+    /// Reserved for orders in progress.
     pub reserved: i64,
-    /// Left the house.
     pub shipped: i64,
 }
 
 impl StockLevel {
-    /// The level with which a SKU starts.
+    /// The level of a new SKU: all pieces available.
     pub fn opening(pieces: i64) -> Self {
         Self {
             available: pieces,
@@ -177,12 +164,12 @@ impl StockLevel {
         }
     }
 
-    /// All pieces there ever were: no move changes this.
+    /// The opening stock: no move changes this sum.
     pub fn total(&self) -> i64 {
         self.available + self.reserved + self.shipped
     }
 
-    /// What a move of so many pieces adds to each part.
+    /// The difference that a move makes to each part.
     pub fn change(stock_move: StockMove, pieces: i64) -> Self {
         let (available, reserved, shipped) = match stock_move {
             StockMove::Reserve => (-pieces, pieces, 0),
@@ -202,7 +189,6 @@ impl StockLevel {
         (level.available >= 0 && level.reserved >= 0 && level.shipped >= 0).then_some(level)
     }
 
-    /// Part by part.
     pub fn plus(self, other: Self) -> Self {
         Self {
             available: self.available + other.available,
@@ -212,8 +198,8 @@ impl StockLevel {
     }
 }
 
-/// Whether all of a demand can be reserved from these levels. An unknown SKU is named before a short one: it will not
-/// come back into stock.
+/// Checks that a whole demand can be reserved from these levels. An unknown SKU is reported before a short one, because
+/// it will not come back into stock.
 pub fn check(demand: &Demand, level: impl Fn(&Sku) -> Option<StockLevel>) -> Result<(), Rejection> {
     let mut short = None;
     for (sku, pieces) in demand.iter() {
@@ -228,18 +214,16 @@ pub fn check(demand: &Demand, level: impl Fn(&Sku) -> Option<StockLevel>) -> Res
     })
 }
 
-/// How far the stock of one SKU meets a demand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Supply {
-    /// All of it can be had.
     Enough,
-    /// Only so many pieces can be had.
+    /// The pieces that are available, fewer than demanded.
     Short(i64),
-    /// The catalogue does not have the SKU.
+    /// The SKU is not in the catalogue.
     Unknown,
 }
 
-/// How far a level meets a demand of so many pieces. The rule of [`check`], too.
+/// Compares one level with a demand; [`check`] uses the same rule.
 pub fn supply(pieces: i64, level: Option<StockLevel>) -> Supply {
     match level {
         None => Supply::Unknown,

@@ -1,7 +1,7 @@
-//! `OrderPlaced`: take the order through its steps, to its end.
+//! `OrderPlaced`: runs the steps of the order until its saga ends.
 //!
-//! Between the steps it looks whether the customer has cancelled meanwhile: a `CancellationRequested` has the same
-//! key, so it waits behind this event and would otherwise only be seen when the order is shipped.
+//! Before each step it checks for a cancellation: a `CancellationRequested` has the same key, so it is queued behind this
+//! event and would otherwise be handled only after the order is shipped.
 
 use consumer::{Delivery, Failure};
 use proto::event::OrderEvent;
@@ -9,13 +9,12 @@ use proto::orders::v1::OrderPlaced;
 use proto::record;
 use service::crash_points::{CrashPoint, reach};
 
-use super::failure;
 use crate::conversion;
 use crate::domain::{Order, OrderId, SagaState};
-use crate::steps::{Pipeline, StepError, compensate};
+use crate::steps::{self, Pipeline, StepError, compensate};
 use crate::store::Cause;
 
-/// Handles the event. The saga is taken to be new: if it is not, its first step answers with where it stands.
+/// Assumes a new saga: if it exists already, the first step returns its current state.
 pub(super) async fn handle(
     pipeline: &Pipeline,
     event: &OrderPlaced,
@@ -23,15 +22,13 @@ pub(super) async fn handle(
     delivery: &Delivery,
 ) -> Result<(), Failure> {
     let order = conversion::order(event).map_err(Failure::reject)?;
-    let cancelled = || cancellation_waits(delivery, order.id);
-    let end = process(pipeline, &order, cause, &cancelled)
-        .await
-        .map_err(failure)?;
-    tracing::debug!(order_id = %order.id, state = ?end, "order is processed");
+    let cancelled = || is_cancellation_queued(delivery, order.id);
+    let end = process(pipeline, &order, cause, &cancelled).await?;
+    tracing::debug!(order_id = %order.id, state = ?end, "order processed");
     Ok(())
 }
 
-/// Takes steps until the saga has ended.
+/// Runs steps until the saga has ended.
 async fn process(
     pipeline: &Pipeline,
     order: &Order,
@@ -50,18 +47,18 @@ async fn process(
             SagaState::Reserved | SagaState::Captured if cancelled() => {
                 compensate::cancel(pipeline, order.id, cause).await?
             }
-            _ => pipeline.take(step, order, cause).await?,
+            _ => steps::run(pipeline, step, order, cause).await?,
         };
     }
     Ok(state)
 }
 
-/// Whether a cancellation of this order has arrived and waits behind this event.
-fn cancellation_waits(delivery: &Delivery, order_id: OrderId) -> bool {
+/// Whether a cancellation of this order is queued behind this event.
+fn is_cancellation_queued(delivery: &Delivery, order_id: OrderId) -> bool {
     let followers = delivery.followers();
     followers.iter().any(|record| {
         let decoded = record::decode(&record.headers, record.payload.as_deref());
-        // One that cannot be read is rejected when its own turn comes.
+        // A record that cannot be decoded is rejected when it is handled itself.
         matches!(decoded, Ok(Some(received))
             if matches!(received.event, OrderEvent::CancellationRequested(_))
                 && received.meta.order_id == order_id.as_uuid())

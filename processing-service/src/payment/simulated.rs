@@ -1,16 +1,16 @@
-//! A payment provider without a provider, for demonstrations, tests and load: it decides by the token, in the manner
-//! of card test numbers.
+//! A simulated payment provider for demonstrations, tests and load. The token selects the behaviour, like card test
+//! numbers.
 //!
-//! | token | what happens |
+//! | token | behaviour |
 //! |---|---|
 //! | `tok_approved` | captured |
 //! | `tok_declined`, and every token that is not in this table | declined |
 //! | `tok_slow` | captured after two seconds |
-//! | `tok_timeout_once` | the first capture is made but never answered, later ones are answered |
-//! | `tok_unavailable` | never answered; nothing is captured |
-//! | `tok_refund_stuck` | never answered; nothing is captured, and refunds fail for ten seconds from the first on |
+//! | `tok_timeout_once` | the first call captures but never answers, later calls answer |
+//! | `tok_unavailable` | fails as unavailable; nothing is captured |
+//! | `tok_refund_stuck` | fails as unavailable; nothing is captured, and refunds fail for ten seconds from the first one |
 //!
-//! What it remembers lives as long as the process; a capture's identity follows from its key and needs no memory.
+//! Its state lives in memory and is lost on restart. Capture ids are derived from the key and need no state.
 
 use std::collections::{HashMap, HashSet};
 use std::future;
@@ -24,27 +24,26 @@ use uuid::Uuid;
 use super::{CaptureError, CaptureRequest, GatewayUnavailable, PaymentGateway};
 use crate::domain::{CaptureId, OrderId};
 
-/// How long `tok_slow` takes: noticeable to a person, and below any sensible timeout.
+/// Response time of `tok_slow`: noticeable to a user, and below any sensible timeout.
 const SLOW: Duration = Duration::from_secs(2);
 
-/// How long refunds of `tok_refund_stuck` fail: longer than a test lets an event be tried again by itself.
+/// How long refunds of `tok_refund_stuck` fail: longer than the in-memory retry time of an event in tests.
 const REFUND_STUCK: Duration = Duration::from_secs(10);
 
-/// Namespace of capture ids: a fixed random UUID, so that they cannot meet ids derived elsewhere.
+/// Namespace of capture ids: a fixed random UUID, so that they cannot collide with ids derived elsewhere.
 const CAPTURES: Uuid = Uuid::from_u128(0x3d1c_9a64_e0b7_4f58_8c21_7be4_94d0_f6a3);
 
-/// The simulated provider.
 #[derive(Debug)]
 pub struct SimulatedGateway {
     latency: Duration,
     unanswered: Mutex<HashSet<OrderId>>,
     refunded: Mutex<HashSet<OrderId>>,
-    /// Orders whose refund is stuck, and until when, once one was asked for.
+    /// Orders with stuck refunds; the value is the end of the failures, set at the first refund.
     stuck: Mutex<HashMap<OrderId, Option<Instant>>>,
 }
 
 impl SimulatedGateway {
-    /// A provider whose every answer takes this long.
+    /// `latency` is the time before every answer.
     pub fn new(latency: Duration) -> Self {
         Self {
             latency,
@@ -54,7 +53,6 @@ impl SimulatedGateway {
         }
     }
 
-    /// Whether a refund that is asked for now fails.
     fn is_stuck(&self, key: OrderId) -> bool {
         let mut stuck = lock(&self.stuck);
         stuck.get_mut(&key).is_some_and(|until| {
@@ -105,7 +103,7 @@ fn capture_id(key: OrderId) -> CaptureId {
     CaptureId::new(&format!("cap_{}", id.simple()))
 }
 
-/// What is kept by key is whole after every insertion, so a panic elsewhere is no reason to give up.
+/// Ignores poisoning: every insertion leaves the map consistent.
 fn lock<T>(keys: &Mutex<T>) -> MutexGuard<'_, T> {
     keys.lock().unwrap_or_else(PoisonError::into_inner)
 }

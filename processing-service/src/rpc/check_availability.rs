@@ -1,74 +1,80 @@
-//! CheckAvailability: a look at the stock, which promises nothing.
+//! CheckAvailability: reads the stock and reserves nothing.
 
 use std::collections::HashMap;
 
 use grpc::server::violations::Violations;
 use proto::inventory::v1 as messages;
 
-use super::{InventoryRpc, RpcError, look_failed};
+use super::status::RpcError;
 use crate::conversion::{self, LINE_LIMIT};
 use crate::domain::stock;
 use crate::domain::{Demand, Malformed, Quantity, Sku, StockLevel};
+use crate::stock_reader::StockReader;
 
-/// Answers how the stock stands. Before it is seeded there is no answer: every SKU would be unknown.
+/// Limit of a request message: 500 items with the longest names need about 40 KiB.
+pub(super) const MAX_REQUEST_BYTES: usize = 64 * 1024;
+
+/// Fails until the stock is seeded (`is_prepared`): before that, every SKU would be reported as unknown.
 pub(super) async fn check_availability(
-    service: &InventoryRpc,
+    stock: &StockReader,
+    is_prepared: bool,
     request: &messages::CheckAvailabilityRequest,
 ) -> Result<messages::CheckAvailabilityResponse, RpcError> {
-    let asked = parse_check_availability(request)?;
-    if !*service.prepared.borrow() {
+    let query = parse_check_availability(request)?;
+    if !is_prepared {
         return Err(RpcError::Starting);
     }
 
-    let skus = asked.demand.skus().cloned().collect();
-    let levels = service.stock.levels(skus).await.map_err(look_failed)?;
+    let skus = query.demand.skus().cloned().collect();
+    let levels = stock.levels(skus).await?;
 
-    Ok(reply(&asked, &levels))
+    Ok(reply(&query, &levels))
 }
 
-/// What is asked for: the items in their sequence, and the pieces of each SKU.
+/// A parsed request: the SKUs in request order, and the pieces summed per SKU.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Asked {
+pub struct AvailabilityQuery {
     items: Vec<Sku>,
     demand: Demand,
 }
 
-/// Reads a request.
-///
 /// # Errors
 /// [`Violations`] with every field that is missing, malformed or out of bounds.
 pub fn parse_check_availability(
     request: &messages::CheckAvailabilityRequest,
-) -> Result<Asked, Violations> {
-    let mut faults = Violations::default();
+) -> Result<AvailabilityQuery, Violations> {
+    let mut violations = Violations::default();
     let count = request.items.len();
     if !(1..=LINE_LIMIT).contains(&count) {
-        faults.add("items", Malformed::expected("1 to 500 items"));
+        violations.add("items", Malformed::expected("1 to 500 items"));
     }
     let mut items = Vec::with_capacity(count.min(LINE_LIMIT));
     for (index, item) in request.items.iter().take(LINE_LIMIT).enumerate() {
-        let sku = faults.check(format_args!("items[{index}].sku"), Sku::parse(&item.sku));
+        let sku = violations.check(format_args!("items[{index}].sku"), Sku::parse(&item.sku));
         let quantity = Quantity::new(item.quantity);
-        let quantity = faults.check(format_args!("items[{index}].quantity"), quantity);
+        let quantity = violations.check(format_args!("items[{index}].quantity"), quantity);
         items.extend(sku.zip(quantity));
     }
-    if faults.total() > 0 {
-        return Err(faults);
+    if violations.total() > 0 {
+        return Err(violations);
     }
-    Ok(Asked {
+    Ok(AvailabilityQuery {
         demand: Demand::of(items.iter().cloned()),
         items: items.into_iter().map(|(sku, _)| sku).collect(),
     })
 }
 
-fn reply(asked: &Asked, levels: &HashMap<Sku, StockLevel>) -> messages::CheckAvailabilityResponse {
+fn reply(
+    query: &AvailabilityQuery,
+    levels: &HashMap<Sku, StockLevel>,
+) -> messages::CheckAvailabilityResponse {
     let item = |sku: &Sku| {
-        let pieces = asked.demand.pieces(sku);
+        let pieces = query.demand.pieces(sku);
         let supply = stock::supply(pieces, levels.get(sku).copied());
         conversion::item_availability(sku, supply)
     };
     messages::CheckAvailabilityResponse {
-        items: asked.items.iter().map(item).collect(),
+        items: query.items.iter().map(item).collect(),
     }
 }
 
@@ -86,16 +92,16 @@ mod tests {
         }
     }
 
-    fn faulty_fields(items: &[(&str, i32)]) -> Vec<String> {
-        let faults = parse_check_availability(&request(items)).unwrap_err();
-        let listed = faults.listed().iter();
-        listed.map(|fault| fault.field.clone()).collect()
+    fn invalid_fields(items: &[(&str, i32)]) -> Vec<String> {
+        let violations = parse_check_availability(&request(items)).unwrap_err();
+        let listed = violations.listed().iter();
+        listed.map(|violation| violation.field.clone()).collect()
     }
 
     #[test]
-    fn every_fault_is_named_at_once_with_its_path() {
+    fn all_violations_are_reported_at_once_with_their_paths() {
         assert_eq!(
-            faulty_fields(&[("A", 1), ("", 0), ("ü", 1), ("B", 100_001), ("B", -1)]),
+            invalid_fields(&[("A", 1), ("", 0), ("ü", 1), ("B", 100_001), ("B", -1)]),
             [
                 "items[1].sku",
                 "items[1].quantity",
@@ -107,9 +113,9 @@ mod tests {
     }
 
     #[test]
-    fn there_is_an_item_but_not_too_many() {
-        assert_eq!(faulty_fields(&[]), ["items"]);
-        assert_eq!(faulty_fields(&vec![("A", 1); LINE_LIMIT + 1]), ["items"]);
+    fn a_request_has_1_to_500_items() {
+        assert_eq!(invalid_fields(&[]), ["items"]);
+        assert_eq!(invalid_fields(&vec![("A", 1); LINE_LIMIT + 1]), ["items"]);
         assert!(parse_check_availability(&request(&vec![("A", 1); LINE_LIMIT])).is_ok());
     }
 
@@ -118,6 +124,6 @@ mod tests {
         let sku = "x".repeat(64);
         let largest = request(&vec![(sku.as_str(), 100_000); LINE_LIMIT]);
 
-        assert!(prost::Message::encoded_len(&largest) < super::super::MAX_REQUEST_BYTES);
+        assert!(prost::Message::encoded_len(&largest) < MAX_REQUEST_BYTES);
     }
 }

@@ -1,47 +1,49 @@
 //! The one place where an error becomes a gRPC status.
 //!
-//! Every status carries an ErrorInfo whose `reason` a program can branch on; BadRequest lists the faults of a request;
-//! RetryInfo says when to come back. No internal text gets out: what went wrong inside stands in the log, under the same
-//! trace.
+//! Every status carries an ErrorInfo whose `reason` a program can branch on; BadRequest lists the invalid fields;
+//! RetryInfo gives the retry delay. No internal text reaches a client: details are logged, under the same trace id.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use grpc::status::RETRY_DELAY;
 use grpc::server::violations::Violations;
+use service::error_chain::ErrorChain;
+use sql::group_commit::SubmitError;
 use thiserror::Error;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
-/// `domain` of every ErrorInfo: who defines the reasons.
+use crate::store::StoreError;
+
+/// `domain` of every ErrorInfo: the service that defines the reasons.
 const DOMAIN: &str = "processing-service";
 
-/// Why a call fails, as far as a caller may know.
+/// The failures of a call that a client can distinguish.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum RpcError {
-    /// The request breaks rules.
+    /// Fields are missing, malformed or out of bounds.
     #[error("the request has {} invalid field(s)", .0.total())]
     InvalidRequest(Violations),
-    /// The stock is not loaded yet.
+    /// The stock is not seeded yet.
     #[error("the service is starting")]
     Starting,
-    /// More looks wait than can be answered in time.
+    /// The queue of stock reads is full.
     #[error("the service is overloaded")]
     Overloaded,
-    /// The service is on its way out; another instance takes the call.
+    /// Another instance can take the call.
     #[error("the service is shutting down")]
     ShuttingDown,
-    /// The store does not answer.
+    /// The database does not answer.
     #[error("the stock cannot be read")]
     StoreUnavailable,
-    /// A defect; the log has the facts.
+    /// A defect; the details are in the log.
     #[error("internal error")]
     Internal,
 }
 
 impl RpcError {
-    /// The reasons of this service, with the code of each and when the same call may succeed, for the page that lists
-    /// them.
+    /// Reason, code and retry delay of each error, for the generated reference page.
     pub const REASONS: [(&str, Code, Option<Duration>); 6] = [
         ("INVALID_REQUEST", Code::InvalidArgument, None),
         ("STARTING", Code::Unavailable, Some(RETRY_DELAY)),
@@ -71,11 +73,11 @@ impl RpcError {
         }
     }
 
-    /// Every fact of the message, so that no client has to parse it.
+    /// The values in the message, so that no client has to parse it.
     fn metadata(&self) -> HashMap<String, String> {
         match self {
-            Self::InvalidRequest(faults) => {
-                HashMap::from([("violations".to_owned(), faults.total().to_string())])
+            Self::InvalidRequest(violations) => {
+                HashMap::from([("violations".to_owned(), violations.total().to_string())])
             }
             _ => HashMap::new(),
         }
@@ -84,8 +86,8 @@ impl RpcError {
     fn details(&self) -> ErrorDetails {
         let mut details = ErrorDetails::with_error_info(self.reason(), DOMAIN, self.metadata());
         match self {
-            Self::InvalidRequest(faults) => {
-                details.set_bad_request(faults.field_violations());
+            Self::InvalidRequest(violations) => {
+                details.set_bad_request(violations.field_violations());
             }
             Self::Starting | Self::Overloaded | Self::ShuttingDown | Self::StoreUnavailable => {
                 details.set_retry_info(Some(RETRY_DELAY));
@@ -103,8 +105,28 @@ impl From<RpcError> for Status {
 }
 
 impl From<Violations> for RpcError {
-    fn from(faults: Violations) -> Self {
-        Self::InvalidRequest(faults)
+    fn from(violations: Violations) -> Self {
+        Self::InvalidRequest(violations)
+    }
+}
+
+/// The client gets the reason code only; the details are logged.
+impl From<SubmitError<StoreError>> for RpcError {
+    fn from(error: SubmitError<StoreError>) -> Self {
+        match error {
+            SubmitError::QueueFull => Self::Overloaded,
+            SubmitError::Stopped => Self::ShuttingDown,
+            // Another caller of the same batch logs the error.
+            SubmitError::BatchFailed => Self::StoreUnavailable,
+            SubmitError::Failed(error) if error.is_transient() => {
+                tracing::warn!(error = %ErrorChain(&error), "stock read failed");
+                Self::StoreUnavailable
+            }
+            SubmitError::Failed(error) => {
+                tracing::error!(error = %ErrorChain(&error), "stock read failed");
+                Self::Internal
+            }
+        }
     }
 }
 
@@ -112,7 +134,7 @@ impl From<Violations> for RpcError {
 mod tests {
     use super::*;
 
-    /// Where a kind stands in the list. A new one does not compile before it has a place.
+    /// Index in [`RpcError::REASONS`]. A new variant does not compile until it has one.
     fn place(error: &RpcError) -> usize {
         match error {
             RpcError::InvalidRequest(_) => 0,
@@ -148,11 +170,11 @@ mod tests {
     }
 
     #[test]
-    fn the_faults_of_a_request_are_listed_and_counted() {
-        let mut faults = Violations::default();
-        faults.add("items[3].quantity", "expected 1 to 100000 pieces");
+    fn the_violations_of_a_request_are_listed_and_counted() {
+        let mut violations = Violations::default();
+        violations.add("items[3].quantity", "expected 1 to 100000 pieces");
 
-        let status = Status::from(RpcError::from(faults));
+        let status = Status::from(RpcError::from(violations));
 
         assert_eq!(status.code(), Code::InvalidArgument);
         let details = status.get_error_details();
@@ -163,15 +185,15 @@ mod tests {
 
     #[test]
     fn the_largest_answer_fits_the_header_limit_of_clients() {
-        let mut faults = Violations::default();
+        let mut violations = Violations::default();
         for item in 0..500 {
-            faults.add(
+            violations.add(
                 format_args!("items[{item}].sku"),
                 "expected 1 to 64 printable ASCII characters",
             );
         }
 
-        let status = Status::from(RpcError::from(faults));
+        let status = Status::from(RpcError::from(violations));
 
         let on_the_wire = status.details().len() * 4 / 3;
         assert!(on_the_wire < 7 * 1024 + 512, "{on_the_wire}");

@@ -1,38 +1,25 @@
-//! The second step: capture the payment.
+//! The second step: captures the payment.
 //!
-//! The gateway is called outside any transaction, because a provider that hangs must not hold the database. A crash
-//! between its answer and our commit is repaired by calling again with the same idempotency key.
+//! The gateway is called outside of any transaction, because a provider that hangs must not hold database locks. After a
+//! crash between its answer and the commit, the redelivered event calls it again with the same idempotency key.
 
-use std::time::Duration;
-
-use service::backoff::Backoff;
 use service::crash_points::{CrashPoint, reach};
 use tokio::time;
 
-use super::{Pipeline, StepError, gateway, observed};
+use super::pipeline::{Pipeline, StepError};
+use super::{gateway, observed};
 use crate::domain::{Order, SagaEvent, SagaState};
 use crate::payment::{CaptureError, CaptureRequest};
 use crate::store::Cause;
 
-/// How patient the capture is with the provider.
-#[derive(Clone, Copy, Debug)]
-pub struct CapturePolicy {
-    /// Attempts before the order is rejected, at least 1.
-    pub attempts: u32,
-    /// How long one attempt may take.
-    pub timeout: Duration,
-    /// Waits between attempts.
-    pub backoff: Backoff,
-}
-
-/// Captures and records what the provider said.
+/// Captures the payment and records the provider's answer.
 pub async fn run(
     pipeline: &Pipeline,
     order: &Order,
     cause: &Cause,
 ) -> Result<SagaState, StepError> {
     let capturing = async {
-        let event = ask(pipeline, order).await;
+        let event = capture(pipeline, order).await;
         if matches!(event, SagaEvent::PaymentCaptured(..)) {
             reach(CrashPoint::AfterCapture)?;
         }
@@ -42,8 +29,8 @@ pub async fn run(
     observed::step("capture payment", capturing).await
 }
 
-/// Asks until the provider answers or the attempts are spent.
-async fn ask(pipeline: &Pipeline, order: &Order) -> SagaEvent {
+/// Retries until the provider answers or the attempts are exhausted.
+async fn capture(pipeline: &Pipeline, order: &Order) -> SagaEvent {
     let policy = &pipeline.capture;
     let request = CaptureRequest {
         key: order.id,
@@ -56,11 +43,11 @@ async fn ask(pipeline: &Pipeline, order: &Order) -> SagaEvent {
             Err(CaptureError::Declined) => return SagaEvent::PaymentDeclined,
             Err(CaptureError::Unavailable(_)) if attempt >= policy.attempts => break,
             Err(CaptureError::Unavailable(error)) => {
-                tracing::debug!(order_id = %order.id, attempt, %error, "capture is tried again");
+                tracing::debug!(order_id = %order.id, attempt, %error, "capture failed, retrying");
                 time::sleep(policy.backoff.delay(attempt)).await;
             }
         }
     }
-    tracing::warn!(order_id = %order.id, attempts = policy.attempts, "payment provider does not answer");
+    tracing::warn!(order_id = %order.id, attempts = policy.attempts, "capture attempts exhausted");
     SagaEvent::PaymentUnavailable
 }

@@ -1,15 +1,16 @@
-//! Giving an order up: first the intent is recorded, then the provider is asked to give the money back, then the end.
+//! Compensation: records the intent, refunds the payment, then records the final state.
 //!
-//! The money goes first and the stock last. While the provider does not answer, the order stays in progress and is
-//! tried again: an order that has ended never has money of its customer.
+//! The refund comes first and the release of the stock last. While the provider does not answer, the order stays in
+//! progress and is retried: no order ends unfulfilled with a captured payment.
 
 use service::crash_points::{CrashPoint, reach};
 
-use super::{Pipeline, StepError, gateway, observed};
+use super::pipeline::{Pipeline, StepError};
+use super::{gateway, observed};
 use crate::domain::{Order, OrderId, SagaEvent, SagaState};
 use crate::store::{Cause, OpenSaga, Opening};
 
-/// Records that an order which may not have a saga yet was cancelled.
+/// Records the cancellation of an order that may not have a saga yet.
 pub async fn cancel_placed(
     pipeline: &Pipeline,
     order: &Order,
@@ -23,7 +24,7 @@ pub async fn cancel_placed(
     observed::step("cancel order", cancelling).await
 }
 
-/// Records that an order with a saga was cancelled.
+/// Records the cancellation of an order with a saga.
 pub async fn cancel(
     pipeline: &Pipeline,
     order_id: OrderId,
@@ -37,9 +38,9 @@ pub async fn cancel(
     observed::step("cancel order", cancelling).await
 }
 
-/// Undoes what was done for an order and ends its saga.
+/// Refunds the payment, releases the stock and ends the saga.
 ///
-/// The provider is asked even when no capture is recorded: one may have been made without our knowing.
+/// The refund is requested even when no capture is recorded: one may have been made whose answer was lost.
 pub async fn run(
     pipeline: &Pipeline,
     order_id: OrderId,

@@ -1,25 +1,25 @@
-//! Calls to the payment provider: each one bounded, and seen in the trace of its order. The provider is somebody else, so
-//! nothing of what it is told is shown.
+//! Calls to the payment provider, each with a timeout and a client span. The provider is an external system: no trace
+//! context is sent to it, and spans carry none of the request's data.
 
 use telemetry::span::Span;
 use tokio::time;
 
-use super::Pipeline;
+use super::pipeline::Pipeline;
 use crate::domain::{CaptureId, OrderId};
-use crate::names::{attributes, spans};
+use crate::names::{attributes as attr, spans};
 use crate::payment::{CaptureError, CaptureRequest, GatewayUnavailable};
 
-/// `error.type` of a call that was given up.
+/// `error.type` of a call that exceeded its timeout.
 const TIMED_OUT: &str = "timed_out";
 
-/// Asks for the money, for the so many-th time.
+/// Captures the payment, attempt N.
 pub(super) async fn capture(
     pipeline: &Pipeline,
     request: &CaptureRequest,
     attempt: u32,
 ) -> Result<CaptureId, CaptureError> {
     let span = begin("capture payment_gateway", "capture");
-    span.set(&attributes::PAYMENT_ATTEMPT, i64::from(attempt));
+    span.set(&attr::PAYMENT_ATTEMPT, i64::from(attempt));
     let answer = pipeline.gateway.capture(request);
     let answer = time::timeout(pipeline.capture.timeout, span.carry(answer)).await;
     match &answer {
@@ -31,7 +31,6 @@ pub(super) async fn capture(
     answer.unwrap_or(Err(CaptureError::Unavailable(GatewayUnavailable)))
 }
 
-/// Asks to give the money back.
 pub(super) async fn refund(
     pipeline: &Pipeline,
     order_id: OrderId,
@@ -49,6 +48,6 @@ pub(super) async fn refund(
 
 fn begin(name: &'static str, operation: &'static str) -> Span {
     let span = spans::PAYMENT_GATEWAY.within(name);
-    span.set(&attributes::PAYMENT_OPERATION, operation);
+    span.set(&attr::PAYMENT_OPERATION, operation);
     span
 }

@@ -1,23 +1,23 @@
-//! A step as it is seen in the trace of its order.
+//! The span of a step.
 
-use super::StepError;
+use super::pipeline::StepError;
 use crate::domain::SagaState;
-use crate::names::{attributes, spans};
+use crate::names::{attributes as attr, spans};
 
-/// Takes the step of this name within a span of its own, which shows whether it ended in a rejection.
+/// Runs the step of this name within its own span, which shows a rejection or an error.
 pub(super) async fn step(
     name: &'static str,
     work: impl Future<Output = Result<SagaState, StepError>>,
 ) -> Result<SagaState, StepError> {
     let span = spans::STEP.within(name);
-    span.set(&attributes::ORDER_STEP, name);
-    let taken = span.carry(work).await;
-    match &taken {
+    span.set(&attr::ORDER_STEP, name);
+    let ended = span.carry(work).await;
+    match &ended {
         Ok(SagaState::Rejected(reason)) => {
-            span.set(&attributes::ORDER_REJECTION_REASON, reason.name());
+            span.set(&attr::ORDER_REJECTION_REASON, reason.name());
         }
         Ok(_) => {}
         Err(error) => span.fail(error.name()),
     }
-    taken
+    ended
 }

@@ -1,10 +1,11 @@
-//! The first step: set every piece aside, or reject the order for want of one.
+//! The first step: reserves the whole demand, or rejects the order.
 
-use super::{Pipeline, StepError, observed};
+use super::observed;
+use super::pipeline::{Pipeline, StepError};
 use crate::domain::{Order, SagaState};
 use crate::store::{Cause, OpenSaga, Opening};
 
-/// Opens the order's saga. What is in stock is known by the store only, so it decides in its transaction.
+/// Opens the order's saga. The stock is checked inside the store's transaction, where its rows are locked.
 pub async fn run(
     pipeline: &Pipeline,
     order: &Order,

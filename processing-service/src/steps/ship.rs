@@ -1,10 +1,11 @@
-//! The last step: hand the pieces over.
+//! The last step: ships the order.
 
-use super::{Pipeline, StepError, observed};
+use super::observed;
+use super::pipeline::{Pipeline, StepError};
 use crate::domain::{OrderId, SagaEvent, SagaState, ShipmentId};
 use crate::store::Cause;
 
-/// Ships the order; after this commit no cancellation comes in time.
+/// After this commit the order can no longer be cancelled.
 pub async fn run(
     pipeline: &Pipeline,
     order_id: OrderId,

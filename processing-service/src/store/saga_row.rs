@@ -1,11 +1,10 @@
-//! How a saga is written in a row: the same on every database, because auditors and people read it.
+//! The columns of a saga, the same on both engines because the auditor and operators read them.
 
-use super::StoreError;
+use super::processing_store::StoreError;
 use super::unit_of_work::Saga;
 use crate::conversion;
 use crate::domain::{Abandonment, OrderId, RejectionReason, SagaState};
 
-/// What stands in the columns of a saga.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SagaRow<'r> {
     pub(super) state: &'r str,
@@ -15,10 +14,8 @@ pub(super) struct SagaRow<'r> {
 }
 
 impl SagaRow<'_> {
-    /// The saga of this order, as its row holds it.
-    ///
     /// # Errors
-    /// [`StoreError::Damaged`] for anything that this service never writes.
+    /// [`StoreError::Damaged`] for values that this service never writes.
     pub(super) fn read(&self, order_id: OrderId) -> Result<Saga, StoreError> {
         let damaged = || StoreError::Damaged(order_id);
         Ok(Saga {
@@ -29,29 +26,29 @@ impl SagaRow<'_> {
     }
 }
 
-/// The column `next_sequence`. It counts the events of one order: a handful.
+/// The column `next_sequence`. It numbers the events of one order, so it cannot overflow.
 pub(super) fn next_sequence(saga: &Saga) -> i64 {
     i64::try_from(saga.next_sequence).unwrap_or(i64::MAX)
 }
 
-/// The columns `state` and `reason`. A compensation without a reason will end in a cancellation.
+/// The columns `state` and `reason`. A compensation without a reason ends in `CANCELLED`.
 pub(super) fn columns(state: SagaState) -> (&'static str, Option<&'static str>) {
     match state {
-        // A saga that is only placed has no row; the word is here so that the function is total.
+        // Never stored: a saga has no row before its first step. Listed to make the function total.
         SagaState::Placed => ("PLACED", None),
         SagaState::Reserved => ("RESERVED", None),
         SagaState::Captured => ("CAPTURED", None),
         SagaState::Compensating(Abandonment::Rejected(reason)) => {
-            ("COMPENSATING", Some(word(reason)))
+            ("COMPENSATING", Some(reason.name()))
         }
         SagaState::Compensating(Abandonment::Cancelled) => ("COMPENSATING", None),
         SagaState::Fulfilled => ("FULFILLED", None),
-        SagaState::Rejected(reason) => ("REJECTED", Some(word(reason))),
+        SagaState::Rejected(reason) => ("REJECTED", Some(reason.name())),
         SagaState::Cancelled => ("CANCELLED", None),
     }
 }
 
-/// The state that [`columns`] wrote; `None` for anything else.
+/// The inverse of [`columns`]; `None` for values that it never writes.
 fn state(state: &str, reason: Option<&str>) -> Option<SagaState> {
     let state = match (state, reason) {
         ("RESERVED", None) => SagaState::Reserved,
@@ -66,15 +63,6 @@ fn state(state: &str, reason: Option<&str>) -> Option<SagaState> {
         _ => return None,
     };
     Some(state)
-}
-
-fn word(reason: RejectionReason) -> &'static str {
-    match reason {
-        RejectionReason::UnknownSku => "UNKNOWN_SKU",
-        RejectionReason::OutOfStock => "OUT_OF_STOCK",
-        RejectionReason::PaymentDeclined => "PAYMENT_DECLINED",
-        RejectionReason::PaymentUnavailable => "PAYMENT_UNAVAILABLE",
-    }
 }
 
 fn reason_of(word: &str) -> Option<RejectionReason> {
@@ -116,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn words_that_are_never_written_are_not_read() {
+    fn columns_that_are_never_written_are_not_read() {
         for (word, reason) in [
             ("SHIPPED", None),
             ("REJECTED", None),

@@ -1,38 +1,34 @@
-//! The store on any [`Engine`]: which steps share a transaction, and what a transaction consists of.
+//! The store on any [`Engine`]: batches of steps, one transaction per batch.
 //!
 //! ```text
-//! steps of many orders ─▶ GroupCommit ─▶ begin ─▶ hold sagas ─▶ hold stock ─▶ decide ─▶ write ─▶ commit
+//! steps of many orders ─▶ GroupCommit ─▶ begin ─▶ lock sagas ─▶ lock stock ─▶ decide ─▶ write ─▶ commit
 //! ```
 //!
-//! What a batch decides upon cannot change under it. On SQLite that is so because there is one writer. On PostgreSQL
-//! several replicas write, and the rows are locked, always in one order: sagas by order id, then stock by SKU, then the
-//! sagas that are new. Whoever waits for a row therefore holds none that comes behind it, and nobody waits in a circle.
+//! Rows that a batch has read cannot change before its commit. SQLite has one writer. On PostgreSQL several replicas
+//! write, and rows are locked in one order: sagas by order id, then stock by SKU, then new sagas. A transaction that
+//! waits for a row holds no row later in this order, so there is no deadlock.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use outbox::OutboxSignal;
+use sql::error::{ErrorClass, classify};
 use sql::group_commit::{Committer, GroupCommit, GroupCommitConfig, SubmitError};
 use sql::postgres;
 use sql::statements::{Query, Statement, Statements};
 use tokio_util::task::TaskTracker;
 
 use super::engine::Engine;
-use super::unit_of_work::{Command, UnitOfWork, orders_of, skus_of};
-use super::{Cause, OpenSaga, ProcessingStore, Recorded, StoreError};
+use super::processing_store::{Cause, OpenSaga, ProcessingStore, Recorded, StoreError};
+use super::unit_of_work::{StepCommand, UnitOfWork, orders_of, skus_of};
 use crate::catalogue::Catalogue;
 use crate::domain::{OrderId, SagaEvent, SagaState, Sku, StockLevel};
 
-/// Times that a batch is tried which meets a saga that another replica is opening. The second time it finds the saga;
-/// more are needed only if that happens to yet another order of the batch meanwhile.
+/// Attempts at a batch when another replica opens one of its sagas concurrently. The second attempt finds that saga; more
+/// are needed only if another order of the batch is opened meanwhile.
 const ATTEMPTS: u32 = 4;
 
-/// SQLSTATE classes of a server that cannot serve: lost connection, no resources, intervention of an operator (it stops,
-/// or a statement took too long); and a lock that was waited for too long.
-const OUTAGES: [&str; 4] = ["08", "53", "57", "55P03"];
-
-/// The store of one database.
 pub(super) struct TransactionalStore<E: Engine + Clone> {
     engine: E,
     steps: GroupCommit<StepCommitter<E>>,
@@ -43,8 +39,6 @@ pub(super) struct TransactionalStore<E: Engine + Clone> {
 }
 
 impl<E: Engine + Clone> TransactionalStore<E> {
-    /// The store on this database. Its writer runs on `tracker` until the store is dropped; `signal` is notified after
-    /// every commit that announces something.
     pub(super) fn start(
         engine: E,
         statements: &Statements,
@@ -69,8 +63,8 @@ impl<E: Engine + Clone> TransactionalStore<E> {
         }
     }
 
-    /// The consumer bounds how many orders are in work, hence waiting instead of refusing.
-    async fn submit(&self, command: Command) -> Result<Recorded, StoreError> {
+    /// Waits while the queue is full: the consumer limits the orders in flight.
+    async fn submit(&self, command: StepCommand) -> Result<Recorded, StoreError> {
         self.steps
             .submit_waiting(command)
             .await
@@ -86,7 +80,7 @@ impl<E: Engine + Clone> TransactionalStore<E> {
 #[async_trait]
 impl<E: Engine + Clone> ProcessingStore for TransactionalStore<E> {
     async fn open(&self, order: OpenSaga, cause: Cause) -> Result<Recorded, StoreError> {
-        self.submit(Command::Open(order, cause)).await
+        self.submit(StepCommand::Open(order, cause)).await
     }
 
     async fn advance(
@@ -95,17 +89,20 @@ impl<E: Engine + Clone> ProcessingStore for TransactionalStore<E> {
         event: SagaEvent,
         cause: Cause,
     ) -> Result<Recorded, StoreError> {
-        self.submit(Command::Advance(order_id, event, cause)).await
+        self.submit(StepCommand::Advance(order_id, event, cause))
+            .await
     }
 
     async fn acknowledge(&self, cause: Cause) -> Result<(), StoreError> {
-        let remember = || async {
+        let accept = || async {
             let mut transaction = self.engine.begin().await?;
-            E::remember(&mut transaction, cause.event).await?;
+            E::accept(&mut transaction, cause.event).await?;
             transaction.commit().await
         };
-        let remembered = postgres::retry_conflicts(remember);
-        Ok(self.acknowledge.run(remembered).await?)
+        Ok(self
+            .acknowledge
+            .run(postgres::retry_conflicts(accept))
+            .await?)
     }
 
     async fn saga(&self, order_id: OrderId) -> Result<Option<SagaState>, StoreError> {
@@ -133,7 +130,6 @@ impl<E: Engine + Clone> ProcessingStore for TransactionalStore<E> {
     }
 }
 
-/// Commits batches of steps.
 struct StepCommitter<E> {
     engine: E,
     signal: OutboxSignal,
@@ -142,27 +138,27 @@ struct StepCommitter<E> {
 
 #[async_trait]
 impl<E: Engine> Committer for StepCommitter<E> {
-    type Command = Command;
+    type Command = StepCommand;
     type Reply = Recorded;
     type Error = StoreError;
 
     const NAME: &'static str = "steps";
 
-    async fn commit(&self, batch: &[Command]) -> Result<Vec<Recorded>, StoreError> {
-        let commit = self.commit_with_repetitions(batch);
+    async fn commit(&self, batch: &[StepCommand]) -> Result<Vec<Recorded>, StoreError> {
+        let commit = self.commit_with_retries(batch);
         self.steps.run_batch(batch.len(), commit).await
     }
 
     fn concerns_whole_batch(&self, error: &StoreError) -> bool {
-        matches!(error, StoreError::Database(error) if is_outage(error))
+        matches!(error, StoreError::Database(error) if classify(error) == ErrorClass::Unavailable)
     }
 }
 
 impl<E: Engine> StepCommitter<E> {
-    /// Repeats the batch while it meets sagas that another replica is opening.
-    async fn commit_with_repetitions(
+    /// Retries the batch while another replica opens one of its sagas concurrently.
+    async fn commit_with_retries(
         &self,
-        batch: &[Command],
+        batch: &[StepCommand],
     ) -> Result<Vec<Recorded>, StoreError> {
         for _ in 1..ATTEMPTS {
             match self.commit_or_conflict(batch).await {
@@ -173,8 +169,8 @@ impl<E: Engine> StepCommitter<E> {
         self.commit_or_conflict(batch).await
     }
 
-    /// Repeats the batch while the database reports a conflict with another transaction. SQLite never does.
-    async fn commit_or_conflict(&self, batch: &[Command]) -> Result<Vec<Recorded>, StoreError> {
+    /// Retries the batch on serialization failures and deadlocks, which SQLite never reports.
+    async fn commit_or_conflict(&self, batch: &[StepCommand]) -> Result<Vec<Recorded>, StoreError> {
         let attempt = || async {
             match self.commit_once(batch).await {
                 Err(StoreError::Database(error)) => Err(error),
@@ -184,10 +180,10 @@ impl<E: Engine> StepCommitter<E> {
         postgres::retry_conflicts(attempt).await?
     }
 
-    async fn commit_once(&self, batch: &[Command]) -> Result<Vec<Recorded>, StoreError> {
+    async fn commit_once(&self, batch: &[StepCommand]) -> Result<Vec<Recorded>, StoreError> {
         let mut transaction = self.engine.begin().await?;
-        let sagas = E::hold_sagas(&mut transaction, &orders_of(batch)).await?;
-        let levels = E::hold_stock(&mut transaction, &skus_of(batch, &sagas)).await?;
+        let sagas = E::lock_sagas(&mut transaction, &orders_of(batch)).await?;
+        let levels = E::lock_stock(&mut transaction, &skus_of(batch, &sagas)).await?;
 
         let now = SystemTime::now();
         let mut work = UnitOfWork::new(sagas, levels, now);
@@ -203,22 +199,6 @@ impl<E: Engine> StepCommitter<E> {
             self.signal.notify();
         }
         Ok(replies)
-    }
-}
-
-/// Whether the database would have failed every step, because it is away, overloaded or stopping.
-fn is_outage(error: &sqlx::Error) -> bool {
-    match error {
-        sqlx::Error::Io(_)
-        | sqlx::Error::Tls(_)
-        | sqlx::Error::Protocol(_)
-        | sqlx::Error::PoolTimedOut
-        | sqlx::Error::PoolClosed
-        | sqlx::Error::WorkerCrashed => true,
-        sqlx::Error::Database(reported) => reported
-            .code()
-            .is_some_and(|code| OUTAGES.iter().any(|state| code.starts_with(state))),
-        _ => false,
     }
 }
 

@@ -1,12 +1,11 @@
-//! What one commit changes, worked out in memory.
+//! Computes the changes of one batch in memory.
 //!
 //! ```text
-//! load (sagas and stock that the batch touches) ─▶ apply each command, in order ─▶ write all changes ─▶ commit
+//! lock and read (sagas and stock of the batch) ─▶ apply each command, in order ─▶ write all changes ─▶ commit
 //! ```
 //!
-//! Commands of one batch see what the ones before them did: of two orders that want the last piece, the first gets it
-//! and the second is rejected, in the same commit. All decisions are the domain's; this file only carries them from
-//! command to command. It does no I/O, so every database's store shares it.
+//! A command sees the changes of earlier commands of its batch: of two orders for the last piece, the first gets it and
+//! the second is rejected, in the same commit. All decisions are made in the domain. No I/O, so both engines share it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::SystemTime;
@@ -17,24 +16,22 @@ use proto::record::{self, EventMeta};
 use proto::topics::PROCESSING_EVENTS;
 use uuid::Uuid;
 
-use super::{Cause, OpenSaga, Opening, Recorded, StoreError};
+use super::processing_store::{Cause, OpenSaga, Opening, Recorded, StoreError};
 use crate::conversion;
 use crate::domain::stock;
 use crate::domain::{
-    Announcement, CaptureId, Demand, Money, OrderId, Record, SagaEvent, SagaState, ShipmentId, Sku,
-    StockLevel, StockMove,
+    Announcement, CaptureId, Demand, LedgerEntry, Money, OrderId, SagaEvent, SagaState, ShipmentId,
+    Sku, StockLevel, StockMove,
 };
 
-/// One step of one saga, waiting for its commit.
+/// One step of one saga.
 #[derive(Debug)]
-pub(crate) enum Command {
-    /// Begin the saga.
+pub(crate) enum StepCommand {
     Open(OpenSaga, Cause),
-    /// Advance it.
     Advance(OrderId, SagaEvent, Cause),
 }
 
-impl Command {
+impl StepCommand {
     fn order_id(&self) -> OrderId {
         match self {
             Self::Open(order, _) => order.order_id,
@@ -43,17 +40,16 @@ impl Command {
     }
 }
 
-/// The orders that a batch is about.
-pub(crate) fn orders_of(batch: &[Command]) -> BTreeSet<OrderId> {
-    batch.iter().map(Command::order_id).collect()
+pub(crate) fn orders_of(batch: &[StepCommand]) -> BTreeSet<OrderId> {
+    batch.iter().map(StepCommand::order_id).collect()
 }
 
-/// The SKUs whose stock a batch looks at or may move. Its transaction holds all of them before anything is decided.
-pub(crate) fn skus_of(batch: &[Command], sagas: &HashMap<OrderId, Saga>) -> BTreeSet<Sku> {
+/// The SKUs whose stock a batch reads or may move. They are locked before anything is decided.
+pub(crate) fn skus_of(batch: &[StepCommand], sagas: &HashMap<OrderId, Saga>) -> BTreeSet<Sku> {
     let demands = batch.iter().filter_map(|command| match command {
-        Command::Open(order, _) => (order.opening == Opening::Reserve).then_some(&order.demand),
-        // What is opened in this very batch has its SKUs from the line above.
-        Command::Advance(order_id, event, _) => {
+        StepCommand::Open(order, _) => (order.opening == Opening::Reserve).then_some(&order.demand),
+        // The SKUs of a saga that this batch opens come from its Open command.
+        StepCommand::Advance(order_id, event, _) => {
             let saga = sagas.get(order_id)?;
             event.may_move_stock().then_some(&saga.demand)
         }
@@ -61,23 +57,23 @@ pub(crate) fn skus_of(batch: &[Command], sagas: &HashMap<OrderId, Saga>) -> BTre
     demands.flat_map(Demand::skus).cloned().collect()
 }
 
-/// A saga as its row holds it.
+/// The columns of a saga's row.
 #[derive(Clone, Debug)]
 pub(crate) struct Saga {
     pub(crate) state: SagaState,
-    /// Number of the next event that is announced about the order.
+    /// Number of the next published event of the order, from 1.
     pub(crate) next_sequence: u64,
     pub(crate) demand: Demand,
 }
 
-/// A saga and what has to be done to its row.
+/// A saga of the batch, and how its row has to be written.
 #[derive(Clone, Debug)]
-struct Row {
+struct PendingSaga {
     saga: Saga,
     change: RowChange,
 }
 
-/// What has to be done to a saga's row; the greater covers the lesser.
+/// Ordered: a later variant includes the earlier ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum RowChange {
     None,
@@ -85,8 +81,8 @@ enum RowChange {
     Insert,
 }
 
-/// What the batch changes, ready to be written. Sagas are in the order of their ids and stock in SKU order, so that
-/// databases with row locks take them in one order and cannot deadlock.
+/// The rows to write. Sagas are in the order of their ids and stock in SKU order, so that replicas lock rows in one order
+/// and cannot deadlock.
 #[derive(Debug, Default)]
 pub(crate) struct Changes {
     pub(crate) opened: Vec<(OrderId, Saga)>,
@@ -103,13 +99,13 @@ pub(crate) struct Changes {
 #[derive(Debug)]
 pub(crate) struct UnitOfWork {
     at: SystemTime,
-    sagas: BTreeMap<OrderId, Row>,
+    sagas: BTreeMap<OrderId, PendingSaga>,
     levels: HashMap<Sku, StockLevel>,
     changes: Changes,
 }
 
 impl UnitOfWork {
-    /// Begins with what the database holds.
+    /// Begins with the rows that were read.
     pub(crate) fn new(
         sagas: impl IntoIterator<Item = (OrderId, Saga)>,
         levels: HashMap<Sku, StockLevel>,
@@ -118,7 +114,7 @@ impl UnitOfWork {
         let change = RowChange::None;
         let rows = sagas
             .into_iter()
-            .map(|(order_id, saga)| (order_id, Row { saga, change }));
+            .map(|(order_id, saga)| (order_id, PendingSaga { saga, change }));
         let sagas = rows.collect();
         Self {
             at,
@@ -128,15 +124,13 @@ impl UnitOfWork {
         }
     }
 
-    /// Applies the next command.
-    pub(crate) fn apply(&mut self, command: &Command) -> Result<Recorded, StoreError> {
+    pub(crate) fn apply(&mut self, command: &StepCommand) -> Result<Recorded, StoreError> {
         match command {
-            Command::Open(order, cause) => Ok(self.open(order, cause)),
-            Command::Advance(order_id, event, cause) => self.advance(*order_id, event, cause),
+            StepCommand::Open(order, cause) => Ok(self.open(order, cause)),
+            StepCommand::Advance(order_id, event, cause) => self.advance(*order_id, event, cause),
         }
     }
 
-    /// All that the commands changed.
     pub(crate) fn into_changes(self) -> Changes {
         let mut changes = self.changes;
         for (order_id, row) in self.sagas {
@@ -152,7 +146,7 @@ impl UnitOfWork {
     fn open(&mut self, order: &OpenSaga, cause: &Cause) -> Recorded {
         let change = match self.sagas.get(&order.order_id) {
             None => RowChange::Insert,
-            // The saga is what remembers the event: without a memory it begins anew.
+            // For fault tests: with deduplication off, the saga begins again.
             Some(row) if inbox::is_off() => row.change.max(RowChange::Update),
             Some(row) => return Recorded::Duplicate(row.saga.state),
         };
@@ -162,7 +156,7 @@ impl UnitOfWork {
             demand: order.demand.clone(),
         };
         let event = self.opening_event(order);
-        self.step(order.order_id, Row { saga, change }, event, cause)
+        self.step(order.order_id, PendingSaga { saga, change }, event, cause)
     }
 
     fn opening_event(&self, order: &OpenSaga) -> SagaEvent {
@@ -192,11 +186,11 @@ impl UnitOfWork {
         Ok(self.step(order_id, row, event.clone(), cause))
     }
 
-    /// Takes one step, if the saga's state has a place for it.
+    /// No-op if the saga's state has no transition for the event.
     fn step(
         &mut self,
         order_id: OrderId,
-        mut row: Row,
+        mut row: PendingSaga,
         event: SagaEvent,
         cause: &Cause,
     ) -> Recorded {
@@ -207,8 +201,8 @@ impl UnitOfWork {
         if let Some(stock_move) = transition.stock {
             self.move_stock(&row.saga.demand, stock_move);
         }
-        if let Some(record) = transition.record {
-            self.keep(order_id, record);
+        if let Some(entry) = transition.ledger {
+            self.keep(order_id, entry);
         }
         if let Some(announcement) = transition.announcement {
             let record = self.outbox_record(order_id, row.saga.next_sequence, announcement, cause);
@@ -225,7 +219,7 @@ impl UnitOfWork {
     fn move_stock(&mut self, demand: &Demand, stock_move: StockMove) {
         for (sku, pieces) in demand.iter() {
             let change = StockLevel::change(stock_move, pieces);
-            // A SKU whose row is gone has no level; the write finds that out.
+            // A SKU whose row was deleted has no level; the write then fails with StockChanged.
             if let Some(level) = self.levels.get_mut(sku) {
                 *level = level.plus(change);
             }
@@ -234,11 +228,11 @@ impl UnitOfWork {
         }
     }
 
-    fn keep(&mut self, order_id: OrderId, record: Record) {
-        match record {
-            Record::Payment(id, amount) => self.changes.payments.push((order_id, id, amount)),
-            Record::Refund => self.changes.refunds.push(order_id),
-            Record::Shipment(shipment) => self.changes.shipments.push((order_id, shipment)),
+    fn keep(&mut self, order_id: OrderId, entry: LedgerEntry) {
+        match entry {
+            LedgerEntry::Payment(id, amount) => self.changes.payments.push((order_id, id, amount)),
+            LedgerEntry::Refund => self.changes.refunds.push(order_id),
+            LedgerEntry::Shipment(shipment) => self.changes.shipments.push((order_id, shipment)),
         }
     }
 

@@ -1,10 +1,12 @@
-//! What is announced, and which events are remembered.
+//! Outbox and inbox rows.
 
 use processing_service::domain::{OrderId, SagaEvent, SagaState};
 use processing_service::store::{Opening, Recorded};
 use uuid::Uuid;
 
-use crate::fixture::{TRACEPARENT, captured, cause, event_id, on_every_database, order, shipped};
+use crate::support::fixture::{
+    TRACEPARENT, captured, cause, event_id, on_every_database, order, shipped,
+};
 
 #[tokio::test]
 async fn events_of_an_order_are_numbered_from_one_without_gaps() {
@@ -49,7 +51,7 @@ async fn the_inbox_row_comes_with_the_final_state_and_not_before() {
 }
 
 #[tokio::test]
-async fn acknowledging_twice_remembers_the_event_once() {
+async fn acknowledging_twice_writes_one_inbox_row() {
     on_every_database(&[], async |shop| {
         let order_id = OrderId::new(Uuid::now_v7());
 
@@ -76,7 +78,7 @@ async fn an_event_that_was_acknowledged_before_can_still_end_its_saga() {
 }
 
 #[tokio::test]
-async fn an_announcement_carries_the_trace_of_what_caused_it() {
+async fn a_published_event_carries_the_trace_of_its_cause() {
     on_every_database(&[("A", 10)], async |shop| {
         shop.reserve(&order(&[("A", 3)])).await;
 

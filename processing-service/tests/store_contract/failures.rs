@@ -1,10 +1,10 @@
-//! What fails: it leaves nothing behind, is told for what it is, and costs its neighbours nothing.
+//! Failed steps: they leave no rows, report their cause, and do not fail other steps of their batch.
 
 use processing_service::domain::{OrderId, SagaEvent, SagaState, ShipmentId};
 use processing_service::store::{OpenSaga, Opening, Recorded, StoreError};
 use uuid::Uuid;
 
-use crate::fixture::{captured, cause, on_every_database, order};
+use crate::support::fixture::{captured, cause, on_every_database, order};
 
 #[tokio::test]
 async fn a_step_that_fails_leaves_neither_state_nor_event() {
@@ -24,7 +24,7 @@ async fn a_step_that_fails_leaves_neither_state_nor_event() {
 }
 
 #[tokio::test]
-async fn an_event_for_a_saga_that_was_never_opened_is_refused_for_good() {
+async fn an_event_for_a_saga_that_was_never_opened_is_not_retried() {
     on_every_database(&[], async |shop| {
         let order_id = OrderId::new(Uuid::now_v7());
 
@@ -39,7 +39,7 @@ async fn an_event_for_a_saga_that_was_never_opened_is_refused_for_good() {
 }
 
 #[tokio::test]
-async fn a_bad_order_does_not_fail_its_neighbours_in_the_batch() {
+async fn a_failing_step_does_not_fail_the_others_of_its_batch() {
     on_every_database(&[("A", 10)], async |shop| {
         let (good, stranger) = (order(&[("A", 3)]), order(&[("A", 3)]));
         shop.reserve(&good).await;
@@ -57,7 +57,7 @@ async fn a_bad_order_does_not_fail_its_neighbours_in_the_batch() {
 }
 
 #[tokio::test]
-async fn a_saga_that_cannot_be_read_is_named_and_not_tried_again() {
+async fn a_damaged_saga_is_named_and_not_retried() {
     on_every_database(&[("A", 10)], async |shop| {
         let order = order(&[("A", 3)]);
         shop.reserve(&order).await;

@@ -1,4 +1,4 @@
-//! Several replicas of the service on one PostgreSQL database. SQLite has one writer, so these rules have no other side.
+//! Several replicas of the service on one PostgreSQL database. Not applicable to SQLite, which has one writer.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,17 +9,16 @@ use sql::database::Database;
 use sqlx::{AssertSqlSafe, PgConnection, Postgres, Transaction};
 use tokio::task::JoinSet;
 
-use crate::database::TestDatabase;
-use crate::fixture::{Fixture, captured, catalogue, cause, order, shipped};
+use crate::support::database::TestDatabase;
+use crate::support::fixture::{Fixture, captured, catalogue, cause, order, shipped};
 
 const OUT_OF_STOCK: SagaState = SagaState::Rejected(RejectionReason::OutOfStock);
 
-/// A shop on PostgreSQL.
 async fn shop(stock: &[(&str, u32)]) -> Fixture {
     Fixture::on(TestDatabase::postgres().await, stock).await
 }
 
-/// The replicas of a service that sell what is in one shop.
+/// Replicas of the service on one database.
 struct Replicas(Vec<(Arc<dyn ProcessingStore>, Database)>);
 
 impl Replicas {
@@ -31,12 +30,11 @@ impl Replicas {
         Self(replicas)
     }
 
-    /// The replicas in turn.
+    /// Round robin.
     fn store(&self, number: usize) -> Arc<dyn ProcessingStore> {
         Arc::clone(&self.0[number % self.0.len()].0)
     }
 
-    /// Ends the replicas.
     async fn end(self) {
         for (_, database) in self.0 {
             database.close().await;
@@ -49,7 +47,7 @@ async fn reserve(store: &dyn ProcessingStore, order: &Order) -> Result<Recorded,
     store.open(saga, cause(order.id)).await
 }
 
-/// Takes an order from its beginning to its end, as every replica does that is given its event.
+/// Runs all steps of an order, as a replica does that consumes its event.
 async fn process(store: Arc<dyn ProcessingStore>, order: Order) -> Result<SagaState, StoreError> {
     let mut state = reserve(store.as_ref(), &order).await?.state();
     while !state.is_final() {
@@ -64,14 +62,14 @@ async fn process(store: Arc<dyn ProcessingStore>, order: Order) -> Result<SagaSt
     Ok(state)
 }
 
-/// Waits, but not for ever, for what has to happen.
-async fn patiently<T>(event: impl Future<Output = T>) -> T {
+/// Waits for an event with a timeout.
+async fn within_timeout<T>(event: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(10), event)
         .await
         .unwrap()
 }
 
-/// Another replica in the middle of its transaction, played by hand.
+/// A simulated replica with an open transaction.
 struct Rival(Transaction<'static, Postgres>);
 
 impl Rival {
@@ -86,7 +84,7 @@ impl Rival {
             .unwrap();
     }
 
-    /// Returns when somebody waits for what this transaction holds: the process of its connection.
+    /// Waits until another connection is blocked by this transaction; returns the server process of that connection.
     async fn is_waited_for(&mut self) -> i32 {
         let waiting = async {
             loop {
@@ -95,14 +93,14 @@ impl Rival {
                      WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid))",
                 )
                 .fetch_optional(&mut *self.0);
-                // The view is a snapshot: it is taken once per transaction unless it is dropped.
+                // Within a transaction the view keeps its first snapshot unless that is cleared.
                 if let Some(pid) = pid.await.unwrap() {
                     break pid;
                 }
                 self.run("SELECT pg_stat_clear_snapshot()").await;
             }
         };
-        patiently(waiting).await
+        within_timeout(waiting).await
     }
 
     async fn commit(self) {
@@ -129,7 +127,7 @@ async fn the_last_pieces_are_sold_once_however_many_replicas_sell_them() {
 }
 
 #[tokio::test]
-async fn stock_that_another_replica_is_taking_is_waited_for() {
+async fn a_reservation_waits_for_stock_that_another_replica_has_locked() {
     let shop = shop(&[("A", 1)]).await;
     let mut rival = Rival::begin(&shop).await;
     rival
@@ -147,7 +145,7 @@ async fn stock_that_another_replica_is_taking_is_waited_for() {
 }
 
 #[tokio::test]
-async fn a_step_that_another_replica_is_taking_is_not_taken_twice() {
+async fn a_step_that_another_replica_is_recording_is_recorded_once() {
     let shop = shop(&[("A", 1)]).await;
     let order = order(&[("A", 1)]);
     shop.reserve(&order).await;
@@ -192,7 +190,7 @@ fn opening_by_hand(order_id: OrderId) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_order_that_replicas_process_at_once_is_processed_once() {
+async fn an_order_that_replicas_process_concurrently_is_processed_once() {
     let shop = shop(&[("A", 100)]).await;
     let replicas = Replicas::of(&shop, 2).await;
     let orders: Vec<Order> = (0..30).map(|_| order(&[("A", 1)])).collect();
@@ -220,9 +218,9 @@ async fn an_order_that_replicas_process_at_once_is_processed_once() {
     }
 }
 
-/// Orders of two SKUs each, such that batches of one replica ship what batches of the other reserve.
+/// Orders of two SKUs each, such that one replica ships the SKUs that the other reserves.
 #[tokio::test(flavor = "multi_thread")]
-async fn replicas_never_wait_for_each_other_in_a_circle() {
+async fn replicas_never_deadlock() {
     let skus = ["A", "B", "C", "D", "E", "F"];
     let shop = shop(&skus.map(|sku| (sku, 1_000))).await;
     let replicas = Replicas::of(&shop, 2).await;
@@ -242,7 +240,7 @@ async fn replicas_never_wait_for_each_other_in_a_circle() {
 }
 
 #[tokio::test]
-async fn stock_is_locked_in_sku_order_whatever_is_done_with_it() {
+async fn stock_is_locked_in_sku_order_by_every_step() {
     let shop = shop(&[("A", 5), ("B", 5)]).await;
     let shipping = order(&[("A", 1)]);
     shop.reserve(&shipping).await;
@@ -260,7 +258,7 @@ async fn stock_is_locked_in_sku_order_whatever_is_done_with_it() {
         reserve(shop.store.as_ref(), &reserving),
         async {
             rival.is_waited_for().await;
-            // A batch that held B by now would wait for A in vain, and this for B.
+            // If the batch had locked B already, this would deadlock: it waits for A, and this transaction for B.
             rival
                 .run("UPDATE stock SET name = 'B' WHERE sku = 'B'")
                 .await;
@@ -273,8 +271,8 @@ async fn stock_is_locked_in_sku_order_whatever_is_done_with_it() {
     assert_eq!(deadlocks(&shop).await, 0);
 }
 
-/// Deadlocks that the server has had to resolve in this database, however well the stores have hidden that. They have to
-/// be closed: a session tells what it saw at the latest when it ends.
+/// Deadlocks that the server resolved in this database, including those that the stores retried. The stores must be closed
+/// first: a session reports its statistics at the latest when it ends.
 async fn deadlocks(shop: &Fixture) -> i64 {
     shop.database.database().close().await;
     let Database::Postgres(server) = shop.database.open_again().await else {
@@ -284,7 +282,7 @@ async fn deadlocks(shop: &Fixture) -> i64 {
     let others = "SELECT count(*) FROM pg_stat_activity \
                   WHERE datname = current_database() AND pid <> pg_backend_pid()";
     let alone = async { while number(&mut connection, others).await > 0 {} };
-    patiently(alone).await;
+    within_timeout(alone).await;
     let deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
     number(&mut connection, deadlocks).await
 }
@@ -295,9 +293,9 @@ async fn number(connection: &mut PgConnection, query: &'static str) -> i64 {
 }
 
 #[tokio::test]
-async fn a_conflict_that_the_database_reports_is_repeated() {
+async fn a_serialization_failure_is_retried() {
     let shop = shop(&[("A", 10)]).await;
-    // A sequence remembers across the rollback that the first attempt was refused.
+    // A sequence is not rolled back, so it counts the failed first attempt.
     shop.database
         .tamper(
             "CREATE SEQUENCE attempts; \
@@ -318,19 +316,19 @@ async fn a_conflict_that_the_database_reports_is_repeated() {
 }
 
 #[tokio::test]
-async fn a_connection_that_is_cut_in_the_middle_of_a_batch_leaves_nothing_half_written() {
+async fn a_connection_that_is_cut_during_a_batch_leaves_no_partial_write() {
     let shop = shop(&[("A", 10)]).await;
     let order = order(&[("A", 3)]);
     shop.reserve(&order).await;
     let mut rival = Rival::begin(&shop).await;
-    // The last thing that a batch writes: by then it has moved the stock, and announced it.
-    rival.run(remembering_by_hand(&order)).await;
+    // The last write of a batch: stock and outbox are written by then.
+    rival.run(insert_inbox_row(&order)).await;
 
     let declined = || {
         let event = SagaEvent::PaymentDeclined;
         shop.store.advance(order.id, event, cause(order.id))
     };
-    let neighbour = crate::fixture::order(&[("A", 1)]);
+    let neighbour = crate::support::fixture::order(&[("A", 1)]);
     let (cut, beside, ()) = tokio::join!(
         declined(),
         reserve(shop.store.as_ref(), &neighbour),
@@ -355,17 +353,17 @@ async fn a_connection_that_is_cut_in_the_middle_of_a_batch_leaves_nothing_half_w
     assert_eq!(shop.stock("A").await, (10, 0, 0));
 }
 
-fn remembering_by_hand(order: &Order) -> String {
+fn insert_inbox_row(order: &Order) -> String {
     let event_id = cause(order.id).event.event_id;
     format!(
-        "INSERT INTO inbox (event_id, order_id, sequence, received_at) \
+        "INSERT INTO inbox (event_id, entity_id, sequence, received_at) \
          VALUES ('{event_id}', '{}', 1, 0)",
         order.id
     )
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn replicas_that_start_at_once_seed_the_stock_once() {
+async fn replicas_that_start_concurrently_seed_the_stock_once() {
     let shop = shop(&[]).await;
     let names: Vec<String> = (0..1_000).map(|number| format!("SKU-{number}")).collect();
     let mut stock: Vec<(&str, u32)> = names.iter().map(|name| (name.as_str(), 7)).collect();
@@ -376,7 +374,7 @@ async fn replicas_that_start_at_once_seed_the_stock_once() {
         let replica = replicas.store(number);
         let catalogue = catalogue(&stock);
         seeding.spawn(async move { replica.seed(&catalogue).await });
-        // Catalogues of two releases need not have one order.
+        // Catalogues of two releases may differ in their order.
         stock.reverse();
     }
     let added = seeding.join_all().await;

@@ -1,12 +1,12 @@
-//! Sagas: each step once, in turn, and taken up again wherever they stand.
+//! Sagas: each step is applied once and in order, and a saga is resumed from every state.
 
 use processing_service::domain::{Abandonment, RejectionReason, SagaEvent, SagaState};
 use processing_service::store::{OpenSaga, Opening, Recorded};
 
-use crate::fixture::{captured, cause, on_every_database, order, shipped};
+use crate::support::fixture::{captured, cause, on_every_database, order, shipped};
 
 #[tokio::test]
-async fn the_intent_to_compensate_is_stored_before_anything_is_given_back() {
+async fn the_intent_to_compensate_is_stored_before_any_refund_or_release() {
     on_every_database(&[("A", 10)], async |shop| {
         let order = order(&[("A", 3)]);
         shop.reserve(&order).await;

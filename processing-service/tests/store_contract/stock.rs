@@ -1,4 +1,4 @@
-//! Pieces: where they go, and that none is sold twice.
+//! Stock moves; no piece is sold twice.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use processing_service::domain::{Order, RejectionReason, SagaEvent, SagaState, S
 use processing_service::store::{OpenSaga, Opening, Recorded, StoreError};
 use proto::event::ProcessingEvent;
 
-use crate::fixture::{captured, cause, on_every_database, order, shipped};
+use crate::support::fixture::{captured, cause, on_every_database, order, shipped};
 
 const OUT_OF_STOCK: SagaState = SagaState::Rejected(RejectionReason::OutOfStock);
 
@@ -63,7 +63,7 @@ async fn the_last_piece_is_sold_once_however_many_want_it_at_once() {
 }
 
 #[tokio::test]
-async fn an_order_that_cannot_be_met_in_full_takes_nothing() {
+async fn an_order_that_cannot_be_met_in_full_reserves_nothing() {
     on_every_database(&[("A", 10), ("B", 1)], async |shop| {
         let short = order(&[("A", 3), ("B", 2)]);
 
@@ -77,7 +77,7 @@ async fn an_order_that_cannot_be_met_in_full_takes_nothing() {
 }
 
 #[tokio::test]
-async fn an_unknown_sku_is_a_rejection_that_names_it() {
+async fn an_unknown_sku_is_rejected_with_its_name() {
     on_every_database(&[("A", 10)], async |shop| {
         let unknown = order(&[("A", 1), ("Z", 1)]);
 
@@ -182,7 +182,7 @@ async fn a_look_shows_the_stock_of_what_the_catalogue_has_and_holds_nothing() {
 }
 
 #[tokio::test]
-async fn a_look_takes_as_many_skus_as_a_full_batch_of_the_largest_requests() {
+async fn a_read_takes_as_many_skus_as_a_full_batch_of_the_largest_requests() {
     on_every_database(&[("A", 10)], async |shop| {
         let mut skus: BTreeSet<_> = (0..100_000)
             .map(|number| Sku::parse(&format!("SKU-{number}")).unwrap())
@@ -218,7 +218,7 @@ async fn stock_that_vanished_is_never_shipped() {
 }
 
 #[tokio::test]
-async fn seeding_again_adds_what_is_new_and_leaves_the_rest_alone() {
+async fn seeding_again_adds_new_skus_and_changes_no_other() {
     on_every_database(&[("A", 10)], async |shop| {
         shop.reserve(&order(&[("A", 3)])).await;
 

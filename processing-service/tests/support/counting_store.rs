@@ -1,4 +1,4 @@
-//! A store that counts how often the stock is looked at.
+//! A store that counts its stock reads.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -11,27 +11,27 @@ use processing_service::store::{Cause, OpenSaga, ProcessingStore, Recorded, Stor
 
 pub(crate) struct CountingStore {
     inner: Arc<dyn ProcessingStore>,
-    looks: AtomicUsize,
+    reads: AtomicUsize,
 }
 
 impl CountingStore {
     pub(crate) fn new(inner: &Arc<dyn ProcessingStore>) -> Self {
         Self {
             inner: Arc::clone(inner),
-            looks: AtomicUsize::new(0),
+            reads: AtomicUsize::new(0),
         }
     }
 
-    /// Looks at the stock so far, whatever each was about.
-    pub(crate) fn looks(&self) -> usize {
-        self.looks.load(Ordering::SeqCst)
+    /// Number of `levels` calls so far.
+    pub(crate) fn reads(&self) -> usize {
+        self.reads.load(Ordering::SeqCst)
     }
 }
 
 #[async_trait]
 impl ProcessingStore for CountingStore {
     async fn levels(&self, skus: &BTreeSet<Sku>) -> Result<HashMap<Sku, StockLevel>, StoreError> {
-        self.looks.fetch_add(1, Ordering::SeqCst);
+        self.reads.fetch_add(1, Ordering::SeqCst);
         self.inner.levels(skus).await
     }
 

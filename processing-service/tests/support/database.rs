@@ -1,9 +1,4 @@
-//! The databases that rules are checked on, each fresh and of its own, and what a test does behind the store's back.
-
-#![allow(
-    dead_code,
-    reason = "each test target uses its own part of the database"
-)]
+//! A fresh database per test, and direct SQL on it that bypasses the store.
 
 use processing_service::store::MIGRATIONS;
 use service::config::FromSetting;
@@ -15,7 +10,7 @@ use sqlx::{AssertSqlSafe, FromRow};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
-/// A database with the service's schema and nothing in it.
+/// An empty database with the service's schema.
 pub(crate) struct TestDatabase {
     config: DatabaseConfig,
     database: Database,
@@ -23,7 +18,6 @@ pub(crate) struct TestDatabase {
 }
 
 impl TestDatabase {
-    /// A SQLite file.
     pub(crate) async fn sqlite() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}/processing.db", directory.path().display());
@@ -33,7 +27,7 @@ impl TestDatabase {
         }
     }
 
-    /// A database on the PostgreSQL server that all tests of this binary share.
+    /// A database on the PostgreSQL server that the tests of this binary share.
     pub(crate) async fn postgres() -> Self {
         Self::open(&postgres_url().await).await
     }
@@ -47,17 +41,17 @@ impl TestDatabase {
         }
     }
 
-    /// As the service has it.
     pub(crate) fn database(&self) -> &Database {
         &self.database
     }
 
-    /// The same database as another process has it: over connections of its own.
+    /// The same database over other connections, like another process.
     pub(crate) async fn open_again(&self) -> Database {
         Database::open(&self.config, MIGRATIONS).await.unwrap()
     }
 
-    /// The connections of a PostgreSQL database.
+    /// # Panics
+    /// On SQLite.
     pub(crate) fn pool(&self) -> &PgPool {
         match &self.database {
             Database::Postgres(server) => server.pool(),
@@ -65,7 +59,6 @@ impl TestDatabase {
         }
     }
 
-    /// All rows that a query finds.
     pub(crate) async fn rows<T>(&self, query: &'static str) -> Vec<T>
     where
         T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin,
@@ -77,7 +70,6 @@ impl TestDatabase {
         .unwrap()
     }
 
-    /// Changes the database.
     pub(crate) async fn tamper(&self, statement: impl Into<String>) {
         let statement = AssertSqlSafe(statement.into());
         match &self.database {
@@ -98,7 +90,7 @@ impl TestDatabase {
         }
     }
 
-    /// From now on no row can be added to the table.
+    /// Makes every INSERT into the table fail.
     pub(crate) async fn refuse_rows(&self, table: &str) {
         let statement = match &self.database {
             Database::Sqlite(_) => format!(
@@ -113,7 +105,7 @@ impl TestDatabase {
         self.tamper(statement).await;
     }
 
-    /// Rows can be added again.
+    /// Reverts [`Self::refuse_rows`].
     pub(crate) async fn take_rows_again(&self, table: &str) {
         let statement = match &self.database {
             Database::Sqlite(_) => "DROP TRIGGER no_more_rows".to_owned(),
@@ -122,7 +114,7 @@ impl TestDatabase {
         self.tamper(statement).await;
     }
 
-    /// Makes what every saga keeps of its order unreadable.
+    /// Makes the column `lines` of every saga unreadable.
     pub(crate) async fn damage_sagas(&self) {
         let statement = match &self.database {
             Database::Sqlite(_) => r"UPDATE sagas SET lines = x'FF'",
@@ -132,7 +124,7 @@ impl TestDatabase {
     }
 }
 
-/// The address of a PostgreSQL database of its own: a copy of one that was migrated once.
+/// The URL of a new PostgreSQL database: a copy of a template that is migrated once.
 pub(crate) async fn postgres_url() -> String {
     static TEMPLATE: OnceCell<()> = OnceCell::const_new();
     let server = postgres_server::shared();

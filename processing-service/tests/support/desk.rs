@@ -1,6 +1,4 @@
-//! The handler at work: a shop, a payment provider that counts, and events to hand in.
-
-#![allow(dead_code, reason = "each test target uses its own part of the desk")]
+//! The event handler with a store, a counting payment provider, and the records to deliver.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -15,23 +13,23 @@ use processing_service::payment::simulated::SimulatedGateway;
 use processing_service::payment::{
     CaptureError, CaptureRequest, GatewayUnavailable, PaymentGateway,
 };
-use processing_service::steps::{CapturePolicy, Pipeline};
+use processing_service::steps::{self, CapturePolicy, Pipeline};
 use proto::event::{Event, OrderEvent};
 use proto::orders::v1::{CancellationRequested, Money, OrderLine, OrderPlaced};
 use proto::record::{self, EventMeta};
 use service::backoff::Backoff;
 use uuid::Uuid;
 
-use crate::fixture::{self, Fixture, on_every_database};
+use crate::support::fixture::{self, Fixture, on_every_database};
 
-/// A handler and all it works with.
+/// A handler and its dependencies.
 pub(crate) struct Desk {
     pub(crate) shop: Fixture,
     pub(crate) gateway: Arc<CountingGateway>,
     pipeline: Pipeline,
 }
 
-/// Checks what a handler does, on every kind of database, each with these opening stocks.
+/// Checks a rule of the handler on both engines, each with this opening stock.
 pub(crate) async fn at_every_desk(stock: &[(&str, u32)], rule: impl AsyncFn(Desk)) {
     on_every_database(stock, async |shop| rule(Desk::of(shop)).await).await;
 }
@@ -42,7 +40,7 @@ impl Desk {
         let pipeline = Pipeline {
             store: Arc::clone(&shop.store),
             gateway: Arc::clone(&gateway) as Arc<dyn PaymentGateway>,
-            capture: IMPATIENT,
+            capture: SHORT_TIMEOUTS,
         };
         Self {
             shop,
@@ -51,7 +49,7 @@ impl Desk {
         }
     }
 
-    /// Delivers a record behind which others wait.
+    /// Delivers a record with the records queued behind it.
     pub(crate) async fn handle(&self, record: Record, followers: &[Record]) -> Result<(), Failure> {
         let delivery = Delivery::new(record, 1, followers.to_vec());
         OrderEvents::new(self.pipeline.clone())
@@ -59,15 +57,14 @@ impl Desk {
             .await
     }
 
-    /// Takes one step, as if the process died behind it.
+    /// Runs one step, as if the process died after it.
     pub(crate) async fn take(&self, step: Step, order: &Order) {
-        self.pipeline
-            .take(step, order, &fixture::cause(order.id))
+        steps::run(&self.pipeline, step, order, &fixture::cause(order.id))
             .await
             .unwrap();
     }
 
-    /// Captures at the provider, as if the process died before it could record that.
+    /// Captures at the provider, as if the process died before recording it.
     pub(crate) async fn capture_without_recording(&self, order: &Order) -> CaptureId {
         let request = CaptureRequest {
             key: order.id,
@@ -78,7 +75,7 @@ impl Desk {
     }
 }
 
-const IMPATIENT: CapturePolicy = CapturePolicy {
+const SHORT_TIMEOUTS: CapturePolicy = CapturePolicy {
     attempts: 3,
     timeout: Duration::from_millis(50),
     backoff: Backoff {
@@ -87,7 +84,7 @@ const IMPATIENT: CapturePolicy = CapturePolicy {
     },
 };
 
-/// The simulated provider, counted, and with refunds that fail on request.
+/// The simulated provider with call counts, and refunds that fail on request.
 pub(crate) struct CountingGateway {
     simulated: SimulatedGateway,
     captures: AtomicU32,
@@ -107,17 +104,17 @@ impl Default for CountingGateway {
 }
 
 impl CountingGateway {
-    /// Captures asked for.
+    /// Requested captures.
     pub(crate) fn captures(&self) -> u32 {
         self.captures.load(Ordering::SeqCst)
     }
 
-    /// Refunds that were answered.
+    /// Confirmed refunds.
     pub(crate) fn refunds(&self) -> u32 {
         self.refunds.load(Ordering::SeqCst)
     }
 
-    /// The next refunds reach the provider, whose answer is lost.
+    /// The next `count` refunds take effect, but their answers are lost.
     pub(crate) fn fail_refunds(&self, count: u32) {
         self.failing_refunds.store(count, Ordering::SeqCst);
     }
@@ -142,7 +139,7 @@ impl PaymentGateway for CountingGateway {
     }
 }
 
-/// The record with which order-service places the order.
+/// The order's OrderPlaced record.
 pub(crate) fn placed(order: &Order) -> Record {
     let lines = order.demand.iter().map(|(sku, pieces)| OrderLine {
         sku: sku.as_str().to_owned(),
@@ -167,7 +164,7 @@ pub(crate) fn placed(order: &Order) -> Record {
     )
 }
 
-/// The record with which order-service asks to cancel the order.
+/// The order's CancellationRequested record.
 pub(crate) fn cancellation_of(order: &Order) -> Record {
     let event = CancellationRequested {
         order_id: order.id.to_string(),

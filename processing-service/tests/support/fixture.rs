@@ -1,9 +1,4 @@
-//! A store on a database of its own, orders to put into it, and eyes to see what it wrote.
-
-#![allow(
-    dead_code,
-    reason = "each test target uses its own part of the fixture"
-)]
+//! A store on a database of its own, orders for it, and readers of its rows.
 
 use std::sync::Arc;
 
@@ -22,15 +17,15 @@ use sql::database::Database;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use crate::database::TestDatabase;
+use crate::support::database::TestDatabase;
 
-/// A store with an empty shop.
+/// A store on its own database.
 pub(crate) struct Fixture {
     pub(crate) store: Arc<dyn ProcessingStore>,
     pub(crate) database: TestDatabase,
 }
 
-/// Checks a rule on every kind of database, each with these opening stocks.
+/// Checks a rule on both engines, each with this opening stock.
 pub(crate) async fn on_every_database(stock: &[(&str, u32)], rule: impl AsyncFn(Fixture)) {
     eprintln!("on SQLite");
     rule(Fixture::on(TestDatabase::sqlite().await, stock).await).await;
@@ -39,20 +34,19 @@ pub(crate) async fn on_every_database(stock: &[(&str, u32)], rule: impl AsyncFn(
 }
 
 impl Fixture {
-    /// A shop on this database, with these opening stocks.
     pub(crate) async fn on(database: TestDatabase, stock: &[(&str, u32)]) -> Self {
         let fixture = Self {
-            store: start_store(database.database()),
+            store: open_store(database.database()),
             database,
         };
         fixture.seed(stock).await;
         fixture
     }
 
-    /// The store as another replica of the service has it, and its connections.
+    /// The store of another replica on the same database, and its connections.
     pub(crate) async fn replica(&self) -> (Arc<dyn ProcessingStore>, Database) {
         let database = self.database.open_again().await;
-        (start_store(&database), database)
+        (open_store(&database), database)
     }
 
     pub(crate) async fn seed(&self, stock: &[(&str, u32)]) -> u64 {
@@ -75,7 +69,7 @@ impl Fixture {
             .unwrap()
     }
 
-    /// Takes the order to its end the good way.
+    /// Runs all steps of the order to FULFILLED.
     pub(crate) async fn fulfil(&self, order: &Order) {
         self.reserve(order).await;
         self.advance(order, captured()).await;
@@ -98,7 +92,7 @@ impl Fixture {
         (available, reserved, shipped)
     }
 
-    /// What waits to be published about the order: sequence numbers and names.
+    /// Sequence numbers and names of the order's events in the outbox.
     pub(crate) async fn announced(&self, order: &Order) -> Vec<(u64, &'static str)> {
         let events = self.events(order).await;
         events
@@ -114,13 +108,13 @@ impl Fixture {
             .collect()
     }
 
-    /// The headers of all that waits to be published.
+    /// The headers of all outbox rows.
     pub(crate) async fn headers(&self) -> Vec<Headers> {
         let rows = self.outbox().await.into_iter();
         rows.map(|(_, headers, _)| headers).collect()
     }
 
-    /// Key, headers and payload of all that waits to be published, in commit order.
+    /// Key, headers and payload of all outbox rows, in commit order.
     async fn outbox(&self) -> Vec<(String, Headers, Vec<u8>)> {
         let rows: Vec<(String, Vec<u8>, Vec<u8>)> = self
             .database
@@ -131,7 +125,6 @@ impl Fixture {
             .collect()
     }
 
-    /// Events that were acted upon.
     pub(crate) async fn inbox(&self) -> Vec<Uuid> {
         let rows = self.database.rows("SELECT event_id FROM inbox").await;
         rows.into_iter().map(|(event_id,)| event_id).collect()
@@ -164,11 +157,10 @@ impl Fixture {
 }
 
 /// A store whose writer runs until the test ends.
-fn start_store(database: &Database) -> Arc<dyn ProcessingStore> {
-    store::start(database, OutboxSignal::default(), &TaskTracker::new())
+fn open_store(database: &Database) -> Arc<dyn ProcessingStore> {
+    store::open(database, OutboxSignal::default(), &TaskTracker::new())
 }
 
-/// The catalogue of a shop with these opening stocks.
 pub(crate) fn catalogue(stock: &[(&str, u32)]) -> Catalogue {
     let lines = stock
         .iter()
@@ -177,7 +169,7 @@ pub(crate) fn catalogue(stock: &[(&str, u32)]) -> Catalogue {
     Catalogue::read(text.as_bytes()).unwrap()
 }
 
-/// An order of its own for these pieces, paid with `tok_approved`.
+/// A new order for these pieces, paid with `tok_approved`.
 pub(crate) fn order(lines: &[(&str, i32)]) -> Order {
     let lines = lines
         .iter()
@@ -194,7 +186,7 @@ pub(crate) fn total() -> Money {
     Money::new(Currency::parse("GBP").unwrap(), 255).unwrap()
 }
 
-/// The event that brought the order, always the same one.
+/// The order's OrderPlaced event: the same one on every call.
 pub(crate) fn cause(order_id: OrderId) -> Cause {
     let event = InboxEntry {
         event_id: event_id(order_id),
@@ -210,7 +202,7 @@ pub(crate) fn cause(order_id: OrderId) -> Cause {
 
 pub(crate) const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
-/// Identity of the event that brought the order.
+/// Id of the order's OrderPlaced event.
 pub(crate) fn event_id(order_id: OrderId) -> Uuid {
     Uuid::new_v5(&Uuid::NAMESPACE_OID, order_id.as_uuid().as_bytes())
 }

@@ -20,7 +20,7 @@ use sqlx::{
 /// SQLite takes up to 32,766 values per statement.
 const VALUES: usize = 32_000;
 
-/// The tables of the services; sqlx's own note of migrations is none of them.
+/// All tables but the version tables of the migrations, which start with an underscore (`_outbox_migrations`).
 const TABLES: &str = "
     SELECT table_name::text, array_agg(column_name::text ORDER BY ordinal_position),
            array_agg(data_type::text ORDER BY ordinal_position)
@@ -28,7 +28,7 @@ const TABLES: &str = "
     WHERE table_schema = current_schema() AND table_name NOT LIKE '\\_%'
     GROUP BY table_name";
 
-/// Copies every table as it is at one moment into a new file.
+/// Copies a consistent snapshot of all tables into a new file.
 pub(super) async fn make(url: &str, file: &Path) -> Result<()> {
     let mut source = PgConnection::connect(url).await?;
     sqlx::raw_sql("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
@@ -37,7 +37,7 @@ pub(super) async fn make(url: &str, file: &Path) -> Result<()> {
     let mut target = SqliteConnectOptions::new()
         .filename(file)
         .create_if_missing(true)
-        // A copy that does not get finished is of no use to anybody.
+        // An unfinished copy is useless, so no journal is needed.
         .journal_mode(SqliteJournalMode::Off)
         .connect()
         .await?;
@@ -57,7 +57,7 @@ struct Table {
 struct Column {
     name: String,
     kind: Kind,
-    /// The expression that reads it.
+    /// The SELECT expression.
     read: String,
 }
 
@@ -96,15 +96,17 @@ impl Column {
 }
 
 impl Table {
-    /// Columns without a type keep each value as it comes. The rules look things up by order.
+    /// Columns have no type, so each value keeps its own. The rules look rows up by order: hence the indexes.
     async fn create(&self, target: &mut SqliteConnection) -> Result<()> {
         let name = &self.name;
         let columns: Vec<&str> = self.columns.iter().map(|column| &*column.name).collect();
         let mut sql = format!("CREATE TABLE {name} ({});", columns.join(", "));
-        if columns.contains(&"order_id") {
-            sql += &format!("CREATE INDEX {name}_by_order ON {name} (order_id);");
+        for key in ["order_id", "entity_id"] {
+            if columns.contains(&key) {
+                sql += &format!("CREATE INDEX {name}_by_{key} ON {name} ({key});");
+            }
         }
-        // Names come from the services' own migrations.
+        // Safe: the names come from the services' own migrations.
         sqlx::raw_sql(AssertSqlSafe(sql)).execute(target).await?;
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! The databases of the pair, whatever engine they are on.
+//! The databases of both services, on either engine.
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -10,34 +10,28 @@ use tempfile::TempDir;
 
 use super::copy;
 
-/// Where the databases of both services are.
 #[derive(Clone, Debug)]
 pub struct Databases {
-    /// That of order-service.
     pub orders: Database,
-    /// That of processing-service.
     pub processing: Database,
 }
 
-/// The database of a service.
+/// The location of a database.
 #[derive(Clone, Debug)]
 pub enum Database {
-    /// A SQLite file.
     Sqlite(PathBuf),
-    /// A PostgreSQL database, by its URL.
+    /// The URL.
     Postgres(String),
 }
 
-/// A connection that only reads.
+/// A read-only connection.
 #[derive(Debug)]
-pub enum Reader {
-    /// To a SQLite file.
+pub enum DatabaseReader {
     Sqlite(SqliteConnection),
-    /// To a PostgreSQL database.
     Postgres(PgConnection),
 }
 
-/// Both databases as SQLite files: the files themselves, or copies that go when this is dropped.
+/// Both databases as SQLite files: the originals, or copies that are deleted when this is dropped.
 #[derive(Debug)]
 pub(super) struct Files {
     pub(super) orders: PathBuf,
@@ -59,9 +53,10 @@ impl FromStr for Database {
 }
 
 impl Databases {
-    /// What the audit opens. Copies are made where the engine is another one, so that there is one set of rules.
+    /// The files to audit. PostgreSQL databases are copied to SQLite files, so that one set of rules is enough.
     pub(super) async fn as_files(&self) -> Result<Files> {
-        let copies = tempfile::tempdir().context("no directory for copies of the databases")?;
+        let copies =
+            tempfile::tempdir().context("cannot create a directory for database copies")?;
         let at = |name| copies.path().join(name);
         Ok(Files {
             orders: self.orders.as_file(at("orders.db")).await?,
@@ -84,24 +79,22 @@ impl Database {
         }
     }
 
-    /// Opens the database for reading.
-    ///
     /// # Errors
-    /// When it is not there or cannot be reached.
-    pub async fn reader(&self) -> Result<Reader> {
+    /// When the database is missing or unreachable.
+    pub async fn reader(&self) -> Result<DatabaseReader> {
         match self {
-            Self::Sqlite(path) => Ok(Reader::Sqlite(read_only(path).await?)),
+            Self::Sqlite(path) => Ok(DatabaseReader::Sqlite(read_only(path).await?)),
             Self::Postgres(url) => {
                 let connection = PgConnection::connect(url).await;
                 let connection = connection.context("cannot reach the PostgreSQL database")?;
-                Ok(Reader::Postgres(connection))
+                Ok(DatabaseReader::Postgres(connection))
             }
         }
     }
 }
 
-impl Reader {
-    /// The number that a query yields; it must mean the same on both engines.
+impl DatabaseReader {
+    /// Runs a query for one number; its SQL must be valid on both engines.
     ///
     /// # Errors
     /// When the query fails.
@@ -114,7 +107,6 @@ impl Reader {
     }
 }
 
-/// A read-only connection to a SQLite file.
 pub(super) async fn read_only(path: &Path) -> Result<SqliteConnection> {
     SqliteConnectOptions::new()
         .filename(path)

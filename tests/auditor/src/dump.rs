@@ -1,8 +1,7 @@
-//! Reads every topic of the pair from its first record to its last and writes what it finds into files.
+//! Reads all topics of the pair from the first record to the last and writes them into files.
 //!
-//! Partitions are assigned by hand and nothing is committed: no group notices. The groups' offsets are asked for before
-//! the ends of the partitions, and the ends before the records, so that a dump of a system at work is not wrong, only a
-//! moment old.
+//! Partitions are assigned manually and nothing is committed, so no consumer group is affected. Group offsets are fetched
+//! before partition ends, and ends before records: a dump of a running system is consistent, only a moment old.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -19,16 +18,16 @@ use serde::Serialize;
 
 use crate::topics::{Bytes, GROUPS, PARTITIONS, Partition, TopicRecord, file_of};
 
-/// One answer of the broker, or the next record of a partition that has one.
+/// Timeout of one broker call, and of the next record of a partition that has more.
 const ANSWER: Duration = Duration::from_secs(10);
 
-/// Read ahead per partition; librdkafka's own limit would take 64 MiB for each.
+/// Prefetch per partition; librdkafka's default is 64 MiB each.
 const READ_AHEAD_KIBIBYTES: &str = "4096";
 
-/// Writes all topics of a broker into a directory, which is made if it is not there.
+/// Writes all topics of a broker into a directory, which is created if missing.
 ///
 /// # Errors
-/// When a topic is missing, when the broker does not answer, or when a file cannot be written.
+/// When a topic is missing, the broker does not answer, or a file cannot be written.
 pub async fn all_topics(brokers: &str, directory: &Path) -> Result<()> {
     let (brokers, directory) = (brokers.to_owned(), directory.to_owned());
     // librdkafka blocks its caller.
@@ -64,14 +63,14 @@ impl Dump {
             .set("bootstrap.servers", &self.brokers)
             .set("group.id", group)
             .set("enable.auto.commit", "false")
-            // Everything that is on the topic, also of a transaction that nobody ended: none of ours is.
+            // All records, including those of open transactions; the services use none.
             .set("isolation.level", "read_uncommitted")
             .set("queued.max.messages.kbytes", READ_AHEAD_KIBIBYTES)
             .create()?;
         Ok(client)
     }
 
-    /// What each group has committed on the topic that it consumes.
+    /// The committed offsets of each group on its topic.
     fn committed(&self) -> Result<Committed> {
         let mut committed = Committed::new();
         for (topic, group) in GROUPS {
@@ -117,7 +116,7 @@ impl Dump {
                 bail!("no record came for {ANSWER:?}, though these partitions have more: {left:?}");
             };
             let message = message?;
-            // A record that was written while we read is none of this dump.
+            // Records written during the dump are not part of it.
             let Some(end) = left.get(&message.partition()).copied() else {
                 continue;
             };
@@ -132,7 +131,7 @@ impl Dump {
     }
 }
 
-/// Offsets by group, by topic and partition.
+/// Offsets by topic and partition, then by group.
 type Committed = BTreeMap<(String, i32), BTreeMap<String, i64>>;
 
 fn ends(reader: &BaseConsumer, topic: &str, committed: &Committed) -> Result<Vec<Partition>> {
@@ -182,7 +181,7 @@ fn record_of(message: &BorrowedMessage<'_>) -> TopicRecord {
     }
 }
 
-/// A file of JSON lines that is being written.
+/// Writes a file of JSON lines.
 struct JsonLines(BufWriter<File>);
 
 impl JsonLines {

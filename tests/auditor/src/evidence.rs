@@ -1,16 +1,16 @@
-//! Everything side by side on one read-only connection, so that a rule is a query.
+//! All data on one read-only connection, so that a rule is a query.
 //!
 //! | schema | holds |
 //! |---|---|
 //! | `main` | the database of order-service |
 //! | `processing` | the database of processing-service |
-//! | `temp` | the journal, the topics, and what is derived from all of these: see `evidence/tables.sql` |
+//! | `temp` | the journal, the topics, and tables derived from all data: see `evidence/tables.sql` |
 
 mod batch;
 mod bodies;
 mod journal;
 mod records;
-mod stored;
+mod retry_events;
 
 use anyhow::{Context as _, Result};
 use sqlx::SqliteConnection;
@@ -22,25 +22,24 @@ use crate::database::{Files, read_only};
 /// The tables in `temp`.
 const TABLES: &str = include_str!("evidence/tables.sql");
 
-/// Indexes of them, and what is derived once everything is there.
+/// Indexes and derived tables, created after loading.
 const DERIVED: &str = include_str!("evidence/derived.sql");
 
-/// What the rules look at.
 #[derive(Debug)]
 pub(crate) struct Evidence {
     pub(crate) connection: SqliteConnection,
-    /// Lines at the end of the journal that were not finished.
+    /// Truncated lines at the end of the journal.
     pub(crate) truncated_lines: u64,
     _files: Files,
 }
 
 impl Evidence {
-    /// Opens the databases and reads the files. From here on the picture does not change.
+    /// Opens the databases and reads the files: a snapshot that does not change afterwards.
     pub(crate) async fn gather(inputs: &Inputs) -> Result<Self> {
         let files = inputs.databases.as_files().await?;
         let mut connection = connect(&files).await?;
         sqlx::raw_sql(TABLES).execute(&mut connection).await?;
-        // The first reads: both databases stay as they are now until the connection is closed.
+        // The first reads start the snapshot of both databases, which lasts until the connection is closed.
         sqlx::raw_sql(
             "BEGIN; SELECT count(*) FROM main.outbox; SELECT count(*) FROM processing.outbox",
         )
@@ -52,7 +51,7 @@ impl Evidence {
         };
         bodies::load(&mut connection).await?;
         records::load(&mut connection, &inputs.topics).await?;
-        stored::load(&mut connection).await?;
+        retry_events::load(&mut connection).await?;
         sqlx::raw_sql(DERIVED).execute(&mut connection).await?;
         Ok(Self {
             connection,
@@ -61,7 +60,6 @@ impl Evidence {
         })
     }
 
-    /// The number that a query yields.
     pub(crate) async fn number(&mut self, sql: &'static str) -> Result<u64> {
         let number: Option<i64> = sqlx::query_scalar(sql)
             .fetch_one(&mut self.connection)
@@ -73,7 +71,7 @@ impl Evidence {
 /// A read-only connection to both databases.
 async fn connect(files: &Files) -> Result<SqliteConnection> {
     let mut connection = read_only(&files.orders).await?;
-    // Attached databases are opened as the connection was: read-only, and never created.
+    // Attached databases are opened in the mode of the connection: read-only and never created.
     sqlx::query("ATTACH DATABASE ? AS processing")
         .bind(files.processing.to_string_lossy().into_owned())
         .execute(&mut connection)
@@ -82,7 +80,7 @@ async fn connect(files: &Files) -> Result<SqliteConnection> {
     Ok(connection)
 }
 
-/// An id of the databases as people write it.
+/// An id from the database in its text form.
 pub(crate) fn uuid(blob: &[u8]) -> String {
     Uuid::from_slice(blob).map_or_else(|_| format!("{blob:02x?}"), |id| id.to_string())
 }

@@ -1,15 +1,15 @@
-//! The client's journal: what it was about to ask, what it was told, and what it was shown; one JSON line each.
+//! The client's journal: its calls, their results and its reads, one JSON line each.
 //!
 //! ```text
-//! invoked ──▶ ok | refused | unknown        a call; written before it is made, and when it has ended
-//! read                                      what a GetOrder or a WatchOrder showed, with its begin and its end
+//! invoked ──▶ ok | refused | unknown        a call: written before it starts and after it has ended
+//! read                                      the result of a GetOrder or a WatchOrder, with its start and end time
 //! ```
 //!
-//! A call without an end is `unknown`: it may have happened or not. So is everything that the service itself did not
-//! call wrong. One journal is written by one process, which therefore is one client.
+//! A call without an end is `unknown`: it may have taken effect or not. So is every error that is not a definite refusal
+//! by the service. One journal is written by one process and therefore by one client.
 //!
-//! A process that is killed may leave half a line at the end. That line is counted and left out: what it was about had
-//! not begun, or had an end that may be taken as unknown. Any other line that cannot be read is an error.
+//! A killed process may leave a truncated last line. It is counted and skipped: its call had not started, or its end may
+//! be treated as unknown. Any other unreadable line is an error.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -18,136 +18,113 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
-/// One line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Line {
-    /// A call is about to be made.
+    /// A call, before it starts.
     Invoked(Invoked),
-    /// It has succeeded.
     Ok(Answered),
-    /// It was refused for good: it has had no effect.
+    /// A definite refusal: no effect.
     Refused(Unanswered),
-    /// It may have had its effect or not.
+    /// It may have taken effect or not.
     Unknown(Unanswered),
-    /// An order was read.
-    Read(Reading),
+    Read(ObservedRead),
 }
 
-/// A call that is about to be made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Invoked {
     /// Number of the call in this journal.
     pub call: u64,
-    /// When, in microseconds since the epoch, by a clock that never goes back while the journal is written.
+    /// Microseconds since the epoch, from a clock that is monotonic while the journal is written.
     pub at: i64,
-    /// What is asked.
     pub what: Asked,
 }
 
-/// What a call asks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Asked {
-    /// PlaceOrder.
     Place(Intent),
-    /// CancelOrder of the order with this id.
-    Cancel {
-        /// The order.
-        order_id: String,
-    },
+    Cancel { order_id: String },
 }
 
-/// An order that is wanted.
+/// The content of a PlaceOrder call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Intent {
-    /// The id that the client gave.
+    /// Assigned by the client.
     pub request_id: String,
-    /// The customer.
     pub customer_id: String,
-    /// Where the order is from, for people.
+    /// Source invoice, for messages.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub invoice: Option<String>,
     /// SKU, quantity and price of a piece in minor units, in the order of the request.
     pub lines: Vec<(String, i32, i64)>,
     /// The currency of the first line.
     pub currency: String,
-    /// Sum over the lines, as the client counts it.
+    /// Total as computed by the client.
     pub total: i64,
 }
 
-/// The end of a call that has succeeded.
+/// The end of a successful call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answered {
-    /// The call.
     pub call: u64,
-    /// When it ended, as in [`Invoked::at`].
+    /// End time, as in [`Invoked::at`].
     pub at: i64,
-    /// The order that the answer is about.
     pub order_id: String,
-    /// Its version and status in the answer.
     pub version: i64,
     /// `ACCEPTED`, `FULFILLED` and so on.
     pub status: String,
 }
 
-/// The end of a call that has not succeeded.
+/// The end of a failed call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unanswered {
-    /// The call.
     pub call: u64,
-    /// When it ended, as in [`Invoked::at`].
+    /// End time, as in [`Invoked::at`].
     pub at: i64,
     /// The gRPC code, and the reason if the service gave one.
     pub why: String,
 }
 
-/// A read that has ended.
+/// A completed read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reading {
-    /// The order.
+pub struct ObservedRead {
     pub order_id: String,
-    /// When it began, as in [`Invoked::at`].
+    /// Start time, as in [`Invoked::at`].
     pub begun: i64,
-    /// When it ended, as in [`Invoked::at`].
+    /// End time, as in [`Invoked::at`].
     pub ended: i64,
-    /// What was read.
     pub kind: ReadKind,
-    /// What was shown, in the sequence in which it was.
+    /// The versions returned, in order.
     pub seen: Vec<Seen>,
 }
 
-/// What was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReadKind {
-    /// The order as it was, or nothing, if it was said not to exist.
+    /// GetOrder: one version, or none if the order was not found.
     Get,
-    /// The history after a version.
+    /// WatchOrder: the history after a version.
     Watch {
-        /// The version.
         after: i64,
-        /// Whether the service ended the stream as one that has shown all there will ever be.
+        /// Whether the service completed the stream, which means that the order is final.
         to_the_end: bool,
     },
 }
 
-/// A version of an order, as it was shown.
+/// A version of an order, as returned to the client.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen {
-    /// The version.
     pub version: i64,
-    /// The event that led to it; GetOrder does not tell.
+    /// The event of this version; not known from GetOrder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event: Option<String>,
-    /// The status at this version.
     pub status: String,
-    /// Why the order was rejected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
-/// What a journal holds.
+/// The lines of a journal.
 #[derive(Debug)]
 pub struct Lines {
     reader: BufReader<File>,
@@ -155,8 +132,6 @@ pub struct Lines {
     truncated: u64,
 }
 
-/// Opens a journal.
-///
 /// # Errors
 /// When it cannot be opened.
 pub fn open(path: &Path) -> Result<Lines> {
@@ -169,14 +144,14 @@ pub fn open(path: &Path) -> Result<Lines> {
     })
 }
 
-/// A line longer than this was not written by a client of ours: an order has at most 500 positions.
+/// Maximum bytes of a valid line: an order has at most 500 lines.
 const MAX_LINE: u64 = 1024 * 1024;
 
 impl Lines {
     /// The next line and its number, from 1.
     ///
     /// # Errors
-    /// When a line cannot be read that is not the unfinished last one.
+    /// When a line other than a truncated last one cannot be read.
     pub fn next_line(&mut self) -> Result<Option<(u64, Line)>> {
         let mut text = Vec::new();
         let mut limited = self.reader.by_ref().take(MAX_LINE);
@@ -194,7 +169,7 @@ impl Lines {
         Ok(Some((self.number, line)))
     }
 
-    /// Unfinished lines so far: one at most.
+    /// Truncated lines so far: at most one.
     pub fn truncated(&self) -> u64 {
         self.truncated
     }

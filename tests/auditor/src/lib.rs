@@ -1,4 +1,4 @@
-//! The auditor: proves after a run, from files and databases only, that nothing was lost and nothing was doubled.
+//! The auditor: proves after a run, from files and databases only, that nothing was lost or duplicated.
 //!
 //! ```text
 //! journal of the client ─┐
@@ -6,12 +6,12 @@
 //! dump of all topics ────┘
 //! ```
 //!
-//! It shares the contract with the services (`proto`) and no other code: neither their states nor the client's counts are
-//! trusted, only that the [`rules`] hold between them. It looks when everything has come to rest; what is still under way
-//! counts as lost. It does not start, stop or wait for anything.
+//! It shares the contract (`proto`) with the services and no other code: it trusts neither their states nor the client's
+//! counts, and only checks that the [`rules`] hold between them. It expects an idle system: work in progress counts as lost.
+//! It does not start, stop or wait for anything.
 //!
-//! Reading order: [`journal`] and [`topics`] (what the files hold), [`dump`] (how topics become files), [`database`],
-//! [`evidence`](self::evidence) (everything side by side), [`rules`], [`verdict`].
+//! Reading order: [`journal`] and [`topics`] (the file formats), [`dump`] (writes the topics into files), [`database`],
+//! [`evidence`](self::evidence) (all data on one connection), [`rules`], [`verdict`].
 
 pub mod journal;
 pub mod topics;
@@ -34,34 +34,32 @@ use self::database::Databases;
 use self::evidence::Evidence;
 use self::verdict::Verdict;
 
-/// What an audit reads.
 #[derive(Clone, Debug)]
 pub struct Inputs {
-    /// The databases of both services.
     pub databases: Databases,
-    /// The client's journal. Without one every order in the books counts as confirmed.
+    /// The client's journal. Without one, every order in the database counts as confirmed.
     pub journal: Option<PathBuf>,
     /// The directory of the dumped topics, see [`dump`].
     pub topics: PathBuf,
 }
 
-/// What a run explains, so that it is no violation; and what may be asked of it beyond the rules.
+/// Deviations that the run explains, and optional checks beyond the rules.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
-    /// Records that may have come again; `None` counts them only. Without a fault there are none.
+    /// Maximum number of repeated records; `None` only counts them. Without faults there are none.
     pub wire_duplicates: Option<u64>,
-    /// Orders that may have ended as parked events or dead letters; `None` counts them only.
+    /// Maximum number of orders with events in a retry store; `None` only counts them.
     pub set_aside: Option<u64>,
-    /// Whether the services had consumed everything and then stopped in order: their offsets are then the ends.
+    /// Whether the services consumed everything and stopped cleanly: committed offsets must then be the partition ends.
     pub stopped_cleanly: bool,
-    /// Whether others than the journal's client have placed and cancelled orders.
+    /// Whether clients without a journal placed or cancelled orders too.
     pub has_strangers: bool,
 }
 
 /// Audits a run.
 ///
 /// # Errors
-/// When an input cannot be read, or holds what nobody of the pair writes.
+/// When an input cannot be read, or holds values that neither service writes.
 pub async fn check(inputs: &Inputs, limits: &Limits) -> Result<Verdict> {
     let mut evidence = Evidence::gather(inputs).await?;
     Ok(Verdict {

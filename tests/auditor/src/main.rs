@@ -8,7 +8,7 @@ use auditor::database::{Database, Databases};
 use auditor::{Inputs, Limits, check, dump};
 use clap::{Args, Parser, Subcommand};
 
-/// Proves that a run lost nothing and doubled nothing.
+/// Proves that a run lost and duplicated nothing.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {
@@ -22,19 +22,18 @@ enum Command {
     Check(CheckArguments),
 }
 
-/// Write every record of every topic, and the offsets of the groups, into files.
+/// Write all records of all topics and the committed offsets into files.
 #[derive(Debug, Args)]
 struct DumpArguments {
-    /// The brokers.
+    /// Bootstrap brokers.
     #[arg(long, value_name = "HOST:PORT")]
     kafka: String,
-    /// Where to write; made if it is not there.
+    /// Output directory; created if missing.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
 }
 
-/// Audit a run that has come to rest. The exit code is 0 when nothing was found, 1 when something was, 2 when an input
-/// cannot be read.
+/// Audit an idle system. Exit code 0: no violation; 1: violations; 2: an input cannot be read.
 #[derive(Debug, Args)]
 struct CheckArguments {
     /// The client's journal.
@@ -46,27 +45,27 @@ struct CheckArguments {
     /// The database of processing-service: sqlite://PATH or postgres://…
     #[arg(long, value_name = "URL")]
     processing_database: Database,
-    /// The directory that `auditor dump` has written.
+    /// The output directory of `auditor dump`.
     #[arg(long, value_name = "DIR")]
     topics: PathBuf,
     /// Write the verdict to this file as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Records that may have come twice on the event topics [default: any number; it is told].
+    /// Maximum number of repeated records on the event topics [default: unlimited, only reported].
     #[arg(long, value_name = "N")]
     wire_duplicates_at_most: Option<u64>,
-    /// Orders that may have ended as parked events or dead letters [default: any number; it is told].
+    /// Maximum number of orders with events in a retry store [default: unlimited, only reported].
     #[arg(long, value_name = "N")]
     set_aside_at_most: Option<u64>,
-    /// The services had consumed everything and were stopped in order: their offsets must be the ends of the topics.
+    /// The services consumed everything and stopped cleanly: committed offsets must be the partition ends.
     #[arg(long)]
     stopped_cleanly: bool,
-    /// Others than the journal's client have placed orders: one that the journal does not know is no violation.
+    /// Other clients placed orders too: an order without a call in the journal is no violation.
     #[arg(long)]
     has_strangers: bool,
 }
 
-/// Nothing was proved: an input cannot be read.
+/// Exit code when an input cannot be read: nothing is proved.
 const NO_VERDICT: u8 = 2;
 
 #[tokio::main]

@@ -1,4 +1,4 @@
-//! Topics as files: every record that lay on them, how far each partition went, and what the groups had committed.
+//! The file format of dumped topics: all records, the ends of all partitions, and the committed offsets of the groups.
 //!
 //! ```text
 //! DIRECTORY/orders.order.events.v1.jsonl    a record per line, each partition in order; one such file per topic
@@ -16,44 +16,34 @@ use base64::engine::general_purpose::STANDARD;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Consumer groups by the topic that they consume. A group has the name of its service.
+/// Topics with their consumer groups. A group has the name of its service.
 pub const GROUPS: [(&str, &str); 2] = [
     (proto::topics::ORDER_EVENTS, "processing-service"),
     (proto::topics::PROCESSING_EVENTS, "order-service"),
 ];
 
-/// The file of the partitions.
 pub const PARTITIONS: &str = "partitions.jsonl";
 
-/// A record as it lay on its topic.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TopicRecord {
-    /// The partition.
     pub partition: i32,
-    /// The offset.
     pub offset: i64,
-    /// When it was written, in unix milliseconds, if the broker says so.
+    /// Unix milliseconds, if the broker reports it.
     pub timestamp: Option<i64>,
-    /// The key.
     pub key: Option<Bytes>,
-    /// The headers, in order.
     pub headers: Vec<(String, Bytes)>,
-    /// The value.
     pub payload: Option<Bytes>,
 }
 
-/// A partition when it was read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Partition {
-    /// The topic.
     pub topic: String,
-    /// Its partition.
     pub partition: i32,
-    /// The first offset that the broker still had.
+    /// The first offset on the broker.
     pub low: i64,
-    /// The offset that the next record would have got.
+    /// The offset of the next record.
     pub end: i64,
-    /// What groups had committed; those that had not are not in it.
+    /// Committed offsets by group; groups without one are absent.
     pub committed: BTreeMap<String, i64>,
 }
 
@@ -74,15 +64,14 @@ impl<'de> Deserialize<'de> for Bytes {
     }
 }
 
-/// The file of a topic.
 pub fn file_of(directory: &Path, topic: &str) -> PathBuf {
     directory.join(format!("{topic}.jsonl"))
 }
 
-/// The values in a file, a JSON line each.
+/// Reads a file of JSON lines.
 ///
 /// # Errors
-/// When there is no such file; each value, when its line cannot be read.
+/// When the file is missing; per value, when its line cannot be parsed.
 pub fn read<T: DeserializeOwned>(path: &Path) -> Result<impl Iterator<Item = Result<T>>> {
     let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
     let name = path.display().to_string();

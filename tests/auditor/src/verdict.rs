@@ -1,62 +1,56 @@
-//! What an audit found: per rule, what was counted and what is wrong, with coordinates.
+//! The result of an audit: counts and violations per rule, with coordinates.
 
 use std::fmt;
 
 use serde::Serialize;
 
-/// Violations of one kind that are spelled out; what is broken tends to be broken thousands of times.
+/// Violations of one check that are listed in full: a defect tends to occur thousands of times.
 pub const SPELLED_OUT: usize = 10;
 
-/// The result of an audit.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Verdict {
     /// Orders in the database of order-service.
     pub orders: u64,
-    /// Those of them that were confirmed to nobody: nobody asked for them in the journal, or the answer is unknown.
+    /// Orders without a confirmation in the journal: not requested in it, or the call ended unknown.
     pub unknown: u64,
-    /// One report per rule, in their order.
     pub rules: Vec<RuleReport>,
 }
 
-/// What one rule found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RuleReport {
-    /// Its name.
     pub rule: &'static str,
-    /// What was looked at, so that a rule which looked at nothing can be told from one that found nothing.
+    /// Amounts of evidence, which distinguish a rule that found nothing from one that had nothing to check.
     pub counted: Vec<(&'static str, u64)>,
-    /// What is wrong, the first of each kind spelled out.
+    /// The first violations of each check.
     pub violations: Vec<Violation>,
-    /// Violations that are not spelled out.
+    /// Number of violations that are not listed.
     pub more: u64,
 }
 
-/// One thing that is wrong, and where. What is not known is left out.
+/// A violation and its coordinates, as far as known.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Violation {
-    /// The order that it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub order_id: Option<String>,
-    /// The request that asked for the order.
+    /// The request that placed the order.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
-    /// The invoice that was ordered.
+    /// The source invoice of the order.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub invoice: Option<String>,
-    /// Where it is on a topic: TOPIC/PARTITION@OFFSET.
+    /// TOPIC/PARTITION@OFFSET.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub place: Option<String>,
-    /// What is wrong: a sentence that goes on from the order, if there is one.
+    /// A sentence whose subject is the order, if there is one.
     pub fault: String,
 }
 
 impl Verdict {
-    /// Whether nothing was found.
     pub fn is_ok(&self) -> bool {
         self.rules.iter().all(RuleReport::is_ok)
     }
 
-    /// A sentence for each violation, with the name of its rule; very many of one kind are summed up.
+    /// A sentence per listed violation, with the name of its rule, and a count of the others.
     pub fn violations(&self) -> Vec<String> {
         self.rules.iter().flat_map(RuleReport::sentences).collect()
     }
@@ -67,7 +61,7 @@ impl Verdict {
         rules.flat_map(RuleReport::sentences).collect()
     }
 
-    /// What a rule counted under a name; `None` when it counts no such thing.
+    /// A count of a rule; `None` if the rule has no count of this name.
     pub fn counted(&self, rule: &str, what: &str) -> Option<u64> {
         let report = self.rules.iter().find(|report| report.rule == rule)?;
         let (_, count) = report.counted.iter().find(|(name, _)| *name == what)?;
@@ -76,7 +70,6 @@ impl Verdict {
 }
 
 impl RuleReport {
-    /// The report of a rule that has looked at nothing yet.
     pub(crate) fn new(rule: &'static str) -> Self {
         Self {
             rule,
@@ -86,17 +79,14 @@ impl RuleReport {
         }
     }
 
-    /// Whether the rule holds.
     pub fn is_ok(&self) -> bool {
         self.violations.is_empty()
     }
 
-    /// Notes how much was looked at.
     pub(crate) fn count(&mut self, what: &'static str, count: u64) {
         self.counted.push((what, count));
     }
 
-    /// Adds what one kind of check has found.
     pub(crate) fn add(&mut self, findings: Findings) {
         self.violations.extend(findings.spelled_out);
         self.more += findings.more;
@@ -117,7 +107,7 @@ impl RuleReport {
     }
 }
 
-/// The first violations of one kind in full, the others as a number.
+/// The violations of one check: the first ones in full, the others as a number.
 #[derive(Debug, Default)]
 pub(crate) struct Findings {
     spelled_out: Vec<Violation>,
@@ -133,7 +123,6 @@ impl Findings {
         }
     }
 
-    /// Counts one that is not spelled out.
     pub(crate) fn add_unnamed(&mut self) {
         self.more += 1;
     }

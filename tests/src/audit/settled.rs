@@ -1,4 +1,4 @@
-//! Waiting until a stack has nothing left to do, so that the audit sees its final state.
+//! Waits until a stack is idle, so that the audit sees its final state.
 
 use std::time::Duration;
 
@@ -14,20 +14,20 @@ use crate::stack::Stack;
 /// The last event of a run is published and applied within milliseconds.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// One answer of the broker.
+/// Timeout of one broker call.
 const ANSWER: Duration = Duration::from_secs(10);
 
-/// What is not done yet in order-service: orders that are not final, events not published.
+/// Unfinished work in order-service: orders that are not final, events not published.
 const UNSETTLED_ORDERS: &str = "
     SELECT (SELECT count(*) FROM orders WHERE status NOT IN ('FULFILLED', 'REJECTED', 'CANCELLED'))
          + (SELECT count(*) FROM outbox)";
 
-/// What is not done yet in processing-service: sagas under way, events not published.
+/// Unfinished work in processing-service: sagas in progress, events not published.
 const UNSETTLED_SAGAS: &str = "
     SELECT (SELECT count(*) FROM sagas WHERE state NOT IN ('FULFILLED', 'REJECTED', 'CANCELLED'))
          + (SELECT count(*) FROM outbox)";
 
-/// Waits until nothing is under way and everything is committed, and says whether that came to pass within `limit`.
+/// Waits until no work is in progress and all offsets are committed. Returns false after `limit`.
 pub async fn wait(stack: &Stack, limit: Duration) -> Result<bool> {
     let deadline = Instant::now() + limit;
     Ok(databases(stack, deadline).await? && offsets(stack, deadline).await?)
@@ -38,7 +38,7 @@ async fn databases(stack: &Stack, deadline: Instant) -> Result<bool> {
     let mut orders = databases.orders.reader().await?;
     let mut processing = databases.processing.reader().await?;
     until(deadline, async || {
-        // In this order: what leaves the one is under way in the other.
+        // In this order: work that leaves one service appears in the other.
         let left = orders.number(UNSETTLED_ORDERS).await?
             + processing.number(UNSETTLED_SAGAS).await?
             + orders.number(UNSETTLED_ORDERS).await?;
@@ -47,7 +47,7 @@ async fn databases(stack: &Stack, deadline: Instant) -> Result<bool> {
     .await
 }
 
-/// A record that changes nothing, such as one that came again, leaves no trace but its offset.
+/// A record without effect, such as a duplicate, is only visible in its committed offset.
 async fn offsets(stack: &Stack, deadline: Instant) -> Result<bool> {
     for (topic, group) in GROUPS {
         let lag = Lag::of(&stack.addresses().kafka, topic, group)?;
@@ -76,7 +76,7 @@ async fn until(deadline: Instant, mut is_so: impl AsyncFnMut() -> Result<bool>) 
     }
 }
 
-/// A group on the topic that it consumes, seen from outside.
+/// The lag of a group, read from outside of the group.
 #[derive(Clone)]
 struct Lag {
     client: std::sync::Arc<BaseConsumer>,

@@ -1,7 +1,7 @@
 //! How many durable confirmations a second order-service gives: on SQLite, on PostgreSQL, and on PostgreSQL with a
 //! transaction per request, beside empty calls to the same server.
 //!
-//! Each service runs alone, with no broker: what is measured is the synchronous half, from the client's call to the answer
+//! Each service runs alone, with no broker: it measures the synchronous half, from the client's call to the answer
 //! after the commit. All kinds are measured in turn, round by round, with the same number of callers and connections, so
 //! that a change of the machine's speed hits all of them. Quote the medians and their ratios.
 //!

@@ -1,4 +1,4 @@
-//! What a client of order-service notices while processing-service is away, frozen, or slow: see [`tests::neighbours`].
+//! The effect on clients of order-service while processing-service is down, frozen, or slow: see [`tests::neighbours`].
 
 use std::process::ExitCode;
 

@@ -46,7 +46,7 @@ enum Database {
     Postgres,
 }
 
-/// What is recorded of the traces; nothing at all leaves without a part.
+/// Name and sampling ratio of each contender; `None` disables the export of traces.
 const CONTENDERS: [(&str, Option<&str>); 4] = [
     ("off", None),
     ("1 %", Some("0.01")),

@@ -93,7 +93,7 @@ impl Course<'_> {
             .map_or(Duration::ZERO, |step| step.at + step.lasts);
         for step in steps {
             let due = self.sleep_until(self.start + step.at).await;
-            // What is late has no place any more: the end of the orders is without faults.
+            // Late faults are dropped: the end of the run is without faults.
             let is_late = self.start.elapsed() + step.lasts > last + LOOK_EVERY * 50;
             if !due || is_late {
                 break;
@@ -141,7 +141,7 @@ impl Course<'_> {
         Recovery::After(end.elapsed())
     }
 
-    /// Publishes records again. The broker may be away: then there is nothing to be seen.
+    /// Publishes records again; no-op while the broker is down.
     async fn echo(&self, step: &Step, name: &'static str, echo: Echo, outcome: &mut Outcome) {
         let topic = Topic::new(self.stack.addresses().kafka.clone(), name);
         let depth = match echo {

@@ -144,6 +144,6 @@ impl Display {
 }
 
 fn print_line(text: &str) {
-    // Whoever reads us may be gone (a closed pipe); the run goes on and the report has all figures.
+    // The pipe's reader may have closed it; the run continues and the report has all figures.
     let _ = writeln!(std::io::stdout(), "{text}");
 }

@@ -38,7 +38,7 @@ pub enum Echo {
 }
 
 impl Fault {
-    /// Its name in the report, without figures: what is counted and compared.
+    /// The name in the report, without figures; the key for counts and comparisons.
     pub fn kind(&self) -> String {
         match self {
             Self::Kill(service) => format!("kill {service}"),
@@ -54,7 +54,7 @@ impl Fault {
         }
     }
 
-    /// Whether something is away or hindered meanwhile, so that there is a recovery to wait for.
+    /// Whether the fault impairs a component, so that recovery must be awaited.
     pub fn disrupts(&self) -> bool {
         !matches!(self, Self::Payments | Self::Echo(..))
     }

@@ -45,7 +45,7 @@ impl Saboteur<'_> {
         Ok(None)
     }
 
-    /// Takes away what the fault did; what is back needs its time after that.
+    /// Reverts the fault; recovery takes additional time.
     pub(super) async fn end(&self, step: &Step) -> Result<()> {
         match step.fault {
             Fault::Freeze(service) => self.stack.resume(self.process(service, step)?).await,

@@ -40,7 +40,7 @@ pub enum EngineSet {
 /// All faults of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
-    /// What it was drawn from.
+    /// The seed of the random numbers.
     pub seed: u64,
     /// How long orders come in.
     pub length: Duration,
@@ -57,7 +57,7 @@ pub struct Plan {
 pub struct Step {
     /// When it begins, at the earliest, counted from the first order.
     pub at: Duration,
-    /// How long it lasts; nothing for what is over at once.
+    /// Duration; zero for an instantaneous fault.
     pub lasts: Duration,
     /// The fault.
     pub fault: Fault,
@@ -124,7 +124,7 @@ fn disruptions(dice: &mut Dice, engines: EngineSet, end: Duration) -> Vec<Step> 
         let mut round = round(dice, engines);
         dice.shuffle(&mut round);
         for (fault, lasts) in round {
-            // What is too long for the rest makes room for what is not; a kill always fits.
+            // A fault that exceeds the remaining time is skipped, so that shorter ones fit; a kill always fits.
             if at + lasts > end {
                 continue;
             }

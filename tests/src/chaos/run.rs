@@ -24,7 +24,7 @@ use crate::demo::fresh_directory;
 use crate::orders::{OrderBook, SAMPLE};
 use crate::replay::summary::Summary;
 use crate::replay::tally::Tally;
-use crate::replay::{self, RetryPolicy, Trouble};
+use crate::replay::{self, Trouble, WaitLimits};
 use crate::stack::interrupt::Interrupt;
 use crate::stack::{CatalogueSource, Notice, Service, Stack, StackConfig};
 
@@ -70,7 +70,7 @@ pub(super) async fn run(arguments: ChaosArguments, plan: Plan) -> Result<()> {
         rate: Some(arguments.rate),
         concurrency: CONCURRENCY,
         journal: stack.data_dir().join(JOURNAL),
-        retry_policy: RetryPolicy {
+        wait_limits: WaitLimits {
             confirmation: plan.length + QUIET,
             outcome: plan.length + QUIET,
         },

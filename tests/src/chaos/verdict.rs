@@ -9,7 +9,7 @@ use auditor::verdict::Verdict;
 use crate::audit;
 use crate::stack::Stack;
 
-/// What went over the wire, without what was published again on purpose.
+/// Records on the topics, without those published again on purpose.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Wire {
     /// Records that the pair published.

@@ -1,7 +1,7 @@
 //! Connections to order-service, to one replica or to several.
 //!
 //! An HTTP/2 connection carries a limited number of streams at once (servers commonly allow 100 to 200); a call beyond
-//! that waits unseen for a free one. Whoever wants many calls open at once therefore spreads them over connections.
+//! that waits unseen for a free one. Many calls in flight are therefore spread over connections.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

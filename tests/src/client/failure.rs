@@ -24,7 +24,7 @@ pub struct Failure {
     pub metadata: BTreeMap<String, String>,
     /// Every field that a malformed request got wrong, and every line that asks for what cannot be had.
     pub violations: Vec<FieldViolation>,
-    /// When to come back, if the service said so.
+    /// The retry delay, if the service sent one.
     pub retry_delay: Option<Duration>,
 }
 
@@ -33,7 +33,7 @@ pub struct Failure {
 pub struct FieldViolation {
     /// The field's path in the request.
     pub field: String,
-    /// The rule that it broke, or what is missing.
+    /// The violated rule or the missing field.
     pub description: String,
 }
 

@@ -1,4 +1,4 @@
-//! Calls that stand in the journal: what is asked before it is asked, and how it ended.
+//! Calls with journal entries before their start and after their end.
 
 use proto::orders::v1::{CancelOrderRequest, GetOrderRequest, Order, PlaceOrderRequest};
 use tonic::{Code, IntoRequest, Status};

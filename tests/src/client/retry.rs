@@ -14,7 +14,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(20);
 /// No pause is drawn from more than this: a restarted service is found again within about a second.
 const MAX_PAUSE: Duration = Duration::from_secs(1);
 
-/// One attempt waits so long for its answer. A confirmation takes tens of milliseconds; who needs seconds is stuck.
+/// Timeout of one attempt. A confirmation takes tens of milliseconds; one that takes seconds is stuck.
 const ATTEMPT: Duration = Duration::from_secs(10);
 
 /// The growing pauses between attempts.
@@ -24,7 +24,7 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// The next pause: anything between nothing and the exponential bound, so that callers who failed together do not
+    /// The next pause: anything between nothing and the exponential bound, so that callers that failed together do not
     /// come back together.
     pub fn next_pause(&mut self) -> Duration {
         let bound = self.bound();

@@ -93,7 +93,7 @@ impl Watch {
         }
     }
 
-    /// The same, by somebody who shows this token.
+    /// The same with this token.
     #[must_use]
     pub fn with_token(self, token: Option<BearerToken>) -> Self {
         Self { token, ..self }

@@ -63,7 +63,7 @@ pub(super) fn transitions(logs: &mut [BreakerLog]) -> Result<Transitions> {
     Ok(transitions)
 }
 
-/// What is no JSON is no line of the service: a panic, or a word of a library.
+/// Lines that are not JSON are not from the service's logger: a panic, or output of a library.
 fn messages(lines: &str) -> Vec<String> {
     let lines = lines.lines().filter(|line| line.contains(BREAKER));
     let messages = lines.filter_map(|line| serde_json::from_str::<Line>(line).ok());

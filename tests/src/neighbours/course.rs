@@ -31,7 +31,7 @@ const JOURNAL: &str = "journal.jsonl";
 /// The first phase begins when connections are open and consumers have their partitions.
 const WARM_UP: Duration = Duration::from_secs(3);
 
-/// After the last phase everything may take so long to become final: what came while processing-service was away, and a
+/// After the last phase everything may take so long to become final: orders placed while processing-service was down, and a
 /// consumer group that finds its members anew.
 const QUIET: Duration = Duration::from_secs(180);
 
@@ -83,7 +83,7 @@ impl<'a> Course<'a> {
         }
         self.journal.close()?;
         let limits = Limits {
-            // They are counted: what was frozen or stopped may publish again.
+            // Only counted: a frozen or stopped service may publish again.
             wire_duplicates: None,
             set_aside: Some(0),
             ..Limits::default()

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 use crate::proxy::Fault;
 use crate::stack::{Service, Stack};
 
-/// How long processing-service takes to answer while it is slow: longer than anybody wants to wait for an order.
+/// Response time of processing-service while it is slow: far above the deadline of an availability query.
 const ANSWER: Duration = Duration::from_secs(5);
 
 /// A stretch of a run.
@@ -16,7 +16,7 @@ const ANSWER: Duration = Duration::from_secs(5);
 pub(super) enum Phase {
     /// As it should be.
     Healthy,
-    /// processing-service was stopped in order and is away.
+    /// processing-service was stopped cleanly and is down.
     Stopped,
     /// It is there again.
     Back,
@@ -75,7 +75,7 @@ async fn stop(stack: &Stack) -> Result<()> {
             "{process} did not stop cleanly: {ending}"
         );
     }
-    // Nobody listens on its port, so nobody must on the proxy's.
+    // Its port is closed, so the proxy's port must be closed too.
     set(stack, Fault::Cut)
 }
 

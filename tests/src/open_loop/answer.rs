@@ -22,7 +22,7 @@ pub enum Availability {
     Confirmed,
     /// Accepted without that answer.
     Unverified,
-    /// Nobody was asked.
+    /// No availability query was made.
     NotChecked,
 }
 
@@ -49,7 +49,7 @@ pub struct Cause {
 pub enum Outcome {
     /// There is an order.
     Accepted(Availability),
-    /// The service said no, and did nothing.
+    /// Refused by the service without effect.
     Refused(Cause),
     /// There is no telling.
     Failed(Cause),

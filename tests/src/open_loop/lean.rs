@@ -65,7 +65,7 @@ impl LeanConnections {
         let sender = self.connections[turn].clone();
         let mut sender = sender.ready().await.map_err(broken)?;
         let (answer, mut body) = sender.send_request(self.head(), false).map_err(broken)?;
-        // A server that has said no already takes no message, and its answer is on the way.
+        // A server that has refused the call already takes no message; its answer is on the way.
         let _ = body.send_data(frame(message), true);
         let (head, body) = answer.await.map_err(broken)?.into_parts();
         match Status::from_header_map(&head.headers) {

@@ -1,4 +1,4 @@
-//! What is kept of a load: counts, and latencies of each kind of outcome.
+//! The measurements of a load: counts, and latencies per kind of outcome.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::Load;
 use super::answer::{Availability, Cause};
 
-/// Longest latency that is told apart from longer ones, in microseconds: ten minutes, far beyond any deadline.
+/// Maximum distinguishable latency in microseconds: ten minutes, far beyond any deadline.
 const LONGEST: u64 = 600_000_000;
 
 /// Decimal digits of a latency that are kept: a percentile is off by a thousandth at most.
@@ -31,7 +31,7 @@ pub struct Measured {
     pub dropped: u64,
     /// Orders, by what they say of their goods.
     pub accepted: BTreeMap<Availability, Latencies>,
-    /// Calls that the service said no to.
+    /// Calls refused by the service.
     pub refused: BTreeMap<Cause, Latencies>,
     /// Calls that ended any other way.
     pub failed: BTreeMap<Cause, Latencies>,

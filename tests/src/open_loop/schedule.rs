@@ -18,7 +18,7 @@ pub const TICK: Duration = Duration::from_millis(1);
 pub enum Arrivals {
     /// Evenly.
     Constant,
-    /// As those of many callers who know nothing of each other: the gaps are exponentially distributed.
+    /// Like many independent callers: the gaps are exponentially distributed (Poisson process).
     Poisson,
 }
 

@@ -31,7 +31,7 @@ fn code(error: &Error) -> u8 {
     }
 }
 
-/// An error as standard error shows it. The address helps where nobody answered.
+/// An error as printed on standard error. The address is included if there was no answer.
 pub fn text(error: &Error, address: &str, as_json: bool) -> String {
     let failure = error.downcast_ref::<Failure>();
     match (failure, as_json) {

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-/// Prints a line. When nobody reads any more there is nothing left to do, and that is no failure.
+/// Prints a line. A closed pipe ends the program successfully.
 pub(super) fn line(text: impl std::fmt::Display) {
     if writeln!(std::io::stdout(), "{text}").is_err() {
         std::process::exit(0);

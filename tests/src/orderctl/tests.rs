@@ -1,4 +1,4 @@
-//! The command line, and what is printed.
+//! The command line and its output.
 
 use clap::CommandFactory;
 use proto::orders::v1::{Availability, Money, Order, OrderLine, OrderStatus, RejectionReason};
@@ -88,7 +88,7 @@ fn an_order_is_json_for_programs() {
     assert_eq!(json["update_time"], serde_json::Value::Null);
 }
 
-/// An order-service that shows a history to whoever has the token.
+/// A fake order-service that returns a history to callers with the token.
 async fn with_token() -> String {
     let fake = Fake {
         cancel: Box::new(|_| Ok(order())),

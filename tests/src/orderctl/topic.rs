@@ -1,6 +1,6 @@
 //! `orderctl topic`: every record of a topic from its beginning, with headers and decoded event.
 //!
-//! It reads without joining the group of any service and commits nothing, so it disturbs nobody.
+//! It reads without joining the group of any service and commits nothing, so it does not affect consumers.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -101,7 +101,7 @@ fn partitions(consumer: &StreamConsumer, topic: &str) -> anyhow::Result<HashSet<
     Ok(partitions)
 }
 
-/// The client reconnects by itself; a person who follows a topic need not hear of it.
+/// The client reconnects by itself; connection errors are not shown while following a topic.
 fn is_passing(error: &KafkaError) -> bool {
     let code = error.rdkafka_error_code();
     code.is_some_and(|code| {

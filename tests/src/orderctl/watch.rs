@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::{Context, events};
 use crate::client::watch::{Watch, WatchError};
 
-/// Nobody watches longer; a person presses Ctrl-C long before.
+/// Longer than any interactive watch, which ends with Ctrl-C.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Show an order's history and follow it until it is final.
@@ -36,7 +36,7 @@ pub(super) async fn follow(context: &Context, order_id: &str, after: i64) -> any
     let watch = watch.with_token(context.token.clone());
     let show = |entry: &OrderHistoryEntry| events::print(entry, context.json);
     match watch.until_final(Instant::now() + LONGEST, show).await {
-        // The order was final before: what was asked for has been shown.
+        // The order was final already, and its history has been shown.
         Err(WatchError::Ended { version }) if version == after => Ok(()),
         Err(WatchError::Refused(failure)) => Err(failure.into()),
         end => Ok(end?),

@@ -13,7 +13,7 @@ use super::price::POUND_DECIMALS;
 /// 80,995 pieces) were mistakes of the shop and cancelled within minutes.
 const BULK: i64 = 1_000;
 
-/// Pieces of each SKU beyond what the file orders, for those who order by hand. Less than [`BULK`], or bulk would fit.
+/// Pieces of each SKU beyond the demand of the file, for manual orders. Less than [`BULK`], or bulk would fit.
 const SPARE: u64 = 10;
 
 /// The goods of the shop by SKU.
@@ -26,7 +26,7 @@ pub struct Catalogue {
 /// One kind of goods.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// What it is called.
+    /// Product name.
     pub name: String,
     /// Pieces in stock before the first order.
     pub opening_stock: u64,

@@ -14,7 +14,7 @@ pub struct UnitPrice(String);
 #[error("{0:?} is no decimal number")]
 pub struct NoDecimal(String);
 
-/// The price cannot be said in the contract's money: a 64-bit number of whole minor units.
+/// The price does not fit the contract's money: a 64-bit number of whole minor units.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{price} is no 64-bit number of whole minor units ({decimals} decimal places)")]
 pub struct Inexact {

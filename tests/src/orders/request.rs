@@ -1,7 +1,7 @@
 //! An invoice as a request to order-service, or the reason why there can be none.
 //!
 //! Only what the wire cannot carry is refused here: a quantity beyond 32 bits, and a price that is no whole number of
-//! pence. A quantity or price that is zero or negative can be said, so it is sent, and order-service refuses it.
+//! pence. A zero or negative quantity or price is representable, so it is sent, and order-service refuses it.
 
 use std::fmt;
 
@@ -27,9 +27,9 @@ pub struct Inexpressible {
 pub struct Violation {
     /// The field's path in `PlaceOrderRequest`, such as `lines[2].quantity`.
     pub field: String,
-    /// What is wrong, in capitals, for counting.
+    /// The kind, as an upper-case code for counting.
     pub reason: &'static str,
-    /// What is wrong, for people.
+    /// Human-readable description.
     pub description: String,
 }
 

@@ -1,4 +1,4 @@
-//! What is remembered of what came in: the last spans and bodies, up to a number of each.
+//! A bounded buffer of the last received spans and bodies.
 
 use std::collections::VecDeque;
 
@@ -14,7 +14,7 @@ pub(super) struct Kept {
     spans: VecDeque<Span>,
     spans_received: u64,
     bytes_left: usize,
-    /// `None` once something had to be forgotten: nobody may then conclude from what is left.
+    /// `None` once entries were evicted: an incomplete buffer proves nothing.
     bodies: Option<Vec<(Signal, Bytes)>>,
 }
 

@@ -8,12 +8,12 @@ use prost::{DecodeError, Message as _};
 use super::span::digits;
 use super::value::{Attributes, attributes, service, value};
 
-/// Something that was said.
+/// A log record.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LogRecord {
-    /// Who said it.
+    /// Service name.
     pub service: String,
-    /// The trace that it was said in; empty if it was in none.
+    /// Hexadecimal trace id; empty outside of a trace.
     pub trace_id: String,
     /// The message.
     pub message: String,

@@ -12,9 +12,9 @@ use super::value::{Attributes, attributes, service};
 /// A metric of one export.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Metric {
-    /// Who measured.
+    /// Service name.
     pub service: String,
-    /// What was measured.
+    /// Metric name.
     pub name: String,
     /// In which unit.
     pub unit: String,
@@ -24,14 +24,14 @@ pub struct Metric {
     pub series: Vec<Attributes>,
 }
 
-/// What was measured with.
+/// Attributes of the point.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Instrument {
     /// Only grows.
     Counter,
     /// Is added to and taken from.
     UpDownCounter,
-    /// Is what it is.
+    /// Gauge: the current value.
     Gauge,
     /// Buckets with these boundaries.
     Histogram(Vec<f64>),

@@ -39,7 +39,7 @@ async fn serve(connection: TcpStream, state: Arc<Mutex<State>>) {
         let state = Arc::clone(&state);
         async move { Ok::<_, Infallible>(answer(receive(request, &state).await)) }
     });
-    // A sender that goes away in the middle of a request has nobody else to tell.
+    // A sender that disconnects during a request gets no answer; nothing else depends on it.
     let _ = http1::Builder::new()
         .serve_connection(TokioIo::new(connection), service)
         .await;
@@ -93,7 +93,7 @@ fn signal_of(request: &Request<Incoming>) -> Result<Signal, StatusCode> {
 fn keep(signal: Signal, body: Bytes, state: &Mutex<State>) -> Result<(), StatusCode> {
     let spans = match signal {
         Signal::Traces => span::decode(body.clone()).map_err(|_| StatusCode::BAD_REQUEST)?,
-        // They are decoded when somebody asks for them.
+        // Decoded lazily, on access.
         Signal::Metrics | Signal::Logs => Vec::new(),
     };
     let mut state = lock(state);

@@ -21,11 +21,11 @@ pub struct Span {
     pub span_id: String,
     /// The span that it is part of, if there is one.
     pub parent: Option<String>,
-    /// What was done.
+    /// Span name.
     pub name: String,
     /// On which side of a conversation.
     pub kind: SpanKind,
-    /// Who did it.
+    /// Service name.
     pub service: String,
     /// More about it.
     pub attributes: Attributes,

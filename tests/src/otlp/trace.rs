@@ -60,7 +60,7 @@ impl Trace {
         self.spans.iter().filter(is_child)
     }
 
-    /// Those whose parent is of somebody else or was not received.
+    /// Spans whose parent is foreign or was not received.
     pub fn roots(&self) -> impl Iterator<Item = &Span> {
         let spans = self.spans.iter();
         spans.filter(|span| self.parent_of(span).is_none())
@@ -69,7 +69,7 @@ impl Trace {
     /// Whether a span is this one or a part of it, however deep.
     pub fn is_within(&self, span: &Span, whole: &Span) -> bool {
         let mut spans = std::iter::successors(Some(span), |span| self.parent_of(span));
-        // A span has fewer ancestors than its trace has spans, unless somebody sends a circle.
+        // A span has fewer ancestors than its trace has spans, unless a sender produces a cycle.
         spans
             .by_ref()
             .take(self.spans.len() + 1)

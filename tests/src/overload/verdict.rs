@@ -17,7 +17,7 @@ pub(super) struct Verdict {
     pub(super) unloaded: Option<f64>,
     /// p99 of orders that were accepted under overload.
     pub(super) accepted: Option<f64>,
-    /// p99 of what was refused under overload.
+    /// p99 latency of refused calls under overload.
     pub(super) refused: Option<f64>,
 }
 

@@ -37,7 +37,7 @@ struct Chunk {
 enum Broken {
     /// It is to be reset.
     Reset,
-    /// It has carried what it may.
+    /// The byte limit is reached.
     UsedUp,
 }
 
@@ -204,7 +204,7 @@ async fn give_out(
     Ok(to.shutdown().await?)
 }
 
-/// Makes the end of a connection a reset instead of a polite farewell.
+/// Closes a connection with RST instead of FIN.
 fn reset(connection: &TcpStream) {
     // Fails only for a connection that is gone already.
     let _ = connection.set_zero_linger();

@@ -24,7 +24,7 @@ pub enum Fault {
     /// Open connections are reset, new ones are refused.
     Cut,
     /// Connections are accepted and kept, and nothing is forwarded either way: each side sees a peer that is silent. When
-    /// the fault ends, what was sent meanwhile arrives, as after a network that was split and is whole again.
+    /// the fault ends, the data sent meanwhile arrives, as after a healed network partition.
     HalfOpen,
     /// A connection is closed in order, also in the middle of a message, once it has carried so many bytes, both ways
     /// together. One that has carried more already is closed with its next byte.

@@ -15,7 +15,7 @@ fn anywhere() -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, 0))
 }
 
-/// A server that sends back what it gets.
+/// An echo server.
 async fn echo() -> SocketAddr {
     let listener = TcpListener::bind(anywhere()).await.unwrap();
     let address = listener.local_addr().unwrap();

@@ -89,7 +89,7 @@ impl Caller {
     }
 
     async fn place(&self, request: &PlaceOrderRequest, invoice: &str) -> Result<Order, Failure> {
-        let deadline = Instant::now() + self.replay.plan.retry_policy.confirmation;
+        let deadline = Instant::now() + self.replay.plan.wait_limits.confirmation;
         // Each attempt goes to the next replica: the one that did not answer may be gone for a while.
         let answer = until_answered(deadline, || {
             let (mut client, request) = (self.replay.calls.next(), request.clone());
@@ -127,7 +127,7 @@ impl Caller {
 
 impl Placed {
     async fn cancel(&self, replay: &Replay) {
-        let deadline = Instant::now() + replay.plan.retry_policy.confirmation;
+        let deadline = Instant::now() + replay.plan.wait_limits.confirmation;
         let client = replay.calls.next();
         let answer = until_answered(deadline, || {
             let mut client = client.clone();
@@ -145,7 +145,7 @@ impl Placed {
     }
 
     async fn watch(self, replay: &Replay) {
-        let deadline = Instant::now() + replay.plan.retry_policy.outcome;
+        let deadline = Instant::now() + replay.plan.wait_limits.outcome;
         let watch = Watch::new(replay.watches.next(), &self.order.order_id, 0);
         let mut history = History::new(&self.order, &self.invoice);
         let read = replay.journal.read(&self.order.order_id);

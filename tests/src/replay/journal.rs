@@ -1,4 +1,4 @@
-//! The journal being written: before each call what is asked, after it how it ended, and what was shown.
+//! Writes the journal: each call before it starts, its result after it ends, and every read.
 //!
 //! Each line is written to the file at once, so that a client that is killed loses at most the line that it was writing.
 //! A journal that is [synced](Journal::synced) also outlives the machine: what is about to be asked is then on the disk
@@ -17,7 +17,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail};
 use auditor::journal::{
-    Answered, Asked, Intent, Invoked, Line, ReadKind, Reading, Seen, Unanswered,
+    Answered, Asked, Intent, Invoked, Line, ObservedRead, ReadKind, Seen, Unanswered,
 };
 use proto::orders::v1::{Order, OrderHistoryEntry, PlaceOrderRequest};
 use tonic::{Code, Status};
@@ -40,7 +40,7 @@ struct Shared {
     failure: OnceLock<String>,
 }
 
-/// What is about to be asked could not be written down, so it is not asked.
+/// The journal entry could not be written, so the call is not made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the call could not be written into the journal")]
 pub struct Unwritten;
@@ -218,7 +218,7 @@ impl Drop for Call {
 }
 
 impl OpenRead {
-    /// GetOrder showed the order, or said that there is none.
+    /// GetOrder returned the order, or NOT_FOUND.
     pub fn got(self, order: Option<&Order>) {
         let seen = order.map(|order| Seen {
             version: order.version,
@@ -242,7 +242,7 @@ impl OpenRead {
 
     fn end(self, kind: ReadKind, seen: Vec<Seen>) {
         let ended = self.journal.now();
-        let line = Line::Read(Reading {
+        let line = Line::Read(ObservedRead {
             order_id: self.order_id,
             begun: self.begun,
             ended,

@@ -29,7 +29,7 @@ pub struct Tally {
 pub struct Unanswered {
     /// The invoice.
     pub invoice: String,
-    /// What the last attempt said.
+    /// The error of the last attempt.
     pub failure: Failure,
 }
 
@@ -114,7 +114,7 @@ impl Tally {
         *self.state().counts.refused.entry(reason).or_default() += 1;
     }
 
-    /// Nobody answered, though asked again and again.
+    /// No answer after all retries.
     pub fn unanswered(&self, order: &Unanswered) {
         let mut state = self.state();
         state.counts.unanswered += 1;

@@ -112,7 +112,7 @@ fn plan(address: String, folder: &tempfile::TempDir) -> Plan {
         rate: None,
         concurrency: 8,
         journal: folder.path().join("journal.jsonl"),
-        retry_policy: RetryPolicy {
+        wait_limits: WaitLimits {
             confirmation: Duration::from_secs(20),
             outcome: Duration::from_secs(20),
         },
@@ -206,7 +206,7 @@ async fn a_service_that_is_not_there_ends_the_replay_at_the_deadline() {
     let folder = tempfile::tempdir().unwrap();
     let plan = Plan {
         count: 8,
-        retry_policy: RetryPolicy {
+        wait_limits: WaitLimits {
             confirmation: Duration::from_millis(300),
             outcome: Duration::from_millis(300),
         },
@@ -248,7 +248,7 @@ async fn an_order_that_does_not_become_final_is_named() {
     };
     let plan = Plan {
         count: 2,
-        retry_policy: RetryPolicy {
+        wait_limits: WaitLimits {
             confirmation: Duration::from_secs(5),
             outcome: Duration::from_millis(300),
         },

@@ -226,7 +226,7 @@ fn listeners(data_dir: &Path, addresses: &Addresses) -> String {
     )
 }
 
-/// Runs a command to its end and fails with what it said.
+/// Runs a command to its end; an error includes its output.
 pub(super) async fn run(mut command: Command) -> Result<(), StackError> {
     let program = command
         .as_std()

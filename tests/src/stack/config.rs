@@ -1,4 +1,4 @@
-//! What a stack is told, and where it then listens.
+//! The configuration of a stack, and its addresses.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -154,7 +154,7 @@ pub struct Addresses {
 }
 
 impl Addresses {
-    /// Every replica of order-service, as a client is told it.
+    /// The addresses of all replicas of order-service, for clients.
     pub fn order_urls(&self) -> Vec<String> {
         self.orders.iter().map(url).collect()
     }

@@ -63,7 +63,7 @@ impl DataDirectory {
         processes
     }
 
-    /// Where what a subcommand of a service said is kept.
+    /// Output file of a service's subcommand.
     pub(super) fn subcommand_log(&self, service: Service, subcommand: &str) -> PathBuf {
         self.root
             .join("logs")
@@ -80,7 +80,7 @@ impl DataDirectory {
     }
 }
 
-/// Opens without truncating: what the file says belongs to whoever holds the lock.
+/// Opens without truncating: the content belongs to the holder of the lock.
 pub(super) fn open_for_locking(path: &Path) -> io::Result<File> {
     File::options()
         .read(true)

@@ -1,6 +1,6 @@
 //! The PostgreSQL server of a stack: one server, a database per service.
 //!
-//! It waits for the disk as in production, so that what is measured on it is what it costs.
+//! It waits for the disk as in production, so that measurements include the cost of durability.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

@@ -25,7 +25,7 @@ pub enum StackError {
         /// What the operating system says.
         source: io::Error,
     },
-    /// Somebody else listens on a port that the stack needs.
+    /// A port that the stack needs is in use.
     #[error("port {port}, meant for {service}, is taken: choose another with {} (0 picks a free one)", service.port_option())]
     PortTaken {
         /// Whose port it should be.
@@ -76,7 +76,7 @@ pub enum StackError {
     NotReady {
         /// The process.
         process: Process,
-        /// What it did instead.
+        /// The actual outcome.
         what: &'static str,
         /// Its log file.
         log: PathBuf,
@@ -94,9 +94,9 @@ pub enum StackError {
     Subcommand {
         /// The service.
         service: Service,
-        /// What it should make.
+        /// The expected file.
         subcommand: &'static str,
-        /// What it said.
+        /// Its output.
         said: String,
     },
     /// Several replicas where they cannot share what they need.
@@ -105,7 +105,7 @@ pub enum StackError {
          member per group, and a SQLite file has one owner"
     )]
     NotShareable {
-        /// What was asked for.
+        /// The requested value.
         replicas: u16,
     },
     /// A stack without services.

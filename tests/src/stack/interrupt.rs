@@ -1,4 +1,4 @@
-//! Ctrl-C, once and twice. SIGTERM counts as one, for those who run the stack from a script.
+//! Ctrl-C, once and twice. SIGTERM counts as one, for scripts.
 
 use std::time::Duration;
 

@@ -11,7 +11,7 @@ use super::{
     Addresses, BrokerEngine, DataDirectory, Process, Service, StackConfig, StackError, tls,
 };
 
-/// How long a service may take to stop cleanly; it is told so, and killed a little later.
+/// Time for a clean stop of a service (its SHUTDOWN_GRACE); it is killed a little later.
 pub(super) const SHUTDOWN_GRACE_SECONDS: u64 = 20;
 
 /// The embedded broker holds every fetch for its full wait, also one that finds something: a long wait would be the
@@ -24,7 +24,7 @@ const TERMINATE: (Signal, i32) = (Signal::SIGTERM, 0);
 /// A Java program that was asked to stop exits with 128 + 15, also when all went well.
 const TERMINATE_JAVA: (Signal, i32) = (Signal::SIGTERM, 143);
 
-/// PostgreSQL's "fast shutdown": clients are sent away. On SIGTERM it would wait until they leave.
+/// PostgreSQL's "fast shutdown" disconnects clients. On SIGTERM it would wait for them.
 const SEND_CLIENTS_AWAY: (Signal, i32) = (Signal::SIGINT, 0);
 
 /// Makes the launches of one stack.
@@ -92,7 +92,7 @@ impl Launches<'_> {
         let postgres = self.postgres.ok_or(StackError::NoPostgres)?;
         Ok(Launch {
             arguments: postgres.arguments(),
-            // It may run as a user who cannot enter the data directory's parents.
+            // It may run as a user without access to the parents of the data directory.
             working_directory: PathBuf::from("/"),
             run_as: postgres.run_as(),
             stop: SEND_CLIENTS_AWAY,
@@ -161,7 +161,7 @@ impl Launches<'_> {
         if self.config.engines.broker == BrokerEngine::Embedded {
             settings.push(variable("KAFKA_FETCH_WAIT", EMBEDDED_FETCH_WAIT));
         }
-        // The stack's own brokers are one node. Of another one, whoever runs the stack knows the right numbers.
+        // The stack's own brokers are a single node. For another broker, the caller sets the numbers.
         if !matches!(self.config.engines.broker, BrokerEngine::External(_)) {
             settings.push(variable("KAFKA_TOPIC_REPLICATION", 1));
             settings.push(variable("KAFKA_TOPIC_MIN_INSYNC", 1));

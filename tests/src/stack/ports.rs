@@ -31,7 +31,7 @@ pub(super) struct Ports {
 
 impl Ports {
     pub(super) fn new() -> Result<Self, StackError> {
-        // One directory per user: nobody can lock the files of another.
+        // One directory per user, because a user cannot lock another's files.
         let locks = env::temp_dir().join(format!("local-stack-ports-{}", geteuid()));
         let held = Vec::new();
         match fs::create_dir_all(&locks) {
@@ -72,7 +72,7 @@ impl Ports {
         Err(StackError::NoFreePort)
     }
 
-    /// Whether nobody else holds the port.
+    /// Whether the port is free.
     fn hold(&mut self, port: u16) -> bool {
         let Ok(file) = open_for_locking(&self.locks.join(port.to_string())) else {
             return false;

@@ -29,7 +29,7 @@ pub(super) struct Launch {
     pub(super) working_directory: PathBuf,
     pub(super) log_file: PathBuf,
     pub(super) process_file: PathBuf,
-    /// User and group, where it must not run as who starts it.
+    /// User and group, if it must not run as the current user.
     pub(super) run_as: Option<(u32, u32)>,
     /// The signal that asks it to stop, and the exit code of a process that did so cleanly.
     pub(super) stop: (Signal, i32),

@@ -16,7 +16,7 @@ pub enum Service {
 }
 
 impl Service {
-    /// In the order in which they are stopped: who takes new work first, what the others rely on last.
+    /// In stop order: first the service that takes new work, last the one that the other depends on.
     pub const IN_STOP_ORDER: [Self; 4] =
         [Self::Orders, Self::Processing, Self::Broker, Self::Database];
 

@@ -1,4 +1,4 @@
-//! What is known of a supervised process: what it does now, what happened to it, how it ended.
+//! The status of a supervised process: current state, restarts, exit.
 
 use std::fmt;
 use std::process::ExitStatus;
@@ -22,9 +22,9 @@ pub enum Phase {
 /// The published state of a supervised process.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct State {
-    /// What it does at the moment.
+    /// Current state.
     pub phase: Phase,
-    /// How often it was restarted after a death that nobody asked for.
+    /// Number of restarts after unexpected exits.
     pub restarts: u32,
 }
 
@@ -51,7 +51,7 @@ impl fmt::Display for Notice {
     }
 }
 
-/// How a process ended when it was told to stop.
+/// How a process ended after a stop request.
 #[derive(Clone, Copy, Debug)]
 pub struct Ending {
     /// Its exit status.

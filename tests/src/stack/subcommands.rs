@@ -12,10 +12,10 @@ use tokio::process::Command;
 use super::launches::Launches;
 use super::{DatabaseEngine, Service, StackError};
 
-/// Runs what is needed of each service of the pair, all at once: they share nothing.
+/// Runs the needed subcommands of both services concurrently: they share nothing.
 pub(super) async fn run(launches: &Launches<'_>) -> Result<(), StackError> {
     let subcommands: &[&'static str] = match launches.config.engines.database {
-        // A SQLite file is brought up to date by whoever opens it.
+        // A SQLite file is migrated by the process that opens it.
         DatabaseEngine::Sqlite => &["topics"],
         DatabaseEngine::Postgres => &["topics", "migrate"],
     };
@@ -55,7 +55,7 @@ async fn run_one(
     })
 }
 
-/// What it said is kept beside the logs of the processes.
+/// Its output is stored beside the logs of the processes.
 fn keep(
     launches: &Launches<'_>,
     service: Service,

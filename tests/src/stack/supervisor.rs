@@ -1,4 +1,4 @@
-//! Keeps one child process alive: restarts it when it dies, stops it when told, says what happened.
+//! Supervises one child process: restarts it when it dies, stops it on request, reports its state.
 //!
 //! A task per process owns the child; everyone else sends commands and reads the published state. A process that dies
 //! again and again, or that says its configuration is wrong, is given up instead of being restarted for ever.
@@ -101,7 +101,7 @@ impl Supervised {
         self.state.clone()
     }
 
-    /// The task ends only with the runtime, after which there is nobody to tell.
+    /// The task ends only with the runtime, so the send cannot matter after it.
     async fn command(&self, command: Command) {
         let _ = self.commands.send(command).await;
     }
@@ -232,7 +232,7 @@ impl Supervisor {
         self.notify(Notice::GivenUp(self.launch.process, why));
     }
 
-    /// Nobody listening is fine: the state says the essential too.
+    /// Having no receiver is fine: the state has the essentials too.
     fn notify(&self, notice: Notice) {
         let _ = self.notices.send(notice);
     }
@@ -240,7 +240,7 @@ impl Supervisor {
 
 async fn death(child: &mut Option<Child>) -> ExitStatus {
     match child {
-        // Fails only when somebody else reaped our child; then nobody knows how it died.
+        // Fails only if another part of the process reaped the child; its exit status is then unknown.
         Some(child) => child.wait().await.unwrap_or_default(),
         None => std::future::pending().await,
     }
@@ -269,10 +269,10 @@ async fn end(mut child: Child, grace: Duration, stop: (Signal, i32)) -> Option<E
     Some(ending(status, true))
 }
 
-/// Hits nobody else: the id is there only until the child is reaped, so no stranger can have got it.
+/// Cannot hit another process: the id is reserved until the child is reaped.
 fn send(child: &Child, signal: Signal) {
     if let Some(pid) = child.id().and_then(|pid| i32::try_from(pid).ok()) {
-        // An error means that it is dead already; whoever waits for it learns that.
+        // An error means that it is dead already, which its waiter notices.
         let _ = kill(Pid::from_raw(pid), signal);
     }
 }

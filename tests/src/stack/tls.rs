@@ -1,4 +1,4 @@
-//! Certificates for the listener with TLS, made with `openssl`: an authority of the stack's own, and what it signs.
+//! Certificates for the listener with TLS, made with `openssl`: a certificate authority of the stack, and the certificates that it signs.
 
 use std::fs;
 use std::io;
@@ -10,7 +10,7 @@ use super::StackError;
 use super::apache_kafka::{PASSWORD, USER, run};
 use super::launches::variable;
 
-/// Long enough for a data directory that somebody comes back to.
+/// Validity: long enough for a data directory that is used again later.
 const DAYS: &str = "365";
 
 fn folder(data_dir: &Path) -> PathBuf {

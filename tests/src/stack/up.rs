@@ -12,7 +12,7 @@ use crate::orders::{OrderBook, SAMPLE};
 use crate::waterfall::observation::Observation;
 use crate::waterfall::{self, text};
 
-/// Where the data is kept unless said otherwise: below the directory that `make` runs in.
+/// Default data directory: below the directory that `make` runs in.
 const DATA_DIRECTORY: &str = ".local/up";
 
 /// The stock suffices for so many replays of the sample.
@@ -62,7 +62,7 @@ pub async fn run(arguments: UpArguments) -> Result<()> {
     }
 }
 
-/// Shows the trace of the first order that somebody places and that ends well, once.
+/// Shows the trace of the first fulfilled order, once.
 async fn show_first_order(observation: &Observation) {
     let rows = waterfall::rows(&observation.first_order().await);
     println!(

@@ -3,10 +3,10 @@
 use proto::orders::v1::{Money, OrderLine, PlaceOrderRequest};
 use uuid::Uuid;
 
-/// Who orders in the tests.
+/// The customer of the tests.
 pub const CUSTOMER: &str = "customer-1";
 
-/// An order about to be placed: by [`CUSTOMER`], in pounds, with an approved payment unless said otherwise.
+/// An order about to be placed: by [`CUSTOMER`], in pounds, with an approved payment by default.
 /// Placing the same draft twice repeats the request.
 #[derive(Clone, Debug)]
 pub struct Draft {

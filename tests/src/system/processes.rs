@@ -1,4 +1,4 @@
-//! What is done to the processes of a system: killed, stopped, started, and what they say.
+//! Kill, stop and start the processes of a system, and read their logs.
 
 use std::process::Output;
 
@@ -117,7 +117,7 @@ impl System {
         worst.with_context(|| format!("{service} was not running"))
     }
 
-    /// Starts what is down of a service and waits until it is ready.
+    /// Starts the stopped replicas of a service and waits until they are ready.
     ///
     /// # Errors
     /// When it does not become ready.

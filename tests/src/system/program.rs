@@ -1,4 +1,4 @@
-//! A service's program run by hand, for what it says before it serves anything.
+//! Runs a service's program directly, for its output before it serves.
 
 use std::path::Path;
 use std::process::{Output, Stdio};

@@ -13,7 +13,7 @@ use crate::client::connections::Connections;
 use crate::replay::journal::Journal;
 use crate::stack::{BrokerEngine, CatalogueSource, Engines, Stack, StackConfig};
 
-/// Which engines the systems run on: `embedded` (unless said otherwise) or `production`.
+/// Which engines the systems run on: `embedded` (default) or `production`.
 const ENGINES: &str = "TEST_ENGINES";
 
 /// The engines that the systems run on.

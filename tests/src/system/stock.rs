@@ -1,7 +1,7 @@
 //! What processing-service did, read from its database: stock and payments. Reading only, as an auditor may.
 
 use anyhow::{Context as _, Result};
-use auditor::database::Reader;
+use auditor::database::DatabaseReader;
 use uuid::Uuid;
 
 use super::{Service, System, eventually};
@@ -28,11 +28,11 @@ impl System {
     /// When the database cannot be read, or does not know the SKU.
     pub async fn stock(&self, sku: &str) -> Result<Stock> {
         let stock: (i64, i64, i64) = match self.processing_database().await? {
-            Reader::Sqlite(mut connection) => {
+            DatabaseReader::Sqlite(mut connection) => {
                 let query = sqlx::query_as(STOCK).bind(sku);
                 query.fetch_one(&mut connection).await
             }
-            Reader::Postgres(mut connection) => {
+            DatabaseReader::Postgres(mut connection) => {
                 let query = sqlx::query_as(STOCK).bind(sku);
                 query.fetch_one(&mut connection).await
             }
@@ -53,11 +53,11 @@ impl System {
     pub async fn payment(&self, order_id: &str) -> Result<Option<String>> {
         let order_id = Uuid::try_parse(order_id)?;
         match self.processing_database().await? {
-            Reader::Sqlite(mut connection) => {
+            DatabaseReader::Sqlite(mut connection) => {
                 let query = sqlx::query_scalar(PAYMENT).bind(order_id);
                 query.fetch_optional(&mut connection).await
             }
-            Reader::Postgres(mut connection) => {
+            DatabaseReader::Postgres(mut connection) => {
                 let query = sqlx::query_scalar(PAYMENT).bind(order_id);
                 query.fetch_optional(&mut connection).await
             }
@@ -77,7 +77,7 @@ impl System {
         .await
     }
 
-    async fn processing_database(&self) -> Result<Reader> {
+    async fn processing_database(&self) -> Result<DatabaseReader> {
         self.stack.database(Service::Processing).reader().await
     }
 }

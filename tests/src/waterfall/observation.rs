@@ -1,4 +1,4 @@
-//! A local stack whose traces can be shown: it exports to a receiver here, unless it is told of another one.
+//! A local stack whose traces can be shown: it exports to a receiver here, unless it is configured with another one.
 //!
 //! With another one (`--otlp`) everything goes there and nothing is shown here: its own pages show more.
 
@@ -12,7 +12,7 @@ use crate::otlp::Receiver;
 use crate::otlp::trace::Trace;
 use crate::stack::{Service, StackConfig};
 
-/// In milliseconds. The usual five seconds are long for somebody who waits for the picture.
+/// In milliseconds. The default of five seconds is long for an interactive wait.
 const EXPORT_EVERY: &str = "500";
 
 /// When the trace of an order has not grown for so long, its last spans have come: both services have exported since.

@@ -18,7 +18,7 @@ const BARS: usize = 620;
 const RIGHT: usize = 90;
 const INDENT: usize = 14;
 
-/// Middle tones, which stand out from white and from black; whoever has no entry is grey.
+/// Middle tones, visible on white and on black; a service without an entry is grey.
 const COLOURS: [(&str, &str); 2] = [
     ("order-service", "#4c8dd6"),
     ("processing-service", "#d98a3d"),

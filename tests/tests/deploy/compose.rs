@@ -102,11 +102,11 @@ async fn a_container_has_the_time_that_a_whole_stop_takes() -> Result<()> {
         let help = Help::of(service).await?;
         let set = Launch::server(&launches, service).setting("SHUTDOWN_GRACE");
         let grace = set.or(help.default("SHUTDOWN_GRACE")).unwrap();
-        let retry_policy = compose.at(&format!("/services/{service}/stop_grace_period"));
+        let stop_grace = compose.at(&format!("/services/{service}/stop_grace_period"));
 
         let needed = Duration::from_setting(grace).unwrap() + TELEMETRY_FLUSH;
         assert!(
-            Duration::from_setting(&text(retry_policy)).unwrap() > needed,
+            Duration::from_setting(&text(stop_grace)).unwrap() > needed,
             "{service}"
         );
     }

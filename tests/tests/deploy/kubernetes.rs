@@ -84,11 +84,11 @@ fn a_pod_has_the_time_that_a_whole_stop_takes() {
         let grace = Launch::server(&launches, service).required("SHUTDOWN_GRACE");
         let grace = Duration::from_setting(grace).unwrap();
 
-        let retry_policy = deployment.number("/spec/template/spec/terminationGracePeriodSeconds");
+        let grace_period = deployment.number("/spec/template/spec/terminationGracePeriodSeconds");
 
         let needed = Duration::from_secs(pause) + grace + TELEMETRY_FLUSH;
         assert!(
-            Duration::from_secs(retry_policy) > needed,
+            Duration::from_secs(grace_period) > needed,
             "{service}: {needed:?}"
         );
     }

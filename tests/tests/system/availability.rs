@@ -1,4 +1,4 @@
-//! What is known of the stock when an order is accepted, and that nobody waits for it when processing-service is away.
+//! The availability shown when an order is accepted, and that calls do not wait for it while processing-service is down.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use tonic_types::StatusExt as _;
 /// More than the default, which a busy machine may need for an answer alone. Nothing here is about being fast.
 const UNHURRIED_QUESTION: (Service, &str, &str) = (Service::Orders, "AVAILABILITY_TIMEOUT", "2s");
 
-/// Orders while processing-service is away: more than the breaker lets fail before it opens.
+/// Orders while processing-service is down: more than the failures that open the breaker.
 const ORDERS: usize = 40;
 
 /// Far more than the question may take (50 ms), far less than a call that waits for processing-service to come back.

@@ -1,4 +1,4 @@
-//! A client that sends what it is told and has no timer of its own, so that what arrives is what the server has decided.
+//! A client without timers and retries of its own, so that every result is the server's decision.
 
 use std::net::SocketAddr;
 

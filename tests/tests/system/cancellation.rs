@@ -1,4 +1,4 @@
-//! Cancelling races with processing; whoever came first wins, and the loser's effects are undone.
+//! Cancellation races with processing: the first to commit wins, and the effects of the other are compensated.
 
 use anyhow::Result;
 use proto::orders::v1::OrderStatus;

@@ -1,13 +1,13 @@
-//! A slow neighbour does not make its callers slow: a call ends at its deadline at every link of the chain, and what nobody
-//! waits for any more is not begun.
+//! A slow dependency does not slow its callers down: a call ends at its deadline at every link of the chain, and no work is
+//! started after it.
 //!
 //! ```text
-//! client ──100 ms──▶ order-service ──what is left, less the commit──▶ processing-service ──▶ database
-//!                          └──what is left──▶ database
+//! client ──100 ms──▶ order-service ──remaining time, less the commit──▶ processing-service ──▶ database
+//!                          └──remaining time──▶ database
 //! ```
 //!
-//! Each test makes one link slow and places many orders at once, with a client that has no timer: what it sees is when
-//! the service answers. The deadline itself bounds the question to processing-service here, and not a shorter limit.
+//! Each test makes one link slow and places many orders at once, with a client without a timer: it measures when
+//! the service answers. The deadline itself limits the availability query here, not a shorter timeout.
 
 use std::time::{Duration, Instant};
 
@@ -28,9 +28,9 @@ use crate::bare;
 const DEADLINE: Duration = Duration::from_millis(100);
 const GRPC_TIMEOUT: &str = "100m";
 
-/// No answer may be later than this. It holds for all of them on a machine of its own, and is asked of a quarter: here many
-/// calls, two services, a broker and a database share two cores with other tests, and whoever is not given a core is late
-/// without having waited. Something that made calls wait would hit all of them.
+/// Maximum lateness of an answer. On a dedicated machine it holds for all calls; it is required of a quarter: here many
+/// calls, two services, a broker and a database share two cores with other tests, and a task without a core is late without
+/// having waited. A defect that made calls wait would delay all of them.
 const LATE: Duration = Duration::from_millis(20);
 
 /// And none later than this, on any machine: far from what the slow link would take (2 s and more).
@@ -88,7 +88,7 @@ async fn no_call_outlives_its_deadline_while_processing_answers_late() -> Result
     let calls = burst(&system).await?;
 
     in_time(&calls)?;
-    // What is on the line arrives, and its caller is gone.
+    // Requests in transit still arrive, although their callers are gone.
     sleep(Duration::from_secs(5)).await;
     nobody_is_asked_any_more(&system, &calls).await?;
     set(&system, Fault::Pass)?;
@@ -161,7 +161,7 @@ async fn warm_up(system: &System) -> Result<()> {
 
 /// Many calls at once, each in a task of its own.
 async fn burst(system: &System) -> Result<Vec<Call>> {
-    // What is asked past the harness is not in its journal, which it has to know.
+    // Calls that bypass the harness are not in its journal; the audit must allow for them.
     drop(system.client());
     let mut client = bare::client(system.addresses().orders[0])?;
     // Connected: else every call would make a connection of its own first, before the service knows of it.
@@ -228,7 +228,7 @@ fn questions(system: &System) -> Result<usize> {
     Ok(log.matches("Headers { stream_id").count())
 }
 
-/// Every call has made one order, then or when it is repeated now, and what was confirmed is what it was.
+/// Every call has made one order, at once or by its retry now, and confirmed orders are unchanged.
 async fn each_call_is_one_order(system: &System, calls: &[Call]) -> Result<()> {
     let mut orders = Vec::new();
     for call in calls {
@@ -279,7 +279,7 @@ fn set(system: &System, fault: Fault) -> Result<()> {
     Ok(())
 }
 
-/// Somebody else's transaction that does not come to an end.
+/// A foreign transaction that stays open.
 enum Lock {
     Sqlite(SqliteConnection),
     Postgres(PgConnection),

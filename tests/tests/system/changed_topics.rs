@@ -46,7 +46,7 @@ async fn partitions_that_are_added_between_orders_are_used_and_read_from_their_f
     system.finish().await
 }
 
-/// What was on it and not consumed is lost with a topic; what comes later is not. Both services must be stopped meanwhile.
+/// Unconsumed records are lost with their topic; later ones are not. Both services must be stopped meanwhile.
 /// A broker forgets a group's offsets with the topic, a consumer that runs does not, and may go on in the middle of the new
 /// one; and a broker may acknowledge a record while the topic is on its way out (see docs/faults.md).
 #[tokio::test(flavor = "multi_thread")]

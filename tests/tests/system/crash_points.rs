@@ -1,13 +1,13 @@
-//! A walk through every place at which a crash matters: the process dies there, or the step fails there, under load; then
-//! everything recovers, and the audit finds nothing lost and nothing doubled.
+//! Visits every crash point under load: the process dies there, or the step fails there; then
+//! the system recovers, and the audit finds nothing lost and nothing duplicated.
 //!
-//! Each place is visited in each service that has it, with both actions, on an occasion that a seed picks. A place that
-//! is not reached fails the test: so does one that is named and stands nowhere in the code.
+//! Each point is visited in each service that has it, with both actions, at a pass that a seed selects. A point that
+//! is not reached fails the test, and so does a name without a point in the code.
 //!
-//! On the production engines only the places at which replicas take something from each other, with a second replica there
-//! to take it.
+//! On the production engines, only the points of takeovers between replicas, with a second replica
+//! that takes over.
 //!
-//! `CRASH_SEED=N` repeats the occasions of a run, `CRASH_ONLY=TEXT,TEXT` visits only the cases whose line has
+//! `CRASH_SEED=N` repeats the passes of a run, `CRASH_ONLY=TEXT,TEXT` visits only the cases whose line has
 //! one of the texts.
 
 use std::env;
@@ -31,23 +31,23 @@ mod set_aside;
 
 use cases::{Action, Case, Provocation};
 
-/// Systems that walk side by side: most of the time they wait for a group to forget a dead member.
+/// Concurrent systems: most of the time each waits until its group removes a dead member.
 const SYSTEMS: usize = 8;
 
 /// Each of them has a broker, a database server and two replicas of each service.
 const SYSTEMS_OF_REPLICAS: usize = 2;
 
-/// What a relay had sent and not yet deleted comes again after its crash: at most the events of a second of the load, which
-/// is some 60 orders. Seen were 9.
+/// Rows published but not yet deleted are published again after a relay's crash: at most one second of the load, which
+/// is about 60 orders. Observed: 9.
 const DUPLICATES_PER_VISIT: u64 = 240;
 
-/// A member of a group gets its partitions within some seconds. Fifty records that nobody understands stop a partition.
+/// A member of a group gets its partitions within some seconds. Fifty undecodable records trip the reject gate.
 const BETWEEN_POISON: Duration = Duration::from_secs(3);
 
 /// A rebalance takes some seconds, and on a busy machine some more.
 const BETWEEN_JOINS: Duration = Duration::from_secs(15);
 
-/// Neither payments that are never answered nor parked events must take longer than the rest of the test.
+/// Neither unanswered payments nor events in the retry store may take longer than the rest of the test.
 const IMPATIENT: [(Service, &str, &str); 4] = [
     (Service::Orders, "RETRY_STORE_DELAY", "1s"),
     (Service::Processing, "RETRY_STORE_DELAY", "1s"),
@@ -70,7 +70,7 @@ async fn nothing_is_lost_or_doubled_wherever_a_process_dies_or_a_step_fails() ->
     Ok(())
 }
 
-/// What is visited, the next one last, and by how many systems.
+/// The remaining cases, the next one last, and the number of systems that work on them.
 fn plan(seed: u64) -> Result<(Vec<Case>, usize)> {
     let mut random = StdRng::seed_from_u64(seed);
     let mut cases = cases::all(|most| random.random_range(1..=most));
@@ -100,7 +100,7 @@ fn chosen(mut cases: Vec<Case>) -> Vec<Case> {
     cases
 }
 
-/// How a case went.
+/// The result of a case.
 #[derive(Clone, Debug)]
 struct Visit {
     case: Case,
@@ -118,13 +118,13 @@ impl fmt::Display for Visit {
     }
 }
 
-/// Visits cases, one after the other, on a system of its own, until there are no more, and prints how each went. Returns
-/// how many there were.
+/// Visits cases, one after the other, on a system of its own, until there are no more, and prints each result. Returns
+/// the number of cases.
 async fn walk(queue: &Mutex<Vec<Case>>) -> Result<usize> {
     let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop();
     let mut visits = 0;
     let system = System::start_with(&IMPATIENT).await?;
-    // Both services are members of their groups. The embedded broker does not forget one that stops while it joins.
+    // Both services have joined their groups. The embedded broker never removes a member that stops while joining.
     let order = system.place_order(&Draft::of("LAMP", 1)).await?;
     system.watch_until_final(&order.order_id).await?;
     while let Some(case) = next() {
@@ -163,7 +163,7 @@ async fn visit(system: &System, case: Case) -> Result<Visit> {
     })
 }
 
-/// Brings about what the load alone does not. Returns the orders that it placed for that.
+/// Triggers what the load alone does not. Returns the orders placed for that.
 async fn provoke(
     system: &System,
     case: Case,
@@ -179,7 +179,7 @@ async fn provoke(
         Provocation::Release => {
             set_aside::store_and_release(system, case.service, case.occasion).await
         }
-        // In the middle of its work: events have come through it, more are on their way.
+        // Under load: some events are processed, more are in flight.
         Provocation::Stop => {
             let order = system.place_order_patiently(&Draft::of("LAMP", 1)).await?;
             system.watch_until_final(&order.order_id).await?;
@@ -193,7 +193,7 @@ async fn provoke(
     }
 }
 
-/// Again and again: what comes before the process has its partitions, another replica sets aside.
+/// Repeatedly: records that arrive before the process has its partitions are rejected by another replica.
 async fn poison(system: &System, case: Case, plan: &CrashPlan) -> Result<()> {
     eventually("the poison has its effect", async || {
         set_aside::poison(system, case.service, case.occasion).await?;
@@ -203,8 +203,8 @@ async fn poison(system: &System, case: Case, plan: &CrashPlan) -> Result<()> {
     .await
 }
 
-/// What interrupts a step of a stop makes it unclean, and the exit code says so; what interrupts the drain only has events
-/// delivered again.
+/// An interrupted step of a stop makes it unclean, as its exit code shows; an interrupted drain only causes events
+/// to be redelivered.
 async fn stop(system: &System, case: Case, process: Process) -> Result<()> {
     let ending = system.stack().stop_process(process).await;
     let ending = ending.context("it was not running")?;
@@ -217,7 +217,7 @@ async fn stop(system: &System, case: Case, process: Process) -> Result<()> {
     Ok(())
 }
 
-/// Again and again: a replica that joins before all partitions have come here takes none away.
+/// Repeatedly: a replica that joins before this one has all partitions causes no revocation.
 async fn take_partitions_away(system: &System, case: Case, plan: &CrashPlan) -> Result<()> {
     eventually("partitions are taken away", async || {
         leave_and_join(system, case.service).await?;
@@ -227,7 +227,7 @@ async fn take_partitions_away(system: &System, case: Case, plan: &CrashPlan) -> 
     .await
 }
 
-/// The other replica leaves, so that all partitions come here, and joins again, so that some are taken away.
+/// The other replica leaves, so that this one gets all partitions, and joins again, so that some are revoked.
 async fn leave_and_join(system: &System, service: Service) -> Result<()> {
     let other = system.stack().processes(service)[1];
     let left = system.stack().stop_process(other).await;

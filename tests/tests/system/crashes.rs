@@ -1,4 +1,4 @@
-//! kill -9 in the middle of a run: after the restart nothing is lost, nothing is done twice, every order gets its outcome.
+//! SIGKILL during a run: after the restart nothing is lost or repeated, and every order gets its outcome.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -13,11 +13,11 @@ use tokio::time::sleep;
 const ORDERS: usize = 60;
 const CONFIRMED_BEFORE_THE_KILL: usize = 20;
 
-/// Long enough for a restarted consumer to ask for its place in the group, short of the time after which the dead one is
-/// given up: the group's state is at its most delicate then.
+/// Long enough for a restarted consumer to join the group, shorter than the session timeout after which the dead one is
+/// removed: both are members at that time.
 const BETWEEN_KILLS: Duration = Duration::from_secs(2);
 
-/// Clients that place orders at the same time, each one after the other.
+/// Concurrent clients, each placing its orders sequentially.
 const CLIENTS: usize = 4;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -35,7 +35,7 @@ async fn nothing_is_lost_or_doubled_when_the_broker_is_killed() -> Result<()> {
     survives_kills_of(&[Service::Broker]).await
 }
 
-/// The broker dies before it has noticed that its consumers died, and must not remember them as alive.
+/// The broker dies before it has detected the death of its consumers, and must not restore them as members.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_lost_or_doubled_when_everything_is_killed_in_turn() -> Result<()> {
     survives_kills_of(&[Service::Orders, Service::Processing, Service::Broker]).await

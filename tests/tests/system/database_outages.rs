@@ -1,5 +1,5 @@
-//! The database away, slow to come, or busy with something else: requests fail fast, nothing is half-written, and all
-//! goes on by itself. Only on the production engines: a SQLite file does not go away.
+//! The database is down, slow to start, or overloaded: requests fail fast, nothing is partially written, and the service
+//! recovers by itself. Only on the production engines: a SQLite file cannot be down.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use sqlx::{Connection as _, PgConnection};
 use tests::system::{Draft, Service, System, eventually};
 use tonic::Code;
 
-/// A request does not wait longer than this for a database that is away.
+/// Maximum wait of a request for a database that is down.
 const FAST: Duration = Duration::from_secs(5);
 
 /// An order's way takes a fraction of a second; a relay that waits for a transaction to end would take until it ends.

@@ -1,4 +1,4 @@
-//! An operator finds what could not be handled, and lets it go on or gives it up.
+//! An operator lists dead events, and redrives or skips them.
 
 use std::process::Output;
 
@@ -8,7 +8,7 @@ use proto::topics;
 use serde_json::Value;
 use tests::system::{Draft, Service, System, TopicRecord, eventually, run_to_end};
 
-/// An event that fails dies within seconds: a second in place, then rounds after 0.1, 0.5 and 2.5 seconds.
+/// A failing event is DEAD within seconds: one second of in-memory retries, then retries after 0.1, 0.5 and 2.5 seconds.
 const IMPATIENT: [(Service, &str, &str); 2] = [
     (Service::Processing, "RETRY_FOR", "1s"),
     (Service::Processing, "RETRY_STORE_DELAY", "100ms"),
@@ -19,15 +19,19 @@ fn text(output: &Output) -> String {
     String::from_utf8_lossy(&both).into_owned()
 }
 
-/// What `dead-letters` says, if it is not refused.
-async fn told(system: &System, service: Service, arguments: &[&str]) -> Result<String> {
+/// Output of the `dead-letters` command; an error if it fails.
+async fn dead_letters_command(
+    system: &System,
+    service: Service,
+    arguments: &[&str],
+) -> Result<String> {
     let output = system.dead_letters(service, arguments).await?;
     ensure!(output.status.success(), "{arguments:?}: {}", text(&output));
     Ok(text(&output))
 }
 
 async fn stored(system: &System, service: Service) -> Result<Vec<Value>> {
-    let list = told(system, service, &["list", "--json"]).await?;
+    let list = dead_letters_command(system, service, &["list", "--json"]).await?;
     list.lines()
         .map(|line| serde_json::from_str(line).context("a line of the list"))
         .collect()
@@ -44,7 +48,7 @@ async fn until_dead(system: &System, service: Service) -> Result<Value> {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_whose_refund_fails_for_long_is_in_the_retry_store_shown_redriven_and_ends()
 -> Result<()> {
-    // What the simulated provider remembers is known to one process.
+    // The simulated provider keeps its state in one process.
     let system = System::start_one_of_each(&IMPATIENT).await?;
     let draft = Draft::of("MUG", 1).paid_with("tok_refund_stuck");
     let order = system.place_order(&draft).await?;
@@ -53,23 +57,23 @@ async fn an_order_whose_refund_fails_for_long_is_in_the_retry_store_shown_redriv
     assert_eq!(dead["key"], *order.order_id);
     assert_eq!(dead["class"], "retries-spent");
     let id = dead["id"].to_string();
-    let shown = told(&system, Service::Processing, &["show", &id]).await?;
+    let shown = dead_letters_command(&system, Service::Processing, &["show", &id]).await?;
     assert!(shown.contains("payment_token: \"(not shown)\""), "{shown}");
     assert!(!shown.contains("tok_"), "{shown}");
 
-    // The provider is away for longer than a redrive lasts: an operator comes back.
+    // The provider is down for longer than a redrive lasts, so the operator redrives again.
     eventually("the order ends", async || {
         let ended = system.order(&order.order_id).await?.status() == OrderStatus::Rejected;
         let stored = stored(&system, Service::Processing).await?;
         if stored.iter().any(|event| event["state"] == "dead") {
             let redrive = ["redrive", &id, "--actor", "ada"];
-            told(&system, Service::Processing, &redrive).await?;
+            dead_letters_command(&system, Service::Processing, &redrive).await?;
         }
         Ok((ended && stored.is_empty()).then_some(()))
     })
     .await?;
 
-    let audit = told(&system, Service::Processing, &["audit"]).await?;
+    let audit = dead_letters_command(&system, Service::Processing, &["audit"]).await?;
     assert!(
         audit.contains("ada") && audit.contains("redrive"),
         "{audit}"
@@ -78,7 +82,7 @@ async fn an_order_whose_refund_fails_for_long_is_in_the_retry_store_shown_redriv
     system.finish().await
 }
 
-/// No event of processing, about an order.
+/// An undecodable record with the key of an order.
 fn poison(partition: i32, order_id: &str) -> TopicRecord {
     TopicRecord {
         partition,
@@ -99,7 +103,7 @@ async fn a_skipped_event_lets_the_outcomes_behind_it_through_in_order() -> Resul
         Ok(orders.records_about(&order.order_id).await?.pop())
     })
     .await?;
-    // Both topics have as many partitions: what is about the order lies in the same one.
+    // Both topics have the same number of partitions, so all records of the order are in the same one.
     let poison = poison(placed.partition, &order.order_id);
     system
         .topic(topics::PROCESSING_EVENTS)
@@ -123,12 +127,12 @@ async fn a_skipped_event_lets_the_outcomes_behind_it_through_in_order() -> Resul
     is_dead_again_after_a_redrive(&system, &id).await?;
 
     let skip = ["skip", &id, "--reason", "a test record", "--actor", "ada"];
-    told(&system, Service::Orders, &skip).await?;
+    dead_letters_command(&system, Service::Orders, &skip).await?;
 
     system.watch_until_final(&order.order_id).await?;
     let order = system.order(&order.order_id).await?;
     assert_eq!(order.status(), OrderStatus::Fulfilled);
-    let audit = told(&system, Service::Orders, &["audit", "--json"]).await?;
+    let audit = dead_letters_command(&system, Service::Orders, &["audit", "--json"]).await?;
     let actions: Vec<Value> = audit
         .lines()
         .map(serde_json::from_str)
@@ -140,7 +144,7 @@ async fn a_skipped_event_lets_the_outcomes_behind_it_through_in_order() -> Resul
 }
 
 async fn is_dead_again_after_a_redrive(system: &System, id: &str) -> Result<()> {
-    told(
+    dead_letters_command(
         system,
         Service::Orders,
         &["redrive", "--all", "--actor", "ada"],
@@ -150,7 +154,7 @@ async fn is_dead_again_after_a_redrive(system: &System, id: &str) -> Result<()> 
         let stored = stored(system, Service::Orders).await?;
         let id: Value = id.parse()?;
         let event = stored.iter().find(|event| event["id"] == id);
-        let event = event.context("the event is parked")?;
+        let event = event.context("the event is in the retry store")?;
         Ok((event["state"] == "dead" && event["redrives"] == 1).then_some(()))
     })
     .await

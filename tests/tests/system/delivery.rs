@@ -1,4 +1,4 @@
-//! Events that come again, all of them and in another order: what was done is not done again.
+//! Repeated delivery of all events, also in another order: effects are not repeated.
 
 use anyhow::Result;
 use auditor::Limits;
@@ -6,7 +6,7 @@ use proto::orders::v1::{Order, OrderHistoryEntry};
 use proto::topics;
 use tests::system::{Draft, Service, Stock, System, Topic, eventually};
 
-/// Who consumes which topic.
+/// The consumer of each topic.
 const CONSUMERS: [(&str, Service); 2] = [
     (topics::ORDER_EVENTS, Service::Processing),
     (topics::PROCESSING_EVENTS, Service::Orders),
@@ -15,7 +15,7 @@ const CONSUMERS: [(&str, Service); 2] = [
 /// Orders of each kind: enough for several on each of the six partitions.
 const ORDERS: usize = 10;
 
-/// As an operator does who does not trust what was consumed: both groups begin with the first record again.
+/// Resets the offsets of both groups to the first record, as an operator might.
 #[tokio::test(flavor = "multi_thread")]
 async fn both_topics_read_again_from_their_beginning_change_nothing() -> Result<()> {
     let system = System::start().await?;
@@ -55,10 +55,10 @@ async fn events_that_come_twice_and_with_their_neighbours_swapped_change_nothing
     changes_nothing(system, &orders, before, repeated).await
 }
 
-/// What can be seen of some orders and of the stock that they moved.
+/// The observable state of some orders and of the stock that they moved.
 type Outcome = (Vec<Vec<OrderHistoryEntry>>, Stock, Vec<Option<String>>);
 
-/// Orders that end in every way there is.
+/// Orders with every final state.
 async fn place_some(system: &System) -> Result<Vec<Order>> {
     let mut orders = Vec::new();
     for _ in 0..ORDERS {

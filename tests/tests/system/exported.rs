@@ -14,7 +14,7 @@ use tonic::{Code, Request};
 use crate::secrets::{ISSUER, Issuer};
 use crate::telemetry::exporting_to;
 
-/// In every secret and in what says who the customer is.
+/// A marker in every secret and in the customer id.
 const PLANTED: &str = "planted_5f1c6e0a";
 
 const CUSTOMER: &str = "customer_planted_5f1c6e0a";
@@ -44,7 +44,7 @@ async fn nothing_that_is_exported_or_logged_has_a_secret_or_says_who_ordered() -
     }
     assert_eq!(codes, [Code::Ok, Code::Ok, Code::Unauthenticated]);
     system.audit().await?;
-    // A stop exports what is left.
+    // A stop exports the remaining telemetry.
     for service in Service::PAIR {
         system.stop(service).await?;
     }
@@ -60,7 +60,7 @@ async fn nothing_that_is_exported_or_logged_has_a_secret_or_says_who_ordered() -
     }
     for (where_it_was, text) in said {
         let mut secrets = vec![PLANTED, "tok_approved"];
-        // The last part is the signature, without which the rest opens nothing; the middle says who it is.
+        // The last part is the signature, without which the rest opens nothing; the middle part names the customer.
         secrets.extend(
             [&good, &foreign]
                 .into_iter()

@@ -3,7 +3,7 @@
 //!
 //! The disk is a small file system in memory, which only a privileged user may mount; without the privilege the test says
 //! that it was left out. On the embedded engines only: PostgreSQL answers for its own disk, and its errors of this class
-//! are told apart in the services' unit tests.
+//! are distinguished in the services' unit tests.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -66,7 +66,7 @@ async fn orders_wait_while_the_disk_of_processing_is_full_and_are_fulfilled_when
 async fn start_on(disk: &Disk, service: Service) -> Result<System> {
     let url = format!("sqlite://{}", disk.database(service).display());
     let system = System::start_with(&[(service, "DATABASE_URL", &url)]).await?;
-    // Where whoever looks into it expects the file.
+    // The path at which the service expects the file.
     let expected = system.data_dir().join(format!("{service}.db"));
     std::os::unix::fs::symlink(disk.database(service), expected)?;
     Ok(system)
@@ -139,7 +139,7 @@ impl Drop for Disk {
     }
 }
 
-/// Lazily: whoever still has a file open keeps it until then.
+/// Lazy unmount: open files stay usable until they are closed.
 fn unmount(directory: &Path) {
     let unmounted = Command::new("umount").arg("-l").arg(directory).status();
     if !unmounted.is_ok_and(|status| status.success()) {

@@ -125,7 +125,7 @@ async fn open(address: SocketAddr, greeting: &[u8], count: usize) -> Result<Vec<
     connections.context("a connection was refused")
 }
 
-/// Whether the server has not hung up, behind everything that it has said.
+/// Whether the connection is still open after all sent data is read.
 fn is_open(connection: &TcpStream) -> bool {
     loop {
         match connection.try_read(&mut [0; 64]) {

@@ -1,4 +1,4 @@
-//! Doing something twice has the effect of doing it once.
+//! A repeated request takes effect once.
 
 use anyhow::Result;
 use auditor::Limits;

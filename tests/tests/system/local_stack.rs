@@ -1,4 +1,4 @@
-//! The local stack itself: what a person sees who starts it twice, kills it, or starts it where a port is taken.
+//! The local stack itself: its output when it is started twice, killed, or started with a port in use.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
@@ -199,7 +199,7 @@ impl Up {
         Ok(())
     }
 
-    /// How it ended, and what it said since it was up.
+    /// Exit status, and output since it was up.
     async fn until_it_ends(mut self) -> Result<(ExitStatus, Vec<String>)> {
         let mut said = Vec::new();
         while let Some(line) = timeout(WAIT_LIMIT, self.output.next_line()).await?? {

@@ -1,4 +1,4 @@
-//! A database that answers and does nothing: somebody holds the locks. Everything waits, nothing is set aside or half done.
+//! A database that answers while a foreign transaction holds all locks: work waits, and none is rejected or left partial.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use sqlx::{Connection as _, PgConnection, SqliteConnection};
 use tests::system::{Service, System};
 use tokio::time::sleep;
 
-/// What is locked on PostgreSQL; on SQLite the whole file is.
+/// The tables locked on PostgreSQL; on SQLite the whole file is locked.
 const LOCK_STOCK: &str = "BEGIN; LOCK TABLE stock IN ACCESS EXCLUSIVE MODE";
 const LOCK_ORDERS: &str = "BEGIN; LOCK TABLE orders IN ACCESS EXCLUSIVE MODE";
 

@@ -1,5 +1,5 @@
-//! What a service says, and when it is not ready, because somebody has not prepared what it needs. Only on the production
-//! engines: a SQLite file is prepared by who opens it.
+//! Messages and readiness of a service whose database or topics are not prepared. Only on the production
+//! engines: a SQLite file is migrated by the service that opens it.
 
 use anyhow::{Context as _, Result};
 use proto::topics;

@@ -16,7 +16,7 @@ const PLACE_ORDER: &str = "orders.v1.OrderService/PlaceOrder";
 const WATCH_ORDER: &str = "orders.v1.OrderService/WatchOrder";
 const CHECK_AVAILABILITY: &str = "inventory.v1.InventoryService/CheckAvailability";
 
-/// Each topic with who sends to it and who takes from it.
+/// Each topic with its producer and its consumer.
 const TOPICS: [(&str, Service, Service); 2] = [
     (topics::ORDER_EVENTS, Service::Orders, Service::Processing),
     (
@@ -129,7 +129,7 @@ async fn an_event_that_comes_twice_is_seen_twice_in_its_trace_and_done_once() ->
     observed.system.finish_within(limits).await.map(drop)
 }
 
-/// Every record about the order names the span that decided it, and both who sent it and who handled it are parts of
+/// Every record about the order names the span that decided it, and its producer and its consumer are both parts of
 /// that span and link to it; so does the poll that brought it, in a trace of its own.
 async fn each_event_is_sent_and_handled(
     observed: &Observed,
@@ -172,7 +172,7 @@ fn decider<'a>(trace: &'a Trace, record: &TopicRecord) -> Result<&'a Span> {
         .with_context(|| format!("{header} names none of {:#?}", names(trace)))
 }
 
-/// An order is decided by the call; what becomes of it, by whoever handles an event about it.
+/// An order is decided by the call; its outcome by the handler of an event about it.
 fn decider_is_in_its_place(trace: &Trace, topic: &str, decider: &Span) -> Result<()> {
     let wholes = match topic {
         topics::ORDER_EVENTS => trace.named(SpanKind::Server, PLACE_ORDER),

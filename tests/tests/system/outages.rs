@@ -1,4 +1,4 @@
-//! The halves fail apart: what is down delays outcomes, never confirmations.
+//! Independent failures: a component that is down delays outcomes, never confirmations.
 
 use anyhow::Result;
 use proto::orders::v1::OrderStatus;

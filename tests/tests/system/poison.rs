@@ -1,4 +1,4 @@
-//! A record that cannot be understood neither blocks nor vanishes.
+//! A record that cannot be decoded neither blocks its partition nor is lost.
 
 use anyhow::Result;
 use proto::orders::v1::OrderStatus;
@@ -68,7 +68,7 @@ async fn a_dead_letter_topic_that_is_away_holds_up_poison_and_nothing_else() -> 
 
 async fn set_aside(topic: &'static str, dead_letters: &'static str, group: Service) -> Result<()> {
     let system = System::start().await?;
-    // One on every partition, so that whatever comes next comes behind one.
+    // One on every partition, so that every later record is behind one.
     for partition in 0..PARTITIONS {
         system.topic(topic).publish(&poison(partition)).await?;
     }
@@ -101,7 +101,7 @@ fn poison(partition: i32) -> TopicRecord {
     TopicRecord {
         partition,
         offset: 0,
-        // Of its own: a key has one partition, and is fenced with its first bad record.
+        // A key of its own: a key has one partition, and is blocked by its first bad record.
         key: Some(format!("no order {partition}").into_bytes()),
         headers: vec![("ce_type".to_owned(), b"com.example.nonsense".to_vec())],
         payload: Some(vec![0xff; 32]),

@@ -1,4 +1,4 @@
-//! Reading orders back: watching from a version on, listing page by page, asking for what is not there.
+//! Reading orders back: watching from a version on, listing page by page, reading orders that do not exist.
 
 use anyhow::Result;
 use tests::system::{Draft, System, statuses};

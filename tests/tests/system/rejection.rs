@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result};
 use proto::orders::v1::{OrderStatus, RejectionReason};
 use tests::system::{Draft, STOCK, Service, Stock, System};
 
-/// order-service asks nobody before it accepts an order: it would refuse those that are to be rejected here.
+/// The availability query is off: order-service would refuse the orders that are to be rejected here.
 const UNASKED: (Service, &str, &str) = (Service::Orders, "AVAILABILITY_CHECK", "off");
 
 #[tokio::test(flavor = "multi_thread")]

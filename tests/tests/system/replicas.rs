@@ -1,4 +1,4 @@
-//! Several replicas of each service on one database and one broker: what one leaves undone another does, once.
+//! Several replicas of each service on one database and one broker: unfinished work of one replica is done by another, once.
 //!
 //! Only on the production engines: the embedded ones have one replica.
 
@@ -16,10 +16,10 @@ const TAKEN_OVER_WITHIN: Duration = Duration::from_secs(20);
 /// Longer than the lease of 5 s, shorter than the session of 10 s.
 const BEYOND_THE_LEASE: Duration = Duration::from_secs(8);
 
-/// Longer than the session, and than it takes the group to give the partitions to the other replica.
+/// Longer than the session timeout plus a rebalance.
 const BEYOND_THE_SESSION: Duration = Duration::from_secs(15);
 
-/// How long orders come in before and after the fault.
+/// How long orders are placed before and after the fault.
 const WARM_UP: Duration = Duration::from_secs(2);
 
 #[tokio::test(flavor = "multi_thread")]
@@ -103,7 +103,7 @@ async fn a_processing_service_frozen_beyond_its_lease_does_nothing_twice() -> Re
     survives_a_freeze_of(Service::Processing, BEYOND_THE_LEASE).await
 }
 
-/// Its partitions are another's by the time it goes on, with events of theirs in the middle of their steps.
+/// When it resumes, its partitions belong to another replica, and some of their events are between two steps.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_processing_service_frozen_beyond_its_session_commits_nothing_of_its_lost_partitions()
 -> Result<()> {
@@ -133,7 +133,7 @@ async fn survives_a_freeze_of(service: Service, frozen: Duration) -> Result<()> 
     ends_well(system, &orders, at_risk).await
 }
 
-/// The riskiest path of a consumer: partitions are taken away and given back while their events are at work.
+/// The riskiest path of a consumer: partitions are revoked and assigned again while their events are in flight.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_storm_of_rebalances_loses_and_doubles_nothing() -> Result<()> {
     const REPLICAS: u16 = 3;
@@ -145,7 +145,7 @@ async fn a_storm_of_rebalances_loses_and_doubles_nothing() -> Result<()> {
         .under_load(async {
             let mut at_risk = 0;
             let mut every_two_seconds = interval(Duration::from_secs(2));
-            // A stop may take longer than that: the next step keeps its distance all the same.
+            // A stop may take longer than that; the interval to the next change stays the same.
             every_two_seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
             for step in 0..STEPS {
                 every_two_seconds.tick().await;
@@ -161,14 +161,14 @@ async fn a_storm_of_rebalances_loses_and_doubles_nothing() -> Result<()> {
     ends_well(system, &orders, at_risk).await
 }
 
-/// One member of the group leaves or joins: in turn one that is stopped, started, or killed and started by the stack.
-/// Returns how many events that may publish twice; a clean stop leaves none.
+/// One member of the group leaves or joins: in turn by a stop, a start, or a kill with a restart by the stack.
+/// Returns the maximum number of duplicates from it; a clean stop causes none.
 async fn shake(system: &System, step: usize) -> Result<u64> {
     let processes = system.stack().processes(Service::Processing);
     let (quiet, loud) = (processes[1], processes[2]);
     match step % 3 {
         0 => {
-            // One that has not set up its signals yet is killed by the first.
+            // A process without its signal handlers yet would be killed by the signal.
             system.stack().until_ready(quiet).await;
             let ending = system.stack().stop_process(quiet).await;
             let ending = ending.context("it was running")?;
@@ -209,11 +209,11 @@ fn first(system: &System, service: Service) -> Process {
     system.stack().processes(service)[0]
 }
 
-/// Every order is shipped once, the wire holds few duplicates and nothing out of order, and the audit is green.
+/// Every order is shipped once, the topics have few duplicates and nothing out of order, and the audit is green.
 ///
-/// What a relay has sent and not yet deleted when it dies or freezes is sent again by the next owner of its shards. All of
-/// it lies in the outbox at that moment, and nobody else deletes it while the lease lasts. So the duplicates of a run are
-/// at most the rows `at_risk` that lay there at its faults, whatever the load and the machine.
+/// Rows that a relay has published but not yet deleted when it dies or freezes are published again by the next owner of its
+/// shards. All of them are in the outbox at that moment, and no other replica deletes them while the lease is held. So the
+/// duplicates of a run are at most the rows `at_risk` in the outbox at its faults, independent of load and machine.
 async fn ends_well(system: System, orders: &[Order], at_risk: u64) -> Result<()> {
     assert!(!orders.is_empty());
     let shipped = system.stock("LAMP").await?.shipped;

@@ -1,4 +1,4 @@
-//! A rollout under load: every process is stopped and started again, one after the other, and no client sees it.
+//! A rollout under load: every process is stopped and started again, one after the other, and no client notices.
 //!
 //! The client does what gRPC's retry policy does (`retryableStatusCodes: [UNAVAILABLE]`, exponential backoff with jitter,
 //! the next attempt at the next replica), and nothing else: any other status is a failed call, also CANCELLED, with which
@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 use tonic::{Code, Response, Status};
 
-/// Clients at once: together some dozen calls open all the time.
+/// Concurrent clients: together about a dozen calls in flight.
 const CLIENTS: usize = 48;
 
 /// Load before, between and after the restarts, so that each of them meets orders in every state.
@@ -34,7 +34,7 @@ async fn a_rolling_restart_under_load_fails_no_call_and_publishes_nothing_twice(
     let done = CancellationToken::new();
     let clients = try_join_all(callers.iter().map(|caller| caller.call_until(&done)));
     let rollout = async {
-        // Also when it fails: the clients end, and the error is seen.
+        // Also on failure, so that the clients end and the error is reported.
         let _end = done.clone().drop_guard();
         roll(&system).await
     };
@@ -46,11 +46,11 @@ async fn a_rolling_restart_under_load_fails_no_call_and_publishes_nothing_twice(
     println!("{orders} orders, {retries} calls tried again");
     assert_eq!(system.stack().restarts(), 0);
     assert_eq!(system.stock("LAMP").await?.shipped, i64::try_from(orders)?);
-    // Without a restart that nobody asked for, this holds the topics to no duplicate at all.
+    // Without unexpected restarts, this allows no duplicate on the topics at all.
     system.finish().await
 }
 
-/// Every process of the pair in turn, as a rollout does it: the next one when the one before is ready again.
+/// Restarts every process of the pair like a rollout: each one after the previous one is ready again.
 async fn roll(system: &System) -> Result<()> {
     sleep(BREATH).await;
     for service in Service::PAIR {
@@ -95,7 +95,7 @@ impl Caller {
         self.retries.load(Ordering::Relaxed)
     }
 
-    /// Places orders, reads and watches each to its end; returns how many there were.
+    /// Places orders, reads and watches each until it is final; returns their number.
     async fn call_until(&self, done: &CancellationToken) -> Result<usize> {
         let mut orders = 0;
         while !done.is_cancelled() {
@@ -121,7 +121,7 @@ impl Caller {
         read.await?.order.context("an order").map(drop)
     }
 
-    /// A stream that ends with UNAVAILABLE is resumed behind the last version that it has shown.
+    /// A stream that ends with UNAVAILABLE is resumed after the last version received.
     async fn watch(&self, order_id: &str) -> Result<()> {
         let mut after_version = 0;
         loop {
@@ -166,7 +166,7 @@ impl Caller {
         }
     }
 
-    /// The next replica in turn.
+    /// The next replica, round robin.
     fn next(&self) -> OrderServiceClient<Channel> {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed) as usize;
         self.replicas[turn % self.replicas.len()].clone()
@@ -179,7 +179,7 @@ fn may_be_sent_again(status: &Status) -> bool {
     status.code() == Code::Unavailable || was_never_sent(status)
 }
 
-/// A call that waits for its turn on a connection while that closes is canceled by hyper and told as CANCELLED by tonic.
+/// A call that waits for its turn on a connection while that closes is canceled by hyper and reported as CANCELLED by tonic.
 fn was_never_sent(status: &Status) -> bool {
     let mut source = status.source();
     while let Some(error) = source {

@@ -13,7 +13,7 @@ use tonic::{Code, Request};
 
 const SECRET: &str = "planted_7b1d90c4";
 
-/// All that the services can be told, with something wrong about it where it is a secret or has one in it.
+/// All settings of the services; those that are or contain secrets have invalid values.
 const SETTINGS: [(&str, &str); 8] = [
     (
         "DATABASE_URL",
@@ -86,7 +86,7 @@ async fn no_token_is_logged_at_any_level() -> Result<()> {
     let logs = system.log(Service::Orders)? + &system.log(Service::Processing)?;
     assert!(logs.contains("\"TRACE\""), "everything is logged");
     for token in [&good, &foreign] {
-        // The last part is the signature, without which the rest opens nothing; the middle says who it is.
+        // The last part is the signature, without which the rest opens nothing; the middle part names the customer.
         for part in token.split('.').skip(1) {
             assert!(!logs.contains(part), "a log has a part of a token");
         }
@@ -97,7 +97,7 @@ async fn no_token_is_logged_at_any_level() -> Result<()> {
 
 pub(crate) const ISSUER: &str = "https://issuer.example";
 
-/// Who makes tokens, with its keys in a file.
+/// A token issuer with its keys in a file.
 pub(crate) struct Issuer {
     key: EncodingKey,
     pub(crate) jwks: std::path::PathBuf,

@@ -1,4 +1,4 @@
-//! Stopping and starting as an operator does it: cleanly, with exit codes that mean something.
+//! Clean stops and starts, with meaningful exit codes.
 
 use anyhow::{Context as _, Result};
 use proto::orders::v1::OrderStatus;

@@ -103,7 +103,7 @@ fn faulty(example: &TopicRecord) -> Vec<TopicRecord> {
     ]
 }
 
-/// Of types that this release does not know: somebody else's business.
+/// Events of types that this release does not know: they are ignored.
 fn ignored(example: &TopicRecord) -> Vec<TopicRecord> {
     vec![with(example, "ce_type", b"com.example.OrderGiftWrapped.v9")]
 }

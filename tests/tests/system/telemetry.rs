@@ -8,7 +8,7 @@ use proto::orders::v1::OrderStatus;
 use tests::otlp::{Manner, Receiver};
 use tests::system::{Draft, Service, System, eventually};
 
-/// What both services are told, so that a receiver hears of everything soon.
+/// Settings of both services for frequent exports.
 pub(crate) fn exporting_to<'a>(
     endpoint: &'a str,
     further: &[(&'a str, &'a str)],
@@ -58,7 +58,7 @@ async fn the_connections_of_the_database_pools_are_measured() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_receiver_that_is_down_changes_nothing() -> Result<()> {
-    // Nobody else gets the port at once, and nobody listens on it.
+    // The freed port is not reused at once, and nothing listens on it.
     let url = format!("http://{}", TcpListener::bind("127.0.0.1:0")?.local_addr()?);
 
     orders_end_and_services_stop_as_ever(&url, &[]).await
@@ -114,7 +114,7 @@ async fn the_last_spans_before_a_stop_are_exported_also_with_one_worker_thread()
     Ok(())
 }
 
-/// The exporter's queue is what bounds the memory that spans take. What comes after a silence shows how much was kept,
+/// The exporter's queue limits the memory of spans. The spans after an outage show how many were kept,
 /// and unlike the resident set of a process it is a number without noise.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_more_spans_are_kept_for_a_silent_receiver_than_the_queue_holds() -> Result<()> {
@@ -136,7 +136,7 @@ async fn no_more_spans_are_kept_for_a_silent_receiver_than_the_queue_holds() -> 
         system.watch_until_final(&order.order_id).await?;
     }
 
-    // Who stops first must not make the other begin new spans: each has ended with all orders.
+    // The first service to stop must not cause new spans in the other: both are idle after all orders.
     receiver.behave(Manner::Prompt);
     for service in Service::PAIR {
         system.stop(service).await?;

@@ -1,4 +1,4 @@
-//! Keys that take long and keys that have much: whoever shares a partition with them does not wait for them.
+//! Slow keys and hot keys: other keys of their partition do not wait for them.
 
 use anyhow::Result;
 use auditor::Limits;
@@ -18,7 +18,7 @@ const SLOW: usize = 24;
 /// these are all taken in.
 const HOT: usize = 900;
 
-/// Orders that come in while a service is away.
+/// Orders that are placed while a service is down.
 const BACKLOG: usize = 1_500;
 
 /// Clients that place them.

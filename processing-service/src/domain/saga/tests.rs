@@ -1,4 +1,4 @@
-//! The saga's table by example, and what holds on every path through it.
+//! The saga's transition table by example, and properties of every path through it.
 
 use proptest::prelude::*;
 use uuid::Uuid;
@@ -119,7 +119,7 @@ fn a_cancellation_after_the_capture_gives_stock_and_money_back() {
 
     assert_eq!(last.state, SagaState::Cancelled);
     assert_eq!(last.stock, Some(StockMove::Release));
-    assert_eq!(last.record, Some(Record::Refund));
+    assert_eq!(last.ledger, Some(LedgerEntry::Refund));
     assert_eq!(last.announcement, Some(Announcement::OrderCancelled));
 }
 
@@ -132,21 +132,21 @@ fn an_order_that_is_being_undone_cannot_be_shipped() {
     ];
     let state = last_state(&events);
 
-    assert_eq!(state.on(shipped()), Err(Refused));
+    assert_eq!(state.on(shipped()), Err(TransitionRefused));
 }
 
 #[test]
-fn the_outcome_that_was_decided_first_stands() {
+fn the_outcome_that_was_decided_first_is_kept() {
     let reason = RejectionReason::PaymentUnavailable;
     let compensating = SagaState::Compensating(Abandonment::Rejected(reason));
 
     assert_eq!(
         compensating.on(SagaEvent::CancellationRequested),
-        Err(Refused)
+        Err(TransitionRefused)
     );
     assert_eq!(
         SagaState::Fulfilled.on(SagaEvent::CancellationRequested),
-        Err(Refused)
+        Err(TransitionRefused)
     );
 }
 
@@ -198,10 +198,10 @@ proptest! {
     #[test]
     fn money_stays_only_for_what_is_shipped(events in prop::collection::vec(any_event(), 0..24)) {
         let transitions = play(&events);
-        let kept = |wanted: fn(&Record) -> bool| transitions.iter().filter_map(|t| t.record.as_ref()).any(wanted);
+        let kept = |wanted: fn(&LedgerEntry) -> bool| transitions.iter().filter_map(|t| t.ledger.as_ref()).any(wanted);
 
-        let captured = kept(|record| matches!(record, Record::Payment(..)));
-        let refunded = kept(|record| matches!(record, Record::Refund));
+        let captured = kept(|entry| matches!(entry, LedgerEntry::Payment(..)));
+        let refunded = kept(|entry| matches!(entry, LedgerEntry::Refund));
 
         match last_state(&events) {
             SagaState::Fulfilled => prop_assert!(captured && !refunded),
@@ -217,7 +217,7 @@ proptest! {
     ) {
         let state = last_state(&events);
 
-        prop_assert!(!state.is_final() || state.on(late) == Err(Refused));
+        prop_assert!(!state.is_final() || state.on(late) == Err(TransitionRefused));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! A cancellation that arrives while a step runs. (What is decided between the steps is tested in `tests/handler.rs`.)
+//! A cancellation that arrives while a step runs. (Decisions between the steps are tested in `tests/handler.rs`.)
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -49,7 +49,7 @@ async fn store(directory: &tempfile::TempDir) -> Arc<dyn ProcessingStore> {
         migrate_at_start: false,
     };
     let database = Database::open(&config, MIGRATIONS).await.unwrap();
-    let store = store::start(&database, OutboxSignal::default(), &TaskTracker::new());
+    let store = store::open(&database, OutboxSignal::default(), &TaskTracker::new());
     let catalogue = Catalogue::read("sku,name,opening_stock\nA,HOLDER,10\n".as_bytes()).unwrap();
     store.seed(&catalogue).await.unwrap();
     store

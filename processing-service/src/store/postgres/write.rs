@@ -1,5 +1,5 @@
-//! Writing what a batch changes: one statement for all tables, so that row locks are held for one round trip less per
-//! table.
+//! Writes the changes of a batch: one statement for all tables, which saves one round trip per table while rows are
+//! locked.
 
 use outbox::OutboxRecord;
 use outbox::postgres::RecordColumns;
@@ -7,22 +7,21 @@ use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::Query;
 use sqlx::{PgConnection, Postgres, Row};
 
-use crate::catalogue::{Catalogue, CatalogueEntry};
 use crate::conversion;
 use crate::domain::OrderId;
+use crate::store::processing_store::StoreError;
+use crate::store::saga_row;
 use crate::store::unit_of_work::{Changes, Saga};
-use crate::store::{StoreError, saga_row};
 
-/// A statement whose values are being bound.
-type Statement<'q> = Query<'q, Postgres, PgArguments>;
+type BoundQuery<'q> = Query<'q, Postgres, PgArguments>;
 
-/// All tables at once: one array per column, empty where a batch has nothing for a table.
+/// One array per column, empty where a batch has no rows for a table.
 ///
-/// `moved` and `opened` are read by the final `SELECT` and therefore run before the parts that nobody reads: the outbox
-/// gets its rows when every saga is locked, the new ones included. Each part writes in the order of its arrays.
+/// `moved` and `opened` are read by the final `SELECT` and therefore run before the other parts: outbox rows are inserted
+/// when every saga is locked, new ones included. Each part writes in the order of its arrays.
 ///
-/// The conditions of `moved` repeat what the batch has decided. Should a batch ever be shown stock that changes before
-/// it is written, it is taken back as a whole instead of selling a piece twice.
+/// The conditions of `moved` repeat the batch's own check. If stock changes between read and write after all, the whole
+/// batch is rolled back and no piece is sold twice.
 const WRITE: &str = "
     WITH moved AS (
         UPDATE stock
@@ -61,25 +60,24 @@ const WRITE: &str = "
         SELECT shard, topic, key, headers, payload
         FROM UNNEST($21::smallint[], $22::text[], $23::text[], $24::bytea[], $25::bytea[])
              AS record (shard, topic, key, headers, payload)
-    ), remembered AS (
-        INSERT INTO inbox (event_id, order_id, sequence, received_at)
-        SELECT event_id, order_id, sequence, $1
-        FROM UNNEST($26::uuid[], $27::uuid[], $28::bigint[]) AS entry (event_id, order_id, sequence)
+    ), accepted AS (
+        INSERT INTO inbox (event_id, entity_id, sequence, received_at)
+        SELECT event_id, entity_id, sequence, $1
+        FROM UNNEST($26::uuid[], $27::uuid[], $28::bigint[]) AS entry (event_id, entity_id, sequence)
         ON CONFLICT (event_id) DO NOTHING
     )
     SELECT (SELECT count(*) FROM moved) AS moved, (SELECT count(*) FROM opened) AS opened";
 
-/// Writes all changes of a batch into its transaction.
 pub(super) async fn changes(
     connection: &mut PgConnection,
     changes: &Changes,
     at: i64,
 ) -> Result<(), StoreError> {
-    let written = bound(changes, at).fetch_one(&mut *connection).await?;
-    if count(&written, "moved")? < changes.stock.len() {
+    let counts = bind(changes, at).fetch_one(&mut *connection).await?;
+    if count(&counts, "moved")? < changes.stock.len() {
         return Err(StoreError::StockChanged);
     }
-    if count(&written, "opened")? < changes.opened.len() {
+    if count(&counts, "opened")? < changes.opened.len() {
         return Err(StoreError::SagaOpened);
     }
     if !changes.refunds.is_empty() {
@@ -88,13 +86,13 @@ pub(super) async fn changes(
     Ok(())
 }
 
-fn count(written: &PgRow, part: &str) -> Result<usize, sqlx::Error> {
-    let rows: i64 = written.try_get(part)?;
+fn count(counts: &PgRow, part: &str) -> Result<usize, sqlx::Error> {
+    let rows: i64 = counts.try_get(part)?;
     Ok(usize::try_from(rows).unwrap_or(0))
 }
 
-/// A statement of its own, because the one for all tables does not see the payments that it inserts. Refunds are rare,
-/// and an order that was never captured has no row to change.
+/// A separate statement, because the one for all tables does not see the payments that it inserts. Refunds are rare;
+/// no-op for an order that was never captured.
 async fn refund_payments(
     connection: &mut PgConnection,
     orders: &[OrderId],
@@ -108,30 +106,30 @@ async fn refund_payments(
     Ok(())
 }
 
-/// The statement with its values, in the order of its parts.
-fn bound(changes: &Changes, at: i64) -> Statement<'_> {
-    let statement = sqlx::query(WRITE).bind(at);
-    let statement = bind_stock(statement, changes);
-    let statement = bind_sagas(statement, &changes.opened).bind(stored_orders(&changes.opened));
-    let statement = bind_sagas(statement, &changes.advanced);
-    let statement = bind_payments(statement, changes);
-    let statement = bind_shipments(statement, changes);
-    let statement = bind_outbox(statement, &changes.outbox);
-    bind_inbox(statement, changes)
+/// Binds all values, in the order of the statement's parts.
+fn bind(changes: &Changes, at: i64) -> BoundQuery<'_> {
+    let query = sqlx::query(WRITE).bind(at);
+    let query = bind_stock(query, changes);
+    let query = bind_sagas(query, &changes.opened).bind(stored_orders(&changes.opened));
+    let query = bind_sagas(query, &changes.advanced);
+    let query = bind_payments(query, changes);
+    let query = bind_shipments(query, changes);
+    let query = bind_outbox(query, &changes.outbox);
+    bind_inbox(query, changes)
 }
 
-fn bind_stock<'q>(statement: Statement<'q>, changes: &'q Changes) -> Statement<'q> {
+fn bind_stock<'q>(query: BoundQuery<'q>, changes: &'q Changes) -> BoundQuery<'q> {
     let moves: Vec<_> = changes.stock.iter().collect();
-    statement
+    query
         .bind(column(&moves, |(sku, _)| sku.as_str()))
         .bind(column(&moves, |(_, change)| change.available))
         .bind(column(&moves, |(_, change)| change.reserved))
         .bind(column(&moves, |(_, change)| change.shipped))
 }
 
-fn bind_sagas<'q>(statement: Statement<'q>, sagas: &[(OrderId, Saga)]) -> Statement<'q> {
+fn bind_sagas<'q>(query: BoundQuery<'q>, sagas: &[(OrderId, Saga)]) -> BoundQuery<'q> {
     let states = column(sagas, |(_, saga)| saga_row::columns(saga.state));
-    statement
+    query
         .bind(column(sagas, |(order_id, _)| order_id.as_uuid()))
         .bind(column(&states, |(state, _)| *state))
         .bind(column(&states, |(_, reason)| *reason))
@@ -144,9 +142,9 @@ fn stored_orders(sagas: &[(OrderId, Saga)]) -> Vec<Vec<u8>> {
     })
 }
 
-fn bind_payments<'q>(statement: Statement<'q>, changes: &'q Changes) -> Statement<'q> {
+fn bind_payments<'q>(query: BoundQuery<'q>, changes: &'q Changes) -> BoundQuery<'q> {
     let payments = &changes.payments;
-    statement
+    query
         .bind(column(payments, |(order_id, ..)| order_id.as_uuid()))
         .bind(column(payments, |(_, capture_id, _)| capture_id.as_str()))
         .bind(column(payments, |(.., amount)| {
@@ -155,16 +153,16 @@ fn bind_payments<'q>(statement: Statement<'q>, changes: &'q Changes) -> Statemen
         .bind(column(payments, |(.., amount)| amount.minor_units()))
 }
 
-fn bind_shipments<'q>(statement: Statement<'q>, changes: &'q Changes) -> Statement<'q> {
+fn bind_shipments<'q>(query: BoundQuery<'q>, changes: &'q Changes) -> BoundQuery<'q> {
     let shipments = &changes.shipments;
-    statement
+    query
         .bind(column(shipments, |(order_id, _)| order_id.as_uuid()))
         .bind(column(shipments, |(_, shipment)| shipment.to_string()))
 }
 
-fn bind_outbox<'q>(statement: Statement<'q>, records: &[OutboxRecord]) -> Statement<'q> {
+fn bind_outbox<'q>(query: BoundQuery<'q>, records: &[OutboxRecord]) -> BoundQuery<'q> {
     let columns = RecordColumns::new(records);
-    statement
+    query
         .bind(columns.shards)
         .bind(columns.topics)
         .bind(columns.keys)
@@ -172,9 +170,9 @@ fn bind_outbox<'q>(statement: Statement<'q>, records: &[OutboxRecord]) -> Statem
         .bind(columns.payloads)
 }
 
-fn bind_inbox<'q>(statement: Statement<'q>, changes: &'q Changes) -> Statement<'q> {
+fn bind_inbox<'q>(query: BoundQuery<'q>, changes: &'q Changes) -> BoundQuery<'q> {
     let events = &changes.inbox;
-    statement
+    query
         .bind(column(events, |event| event.event_id))
         .bind(column(events, |event| event.key))
         .bind(column(events, |event| {
@@ -182,28 +180,7 @@ fn bind_inbox<'q>(statement: Statement<'q>, changes: &'q Changes) -> Statement<'
         }))
 }
 
-/// One value of each row.
+/// One value of each row, as an array for `UNNEST`.
 fn column<'r, T, V>(rows: &'r [T], value: impl Fn(&'r T) -> V) -> Vec<V> {
     rows.iter().map(value).collect()
-}
-
-/// Adds the SKUs that are not there yet; stock that orders have moved since is never reset. In SKU order, so that
-/// replicas that start at once wait for each other instead of in a circle.
-pub(super) async fn seed(
-    connection: &mut PgConnection,
-    catalogue: &Catalogue,
-) -> Result<u64, sqlx::Error> {
-    let entries = catalogue.entries();
-    let seeded = sqlx::query(
-        "INSERT INTO stock (sku, name, opening, available, reserved, shipped) \
-         SELECT sku, name, opening, opening, 0, 0 \
-         FROM UNNEST($1::text[], $2::text[], $3::bigint[]) AS entry (sku, name, opening) \
-         ORDER BY sku COLLATE \"C\" ON CONFLICT (sku) DO NOTHING",
-    )
-    .bind(column(entries, |entry: &CatalogueEntry| entry.sku.as_str()))
-    .bind(column(entries, |entry| entry.name.as_str()))
-    .bind(column(entries, |entry| entry.opening))
-    .execute(connection)
-    .await?;
-    Ok(seeded.rows_affected())
 }

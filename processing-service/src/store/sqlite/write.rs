@@ -1,4 +1,4 @@
-//! Writing what a batch changes: one statement per table, however many orders the batch has.
+//! Writes the changes of a batch: one statement per table, however many orders the batch has.
 
 use consumer::inbox;
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
@@ -6,13 +6,13 @@ use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 use crate::catalogue::{Catalogue, CatalogueEntry};
 use crate::conversion;
 use crate::domain::{CaptureId, Money, OrderId, ShipmentId, Sku, StockLevel};
+use crate::store::processing_store::StoreError;
+use crate::store::saga_row;
 use crate::store::unit_of_work::{Changes, Saga};
-use crate::store::{StoreError, saga_row};
 
 /// Rows per statement, at most six parameters each: well below SQLite's limit of 32,766.
 const ROWS_PER_STATEMENT: usize = 1_000;
 
-/// Writes all changes of a batch into its transaction.
 pub(super) async fn changes(
     connection: &mut SqliteConnection,
     changes: &Changes,
@@ -32,8 +32,8 @@ pub(super) async fn changes(
     Ok(())
 }
 
-/// The conditions repeat what the batch has decided. Should a database ever show a batch stock that changes before it
-/// is written, the whole batch is taken back instead of selling a piece twice.
+/// The conditions repeat the batch's own check. If stock changes between read and write after all, the whole batch is
+/// rolled back and no piece is sold twice.
 async fn move_stock(
     connection: &mut SqliteConnection,
     moves: &[(&Sku, &StockLevel)],
@@ -130,7 +130,7 @@ async fn insert_payments(
     Ok(())
 }
 
-/// A row per statement: refunds are rare, and an order that was never captured has no row to change.
+/// One row per statement: refunds are rare. No-op for an order that was never captured.
 async fn refund_payments(
     connection: &mut SqliteConnection,
     orders: &[OrderId],
@@ -165,7 +165,6 @@ async fn insert_shipments(
     Ok(())
 }
 
-/// Adds the SKUs that are not there yet; stock that orders have moved since is never reset.
 pub(super) async fn seed(
     connection: &mut SqliteConnection,
     catalogue: &Catalogue,
@@ -189,8 +188,8 @@ pub(super) async fn seed(
     Ok(added)
 }
 
-/// Runs a statement whose text depends on the number of rows. It is not kept prepared: batches have every size, and
-/// a cache of them all would fill with statements that hardly ever come again. (Measured: no slower.)
+/// Runs a statement whose text depends on the number of rows. It is not kept prepared: batches have every size, and the
+/// statement cache would fill with texts that are rarely reused. (Measured: no slower.)
 async fn execute(
     statement: &mut QueryBuilder<Sqlite>,
     connection: &mut SqliteConnection,

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::*;
 use crate::domain::{Currency, Quantity, Rejection, RejectionReason};
 
-/// A database in memory, which loads and writes as the real ones do.
+/// A database in memory with the reads and writes of the real engines.
 #[derive(Default)]
 struct Memory {
     sagas: HashMap<OrderId, Saga>,
@@ -26,7 +26,7 @@ impl Memory {
         }
     }
 
-    fn commit(&mut self, batch: &[Command]) -> Vec<Recorded> {
+    fn commit(&mut self, batch: &[StepCommand]) -> Vec<Recorded> {
         let mut sagas = self.sagas.clone();
         let orders = orders_of(batch);
         sagas.retain(|order_id, _| orders.contains(order_id));
@@ -81,7 +81,7 @@ fn cause(order_id: OrderId) -> Cause {
     }
 }
 
-fn open(number: u128, opening: Opening, lines: &[(&str, i32)]) -> Command {
+fn open(number: u128, opening: Opening, lines: &[(&str, i32)]) -> StepCommand {
     let lines = lines
         .iter()
         .map(|&(name, pieces)| (sku(name), Quantity::new(pieces).unwrap()));
@@ -90,11 +90,11 @@ fn open(number: u128, opening: Opening, lines: &[(&str, i32)]) -> Command {
         demand: Demand::of(lines),
         opening,
     };
-    Command::Open(order, cause(order_id(number)))
+    StepCommand::Open(order, cause(order_id(number)))
 }
 
-fn advance(number: u128, event: SagaEvent) -> Command {
-    Command::Advance(order_id(number), event, cause(order_id(number)))
+fn advance(number: u128, event: SagaEvent) -> StepCommand {
+    StepCommand::Advance(order_id(number), event, cause(order_id(number)))
 }
 
 fn captured() -> SagaEvent {
@@ -122,7 +122,7 @@ fn of_two_orders_in_one_batch_the_first_gets_the_last_piece() {
 }
 
 #[test]
-fn a_piece_that_comes_back_can_be_reserved_in_the_same_batch() {
+fn a_released_piece_can_be_reserved_in_the_same_batch() {
     let mut memory = Memory::with_stock(&[("A", 1)]);
     memory.commit(&[open(1, Opening::Reserve, &[("A", 1)])]);
     let batch = [
@@ -137,7 +137,7 @@ fn a_piece_that_comes_back_can_be_reserved_in_the_same_batch() {
 }
 
 #[test]
-fn one_order_twice_in_a_batch_is_taken_once() {
+fn an_order_that_is_twice_in_a_batch_is_opened_once() {
     let mut memory = Memory::with_stock(&[("A", 5)]);
     let batch = [1, 1].map(|number| open(number, Opening::Reserve, &[("A", 2)]));
 
@@ -153,7 +153,7 @@ fn one_order_twice_in_a_batch_is_taken_once() {
 }
 
 #[test]
-fn a_rejection_in_a_batch_changes_nothing_for_the_next() {
+fn a_rejected_order_reserves_nothing_for_its_batch() {
     let mut memory = Memory::with_stock(&[("A", 5), ("B", 0)]);
     let batch = [
         open(1, Opening::Reserve, &[("A", 5), ("B", 1)]),
@@ -193,8 +193,8 @@ fn any_play() -> impl Strategy<Value = Play> {
     ]
 }
 
-/// Commands for these plays; events for orders that were never opened are left out, because they fail their batch.
-fn commands(plays: &[Play]) -> Vec<Command> {
+/// Commands for these plays. Events for orders that were never opened are dropped, because they fail their batch.
+fn commands(plays: &[Play]) -> Vec<StepCommand> {
     let mut opened = BTreeSet::new();
     let known = plays.iter().filter(|play| match play {
         Play::Open(number, ..) => {
@@ -223,7 +223,7 @@ fn run(plays: &[Play], batch: usize) -> (Memory, Vec<Recorded>) {
 
 proptest! {
     #[test]
-    fn pieces_are_where_the_sagas_say(
+    fn reserved_and_shipped_stock_matches_the_sagas(
         plays in prop::collection::vec(any_play(), 0..60),
         batch in 1..20_usize,
     ) {
@@ -239,7 +239,7 @@ proptest! {
     }
 
     #[test]
-    fn the_size_of_batches_changes_no_answer(
+    fn replies_do_not_depend_on_the_batch_size(
         plays in prop::collection::vec(any_play(), 0..60),
         batch in 2..20_usize,
     ) {
@@ -250,7 +250,7 @@ proptest! {
     }
 
     #[test]
-    fn announcements_of_an_order_are_numbered_without_gaps(
+    fn published_events_of_an_order_are_numbered_without_gaps(
         plays in prop::collection::vec(any_play(), 0..60),
         batch in 1..20_usize,
     ) {
@@ -267,7 +267,7 @@ proptest! {
     }
 
     #[test]
-    fn the_inbox_knows_exactly_the_sagas_that_have_ended(
+    fn the_inbox_has_exactly_the_events_of_ended_sagas(
         plays in prop::collection::vec(any_play(), 0..60),
         batch in 1..20_usize,
     ) {

@@ -1,4 +1,4 @@
-//! Rows on their way into a table, many per statement.
+//! Batched inserts, many rows per statement.
 
 use anyhow::Result;
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
@@ -23,7 +23,7 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    /// No rows yet, for a table with so many columns.
+    /// An empty batch for a table with this many columns.
     pub(super) fn new(table: &'static str, columns: usize) -> Self {
         let rows = Vec::new();
         Self {
@@ -33,7 +33,7 @@ impl Batch {
         }
     }
 
-    /// Adds a row, and writes what has been added when it is enough.
+    /// Adds a row, and writes the batch when it is full.
     pub(super) async fn push(
         &mut self,
         connection: &mut SqliteConnection,
@@ -46,7 +46,7 @@ impl Batch {
         Ok(())
     }
 
-    /// Writes what has been added.
+    /// Writes the remaining rows.
     pub(super) async fn write(&mut self, connection: &mut SqliteConnection) -> Result<()> {
         if self.rows.is_empty() {
             return Ok(());
@@ -62,7 +62,7 @@ impl Batch {
                 };
             }
         });
-        // Statements of every size: keeping them prepared would keep their memory.
+        // Not kept prepared: batches of every size would fill the statement cache.
         insert.build().persistent(false).execute(connection).await?;
         Ok(())
     }

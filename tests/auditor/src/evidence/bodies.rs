@@ -1,4 +1,4 @@
-//! What orders and sagas are about: protobuf messages in the databases, decoded into tables.
+//! The protobuf columns of orders and sagas, decoded into tables.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use sqlx::SqliteConnection;
 use super::batch::{Batch, Value};
 use super::uuid;
 
-/// Rows per look: the bodies of a large run are never all in memory.
+/// Rows per read, so that a large run does not have to fit into memory.
 const PAGE: usize = 5_000;
 
 const ORDERS: &str =
@@ -72,7 +72,7 @@ fn saga(body: &[u8]) -> Result<Vec<Value>> {
     Ok(vec![pieces(&saga.lines)?.into()])
 }
 
-/// Lines as the journal writes them: [sku, quantity, price] in the order of the request.
+/// Lines in the format of the journal: [sku, quantity, price] in the order of the request.
 pub(super) fn lines(lines: &[OrderLine]) -> Result<String> {
     let price = |line: &OrderLine| {
         line.unit_price
@@ -86,7 +86,7 @@ pub(super) fn lines(lines: &[OrderLine]) -> Result<String> {
     Ok(serde_json::to_string(&lines)?)
 }
 
-/// How many pieces of each SKU: an invoice may have a SKU in several lines.
+/// Pieces per SKU: an invoice may have a SKU in several lines.
 fn pieces(lines: &[OrderLine]) -> Result<String> {
     let mut pieces = BTreeMap::new();
     for line in lines {

@@ -1,4 +1,4 @@
--- What follows from the evidence. The rules look things up by order and by event.
+-- Tables derived from the evidence. The rules look rows up by order and by event.
 CREATE INDEX temp.asked_by_request ON asked (request_id, customer_id);
 CREATE INDEX temp.confirmed_by_order ON confirmed (order_id);
 CREATE INDEX temp.cancellations_by_order ON cancellations (order_id);
@@ -8,10 +8,10 @@ CREATE INDEX temp.order_bodies_by_order ON order_bodies (order_id);
 CREATE INDEX temp.saga_bodies_by_order ON saga_bodies (order_id);
 CREATE INDEX temp.records_by_place ON records (topic, partition, position);
 CREATE INDEX temp.records_by_origin ON records (origin_topic, origin_partition, origin_position);
-CREATE INDEX temp.retry_events_by_order ON parked (order_id);
-CREATE INDEX temp.retry_events_by_place ON parked (topic, partition, position);
+CREATE INDEX temp.retry_events_by_order ON retry_events (order_id);
+CREATE INDEX temp.retry_events_by_place ON retry_events (topic, partition, position);
 
--- The entries of the histories, by the event that each of them is: published by order-service, or consumed by it.
+-- The history entries with the topic of their event: published by order-service, or consumed by it.
 CREATE TEMP TABLE entries AS
 SELECT event_id, order_id, version, event_type,
        CASE WHEN event_type IN ('OrderPlaced', 'CancellationRequested') THEN 'orders.order.events.v1'
@@ -19,8 +19,8 @@ SELECT event_id, order_id, version, event_type,
 FROM main.order_events;
 CREATE INDEX temp.entries_by_event ON entries (event_id);
 
--- The distinct events of the event topics, each where it came first. (SQLite takes the other columns from the row that
--- has the minimum.)
+-- The distinct events of the event topics, each at its first position. (SQLite takes the other columns from the row with
+-- the minimum.)
 CREATE TEMP TABLE events AS
 SELECT topic, event_id, order_id, sequence, event_type, lines, currency, amount, reason,
        min(position) AS position, partition, place, count(*) AS copies
@@ -30,24 +30,19 @@ GROUP BY topic, event_id;
 CREATE INDEX temp.events_by_id ON events (event_id);
 CREATE INDEX temp.events_by_order ON events (order_id, topic);
 
--- Events that wait in an outbox: the order is their key.
+-- Events in an outbox; their key is the order id.
 CREATE TEMP TABLE waiting AS
 SELECT 'order-service' AS service, unhex(replace(key, '-', '')) AS order_id FROM main.outbox
 UNION ALL SELECT 'processing-service', unhex(replace(key, '-', '')) FROM processing.outbox;
 CREATE INDEX temp.waiting_by_order ON waiting (order_id);
 
--- Orders with events that were given up or wait to be tried again. Where events are parked, the parked ones are told to
--- be; a dead letter may have been redriven since.
+-- Orders with events in a retry store. A dead letter alone is no proof: it may have been redriven since.
 CREATE TEMP TABLE set_aside AS
-SELECT order_id, 'parked at ' || service || ' as ' || state AS how, place FROM parked WHERE order_id IS NOT NULL
-UNION ALL
-SELECT order_id, 'a dead letter', place FROM records
-WHERE order_id IS NOT NULL
-  AND ((topic = 'orders.order.events.v1.dlq' AND 'processing-service' IN (SELECT service FROM without_retry_store))
-    OR (topic = 'processing.order.events.v1.dlq' AND 'order-service' IN (SELECT service FROM without_retry_store)));
+SELECT order_id, 'in the retry store of ' || service || ' as ' || state AS how, place FROM temp.retry_events
+WHERE order_id IS NOT NULL;
 CREATE INDEX temp.set_aside_by_order ON set_aside (order_id);
 
--- Orders that have not come to their end, or are not there at all, and how far each came.
+-- Orders that are not final or are missing, and the last place where each was found.
 CREATE TEMP TABLE outstanding AS
 SELECT known.order_id,
     EXISTS (SELECT 1 FROM set_aside WHERE set_aside.order_id = known.order_id) AS is_set_aside,
@@ -71,7 +66,7 @@ SELECT known.order_id,
         WHEN outcome.event_id IS NULL THEN 'its saga has ended, but its outcome is not on the topic'
         ELSE 'its outcome ' || outcome.event_type || ' is published but not applied'
     END AS whereabouts,
-    -- Where it was seen last.
+    -- The last record of the order.
     coalesce(
         (SELECT place FROM set_aside WHERE set_aside.order_id = known.order_id),
         CASE WHEN orders.order_id IS NOT NULL AND sagas.state IN ('FULFILLED', 'REJECTED', 'CANCELLED') THEN outcome.place END,

@@ -1,4 +1,4 @@
-//! The journal as tables: calls with how they ended, and reads.
+//! The journal as tables: calls with their results, and reads.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -8,9 +8,9 @@ use sqlx::SqliteConnection;
 use uuid::Uuid;
 
 use super::batch::{Batch, Value};
-use crate::journal::{self, Answered, Asked, Intent, Invoked, Line, ReadKind, Reading, Seen};
+use crate::journal::{self, Answered, Asked, Intent, Invoked, Line, ObservedRead, ReadKind, Seen};
 
-/// Reads a journal; returns how many lines at its end were not finished.
+/// Reads a journal; returns the number of truncated lines at its end.
 pub(super) async fn load(connection: &mut SqliteConnection, path: &Path) -> Result<u64> {
     let mut lines = journal::open(path)?;
     let mut load = Load::new(connection);
@@ -23,7 +23,7 @@ pub(super) async fn load(connection: &mut SqliteConnection, path: &Path) -> Resu
     Ok(lines.truncated())
 }
 
-/// What a run without a journal comes to: everything was asked for and confirmed, nothing is cut off.
+/// A run without a journal: every order counts as requested and confirmed, and no line as truncated.
 pub(super) async fn confirm_everything(connection: &mut SqliteConnection) -> Result<u64> {
     sqlx::raw_sql(
         "INSERT INTO confirmed (order_id, request_id, customer_id)
@@ -37,10 +37,10 @@ pub(super) async fn confirm_everything(connection: &mut SqliteConnection) -> Res
     Ok(0)
 }
 
-/// A journal that is being read.
+/// State while reading a journal.
 struct Load<'a> {
     connection: &'a mut SqliteConnection,
-    /// Calls that have not ended yet, with the line of their beginning.
+    /// Calls without an end so far, with the line of their start.
     open: HashMap<u64, (i64, Invoked)>,
     asked: Batch,
     confirmed: Batch,
@@ -137,12 +137,12 @@ impl<'a> Load<'a> {
         self.strays.push(self.connection, row).await
     }
 
-    async fn read(&mut self, number: i64, reading: Reading) -> Result<()> {
+    async fn read(&mut self, number: i64, reading: ObservedRead) -> Result<()> {
         let order_id = id(&reading.order_id)?;
         let last = reading.seen.last().map(|seen| seen.version);
         let (kind, first, last, whole, to_the_end) = match reading.kind {
             ReadKind::Get => ("get", last.unwrap_or(0), last.unwrap_or(0), true, false),
-            // A stream that broke has not shown all there was, and one that showed nothing says nothing.
+            // A broken stream need not be complete, and an empty one proves nothing.
             ReadKind::Watch { after, to_the_end } => {
                 let to_the_end = to_the_end && last.is_some();
                 (
@@ -184,7 +184,7 @@ impl<'a> Load<'a> {
         Ok(())
     }
 
-    /// What has not ended may have happened.
+    /// Calls without an end may have taken effect.
     async fn finish(mut self) -> Result<()> {
         for (line, invoked) in std::mem::take(&mut self.open).into_values() {
             self.asked_for(line, &invoked.what, "unknown").await?;
@@ -214,7 +214,7 @@ fn intent_columns(intent: &Intent) -> Result<[Value; 6]> {
     ])
 }
 
-/// What is asked for may have an id that is none, and is refused then. What was answered and shown has one.
+/// A requested id may be malformed, and is then refused. Ids in answers and reads are valid.
 fn id(text: &str) -> Result<Uuid> {
     Uuid::try_parse(text).with_context(|| format!("{text:?} is no UUID"))
 }

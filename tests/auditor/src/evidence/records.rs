@@ -1,4 +1,4 @@
-//! The dumped topics as tables. What is no event of the contract is kept as well, with the reason.
+//! The dumped topics as tables. Records that are no events of the contract are included, with the reason.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ use super::batch::{Batch, Value};
 use super::bodies;
 use crate::topics::{PARTITIONS, Partition, TopicRecord, file_of, read};
 
-/// Headers with which a dead letter says where it comes from.
+/// Headers of a dead letter that name its original record.
 const ORIGIN: [&str; 3] = [
     "x-dlq-original-topic",
     "x-dlq-original-partition",
@@ -57,7 +57,7 @@ async fn load_partitions(connection: &mut SqliteConnection, file: &Path) -> Resu
     committed.write(connection).await
 }
 
-/// What is known of a record as an event.
+/// The event fields of a record, as far as it can be decoded.
 #[derive(Default)]
 struct Known {
     fault: Option<String>,
@@ -105,7 +105,7 @@ fn row(topic: &str, record: TopicRecord) -> Result<Vec<Value>> {
     ])
 }
 
-/// A record that cannot be understood is about the order that is its key, if it is one.
+/// An undecodable record belongs to the order of its key, if that is an order id.
 fn order_of(key: Option<&[u8]>) -> Option<Uuid> {
     Uuid::try_parse_ascii(key?).ok()
 }
@@ -132,7 +132,7 @@ fn event<E: Event>(
             meta: Some(received.meta),
             ..describe(&received.event)?
         }),
-        // A newer sender's: it may be ignored.
+        // From a newer producer: may be ignored.
         Ok(None) => Ok(Known::default()),
         Err(error) => Ok(Known {
             fault: Some(error.to_string()),

@@ -31,9 +31,7 @@ CREATE TEMP TABLE records (
 CREATE TEMP TABLE partitions (topic, partition, low, end_position);
 CREATE TEMP TABLE committed (consumer, topic, partition, position);
 
--- The parked events of both services.
-CREATE TEMP TABLE parked (
+-- The events in the retry stores of both services.
+CREATE TEMP TABLE retry_events (
     service, topic, partition, position, place, key, order_id, state, fault_class, fault_message
 );
--- Services whose database has no such table: their dead letters are all there is to know.
-CREATE TEMP TABLE without_retry_store (service);

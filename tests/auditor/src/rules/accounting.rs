@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::{Check, Count, Rule};
+use super::rule::{Check, Count, Rule};
 use crate::Limits;
 use crate::evidence::Evidence;
 use crate::verdict::{Findings, RuleReport, Violation};
@@ -55,8 +55,8 @@ const RULE: Rule = Rule {
             number: SET_ASIDE,
         },
         Count {
-            what: "parked",
-            number: "SELECT count(*) FROM retry_events",
+            what: "in the retry store",
+            number: "SELECT count(*) FROM temp.retry_events",
         },
         Count {
             what: "dead letters",
@@ -66,9 +66,9 @@ const RULE: Rule = Rule {
     ],
     checks: &[
         Check {
-            what: "an order that was confirmed to nobody comes to its end as well",
+            what: "an unconfirmed order reaches a final state too",
             violations: "
-                SELECT order_id, place, 'is ' || status || ' and was not confirmed, and is left over: ' || whereabouts AS fault
+                SELECT order_id, place, 'is ' || status || ' and was not confirmed, and is not final: ' || whereabouts AS fault
                 FROM outstanding JOIN orders USING (order_id)
                 WHERE NOT is_set_aside AND order_id NOT IN (SELECT order_id FROM confirmed)",
         },
@@ -79,24 +79,24 @@ const RULE: Rule = Rule {
                 FROM waiting GROUP BY service, order_id",
         },
         Check {
-            what: "no event waits to be tried again",
+            what: "no event in a retry store waits for a retry",
             violations: "
-                SELECT order_id, place, 'has an event that is still parked at ' || service || ' as WAITING'
+                SELECT order_id, place, 'has an event in the retry store of ' || service || ' as WAITING'
                     || coalesce(' (' || fault_class || ': ' || fault_message || ')', '') AS fault
-                FROM retry_events WHERE state = 'WAITING' AND NOT EXISTS (
-                    SELECT 1 FROM retry_events AS head WHERE head.service = retry_events.service AND head.key = retry_events.key
+                FROM temp.retry_events WHERE state = 'WAITING' AND NOT EXISTS (
+                    SELECT 1 FROM temp.retry_events AS head WHERE head.service = retry_events.service AND head.key = retry_events.key
                       AND head.topic = retry_events.topic AND head.state = 'DEAD')",
         },
         Check {
-            what: "what was given up is a dead letter",
+            what: "every DEAD event has a dead letter",
             violations: "
-                SELECT order_id, place, 'was given up by ' || service || ', but is no dead letter' AS fault
-                FROM retry_events WHERE state = 'DEAD' AND fault_class IS NOT NULL AND NOT EXISTS (
+                SELECT order_id, place, 'is DEAD in the retry store of ' || service || ', but is no dead letter' AS fault
+                FROM temp.retry_events WHERE state = 'DEAD' AND fault_class IS NOT NULL AND NOT EXISTS (
                     SELECT 1 FROM records AS letter WHERE letter.origin_topic = retry_events.topic
                       AND letter.origin_partition = retry_events.partition AND letter.origin_position = retry_events.position)",
         },
         Check {
-            what: "a dead letter is the record that it came from",
+            what: "a dead letter equals its original record",
             violations: "
                 SELECT letter.order_id, letter.place, 'has a dead letter ' || CASE WHEN record.place IS NULL
                     THEN 'of no record: ' || coalesce(letter.origin_topic || '/' || letter.origin_partition || '@'

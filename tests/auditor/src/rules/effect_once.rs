@@ -1,16 +1,15 @@
-//! Effect exactly once: every event has had its effect, and once, however often it came.
+//! Exactly-once effects: every event took effect once, however often it was delivered.
 //!
-//! The ledger of effects is spread over tables: histories, inboxes, sagas, payments, shipments. What adds up (money and
-//! pieces) is in [`super::ledger`].
+//! Effects are rows of histories, inboxes, sagas, payments and shipments. Balances of money and stock are in
+//! [`super::ledger`].
 
 use anyhow::Result;
 
 use super::ledger;
-use super::{Check, Count, Rule};
+use super::rule::{Check, Count, Rule};
 use crate::evidence::Evidence;
 use crate::verdict::RuleReport;
 
-/// The name of the rule.
 pub const NAME: &str = "effect-once";
 
 pub(super) async fn report(evidence: &mut Evidence) -> Result<RuleReport> {
@@ -55,7 +54,7 @@ const RULE: Rule = Rule {
                 FROM order_events GROUP BY event_id HAVING count(*) > 1",
         },
         Check {
-            what: "nothing happens to an order twice",
+            what: "no event type occurs twice in a history",
             violations: "
                 SELECT order_id, 'has ' || event_type || ' ' || count(*) || ' times in its history, as different events' AS fault
                 FROM order_events GROUP BY order_id, event_type
@@ -79,7 +78,7 @@ const RULE: Rule = Rule {
                 HAVING count(version_of_final) <> (orders.status IN ('FULFILLED', 'REJECTED', 'CANCELLED'))",
         },
         Check {
-            what: "versions run from 1 without holes",
+            what: "versions run from 1 without gaps",
             violations: "
                 SELECT order_id, 'has ' || count(*) || ' events with versions from '
                     || min(version) || ' to ' || max(version) AS fault
@@ -93,7 +92,7 @@ const RULE: Rule = Rule {
                 FROM order_events WHERE version = 1 AND event_type <> 'OrderPlaced'",
         },
         Check {
-            what: "an order is what its history ends with",
+            what: "an order equals the last entry of its history",
             violations: "
                 SELECT orders.order_id, 'is ' || orders.status || ' at version ' || orders.version
                     || ', but its history ends with ' || coalesce(last.status, 'nothing')
@@ -106,7 +105,7 @@ const RULE: Rule = Rule {
                    OR last.rejection_reason IS NOT orders.rejection_reason",
         },
         Check {
-            what: "a history entry is the event that was published",
+            what: "a history entry equals its published event",
             violations: "
                 SELECT entries.order_id, place, 'has ' || entries.event_type || ' in its history for what was published as '
                     || events.event_type AS fault
@@ -114,34 +113,34 @@ const RULE: Rule = Rule {
                 WHERE entries.event_type <> events.event_type OR entries.order_id <> events.order_id",
         },
         Check {
-            what: "an outcome is applied under its guard",
+            what: "an applied outcome has an inbox row",
             violations: "
                 SELECT entries.order_id, entries.event_type || ' was applied without a row in the inbox of order-service' AS fault
                 FROM entries
                 WHERE topic = 'processing.order.events.v1' AND event_id NOT IN (SELECT event_id FROM main.inbox)",
         },
         Check {
-            what: "what is in the inbox of order-service was applied",
+            what: "an inbox row of order-service belongs to an applied event",
             violations: "
-                SELECT order_id, 'has an event in the inbox of order-service that is not in its history' AS fault
+                SELECT entity_id AS order_id, 'has an event in the inbox of order-service that is not in its history' AS fault
                 FROM main.inbox WHERE event_id NOT IN (SELECT event_id FROM entries)",
         },
         Check {
-            what: "a saga that has ended was ended under its guard",
+            what: "an ended saga has an inbox row",
             violations: "
                 SELECT order_id, 'has a saga that ended as ' || state || ' without a row in the inbox of processing-service' AS fault
                 FROM processing.sagas WHERE state IN ('FULFILLED', 'REJECTED', 'CANCELLED')
-                  AND order_id NOT IN (SELECT order_id FROM processing.inbox)",
+                  AND order_id NOT IN (SELECT entity_id FROM processing.inbox)",
         },
         Check {
-            what: "what is in the inbox of processing-service was acted upon",
+            what: "an inbox row of processing-service belongs to an ended saga",
             violations: "
-                SELECT order_id, 'has an event in the inbox of processing-service and no saga that has ended' AS fault
-                FROM processing.inbox WHERE order_id NOT IN (
+                SELECT entity_id AS order_id, 'has an event in the inbox of processing-service and no saga that has ended' AS fault
+                FROM processing.inbox WHERE entity_id NOT IN (
                     SELECT order_id FROM processing.sagas WHERE state IN ('FULFILLED', 'REJECTED', 'CANCELLED'))",
         },
         Check {
-            what: "a saga ends as its order does",
+            what: "a saga and its order have the same final state",
             violations: "
                 SELECT orders.order_id, 'is ' || orders.status || coalesce(' ' || orders.rejection_reason, '')
                     || ', but processing has it as '

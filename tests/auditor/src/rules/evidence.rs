@@ -1,12 +1,11 @@
-//! The evidence is whole: a rule that finds nothing in what was not read proves nothing.
+//! The evidence is complete: a rule proves nothing about records that were not read.
 
 use anyhow::Result;
 
-use super::{Check, Count, Rule};
+use super::rule::{Check, Count, Rule};
 use crate::evidence::Evidence;
 use crate::verdict::RuleReport;
 
-/// The name of the rule.
 pub const NAME: &str = "evidence";
 
 pub(super) async fn report(evidence: &mut Evidence) -> Result<RuleReport> {

@@ -1,12 +1,12 @@
-//! What adds up: every piece of stock and every amount of money. Part of the rule [`super::effect_once`].
+//! Balances of stock and money. Part of the rule [`super::effect_once`].
 //!
-//! What an order asked for is taken from order-service; what was done about it from processing-service.
+//! The demand of an order is taken from order-service, its effects from processing-service.
 
-use super::Check;
+use super::rule::Check;
 
 pub(super) const CHECKS: &[Check] = &[
     Check {
-        what: "an order is processed with what was ordered",
+        what: "an order is processed with its ordered lines",
         violations: "
             SELECT order_id, 'was processed with other lines than were ordered' AS fault
             FROM order_bodies AS ordered JOIN saga_bodies AS processed USING (order_id)
@@ -22,7 +22,7 @@ pub(super) const CHECKS: &[Check] = &[
               AND (total <> minor_units OR order_bodies.currency <> payments.currency)",
     },
     Check {
-        what: "a payment is announced as it was made",
+        what: "a PaymentCaptured event equals its payment",
         violations: "
             SELECT order_id, place, 'has a payment of ' || minor_units || ' ' || payments.currency
                 || ', but ' || amount || ' ' || events.currency || ' were announced (minor units)' AS fault
@@ -30,7 +30,7 @@ pub(super) const CHECKS: &[Check] = &[
             WHERE event_type = 'PaymentCaptured' AND (amount <> minor_units OR events.currency <> payments.currency)",
     },
     Check {
-        what: "the money that was captured is what fulfilled orders cost",
+        what: "the captured sum equals the total of fulfilled orders",
         violations: "
             WITH cost (currency, sum) AS (
                 SELECT currency, sum(total) FROM orders JOIN order_bodies USING (order_id)
@@ -44,14 +44,14 @@ pub(super) const CHECKS: &[Check] = &[
             WHERE cost.sum IS NOT captured.sum",
     },
     Check {
-        what: "every piece is available, reserved or shipped, and no piece is two of these",
+        what: "opening stock = available + reserved + shipped",
         violations: "
             SELECT NULL AS order_id, 'SKU ' || sku || ': ' || available || ' available, ' || reserved || ' reserved and '
                 || shipped || ' shipped pieces do not add up to the opening stock of ' || opening AS fault
             FROM processing.stock WHERE opening <> available + reserved + shipped",
     },
     Check {
-        what: "reserved is what orders under way hold",
+        what: "reserved stock equals the demand of orders in progress",
         violations: "
             WITH held (sku, pieces) AS (
                 SELECT line.value ->> 0, sum(line.value ->> 1)
@@ -63,7 +63,7 @@ pub(super) const CHECKS: &[Check] = &[
             WHERE reserved <> coalesce(pieces, 0)",
     },
     Check {
-        what: "shipped is what fulfilled orders asked for",
+        what: "shipped stock equals the demand of fulfilled orders",
         violations: "
             WITH sold (sku, pieces) AS (
                 SELECT line.value ->> 0, sum(line.value ->> 1)

@@ -1,10 +1,9 @@
-//! No loss: what was confirmed exists, is what was asked for, was announced, and came to its end.
+//! No loss: every confirmed order exists as requested, was published, and reached a final state.
 //!
-//! (Jepsen: lost-write.) An order that did not come to its end is found wherever it was seen last.
+//! (Jepsen: lost-write.) For an order that is not final, the violation names the last place where it was found.
 
-use super::{Check, Count, Rule};
+use super::rule::{Check, Count, Rule};
 
-/// The name of the rule.
 pub const NAME: &str = "no-loss";
 
 pub(super) const RULE: Rule = Rule {
@@ -25,7 +24,7 @@ pub(super) const RULE: Rule = Rule {
     ],
     checks: &[
         Check {
-            what: "a confirmed order comes to its end",
+            what: "a confirmed order reaches a final state",
             violations: "
                 SELECT DISTINCT order_id, place, 'was confirmed and is lost' ||
                     coalesce(' at ' || status, '') || ': ' || whereabouts AS fault
@@ -46,7 +45,7 @@ pub(super) const RULE: Rule = Rule {
                 FROM confirmed GROUP BY order_id HAVING count(DISTINCT request_id) > 1",
         },
         Check {
-            what: "a confirmed order is the one that was asked for",
+            what: "a confirmed order belongs to its request",
             violations: "
                 SELECT DISTINCT order_id, 'belongs to another request than it was confirmed for' AS fault
                 FROM confirmed JOIN orders USING (order_id)
@@ -54,7 +53,7 @@ pub(super) const RULE: Rule = Rule {
                    OR orders.customer_id <> confirmed.customer_id",
         },
         Check {
-            what: "a confirmed order holds what was asked for",
+            what: "a confirmed order has the requested lines and total",
             violations: "
                 SELECT DISTINCT order_id, 'was confirmed for ' || confirmed.total || ' ' || confirmed.currency
                     || ' and lines ' || confirmed.lines || ', but is for ' || bodies.total || ' ' || bodies.currency
@@ -65,7 +64,7 @@ pub(super) const RULE: Rule = Rule {
                     OR confirmed.currency <> bodies.currency)",
         },
         Check {
-            what: "what happened to an order is on its topic",
+            what: "every history entry is on its topic",
             violations: "
                 SELECT entries.order_id, entries.event_type || ' (version ' || version
                     || ') is in its history, but is not on the topic ' || entries.topic AS fault

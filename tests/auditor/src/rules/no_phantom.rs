@@ -1,16 +1,15 @@
-//! No phantom: nothing exists that nobody asked for, or that was refused. (Jepsen: G1a.)
+//! No phantom: nothing exists that was not requested, or that was refused. (Jepsen: G1a.)
 //!
-//! An order whose call ended unknown may exist or not. One that the journal does not know at all is a phantom, unless
-//! others than its client have placed orders as well.
+//! An order whose call ended unknown may exist or not. An order without a call in the journal is a phantom, unless other
+//! clients placed orders too.
 
 use anyhow::Result;
 
-use super::{Check, Count, Rule};
+use super::rule::{Check, Count, Rule};
 use crate::Limits;
 use crate::evidence::Evidence;
 use crate::verdict::RuleReport;
 
-/// The name of the rule.
 pub const NAME: &str = "no-phantom";
 
 pub(super) async fn report(evidence: &mut Evidence, limits: &Limits) -> Result<RuleReport> {
@@ -23,7 +22,7 @@ pub(super) async fn report(evidence: &mut Evidence, limits: &Limits) -> Result<R
 }
 
 const ASKED_FOR: Check = Check {
-    what: "an order was asked for",
+    what: "every order was requested",
     violations: "
         SELECT order_id, 'exists, but nobody asked for it' AS fault FROM orders
         WHERE NOT EXISTS (SELECT 1 FROM asked WHERE asked.request_id = orders.request_id
@@ -31,7 +30,7 @@ const ASKED_FOR: Check = Check {
 };
 
 const CANCELLATION_ASKED_FOR: Check = Check {
-    what: "a cancellation was asked for",
+    what: "every cancellation was requested",
     violations: "
         SELECT order_id, 'is to be cancelled, but nobody asked for it' AS fault FROM order_events
         WHERE event_type = 'CancellationRequested' AND NOT EXISTS (
@@ -62,7 +61,7 @@ const RULE: Rule = Rule {
     ],
     checks: &[
         Check {
-            what: "no order is of a request that was refused",
+            what: "no order exists for a refused request",
             violations: "
                 SELECT order_id, 'exists, but its request was refused' AS fault FROM orders
                 WHERE EXISTS (SELECT 1 FROM asked WHERE asked.request_id = orders.request_id
@@ -71,7 +70,7 @@ const RULE: Rule = Rule {
                               AND asked.customer_id = orders.customer_id AND outcome <> 'refused')",
         },
         Check {
-            what: "an order holds what one of its calls asked for",
+            what: "an order equals the content of one of its calls",
             violations: "
                 SELECT order_id, 'holds what none of its calls asked for' AS fault
                 FROM orders JOIN order_bodies AS bodies USING (order_id)
@@ -89,27 +88,27 @@ const RULE: Rule = Rule {
                 FROM order_events WHERE order_id NOT IN (SELECT order_id FROM orders)",
         },
         Check {
-            what: "what is processed was placed",
+            what: "a processed order was placed",
             violations: "
                 SELECT order_id, 'was processed but never placed' AS fault
                 FROM processing.sagas WHERE order_id NOT IN (SELECT order_id FROM orders)",
         },
         Check {
-            what: "what order-service announces is committed",
+            what: "a published event of order-service is committed in its history",
             violations: "
                 SELECT order_id, place, event_type || ' is published, but is not in the order''s history' AS fault
                 FROM events WHERE topic = 'orders.order.events.v1'
                   AND event_id NOT IN (SELECT event_id FROM entries)",
         },
         Check {
-            what: "what processing announces is committed",
+            what: "a published event of processing-service is committed in its database",
             violations: "
                 SELECT order_id, place, event_type || ' is published, but there is no saga' AS fault
                 FROM events WHERE topic = 'processing.order.events.v1'
                   AND order_id NOT IN (SELECT order_id FROM processing.sagas)",
         },
         Check {
-            what: "an announced order is the one that was placed",
+            what: "a published order equals the placed order",
             violations: "
                 SELECT order_id, place, 'is announced with other lines or another total than were ordered' AS fault
                 FROM events JOIN order_bodies AS bodies USING (order_id)

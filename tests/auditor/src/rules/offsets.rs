@@ -5,7 +5,7 @@
 
 use anyhow::Result;
 
-use super::{Check, Count, Rule};
+use super::rule::{Check, Count, Rule};
 use crate::Limits;
 use crate::evidence::Evidence;
 use crate::verdict::RuleReport;
@@ -50,7 +50,7 @@ const RULE: Rule = Rule {
     ],
     checks: &[
         Check {
-            what: "nothing is committed that is not there",
+            what: "no committed offset is beyond the end of its partition",
             violations: "
                 SELECT NULL AS order_id, topic || '/' || partition || '@' || end_position AS place,
                     consumer || ' has committed ' || position || ', but the partition ends here' AS fault
@@ -58,19 +58,19 @@ const RULE: Rule = Rule {
                 WHERE position > end_position",
         },
         Check {
-            what: "nothing is committed that was not understood and not set aside",
+            what: "a committed record that is no event is in the retry store or a dead letter",
             violations: "
                 SELECT order_id, place, 'a record that is no event (' || fault || ') is committed by ' || consumer
-                    || ', but neither parked nor a dead letter' AS fault
+                    || ', but neither in the retry store nor a dead letter' AS fault
                 FROM records JOIN committed USING (topic, partition)
                 WHERE records.position < committed.position AND fault IS NOT NULL
-                  AND NOT EXISTS (SELECT 1 FROM retry_events WHERE retry_events.topic = records.topic
+                  AND NOT EXISTS (SELECT 1 FROM temp.retry_events WHERE retry_events.topic = records.topic
                       AND retry_events.partition = records.partition AND retry_events.position = records.position)
                   AND NOT EXISTS (SELECT 1 FROM records AS letter WHERE letter.origin_topic = records.topic
                       AND letter.origin_partition = records.partition AND letter.origin_position = records.position)",
         },
         Check {
-            what: "nothing is committed that processing-service has not done",
+            what: "a committed event of an order has ended its saga",
             violations: "
                 SELECT order_id, place, event_type || ' is committed by ' || consumer || ', but its saga '
                     || coalesce('is ' || state, 'is not there') AS fault
@@ -81,7 +81,7 @@ const RULE: Rule = Rule {
                   AND order_id NOT IN (SELECT order_id FROM set_aside)",
         },
         Check {
-            what: "nothing is committed that order-service has not applied",
+            what: "a committed outcome is applied",
             violations: "
                 SELECT order_id, place, event_type || ' is committed by ' || consumer
                     || ', but is not in the order''s history' AS fault

@@ -1,8 +1,7 @@
-//! Order per key: what comes for the first time comes in sequence, on one partition, and is applied in sequence.
+//! Order per key: the first copies of an order's events are in sequence, on one partition, and applied in sequence.
 
-use super::{Check, Count, Rule};
+use super::rule::{Check, Count, Rule};
 
-/// The name of the rule.
 pub const NAME: &str = "order-per-key";
 
 pub(super) const RULE: Rule = Rule {
@@ -52,11 +51,11 @@ pub(super) const RULE: Rule = Rule {
                 WHERE sequence <= before",
         },
         Check {
-            what: "the inbox of order-service has no hole before the last outcome",
+            what: "the inbox of order-service has no gap before the last outcome",
             violations: "
                 SELECT orders.order_id, 'has applied ' || count(inbox.event_id) || ' outcomes up to number '
                     || max(inbox.sequence) || ', and says that the last is number ' || processing_sequence AS fault
-                FROM orders JOIN main.inbox USING (order_id) GROUP BY orders.order_id
+                FROM orders JOIN main.inbox ON inbox.entity_id = orders.order_id GROUP BY orders.order_id
                 HAVING count(inbox.event_id) <> max(inbox.sequence) OR max(inbox.sequence) <> processing_sequence",
         },
     ],

@@ -1,12 +1,11 @@
-//! Reads are prefixes: what a client was shown is the beginning of what is there now, and it never goes back.
+//! Reads are prefixes: every read returned a prefix of the final history, and never less than an earlier read.
 //!
-//! (Jepsen: nonmonotonic read, unseen.) For one order this is the whole of linearizability: its history only grows, so
-//! that a read is right if it is a prefix and not shorter than what was known before it began. What is known is what an
-//! earlier call or read of the same client had been told when it ended.
+//! (Jepsen: nonmonotonic read, unseen.) For one order this is linearizability: its history only grows, so a read is correct
+//! if it is a prefix and not shorter than the history known before the read started. Known is every version that an earlier
+//! call or read of the same client had returned by its end.
 
-use super::{Check, Count, Rule};
+use super::rule::{Check, Count, Rule};
 
-/// The name of the rule.
 pub const NAME: &str = "reads";
 
 pub(super) const RULE: Rule = Rule {
@@ -23,7 +22,7 @@ pub(super) const RULE: Rule = Rule {
     ],
     checks: &[
         Check {
-            what: "what was shown stands",
+            what: "a returned version is in the history",
             violations: "
                 SELECT seen.order_id, 'was shown as ' || coalesce(seen.event_type || ' ', '') || seen.status
                     || coalesce(' ' || seen.reason, '') || ' at version ' || seen.version || ' (line ' || seen.line
@@ -36,7 +35,7 @@ pub(super) const RULE: Rule = Rule {
                        AND (entry.event_type IS NOT seen.event_type OR entry.rejection_reason IS NOT seen.reason))",
         },
         Check {
-            what: "a watch shows every version once and in order",
+            what: "a watch returns every version once and in order",
             violations: "
                 SELECT reads.order_id, 'was watched from version ' || first_version || ', and ' || count(seen.version)
                     || ' versions up to ' || last_version || ' were shown (line ' || reads.line || ')' AS fault
@@ -46,14 +45,14 @@ pub(super) const RULE: Rule = Rule {
                     OR max(seen.version) <> last_version OR count(*) <> last_version - first_version + 1",
         },
         Check {
-            what: "a watch that was ended has shown everything",
+            what: "a completed watch has returned the whole history",
             violations: "
                 SELECT order_id, 'was watched to its end at version ' || last_version || ', but it is at version '
                     || version || ' (line ' || line || ')' AS fault
                 FROM reads JOIN orders USING (order_id) WHERE to_the_end AND last_version <> version",
         },
         Check {
-            what: "a read shows at least what was known before it began",
+            what: "a read returns at least the version known before it started",
             violations: "
                 SELECT later.order_id, 'was read ' || CASE later.last_version WHEN 0 THEN 'as unknown'
                         ELSE 'at version ' || later.last_version END

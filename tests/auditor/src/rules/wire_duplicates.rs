@@ -1,17 +1,16 @@
-//! Wire duplicates: a record may come again after a fault, between its acknowledgement and the note of it. They are
-//! counted, and bounded by what the faults of the run explain.
+//! Wire duplicates: a fault between the broker's acknowledgement and its commit in the outbox publishes a record again.
+//! Duplicates are counted, and limited to the number that the faults of the run explain.
 
 use anyhow::Result;
 
-use super::{Check, Count, Rule};
+use super::rule::{Check, Count, Rule};
 use crate::Limits;
 use crate::evidence::Evidence;
 use crate::verdict::{Findings, RuleReport, Violation};
 
-/// The name of the rule.
 pub const NAME: &str = "wire-duplicates";
 
-/// Records of events that had been there before, on both event topics.
+/// Repeated records of events, on both event topics.
 const DUPLICATES: &str = "SELECT sum(copies - 1) FROM events";
 
 pub(super) async fn report(evidence: &mut Evidence, limits: &Limits) -> Result<RuleReport> {

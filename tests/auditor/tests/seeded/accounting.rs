@@ -22,27 +22,23 @@ fn letter(origin: i64) -> TopicRecord {
     letter
 }
 
-const PARKED: &str = "
-    CREATE TABLE IF NOT EXISTS processing.parked (
-        id INTEGER PRIMARY KEY, topic, partition, record_offset, record_timestamp, key, ordering_key, headers, payload, state,
-        fault_class, fault_message, attempts, first_failed_at, last_failed_at, rounds, redrives, next_attempt_at, claimed_by,
-        claimed_until, stored_at);
-    INSERT INTO processing.parked (topic, partition, record_offset, record_timestamp, key, headers, payload, state, fault_class,
+const RETRY_EVENT: &str = "
+    INSERT INTO processing.retry_events (topic, partition, record_offset, record_timestamp, key, headers, payload, state, fault_class,
         fault_message, attempts, rounds, redrives, stored_at)
     VALUES ('orders.order.events.v1', 0, 0, 0, CAST('01010101-0101-0101-0101-010101010101' AS BLOB), x'', x'', 'STATE',
         'rejected', 'no', 1, 0, 0, 0);
     UPDATE orders SET status = 'ACCEPTED' WHERE status = 'FULFILLED';
     DELETE FROM processing.sagas WHERE state = 'FULFILLED';";
 
-async fn with_stored(state: &str) -> Books {
+async fn with_retry_event(state: &str) -> Books {
     let books = Books::sound().await;
-    let sql = PARKED.replace("STATE", state);
+    let sql = RETRY_EVENT.replace("STATE", state);
     books.change(Box::leak(sql.into_boxed_str())).await;
     books
 }
 
 #[tokio::test]
-async fn an_order_that_was_confirmed_to_nobody_and_is_left_over_is_found() {
+async fn an_unconfirmed_order_that_is_not_final_is_found() {
     let mut books = Books::sound().await;
     books
         .change("UPDATE orders SET status = 'PROCESSING' WHERE status = 'FULFILLED'")
@@ -54,7 +50,7 @@ async fn an_order_that_was_confirmed_to_nobody_and_is_left_over_is_found() {
     assert_found(
         &verdict,
         ACCOUNTING,
-        "is PROCESSING and was not confirmed, and is left over: its outcome OrderFulfilled is published but not applied",
+        "is PROCESSING and was not confirmed, and is not final: its outcome OrderFulfilled is published but not applied",
     );
 }
 
@@ -84,19 +80,19 @@ async fn an_event_that_waits_in_an_outbox_is_found() {
 }
 
 #[tokio::test]
-async fn an_event_that_still_waits_to_be_tried_again_is_found() {
-    let verdict = with_stored("WAITING").await.audit().await;
+async fn an_event_that_waits_for_a_retry_is_found() {
+    let verdict = with_retry_event("WAITING").await.audit().await;
 
     assert_found(
         &verdict,
         ACCOUNTING,
-        "has an event that is still parked at processing-service as WAITING (rejected: no) [orders.order.events.v1/0@0]",
+        "has an event in the retry store of processing-service as WAITING (rejected: no) [orders.order.events.v1/0@0]",
     );
 }
 
 #[tokio::test]
-async fn an_order_that_was_given_up_is_accounted_for_and_bounded() {
-    let mut books = with_stored("DEAD").await;
+async fn a_dead_event_is_accounted_for_and_limited() {
+    let mut books = with_retry_event("DEAD").await;
     books.publish(LETTERS, letter(0));
     let none = Limits {
         set_aside: Some(0),
@@ -117,23 +113,23 @@ async fn an_order_that_was_given_up_is_accounted_for_and_bounded() {
     assert_found(
         &none,
         ACCOUNTING,
-        "did not come to its end: its event is parked at processing-service as DEAD [orders.order.events.v1/0@0]",
+        "did not come to its end: its event is in the retry store of processing-service as DEAD [orders.order.events.v1/0@0]",
     );
 }
 
 #[tokio::test]
-async fn an_event_that_was_given_up_and_is_no_dead_letter_is_found() {
-    let verdict = with_stored("DEAD").await.audit().await;
+async fn a_dead_event_without_a_dead_letter_is_found() {
+    let verdict = with_retry_event("DEAD").await.audit().await;
 
     assert_found(
         &verdict,
         ACCOUNTING,
-        "was given up by processing-service, but is no dead letter",
+        "is DEAD in the retry store of processing-service, but is no dead letter",
     );
 }
 
 #[tokio::test]
-async fn a_dead_letter_that_is_not_the_record_it_came_from_is_found() {
+async fn a_dead_letter_that_differs_from_its_record_is_found() {
     let mut books = Books::sound().await;
     let mut other = letter(0);
     other.payload = Some(Bytes(Vec::new()));
@@ -155,9 +151,9 @@ async fn a_dead_letter_that_is_not_the_record_it_came_from_is_found() {
 }
 
 #[tokio::test]
-async fn a_dead_letter_is_no_excuse_for_an_order_that_is_in_the_retry_store_no_more() {
-    let mut books = with_stored("DEAD").await;
-    books.change("DELETE FROM processing.parked").await;
+async fn a_dead_letter_does_not_excuse_an_order_that_left_the_retry_store() {
+    let mut books = with_retry_event("DEAD").await;
+    books.change("DELETE FROM processing.retry_events").await;
     books.publish(LETTERS, letter(0));
     books.lose(OUTCOMES, &super::books::id('d', '1'));
 

@@ -1,5 +1,5 @@
 //! Sound books to audit: one fulfilled, one rejected and one cancelled order in both databases, on the topics and in the
-//! journal. Everything can be changed before they are audited.
+//! journal. A test can change all of them before the audit.
 
 mod databases;
 mod history;
@@ -24,7 +24,7 @@ pub(crate) struct Books {
     pub(crate) topics: Vec<(&'static str, Vec<TopicRecord>)>,
     pub(crate) partitions: Vec<Partition>,
     pub(crate) journal: Vec<Line>,
-    /// What the journal ends with, if it is no whole line.
+    /// A truncated last line of the journal.
     pub(crate) journal_tail: &'static str,
 }
 
@@ -42,7 +42,7 @@ impl Books {
         }
     }
 
-    /// Changes the databases: `main` is that of order-service, `processing` the other.
+    /// Changes the databases: `main` is order-service's, `processing` the other.
     pub(crate) async fn change(&self, sql: &'static str) {
         databases::change(self.folder.path(), sql).await;
     }
@@ -71,7 +71,7 @@ impl Books {
         check(&inputs, &Limits::default()).await.unwrap()
     }
 
-    /// Writes all files and says where they are.
+    /// Writes all files and returns their paths.
     pub(crate) fn inputs(&self) -> Inputs {
         let folder = self.folder.path();
         let journal = folder.join("journal.jsonl");
@@ -102,7 +102,7 @@ impl Books {
             .unwrap()
     }
 
-    /// Takes an event from its topic as if it had never been published.
+    /// Removes an event from its topic, as if it had never been published.
     pub(crate) fn lose(&mut self, topic: &'static str, event_id: &str) {
         let records = self.records(topic);
         let lost = records
@@ -122,7 +122,7 @@ impl Books {
             .for_each(|offset| *offset -= 1);
     }
 
-    /// Publishes a record at the end of its partition, and has it consumed.
+    /// Appends a record to its partition, and commits its offset.
     pub(crate) fn publish(&mut self, topic: &'static str, mut record: TopicRecord) {
         let partition = self.partition(topic, record.partition);
         record.offset = partition.end;

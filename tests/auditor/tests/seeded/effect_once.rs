@@ -117,7 +117,7 @@ async fn an_effect_without_its_guard_is_found_in_either_service() {
     )
     .await;
     is_found(
-        "DELETE FROM processing.inbox WHERE order_id = x'01010101010101010101010101010101'",
+        "DELETE FROM processing.inbox WHERE entity_id = x'01010101010101010101010101010101'",
         "has a saga that ended as FULFILLED without a row in the inbox of processing-service",
     )
     .await;

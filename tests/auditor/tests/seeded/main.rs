@@ -1,6 +1,6 @@
-//! The auditor audited: sound books are green, and each seeded violation is found by the rule that is meant to find it.
+//! Tests of the auditor: sound books have no violation, and each seeded violation is found by its rule.
 //!
-//! The databases are made by the services' own migrations, so that a change of schema is noticed here. Five seeds are
+//! The databases are created by the real migrations, so that a change of schema is noticed here. Five seeds are
 //! the classical ones (a lost event, a doubled effect, two events swapped, a confirmation of what was never stored, an
 //! offset committed too far); every check of every rule has at least one more.
 
@@ -27,7 +27,7 @@ mod wire_duplicates;
 use auditor::verdict::Verdict;
 use books::Books;
 
-/// Asserts that a rule finds something that it says in these words, and that no rule is red whose name is not given.
+/// Asserts that a rule reports a violation with these words.
 fn assert_found(verdict: &Verdict, rule: &str, words: &str) {
     let found = verdict.violations_of(rule);
     let is_found = found.iter().any(|violation| violation.contains(words));

@@ -65,7 +65,7 @@ async fn an_offset_beyond_a_record_that_was_not_understood_is_found() {
     assert_found(
         &verdict,
         OFFSETS,
-        "is committed by order-service, but neither parked nor a dead letter",
+        "is committed by order-service, but neither in the retry store nor a dead letter",
     );
 }
 

@@ -1,22 +1,22 @@
 //! What a client was shown and is not so.
 
-use auditor::journal::{Line, ReadKind, Reading};
+use auditor::journal::{Line, ObservedRead, ReadKind};
 use auditor::rules::READS;
 
 use super::assert_found;
 use super::books::Books;
 
 /// The first watch of the journal; that of the fulfilled order.
-fn watch(books: &mut Books) -> &mut Reading {
+fn watch(books: &mut Books) -> &mut ObservedRead {
     reading(books, |kind| matches!(kind, ReadKind::Watch { .. }))
 }
 
 /// The GetOrder after it.
-fn get(books: &mut Books) -> &mut Reading {
+fn get(books: &mut Books) -> &mut ObservedRead {
     reading(books, |kind| matches!(kind, ReadKind::Get))
 }
 
-fn reading(books: &mut Books, is_it: fn(&ReadKind) -> bool) -> &mut Reading {
+fn reading(books: &mut Books, is_it: fn(&ReadKind) -> bool) -> &mut ObservedRead {
     let mut readings = books.journal.iter_mut().filter_map(|line| match line {
         Line::Read(reading) => Some(reading),
         _ => None,

@@ -74,7 +74,7 @@ fn no_step_is_meaningless() {
         for step in plan.disruptions {
             let is_at_once = matches!(step.fault, Fault::Kill(_) | Fault::KillAll(_));
             assert_eq!(step.lasts.is_zero(), is_at_once, "{step}");
-            // Killed is only who is not hit by the fault itself.
+            // Only a process that the fault itself does not hit is killed.
             if step.kill_amid.is_some() {
                 assert!(matches!(step.fault, Fault::Stop(_) | Fault::Line(..)));
             }

@@ -1,4 +1,4 @@
-//! What is visited: every place, in every service that has it, with both actions.
+//! The cases: every crash point, in every service that has it, with both actions.
 
 use std::fmt;
 
@@ -29,17 +29,17 @@ pub(super) struct Case {
 pub(super) enum Provocation {
     /// Orders.
     Load,
-    /// Records that nobody understands.
+    /// Undecodable records.
     Poison,
-    /// Events that were parked and may be handled again.
+    /// Events in the retry store that may be retried.
     Release,
-    /// Being told to stop.
+    /// A stop request.
     Stop,
     /// Another replica that joins its group, and gets some of its partitions.
     Join,
 }
 
-/// All cases, each with an occasion of which `pick` is told the highest that is likely to come.
+/// All cases, each with the number of the visit to crash at, chosen by `pick` below a likely maximum.
 pub(super) fn all(mut pick: impl FnMut(u64) -> u64) -> Vec<Case> {
     let mut cases = Vec::new();
     for point in CrashPoint::ALL {
@@ -57,7 +57,7 @@ pub(super) fn all(mut pick: impl FnMut(u64) -> u64) -> Vec<Case> {
     cases
 }
 
-/// Of these cases those that are worth their time where a restart takes long: what other replicas take over or take away.
+/// Of these cases those that are worth their time where a restart takes long: takeovers by other replicas and revoked partitions.
 pub(super) fn between_replicas(cases: Vec<Case>) -> Vec<Case> {
     let is_wanted = |case: &Case| match case.point {
         CrashPoint::AfterClaim | CrashPoint::InRevoke | CrashPoint::AfterDrain => true,
@@ -80,7 +80,7 @@ impl Case {
         format!("{}:{action}@{}", self.point.name(), self.occasion)
     }
 
-    /// With one replica, only a stop takes its partitions away.
+    /// With one replica, only a stop revokes its partitions.
     pub(super) fn provocation(self, replicas: u16) -> Provocation {
         match self.point {
             CrashPoint::InRevoke | CrashPoint::AfterDrain if replicas > 1 => Provocation::Join,

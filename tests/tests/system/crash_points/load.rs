@@ -62,7 +62,7 @@ async fn place(system: &System, client: usize, done: &CancellationToken) -> Resu
     Ok(orders)
 }
 
-/// Asks again while the service is away. That it is too late to cancel is an answer, too.
+/// Retries while the service is down. "Too late to cancel" is an answer too.
 pub(super) async fn cancel(system: &System, order_id: &str) -> Result<()> {
     eventually("the cancellation is answered", async || {
         match system.cancel(order_id).await {

@@ -1,4 +1,4 @@
-//! Events that are set aside, and events that are parked behind them and let go again.
+//! Events that move to the retry store, later events of their key that wait behind them, and their release.
 
 use anyhow::{Result, ensure};
 use proto::orders::v1::Order;
@@ -26,8 +26,8 @@ pub(super) async fn poison(system: &System, service: Service, count: u64) -> Res
     topic.publish_together(&records).await
 }
 
-/// Puts a record that a service cannot understand between the events of some orders, so that what follows is parked
-/// behind it; then does what an operator does: skips that record.
+/// Publishes an undecodable record between the events of some orders, so that later events of the key move to the retry
+/// store behind it; then skips that record, like an operator.
 pub(super) async fn store_and_release(
     system: &System,
     service: Service,
@@ -63,28 +63,31 @@ pub(super) async fn store_and_release(
 /// Waits until an event of this order waits behind a dead one, and returns the id of the dead one.
 async fn key_state(system: &System, service: Service, order_id: &str) -> Result<String> {
     let heads = ["list", "--json", "--state", "dead", "--key", order_id];
-    eventually("an event is parked behind another", async || {
-        let listed = operate(system, service, &heads).await?;
-        let mut rows = listed.lines().map(serde_json::from_str::<Value>);
-        let Some(head) = rows.next().transpose()? else {
-            return Ok(None);
-        };
-        let is_blocking = head["behind"].as_u64().is_some_and(|behind| behind > 0);
-        Ok(is_blocking.then(|| head["id"].to_string()))
-    })
+    eventually(
+        "an event waits in the retry store behind another",
+        async || {
+            let listed = operate(system, service, &heads).await?;
+            let mut rows = listed.lines().map(serde_json::from_str::<Value>);
+            let Some(head) = rows.next().transpose()? else {
+                return Ok(None);
+            };
+            let is_blocking = head["behind"].as_u64().is_some_and(|behind| behind > 0);
+            Ok(is_blocking.then(|| head["id"].to_string()))
+        },
+    )
     .await
 }
 
-/// Waits until nothing is parked that is to be handled again. What a process had claimed when it died comes a minute later.
+/// Waits until no event in the retry store is WAITING. Events that a dead process had claimed are retried a minute later.
 pub(super) async fn nothing_waits(system: &System, service: Service) -> Result<()> {
-    eventually("no parked event waits", async || {
+    eventually("no event in the retry store is WAITING", async || {
         let listed = operate(system, service, &["list", "--json", "--state", "waiting"]).await?;
         Ok(listed.is_empty().then_some(()))
     })
     .await
 }
 
-/// What an operator is told.
+/// Output of an operator command.
 async fn operate(system: &System, service: Service, arguments: &[&str]) -> Result<String> {
     let output = system.dead_letters(service, arguments).await?;
     let refusal = String::from_utf8_lossy(&output.stderr);

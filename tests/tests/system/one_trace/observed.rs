@@ -143,7 +143,7 @@ impl Observed {
     }
 }
 
-/// For a person who has to find out what is missing.
+/// For the failure message.
 pub(super) fn names(trace: &Trace) -> Vec<String> {
     let spans = trace.spans().iter();
     spans

@@ -1,4 +1,4 @@
-//! The databases of the books, by the services' own migrations.
+//! The databases of the books, created by the migrations of the services and of their crates.
 
 use std::path::{Path, PathBuf};
 
@@ -25,7 +25,7 @@ pub(super) async fn create(folder: &Path) {
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
-            // What a test makes need not outlive the machine.
+            // Test data need not survive a power loss.
             .synchronous(SqliteSynchronous::Off);
         let mut connection = options.connect().await.unwrap();
         for migration in migrations(service) {
@@ -48,15 +48,19 @@ pub(super) async fn create(folder: &Path) {
 }
 
 fn migrations(service: &str) -> Vec<String> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../..")
-        .join(service)
-        .join("migrations/sqlite");
-    let files = std::fs::read_dir(folder).unwrap();
-    let mut files: Vec<_> = files.map(|file| file.unwrap().path()).collect();
-    files.sort();
-    let texts = files.iter().map(std::fs::read_to_string);
-    texts.map(Result::unwrap).collect()
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut texts = Vec::new();
+    for owner in ["crates/outbox", "crates/consumer", service] {
+        let files = std::fs::read_dir(root.join(owner).join("migrations/sqlite")).unwrap();
+        let mut files: Vec<_> = files.map(|file| file.unwrap().path()).collect();
+        files.sort();
+        texts.extend(
+            files
+                .iter()
+                .map(|file| std::fs::read_to_string(file).unwrap()),
+        );
+    }
+    texts
 }
 
 pub(super) async fn change(folder: &Path, sql: &'static str) {
@@ -71,7 +75,7 @@ async fn run(folder: &Path, sql: String) {
         .unwrap();
 }
 
-/// A connection that lets anything be written: what the constraints prevent, an audit must find all the same.
+/// A connection without constraints: the audit must also find what constraints prevent.
 async fn connect(folder: &Path) -> SqliteConnection {
     let options = SqliteConnectOptions::new()
         .filename(orders(folder))
@@ -154,7 +158,7 @@ fn text(value: Option<&str>) -> String {
     value.map_or("NULL".to_owned(), |value| format!("'{value}'"))
 }
 
-/// Two lines of one SKU, as real invoices have them.
+/// Two lines with the same SKU, as in real invoices.
 fn body() -> Order {
     Order {
         lines: lines(),
@@ -163,7 +167,7 @@ fn body() -> Order {
     }
 }
 
-/// Processing adds up the pieces of a SKU.
+/// Processing sums the pieces per SKU.
 fn saga() -> OrderPlaced {
     OrderPlaced {
         lines: vec![line(3)],

@@ -1,6 +1,6 @@
 //! The journal of a client that placed the three orders, cancelled the third, and watched all of them to their ends.
 
-use auditor::journal::{Answered, Asked, Intent, Invoked, Line, ReadKind, Reading, Seen};
+use auditor::journal::{Answered, Asked, Intent, Invoked, Line, ObservedRead, ReadKind, Seen};
 
 use super::Books;
 use super::history::{STORIES, Story, id, order_id};
@@ -95,7 +95,7 @@ fn read(story: &Story, kind: ReadKind, begun: i64) -> Line {
             _ => None,
         },
     });
-    Line::Read(Reading {
+    Line::Read(ObservedRead {
         order_id: story.order_id(),
         begun,
         ended: begun + 1,

@@ -1,0 +1,64 @@
+//! The dependencies of the steps, and their error.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use service::backoff::Backoff;
+use service::crash_points::Injected;
+
+use crate::payment::{GatewayUnavailable, PaymentGateway};
+use crate::store::{ProcessingStore, StoreError};
+
+/// The dependencies of the steps.
+#[derive(Clone)]
+pub struct Pipeline {
+    pub store: Arc<dyn ProcessingStore>,
+    pub gateway: Arc<dyn PaymentGateway>,
+    pub capture: CapturePolicy,
+}
+
+impl fmt::Debug for Pipeline {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Pipeline")
+            .field("capture", &self.capture)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Retries and timeout of calls to the payment provider.
+#[derive(Clone, Copy, Debug)]
+pub struct CapturePolicy {
+    /// Capture attempts before the order is rejected, at least 1.
+    pub attempts: u32,
+    /// Timeout of one call.
+    pub timeout: Duration,
+    /// Waits between attempts.
+    pub backoff: Backoff,
+}
+
+/// Why a step failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StepError {
+    /// The step is not recorded, or it is not known whether it is.
+    #[error("recording the step")]
+    Store(#[from] StoreError),
+    /// The provider did not confirm the refund; the order must not end before it does.
+    #[error("refunding the payment")]
+    Refund(#[from] GatewayUnavailable),
+    /// An injected fault: effects of the step may exist without their record.
+    #[error("step interrupted")]
+    Interrupted(#[from] Injected),
+}
+
+impl StepError {
+    /// Value of the span attribute `error.type`.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Store(_) => "store",
+            Self::Refund(_) => "refund",
+            Self::Interrupted(_) => "interrupted",
+        }
+    }
+}
