@@ -85,7 +85,7 @@ impl CircuitBreaker {
     }
 
     fn try_acquire_at(self: &Arc<Self>, now: Instant) -> Option<CallPermit> {
-        let (reply, generation) = self.step(CircuitEvent::CallRequested, None, now);
+        let (reply, generation) = self.step(CircuitEvent::Requested, None, now);
         (reply != CircuitReply::Rejected).then(|| CallPermit {
             breaker: Arc::clone(self),
             generation,
@@ -166,7 +166,7 @@ impl CallPermit {
             is_slow,
         };
         self.breaker
-            .step(CircuitEvent::CallEnded(end), Some(self.generation), now);
+            .step(CircuitEvent::Ended(end), Some(self.generation), now);
     }
 
     fn is_slow(&self, now: Instant) -> bool {
@@ -182,12 +182,12 @@ impl Drop for CallPermit {
         let now = Instant::now();
         // An abandoned slow call counts as slow; one that was abandoned early says nothing.
         let event = if self.is_slow(now) {
-            CircuitEvent::CallEnded(CallOutcome {
+            CircuitEvent::Ended(CallOutcome {
                 has_failed: false,
                 is_slow: true,
             })
         } else {
-            CircuitEvent::CallAbandoned
+            CircuitEvent::Abandoned
         };
         self.breaker.step(event, Some(self.generation), now);
     }

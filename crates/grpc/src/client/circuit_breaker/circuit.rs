@@ -52,10 +52,10 @@ impl CircuitState {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CircuitEvent {
-    CallRequested,
-    CallEnded(CallOutcome),
+    Requested,
+    Ended(CallOutcome),
     /// The caller gave up before the outcome was known.
-    CallAbandoned,
+    Abandoned,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,8 +86,8 @@ impl Circuit {
         rules: &BreakerRules,
     ) -> CircuitReply {
         let (next, reply) = match (&mut *self, event) {
-            (Self::Closed(_), CircuitEvent::CallRequested) => (None, CircuitReply::Admitted),
-            (Self::Closed(window), CircuitEvent::CallEnded(end)) => {
+            (Self::Closed(_), CircuitEvent::Requested) => (None, CircuitReply::Admitted),
+            (Self::Closed(window), CircuitEvent::Ended(end)) => {
                 window.add(now, end);
                 let opens = window.reaches_threshold(now, rules);
                 (
@@ -95,24 +95,22 @@ impl Circuit {
                     CircuitReply::Recorded,
                 )
             }
-            (Self::Open { until, times }, CircuitEvent::CallRequested) if now >= *until => {
+            (Self::Open { until, times }, CircuitEvent::Requested) if now >= *until => {
                 let probes = Probes::begin(*times);
                 (Some(Self::HalfOpen(probes)), CircuitReply::Admitted)
             }
-            (Self::Open { .. }, CircuitEvent::CallRequested) => (None, CircuitReply::Rejected),
-            (Self::HalfOpen(probes), CircuitEvent::CallRequested) => {
-                (None, probes.try_admit(rules))
-            }
-            (Self::HalfOpen(probes), CircuitEvent::CallEnded(end)) => {
+            (Self::Open { .. }, CircuitEvent::Requested) => (None, CircuitReply::Rejected),
+            (Self::HalfOpen(probes), CircuitEvent::Requested) => (None, probes.try_admit(rules)),
+            (Self::HalfOpen(probes), CircuitEvent::Ended(end)) => {
                 (probes.end(end, now, rules), CircuitReply::Recorded)
             }
-            (Self::HalfOpen(probes), CircuitEvent::CallAbandoned) => {
+            (Self::HalfOpen(probes), CircuitEvent::Abandoned) => {
                 probes.release();
                 (None, CircuitReply::Recorded)
             }
             // A call that began before the circuit opened does not count; nor does an abandoned one.
-            (Self::Open { .. }, CircuitEvent::CallEnded(_) | CircuitEvent::CallAbandoned)
-            | (Self::Closed(_), CircuitEvent::CallAbandoned) => (None, CircuitReply::Recorded),
+            (Self::Open { .. }, CircuitEvent::Ended(_) | CircuitEvent::Abandoned)
+            | (Self::Closed(_), CircuitEvent::Abandoned) => (None, CircuitReply::Recorded),
         };
         if let Some(next) = next {
             *self = next;

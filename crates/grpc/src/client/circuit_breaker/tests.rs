@@ -23,7 +23,7 @@ const FAILED: CircuitEvent = ended(true, false);
 const SLOW: CircuitEvent = ended(false, true);
 
 const fn ended(has_failed: bool, is_slow: bool) -> CircuitEvent {
-    CircuitEvent::CallEnded(CallOutcome {
+    CircuitEvent::Ended(CallOutcome {
         has_failed,
         is_slow,
     })
@@ -51,7 +51,7 @@ impl TestCircuit {
     fn half_open() -> Self {
         let mut circuit = Self::open();
         circuit.wait_millis(1_000);
-        circuit.one(CircuitEvent::CallRequested);
+        circuit.one(CircuitEvent::Requested);
         circuit
     }
 
@@ -79,7 +79,7 @@ fn it_opens_when_half_of_the_calls_fail_or_three_quarters_are_slow() {
         (vec![FAILED, GOOD, GOOD, GOOD], CircuitState::Closed),
         (vec![SLOW, SLOW, GOOD, SLOW], CircuitState::Open),
         (vec![SLOW, SLOW, GOOD, GOOD], CircuitState::Closed),
-        (vec![CircuitEvent::CallAbandoned; 20], CircuitState::Closed),
+        (vec![CircuitEvent::Abandoned; 20], CircuitState::Closed),
     ];
     for (events, expected) in cases {
         assert_eq!(
@@ -107,13 +107,10 @@ fn open_it_rejects_calls_until_its_time_is_over_and_then_admits_probes() {
     let mut circuit = TestCircuit::open();
 
     circuit.wait_millis(999);
-    assert_eq!(
-        circuit.one(CircuitEvent::CallRequested),
-        CircuitReply::Rejected
-    );
+    assert_eq!(circuit.one(CircuitEvent::Requested), CircuitReply::Rejected);
     circuit.wait_millis(1);
 
-    let replies = [(); 3].map(|()| circuit.one(CircuitEvent::CallRequested));
+    let replies = [(); 3].map(|()| circuit.one(CircuitEvent::Requested));
     assert_eq!(
         replies,
         [
@@ -130,7 +127,7 @@ fn all_probes_must_succeed_to_close_it() {
 
     assert_eq!(circuit.all([GOOD]), CircuitState::HalfOpen);
     assert_eq!(
-        circuit.all([CircuitEvent::CallRequested, GOOD]),
+        circuit.all([CircuitEvent::Requested, GOOD]),
         CircuitState::Closed
     );
 }
@@ -143,42 +140,30 @@ fn a_failed_or_slow_probe_opens_it_for_longer_up_to_a_cap() {
         assert_eq!(circuit.all(failed.next()), CircuitState::Open);
 
         circuit.wait_millis(seconds * 1_000 - 1);
-        assert_eq!(
-            circuit.one(CircuitEvent::CallRequested),
-            CircuitReply::Rejected
-        );
+        assert_eq!(circuit.one(CircuitEvent::Requested), CircuitReply::Rejected);
         circuit.wait_millis(1);
-        assert_eq!(
-            circuit.one(CircuitEvent::CallRequested),
-            CircuitReply::Admitted
-        );
+        assert_eq!(circuit.one(CircuitEvent::Requested), CircuitReply::Admitted);
     }
 }
 
 #[test]
 fn an_abandoned_probe_allows_another() {
     let mut circuit = TestCircuit::half_open();
-    circuit.one(CircuitEvent::CallRequested);
+    circuit.one(CircuitEvent::Requested);
 
-    circuit.one(CircuitEvent::CallAbandoned);
+    circuit.one(CircuitEvent::Abandoned);
 
-    assert_eq!(
-        circuit.one(CircuitEvent::CallRequested),
-        CircuitReply::Admitted
-    );
-    assert_eq!(
-        circuit.one(CircuitEvent::CallRequested),
-        CircuitReply::Rejected
-    );
+    assert_eq!(circuit.one(CircuitEvent::Requested), CircuitReply::Admitted);
+    assert_eq!(circuit.one(CircuitEvent::Requested), CircuitReply::Rejected);
 }
 
 fn event() -> impl Strategy<Value = (CircuitEvent, u64)> {
     let event = prop_oneof![
-        4 => Just(CircuitEvent::CallRequested),
+        4 => Just(CircuitEvent::Requested),
         1 => Just(GOOD),
         2 => Just(FAILED),
         1 => Just(SLOW),
-        1 => Just(CircuitEvent::CallAbandoned),
+        1 => Just(CircuitEvent::Abandoned),
     ];
     (event, 0..800_u64)
 }
@@ -201,8 +186,8 @@ proptest! {
             }
         }
         circuit.wait_millis(4_000);
-        circuit.all([CircuitEvent::CallAbandoned; 2]);
-        prop_assert_eq!(circuit.one(CircuitEvent::CallRequested), CircuitReply::Admitted);
+        circuit.all([CircuitEvent::Abandoned; 2]);
+        prop_assert_eq!(circuit.one(CircuitEvent::Requested), CircuitReply::Admitted);
     }
 }
 
