@@ -3,6 +3,12 @@
 //! SplitMix64 (Steele and others 2014), implemented here so that a seed gives the same run after any dependency update.
 //! [`seeds`] runs a simulation with seed after seed until it has taken a given number of steps.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test may fail by panicking"
+)]
+
 use std::ops::Range;
 
 /// A SplitMix64 generator.

@@ -1,5 +1,7 @@
 //! In-memory exporters of spans and metrics for unit tests, one of each per process.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
 use std::sync::{LazyLock, Mutex};
 
 use opentelemetry::{KeyValue, Value};
