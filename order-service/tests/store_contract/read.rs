@@ -141,10 +141,10 @@ async fn the_versions_of_many_orders_are_read_at_once() {
 async fn the_history_cannot_be_truncated() {
     let database = Database::postgres().await;
     place_for(&database, "guest", 1).await;
-    let stranger = OtherSession::of(&database).await;
+    let other_session = OtherSession::of(&database).await;
 
     let truncated = sqlx::query("TRUNCATE order_events")
-        .execute(&stranger.0)
+        .execute(&other_session.0)
         .await;
 
     let refusal = truncated.unwrap_err().to_string();
