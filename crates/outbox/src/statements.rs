@@ -1,6 +1,6 @@
 //! The statements on the outbox table, prepared for measuring.
 
-use sql::database::instrumentation::{Query, Statement, Statements};
+use sql::statements::{Query, Statement, Statements};
 
 /// One prepared statement per operation of an outbox. The relay polls outside of any trace, so these calls are measured
 /// and rarely have a span.

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use grpc::auth::Caller;
 use grpc::rate_limit::CustomerRateLimit;
-use grpc::server::refusal::Refusal;
-use grpc::server::shed::ShedCalls;
+use grpc::status::CallRejection;
+use grpc::server::load_shed::ShedCalls;
 use service::deadline::Deadline;
 use telemetry::span;
 use tokio::sync::Semaphore;
@@ -56,7 +56,7 @@ impl OrderRpc {
     /// up the rate limit of another customer.
     pub(super) fn admit_for(&self, call: &Call, customer_id: &CustomerId) -> Result<(), RpcError> {
         if !call.caller.may_act_for(customer_id.as_str()) {
-            return Err(RpcError::Refused(Refusal::PermissionDenied));
+            return Err(RpcError::Refused(CallRejection::PermissionDenied));
         }
         self.check_rate(customer_id.as_str())
     }
@@ -71,7 +71,7 @@ impl OrderRpc {
 
     fn check_rate(&self, customer: &str) -> Result<(), RpcError> {
         let checked = self.rate_limit.check(customer);
-        checked.map_err(|delay| RpcError::Refused(Refusal::RateLimited(delay)))
+        checked.map_err(|delay| RpcError::Refused(CallRejection::RateLimited(delay)))
     }
 
     /// Reads an order that this caller may see.
@@ -99,7 +99,7 @@ impl Call {
         let caller = extensions.get::<Caller>().cloned();
         let deadline = extensions.get::<Deadline>().copied();
         Ok(Self {
-            caller: caller.ok_or(RpcError::Refused(Refusal::Unauthenticated))?,
+            caller: caller.ok_or(RpcError::Refused(CallRejection::Unauthenticated))?,
             deadline: deadline.unwrap_or(Deadline::NEVER),
         })
     }

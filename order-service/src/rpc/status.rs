@@ -7,9 +7,9 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use grpc::server::refusal::Refusal;
-use grpc::server::shed::ShedReason;
-use grpc::server::violations::{Room, Violations};
+use grpc::status::CallRejection;
+use grpc::server::load_shed::ShedReason;
+use grpc::server::violations::{DetailsBudget, Violations};
 use service::crash_points::Injected;
 use service::deadline::Deadline;
 use service::error_chain::ErrorChain;
@@ -91,7 +91,7 @@ pub enum RpcError {
     StoreUnavailable,
     /// Refused for a reason that is common to all services.
     #[error("{}", .0.message())]
-    Refused(Refusal),
+    Refused(CallRejection),
     /// A defect; the cause is logged.
     #[error("internal error")]
     Internal,
@@ -119,7 +119,7 @@ impl RpcError {
     pub(super) fn of_read(deadline: Deadline) -> impl Fn(StoreError) -> Self {
         move |error| match error {
             StoreError::Unavailable { .. } if deadline.has_passed() => {
-                Self::Refused(Refusal::DeadlineExceeded)
+                Self::Refused(CallRejection::DeadlineExceeded)
             }
             error => error.into(),
         }
@@ -131,7 +131,7 @@ impl RpcError {
             Self::TooManyStreams => Some(ShedReason::Concurrency),
             Self::Backlogged => Some(ShedReason::Backlog),
             Self::Overloaded => Some(ShedReason::Queue),
-            Self::Refused(Refusal::RateLimited(_)) => Some(ShedReason::CustomerRateLimit),
+            Self::Refused(CallRejection::RateLimited(_)) => Some(ShedReason::CustomerRateLimit),
             _ => None,
         }
     }
@@ -196,8 +196,8 @@ impl From<RpcError> for Status {
     }
 }
 
-impl From<Refusal> for RpcError {
-    fn from(refusal: Refusal) -> Self {
+impl From<CallRejection> for RpcError {
+    fn from(refusal: CallRejection) -> Self {
         Self::Refused(refusal)
     }
 }
@@ -254,7 +254,7 @@ impl From<SubmitError<StoreError>> for RpcError {
 
 /// The first unavailable lines, up to the size limit of the response headers.
 fn precondition_violations(lines: &[UnavailableLine]) -> Vec<PreconditionViolation> {
-    let mut room = Room::default();
+    let mut room = DetailsBudget::default();
     let entries = lines.iter().map(|line| {
         let (kind, description) = describe(line.shortage);
         PreconditionViolation::new(kind, format!("lines[{}].sku", line.line), description)

@@ -8,7 +8,7 @@ use futures::future::join_all;
 use futures::{FutureExt, StreamExt, poll};
 use grpc::auth::Caller;
 use grpc::rate_limit::CustomerRateLimit;
-use grpc::server::shed::ShedCalls;
+use grpc::server::load_shed::ShedCalls;
 use proto::event::ProcessingEvent;
 use proto::orders::v1::{OrderHistoryEntry, OrderStatus};
 use proto::processing::v1::{OrderFulfilled, StockReserved};

@@ -1,7 +1,7 @@
 //! The telemetry of the operations. The summaries are the same on every database, however many statements an operation
 //! takes there.
 
-use sql::database::instrumentation::{Query, Statement, Statements};
+use sql::statements::{Query, Statement, Statements};
 
 /// One prepared span and measurement per operation of a store.
 #[derive(Clone, Debug)]

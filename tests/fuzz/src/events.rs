@@ -1,8 +1,8 @@
 //! Records as a broker delivers them, in both directions, and what the services make of them.
 
 use kafka::headers;
-use order_service::conversion;
-use processing_service::conversion;
+use order_service::conversion as orders;
+use processing_service::conversion as processing;
 use proto::event::{Event, OrderEvent, ProcessingEvent};
 use proto::record::{self, Received};
 
@@ -17,10 +17,10 @@ pub(crate) fn events(bytes: &[u8]) {
     if let Some(received) = decode::<OrderEvent>(&headers, payload)
         && let OrderEvent::OrderPlaced(message) = received.event
     {
-        let _ = conversion::order(&message);
+        let _ = processing::order(&message);
     }
     if let Some(received) = decode::<ProcessingEvent>(&headers, payload) {
-        conversion::outcome(&received.event);
+        orders::outcome(&received.event);
     }
 }
 

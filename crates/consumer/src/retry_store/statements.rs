@@ -1,6 +1,6 @@
 //! The statements of the retry store, prepared for telemetry once per engine.
 
-use sql::database::instrumentation::{Query, Statement, Statements};
+use sql::statements::{Query, Statement, Statements};
 
 /// One per call of [`super::RetryStore`]. What an operator does is rare and not observed.
 #[derive(Clone, Debug)]

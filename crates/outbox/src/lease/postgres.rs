@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{LeaseGrant, Leases, TERM};
 use crate::outbox::OutboxError;
 use crate::shard::Shard;
-use sql::database::instrumentation::{Query, Statement};
+use sql::statements::{Query, Statement};
 use sql::postgres::{Postgres, retry_conflicts};
 
 /// One round trip: registers the member as alive, renews its leases, and claims free ones up to the fair share. `now()` is

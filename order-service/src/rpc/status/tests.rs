@@ -150,7 +150,7 @@ fn a_transient_error_has_a_retry_delay() {
 
 #[test]
 fn a_refusal_equals_the_one_of_a_server_layer() {
-    for refusal in Refusal::ALL {
+    for refusal in CallRejection::ALL {
         let here = Status::from(RpcError::from(refusal));
         let there = refusal.status(DOMAIN);
 
