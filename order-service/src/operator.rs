@@ -16,8 +16,8 @@ pub const VOCABULARY: Vocabulary = Vocabulary {
 fn describe(record: &Record) -> String {
     match record::decode::<ProcessingEvent>(&record.headers, record.payload.as_deref()) {
         Ok(Some(received)) => format!("{:#?}", received.event),
-        Ok(None) => "unknown event type".to_owned(),
-        Err(error) => format!("invalid event: {}", ErrorChain(&error)),
+        Ok(None) => "of a type that this release does not know".to_owned(),
+        Err(error) => format!("no event: {}", ErrorChain(&error)),
     }
 }
 
@@ -73,9 +73,6 @@ mod tests {
             ..rejection()
         };
 
-        assert_eq!(
-            describe(&tombstone),
-            "invalid event: the record has no value"
-        );
+        assert_eq!(describe(&tombstone), "no event: the record has no value");
     }
 }

@@ -40,7 +40,7 @@ impl Handler for OutcomeHandler {
             tracing::debug!(
                 partition = delivery.partition,
                 offset = delivery.offset,
-                "event of an unknown type is ignored"
+                "unknown event type ignored"
             );
             return Ok(());
         };

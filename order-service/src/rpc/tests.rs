@@ -262,7 +262,7 @@ async fn an_order_is_placed_although_its_call_was_cancelled() {
 }
 
 #[tokio::test]
-async fn more_orders_than_can_wait_are_refused_at_once() {
+async fn orders_over_the_queue_limit_are_refused_at_once() {
     let config = GroupCommitConfig {
         max_batch: 1,
         queue: 1,

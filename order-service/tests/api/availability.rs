@@ -18,7 +18,7 @@ async fn service_asking(stock: &Stock, settings: &[(&str, &str)]) -> Service {
 }
 
 #[tokio::test]
-async fn an_order_that_can_be_had_is_confirmed_and_stays_so() {
+async fn an_available_order_is_confirmed_and_stays_confirmed() {
     let stock = Stock::that_says(Says::Available).await;
     let mut service = service_asking(&stock, &[]).await;
     let request = request("17850");
@@ -32,7 +32,7 @@ async fn an_order_that_can_be_had_is_confirmed_and_stays_so() {
 }
 
 #[tokio::test]
-async fn an_order_that_cannot_be_had_is_refused_line_by_line() {
+async fn an_unavailable_order_is_refused_line_by_line() {
     let stock = Stock::that_says(Says::OnePieceLeft).await;
     let mut service = service_asking(&stock, &[]).await;
 
@@ -72,7 +72,7 @@ async fn a_repeated_request_gets_its_order_although_that_took_the_last_piece() {
 }
 
 #[tokio::test]
-async fn an_order_without_an_answer_is_accepted_unverified_within_the_budget() {
+async fn an_order_without_a_response_is_accepted_unverified_within_the_budget() {
     let stock = Stock::that_says(Says::Nothing).await;
     let mut service = service_asking(&stock, &[("AVAILABILITY_TIMEOUT", "100ms")]).await;
     let begun = Instant::now();
@@ -95,7 +95,7 @@ async fn an_order_is_accepted_unverified_when_processing_is_down() {
 }
 
 #[tokio::test]
-async fn the_question_leaves_the_commit_its_time() {
+async fn the_check_leaves_the_commit_its_time() {
     let stock = Stock::that_says(Says::Nothing).await;
     let service = service_asking(&stock, &[("AVAILABILITY_TIMEOUT", "1500ms")]).await;
     let mut client = bare::client(service.address);
@@ -121,7 +121,7 @@ async fn a_short_deadline_skips_the_check_so_that_it_cannot_open_the_breaker() {
 }
 
 #[tokio::test]
-async fn with_the_strict_policy_an_order_without_an_answer_is_refused_and_may_be_repeated() {
+async fn with_the_required_policy_an_order_without_a_response_is_refused_and_retryable() {
     let stock = Stock::that_says(Says::Nothing).await;
     let settings = [("AVAILABILITY_CHECK", "required")];
     let mut service = service_asking(&stock, &settings).await;

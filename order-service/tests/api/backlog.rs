@@ -1,4 +1,4 @@
-//! Kafka is away for longer than orders may wait for it: no more promises, and everything else goes on.
+//! Kafka is down and the backlog over its limits: new orders are refused, all other calls work.
 
 use proto::orders::v1::GetOrderRequest;
 use tonic::Code;

@@ -200,7 +200,7 @@ async fn an_order_whose_commit_had_begun_is_accepted_and_found_by_its_request_id
     assert_eq!(orders[0].order_id, found.order_id);
 }
 #[tokio::test]
-async fn the_database_server_gives_a_read_up_when_the_deadline_of_its_call_passes() {
+async fn the_database_server_ends_a_read_at_the_deadline_of_its_call() {
     let url = postgres().await;
     let mut service = Service::on(&url).await;
     service.ready().await;

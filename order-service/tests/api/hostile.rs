@@ -131,7 +131,7 @@ async fn orders_of(service: &Service, customer: &str) -> usize {
 }
 
 #[tokio::test]
-async fn a_length_that_is_a_lie_costs_no_memory_and_is_refused() {
+async fn a_false_length_prefix_allocates_no_memory_and_is_refused() {
     let mut service = Service::start().await;
     let mut body = framed(false, &[]);
     body[1..5].copy_from_slice(&u32::MAX.to_be_bytes());
@@ -175,7 +175,7 @@ async fn groups_within_groups_are_followed_only_so_deep() {
 }
 
 #[tokio::test]
-async fn unknown_fields_are_passed_over_as_those_of_a_newer_client() {
+async fn unknown_fields_are_ignored() {
     let service = Service::start().await;
     let mut message = request("17850").encode_to_vec();
     // Field 1,000, a number.
@@ -216,7 +216,7 @@ async fn a_message_that_only_says_that_it_is_compressed_is_refused() {
 }
 
 #[tokio::test]
-async fn a_method_or_service_that_there_is_not_is_unimplemented() {
+async fn an_unknown_method_or_service_is_unimplemented() {
     let mut service = Service::start().await;
 
     for path in [
@@ -237,7 +237,7 @@ async fn a_method_or_service_that_there_is_not_is_unimplemented() {
 
 /// tonic ignores the header, and nothing depends on it: an invalid message is refused as such.
 #[tokio::test]
-async fn a_body_that_says_it_is_something_else_is_read_as_a_message_all_the_same() {
+async fn a_body_with_another_content_type_is_read_as_a_message() {
     let service = Service::start().await;
 
     for kind in ["application/json", "text/html"] {

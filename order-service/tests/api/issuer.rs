@@ -1,4 +1,4 @@
-//! An issuer of tokens, whose keys are in a file.
+//! A token issuer with its keys in a file.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

@@ -119,7 +119,7 @@ async fn orders_are_listed_newest_first_to_the_last_page() {
 }
 
 #[tokio::test]
-async fn a_watcher_sees_the_history_and_then_what_happens() {
+async fn a_watcher_gets_the_history_and_then_each_change() {
     let mut service = Service::start().await;
     let order_id = service.place(request("17850")).await.unwrap().order_id;
     let watch = WatchOrderRequest {

@@ -1,4 +1,4 @@
-//! The database server is away, not ready or not the right one: clear answers, and recovery without a restart.
+//! The database server is down, not ready or wrong: clear errors, and recovery without a restart.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ async fn database_behind_a_line() -> (Line, String) {
 }
 
 #[tokio::test]
-async fn calls_fail_fast_while_the_database_is_away_and_it_recovers_by_itself() {
+async fn calls_fail_fast_while_the_database_is_down_and_recover_without_a_restart() {
     let (mut line, url) = database_behind_a_line().await;
     let mut service = Service::on(&url).await;
     service.ready().await;
@@ -63,7 +63,7 @@ async fn calls_fail_fast_while_the_database_is_away_and_it_recovers_by_itself() 
 }
 
 #[tokio::test]
-async fn a_service_whose_database_is_not_there_yet_is_not_ready_and_becomes_so_by_itself() {
+async fn a_service_becomes_ready_once_its_database_is_up() {
     let (mut line, url) = database_behind_a_line().await;
     line.cut().await;
     let mut service = Service::on(&url).await;

@@ -13,7 +13,7 @@ use super::bare::reason;
 use super::service::{Service, WAIT_LIMIT, eventually, request};
 
 #[tokio::test]
-async fn a_call_beyond_the_limit_is_refused_at_once_and_told_when_to_come_back() {
+async fn a_call_over_the_concurrency_limit_is_refused_at_once_with_a_retry_delay() {
     let mut service = Service::start_with(&[("GRPC_CONCURRENCY", "1")]).await;
     let file = service.directory.path().join("orders.db");
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(file);

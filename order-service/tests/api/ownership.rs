@@ -1,4 +1,4 @@
-//! Whose orders a caller sees, and how many calls a customer has.
+//! Access to the orders of a customer, and the rate limit per customer.
 
 use proto::orders::v1::{
     CancelOrderRequest, GetOrderRequest, ListOrdersRequest, OrderStatus, WatchOrderRequest,
@@ -151,7 +151,7 @@ async fn no_customer_places_or_lists_for_another() {
 }
 
 #[tokio::test]
-async fn an_operator_does_everything_for_everybody() {
+async fn an_operator_may_act_for_every_customer() {
     let mut guarded = Guarded::start().await;
     guarded.placed("17850").await;
     let mut client = guarded.service.client.clone();
@@ -192,7 +192,7 @@ async fn without_a_token_only_health_answers() {
 }
 
 #[tokio::test]
-async fn who_calls_too_often_is_told_when_to_come_again_and_others_are_served() {
+async fn a_customer_over_the_rate_limit_gets_a_retry_delay_and_others_are_served() {
     let settings = [("CUSTOMER_RATE", "1"), ("CUSTOMER_BURST", "3")];
     let mut guarded = Guarded::start_with(&settings).await;
     let order_id = guarded.placed("13047").await;
@@ -224,7 +224,7 @@ async fn who_calls_too_often_is_told_when_to_come_again_and_others_are_served() 
 }
 
 #[tokio::test]
-async fn a_stranger_does_not_use_up_the_share_of_a_customer() {
+async fn a_caller_cannot_use_up_the_rate_limit_of_another_customer() {
     let settings = [("CUSTOMER_RATE", "1"), ("CUSTOMER_BURST", "1")];
     let mut guarded = Guarded::start_with(&settings).await;
     let mut client = guarded.service.client.clone();

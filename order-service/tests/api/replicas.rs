@@ -36,7 +36,7 @@ async fn an_order_is_confirmed_by_one_replica_and_known_to_the_other() {
 }
 
 #[tokio::test]
-async fn a_watcher_at_one_replica_sees_what_happens_at_the_other() {
+async fn a_watcher_on_one_replica_sees_changes_by_the_other() {
     let url = postgres().await;
     let (mut one, mut other) = (Service::on(&url).await, Service::on(&url).await);
     // The follower starts when the service is ready.

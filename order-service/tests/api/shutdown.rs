@@ -9,7 +9,7 @@ use tonic::Code;
 use super::service::{Service, WAIT_LIMIT, build, request};
 
 #[tokio::test]
-async fn an_open_stream_is_told_to_resume_elsewhere_and_the_service_ends_cleanly() {
+async fn an_open_stream_ends_unavailable_and_the_service_stops_cleanly() {
     let mut service = Service::start().await;
     let order_id = service.place(request("17850")).await.unwrap().order_id;
     let watch = WatchOrderRequest {
@@ -36,7 +36,7 @@ async fn an_open_stream_is_told_to_resume_elsewhere_and_the_service_ends_cleanly
 }
 
 #[tokio::test]
-async fn connections_that_never_speak_or_fall_silent_do_not_hold_up_a_stop() {
+async fn silent_connections_do_not_delay_the_shutdown() {
     let mut service = Service::start().await;
     let silent = TcpStream::connect(service.address).await.unwrap();
     let mut halting = TcpStream::connect(service.address).await.unwrap();
@@ -54,7 +54,7 @@ async fn connections_that_never_speak_or_fall_silent_do_not_hold_up_a_stop() {
 }
 
 #[tokio::test]
-async fn a_connection_that_never_speaks_is_closed() {
+async fn a_connection_without_a_request_is_closed() {
     let service = Service::start().await;
     let mut silent = TcpStream::connect(service.address).await.unwrap();
 

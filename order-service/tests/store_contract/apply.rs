@@ -22,7 +22,7 @@ async fn apply(database: &Database, outcome: ApplyOutcome) -> Applied {
 }
 
 #[tokio::test]
-async fn outcomes_move_the_order_and_its_history_on() {
+async fn outcomes_update_the_order_and_its_history() {
     on_every_database(async |database| {
         let order_id = placed(&database).await;
 
@@ -165,7 +165,7 @@ async fn an_outcome_ahead_of_its_sequence_is_not_applied() {
 }
 
 #[tokio::test]
-async fn nothing_happens_to_an_order_that_has_ended() {
+async fn a_final_order_does_not_change() {
     on_every_database(async |database| {
         let order_id = placed(&database).await;
         apply(&database, outcome(order_id, 1, OrderEvent::OrderFulfilled)).await;
@@ -206,7 +206,7 @@ async fn an_order_without_a_request_to_cancel_is_not_cancelled() {
 }
 
 #[tokio::test]
-async fn an_outcome_of_an_unknown_order_is_told_apart() {
+async fn an_outcome_of_an_unknown_order_is_reported_as_unknown() {
     on_every_database(async |database| {
         let known = placed(&database).await;
         let unknown = OrderId::new(Uuid::now_v7());

@@ -16,7 +16,7 @@ async fn placed(database: &Database) -> OrderId {
 }
 
 #[tokio::test]
-async fn a_wish_to_cancel_is_stored_and_announced_together() {
+async fn a_request_to_cancel_is_stored_with_its_event() {
     on_every_database(async |database| {
         let order_id = placed(&database).await;
 
@@ -43,7 +43,7 @@ async fn a_wish_to_cancel_is_stored_and_announced_together() {
 }
 
 #[tokio::test]
-async fn a_repeated_wish_changes_and_announces_nothing() {
+async fn a_repeated_request_to_cancel_is_a_no_op() {
     on_every_database(async |database| {
         let order_id = placed(&database).await;
 
@@ -85,7 +85,7 @@ async fn a_finished_order_cannot_be_cancelled() {
 }
 
 #[tokio::test]
-async fn processing_decides_whether_the_wish_came_in_time() {
+async fn processing_decides_whether_the_cancellation_came_in_time() {
     on_every_database(async |database| {
         let in_time = placed(&database).await;
         let too_late = placed(&database).await;

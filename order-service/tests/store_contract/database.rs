@@ -36,7 +36,7 @@ impl Database {
     pub(crate) async fn postgres() -> Self {
         static TEMPLATE: OnceCell<()> = OnceCell::const_new();
         TEMPLATE.get_or_init(create_template).await;
-        let url = postgres_server::shared().copy_of("orders").unwrap();
+        let url = postgres_server::shared().copy_of("order_store").unwrap();
         Self::open(DatabaseUrl::from_setting(&url).unwrap(), None).await
     }
 
@@ -135,16 +135,16 @@ const OLDER_PLACEMENT: [&str; 2] = [
      VALUES ($1, 1, $1, 'OrderPlaced', 'ACCEPTED', 1000)",
 ];
 
-/// Another session on a PostgreSQL database, behind the store's back.
-pub(crate) struct Stranger(pub(crate) PgPool);
+/// Another session on a PostgreSQL database, next to the store's pool.
+pub(crate) struct OtherSession(pub(crate) PgPool);
 
-impl Stranger {
+impl OtherSession {
     pub(crate) async fn of(database: &Database) -> Self {
         Self(PgPool::connect(database.url.expose()).await.unwrap())
     }
 
     /// Cuts the connections that wait for a lock, once there is one; the number of those that were cut.
-    pub(crate) async fn cut_who_waits_for_a_lock(&self) -> i64 {
+    pub(crate) async fn cut_lock_waiters(&self) -> i64 {
         loop {
             let cut: i64 = sqlx::query_scalar(
                 "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
@@ -193,8 +193,8 @@ fn sqlite_url(directory: &TempDir) -> DatabaseUrl {
 /// A database with the schema and no rows, to be copied.
 async fn create_template() {
     let server = postgres_server::shared();
-    server.create_database("orders").unwrap();
-    let url = DatabaseUrl::from_setting(&server.url("orders")).unwrap();
+    server.create_database("order_store").unwrap();
+    let url = DatabaseUrl::from_setting(&server.url("order_store")).unwrap();
     sql::database::migrate(&config(&url), MIGRATIONS)
         .await
         .unwrap();

@@ -89,7 +89,7 @@ async fn a_command_repeated_after_an_unknown_outcome_finds_its_own_order() {
 }
 
 #[tokio::test]
-async fn what_was_known_of_the_stock_is_read_back_as_it_was_placed() {
+async fn the_availability_is_read_back_as_placed() {
     on_every_database(async |database| {
         for availability in Availability::ALL {
             let command = place_with(&request("guest", 6), availability);
@@ -108,7 +108,7 @@ async fn what_was_known_of_the_stock_is_read_back_as_it_was_placed() {
 }
 
 #[tokio::test]
-async fn a_repeated_request_returns_what_was_known_of_the_stock_the_first_time() {
+async fn a_repeated_request_returns_the_availability_of_the_first() {
     on_every_database(async |database| {
         let request = request("guest", 6);
         let first = place_with(&request, Availability::Confirmed);

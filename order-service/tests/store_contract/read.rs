@@ -4,7 +4,7 @@ use order_service::domain::{CustomerId, OrderEvent, OrderId};
 use uuid::Uuid;
 
 use super::NEVER;
-use super::database::{Database, Stranger, on_every_database};
+use super::database::{Database, OtherSession, on_every_database};
 use super::orders::{outcome, place, request};
 
 async fn place_for(database: &Database, customer: &str, orders: usize) -> Vec<OrderId> {
@@ -46,7 +46,7 @@ async fn pages_show_every_order_of_a_customer_once_and_newest_first() {
 }
 
 #[tokio::test]
-async fn an_order_placed_between_two_pages_shifts_nothing() {
+async fn an_order_placed_between_two_pages_does_not_shift_the_next_page() {
     on_every_database(async |database| {
         let placed = place_for(&database, "guest", 4).await;
 
@@ -106,7 +106,7 @@ async fn a_history_is_read_from_any_version_on() {
 }
 
 #[tokio::test]
-async fn the_past_cannot_be_changed() {
+async fn the_history_cannot_be_updated() {
     on_every_database(async |database| {
         let order_id = place_for(&database, "guest", 1).await[0];
 
@@ -138,13 +138,13 @@ async fn the_versions_of_many_orders_are_read_at_once() {
 }
 
 #[tokio::test]
-async fn the_past_cannot_be_emptied() {
+async fn the_history_cannot_be_truncated() {
     let database = Database::postgres().await;
     place_for(&database, "guest", 1).await;
-    let stranger = Stranger::of(&database).await;
+    let other_session = OtherSession::of(&database).await;
 
     let truncated = sqlx::query("TRUNCATE order_events")
-        .execute(&stranger.0)
+        .execute(&other_session.0)
         .await;
 
     let refusal = truncated.unwrap_err().to_string();

@@ -8,7 +8,7 @@ use order_service::store::{Applied, CancelReply, PlaceOrder, Placed, StoreError}
 use uuid::Uuid;
 
 use super::NEVER;
-use super::database::{Database, Stranger, deadlocks};
+use super::database::{Database, OtherSession, deadlocks};
 use super::orders::{cancel, outcome, place, request};
 
 async fn placed(database: &Database, orders: usize) -> Vec<OrderId> {
@@ -152,11 +152,11 @@ async fn cancel_when_there(database: &Database, orders: &[PlaceOrder]) {
 #[tokio::test]
 async fn a_connection_that_is_cut_while_placing_leaves_nothing_half_written() {
     let database = Database::postgres().await;
-    let stranger = Stranger::of(&database).await;
+    let other_session = OtherSession::of(&database).await;
     let mut batch: Vec<_> = (0..10).map(|_| place(&request("guest", 6))).collect();
     batch.sort_by_key(|command| command.request_id);
     // Another transaction inserts the last idempotency key: the orders before it are written when the batch waits for it.
-    let mut theirs = stranger.0.begin().await.unwrap();
+    let mut theirs = other_session.0.begin().await.unwrap();
     sqlx::query(
         "INSERT INTO orders (order_id, customer_id, request_id, fingerprint, status, version, \
                              processing_sequence, body, created_at, updated_at) \
@@ -171,7 +171,7 @@ async fn a_connection_that_is_cut_while_placing_leaves_nothing_half_written() {
 
     let (failure, cut) = tokio::join!(
         database.store.place(&batch),
-        stranger.cut_who_waits_for_a_lock()
+        other_session.cut_lock_waiters()
     );
 
     assert_eq!(cut, 1);
@@ -202,16 +202,16 @@ async fn a_connection_that_is_cut_while_placing_leaves_nothing_half_written() {
 #[tokio::test]
 async fn a_connection_that_is_cut_while_applying_leaves_nothing_half_written() {
     let database = Database::postgres().await;
-    let stranger = Stranger::of(&database).await;
+    let other_session = OtherSession::of(&database).await;
     let orders = placed(&database, 10).await;
     let batch: Vec<_> = orders
         .iter()
         .map(|order_id| outcome(*order_id, 1, OrderEvent::StockReserved))
         .collect();
     // Another transaction writes one of the inbox rows: state and history are written when the batch waits for it.
-    let mut theirs = stranger.0.begin().await.unwrap();
+    let mut theirs = other_session.0.begin().await.unwrap();
     sqlx::query(
-        "INSERT INTO inbox (event_id, order_id, sequence, received_at) VALUES ($1, $2, 1, 0)",
+        "INSERT INTO inbox (event_id, entity_id, sequence, received_at) VALUES ($1, $2, 1, 0)",
     )
     .bind(batch[9].event_id)
     .bind(orders[9].as_uuid())
@@ -221,7 +221,7 @@ async fn a_connection_that_is_cut_while_applying_leaves_nothing_half_written() {
 
     let (failure, cut) = tokio::join!(
         database.store.apply(&batch),
-        stranger.cut_who_waits_for_a_lock()
+        other_session.cut_lock_waiters()
     );
 
     assert_eq!(cut, 1);
@@ -249,9 +249,9 @@ async fn a_connection_that_is_cut_while_applying_leaves_nothing_half_written() {
 #[tokio::test]
 async fn a_lock_timeout_is_unavailable_and_not_damaged() {
     let database = Database::postgres().await;
-    let stranger = Stranger::of(&database).await;
+    let other_session = OtherSession::of(&database).await;
     let order_id = placed(&database, 1).await[0];
-    let mut theirs = stranger.0.begin().await.unwrap();
+    let mut theirs = other_session.0.begin().await.unwrap();
     sqlx::query("SELECT 1 FROM orders WHERE order_id = $1 FOR UPDATE")
         .bind(order_id.as_uuid())
         .execute(&mut *theirs)

@@ -23,16 +23,16 @@ fn request(lines: Vec<messages::OrderLine>) -> messages::PlaceOrderRequest {
 }
 
 fn faulty_fields(request: messages::PlaceOrderRequest) -> Vec<String> {
-    let faults = parse_place_order(request).unwrap_err();
-    faults
+    let violations = parse_place_order(request).unwrap_err();
+    violations
         .listed()
         .iter()
-        .map(|fault| fault.field.clone())
+        .map(|violation| violation.field.clone())
         .collect()
 }
 
 #[test]
-fn a_well_formed_request_becomes_an_order() {
+fn a_valid_request_is_parsed() {
     let order = parse_place_order(request(vec![line("85123A", 6, "GBP", 255)])).unwrap();
 
     assert_eq!(order.customer_id.as_str(), "17850");
@@ -41,7 +41,7 @@ fn a_well_formed_request_becomes_an_order() {
 }
 
 #[test]
-fn every_fault_is_named_at_once_with_its_path() {
+fn all_violations_are_reported_together_with_their_paths() {
     let bad = messages::PlaceOrderRequest {
         request_id: "7".to_owned(),
         customer_id: String::new(),
@@ -84,7 +84,7 @@ fn an_empty_request_is_refused_in_every_field() {
 }
 
 #[test]
-fn every_line_in_another_currency_is_named() {
+fn every_line_in_another_currency_is_reported() {
     let lines = vec![
         line("A", 1, "GBP", 1),
         line("B", 1, "EUR", 1),
@@ -102,7 +102,7 @@ fn every_line_in_another_currency_is_named() {
 }
 
 #[test]
-fn too_many_lines_are_one_fault() {
+fn too_many_lines_are_one_violation() {
     let most = vec![line("A", 1, "GBP", 1); MAX_LINES];
     let too_many = vec![line("A", 1, "GBP", 1); MAX_LINES + 1];
 
