@@ -124,7 +124,7 @@ impl RetryStore for PostgresRetryStore {
         settlement: &Settlement,
     ) -> Result<(), RetryStoreError> {
         let settle = retry_conflicts(|| claim::settle(self.pool(), id, claimant, settlement));
-        Ok(self.statements.settle.run(settle).await?)
+        Ok(Box::pin(self.statements.settle.run(settle)).await?)
     }
 }
 
