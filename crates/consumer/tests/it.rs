@@ -10,16 +10,11 @@
 mod kafka {
     mod blocked_keys;
     mod consumer;
-    mod flaky_outbox;
     mod group;
     mod killers;
-    mod leases;
     mod rebalance;
-    mod relay;
     mod retry_store;
     mod scripted_handler;
-    mod shared_outbox;
-    mod topics;
     mod tracing;
 }
 

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use grpc::auth::Caller;
 use grpc::rate_limit::CustomerRateLimit;
-use grpc::status::CallRejection;
 use grpc::server::load_shed::ShedCalls;
+use grpc::status::CallRejection;
 use service::deadline::Deadline;
 use telemetry::span;
 use tokio::sync::Semaphore;

@@ -7,9 +7,9 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use grpc::status::CallRejection;
 use grpc::server::load_shed::ShedReason;
 use grpc::server::violations::{DetailsBudget, Violations};
+use grpc::status::CallRejection;
 use service::crash_points::Injected;
 use service::deadline::Deadline;
 use service::error_chain::ErrorChain;

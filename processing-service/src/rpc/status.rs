@@ -6,8 +6,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use grpc::status::RETRY_DELAY;
 use grpc::server::violations::Violations;
+use grpc::status::RETRY_DELAY;
 use service::error_chain::ErrorChain;
 use sql::group_commit::SubmitError;
 use thiserror::Error;

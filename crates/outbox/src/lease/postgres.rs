@@ -10,8 +10,8 @@ use uuid::Uuid;
 use super::{LeaseGrant, Leases, TERM};
 use crate::outbox::OutboxError;
 use crate::shard::Shard;
-use sql::statements::{Query, Statement};
 use sql::postgres::{Postgres, retry_conflicts};
+use sql::statements::{Query, Statement};
 
 /// One round trip: registers the member as alive, renews its leases, and claims free ones up to the fair share. `now()` is
 /// the same in all parts. An expired lease of this member is renewed if no other member has claimed it.
