@@ -150,7 +150,7 @@ fn what_passes_by_itself_says_when_to_come_back() {
 
 #[test]
 fn a_refusal_looks_the_same_as_where_a_layer_gives_it() {
-    for refusal in Refusal::ALL {
+    for refusal in CallRejection::ALL {
         let here = Status::from(RpcError::from(refusal));
         let there = refusal.status(DOMAIN);
 
