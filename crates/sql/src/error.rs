@@ -84,7 +84,7 @@ fn of_sqlite_code(code: u32) -> ErrorClass {
         // BUSY, LOCKED (after the busy timeout), NOMEM, READONLY, IOERR, FULL, CANTOPEN
         5 | 6 | 7 | 8 | 10 | 13 | 14 => ErrorClass::Unavailable,
         // TOOBIG, CONSTRAINT, MISMATCH
-        18 | 19 | 20 => ErrorClass::Damaged,
+        18..=20 => ErrorClass::Damaged,
         _ => ErrorClass::Unknown,
     }
 }
