@@ -3,7 +3,7 @@
 //! It keeps the last spans, decoded, and where a test wants them the bodies of all requests, both within bounds: a stack
 //! that runs for a week must not grow. It can also be a bad receiver ([`Manner`]), to see what its senders make of that.
 //!
-//! It is not a backend: nothing is stored, compressed bodies are refused, and whoever wants more than the last minutes
+//! It is not a backend: nothing is stored, compressed bodies are refused, and a reader that wants more than the last minutes
 //! names a real one.
 //!
 //! Reading order: [`span`], [`trace`], [`metric`] and [`log`] are what is received, `kept` is what is remembered of it,

@@ -1,7 +1,7 @@
 //! The whole system on one machine: a broker, a database and both services as supervised child processes.
 //!
 //! ```text
-//! Stack::start   lock the data directory → end leftovers → check the ports → broker, database → topics, schemas
+//! Stack::start   lock the data directory → end orphans → check the ports → broker, database → topics, schemas
 //!                → every replica of both services → ready
 //!    running     a child that dies is restarted on the same data and the same port, and counted
 //! Stack::stop    order-service → processing-service → broker → database: asked, a deadline, SIGKILL

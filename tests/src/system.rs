@@ -113,7 +113,7 @@ impl System {
     ///
     /// # Errors
     /// When it is refused, or not confirmed for too long.
-    pub async fn place_order_patiently(&self, draft: &Draft) -> Result<Order> {
+    pub async fn place_order_retrying(&self, draft: &Draft) -> Result<Order> {
         eventually("the order is confirmed", async || {
             match self.place_order(draft).await {
                 Ok(order) => Ok(Some(order)),

@@ -41,7 +41,7 @@ async fn silent_connections_do_not_delay_the_shutdown() {
     let silent = TcpStream::connect(service.address).await.unwrap();
     let mut halting = TcpStream::connect(service.address).await.unwrap();
     halting.write_all(b"PRI * HT").await.unwrap();
-    // Greets as HTTP/2 asks for, preface and empty settings, and then answers nothing, not even the farewell.
+    // Greets as HTTP/2 asks for, preface and empty settings, and then answers nothing, not even the GOAWAY.
     let mut mute = TcpStream::connect(service.address).await.unwrap();
     let greeting = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
     mute.write_all(greeting).await.unwrap();

@@ -81,7 +81,7 @@ const INDEX_HEADERS: &str =
     "CREATE INDEX IF NOT EXISTS header_by_record ON header (topition, offset_id)";
 
 /// A member that died before this process did would come back from the file as if it lived, and keep its partitions from
-/// the others without end. A group that starts empty is joined anew by whoever is alive. The offsets are elsewhere.
+/// the others without end. A group that starts empty is joined anew by every live member. The offsets are elsewhere.
 const FORGET_GROUP_MEMBERS: &str = "DELETE FROM consumer_group_detail";
 
 /// Repairs in the library's file what the library does not.

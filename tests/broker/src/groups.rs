@@ -8,7 +8,7 @@
 //!
 //! **Leaders that are gone.** A leader that leaves while its group forms is forgotten as a member and remembered as the
 //! leader: everybody who joins is told to follow it, without end. A coordinator that reads the group from the file drops
-//! such a leader. So whoever is told to follow another member is asked to join once more through one that has read nothing
+//! such a leader. So a member that is told to follow another member is asked to join once more through one that has read nothing
 //! yet, which changes nothing where that member exists.
 
 use async_trait::async_trait;
@@ -23,7 +23,7 @@ use tansu_sans_io::sync_group_request::SyncGroupRequestAssignment;
 use tansu_sans_io::{ErrorCode, join_group_response::JoinGroupResponse};
 use tansu_storage::Storage;
 
-/// A coordinator whose groups form with assignments, and under a leader that lives.
+/// A coordinator whose groups form with assignments, and under a live leader.
 #[derive(Clone, Debug)]
 pub(crate) struct Groups<S> {
     controller: Controller<S>,

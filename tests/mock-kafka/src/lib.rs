@@ -80,16 +80,16 @@ impl Published {
 }
 
 /// Retries in memory for longer than any test takes.
-pub const PATIENT: RetryPolicy = RetryPolicy {
+pub const LONG_RETRY: RetryPolicy = RetryPolicy {
     retry_for: Duration::from_secs(120),
     retry_store_delay: Duration::from_secs(1_800),
     reject_limit: 50,
 };
 
 /// Moves failing events to the retry store soon; there they wait until the test makes them due.
-pub const IMPATIENT: RetryPolicy = RetryPolicy {
+pub const SHORT_RETRY: RetryPolicy = RetryPolicy {
     retry_for: Duration::from_millis(300),
-    ..PATIENT
+    ..LONG_RETRY
 };
 
 /// A broker, and the retry store of its consumers.
@@ -102,7 +102,7 @@ pub struct Broker {
 
 impl Broker {
     pub fn start() -> Self {
-        Self::start_with(TestRetryStore::sqlite(), PATIENT)
+        Self::start_with(TestRetryStore::sqlite(), LONG_RETRY)
     }
 
     pub fn start_with(retry_store: Arc<TestRetryStore>, retry_policy: RetryPolicy) -> Self {

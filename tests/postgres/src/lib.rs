@@ -16,7 +16,7 @@
 //!
 //! Nobody has to clean up after a [`Server`]: it ends with the process that started it, also when that is killed.
 //!
-//! It knows neither tables nor Rust drivers: whoever uses it brings the driver.
+//! It knows neither tables nor Rust drivers: the caller brings the driver.
 //!
 //! Reading order: `binaries` and `account` (what is needed), [`cluster`] (its files and how it is started), `server`
 //! (one that runs as long as its owner).

@@ -1,4 +1,4 @@
-//! A server that lives as long as the process that started it.
+//! A server that runs as long as the process that started it.
 //!
 //! A small shell script stands between the two: its standard input is a pipe that only this process holds. When the
 //! pipe closes, because the [`Server`] was dropped or because the process is gone for whatever reason, the script ends

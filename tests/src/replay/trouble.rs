@@ -21,7 +21,7 @@ impl Trouble {
         self.per_mille.store(per_mille, Ordering::Relaxed);
     }
 
-    /// The request with the token that the order of this number pays with. Whoever repeats it repeats what this returned:
+    /// The request with the token that the order of this number pays with. A retry sends what this returned:
     /// the same request id with another token would be another order.
     pub(super) fn touch(&self, number: usize, request: PlaceOrderRequest) -> PlaceOrderRequest {
         // Neighbours shall not share their fate: Knuth's multiplicative hash spreads the numbers.

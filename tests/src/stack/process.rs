@@ -92,14 +92,14 @@ const KILL_GRACE: Duration = Duration::from_secs(5);
 /// Ends what an earlier stack, itself killed, left running on this data directory.
 pub(super) async fn end_in_flight(directory: &DataDirectory) -> Result<(), StackError> {
     for process in directory.processes() {
-        end_leftover(process, &directory.process_file(process))
+        end_orphan(process, &directory.process_file(process))
             .await
             .map_err(|source| StackError::InFlight { process, source })?;
     }
     Ok(())
 }
 
-async fn end_leftover(process: Process, process_file: &Path) -> io::Result<()> {
+async fn end_orphan(process: Process, process_file: &Path) -> io::Result<()> {
     if lock(process_file).is_ok() {
         return Ok(());
     }

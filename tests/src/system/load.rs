@@ -48,12 +48,12 @@ impl System {
         let mut orders = Vec::new();
         while !done.is_cancelled() {
             pace.tick().await;
-            orders.push(self.place_impatiently(&Draft::of("LAMP", 1)).await?);
+            orders.push(self.place_without_retry(&Draft::of("LAMP", 1)).await?);
         }
         Ok(orders)
     }
 
-    async fn place_impatiently(&self, draft: &Draft) -> Result<Order> {
+    async fn place_without_retry(&self, draft: &Draft) -> Result<Order> {
         eventually("the order is confirmed", async || {
             match timeout(ANSWER, self.place_order(draft)).await {
                 Ok(Ok(order)) => Ok(Some(order)),

@@ -155,7 +155,7 @@ struct Call {
 
 /// One order to its end: connections are open, and plans of statements are made.
 async fn warm_up(system: &System) -> Result<()> {
-    let order = system.place_order_patiently(&Draft::of("LAMP", 1)).await?;
+    let order = system.place_order_retrying(&Draft::of("LAMP", 1)).await?;
     system.watch_until_final(&order.order_id).await.map(drop)
 }
 

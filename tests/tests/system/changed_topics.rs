@@ -70,7 +70,7 @@ async fn a_topic_that_is_made_again_while_both_services_are_stopped_is_read_from
     // More than were on the old one.
     let mut orders = Vec::new();
     for _ in 0..3 * ORDERS {
-        orders.push(system.place_order_patiently(&Draft::of("LAMP", 1)).await?);
+        orders.push(system.place_order_retrying(&Draft::of("LAMP", 1)).await?);
     }
     eventually("they are published", async || {
         let published = topic.records().await.map_or(0, |records| records.len());

@@ -48,7 +48,7 @@ const BETWEEN_POISON: Duration = Duration::from_secs(3);
 const BETWEEN_JOINS: Duration = Duration::from_secs(15);
 
 /// Neither unanswered payments nor events in the retry store may take longer than the rest of the test.
-const IMPATIENT: [(Service, &str, &str); 4] = [
+const SHORT_RETRY: [(Service, &str, &str); 4] = [
     (Service::Orders, "RETRY_STORE_DELAY", "1s"),
     (Service::Processing, "RETRY_STORE_DELAY", "1s"),
     (Service::Processing, "PAYMENT_TIMEOUT", "1s"),
@@ -123,7 +123,7 @@ impl fmt::Display for Visit {
 async fn walk(queue: &Mutex<Vec<Case>>) -> Result<usize> {
     let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop();
     let mut visits = 0;
-    let system = System::start_with(&IMPATIENT).await?;
+    let system = System::start_with(&SHORT_RETRY).await?;
     // Both services have joined their groups. The embedded broker never removes a member that stops while joining.
     let order = system.place_order(&Draft::of("LAMP", 1)).await?;
     system.watch_until_final(&order.order_id).await?;
@@ -181,7 +181,7 @@ async fn provoke(
         }
         // Under load: some events are processed, more are in flight.
         Provocation::Stop => {
-            let order = system.place_order_patiently(&Draft::of("LAMP", 1)).await?;
+            let order = system.place_order_retrying(&Draft::of("LAMP", 1)).await?;
             system.watch_until_final(&order.order_id).await?;
             stop(system, case, process).await?;
             Ok(vec![order])
@@ -235,7 +235,7 @@ async fn leave_and_join(system: &System, service: Service) -> Result<()> {
         left.is_some_and(|ending| ending.is_clean()),
         "{other} did not leave in order"
     );
-    let order = system.place_order_patiently(&Draft::of("LAMP", 1)).await?;
+    let order = system.place_order_retrying(&Draft::of("LAMP", 1)).await?;
     system.watch_until_final(&order.order_id).await?;
     system.stack().launch(other).await?;
     system.until_ready(other).await

@@ -73,7 +73,7 @@ async fn place_in_turn(system: &System, confirmed: &AtomicUsize) -> Result<Vec<O
     let mut orders = Vec::new();
     for _ in 0..ORDERS / CLIENTS {
         let draft = Draft::of("LAMP", 1);
-        orders.push(system.place_order_patiently(&draft).await?);
+        orders.push(system.place_order_retrying(&draft).await?);
         confirmed.fetch_add(1, Ordering::Relaxed);
     }
     Ok(orders)

@@ -39,7 +39,7 @@ async fn requests_fail_fast_while_the_database_is_away_and_all_goes_on_when_it_i
     }
     system.restart(Service::Database).await?;
 
-    let after = system.place_order_patiently(&Draft::of("MUG", 1)).await?;
+    let after = system.place_order_retrying(&Draft::of("MUG", 1)).await?;
     for order in [before, after] {
         system.watch_until_final(&order.order_id).await?;
         let order = system.order(&order.order_id).await?;

@@ -9,7 +9,7 @@ use serde_json::Value;
 use tests::system::{Draft, Service, System, TopicRecord, eventually, run_to_end};
 
 /// A failing event is DEAD within seconds: one second of in-memory retries, then retries after 0.1, 0.5 and 2.5 seconds.
-const IMPATIENT: [(Service, &str, &str); 2] = [
+const SHORT_RETRY: [(Service, &str, &str); 2] = [
     (Service::Processing, "RETRY_FOR", "1s"),
     (Service::Processing, "RETRY_STORE_DELAY", "100ms"),
 ];
@@ -49,7 +49,7 @@ async fn until_dead(system: &System, service: Service) -> Result<Value> {
 async fn an_order_whose_refund_fails_for_long_is_in_the_retry_store_shown_redriven_and_ends()
 -> Result<()> {
     // The simulated provider keeps its state in one process.
-    let system = System::start_one_of_each(&IMPATIENT).await?;
+    let system = System::start_one_of_each(&SHORT_RETRY).await?;
     let draft = Draft::of("MUG", 1).paid_with("tok_refund_stuck");
     let order = system.place_order(&draft).await?;
 

@@ -38,7 +38,7 @@ async fn order_service_refuses_orders_while_its_disk_is_full_and_goes_on_when_it
     );
     disk.make_room()?;
 
-    let after = system.place_order_patiently(&Draft::of("MUG", 1)).await?;
+    let after = system.place_order_retrying(&Draft::of("MUG", 1)).await?;
     goes_on(system, disk, &[&before.order_id, &after.order_id]).await
 }
 

@@ -8,7 +8,7 @@ use tests::system::{Draft, Service, System, eventually, statuses};
 use tokio::time::Instant;
 
 /// A payment whose first capture is never answered takes this long, which is far longer than other orders take.
-const PATIENT: (Service, &str, &str) = (Service::Processing, "PAYMENT_TIMEOUT", "15s");
+const LONG_RETRY: (Service, &str, &str) = (Service::Processing, "PAYMENT_TIMEOUT", "15s");
 const UNANSWERED: &str = "tok_timeout_once";
 
 /// So many orders that some are on every partition.
@@ -26,7 +26,7 @@ const CLIENTS: usize = 16;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn orders_do_not_wait_for_those_whose_payment_takes_long() -> Result<()> {
-    let system = System::start_with(&[PATIENT]).await?;
+    let system = System::start_with(&[LONG_RETRY]).await?;
     let slow = place(&system, SLOW, UNANSWERED).await?;
     let others = place(&system, SLOW, "tok_approved").await?;
 
@@ -39,7 +39,7 @@ async fn orders_do_not_wait_for_those_whose_payment_takes_long() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn orders_do_not_wait_for_a_key_that_has_hundreds_of_events() -> Result<()> {
-    let system = System::start_with(&[PATIENT]).await?;
+    let system = System::start_with(&[LONG_RETRY]).await?;
     let topic = system.topic(topics::ORDER_EVENTS);
     let hot = place(&system, 1, UNANSWERED).await?;
     let placed = eventually("its event is published", async || {

@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 use super::group::{self, SESSION, Squatter};
 use super::scripted_handler::{ScriptedHandler, until_committed, until_handled, until_stored};
 use mock_kafka::retry_store::{MAX_STORES, TestRetryStore};
-use mock_kafka::{Broker, DEAD_LETTERS, IMPATIENT, PARTITIONS, eventually, start_member};
+use mock_kafka::{Broker, DEAD_LETTERS, SHORT_RETRY, PARTITIONS, eventually, start_member};
 
 /// A waiting handler never ends within this, so its partition is revoked while it runs.
 const SHORT_DRAIN: Duration = Duration::from_millis(200);
@@ -45,7 +45,7 @@ async fn a_partition_that_waits_for_the_database_is_given_back_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_blocked_key_is_blocked_in_the_next_owner_of_the_partition() {
-    let broker = Broker::start_with(TestRetryStore::postgres(), IMPATIENT);
+    let broker = Broker::start_with(TestRetryStore::postgres(), SHORT_RETRY);
     let keys = ["a", "b", "c"];
     for (partition, key) in (0..PARTITIONS).zip(keys) {
         broker.publish_to(partition, key, &format!("{key}1")).await;
@@ -99,7 +99,7 @@ async fn a_blocked_key_is_blocked_in_the_next_owner_of_the_partition() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_stored_at_the_end_of_an_assignment_blocks_its_key_in_the_next_one() {
-    let broker = Broker::start_with(TestRetryStore::sqlite(), IMPATIENT);
+    let broker = Broker::start_with(TestRetryStore::sqlite(), SHORT_RETRY);
     let handler = ScriptedHandler::failing(&["a1"]);
     let held_up = broker
         .retry_store
@@ -213,7 +213,7 @@ async fn a_reject_after_the_partition_was_revoked_is_no_dead_letter() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_partition_that_comes_back_to_the_same_member_keeps_its_blocked_keys_and_is_not_guarded()
 {
-    let broker = Broker::start_with(TestRetryStore::sqlite(), IMPATIENT);
+    let broker = Broker::start_with(TestRetryStore::sqlite(), SHORT_RETRY);
     let handler = ScriptedHandler::failing(&["a1"]);
     for partition in 0..PARTITIONS {
         broker

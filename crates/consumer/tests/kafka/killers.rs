@@ -13,7 +13,7 @@ use tokio::sync::Barrier;
 
 use super::group::SESSION;
 use mock_kafka::retry_store::TestRetryStore;
-use mock_kafka::{Broker, DEAD_LETTERS, PATIENT, eventually, start_member};
+use mock_kafka::{Broker, DEAD_LETTERS, LONG_RETRY, eventually, start_member};
 
 /// The environment of a member.
 const BROKERS: &str = "TEST_BROKERS";
@@ -80,7 +80,7 @@ async fn a_mortal_member() {
         all: Barrier::new(INNOCENT.len() + 1),
     };
     let retry_store = TestRetryStore::at(&setting(DATABASE));
-    let _member = start_member(&kafka, PATIENT, Arc::new(handler), retry_store);
+    let _member = start_member(&kafka, LONG_RETRY, Arc::new(handler), retry_store);
     std::future::pending::<()>().await;
 }
 

@@ -8,11 +8,11 @@ use consumer::{Delivery, Failure, Handler, RetryPolicy};
 
 use super::scripted_handler::{ScriptedHandler, until_committed, until_handled, until_stored};
 use mock_kafka::retry_store::TestRetryStore;
-use mock_kafka::{Broker, DEAD_LETTERS, IMPATIENT, PATIENT, eventually};
+use mock_kafka::{Broker, DEAD_LETTERS, SHORT_RETRY, LONG_RETRY, eventually};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_whose_retries_are_spent_is_in_the_retry_store_and_other_keys_go_on() {
-    let broker = Broker::start_with(TestRetryStore::sqlite(), IMPATIENT);
+    let broker = Broker::start_with(TestRetryStore::sqlite(), SHORT_RETRY);
     broker.publish_to(0, "a", "a1").await;
     broker.publish_to(0, "b", "b1").await;
     let handler = ScriptedHandler::failing(&["a1"]);
@@ -35,7 +35,7 @@ async fn an_event_whose_retries_are_spent_is_in_the_retry_store_and_other_keys_g
 }
 
 async fn later_events_wait_in_order(retry_store: Arc<TestRetryStore>) {
-    let broker = Broker::start_with(retry_store, IMPATIENT);
+    let broker = Broker::start_with(retry_store, SHORT_RETRY);
     for payload in ["a1", "a2", "a3"] {
         broker.publish_to(0, "a", payload).await;
     }
@@ -68,7 +68,7 @@ async fn later_events_of_a_stored_key_are_handled_in_order_on_a_shared_database(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_outage_of_the_database_stores_nothing() {
-    let broker = Broker::start_with(TestRetryStore::sqlite(), IMPATIENT);
+    let broker = Broker::start_with(TestRetryStore::sqlite(), SHORT_RETRY);
     let handler = ScriptedHandler::failing(&["a1"]);
     let consumer = broker.start_consumer(handler.clone());
     broker.publish_to(0, "a", "a0").await;
@@ -78,7 +78,7 @@ async fn an_outage_of_the_database_stores_nothing() {
     broker.publish_to(0, "a", "a1").await;
     broker.publish_to(0, "a", "a2").await;
     // Between two attempts lies at most the time after which it would be moved to the retry store.
-    eventually("its patience was spent several times", async || {
+    eventually("its in-memory retries were spent several times", async || {
         handler.times_tried("a1") > 20
     })
     .await;
@@ -153,7 +153,7 @@ async fn a_dead_letter_is_published_before_it_is_in_the_retry_store_and_stored_b
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_comes_behind_a_dead_event_waits_for_the_operator_and_a_redrive_goes_on_in_order() {
-    let broker = Broker::start_with(TestRetryStore::sqlite(), IMPATIENT);
+    let broker = Broker::start_with(TestRetryStore::sqlite(), SHORT_RETRY);
     for payload in ["bad", "a2", "a3"] {
         broker.publish_to(0, "a", payload).await;
     }
@@ -172,7 +172,7 @@ async fn what_comes_behind_a_dead_event_waits_for_the_operator_and_a_redrive_goe
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_comes_behind_a_dead_event_is_handled_when_it_is_skipped() {
-    let broker = Broker::start_with(TestRetryStore::sqlite(), IMPATIENT);
+    let broker = Broker::start_with(TestRetryStore::sqlite(), SHORT_RETRY);
     broker.publish_to(0, "a", "bad").await;
     broker.publish_to(0, "a", "a2").await;
     let handler = ScriptedHandler::rejecting(&["bad"]);
@@ -191,7 +191,7 @@ async fn what_comes_behind_a_dead_event_is_handled_when_it_is_skipped() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redriven_event_that_is_rejected_again_is_a_dead_letter_again() {
-    let broker = Broker::start_with(TestRetryStore::sqlite(), IMPATIENT);
+    let broker = Broker::start_with(TestRetryStore::sqlite(), SHORT_RETRY);
     broker.publish_to(0, "a", "bad").await;
     let handler = ScriptedHandler::rejecting(&["bad"]);
     let consumer = broker.start_consumer(handler.clone());
@@ -216,7 +216,7 @@ async fn a_redriven_event_that_is_rejected_again_is_a_dead_letter_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_that_fails_in_every_round_is_a_dead_letter_in_the_end() {
-    let broker = Broker::start_with(TestRetryStore::sqlite(), IMPATIENT);
+    let broker = Broker::start_with(TestRetryStore::sqlite(), SHORT_RETRY);
     broker.publish_to(0, "a", "a1").await;
     broker.publish_to(0, "a", "a2").await;
     let handler = ScriptedHandler::failing(&["a1"]);
@@ -262,7 +262,7 @@ impl Handler for Unlucky {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_outage_in_the_last_round_of_a_retry_event_makes_no_dead_letter_of_it() {
-    let broker = Broker::start_with(TestRetryStore::sqlite(), IMPATIENT);
+    let broker = Broker::start_with(TestRetryStore::sqlite(), SHORT_RETRY);
     broker.publish_to(0, "a", "a1").await;
     let handler = ScriptedHandler::failing(&["a1"]);
     let first = broker.start_consumer(handler.clone());
@@ -292,7 +292,7 @@ async fn an_outage_in_the_last_round_of_a_retry_event_makes_no_dead_letter_of_it
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_record_without_a_key_blocks_nothing() {
-    let broker = Broker::start_with(TestRetryStore::sqlite(), IMPATIENT);
+    let broker = Broker::start_with(TestRetryStore::sqlite(), SHORT_RETRY);
     for payload in ["bad", "weak", "good"] {
         broker.publish_keyless(0, payload).await;
     }
@@ -317,7 +317,7 @@ async fn a_flood_of_rejects_stops_its_partition_and_no_other_and_a_restart_goes_
     const LIMIT: usize = 3;
     let strict = RetryPolicy {
         reject_limit: 3,
-        ..PATIENT
+        ..LONG_RETRY
     };
     let broker = Broker::start_with(TestRetryStore::sqlite(), strict);
     for payload in BAD {

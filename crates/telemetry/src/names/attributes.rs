@@ -55,7 +55,7 @@ pub const RPC_RESPONSE_STATUS_CODE: Attribute = Attribute::of_conventions(
 pub const SHED_REASON: Attribute = Attribute::own(
     "shed.reason",
     Text,
-    "The reason of load shedding: `concurrency`, `backlog`, `queue` or `fair_share`",
+    "The reason of load shedding: `concurrency`, `backlog`, `queue` or `customer_rate_limit`",
 );
 
 pub const DEPENDENCY: Attribute = Attribute::own("dependency", Text, "The service that is called");

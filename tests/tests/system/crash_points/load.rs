@@ -53,7 +53,7 @@ async fn place(system: &System, client: usize, done: &CancellationToken) -> Resu
         pace.tick().await;
         let number = client + orders.len();
         let draft = Draft::of("LAMP", 1).paid_with(TOKENS[number % TOKENS.len()]);
-        let order = system.place_order_patiently(&draft).await?;
+        let order = system.place_order_retrying(&draft).await?;
         if number.is_multiple_of(CANCELLED) {
             cancel(system, &order.order_id).await?;
         }

@@ -36,7 +36,7 @@ pub(super) async fn store_and_release(
     let mut orders = Vec::new();
     for _ in 0..count {
         let draft = Draft::of("LAMP", 1).paid_with(LATE);
-        orders.push(system.place_order_patiently(&draft).await?);
+        orders.push(system.place_order_retrying(&draft).await?);
     }
     let topic = system.topic(consumed_by(service));
     let records: Vec<_> = orders

@@ -95,11 +95,11 @@ async fn client_errors_never_open_it() {
 #[tokio::test]
 async fn calls_abandoned_early_never_open_it() {
     let (server, has_recovered) = failing_server(ScriptedAnswer::Hang).await;
-    let patient = BreakerRules {
+    let slow_rules = BreakerRules {
         slow_call: Duration::from_secs(60),
         ..RULES
     };
-    let client = TestClient::new(PLAIN, patient, &[server.address]);
+    let client = TestClient::new(PLAIN, slow_rules, &[server.address]);
 
     for call in 1..=20 {
         tokio::select! {
