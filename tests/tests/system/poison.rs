@@ -91,7 +91,7 @@ async fn set_aside(topic: &'static str, dead_letters: &'static str, group: Servi
     assert!(
         system
             .log(group)?
-            .contains("set aside on the dead-letter topic"),
+            .contains("event goes to the dead-letter topic"),
         "the log says so"
     );
     system.finish().await
