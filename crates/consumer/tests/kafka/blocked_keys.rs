@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 use super::group::{self, SESSION, Squatter};
 use super::scripted_handler::{ScriptedHandler, until_committed, until_handled, until_stored};
 use mock_kafka::retry_store::{MAX_STORES, TestRetryStore};
-use mock_kafka::{Broker, DEAD_LETTERS, SHORT_RETRY, PARTITIONS, eventually, start_member};
+use mock_kafka::{Broker, DEAD_LETTERS, PARTITIONS, SHORT_RETRY, eventually, start_member};
 
 /// A waiting handler never ends within this, so its partition is revoked while it runs.
 const SHORT_DRAIN: Duration = Duration::from_millis(200);

@@ -8,7 +8,7 @@ use consumer::{Delivery, Failure, Handler, RetryPolicy};
 
 use super::scripted_handler::{ScriptedHandler, until_committed, until_handled, until_stored};
 use mock_kafka::retry_store::TestRetryStore;
-use mock_kafka::{Broker, DEAD_LETTERS, SHORT_RETRY, LONG_RETRY, eventually};
+use mock_kafka::{Broker, DEAD_LETTERS, LONG_RETRY, SHORT_RETRY, eventually};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_whose_retries_are_spent_is_in_the_retry_store_and_other_keys_go_on() {
@@ -78,9 +78,10 @@ async fn an_outage_of_the_database_stores_nothing() {
     broker.publish_to(0, "a", "a1").await;
     broker.publish_to(0, "a", "a2").await;
     // Between two attempts lies at most the time after which it would be moved to the retry store.
-    eventually("its in-memory retries were spent several times", async || {
-        handler.times_tried("a1") > 20
-    })
+    eventually(
+        "its in-memory retries were spent several times",
+        async || handler.times_tried("a1") > 20,
+    )
     .await;
     handler.recover();
     until_handled(&handler, &["a0", "a1", "a2"]).await;
