@@ -24,7 +24,7 @@ version="$("$java" -XshowSettings:properties -version 2>&1 | sed -n 's/.*java.sp
 [ "${version%%.*}" -ge "$needed_java" ] || fail "Java $needed_java or newer is needed; $java is $version"
 command -v mvn >/dev/null || fail "Maven is needed (Debian: apt-get install maven)"
 
-rm -rf "$home/ready" "$home/lib" "$home/classes.jsa"
+rm -rf "$home/ready" "$home/lib" "$home/classes.jsa" "$home/storage"
 mvn --batch-mode --quiet -Dstyle.color=never --file "$sources/pom.xml" package -Dlib="$home/lib"
 
 # A broker of its own in a directory of its own, on ports below those of outgoing connections.

@@ -162,7 +162,22 @@ impl ApacheKafka {
         fs::write(self.directory.join("log4j2.properties"), LOG4J)
     }
 
+    /// A formatted storage is the same for every broker here, and formatting starts a JVM of its own: the first one is
+    /// kept beside the jars and copied.
     async fn format(&self) -> Result<(), StackError> {
+        let kept = self.home.join("storage");
+        let unusable = |source| StackError::DataDirectory {
+            path: self.storage(),
+            source,
+        };
+        if kept.is_dir() {
+            return copy_files(&kept, &self.storage()).map_err(unusable);
+        }
+        self.run_format().await?;
+        keep(&self.storage(), &kept).map_err(unusable)
+    }
+
+    async fn run_format(&self) -> Result<(), StackError> {
         let settings = self.settings();
         let user = format!("SCRAM-SHA-512=[name={USER},password={PASSWORD}]");
         let arguments = [
@@ -178,6 +193,31 @@ impl ApacheKafka {
         command.args(self.java("kafka.tools.StorageTool", &arguments));
         run(command).await
     }
+}
+
+/// Several processes and threads may do this at once: the copy appears under its name when it is whole, and the first one
+/// stays.
+fn keep(storage: &Path, kept: &Path) -> io::Result<()> {
+    let copy = tempfile::tempdir_in(kept.parent().unwrap_or(kept))?;
+    copy_files(storage, &copy.path().join("storage"))?;
+    match fs::rename(copy.path().join("storage"), kept) {
+        Err(_) if kept.is_dir() => Ok(()),
+        renamed => renamed,
+    }
+}
+
+fn copy_files(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let to = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy_files(&entry.path(), &to)?;
+        } else {
+            fs::copy(entry.path(), to)?;
+        }
+    }
+    Ok(())
 }
 
 /// Whether `make apache-kafka` was run.
