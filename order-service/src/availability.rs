@@ -72,16 +72,19 @@ fn unavailable_lines(
     let pieces = pieces_by_sku(lines);
     let mut by_sku = HashMap::with_capacity(pieces.len());
     let mut unavailable = Vec::new();
-    for (line, (position, item)) in lines.as_slice().iter().zip(&response.items).enumerate() {
-        let sku = position.sku.as_str();
+    for (index, (line, item)) in lines.as_slice().iter().zip(&response.items).enumerate() {
+        let sku = line.sku.as_str();
         if item.sku != sku {
-            return Err(InvalidResponse::WrongSku(line));
+            return Err(InvalidResponse::WrongSku(index));
         }
-        let shortage = shortage(line, item, pieces[sku])?;
+        let shortage = shortage(index, item, pieces[sku])?;
         if *by_sku.entry(sku).or_insert(shortage) != shortage {
-            return Err(InvalidResponse::Contradiction(line));
+            return Err(InvalidResponse::Contradiction(index));
         }
-        unavailable.extend(shortage.map(|shortage| UnavailableLine { line, shortage }));
+        unavailable.extend(shortage.map(|shortage| UnavailableLine {
+            line: index,
+            shortage,
+        }));
     }
     Ok(unavailable)
 }

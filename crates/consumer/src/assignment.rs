@@ -13,9 +13,9 @@ use crate::instrumentation::ConsumerTelemetry;
 use crate::partition::{Command, Drain, Epoch, InFlight, Partition, PollLinks};
 use crate::partition_session::PartitionSession;
 use crate::record_queue::RecordQueue;
+use crate::retries::Worker;
 use crate::retry_store::TopicPartition;
 use crate::tracker::Progress;
-use crate::work::Worker;
 use kafka::record::Record;
 
 /// The current assignments, and for each partition the task of the previous one.
@@ -110,8 +110,8 @@ impl Assignments {
         {
             assigned.queue.close();
             let drained = drained.clone();
-            let order = Drain { deadline, drained };
-            let _ = assigned.commands.send(Command::Drain(order));
+            let command = Drain { deadline, drained };
+            let _ = assigned.commands.send(Command::Drain(command));
         }
         finished
     }

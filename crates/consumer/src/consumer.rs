@@ -12,9 +12,9 @@ use crate::dead_letters::DeadLetterSink;
 use crate::handler::Handler;
 use crate::instrumentation::ConsumerTelemetry;
 use crate::poll::{self, ConsumerError};
+use crate::retries::Worker;
 use crate::retry_store::RetryStore;
 use crate::sweeper::Sweeper;
-use crate::work::Worker;
 use kafka::KafkaConfig;
 
 /// A consumer of one topic, ready to run.

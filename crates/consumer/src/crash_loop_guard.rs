@@ -27,7 +27,8 @@ use crate::retry_store::{RetryStore, RetryStoreError};
 use kafka::record::Record;
 use service::error_chain::ErrorChain;
 
-/// The count at which an attempt is made alone in the process: it was in flight in two crashes.
+/// The count, this attempt included, at which an attempt is made alone in the process: two before it were in flight in a
+/// crash.
 const ALONE: u32 = 3;
 
 /// The guarded offsets of a partition session.

@@ -35,13 +35,13 @@
 //!
 //! | decision | file |
 //! |---|---|
-//! | how long to retry, when to move to the retry store, when to give up | `retry_policy.rs`; applied by `work.rs` and `sweeper.rs` |
+//! | how long to retry, when to move to the retry store, when to give up | `retry_policy.rs`; applied by `retries.rs` (in memory) and `sweeper.rs` (retry store) |
 //! | which offset may be committed | `tracker.rs` |
-//! | commit of offsets | `rebalance.rs` |
+//! | commit of offsets | `offset_commits.rs` |
 //! | whether an attempt may start | `concurrency.rs`, `crash_loop_guard.rs` |
 //! | whether a rejected event may become a dead letter | `reject_gate.rs` |
 //!
-//! The files stand below in reading order. An event passes `record_queue` → `partition` → `work` → `attempts` → [`Handler`].
+//! The files stand below in reading order. An event passes `record_queue` → `partition` → `retries` → `attempts` → [`Handler`].
 
 #![warn(missing_docs)]
 
@@ -54,6 +54,7 @@ mod poll;
 mod rebalance;
 
 mod assignment;
+mod offset_commits;
 mod partition;
 mod partition_session;
 mod record_queue;
@@ -68,7 +69,7 @@ mod crash_loop_guard;
 mod dead_letters;
 mod failures;
 mod reject_gate;
-mod work;
+mod retries;
 
 mod sweeper;
 

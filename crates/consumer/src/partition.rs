@@ -31,9 +31,9 @@ use crate::instrumentation::ConsumerTelemetry;
 use crate::lanes::{LaneKey, Lanes, Turn};
 use crate::partition_session::PartitionSession;
 use crate::record_queue::RecordQueue;
+use crate::retries::{Outcome, Work, Worker};
 use crate::retry_store::SessionStart;
 use crate::tracker::{OffsetTracker, Progress};
-use crate::work::{Outcome, Work, Worker};
 use kafka::record::Record;
 use service::crash_points::{CrashPoint, reach};
 
@@ -159,7 +159,7 @@ impl Partition {
             Some(end) => end,
         };
         match end {
-            End::Drain(order) => self.drain(order).await,
+            End::Drain(command) => self.drain(command).await,
             End::Gone => self.in_flight,
         }
     }
@@ -177,20 +177,20 @@ impl Partition {
                 command = self.links.commands.recv() => match command {
                     // Fetched by librdkafka before the queue was split: at most one full queue.
                     Some(Command::Stray(record)) => strays.push(record),
-                    Some(Command::Drain(order)) => return Some(End::Drain(order)),
+                    Some(Command::Drain(drain)) => return Some(End::Drain(drain)),
                     None => return Some(End::Gone),
                 },
                 start = &mut begun => break start,
             }
         };
-        self.take_over(start);
+        self.load_start(start);
         for record in strays {
             self.take_in(record);
         }
         None
     }
 
-    fn take_over(&mut self, start: SessionStart) {
+    fn load_start(&mut self, start: SessionStart) {
         self.blocked_keys.load(start.blocked);
         if start.after_a_crash {
             self.guarded = Guarded::of_next(MAX_SPAN);
@@ -204,7 +204,7 @@ impl Partition {
                 biased;
                 command = self.links.commands.recv() => match command {
                     Some(Command::Stray(record)) => self.take_in(record),
-                    Some(Command::Drain(order)) => return End::Drain(order),
+                    Some(Command::Drain(drain)) => return End::Drain(drain),
                     None => return End::Gone,
                 },
                 Some(finished) = self.in_flight.tasks.join_next() => self.finish(finished),
@@ -324,13 +324,13 @@ impl Partition {
         self.worker.drain.begin();
     }
 
-    async fn drain(mut self, order: Drain) -> InFlight {
+    async fn drain(mut self, command: Drain) -> InFlight {
         self.in_flight.lanes.drop_waiting();
         self.worker.drain.begin();
         // Handlers of earlier assignments are not waited for: they move no offset.
         while self.own_in_flight > 0
             && let Ok(Some(finished)) =
-                tokio::time::timeout_at(order.deadline, self.in_flight.tasks.join_next()).await
+                tokio::time::timeout_at(command.deadline, self.in_flight.tasks.join_next()).await
         {
             self.finish(finished);
         }
@@ -338,7 +338,7 @@ impl Partition {
         if self.own_in_flight == 0 {
             self.session.end().await;
         }
-        let _ = order.drained.send(());
+        let _ = command.drained.send(());
         self.in_flight
     }
 }

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::handler::BoxError;
 use crate::instrumentation::ConsumerTelemetry;
 use crate::rebalance::Context;
-use crate::work::Worker;
+use crate::retries::Worker;
 use kafka::KafkaConfig;
 use kafka::record::Record;
 use service::command_line::ExitError;

@@ -1,4 +1,4 @@
-//! The rebalance callbacks, and the only place that commits offsets.
+//! The rebalance callbacks: partitions are assigned, drained and given back.
 //!
 //! librdkafka calls them on the poll thread. On *assign*, each partition gets a queue and a task before the first record is
 //! fetched. On *revoke*, the tasks are drained and their offsets are committed before the callback returns, because the
@@ -17,7 +17,7 @@ use std::time::Duration;
 use rdkafka::ClientContext;
 use rdkafka::TopicPartitionList;
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -25,18 +25,12 @@ use tokio::time::Instant;
 
 use crate::assignment::Assignments;
 use crate::instrumentation::ConsumerTelemetry;
+use crate::offset_commits;
 use crate::record_queue::RecordQueue;
-use crate::work::Worker;
+use crate::retries::Worker;
 use kafka::ErrorLog;
 use kafka::record::Record;
-use service::crash_points::{CrashPoint, Injected, reach};
-
-/// How long the last commit of a revoked partition is retried while the group rebalances and refuses it. Without the retry
-/// the new owner would get events again, on every rolling restart.
-const COMMIT_RETRY_TIME: Duration = Duration::from_secs(2);
-
-/// Between two such retries.
-const COMMIT_RETRY_PAUSE: Duration = Duration::from_millis(100);
+use service::crash_points::{CrashPoint, reach};
 
 /// The log facility of librdkafka for a failed commit. Commits are refused during a rebalance and made again after it, so
 /// it is logged as a notice.
@@ -102,8 +96,8 @@ impl Context {
         if offsets.count() == 0 || consumer.assignment_lost() {
             return;
         }
-        let committed = self.commit(consumer, &offsets, CommitMode::Async);
-        if let Err(error) = committed {
+        let started = offset_commits::start_commit(consumer, &offsets, &self.telemetry);
+        if let Err(error) = started {
             self.errors.report(&error, "offset commit failed");
         }
     }
@@ -163,16 +157,6 @@ impl Context {
         self.telemetry.consumer_lag().end(partitions);
     }
 
-    fn commit(
-        &self,
-        consumer: &BaseConsumer<Self>,
-        offsets: &TopicPartitionList,
-        mode: CommitMode,
-    ) -> Result<(), KafkaError> {
-        self.telemetry
-            .committing(|| commit(consumer, offsets, mode))
-    }
-
     /// Returns when every task has reported or is gone, at the latest shortly after the deadline.
     fn wait_until_drained(&self, finished: &std::sync::mpsc::Receiver<()>, deadline: Instant) {
         // Tasks stop at the deadline by themselves; the margin is for their report.
@@ -196,16 +180,7 @@ impl Context {
         if offsets.count() == 0 || reach(CrashPoint::AfterDrain).is_err() {
             return;
         }
-        let give_up_at = Instant::now() + COMMIT_RETRY_TIME;
-        while let Err(error) = self.commit(consumer, &offsets, CommitMode::Sync) {
-            if is_between_assignments(&error) && Instant::now() < give_up_at {
-                std::thread::sleep(COMMIT_RETRY_PAUSE);
-                continue;
-            }
-            // Nothing is lost: the next owner gets these events again, and the inbox makes them no-ops.
-            tracing::warn!(error = %error, "offset commit failed, events will be delivered again");
-            return;
-        }
+        offset_commits::commit_and_wait(consumer, &offsets, &self.telemetry);
     }
 
     fn give_up(&self, reason: String) {
@@ -259,26 +234,6 @@ impl ConsumerContext for Context {
             tracing::info!(topic = self.topic, ?partitions, "partitions assigned");
         }
     }
-}
-
-fn commit(
-    consumer: &BaseConsumer<Context>,
-    offsets: &TopicPartitionList,
-    mode: CommitMode,
-) -> Result<(), KafkaError> {
-    reach(CrashPoint::BeforeOffsetCommit).map_err(failed_commit)?;
-    consumer.commit(offsets, mode)?;
-    reach(CrashPoint::AfterOffsetCommit).map_err(failed_commit)
-}
-
-/// An injected failure looks like one of the broker.
-fn failed_commit(_: Injected) -> KafkaError {
-    KafkaError::ConsumerCommit(RDKafkaErrorCode::RequestTimedOut)
-}
-
-/// Whether the commit was refused only because the group is rebalancing.
-fn is_between_assignments(error: &KafkaError) -> bool {
-    error.rdkafka_error_code() == Some(RDKafkaErrorCode::RebalanceInProgress)
 }
 
 fn partition_numbers(partitions: &TopicPartitionList) -> Vec<i32> {

@@ -83,7 +83,7 @@ pub struct Fault {
 pub enum FaultClass {
     /// The handler answered [`crate::Failure::Reject`].
     Rejected,
-    /// Retryable failures until the retry budget was exhausted.
+    /// Retryable failures until the last round of the retry store had failed.
     RetriesSpent,
     /// The handler panicked three times.
     Panicked,

@@ -8,7 +8,8 @@
 //!  Close    the database                   the relay has ended               0.5 s
 //! ```
 //!
-//! A task that ends before the shutdown stops the service. A stage that exceeds its limit is aborted and the next one
+//! A task that ends before the shutdown stops the service. A stage that exceeds its limit is left (its tasks are aborted;
+//! writers and the database are no longer waited for) and the next one
 //! starts, so that a hanging client does not use up the time in which the relay waits for acknowledgements.
 
 use std::collections::HashMap;
@@ -232,9 +233,7 @@ async fn within(
 
 /// A forced stop loses no acknowledged work.
 fn forced(names: &str, bound: Duration) -> ExitError {
-    ExitError::failed(format!(
-        "{names} did not stop within {bound:?} and was aborted"
-    ))
+    ExitError::failed(format!("{names} did not stop within {bound:?}"))
 }
 
 #[cfg(test)]

@@ -41,14 +41,14 @@ pub(super) async fn place_order(
         Err(not_available) => return saved_or(service, call, &request, not_available).await,
     };
     let request_id = request.request_id;
-    let command = decide(&request, availability);
-    let new = record(&command.order);
+    let command = new_command(&request, availability);
+    let new = reply_order(&command.order);
 
     let placed = service.writers.place.submit(command).await;
 
     let order = match placed? {
         Placed::New => new,
-        Placed::Duplicate(saved) => record(&saved),
+        Placed::Duplicate(saved) => reply_order(&saved),
         Placed::Conflict => return Err(RpcError::RequestIdReused(request_id)),
     };
     confirm(order)
@@ -64,14 +64,14 @@ async fn saved_or(
 ) -> Result<PlaceOrderResponse, RpcError> {
     let saved = service.store.placed_before(request, call.deadline).await;
     match saved.map_err(RpcError::of_read(call.deadline))? {
-        Some(Placed::Duplicate(saved)) => confirm(record(&saved)),
+        Some(Placed::Duplicate(saved)) => confirm(reply_order(&saved)),
         Some(Placed::Conflict) => Err(RpcError::RequestIdReused(request.request_id)),
         Some(Placed::New) | None => Err(not_available.into()),
     }
 }
 
 /// Sets the order's attributes on the span of the call and converts the order for the reply.
-fn record(order: &Order) -> messages::Order {
+fn reply_order(order: &Order) -> messages::Order {
     span::describe_current(|| {
         let availability = names::availability(order.availability);
         [
@@ -89,7 +89,7 @@ fn confirm(order: messages::Order) -> Result<PlaceOrderResponse, RpcError> {
 }
 
 /// The command that stores the order if the request is new.
-fn decide(request: &NewOrder, availability: Availability) -> PlaceOrder {
+fn new_command(request: &NewOrder, availability: Availability) -> PlaceOrder {
     let order_id = OrderId::new(Uuid::now_v7());
     let event_id = Uuid::now_v7();
     let now = Timestamp::from(SystemTime::now());

@@ -98,7 +98,7 @@ pub enum RpcError {
 }
 
 impl RpcError {
-    /// The reasons of this service, for docs/errors.md. The reasons of [`Refusal`] are common to all services.
+    /// The reasons of this service, for docs/errors.md. The reasons of [`CallRejection`] are common to all services.
     pub const REASONS: [Reason; 12] = [
         INVALID_REQUEST,
         ORDER_NOT_FOUND,

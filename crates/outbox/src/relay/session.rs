@@ -171,8 +171,11 @@ impl<'a> Session<'a> {
             PublishFailure::KeyBlocked { is_new: false } => {
                 tracing::debug!(seq, %error, "publish failed again, key stays blocked");
             }
-            PublishFailure::RetryScheduled | PublishFailure::NotInFlight => {
+            PublishFailure::RetryScheduled => {
                 tracing::warn!(seq, %error, "publish failed, retrying");
+            }
+            PublishFailure::NotInFlight => {
+                tracing::debug!(seq, %error, "late publish failure ignored");
             }
         }
         Ok(())

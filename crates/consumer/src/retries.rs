@@ -254,7 +254,7 @@ impl Work {
             offset = self.record.offset,
             attempts = fault.attempts,
             error = fault.message,
-            "retry budget exhausted, event moved to the retry store"
+            "in-memory retries exhausted, event moved to the retry store"
         );
     }
 
