@@ -13,7 +13,7 @@ use super::{Process, Service, StackError};
 #[derive(Debug)]
 pub(super) struct DataDirectory {
     root: PathBuf,
-    _lock: File,
+    lock: File,
 }
 
 impl DataDirectory {
@@ -29,7 +29,7 @@ impl DataDirectory {
         let root = path.canonicalize().map_err(failed)?;
         let lock = open_for_locking(&root.join("lock")).map_err(failed)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { root, _lock: lock }),
+            Ok(()) => Ok(Self { root, lock }),
             Err(TryLockError::WouldBlock) => Err(StackError::InUse { path: root }),
             Err(TryLockError::Error(source)) => Err(failed(source)),
         }
@@ -77,6 +77,14 @@ impl DataDirectory {
             Ok(()) => Ok(path),
             Err(source) => Err(StackError::DataDirectory { path, source }),
         }
+    }
+}
+
+impl Drop for DataDirectory {
+    /// Closing the file is not enough: the lock belongs to the open file, and a child that another thread is just starting
+    /// has inherited it until its `exec`.
+    fn drop(&mut self) {
+        let _ = self.lock.unlock();
     }
 }
 
