@@ -24,14 +24,12 @@ use kafka::record::Record;
 
 pub mod database;
 pub mod operations;
-pub mod postgres;
-pub mod sqlite;
-
 pub mod watch;
 
-mod blocked;
+mod add;
+mod connection;
+mod operate;
 mod row;
-mod statements;
 
 /// A partition of a topic.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -6,9 +6,10 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::*;
-use crate::retry_store::database::MIGRATIONS;
-use crate::retry_store::sqlite::SqliteRetryStore;
+use crate::retry_store::database::{self, MIGRATIONS};
+
 use service::config::FromSetting;
+use sql::database::Database;
 use sql::sqlite::Sqlite;
 use sql::url::DatabaseUrl;
 
@@ -19,7 +20,7 @@ const WAIT_LIMIT: Duration = Duration::from_secs(60);
 struct Process {
     limit: ConcurrencyLimit,
     drain: DrainTokens,
-    retry_store: Arc<SqliteRetryStore>,
+    retry_store: Arc<dyn RetryStore>,
     database: Arc<Sqlite>,
     record: Record,
     _directory: TempDir,
@@ -32,7 +33,7 @@ impl Process {
         let url = DatabaseUrl::from_setting(&url).unwrap();
         let database = Sqlite::open(&url, &[MIGRATIONS]).await;
         let database = Arc::new(database.unwrap());
-        let retry_store = Arc::new(SqliteRetryStore::new(Arc::clone(&database)));
+        let retry_store = database::retry_store(&Database::Sqlite(Arc::clone(&database)));
         let record = Record::default();
         for _ in 0..deaths {
             retry_store.count_attempt(&record).await.unwrap();
@@ -52,7 +53,7 @@ impl Process {
     }
 
     fn guard_of(&self, is_guarded: bool) -> CrashLoopGuard {
-        let retry_store = Arc::clone(&self.retry_store) as Arc<dyn RetryStore>;
+        let retry_store = Arc::clone(&self.retry_store);
         CrashLoopGuard::new(
             retry_store,
             self.limit.clone(),

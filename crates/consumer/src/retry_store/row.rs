@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use sqlx::FromRow;
 
-use super::{Claimed, Fault, FaultClass, RetryState, RetryStoreError, ordering_key};
+use super::connection::Query;
+use super::{Claimed, Fault, FaultClass, RetryState, RetryStoreError};
 use kafka::headers;
 use kafka::record::Record;
 
@@ -21,44 +22,6 @@ pub(super) const WAITING: &str = "WAITING";
 pub(super) const DEAD: &str = "DEAD";
 pub(super) const SKIPPED: &str = "SKIPPED";
 
-/// A row to be inserted.
-pub(super) struct Insertion<'a> {
-    pub(super) record: &'a Record,
-    pub(super) ordering_key: Option<&'a [u8]>,
-    pub(super) headers: Vec<u8>,
-    pub(super) fault: FaultColumns,
-    pub(super) state: StateColumns,
-    /// Insert only if the key is blocked.
-    pub(super) only_behind: bool,
-}
-
-impl<'a> Insertion<'a> {
-    pub(super) fn of_failed(record: &'a Record, fault: &Fault, state: RetryState) -> Self {
-        Self {
-            record,
-            ordering_key: ordering_key(record),
-            headers: headers::encode(&record.headers),
-            fault: FaultColumns::from(fault),
-            state: StateColumns::from(state),
-            only_behind: false,
-        }
-    }
-
-    pub(super) fn of_follower(record: &'a Record) -> Self {
-        Self {
-            record,
-            ordering_key: ordering_key(record),
-            headers: headers::encode(&record.headers),
-            fault: FaultColumns::default(),
-            state: StateColumns {
-                name: WAITING,
-                retry_after: 0,
-            },
-            only_behind: true,
-        }
-    }
-}
-
 /// `record_timestamp`
 pub(super) fn timestamp(record: &Record) -> i64 {
     record.timestamp_ms.unwrap_or(NO_TIMESTAMP)
@@ -67,11 +30,23 @@ pub(super) fn timestamp(record: &Record) -> i64 {
 /// `fault_class` to `last_failed_at`
 #[derive(Default)]
 pub(super) struct FaultColumns {
-    pub(super) class: Option<&'static str>,
-    pub(super) message: Option<String>,
-    pub(super) attempts: i64,
-    pub(super) first_failed_at: Option<i64>,
-    pub(super) last_failed_at: Option<i64>,
+    class: Option<&'static str>,
+    message: Option<String>,
+    attempts: i64,
+    first_failed_at: Option<i64>,
+    last_failed_at: Option<i64>,
+}
+
+impl FaultColumns {
+    /// Five parameters.
+    pub(super) fn bind<'c>(&self, query: Query<'c>) -> Query<'c> {
+        query
+            .bind(self.class)
+            .bind(&self.message)
+            .bind(self.attempts)
+            .bind(self.first_failed_at)
+            .bind(self.last_failed_at)
+    }
 }
 
 impl From<&Fault> for FaultColumns {
@@ -91,29 +66,29 @@ impl From<&Fault> for FaultColumns {
 
 /// `state`, and the delay until the next attempt in milliseconds.
 pub(super) struct StateColumns {
-    pub(super) name: &'static str,
-    pub(super) retry_after: i64,
+    name: &'static str,
+    retry_after: i64,
+}
+
+impl StateColumns {
+    pub(super) const DUE: Self = Self {
+        name: WAITING,
+        retry_after: 0,
+    };
+
+    /// Two parameters.
+    pub(super) fn bind<'c>(&self, query: Query<'c>) -> Query<'c> {
+        query.bind(self.name).bind(self.retry_after)
+    }
 }
 
 impl From<RetryState> for StateColumns {
     fn from(state: RetryState) -> Self {
-        match state {
-            RetryState::Waiting { retry_after } => Self {
-                name: WAITING,
-                retry_after: millis(retry_after),
-            },
-            RetryState::Dead => Self {
-                name: DEAD,
-                retry_after: 0,
-            },
-        }
-    }
-}
-
-impl StateColumns {
-    /// `next_attempt_at`
-    pub(super) fn next_attempt(&self, now: i64) -> Option<i64> {
-        (self.name == WAITING).then_some(now + self.retry_after)
+        let (name, retry_after) = match state {
+            RetryState::Waiting { retry_after } => (WAITING, millis(retry_after)),
+            RetryState::Dead => (DEAD, 0),
+        };
+        Self { name, retry_after }
     }
 }
 
