@@ -7,9 +7,9 @@
 
 use std::io::{self, Write};
 
-use crate::operator::arguments::{Command, DeadLetters};
+use crate::operator::arguments::{Command, DeadLetters, Skip};
 use crate::retry_store::RetryStoreError;
-use crate::retry_store::operations::{OperationError, Operations, OperatorRefusal};
+use crate::retry_store::operations::{OperationError, Operations, OperatorRefusal, RetryEvent};
 use clap::{CommandFactory as _, FromArgMatches as _};
 use kafka::headers::Headers;
 use kafka::record::Record;
@@ -121,15 +121,40 @@ pub async fn execute(
     vocabulary: Vocabulary,
     output: &mut (dyn Write + Send),
 ) -> Result<(), OperatorError> {
+    let mut operator = Operator {
+        events,
+        vocabulary,
+        output,
+    };
     match command {
-        Command::List(list) => list::list(list, events, vocabulary, output).await,
-        Command::Show(show) => show::show(show, events, vocabulary, output).await,
-        Command::Redrive(redrive) => redrive::redrive(redrive, events, vocabulary, output).await,
-        Command::Skip(skip) => {
-            let (id, actor) = (skip.id, &skip.actor.name);
-            events.skip(id, actor, &skip.reason).await?;
-            Ok(writeln!(output, "skipped {id}")?)
-        }
-        Command::Audit(audit) => audit::audit(audit, events, output).await,
+        Command::List(list) => operator.list(list).await,
+        Command::Show(show) => operator.show(show).await,
+        Command::Redrive(redrive) => operator.redrive(redrive).await,
+        Command::Skip(skip) => operator.skip(skip).await,
+        Command::Audit(audit) => operator.audit(audit).await,
+    }
+}
+
+/// Runs the commands; each is a method in the file of its name.
+struct Operator<'a> {
+    events: &'a dyn Operations,
+    vocabulary: Vocabulary,
+    output: &'a mut (dyn Write + Send),
+}
+
+impl Operator<'_> {
+    async fn event(&self, id: i64) -> Result<RetryEvent, OperatorError> {
+        let event = self.events.get(id).await?;
+        Ok(event.ok_or(OperatorRefusal::Unknown { id })?)
+    }
+
+    /// The type of an event without control characters.
+    fn event_type(&self, event: &RetryEvent) -> Option<String> {
+        (self.vocabulary.event_type)(&event.record.headers).map(text::printable)
+    }
+
+    async fn skip(&mut self, Skip { id, reason, actor }: &Skip) -> Result<(), OperatorError> {
+        self.events.skip(*id, &actor.name, reason).await?;
+        Ok(writeln!(self.output, "skipped {id}")?)
     }
 }

@@ -101,6 +101,13 @@ pub enum RetryState {
     Dead,
 }
 
+impl RetryState {
+    /// Waiting, and due as soon as it is the head of its key.
+    pub(crate) const DUE: Self = Self::Waiting {
+        retry_after: Duration::ZERO,
+    };
+}
+
 /// Whether a key is blocked, as answered for one of its events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyState {

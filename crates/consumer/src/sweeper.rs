@@ -23,14 +23,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::attempts::{Attempted, Attempter, Attempts};
+use crate::attempts::{Attempted, Attempts, Shared};
 use crate::concurrency::DrainTokens;
-use crate::config::ConsumerConfig;
-use crate::dead_letters::DeadLetterSink;
 use crate::retry_policy::BACKOFF;
-use crate::retry_store::{
-    Claimed, Fault, FaultClass, RetryState, RetryStore, RetryStoreError, Settlement,
-};
+use crate::retry_store::{Claimed, Fault, FaultClass, RetryState, RetryStoreError, Settlement};
 use service::error_chain::ErrorChain;
 
 /// Time between two polls for due events. The delays of the retry store are minutes.
@@ -46,7 +42,6 @@ const CLAIM_TERM: Duration = Duration::from_secs(60);
 /// The sweeper of one consumer.
 pub(crate) struct Sweeper {
     claims: Arc<Claims>,
-    attempter: Attempter,
     /// How long running handlers may take after a stop.
     drain_timeout: Duration,
     tasks: JoinSet<i64>,
@@ -59,30 +54,19 @@ pub(crate) struct Sweeper {
 /// The claims of one sweeper, and how they are settled.
 struct Claims {
     claimant: Uuid,
-    retry_store: Arc<dyn RetryStore>,
-    dead_letters: Arc<DeadLetterSink>,
-    config: ConsumerConfig,
+    shared: Arc<Shared>,
     drain: DrainTokens,
 }
 
 impl Sweeper {
-    pub(crate) fn new(
-        attempter: Attempter,
-        retry_store: Arc<dyn RetryStore>,
-        dead_letters: Arc<DeadLetterSink>,
-        config: ConsumerConfig,
-        drain_timeout: Duration,
-    ) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, drain_timeout: Duration) -> Self {
         let claims = Claims {
             claimant: Uuid::new_v4(),
-            retry_store,
-            dead_letters,
-            config,
+            shared,
             drain: DrainTokens::default(),
         };
         Self {
             claims: Arc::new(claims),
-            attempter,
             drain_timeout,
             tasks: JoinSet::new(),
             rows: HashSet::new(),
@@ -113,9 +97,11 @@ impl Sweeper {
             return Ok(Vec::new());
         }
         let limit = u32::try_from(room).unwrap_or(u32::MAX);
-        let (topic, claimant) = (self.claims.config.topic, self.claims.claimant);
-        let retry_store = &self.claims.retry_store;
-        retry_store.claim(topic, claimant, limit, CLAIM_TERM).await
+        let Claims {
+            claimant, shared, ..
+        } = self.claims.as_ref();
+        let (topic, retry_store) = (shared.config().topic, &shared.retry_store);
+        retry_store.claim(topic, *claimant, limit, CLAIM_TERM).await
     }
 
     /// Starts the claimed events; returns the time until the next poll.
@@ -128,7 +114,7 @@ impl Sweeper {
             }
             Err(error) => {
                 self.failed_polls = self.failed_polls.saturating_add(1);
-                let topic = self.claims.config.topic;
+                let topic = self.claims.shared.config().topic;
                 tracing::warn!(topic, error = %ErrorChain(&error), "retry store claim failed");
                 POLL_INTERVAL + BACKOFF.delay(self.failed_polls)
             }
@@ -140,10 +126,9 @@ impl Sweeper {
         if !self.rows.insert(row) {
             return;
         }
-        let record = Arc::new(event.record.clone());
-        let (fault, drain) = (event.fault.as_ref(), &self.claims.drain);
-        let attempts = self.attempter.stored(record, fault, drain);
-        let trace = attempts.trace().clone();
+        let shared = Arc::clone(&self.claims.shared);
+        let attempts = Attempts::stored(shared, &event, &self.claims.drain);
+        let trace = attempts.trace.clone();
         let sweep = Sweep {
             claims: Arc::clone(&self.claims),
             event,
@@ -180,7 +165,7 @@ impl Sweep {
             Attempted::Handled => Some(Settlement::Handled),
             Attempted::Interrupted => Some(Settlement::Released),
             // The database is unreachable: the claim expires, and the round does not count.
-            Attempted::Failed(_) if self.attempts.is_count_pending() => None,
+            Attempted::Failed(_) if self.attempts.guard.is_count_pending() => None,
             Attempted::Failed(_) => self.wait_or_give_up().await,
             Attempted::Hopeless(class) => self.set_aside(class).await,
         };
@@ -191,12 +176,12 @@ impl Sweep {
     }
 
     async fn wait_or_give_up(&self) -> Option<Settlement> {
-        let retry_policy = self.claims.config.retry_policy;
+        let retry_policy = self.claims.shared.config().retry_policy;
         let rounds = self.event.rounds.saturating_add(1);
         let Some(retry_after) = retry_policy.delay_after_round(rounds) else {
             return self.set_aside(FaultClass::RetriesSpent).await;
         };
-        let fault = self.attempts.fault(FaultClass::RetriesSpent);
+        let fault = self.attempts.failures.fault(FaultClass::RetriesSpent);
         self.warn_of_next_round(&fault);
         Some(Settlement::Failed(
             fault,
@@ -209,14 +194,18 @@ impl Sweep {
         if self.claims.drain.is_session_over() {
             return None;
         }
-        let fault = self.attempts.fault(class);
+        let fault = self.attempts.failures.fault(class);
         let Claimed {
             id,
             record,
             redrives,
             ..
         } = &self.event;
-        let published = self.claims.dead_letters.publish(record, &fault, *redrives);
+        let published = self
+            .claims
+            .shared
+            .dead_letters
+            .publish(record, &fault, *redrives);
         if let Err(error) = published.await {
             let error = ErrorChain(error.as_ref()).to_string();
             tracing::warn!(row = id, error, "dead letter publish failed");
@@ -228,8 +217,8 @@ impl Sweep {
 
     async fn settle(&self, settlement: &Settlement) {
         let (row, claimant) = (self.event.id, self.claims.claimant);
-        let settled = self.claims.retry_store.settle(row, claimant, settlement);
-        if let Err(error) = settled.await {
+        let retry_store = &self.claims.shared.retry_store;
+        if let Err(error) = retry_store.settle(row, claimant, settlement).await {
             let error = ErrorChain(&error).to_string();
             tracing::warn!(
                 row,

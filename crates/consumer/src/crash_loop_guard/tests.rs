@@ -147,7 +147,7 @@ async fn a_count_that_was_not_removed_in_time_does_not_add_to_the_next_attempt()
 
 #[test]
 fn the_guard_covers_as_many_offsets_as_may_have_been_in_flight() {
-    let mut guarded = Guarded::of_next(10);
+    let mut guarded = Guarded::Next { span: 10 };
     guarded.receive(100);
     guarded.receive(105);
 

@@ -3,7 +3,7 @@
 use sqlx::FromRow;
 
 use super::connection::{Connection, Query};
-use super::row::{FaultColumns, StateColumns, timestamp};
+use super::row::{bind_fault, bind_state, timestamp};
 use super::{Fault, KeyState, RetryState, ordering_key};
 use kafka::headers;
 use kafka::record::Record;
@@ -51,55 +51,37 @@ SELECT EXISTS (SELECT FROM head) AS held,
        EXISTS (SELECT FROM retry_events WHERE topic = $1 AND partition = $2
                AND record_offset = $3 AND record_timestamp = $4) AS known";
 
-/// A row to be inserted.
-pub(super) struct Insertion<'a> {
-    record: &'a Record,
-    headers: Vec<u8>,
-    fault: FaultColumns,
-    state: StateColumns,
-    /// Insert only if the key is blocked.
-    only_behind: bool,
+/// Adds an event; one without a failure only if its key is blocked. The event of a free key may have been stored before and
+/// skipped: then it must not be handled.
+pub(super) async fn add(
+    database: &Database,
+    record: &Record,
+    failure: Option<(&Fault, RetryState)>,
+) -> Result<KeyState, sqlx::Error> {
+    let insertion = Insertion { record, failure };
+    let is_stored = match database {
+        Database::Sqlite(_) => insertion.add_on_sqlite(database).await?,
+        Database::Postgres(_) => insertion.add_on_postgres(database).await?,
+    };
+    Ok(if is_stored {
+        KeyState::Blocked
+    } else {
+        KeyState::Free
+    })
 }
 
-impl<'a> Insertion<'a> {
-    pub(super) fn of_failed(record: &'a Record, fault: &Fault, state: RetryState) -> Self {
-        Self {
-            record,
-            headers: headers::encode(&record.headers),
-            fault: FaultColumns::from(fault),
-            state: StateColumns::from(state),
-            only_behind: false,
-        }
-    }
+/// A row to be inserted.
+struct Insertion<'a> {
+    record: &'a Record,
+    /// `None` for an event that is inserted only if its key is blocked.
+    failure: Option<(&'a Fault, RetryState)>,
+}
 
-    pub(super) fn of_follower(record: &'a Record) -> Self {
-        Self {
-            record,
-            headers: headers::encode(&record.headers),
-            fault: FaultColumns::default(),
-            state: StateColumns::DUE,
-            only_behind: true,
-        }
-    }
-
-    /// Adds the event; a follower only if its key is blocked. The event of a free key may have been stored before and
-    /// skipped: then it must not be handled.
-    pub(super) async fn add(&self, database: &Database) -> Result<KeyState, sqlx::Error> {
-        let is_stored = match database {
-            Database::Sqlite(_) => self.add_on_sqlite(database).await?,
-            Database::Postgres(_) => self.add_on_postgres(database).await?,
-        };
-        Ok(if is_stored {
-            KeyState::Blocked
-        } else {
-            KeyState::Free
-        })
-    }
-
+impl Insertion<'_> {
     async fn add_on_sqlite(&self, database: &Database) -> Result<bool, sqlx::Error> {
         // A free key must not cost the only write transaction.
         let found = self.look(&mut Connection::read(database).await?).await?;
-        if found.known || (self.only_behind && !found.blocked) {
+        if found.known || (self.failure.is_none() && !found.blocked) {
             return Ok(found.known);
         }
         let mut transaction = Connection::transaction(database).await?;
@@ -125,7 +107,7 @@ impl<'a> Insertion<'a> {
             let Added { held, found } = retry_conflicts(try_to_add).await?;
             // Repeated only after another transaction has removed a head.
             if held || !found.blocked {
-                return Ok(held || found.known || !self.only_behind);
+                return Ok(held || found.known || self.failure.is_some());
             }
         }
     }
@@ -145,10 +127,11 @@ impl<'a> Insertion<'a> {
         let query = self
             .bind_identity(query)
             .bind(&self.record.key)
-            .bind(&self.headers)
+            .bind(headers::encode(&self.record.headers))
             .bind(&self.record.payload);
-        let query = self.fault.bind(query);
-        self.state.bind(query).bind(self.only_behind)
+        let query = bind_fault(query, self.failure.map(|(fault, _)| fault));
+        let state = self.failure.map(|(_, state)| state);
+        bind_state(query, state.unwrap_or(RetryState::DUE)).bind(self.failure.is_none())
     }
 }
 

@@ -27,10 +27,10 @@ use async_trait::async_trait;
 use sqlx::migrate::Migrator;
 use uuid::Uuid;
 
-use super::add::Insertion;
-use super::connection::{Connection, Query};
+use super::add::add;
+use super::connection::{Connection, Query, Row};
 use super::operations::Operations;
-use super::row::{FaultColumns, RetryEventRow, StateColumns, claimed, count, millis, timestamp};
+use super::row::{RetryEventRow, bind_fault, bind_state, claimed, count, millis, timestamp};
 use super::{
     BlockedKeySet, Claimed, Fault, KeyState, MAX_BLOCKED_KEYS, RetryState, RetryStore,
     RetryStoreError, SessionStart, Settlement, TopicPartition,
@@ -39,7 +39,7 @@ use kafka::record::Record;
 use sql::database::Database;
 use sql::migrations::MigrationSet;
 use sql::postgres::retry_conflicts;
-use sql::statements::{Query as StatementQuery, Statement};
+use sql::statements::Query as StatementQuery;
 
 static SQLITE: Migrator = sqlx::migrate!("migrations/sqlite");
 static POSTGRES: Migrator = sqlx::migrate!("migrations/postgres");
@@ -53,12 +53,16 @@ pub const MIGRATIONS: MigrationSet = MigrationSet {
 
 /// The retry store of a consumer.
 pub fn retry_store(database: &Database) -> Arc<dyn RetryStore> {
-    Arc::new(DatabaseRetryStore::new(database))
+    Arc::new(DatabaseRetryStore {
+        database: database.clone(),
+    })
 }
 
 /// The operations of an operator on the same tables.
 pub fn operations(database: &Database) -> Arc<dyn Operations> {
-    Arc::new(DatabaseRetryStore::new(database))
+    Arc::new(DatabaseRetryStore {
+        database: database.clone(),
+    })
 }
 
 /// An existing row was left by a crash. A row of the same owner is a repeated call whose first answer was lost: it gets the
@@ -164,50 +168,50 @@ WHERE id = (SELECT id FROM retry_events WHERE topic = $1 AND ordering_key = $2 A
 /// The retry store in one database, which has the tables of [`MIGRATIONS`].
 pub(super) struct DatabaseRetryStore {
     database: Database,
-    statements: RetryStatements,
-}
-
-/// One per call of [`RetryStore`], prepared for telemetry. The operations of an operator are rare and not observed.
-struct RetryStatements {
-    begin_session: Statement,
-    end_session: Statement,
-    count_attempt: Statement,
-    forget_attempts: Statement,
-    store: Statement,
-    store_behind: Statement,
-    claim: Statement,
-    settle: Statement,
 }
 
 impl DatabaseRetryStore {
-    fn new(database: &Database) -> Self {
-        let statements = database.statements();
-        let prepare = |summary| statements.prepare(StatementQuery::transaction(summary));
-        Self {
-            database: database.clone(),
-            statements: RetryStatements {
-                begin_session: prepare("begin partition session"),
-                end_session: prepare("end partition session"),
-                count_attempt: prepare("count attempt"),
-                forget_attempts: prepare("forget attempts"),
-                store: prepare("store retry event"),
-                store_behind: prepare("store retry event behind"),
-                claim: prepare("claim retry events"),
-                settle: prepare("settle retry event"),
-            },
-        }
-    }
-
-    pub(super) async fn read(&self) -> Result<Connection, sqlx::Error> {
-        Connection::read(&self.database).await
-    }
-
-    pub(super) async fn statement(&self) -> Result<Connection, sqlx::Error> {
-        Connection::statement(&self.database).await
+    /// Observes a call of [`RetryStore`]. The operations of an operator are rare and not observed.
+    async fn observed<T>(
+        &self,
+        summary: &'static str,
+        call: impl Future<Output = Result<T, sqlx::Error>>,
+    ) -> Result<T, RetryStoreError> {
+        let query = StatementQuery::transaction(summary);
+        let statement = self.database.statements().prepare(query);
+        Ok(statement.run(call).await?)
     }
 
     pub(super) async fn transaction(&self) -> Result<Connection, sqlx::Error> {
         Connection::transaction(&self.database).await
+    }
+
+    /// Runs a statement that changes nothing; `bind` sets its parameters.
+    pub(super) async fn read<T: Row>(
+        &self,
+        sql: &'static str,
+        bind: impl for<'c> Fn(Query<'c>) -> Query<'c>,
+    ) -> Result<Vec<T>, sqlx::Error> {
+        let read = async || {
+            let mut connection = Connection::read(&self.database).await?;
+            bind(connection.query(sql)).fetch_all().await
+        };
+        self.run(read).await
+    }
+
+    /// Runs a statement that changes rows, as one transaction.
+    async fn change<T: Row>(
+        &self,
+        sql: &'static str,
+        bind: impl for<'c> Fn(Query<'c>) -> Query<'c>,
+    ) -> Result<Vec<T>, sqlx::Error> {
+        let change = async || {
+            let mut connection = Connection::statement(&self.database).await?;
+            let rows = bind(connection.query(sql)).fetch_all().await?;
+            connection.commit().await?;
+            Ok(rows)
+        };
+        self.run(change).await
     }
 
     /// Runs one transaction. On PostgreSQL it has a timeout, and is repeated after a conflict with another one; SQLite waits
@@ -223,9 +227,8 @@ impl DatabaseRetryStore {
     }
 
     async fn blocked_keys(&self, topic: &str) -> Result<BlockedKeySet, sqlx::Error> {
-        let mut connection = self.read().await?;
-        let keys = connection.query(BLOCKED_KEYS);
-        let keys: Vec<(Vec<u8>,)> = keys.bind(topic).bind(MAX_READ_KEYS).fetch_all().await?;
+        let keys = self.read(BLOCKED_KEYS, |query| query.bind(topic).bind(MAX_READ_KEYS));
+        let keys: Vec<(Vec<u8>,)> = keys.await?;
         if keys.len() > MAX_BLOCKED_KEYS {
             return Ok(BlockedKeySet::TooMany);
         }
@@ -245,23 +248,18 @@ impl DatabaseRetryStore {
             Database::Sqlite(_) => CLAIM_ON_SQLITE,
             Database::Postgres(_) => CLAIM_ON_POSTGRES,
         };
-        let mut connection = self.statement().await?;
-        let rows = connection
-            .query(claim)
-            .bind(topic)
-            .bind(i64::from(limit))
-            .bind(claimant)
-            .bind(millis(term))
-            .fetch_all()
-            .await?;
-        connection.commit().await?;
-        Ok(rows)
+        let limit = i64::from(limit);
+        self.change(claim, |query| {
+            let query = query.bind(topic).bind(limit);
+            query.bind(claimant).bind(millis(term))
+        })
+        .await
     }
 
     async fn is_any_due(&self, topic: &str) -> Result<bool, sqlx::Error> {
-        let mut connection = self.read().await?;
-        let is_any_due = connection.query(IS_ANY_DUE_ON_SQLITE).bind(topic);
-        let (is_any_due,) = is_any_due.fetch_one().await?;
+        let (is_any_due,) = one(self
+            .read(IS_ANY_DUE_ON_SQLITE, |query| query.bind(topic))
+            .await?)?;
         Ok(is_any_due)
     }
 }
@@ -274,18 +272,18 @@ impl RetryStore for DatabaseRetryStore {
         owner: Uuid,
     ) -> Result<SessionStart, RetryStoreError> {
         let TopicPartition { topic, partition } = partition;
-        let begin = self.run(async || {
-            let mut connection = self.statement().await?;
-            let begin = connection.query(BEGIN).bind(topic).bind(*partition);
-            let (after_a_crash,) = begin.bind(owner).fetch_one().await?;
-            connection.commit().await?;
+        let begin = async {
+            let begun = self.change(BEGIN, |query| {
+                query.bind(topic).bind(*partition).bind(owner)
+            });
+            let (after_a_crash,) = one(begun.await?)?;
             let blocked = self.blocked_keys(topic).await?;
             Ok(SessionStart {
                 blocked,
                 after_a_crash,
             })
-        });
-        Ok(self.statements.begin_session.run(begin).await?)
+        };
+        self.observed("begin partition session", begin).await
     }
 
     async fn end_session(
@@ -294,34 +292,21 @@ impl RetryStore for DatabaseRetryStore {
         owner: Uuid,
     ) -> Result<(), RetryStoreError> {
         let TopicPartition { topic, partition } = partition;
-        let end = self.run(async || {
-            let mut connection = self.statement().await?;
-            let end = connection.query(END).bind(topic).bind(*partition);
-            end.bind(owner).execute().await?;
-            connection.commit().await
-        });
-        Ok(self.statements.end_session.run(end).await?)
+        let end = self.change::<()>(END, |query| query.bind(topic).bind(*partition).bind(owner));
+        self.observed("end partition session", end).await?;
+        Ok(())
     }
 
     async fn count_attempt(&self, record: &Record) -> Result<u32, RetryStoreError> {
-        let count_one = self.run(async || {
-            let mut connection = self.statement().await?;
-            let count_one = of_record(connection.query(COUNT_ATTEMPT), record);
-            let (attempts,) = count_one.fetch_one().await?;
-            connection.commit().await?;
-            Ok(count(attempts))
-        });
-        Ok(self.statements.count_attempt.run(count_one).await?)
+        let counted = self.change(COUNT_ATTEMPT, |query| bind_record(query, record));
+        let (attempts,) = one(self.observed("count attempt", counted).await?)?;
+        Ok(count(attempts))
     }
 
     async fn forget_attempts(&self, record: &Record) -> Result<(), RetryStoreError> {
-        let forget = self.run(async || {
-            let mut connection = self.statement().await?;
-            let forget = of_record(connection.query(FORGET_ATTEMPTS), record);
-            forget.execute().await?;
-            connection.commit().await
-        });
-        Ok(self.statements.forget_attempts.run(forget).await?)
+        let forget = self.change::<()>(FORGET_ATTEMPTS, |query| bind_record(query, record));
+        self.observed("forget attempts", forget).await?;
+        Ok(())
     }
 
     async fn store(
@@ -330,16 +315,14 @@ impl RetryStore for DatabaseRetryStore {
         fault: &Fault,
         state: RetryState,
     ) -> Result<(), RetryStoreError> {
-        let insertion = Insertion::of_failed(record, fault, state);
-        let add = insertion.add(&self.database);
-        self.statements.store.run(add).await?;
+        let add = add(&self.database, record, Some((fault, state)));
+        self.observed("store retry event", add).await?;
         Ok(())
     }
 
     async fn store_behind(&self, record: &Record) -> Result<KeyState, RetryStoreError> {
-        let insertion = Insertion::of_follower(record);
-        let add = insertion.add(&self.database);
-        Ok(self.statements.store_behind.run(add).await?)
+        let add = add(&self.database, record, None);
+        self.observed("store retry event behind", add).await
     }
 
     async fn claim(
@@ -349,8 +332,8 @@ impl RetryStore for DatabaseRetryStore {
         limit: u32,
         term: Duration,
     ) -> Result<Vec<Claimed>, RetryStoreError> {
-        let claim = self.run(async || self.due(topic, claimant, limit, term).await);
-        Ok(claimed(self.statements.claim.run(claim).await?))
+        let claim = self.due(topic, claimant, limit, term);
+        Ok(claimed(self.observed("claim retry events", claim).await?))
     }
 
     async fn settle(
@@ -365,8 +348,8 @@ impl RetryStore for DatabaseRetryStore {
                 Settlement::Handled => remove(&mut transaction, id, claimant).await?,
                 Settlement::Failed(fault, state) => {
                     let again = transaction.query(STORE_AGAIN).bind(id).bind(claimant);
-                    let again = FaultColumns::from(fault).bind(again);
-                    StateColumns::from(*state).bind(again).execute().await?;
+                    let again = bind_fault(again, Some(fault));
+                    bind_state(again, *state).execute().await?;
                 }
                 Settlement::Released => {
                     let release = transaction.query(RELEASE).bind(id);
@@ -375,17 +358,22 @@ impl RetryStore for DatabaseRetryStore {
             }
             transaction.commit().await
         });
-        Ok(self.statements.settle.run(settle).await?)
+        self.observed("settle retry event", settle).await
     }
 }
 
 /// `$1` to `$4`
-fn of_record<'c>(query: Query<'c>, record: &Record) -> Query<'c> {
+fn bind_record<'c>(query: Query<'c>, record: &Record) -> Query<'c> {
     query
         .bind(&record.topic)
         .bind(record.partition)
         .bind(record.offset)
         .bind(timestamp(record))
+}
+
+/// The row of a statement that returns one.
+pub(super) fn one<T>(mut rows: Vec<T>) -> Result<T, sqlx::Error> {
+    rows.pop().ok_or(sqlx::Error::RowNotFound)
 }
 
 async fn remove(transaction: &mut Connection, id: i64, claimant: Uuid) -> Result<(), sqlx::Error> {

@@ -6,12 +6,12 @@ use async_trait::async_trait;
 use sqlx::FromRow;
 
 use super::connection::Connection;
-use super::database::{DatabaseRetryStore, make_head_due};
+use super::database::{DatabaseRetryStore, make_head_due, one};
 use super::operations::{
     AuditEntry, Filter, Listing, MAX_COUNTED_BEHIND, OperationError, Operations, OperatorRefusal,
     RetryEvent, RetryStoreCount, State, is_dead_head, is_not_redriven_too_often,
 };
-use super::row::{DEAD, RetryEventRow, SKIPPED, WAITING, count};
+use super::row::{RetryEventRow, count};
 use super::{Claimed, RetryStoreError};
 
 /// `$1` selects one event, then with its payload. The rows behind it are counted up to `$8`.
@@ -97,12 +97,9 @@ impl Operations for DatabaseRetryStore {
     }
 
     async fn count(&self, at_most: u32) -> Result<RetryStoreCount, RetryStoreError> {
-        let counted = self.run(async || {
-            let mut connection = self.read().await?;
-            let count = connection.query(COUNT).bind(i64::from(at_most));
-            count.fetch_one().await
-        });
-        let (events, keys): (i64, i64) = counted.await?;
+        let at_most = i64::from(at_most);
+        let counted = self.read(COUNT, |query| query.bind(at_most)).await?;
+        let (events, keys): (i64, i64) = one(counted)?;
         Ok(RetryStoreCount {
             events: events.unsigned_abs(),
             keys: keys.unsigned_abs(),
@@ -110,12 +107,8 @@ impl Operations for DatabaseRetryStore {
     }
 
     async fn audit(&self, limit: u32) -> Result<Vec<AuditEntry>, RetryStoreError> {
-        let entries = self.run(async || {
-            let mut connection = self.read().await?;
-            let entries = connection.query(READ_AUDIT).bind(i64::from(limit));
-            entries.fetch_all().await
-        });
-        Ok(entries.await?)
+        let limit = i64::from(limit);
+        Ok(self.read(READ_AUDIT, |query| query.bind(limit)).await?)
     }
 }
 
@@ -126,22 +119,18 @@ impl DatabaseRetryStore {
         filter: &Filter,
         limit: u32,
     ) -> Result<Vec<OperatorRow>, sqlx::Error> {
-        let select = async || {
-            let mut connection = self.read().await?;
-            let select = connection.query(SELECT);
-            select
+        self.read(SELECT, |query| {
+            query
                 .bind(id)
                 .bind(filter.after)
-                .bind(filter.state.map(stored))
+                .bind(filter.state.map(|state| state.name().to_uppercase()))
                 .bind(filter.class.map(|class| class.name()))
                 .bind(&filter.key)
                 .bind(filter.only_heads)
                 .bind(i64::from(limit))
                 .bind(i64::from(MAX_COUNTED_BEHIND))
-                .fetch_all()
-                .await
-        };
-        self.run(select).await
+        })
+        .await
     }
 
     async fn act(
@@ -179,18 +168,10 @@ impl DatabaseRetryStore {
     }
 }
 
-/// The name in the database.
-fn stored(state: State) -> &'static str {
-    match state {
-        State::Waiting => WAITING,
-        State::Dead => DEAD,
-        State::Skipped => SKIPPED,
-    }
-}
-
+/// The state of this name in the database, which is in upper case.
 fn of_stored(name: &str) -> Option<State> {
     let mut states = State::ALL.into_iter();
-    states.find(|state| stored(*state) == name)
+    states.find(|state| state.name().to_uppercase() == name)
 }
 
 #[derive(Clone, Copy)]

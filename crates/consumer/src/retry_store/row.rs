@@ -18,77 +18,32 @@ const MAX_TIME: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// A record without a timestamp, as in librdkafka.
 const NO_TIMESTAMP: i64 = -1;
 
-pub(super) const WAITING: &str = "WAITING";
-pub(super) const DEAD: &str = "DEAD";
-pub(super) const SKIPPED: &str = "SKIPPED";
-
 /// `record_timestamp`
 pub(super) fn timestamp(record: &Record) -> i64 {
     record.timestamp_ms.unwrap_or(NO_TIMESTAMP)
 }
 
-/// `fault_class` to `last_failed_at`
-#[derive(Default)]
-pub(super) struct FaultColumns {
-    class: Option<&'static str>,
-    message: Option<String>,
-    attempts: i64,
-    first_failed_at: Option<i64>,
-    last_failed_at: Option<i64>,
-}
-
-impl FaultColumns {
-    /// Five parameters.
-    pub(super) fn bind<'c>(&self, query: Query<'c>) -> Query<'c> {
-        query
-            .bind(self.class)
-            .bind(&self.message)
-            .bind(self.attempts)
-            .bind(self.first_failed_at)
-            .bind(self.last_failed_at)
-    }
-}
-
-impl From<&Fault> for FaultColumns {
-    fn from(fault: &Fault) -> Self {
+/// `fault_class` to `last_failed_at`: five parameters.
+pub(super) fn bind_fault<'c>(query: Query<'c>, fault: Option<&Fault>) -> Query<'c> {
+    let message = fault.map(|fault| {
         // PostgreSQL's text holds no NUL, and an error may quote one.
         let mut message = fault.message.replace('\0', "\u{fffd}");
         message.truncate(message.floor_char_boundary(MAX_MESSAGE));
-        Self {
-            class: Some(fault.class.name()),
-            message: Some(message),
-            attempts: i64::from(fault.attempts),
-            first_failed_at: Some(fault.first_failed_at),
-            last_failed_at: Some(fault.last_failed_at),
-        }
-    }
+        message
+    });
+    query
+        .bind(fault.map(|fault| fault.class.name()))
+        .bind(message)
+        .bind(fault.map_or(0, |fault| i64::from(fault.attempts)))
+        .bind(fault.map(|fault| fault.first_failed_at))
+        .bind(fault.map(|fault| fault.last_failed_at))
 }
 
-/// `state`, and the delay until the next attempt in milliseconds.
-pub(super) struct StateColumns {
-    name: &'static str,
-    retry_after: i64,
-}
-
-impl StateColumns {
-    pub(super) const DUE: Self = Self {
-        name: WAITING,
-        retry_after: 0,
-    };
-
-    /// Two parameters.
-    pub(super) fn bind<'c>(&self, query: Query<'c>) -> Query<'c> {
-        query.bind(self.name).bind(self.retry_after)
-    }
-}
-
-impl From<RetryState> for StateColumns {
-    fn from(state: RetryState) -> Self {
-        let (name, retry_after) = match state {
-            RetryState::Waiting { retry_after } => (WAITING, millis(retry_after)),
-            RetryState::Dead => (DEAD, 0),
-        };
-        Self { name, retry_after }
+/// `state`, and the delay until the next attempt in milliseconds: two parameters.
+pub(super) fn bind_state(query: Query<'_>, state: RetryState) -> Query<'_> {
+    match state {
+        RetryState::Waiting { retry_after } => query.bind("WAITING").bind(millis(retry_after)),
+        RetryState::Dead => query.bind("DEAD").bind(0_i64),
     }
 }
 
