@@ -40,9 +40,6 @@ pub struct Vocabulary {
 /// Why a command failed, or is incomplete.
 #[derive(Debug, thiserror::Error)]
 pub enum OperatorError {
-    /// The database cannot be opened.
-    #[error(transparent)]
-    Inspection(#[from] InspectionError),
     /// The operation was refused.
     #[error(transparent)]
     Refused(#[from] OperatorRefusal),
@@ -62,17 +59,6 @@ pub enum OperatorError {
     Output(#[from] io::Error),
 }
 
-impl From<OperatorError> for ExitError {
-    fn from(error: OperatorError) -> Self {
-        match error {
-            OperatorError::Inspection(found) if found.is_configuration() => {
-                Self::configuration(found)
-            }
-            error => Self::failed(error),
-        }
-    }
-}
-
 impl From<OperationError> for OperatorError {
     fn from(error: OperationError) -> Self {
         match error {
@@ -82,7 +68,7 @@ impl From<OperationError> for OperatorError {
     }
 }
 
-/// The subcommand `dead-letters`, for the command line of a service.
+/// The subcommand `dead-letters`, for the command line of a service: opens its database and runs the command.
 pub fn command(
     config: impl FnOnce() -> Result<DatabaseConfig, ConfigError> + 'static,
     migrations: Migrations,
@@ -90,31 +76,27 @@ pub fn command(
 ) -> CommandOfService {
     CommandOfService::with_arguments(DeadLetters::command(), async move |matches| {
         let arguments = DeadLetters::from_arg_matches(&matches).map_err(ExitError::failed)?;
-        Ok(run(&arguments, &config()?, migrations, vocabulary).await?)
+        let database = Database::inspect(&config()?, migrations, vocabulary.service).await;
+        let database = database.map_err(not_opened)?;
+        let events = crate::retry_store::database::operations(&database);
+        let done = execute(&arguments.command, &*events, vocabulary, &mut io::stdout()).await;
+        database.close().await;
+        done.map_err(ExitError::failed)
     })
 }
 
-/// Opens the database of the service and runs the command.
-///
-/// # Errors
-/// [`OperatorError`]; changes made before it stay, and are in the output and in the audit.
-pub async fn run(
-    arguments: &DeadLetters,
-    database: &DatabaseConfig,
-    migrations: Migrations,
-    vocabulary: Vocabulary,
-) -> Result<(), OperatorError> {
-    let database = Database::inspect(database, migrations, vocabulary.service).await?;
-    let events = crate::retry_store::database::operations(&database);
-    let done = execute(&arguments.command, &*events, vocabulary, &mut io::stdout()).await;
-    database.close().await;
-    done
+fn not_opened(error: InspectionError) -> ExitError {
+    if error.is_configuration() {
+        ExitError::configuration(error)
+    } else {
+        ExitError::failed(error)
+    }
 }
 
 /// Runs one command and writes its output.
 ///
 /// # Errors
-/// As [`run`].
+/// [`OperatorError`]; changes made before it stay, and are in the output and in the audit.
 pub async fn execute(
     command: &Command,
     events: &dyn Operations,

@@ -41,7 +41,9 @@ const CLAIM_TERM: Duration = Duration::from_secs(60);
 
 /// The sweeper of one consumer.
 pub(crate) struct Sweeper {
-    claims: Arc<Claims>,
+    shared: Arc<Shared>,
+    claimant: Uuid,
+    drain: DrainTokens,
     /// How long running handlers may take after a stop.
     drain_timeout: Duration,
     tasks: JoinSet<i64>,
@@ -51,22 +53,12 @@ pub(crate) struct Sweeper {
     failed_polls: u32,
 }
 
-/// The claims of one sweeper, and how they are settled.
-struct Claims {
-    claimant: Uuid,
-    shared: Arc<Shared>,
-    drain: DrainTokens,
-}
-
 impl Sweeper {
     pub(crate) fn new(shared: Arc<Shared>, drain_timeout: Duration) -> Self {
-        let claims = Claims {
-            claimant: Uuid::new_v4(),
-            shared,
-            drain: DrainTokens::default(),
-        };
         Self {
-            claims: Arc::new(claims),
+            shared,
+            claimant: Uuid::new_v4(),
+            drain: DrainTokens::default(),
             drain_timeout,
             tasks: JoinSet::new(),
             rows: HashSet::new(),
@@ -97,11 +89,10 @@ impl Sweeper {
             return Ok(Vec::new());
         }
         let limit = u32::try_from(room).unwrap_or(u32::MAX);
-        let Claims {
-            claimant, shared, ..
-        } = self.claims.as_ref();
-        let (topic, retry_store) = (shared.config().topic, &shared.retry_store);
-        retry_store.claim(topic, *claimant, limit, CLAIM_TERM).await
+        let (topic, retry_store) = (self.shared.config().topic, &self.shared.retry_store);
+        retry_store
+            .claim(topic, self.claimant, limit, CLAIM_TERM)
+            .await
     }
 
     /// Starts the claimed events; returns the time until the next poll.
@@ -114,7 +105,7 @@ impl Sweeper {
             }
             Err(error) => {
                 self.failed_polls = self.failed_polls.saturating_add(1);
-                let topic = self.claims.shared.config().topic;
+                let topic = self.shared.config().topic;
                 tracing::warn!(topic, error = %ErrorChain(&error), "retry store claim failed");
                 POLL_INTERVAL + BACKOFF.delay(self.failed_polls)
             }
@@ -126,11 +117,13 @@ impl Sweeper {
         if !self.rows.insert(row) {
             return;
         }
-        let shared = Arc::clone(&self.claims.shared);
-        let attempts = Attempts::stored(shared, &event, &self.claims.drain);
+        let shared = Arc::clone(&self.shared);
+        let attempts = Attempts::stored(shared, &event, &self.drain);
         let trace = attempts.trace.clone();
         let sweep = Sweep {
-            claims: Arc::clone(&self.claims),
+            shared: Arc::clone(&self.shared),
+            claimant: self.claimant,
+            drain: self.drain.clone(),
             event,
             attempts,
         };
@@ -142,10 +135,10 @@ impl Sweeper {
     }
 
     async fn finish(mut self) {
-        self.claims.drain.begin();
+        self.drain.begin();
         let deadline = Instant::now() + self.drain_timeout;
         while let Ok(Some(_)) = tokio::time::timeout_at(deadline, self.tasks.join_next()).await {}
-        self.claims.drain.end_session();
+        self.drain.end_session();
         // A running handler is never aborted.
         self.tasks.detach_all();
     }
@@ -153,7 +146,9 @@ impl Sweeper {
 
 /// One attempt at an event of the retry store.
 struct Sweep {
-    claims: Arc<Claims>,
+    shared: Arc<Shared>,
+    claimant: Uuid,
+    drain: DrainTokens,
     event: Claimed,
     attempts: Attempts,
 }
@@ -176,7 +171,7 @@ impl Sweep {
     }
 
     async fn wait_or_give_up(&self) -> Option<Settlement> {
-        let retry_policy = self.claims.shared.config().retry_policy;
+        let retry_policy = self.shared.config().retry_policy;
         let rounds = self.event.rounds.saturating_add(1);
         let Some(retry_after) = retry_policy.delay_after_round(rounds) else {
             return self.set_aside(FaultClass::RetriesSpent).await;
@@ -191,7 +186,7 @@ impl Sweep {
 
     /// Publishes the dead letter. If that fails, the claim expires and the event is retried.
     async fn set_aside(&self, class: FaultClass) -> Option<Settlement> {
-        if self.claims.drain.is_session_over() {
+        if self.drain.is_session_over() {
             return None;
         }
         let fault = self.attempts.failures.fault(class);
@@ -201,11 +196,7 @@ impl Sweep {
             redrives,
             ..
         } = &self.event;
-        let published = self
-            .claims
-            .shared
-            .dead_letters
-            .publish(record, &fault, *redrives);
+        let published = self.shared.dead_letters.publish(record, &fault, *redrives);
         if let Err(error) = published.await {
             let error = ErrorChain(error.as_ref()).to_string();
             tracing::warn!(row = id, error, "dead letter publish failed");
@@ -216,8 +207,8 @@ impl Sweep {
     }
 
     async fn settle(&self, settlement: &Settlement) {
-        let (row, claimant) = (self.event.id, self.claims.claimant);
-        let retry_store = &self.claims.shared.retry_store;
+        let (row, claimant) = (self.event.id, self.claimant);
+        let retry_store = &self.shared.retry_store;
         if let Err(error) = retry_store.settle(row, claimant, settlement).await {
             let error = ErrorChain(&error).to_string();
             tracing::warn!(

@@ -59,9 +59,10 @@ pub(super) async fn add(
     failure: Option<(&Fault, RetryState)>,
 ) -> Result<KeyState, sqlx::Error> {
     let insertion = Insertion { record, failure };
+    // The futures of the drivers are large.
     let is_stored = match database {
-        Database::Sqlite(_) => insertion.add_on_sqlite(database).await?,
-        Database::Postgres(_) => insertion.add_on_postgres(database).await?,
+        Database::Sqlite(_) => Box::pin(insertion.add_on_sqlite(database)).await?,
+        Database::Postgres(_) => Box::pin(insertion.add_on_postgres(database)).await?,
     };
     Ok(if is_stored {
         KeyState::Blocked

@@ -220,6 +220,8 @@ impl DatabaseRetryStore {
     where
         F: Future<Output = Result<T, sqlx::Error>>,
     {
+        // The futures of the drivers are large.
+        let operation = || Box::pin(operation());
         match &self.database {
             Database::Sqlite(_) => operation().await,
             Database::Postgres(_) => retry_conflicts(operation).await,
