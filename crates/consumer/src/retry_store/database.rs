@@ -7,11 +7,11 @@
 //!   adds rows of its keys, one after the other. (A consumer that lost the partition and does not know it yet may add a row
 //!   late. The new owner has handled or stored that event before any later one of the key, so handling the late row is a
 //!   no-op at any position.)
-//! * **Only the head is claimed, by one claimant at a time.** [`CLAIM_ON_POSTGRES`] checks both under the row lock: the second
+//! * **Only the head is claimed, by one claimant at a time.** `CLAIM_ON_POSTGRES` checks both under the row lock: the second
 //!   of two claimants waits for the lock, and then sees the claim of the first. It does not skip locked rows.
 //! * **The head is the only due row of its key** (`next_attempt_at`), so that millions of rows behind a dead one cost
 //!   nothing. The transaction that removes a head (handled, skipped) makes the next one due; the statement that adds a row
-//!   behind a head locks the head ([`super::add`]). So either the remover sees the new row, or the adder sees that the head
+//!   behind a head locks the head (`add.rs`). So either the remover sees the new row, or the adder sees that the head
 //!   is gone. No row is left that is never made due.
 //! * **Operators** need a DEAD head, **sweepers** a WAITING one that they have claimed. Both check the state under the row
 //!   lock, so neither changes what the other has begun.
