@@ -26,13 +26,13 @@ impl Handler for Deposits {
 impl Deposits {
     async fn deposit(&self, event_id: Uuid) -> Result<(), sqlx::Error> {
         let (key, sequence) = (Uuid::nil(), 1);
-        let mut transaction = self.0.begin().await?;
-        let entry = InboxEntry {
+        let event = InboxEntry {
             event_id,
             key,
             sequence,
         };
-        if accept(&mut transaction, &[entry]).await?.is_empty() {
+        let mut transaction = self.0.begin().await?;
+        if accept(&mut transaction, &[event]).await?.is_empty() {
             return Ok(()); // Handled before; the transaction is rolled back.
         }
         let deposit = sqlx::query("UPDATE account SET balance = balance + 10");
@@ -47,19 +47,19 @@ pub(crate) async fn run() -> Result<i64, BoxError> {
     let url = format!("sqlite://{}/deposits.db", directory.path().display());
     let database = Sqlite::open(&DatabaseUrl::from_setting(&url)?, &[consumer::MIGRATIONS]).await?;
     let mut transaction = database.begin().await?;
-    let table = "CREATE TABLE account AS SELECT 0 AS balance";
-    sqlx::query(table).execute(&mut *transaction).await?;
+    let table = sqlx::query("CREATE TABLE account AS SELECT 0 AS balance");
+    table.execute(&mut *transaction).await?;
     transaction.commit().await?;
 
     let deposits = Deposits(database);
+    let id = Uuid::new_v4().to_string().into_bytes();
     let record = Record {
-        headers: vec![("ce_id".to_owned(), Uuid::new_v4().to_string().into_bytes())],
+        headers: vec![("ce_id".to_owned(), id)],
         ..Record::default()
     };
     for attempt in 1..=2 {
-        deposits
-            .handle(&Delivery::new(record.clone(), attempt, Vec::new()))
-            .await?;
+        let delivery = Delivery::new(record.clone(), attempt, Vec::new());
+        deposits.handle(&delivery).await?;
     }
     let balance = sqlx::query_scalar("SELECT balance FROM account");
     Ok(balance.fetch_one(deposits.0.reader()).await?)

@@ -3,22 +3,27 @@
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::FutureExt;
 use opentelemetry::Context;
 use tokio::sync::mpsc;
 
 use crate::concurrency::{ConcurrencyLimit, DrainTokens};
+use crate::config::ConsumerConfig;
 use crate::crash_loop_guard::{CrashLoopGuard, GuardDecision};
-use crate::failures::{Failures, PANICKED};
+use crate::dead_letters::DeadLetterSink;
 use crate::handler::{BoxError, Delivery, Failure, Handled, Handler};
 use crate::instrumentation::ConsumerTelemetry;
-use crate::lanes::Lane;
-use crate::retry_store::{Fault, FaultClass, RetryStore};
+use crate::lanes::{Lane, Turn};
+use crate::retry_store::{Claimed, FaultClass, RetryStore};
 use kafka::record::Record;
 use service::crash_points::{CrashPoint, reach};
 use telemetry::propagation;
+
+mod failures;
+
+use failures::PANICKED;
+pub(crate) use failures::{Failures, unix_milliseconds};
 
 /// How an attempt ended.
 #[derive(Debug)]
@@ -33,31 +38,48 @@ pub(crate) enum Attempted {
     Interrupted,
 }
 
-/// Makes [`Attempts`]. One per consumer.
-#[derive(Clone)]
-pub(crate) struct Attempter {
+/// The parts that all partitions and the sweeper of one consumer share.
+pub(crate) struct Shared {
     pub(crate) handler: Arc<dyn Handler>,
     pub(crate) retry_store: Arc<dyn RetryStore>,
+    pub(crate) dead_letters: DeadLetterSink,
     pub(crate) limit: ConcurrencyLimit,
     pub(crate) telemetry: Arc<ConsumerTelemetry>,
     /// Receives the first fatal error; the consumer stops with it.
     pub(crate) fatal: mpsc::Sender<BoxError>,
 }
 
-impl Attempter {
+impl Shared {
+    pub(crate) fn config(&self) -> &ConsumerConfig {
+        self.telemetry.config()
+    }
+}
+
+/// One record to be handled.
+pub(crate) struct Attempts {
+    shared: Arc<Shared>,
+    pub(crate) guard: CrashLoopGuard,
+    /// The context of the span that created the event.
+    pub(crate) trace: Context,
+    record: Arc<Record>,
+    lane: Arc<Lane>,
+    pub(crate) failures: Failures,
+    /// Reached when the handler has succeeded.
+    after_effect: CrashPoint,
+}
+
+impl Attempts {
     /// The attempts at a record of a partition.
     pub(crate) fn delivered(
-        &self,
-        record: Arc<Record>,
-        lane: Arc<Lane>,
+        shared: Arc<Shared>,
+        (record, lane): Turn,
         is_guarded: bool,
         drain: &DrainTokens,
-    ) -> Attempts {
-        Attempts {
-            handler: Arc::clone(&self.handler),
-            telemetry: Arc::clone(&self.telemetry),
-            fatal: self.fatal.clone(),
-            guard: self.guard(is_guarded, drain),
+    ) -> Self {
+        let (retry_store, limit) = (Arc::clone(&shared.retry_store), shared.limit.clone());
+        Self {
+            shared,
+            guard: CrashLoopGuard::new(retry_store, limit, drain.clone(), is_guarded),
             trace: propagation::of_event(&record.headers),
             record,
             lane,
@@ -68,69 +90,13 @@ impl Attempter {
 
     /// The attempts at a record of the retry store. It has no followers: later events of its key are in the retry store
     /// behind it. It is always guarded: the retry store may hold a poison pill, and the few extra writes cost little.
-    pub(crate) fn stored(
-        &self,
-        record: Arc<Record>,
-        fault: Option<&Fault>,
-        drain: &DrainTokens,
-    ) -> Attempts {
-        Attempts {
-            failures: Failures::after(fault),
+    pub(crate) fn stored(shared: Arc<Shared>, event: &Claimed, drain: &DrainTokens) -> Self {
+        let turn = (Arc::new(event.record.clone()), Arc::default());
+        Self {
+            failures: Failures::after(event.fault.as_ref()),
             after_effect: CrashPoint::AfterRetriedEffect,
-            ..self.delivered(record, Arc::default(), true, drain)
+            ..Self::delivered(shared, turn, true, drain)
         }
-    }
-
-    fn guard(&self, is_guarded: bool, drain: &DrainTokens) -> CrashLoopGuard {
-        let retry_store = Arc::clone(&self.retry_store);
-        CrashLoopGuard::new(retry_store, self.limit.clone(), drain.clone(), is_guarded)
-    }
-}
-
-/// One record to be handled.
-pub(crate) struct Attempts {
-    handler: Arc<dyn Handler>,
-    telemetry: Arc<ConsumerTelemetry>,
-    fatal: mpsc::Sender<BoxError>,
-    guard: CrashLoopGuard,
-    /// The span that created the event.
-    trace: Context,
-    record: Arc<Record>,
-    lane: Arc<Lane>,
-    failures: Failures,
-    /// Reached when the handler has succeeded.
-    after_effect: CrashPoint,
-}
-
-impl Attempts {
-    /// The context of the span that created the event.
-    pub(crate) fn trace(&self) -> &Context {
-        &self.trace
-    }
-
-    /// Failed attempts so far.
-    pub(crate) fn failed(&self) -> u32 {
-        self.failures.attempts()
-    }
-
-    /// Time since the first failure.
-    pub(crate) fn failing_for(&self) -> Duration {
-        self.failures.lasted()
-    }
-
-    /// Restarts the retry time: it counts from the next failure.
-    pub(crate) fn restart_retry_time(&mut self) {
-        self.failures.restart_retry_time();
-    }
-
-    pub(crate) fn fault(&self, class: FaultClass) -> Fault {
-        self.failures.fault(class)
-    }
-
-    /// Whether the attempt count of the guard is still in the database: it could not be written or removed, the database
-    /// is unreachable.
-    pub(crate) fn is_count_pending(&self) -> bool {
-        self.guard.is_count_pending()
     }
 
     /// No attempt follows.
@@ -158,9 +124,9 @@ impl Attempts {
 
     async fn handle(&self) -> Handled {
         let (record, lane) = (Arc::clone(&self.record), Arc::clone(&self.lane));
-        let delivery = Delivery::in_lane(record, self.failures.attempts() + 1, lane);
-        let observed = self.telemetry.attempt(&delivery, &self.trace);
-        let handling = observed.span().carry(self.handler.handle(&delivery));
+        let delivery = Delivery::in_lane(record, self.failures.attempts + 1, lane);
+        let observed = self.shared.telemetry.attempt(&delivery, &self.trace);
+        let handling = observed.span().carry(self.shared.handler.handle(&delivery));
         let result = AssertUnwindSafe(handling).catch_unwind().await;
         let result = result
             .map(|result| result.and_then(|()| reach(self.after_effect).map_err(Failure::retry)));
@@ -178,7 +144,7 @@ impl Attempts {
             }
             Ok(Err(Failure::Fatal(cause))) => {
                 // The consumer stops with the first fatal error; later ones are dropped.
-                let _ = self.fatal.try_send(cause);
+                let _ = self.shared.fatal.try_send(cause);
                 Attempted::Interrupted
             }
             Err(panic) => {

@@ -5,14 +5,13 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::attempts::Attempter;
+use crate::attempts::Shared;
 use crate::concurrency::ConcurrencyLimit;
 use crate::config::ConsumerConfig;
 use crate::dead_letters::DeadLetterSink;
 use crate::handler::Handler;
 use crate::instrumentation::ConsumerTelemetry;
 use crate::poll::{self, ConsumerError};
-use crate::retries::Worker;
 use crate::retry_store::RetryStore;
 use crate::sweeper::Sweeper;
 use kafka::KafkaConfig;
@@ -57,32 +56,19 @@ impl Consumer {
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), ConsumerError> {
         let config = self.config;
         let telemetry = Arc::new(ConsumerTelemetry::new(&self.kafka, &config));
-        let sink = DeadLetterSink::new(&self.kafka, Arc::clone(&telemetry))?;
-        let dead_letters = Arc::new(sink);
         let (fatal_sender, fatal) = mpsc::channel(1);
-        let attempter = Attempter {
+        let shared = Arc::new(Shared {
             handler: self.handler,
-            retry_store: Arc::clone(&self.retry_store),
+            retry_store: self.retry_store,
+            dead_letters: DeadLetterSink::new(&self.kafka, Arc::clone(&telemetry))?,
             limit: ConcurrencyLimit::new(config.max_in_flight),
-            telemetry: Arc::clone(&telemetry),
+            telemetry,
             fatal: fatal_sender,
-        };
-        let sweeper = Sweeper::new(
-            attempter.clone(),
-            Arc::clone(&self.retry_store),
-            Arc::clone(&dead_letters),
-            config,
-            self.kafka.group.drain,
-        );
-        let worker = Worker::new(
-            attempter,
-            self.retry_store,
-            dead_letters,
-            config.retry_policy,
-        );
+        });
+        let sweeper = Sweeper::new(Arc::clone(&shared), self.kafka.group.drain);
         let stop_sweeping = shutdown.child_token();
         let polling = async {
-            let polled = poll::run(&self.kafka, worker, telemetry, fatal, shutdown).await;
+            let polled = poll::run(&self.kafka, shared, fatal, shutdown).await;
             stop_sweeping.cancel();
             polled
         };

@@ -43,10 +43,6 @@ pub(crate) enum Guarded {
 }
 
 impl Guarded {
-    pub(crate) fn of_next(span: u64) -> Self {
-        Self::Next { span }
-    }
-
     /// Fixes the range at the first received offset.
     pub(crate) fn receive(&mut self, offset: i64) {
         if let Self::Next { span } = *self {

@@ -14,7 +14,7 @@ use crate::handler::BoxError;
 use crate::instrumentation::ConsumerTelemetry;
 use crate::retry_store::Fault;
 use kafka::record::Record;
-use kafka::{KafkaConfig, LogContext, ObservedSend, Outgoing, SendTelemetry};
+use kafka::{KafkaConfig, LogContext, Outgoing, SendTelemetry};
 use service::crash_points::{CrashPoint, reach};
 use telemetry::propagation;
 
@@ -53,8 +53,8 @@ impl DeadLetterSink {
         redrives: u32,
     ) -> Result<(), BoxError> {
         reach(CrashPoint::BeforeDeadLetter)?;
-        let provenance = provenance(self.telemetry.config(), record, fault, redrives);
-        self.send(record, headers(record, &provenance)).await?;
+        let headers = headers(self.telemetry.config(), record, fault, redrives);
+        self.send(record, headers).await?;
         self.telemetry.dead_letter(fault.class);
         reach(CrashPoint::AfterDeadLetter)?;
         Ok(())
@@ -66,27 +66,25 @@ impl DeadLetterSink {
         // Key and value may be missing, and then stay so.
         letter.key = record.key.as_deref();
         letter.payload = record.payload.as_deref();
-        let observed = self.observe(record);
-        let sent = self.producer.send::<[u8], [u8], _>(letter, QUEUE_TIMEOUT);
-        match sent.await {
-            Ok(place) => observed.acknowledged(place.partition, place.offset),
-            Err((error, _)) => {
-                observed.failed(&error);
-                return Err(error);
-            }
-        }
-        Ok(())
-    }
-
-    /// The span is a child of the current one; the record keeps its own trace header.
-    fn observe(&self, record: &Record) -> ObservedSend {
-        let letter = Outgoing {
-            topic: self.telemetry.config().dead_letter_topic,
+        let outgoing = Outgoing {
+            topic,
             key: record.key.as_deref(),
             headers: &record.headers,
         };
+        // The span is a child of the current one; the record keeps its own trace header.
         let decided = propagation::of_event(&record.headers);
-        self.sends.begin(letter, &Context::current(), &decided)
+        let observed = self.sends.begin(outgoing, &Context::current(), &decided);
+        let sent = self.producer.send::<[u8], [u8], _>(letter, QUEUE_TIMEOUT);
+        match sent.await {
+            Ok(place) => {
+                observed.acknowledged(place.partition, place.offset);
+                Ok(())
+            }
+            Err((error, _)) => {
+                observed.failed(&error);
+                Err(error)
+            }
+        }
     }
 }
 
@@ -116,23 +114,20 @@ fn provenance(
 }
 
 /// The headers of the record, unchanged, then its provenance.
-fn headers(record: &Record, provenance: &[(&str, String)]) -> OwnedHeaders {
+fn headers(config: &ConsumerConfig, record: &Record, fault: &Fault, redrives: u32) -> OwnedHeaders {
     // A record that was republished from the dead-letter topic and fails again keeps only its latest provenance: it must
     // not grow with each round.
     let kept = record
         .headers
         .iter()
         .filter(|(name, _)| !name.starts_with(PREFIX));
-    let headers = kept.fold(OwnedHeaders::new(), |headers, (key, value)| {
-        headers.insert(Header {
-            key,
-            value: Some(value),
+    let added = provenance(config, record, fault, redrives)
+        .map(|(name, value)| (format!("{PREFIX}{name}"), value.into_bytes()));
+    kept.chain(&added)
+        .fold(OwnedHeaders::new(), |headers, (key, value)| {
+            headers.insert(Header {
+                key,
+                value: Some(value),
+            })
         })
-    });
-    provenance.iter().fold(headers, |headers, (name, value)| {
-        headers.insert(Header {
-            key: &format!("{PREFIX}{name}"),
-            value: Some(value),
-        })
-    })
 }

@@ -33,3 +33,9 @@ pub struct InboxEntry {
     /// Position among the events of its producer about the same key.
     pub sequence: u64,
 }
+
+impl InboxEntry {
+    fn stored_sequence(&self) -> i64 {
+        i64::try_from(self.sequence).unwrap_or(i64::MAX)
+    }
+}

@@ -15,7 +15,6 @@ use rdkafka::error::KafkaError;
 use crate::config::ConsumerConfig;
 #[cfg(doc)]
 use crate::config::TraceProcessing;
-use crate::consumer_lag::ConsumerLag;
 use crate::handler::Delivery;
 use crate::retry_store::FaultClass;
 use kafka::headers;
@@ -27,8 +26,10 @@ use telemetry::propagation;
 use telemetry::vocabulary::Labels;
 
 mod attempt;
+mod consumer_lag;
 
 use attempt::ObservedAttempt;
+use consumer_lag::ConsumerLag;
 
 /// The telemetry of one consumer, over all its partition sessions.
 #[derive(Debug)]
@@ -153,19 +154,15 @@ impl ConsumerTelemetry {
         span.describe_as(&self.labels.server);
         let began = Instant::now();
         let committed = span.within(commit);
-        let labels = &self.labels.commit;
-        match &committed {
-            Ok(()) => self
-                .operation_durations
-                .record_time(began.elapsed(), labels),
-            Err(error) => {
-                let error = error_type(error);
-                self.operation_durations
-                    .record_time(began.elapsed(), &labels.and(error.clone()));
-                span.describe_as(&Labels::of([error]));
-                span.mark_failed();
-            }
+        let mut labels = self.labels.commit.clone();
+        if let Err(error) = &committed {
+            let error = error_type(error);
+            labels = labels.and(error.clone());
+            span.describe_as(&Labels::of([error]));
+            span.mark_failed();
         }
+        self.operation_durations
+            .record_time(began.elapsed(), &labels);
         committed
     }
 

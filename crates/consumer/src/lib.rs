@@ -39,9 +39,10 @@
 //! | which offset may be committed | `tracker.rs` |
 //! | commit of offsets | `offset_commits.rs` |
 //! | whether an attempt may start | `concurrency.rs`, `crash_loop_guard.rs` |
-//! | whether a rejected event may become a dead letter | `reject_gate.rs` |
+//! | whether a rejected event may become a dead letter | `retries/reject_gate.rs` |
 //!
-//! The files stand below in reading order. An event passes `record_queue` → `partition` → `retries` → `attempts` → [`Handler`].
+//! The files stand below in reading order. An event passes `poll` → `partition` (queue, lane) → `retries` →
+//! `attempts` (guard, [`Handler`]) → `retries` → `tracker` → `offset_commits`.
 
 #![warn(missing_docs)]
 
@@ -50,38 +51,27 @@ mod handler;
 mod retry_policy;
 
 mod consumer;
+mod offset_commits;
 mod poll;
 mod rebalance;
 
-mod assignment;
-mod offset_commits;
-mod partition;
-mod partition_session;
-mod record_queue;
-mod tracker;
-
-mod blocked_keys;
 mod lanes;
+mod partition;
+mod tracker;
 
 mod attempts;
 mod concurrency;
 mod crash_loop_guard;
 mod dead_letters;
-mod failures;
-mod reject_gate;
 mod retries;
 
 mod sweeper;
 
-mod consumer_lag;
 mod instrumentation;
 
 pub mod inbox;
 pub mod operator;
 pub mod retry_store;
-
-#[cfg(test)]
-mod simulation;
 
 pub use config::{ConsumerConfig, TraceProcessing};
 pub use consumer::Consumer;

@@ -7,9 +7,9 @@
 
 use std::io::{self, Write};
 
-use crate::operator::arguments::{Command, DeadLetters};
+use crate::operator::arguments::{Command, DeadLetters, Skip};
 use crate::retry_store::RetryStoreError;
-use crate::retry_store::operations::{OperationError, Operations, OperatorRefusal};
+use crate::retry_store::operations::{OperationError, Operations, OperatorRefusal, RetryEvent};
 use clap::{CommandFactory as _, FromArgMatches as _};
 use kafka::headers::Headers;
 use kafka::record::Record;
@@ -40,9 +40,6 @@ pub struct Vocabulary {
 /// Why a command failed, or is incomplete.
 #[derive(Debug, thiserror::Error)]
 pub enum OperatorError {
-    /// The database cannot be opened.
-    #[error(transparent)]
-    Inspection(#[from] InspectionError),
     /// The operation was refused.
     #[error(transparent)]
     Refused(#[from] OperatorRefusal),
@@ -62,17 +59,6 @@ pub enum OperatorError {
     Output(#[from] io::Error),
 }
 
-impl From<OperatorError> for ExitError {
-    fn from(error: OperatorError) -> Self {
-        match error {
-            OperatorError::Inspection(found) if found.is_configuration() => {
-                Self::configuration(found)
-            }
-            error => Self::failed(error),
-        }
-    }
-}
-
 impl From<OperationError> for OperatorError {
     fn from(error: OperationError) -> Self {
         match error {
@@ -82,7 +68,7 @@ impl From<OperationError> for OperatorError {
     }
 }
 
-/// The subcommand `dead-letters`, for the command line of a service.
+/// The subcommand `dead-letters`, for the command line of a service: opens its database and runs the command.
 pub fn command(
     config: impl FnOnce() -> Result<DatabaseConfig, ConfigError> + 'static,
     migrations: Migrations,
@@ -90,46 +76,67 @@ pub fn command(
 ) -> CommandOfService {
     CommandOfService::with_arguments(DeadLetters::command(), async move |matches| {
         let arguments = DeadLetters::from_arg_matches(&matches).map_err(ExitError::failed)?;
-        Ok(run(&arguments, &config()?, migrations, vocabulary).await?)
+        let database = Database::inspect(&config()?, migrations, vocabulary.service).await;
+        let database = database.map_err(not_opened)?;
+        let events = crate::retry_store::database::operations(&database);
+        let done = execute(&arguments.command, &*events, vocabulary, &mut io::stdout()).await;
+        database.close().await;
+        done.map_err(ExitError::failed)
     })
 }
 
-/// Opens the database of the service and runs the command.
-///
-/// # Errors
-/// [`OperatorError`]; changes made before it stay, and are in the output and in the audit.
-pub async fn run(
-    arguments: &DeadLetters,
-    database: &DatabaseConfig,
-    migrations: Migrations,
-    vocabulary: Vocabulary,
-) -> Result<(), OperatorError> {
-    let database = Database::inspect(database, migrations, vocabulary.service).await?;
-    let events = crate::retry_store::database::operations(&database);
-    let done = execute(&arguments.command, &*events, vocabulary, &mut io::stdout()).await;
-    database.close().await;
-    done
+fn not_opened(error: InspectionError) -> ExitError {
+    if error.is_configuration() {
+        ExitError::configuration(error)
+    } else {
+        ExitError::failed(error)
+    }
 }
 
 /// Runs one command and writes its output.
 ///
 /// # Errors
-/// As [`run`].
+/// [`OperatorError`]; changes made before it stay, and are in the output and in the audit.
 pub async fn execute(
     command: &Command,
     events: &dyn Operations,
     vocabulary: Vocabulary,
     output: &mut (dyn Write + Send),
 ) -> Result<(), OperatorError> {
+    let mut operator = Operator {
+        events,
+        vocabulary,
+        output,
+    };
     match command {
-        Command::List(list) => list::list(list, events, vocabulary, output).await,
-        Command::Show(show) => show::show(show, events, vocabulary, output).await,
-        Command::Redrive(redrive) => redrive::redrive(redrive, events, vocabulary, output).await,
-        Command::Skip(skip) => {
-            let (id, actor) = (skip.id, &skip.actor.name);
-            events.skip(id, actor, &skip.reason).await?;
-            Ok(writeln!(output, "skipped {id}")?)
-        }
-        Command::Audit(audit) => audit::audit(audit, events, output).await,
+        Command::List(list) => operator.list(list).await,
+        Command::Show(show) => operator.show(show).await,
+        Command::Redrive(redrive) => operator.redrive(redrive).await,
+        Command::Skip(skip) => operator.skip(skip).await,
+        Command::Audit(audit) => operator.audit(audit).await,
+    }
+}
+
+/// Runs the commands; each is a method in the file of its name.
+struct Operator<'a> {
+    events: &'a dyn Operations,
+    vocabulary: Vocabulary,
+    output: &'a mut (dyn Write + Send),
+}
+
+impl Operator<'_> {
+    async fn event(&self, id: i64) -> Result<RetryEvent, OperatorError> {
+        let event = self.events.get(id).await?;
+        Ok(event.ok_or(OperatorRefusal::Unknown { id })?)
+    }
+
+    /// The type of an event without control characters.
+    fn event_type(&self, event: &RetryEvent) -> Option<String> {
+        (self.vocabulary.event_type)(&event.record.headers).map(text::printable)
+    }
+
+    async fn skip(&mut self, Skip { id, reason, actor }: &Skip) -> Result<(), OperatorError> {
+        self.events.skip(*id, &actor.name, reason).await?;
+        Ok(writeln!(self.output, "skipped {id}")?)
     }
 }

@@ -18,6 +18,7 @@
 //! Between two processes the first rule cannot hold: Kafka assigns the partition to another member while our handler runs.
 //! There the inbox row in the handler's transaction decides which of the two takes effect.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -25,17 +26,25 @@ use opentelemetry::context::FutureExt;
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 
-use crate::blocked_keys::BlockedKeys;
+use crate::attempts::Shared;
 use crate::crash_loop_guard::Guarded;
-use crate::instrumentation::ConsumerTelemetry;
 use crate::lanes::{LaneKey, Lanes, Turn};
-use crate::partition_session::PartitionSession;
-use crate::record_queue::RecordQueue;
 use crate::retries::{Outcome, Work, Worker};
-use crate::retry_store::SessionStart;
+use crate::retry_store::TopicPartition;
 use crate::tracker::{OffsetTracker, Progress};
 use kafka::record::Record;
 use service::crash_points::{CrashPoint, reach};
+
+mod blocked_keys;
+mod record_queue;
+mod session;
+
+#[cfg(test)]
+mod simulation;
+
+use blocked_keys::BlockedKeys;
+pub(crate) use record_queue::RecordQueue;
+use session::PartitionSession;
 
 /// Records read before the task looks at commands and finished work again.
 const READ_BATCH: usize = 128;
@@ -95,21 +104,15 @@ pub(crate) struct PollLinks {
     pub(crate) progress: Arc<Progress>,
 }
 
-/// Why a partition's task ends.
-enum End {
-    /// The partition is revoked.
-    Drain(Drain),
-    /// The consumer was dropped.
-    Gone,
-}
+/// The drain that ends the task of a partition; `None` if the consumer was dropped.
+type End = Option<Drain>;
 
 /// The task of one partition.
 pub(crate) struct Partition {
     epoch: Epoch,
     links: PollLinks,
     worker: Arc<Worker>,
-    session: Arc<PartitionSession>,
-    telemetry: Arc<ConsumerTelemetry>,
+    session: PartitionSession,
     tracker: OffsetTracker,
     blocked_keys: BlockedKeys,
     guarded: Guarded,
@@ -124,19 +127,14 @@ pub(crate) struct Partition {
 }
 
 impl Partition {
-    pub(crate) fn new(
-        epoch: Epoch,
-        session: PartitionSession,
-        links: PollLinks,
-        worker: Worker,
-        telemetry: Arc<ConsumerTelemetry>,
-    ) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, partition: i32, epoch: Epoch, links: PollLinks) -> Self {
+        let topic = shared.config().topic.to_owned();
+        let retry_store = Arc::clone(&shared.retry_store);
         Self {
             epoch,
             links,
-            worker: Arc::new(worker),
-            session: Arc::new(session),
-            telemetry,
+            worker: Arc::new(Worker::new(shared)),
+            session: PartitionSession::new(retry_store, TopicPartition { topic, partition }),
             tracker: OffsetTracker::default(),
             blocked_keys: BlockedKeys::default(),
             guarded: Guarded::None,
@@ -155,46 +153,43 @@ impl Partition {
             self.in_flight = previous.await.unwrap_or_default();
         }
         let end = match self.begin().await {
-            None => self.work().await,
-            Some(end) => end,
+            Ok(()) => self.work().await,
+            Err(end) => end,
         };
         match end {
-            End::Drain(command) => self.drain(command).await,
-            End::Gone => self.in_flight,
+            Some(drain) => self.drain(drain).await,
+            None => self.in_flight,
         }
     }
 
-    /// Begins the session; returns the end, if that comes first.
-    async fn begin(&mut self) -> Option<End> {
+    /// Begins the session, if the end of the task does not come first.
+    async fn begin(&mut self) -> Result<(), End> {
         let mut strays = Vec::new();
-        let session = Arc::clone(&self.session);
-        let begun = session.begin();
-        tokio::pin!(begun);
-        let start = loop {
-            // Biased: a revoke must not wait for an unreachable database.
-            tokio::select! {
-                biased;
-                command = self.links.commands.recv() => match command {
-                    // Fetched by librdkafka before the queue was split: at most one full queue.
-                    Some(Command::Stray(record)) => strays.push(record),
-                    Some(Command::Drain(drain)) => return Some(End::Drain(drain)),
-                    None => return Some(End::Gone),
-                },
-                start = &mut begun => break start,
+        let start = {
+            let mut begun = pin!(self.session.begin());
+            loop {
+                // Biased: a revoke must not wait for an unreachable database.
+                tokio::select! {
+                    biased;
+                    command = self.links.commands.recv() => match command {
+                        // Fetched by librdkafka before the queue was split: at most one full queue.
+                        Some(Command::Stray(record)) => strays.push(record),
+                        Some(Command::Drain(drain)) => return Err(Some(drain)),
+                        None => return Err(None),
+                    },
+                    start = &mut begun => break start,
+                }
             }
         };
-        self.load_start(start);
+        self.session.has_begun = true;
+        self.blocked_keys.load(start.blocked);
+        if start.after_a_crash {
+            self.guarded = Guarded::Next { span: MAX_SPAN };
+        }
         for record in strays {
             self.take_in(record);
         }
-        None
-    }
-
-    fn load_start(&mut self, start: SessionStart) {
-        self.blocked_keys.load(start.blocked);
-        if start.after_a_crash {
-            self.guarded = Guarded::of_next(MAX_SPAN);
-        }
+        Ok(())
     }
 
     async fn work(&mut self) -> End {
@@ -204,8 +199,8 @@ impl Partition {
                 biased;
                 command = self.links.commands.recv() => match command {
                     Some(Command::Stray(record)) => self.take_in(record),
-                    Some(Command::Drain(drain)) => return End::Drain(drain),
-                    None => return End::Gone,
+                    Some(Command::Drain(drain)) => return Some(drain),
+                    None => return None,
                 },
                 Some(finished) = self.in_flight.tasks.join_next() => self.finish(finished),
                 () = wait_until_filled(&self.links.queue, self.queue_is_empty), if self.has_room() => self.read(),
@@ -215,14 +210,17 @@ impl Partition {
 
     fn has_room(&self) -> bool {
         !self.tripped
-            && self.in_flight.lanes.len() < self.telemetry.config().max_records_per_partition()
+            && self.in_flight.lanes.len() < self.worker.shared.config().max_records_per_partition()
             && self.tracker.span() < MAX_SPAN
     }
 
     fn read(&mut self) {
         let began = Instant::now();
         let records = self.links.queue.read(READ_BATCH);
-        self.telemetry.polled(&records, began.elapsed());
+        self.worker
+            .shared
+            .telemetry
+            .polled(&records, began.elapsed());
         self.queue_is_empty = records.len() < READ_BATCH;
         for record in records {
             self.take_in(record);
@@ -316,7 +314,7 @@ impl Partition {
             topic = record.topic,
             partition = record.partition,
             offset = record.offset,
-            limit = self.telemetry.config().retry_policy.reject_limit,
+            limit = self.worker.shared.config().retry_policy.reject_limit,
             "partition stopped, reject limit reached: remove the cause, then restart the service"
         );
         self.tripped = true;

@@ -13,10 +13,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::attempts::Shared;
 use crate::handler::BoxError;
-use crate::instrumentation::ConsumerTelemetry;
 use crate::rebalance::Context;
-use crate::retries::Worker;
 use kafka::KafkaConfig;
 use kafka::record::Record;
 use service::command_line::ExitError;
@@ -63,15 +62,14 @@ impl From<ConsumerError> for ExitError {
 /// Polls on its own thread until `shutdown` or the first fatal error.
 pub(crate) async fn run(
     kafka: &KafkaConfig,
-    worker: Worker,
-    telemetry: Arc<ConsumerTelemetry>,
+    shared: Arc<Shared>,
     mut fatal: mpsc::Receiver<BoxError>,
     shutdown: CancellationToken,
 ) -> Result<(), ConsumerError> {
     let (broken_sender, mut broken) = mpsc::channel(1);
     let drain = kafka.group.drain;
-    let config = *telemetry.config();
-    let context = Context::new(worker, telemetry, Handle::current(), drain, broken_sender);
+    let config = *shared.config();
+    let context = Context::new(shared, Handle::current(), drain, broken_sender);
     let consumer: BaseConsumer<Context> =
         kafka.consumer(config.group).create_with_context(context)?;
     let consumer = Arc::new(consumer);
@@ -114,42 +112,27 @@ fn spawn(
 
 fn poll_until(consumer: &BaseConsumer<Context>, stop: &CancellationToken) {
     let context = consumer.context();
-    let mut commit = Interval::new(COMMIT_INTERVAL);
-    let mut commit_again = Interval::new(COMMIT_AGAIN_INTERVAL);
+    let (mut committed, mut committed_again) = (Instant::now(), Instant::now());
     while !stop.is_cancelled() {
         match consumer.poll(POLL) {
             None => {}
             Some(Ok(message)) => context.stray(Record::from(&message)),
             Some(Err(error)) => context.report(&error),
         }
-        if commit_again.is_over() {
+        if is_over(&mut committed_again, COMMIT_AGAIN_INTERVAL) {
             context.commit_again();
         }
-        if commit.is_over() {
+        if is_over(&mut committed, COMMIT_INTERVAL) {
             context.commit_progress(consumer);
         }
     }
 }
 
-struct Interval {
-    length: Duration,
-    began: Instant,
-}
-
-impl Interval {
-    fn new(length: Duration) -> Self {
-        Self {
-            length,
-            began: Instant::now(),
-        }
+/// Whether an interval is over; then the next one begins.
+fn is_over(began: &mut Instant, length: Duration) -> bool {
+    let over = began.elapsed() >= length;
+    if over {
+        *began = Instant::now();
     }
-
-    /// Whether the interval is over; then the next one begins.
-    fn is_over(&mut self) -> bool {
-        let over = self.began.elapsed() >= self.length;
-        if over {
-            self.began = Instant::now();
-        }
-        over
-    }
+    over
 }

@@ -23,14 +23,17 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::assignment::Assignments;
+use crate::attempts::Shared;
 use crate::instrumentation::ConsumerTelemetry;
 use crate::offset_commits;
-use crate::record_queue::RecordQueue;
-use crate::retries::Worker;
+use crate::partition::RecordQueue;
 use kafka::ErrorLog;
 use kafka::record::Record;
 use service::crash_points::{CrashPoint, reach};
+
+mod assignments;
+
+use assignments::Assignments;
 
 /// The log facility of librdkafka for a failed commit. Commits are refused during a rebalance and made again after it, so
 /// it is logged as a notice.
@@ -38,11 +41,7 @@ const COMMIT_FAILED: &str = "COMMITFAIL";
 
 /// The rdkafka context of the consumer: it receives the callbacks.
 pub(super) struct Context {
-    topic: &'static str,
-    /// Template of the workers of the partition sessions.
-    worker: Worker,
     telemetry: Arc<ConsumerTelemetry>,
-    runtime: Handle,
     /// How long running handlers may take when their partition is revoked.
     drain: Duration,
     /// Weak, since the consumer owns this context.
@@ -54,20 +53,16 @@ pub(super) struct Context {
 
 impl Context {
     pub(super) fn new(
-        worker: Worker,
-        telemetry: Arc<ConsumerTelemetry>,
+        shared: Arc<Shared>,
         runtime: Handle,
         drain: Duration,
         broken: mpsc::Sender<String>,
     ) -> Self {
         Self {
-            topic: telemetry.config().topic,
-            worker,
-            runtime,
+            telemetry: Arc::clone(&shared.telemetry),
             drain,
             consumer: OnceLock::new(),
-            assignments: Mutex::new(Assignments::new(Arc::clone(&telemetry))),
-            telemetry,
+            assignments: Mutex::new(Assignments::new(shared, runtime)),
             broken,
             errors: ErrorLog::default(),
         }
@@ -110,7 +105,7 @@ impl Context {
     /// Gives all partitions back: a shutdown is a revoke of everything.
     pub(super) fn release_all(&self, consumer: &BaseConsumer<Self>) {
         let all = self.assignments().partitions();
-        self.release(consumer, &all, Instant::now() + self.drain);
+        self.release(consumer, &all, self.drain);
     }
 
     fn assign(&self, partitions: &[i32]) {
@@ -119,35 +114,38 @@ impl Context {
             return;
         };
         for &partition in partitions {
-            let Some(queue) = consumer.split_partition_queue(self.topic, partition) else {
+            let Some(queue) = consumer.split_partition_queue(self.topic(), partition) else {
                 self.give_up(format!("partition {partition} has no queue"));
                 return;
             };
-            let (queue, worker) = (RecordQueue::new(queue), self.worker.for_session());
-            self.assignments()
-                .begin(partition, queue, worker, &self.runtime);
+            self.assignments().begin(partition, RecordQueue::new(queue));
         }
         self.telemetry.rebalanced(partitions);
     }
 
     fn revoke(&self, consumer: &BaseConsumer<Self>, partitions: &[i32]) {
         let lost = consumer.assignment_lost();
-        tracing::info!(topic = self.topic, ?partitions, lost, "partitions revoked");
+        tracing::info!(
+            topic = self.topic(),
+            ?partitions,
+            lost,
+            "partitions revoked"
+        );
         self.telemetry.rebalanced(partitions);
         let drain = if lost { Duration::ZERO } else { self.drain };
-        self.release(consumer, partitions, Instant::now() + drain);
+        self.release(consumer, partitions, drain);
     }
 
-    fn release(&self, consumer: &BaseConsumer<Self>, partitions: &[i32], deadline: Instant) {
+    fn release(&self, consumer: &BaseConsumer<Self>, partitions: &[i32], drain: Duration) {
         // An injected failure skips the drain.
-        let waits = reach(CrashPoint::InRevoke).is_ok();
-        let deadline = if waits { deadline } else { Instant::now() };
+        let drain = reach(CrashPoint::InRevoke).map_or(Duration::ZERO, |()| drain);
+        let deadline = Instant::now() + drain;
         let finished = self.assignments().drain(partitions, deadline);
         self.wait_until_drained(&finished, deadline);
         if consumer.assignment_lost() {
             // Other members own the partitions: a commit would move their offsets.
             tracing::warn!(
-                topic = self.topic,
+                topic = self.topic(),
                 "partitions lost before the revoke, offsets not committed"
             );
         } else {
@@ -167,7 +165,7 @@ impl Context {
                 Ok(()) => {}
                 Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => return,
                 Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {
-                    tracing::warn!(topic = self.topic, "partition drain timed out");
+                    tracing::warn!(topic = self.topic(), "partition drain timed out");
                     return;
                 }
             }
@@ -186,6 +184,10 @@ impl Context {
     fn give_up(&self, reason: String) {
         // The consumer stops with the first reason.
         let _ = self.broken.try_send(reason);
+    }
+
+    fn topic(&self) -> &'static str {
+        self.telemetry.config().topic
     }
 
     fn assignments(&self) -> MutexGuard<'_, Assignments> {
@@ -231,7 +233,7 @@ impl ConsumerContext for Context {
         self.commit_again();
         if let Rebalance::Assign(partitions) = rebalance {
             let partitions = partition_numbers(partitions);
-            tracing::info!(topic = self.topic, ?partitions, "partitions assigned");
+            tracing::info!(topic = self.topic(), ?partitions, "partitions assigned");
         }
     }
 }

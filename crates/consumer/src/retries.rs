@@ -17,17 +17,19 @@ use std::sync::Arc;
 
 use opentelemetry::Context;
 
-use crate::attempts::{Attempted, Attempter, Attempts};
+use crate::attempts::{Attempted, Attempts, Shared};
 use crate::concurrency::DrainTokens;
-use crate::dead_letters::DeadLetterSink;
 use crate::handler::BoxError;
 use crate::lanes::Turn;
-use crate::reject_gate::RejectGate;
-use crate::retry_policy::{BACKOFF, RetryPolicy};
-use crate::retry_store::{Fault, FaultClass, KeyState, RetryState, RetryStore, RetryStoreError};
+use crate::retry_policy::BACKOFF;
+use crate::retry_store::{Fault, FaultClass, KeyState, RetryState};
 use kafka::record::Record;
 use service::crash_points::{CrashPoint, reach};
 use service::error_chain::ErrorChain;
+
+mod reject_gate;
+
+use reject_gate::RejectGate;
 
 /// How work on an event ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,45 +44,20 @@ pub(crate) enum Outcome {
     Tripped,
 }
 
-/// Works on the events of one partition session.
+/// Works on the events of one partition session: drains on its own and counts its own rejects.
 pub(crate) struct Worker {
-    attempter: Attempter,
-    retry_store: Arc<dyn RetryStore>,
-    dead_letters: Arc<DeadLetterSink>,
-    retry_policy: RetryPolicy,
+    pub(crate) shared: Arc<Shared>,
     pub(crate) gate: RejectGate,
     pub(crate) drain: DrainTokens,
 }
 
 impl Worker {
-    pub(crate) fn new(
-        attempter: Attempter,
-        retry_store: Arc<dyn RetryStore>,
-        dead_letters: Arc<DeadLetterSink>,
-        retry_policy: RetryPolicy,
-    ) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
         Self {
-            attempter,
-            retry_store,
-            dead_letters,
-            retry_policy,
-            gate: RejectGate::new(retry_policy.reject_limit),
+            gate: RejectGate::new(shared.config().retry_policy.reject_limit),
             drain: DrainTokens::default(),
+            shared,
         }
-    }
-
-    /// A worker that drains on its own and counts its own rejects.
-    pub(crate) fn for_session(&self) -> Self {
-        Self::new(
-            self.attempter.clone(),
-            Arc::clone(&self.retry_store),
-            Arc::clone(&self.dead_letters),
-            self.retry_policy,
-        )
-    }
-
-    pub(crate) fn retry_store(&self) -> &Arc<dyn RetryStore> {
-        &self.retry_store
     }
 
     async fn store(
@@ -89,7 +66,8 @@ impl Worker {
         fault: &Fault,
         state: RetryState,
     ) -> Result<(), BoxError> {
-        self.retry_store.store(record, fault, state).await?;
+        let retry_store = &self.shared.retry_store;
+        retry_store.store(record, fault, state).await?;
         reach(CrashPoint::AfterStore)?;
         Ok(())
     }
@@ -134,22 +112,21 @@ impl Work {
     /// `may_be_blocked`: its key may have events in the retry store. `is_guarded`: it may be a poison pill.
     pub(crate) fn new(
         worker: Arc<Worker>,
-        (record, lane): Turn,
+        turn: Turn,
         may_be_blocked: bool,
         is_guarded: bool,
     ) -> Self {
-        let drain = &worker.drain;
-        let attempts = (worker.attempter).delivered(Arc::clone(&record), lane, is_guarded, drain);
+        let (shared, record) = (Arc::clone(&worker.shared), Arc::clone(&turn.0));
         Self {
+            attempts: Attempts::delivered(shared, turn, is_guarded, &worker.drain),
             worker,
             record,
-            attempts,
             may_be_blocked,
         }
     }
 
     pub(crate) fn trace(&self) -> &Context {
-        self.attempts.trace()
+        &self.attempts.trace
     }
 
     pub(crate) async fn run(mut self) -> Outcome {
@@ -166,18 +143,17 @@ impl Work {
     }
 
     async fn store_behind(&self) -> Option<KeyState> {
-        let (worker, record) = (&self.worker, self.record.as_ref());
+        let (worker, shared) = (&self.worker, &self.worker.shared);
         let step = || async {
             // Like a handler call: the limit suits the database. During a drain it runs once without a permit.
-            let _permit = worker.attempter.limit.acquire(&worker.drain).await;
-            let stored: Result<_, RetryStoreError> = worker.retry_store.store_behind(record).await;
-            stored
+            let _permit = shared.limit.acquire(&worker.drain).await;
+            shared.retry_store.store_behind(&self.record).await
         };
-        worker.until_done(record, step).await
+        worker.until_done(&self.record, step).await
     }
 
     async fn attempt_repeatedly(&mut self) -> Outcome {
-        let policy = self.worker.retry_policy;
+        let policy = self.worker.shared.config().retry_policy;
         loop {
             let cause = match self.attempts.make().await {
                 Attempted::Handled => return Outcome::Handled,
@@ -185,12 +161,12 @@ impl Work {
                 Attempted::Hopeless(class) => return self.set_aside(class).await,
                 Attempted::Interrupted => return Outcome::Interrupted,
             };
-            if policy.is_exhausted(self.attempts.failing_for()) && self.move_to_retry_store().await
-            {
+            let failing_for = self.attempts.failures.lasted();
+            if policy.is_exhausted(failing_for) && self.move_to_retry_store().await {
                 return Outcome::MovedToRetryStore;
             }
-            let attempt = self.attempts.failed();
-            let delay = policy.backoff(attempt, self.attempts.failing_for());
+            let attempt = self.attempts.failures.attempts;
+            let delay = policy.backoff(attempt, self.attempts.failures.lasted());
             warn_of_retry(&self.record, attempt, delay, &cause);
             if !self.worker.drain.sleep(delay).await {
                 return Outcome::Interrupted;
@@ -204,12 +180,12 @@ impl Work {
         if self.worker.drain.is_session_over() {
             return false;
         }
-        let fault = self.attempts.fault(FaultClass::RetriesSpent);
-        let retry_after = self.worker.retry_policy.retry_store_delay;
+        let fault = self.attempts.failures.fault(FaultClass::RetriesSpent);
+        let retry_after = self.worker.shared.config().retry_policy.retry_store_delay;
         let state = RetryState::Waiting { retry_after };
         if let Err(error) = self.worker.store(&self.record, &fault, state).await {
             self.warn_of_failed_move(&error);
-            self.attempts.restart_retry_time();
+            self.attempts.failures.restart_retry_time();
             return false;
         }
         self.warn_of_move(&fault);
@@ -221,10 +197,10 @@ impl Work {
         if !self.worker.gate.lets_through() {
             return Outcome::Tripped;
         }
-        let fault = self.attempts.fault(class);
+        let fault = self.attempts.failures.fault(class);
         self.report_dead_letter(&fault);
         let (worker, record) = (&self.worker, self.record.as_ref());
-        let publish = || worker.dead_letters.publish(record, &fault, 0);
+        let publish = || worker.shared.dead_letters.publish(record, &fault, 0);
         if worker.until_done(record, publish).await.is_none() {
             return Outcome::Interrupted;
         }

@@ -1,5 +1,5 @@
 //! Decides about retries: how long a failing event is retried in memory, the delays of its rounds in the retry store, when
-//! it is dead, and how many rejects stop a partition. Pure; [`crate::work`] and [`crate::sweeper`] apply it.
+//! it is dead, and how many rejects stop a partition. Pure; [`crate::retries`] and [`crate::sweeper`] apply it.
 
 use std::time::Duration;
 

@@ -24,14 +24,12 @@ use kafka::record::Record;
 
 pub mod database;
 pub mod operations;
-pub mod postgres;
-pub mod sqlite;
-
 pub mod watch;
 
-mod blocked;
+mod add;
+mod connection;
+mod operate;
 mod row;
-mod statements;
 
 /// A partition of a topic.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -101,6 +99,13 @@ pub enum RetryState {
     },
     /// On the dead-letter topic; waits for an operator.
     Dead,
+}
+
+impl RetryState {
+    /// Waiting, and due as soon as it is the head of its key.
+    pub(crate) const DUE: Self = Self::Waiting {
+        retry_after: Duration::ZERO,
+    };
 }
 
 /// Whether a key is blocked, as answered for one of its events.

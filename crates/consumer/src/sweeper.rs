@@ -23,14 +23,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::attempts::{Attempted, Attempter, Attempts};
+use crate::attempts::{Attempted, Attempts, Shared};
 use crate::concurrency::DrainTokens;
-use crate::config::ConsumerConfig;
-use crate::dead_letters::DeadLetterSink;
 use crate::retry_policy::BACKOFF;
-use crate::retry_store::{
-    Claimed, Fault, FaultClass, RetryState, RetryStore, RetryStoreError, Settlement,
-};
+use crate::retry_store::{Claimed, Fault, FaultClass, RetryState, RetryStoreError, Settlement};
 use service::error_chain::ErrorChain;
 
 /// Time between two polls for due events. The delays of the retry store are minutes.
@@ -45,8 +41,9 @@ const CLAIM_TERM: Duration = Duration::from_secs(60);
 
 /// The sweeper of one consumer.
 pub(crate) struct Sweeper {
-    claims: Arc<Claims>,
-    attempter: Attempter,
+    shared: Arc<Shared>,
+    claimant: Uuid,
+    drain: DrainTokens,
     /// How long running handlers may take after a stop.
     drain_timeout: Duration,
     tasks: JoinSet<i64>,
@@ -56,33 +53,12 @@ pub(crate) struct Sweeper {
     failed_polls: u32,
 }
 
-/// The claims of one sweeper, and how they are settled.
-struct Claims {
-    claimant: Uuid,
-    retry_store: Arc<dyn RetryStore>,
-    dead_letters: Arc<DeadLetterSink>,
-    config: ConsumerConfig,
-    drain: DrainTokens,
-}
-
 impl Sweeper {
-    pub(crate) fn new(
-        attempter: Attempter,
-        retry_store: Arc<dyn RetryStore>,
-        dead_letters: Arc<DeadLetterSink>,
-        config: ConsumerConfig,
-        drain_timeout: Duration,
-    ) -> Self {
-        let claims = Claims {
-            claimant: Uuid::new_v4(),
-            retry_store,
-            dead_letters,
-            config,
-            drain: DrainTokens::default(),
-        };
+    pub(crate) fn new(shared: Arc<Shared>, drain_timeout: Duration) -> Self {
         Self {
-            claims: Arc::new(claims),
-            attempter,
+            shared,
+            claimant: Uuid::new_v4(),
+            drain: DrainTokens::default(),
             drain_timeout,
             tasks: JoinSet::new(),
             rows: HashSet::new(),
@@ -113,9 +89,10 @@ impl Sweeper {
             return Ok(Vec::new());
         }
         let limit = u32::try_from(room).unwrap_or(u32::MAX);
-        let (topic, claimant) = (self.claims.config.topic, self.claims.claimant);
-        let retry_store = &self.claims.retry_store;
-        retry_store.claim(topic, claimant, limit, CLAIM_TERM).await
+        let (topic, retry_store) = (self.shared.config().topic, &self.shared.retry_store);
+        retry_store
+            .claim(topic, self.claimant, limit, CLAIM_TERM)
+            .await
     }
 
     /// Starts the claimed events; returns the time until the next poll.
@@ -128,7 +105,7 @@ impl Sweeper {
             }
             Err(error) => {
                 self.failed_polls = self.failed_polls.saturating_add(1);
-                let topic = self.claims.config.topic;
+                let topic = self.shared.config().topic;
                 tracing::warn!(topic, error = %ErrorChain(&error), "retry store claim failed");
                 POLL_INTERVAL + BACKOFF.delay(self.failed_polls)
             }
@@ -140,12 +117,13 @@ impl Sweeper {
         if !self.rows.insert(row) {
             return;
         }
-        let record = Arc::new(event.record.clone());
-        let (fault, drain) = (event.fault.as_ref(), &self.claims.drain);
-        let attempts = self.attempter.stored(record, fault, drain);
-        let trace = attempts.trace().clone();
+        let shared = Arc::clone(&self.shared);
+        let attempts = Attempts::stored(shared, &event, &self.drain);
+        let trace = attempts.trace.clone();
         let sweep = Sweep {
-            claims: Arc::clone(&self.claims),
+            shared: Arc::clone(&self.shared),
+            claimant: self.claimant,
+            drain: self.drain.clone(),
             event,
             attempts,
         };
@@ -157,10 +135,10 @@ impl Sweeper {
     }
 
     async fn finish(mut self) {
-        self.claims.drain.begin();
+        self.drain.begin();
         let deadline = Instant::now() + self.drain_timeout;
         while let Ok(Some(_)) = tokio::time::timeout_at(deadline, self.tasks.join_next()).await {}
-        self.claims.drain.end_session();
+        self.drain.end_session();
         // A running handler is never aborted.
         self.tasks.detach_all();
     }
@@ -168,7 +146,9 @@ impl Sweeper {
 
 /// One attempt at an event of the retry store.
 struct Sweep {
-    claims: Arc<Claims>,
+    shared: Arc<Shared>,
+    claimant: Uuid,
+    drain: DrainTokens,
     event: Claimed,
     attempts: Attempts,
 }
@@ -180,7 +160,7 @@ impl Sweep {
             Attempted::Handled => Some(Settlement::Handled),
             Attempted::Interrupted => Some(Settlement::Released),
             // The database is unreachable: the claim expires, and the round does not count.
-            Attempted::Failed(_) if self.attempts.is_count_pending() => None,
+            Attempted::Failed(_) if self.attempts.guard.is_count_pending() => None,
             Attempted::Failed(_) => self.wait_or_give_up().await,
             Attempted::Hopeless(class) => self.set_aside(class).await,
         };
@@ -191,12 +171,12 @@ impl Sweep {
     }
 
     async fn wait_or_give_up(&self) -> Option<Settlement> {
-        let retry_policy = self.claims.config.retry_policy;
+        let retry_policy = self.shared.config().retry_policy;
         let rounds = self.event.rounds.saturating_add(1);
         let Some(retry_after) = retry_policy.delay_after_round(rounds) else {
             return self.set_aside(FaultClass::RetriesSpent).await;
         };
-        let fault = self.attempts.fault(FaultClass::RetriesSpent);
+        let fault = self.attempts.failures.fault(FaultClass::RetriesSpent);
         self.warn_of_next_round(&fault);
         Some(Settlement::Failed(
             fault,
@@ -206,17 +186,17 @@ impl Sweep {
 
     /// Publishes the dead letter. If that fails, the claim expires and the event is retried.
     async fn set_aside(&self, class: FaultClass) -> Option<Settlement> {
-        if self.claims.drain.is_session_over() {
+        if self.drain.is_session_over() {
             return None;
         }
-        let fault = self.attempts.fault(class);
+        let fault = self.attempts.failures.fault(class);
         let Claimed {
             id,
             record,
             redrives,
             ..
         } = &self.event;
-        let published = self.claims.dead_letters.publish(record, &fault, *redrives);
+        let published = self.shared.dead_letters.publish(record, &fault, *redrives);
         if let Err(error) = published.await {
             let error = ErrorChain(error.as_ref()).to_string();
             tracing::warn!(row = id, error, "dead letter publish failed");
@@ -227,9 +207,9 @@ impl Sweep {
     }
 
     async fn settle(&self, settlement: &Settlement) {
-        let (row, claimant) = (self.event.id, self.claims.claimant);
-        let settled = self.claims.retry_store.settle(row, claimant, settlement);
-        if let Err(error) = settled.await {
+        let (row, claimant) = (self.event.id, self.claimant);
+        let retry_store = &self.shared.retry_store;
+        if let Err(error) = retry_store.settle(row, claimant, settlement).await {
             let error = ErrorChain(&error).to_string();
             tracing::warn!(
                 row,

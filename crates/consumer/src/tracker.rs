@@ -4,7 +4,7 @@
 //! offsets of a new one.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The offsets of one partition since it was assigned.
 #[derive(Debug, Default)]
@@ -56,55 +56,42 @@ impl OffsetTracker {
     }
 }
 
-/// Progress of one partition session, written by its task, read by the poll thread and by telemetry. Each number is stored
-/// one higher, so that zero means none.
+/// Progress of one partition session, written by its task, read by the poll thread and by telemetry.
 #[derive(Debug, Default)]
-pub(crate) struct Progress {
-    committable: AtomicI64,
-    lowest: AtomicI64,
-    oldest: AtomicI64,
+pub(crate) struct Progress(Mutex<Offsets>);
+
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Offsets {
+    /// The offset to commit, if any record is complete.
+    pub(crate) committable: Option<i64>,
+    /// The lowest incomplete offset, or the next one to come; `None` before the first record.
+    pub(crate) lowest: Option<i64>,
+    /// Publication time of the lowest incomplete offset, in unix milliseconds; `None` if all are complete.
+    pub(crate) oldest: Option<i64>,
 }
 
 impl Progress {
-    /// The offset to commit, if any record is complete.
-    pub(crate) fn committable(&self) -> Option<i64> {
-        load(&self.committable)
-    }
-
-    /// The lowest incomplete offset, or the next one to come; `None` before the first record.
-    pub(crate) fn lowest(&self) -> Option<i64> {
-        load(&self.lowest)
-    }
-
-    /// Publication time of the lowest incomplete offset, in unix milliseconds; `None` if all are complete.
-    pub(crate) fn oldest(&self) -> Option<i64> {
-        load(&self.oldest)
+    pub(crate) fn offsets(&self) -> Offsets {
+        *self.lock()
     }
 
     /// Lets the poll thread commit up to the tracker's lowest incomplete offset.
     pub(crate) fn allow_commit(&self, tracker: &OffsetTracker) {
         self.show(tracker);
-        if let Some(offset) = tracker.committable() {
-            store(&self.committable, Some(offset));
-        }
+        self.lock().committable = tracker.committable();
     }
 
     /// Updates the consumer lag only.
     pub(crate) fn show(&self, tracker: &OffsetTracker) {
-        store(&self.lowest, tracker.committable());
-        store(&self.oldest, tracker.oldest());
+        let mut offsets = self.lock();
+        offsets.lowest = tracker.committable();
+        offsets.oldest = tracker.oldest();
     }
-}
 
-fn load(stored: &AtomicI64) -> Option<i64> {
-    match stored.load(Ordering::Acquire) {
-        0 => None,
-        stored => Some(stored - 1),
+    fn lock(&self) -> MutexGuard<'_, Offsets> {
+        // Consistent after every operation, so a panic elsewhere does not matter.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn store(to: &AtomicI64, value: Option<i64>) {
-    to.store(value.map_or(0, |value| value + 1), Ordering::Release);
 }
 
 #[cfg(test)]

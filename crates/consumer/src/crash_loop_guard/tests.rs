@@ -6,9 +6,10 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::*;
-use crate::retry_store::database::MIGRATIONS;
-use crate::retry_store::sqlite::SqliteRetryStore;
+use crate::retry_store::database::{self, MIGRATIONS};
+
 use service::config::FromSetting;
+use sql::database::Database;
 use sql::sqlite::Sqlite;
 use sql::url::DatabaseUrl;
 
@@ -19,7 +20,7 @@ const WAIT_LIMIT: Duration = Duration::from_secs(60);
 struct Process {
     limit: ConcurrencyLimit,
     drain: DrainTokens,
-    retry_store: Arc<SqliteRetryStore>,
+    retry_store: Arc<dyn RetryStore>,
     database: Arc<Sqlite>,
     record: Record,
     _directory: TempDir,
@@ -32,7 +33,7 @@ impl Process {
         let url = DatabaseUrl::from_setting(&url).unwrap();
         let database = Sqlite::open(&url, &[MIGRATIONS]).await;
         let database = Arc::new(database.unwrap());
-        let retry_store = Arc::new(SqliteRetryStore::new(Arc::clone(&database)));
+        let retry_store = database::retry_store(&Database::Sqlite(Arc::clone(&database)));
         let record = Record::default();
         for _ in 0..deaths {
             retry_store.count_attempt(&record).await.unwrap();
@@ -52,7 +53,7 @@ impl Process {
     }
 
     fn guard_of(&self, is_guarded: bool) -> CrashLoopGuard {
-        let retry_store = Arc::clone(&self.retry_store) as Arc<dyn RetryStore>;
+        let retry_store = Arc::clone(&self.retry_store);
         CrashLoopGuard::new(
             retry_store,
             self.limit.clone(),
@@ -146,7 +147,7 @@ async fn a_count_that_was_not_removed_in_time_does_not_add_to_the_next_attempt()
 
 #[test]
 fn the_guard_covers_as_many_offsets_as_may_have_been_in_flight() {
-    let mut guarded = Guarded::of_next(10);
+    let mut guarded = Guarded::Next { span: 10 };
     guarded.receive(100);
     guarded.receive(105);
 

@@ -1,7 +1,6 @@
 //! The inbox on PostgreSQL.
 
 use std::collections::HashSet;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -24,26 +23,17 @@ pub async fn accept(
     }
     let event_ids: Vec<Uuid> = entries.iter().map(|entry| entry.event_id).collect();
     let keys: Vec<Uuid> = entries.iter().map(|entry| entry.key).collect();
-    let sequences: Vec<i64> = entries
-        .iter()
-        .map(|entry| i64::try_from(entry.sequence).unwrap_or(i64::MAX))
-        .collect();
+    let sequences: Vec<i64> = entries.iter().map(InboxEntry::stored_sequence).collect();
     let new = sqlx::query_scalar(
         "INSERT INTO inbox (event_id, entity_id, sequence, received_at) \
-         SELECT event_id, entity_id, sequence, $4 \
+         SELECT event_id, entity_id, sequence, unix_millis() \
          FROM UNNEST($1::uuid[], $2::uuid[], $3::bigint[]) AS entry (event_id, entity_id, sequence) \
          ORDER BY event_id ON CONFLICT DO NOTHING RETURNING event_id",
     )
     .bind(event_ids)
     .bind(keys)
     .bind(sequences)
-    .bind(unix_millis(SystemTime::now()))
     .fetch_all(connection)
     .await?;
     Ok(new.into_iter().collect())
-}
-
-fn unix_millis(at: SystemTime) -> i64 {
-    let elapsed = at.duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX)
 }

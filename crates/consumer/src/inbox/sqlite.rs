@@ -1,12 +1,12 @@
 //! The inbox on SQLite.
 
 use std::collections::HashSet;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use sqlx::{QueryBuilder, Row, SqliteConnection};
 use uuid::Uuid;
 
 use super::{InboxEntry, is_off};
+use crate::attempts::unix_milliseconds;
 
 /// Rows per statement: four parameters each, well below SQLite's limit of 32,766.
 const ROWS_PER_STATEMENT: usize = 1_000;
@@ -22,7 +22,7 @@ pub async fn accept(
     if is_off() {
         return Ok(entries.iter().map(|entry| entry.event_id).collect());
     }
-    let now = unix_millis(SystemTime::now());
+    let now = unix_milliseconds();
     let mut new = HashSet::with_capacity(entries.len());
     for chunk in entries.chunks(ROWS_PER_STATEMENT) {
         let mut statement =
@@ -30,7 +30,7 @@ pub async fn accept(
         statement.push_values(chunk, |mut row, entry| {
             row.push_bind(entry.event_id)
                 .push_bind(entry.key)
-                .push_bind(i64::try_from(entry.sequence).unwrap_or(i64::MAX))
+                .push_bind(entry.stored_sequence())
                 .push_bind(now);
         });
         statement.push(" ON CONFLICT DO NOTHING RETURNING event_id");
@@ -39,9 +39,4 @@ pub async fn accept(
         }
     }
     Ok(new)
-}
-
-fn unix_millis(at: SystemTime) -> i64 {
-    let elapsed = at.duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX)
 }

@@ -1,7 +1,5 @@
 //! The command line of `dead-letters`; [`crate::operator`] runs it.
 
-use std::num::NonZeroU32;
-
 use clap::{Args, Parser, Subcommand};
 
 use crate::retry_store::FaultClass;
@@ -83,8 +81,8 @@ pub struct Redrive {
     #[arg(long)]
     pub dry_run: bool,
     /// Maximum events per second, up to 1000: limits the extra load of the service
-    #[arg(long, default_value = "10", value_parser = per_second)]
-    pub per_second: NonZeroU32,
+    #[arg(long, default_value = "10", value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub per_second: u32,
     /// Also events that were redriven five times and died each time
     #[arg(long)]
     pub force: bool,
@@ -153,12 +151,6 @@ fn class(name: &str) -> Result<FaultClass, String> {
 
 fn one_of<const N: usize>(names: [&str; N]) -> String {
     format!("expected one of {}", names.join(", "))
-}
-
-fn per_second(text: &str) -> Result<NonZeroU32, String> {
-    let rate = text.parse().ok().filter(|rate: &u32| *rate <= 1_000);
-    let rate = rate.and_then(NonZeroU32::new);
-    rate.ok_or_else(|| "expected a number from 1 to 1000".to_owned())
 }
 
 fn text(text: &str) -> Result<String, String> {

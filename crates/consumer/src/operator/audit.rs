@@ -1,45 +1,37 @@
 //! `audit`: redrives and skips, latest first.
 
-use std::io::Write;
-
 use serde_json::json;
 
-use super::OperatorError;
 use super::text::{self, Table};
+use super::{Operator, OperatorError};
 use crate::operator::arguments::Audit;
-use crate::retry_store::operations::{AuditEntry, Operations};
+use crate::retry_store::operations::AuditEntry;
 
-pub(super) async fn audit(
-    arguments: &Audit,
-    events: &dyn Operations,
-    output: &mut (dyn Write + Send),
-) -> Result<(), OperatorError> {
-    let entries = events.audit(arguments.limit).await?;
-    if arguments.json {
-        for entry in &entries {
-            writeln!(output, "{}", json(entry))?;
+impl Operator<'_> {
+    pub(super) async fn audit(&mut self, arguments: &Audit) -> Result<(), OperatorError> {
+        let entries = self.events.audit(arguments.limit).await?;
+        if arguments.json {
+            for entry in &entries {
+                writeln!(self.output, "{}", json(entry))?;
+            }
+            return Ok(());
         }
-        return Ok(());
+        if entries.is_empty() {
+            return Ok(writeln!(self.output, "nothing was redriven or skipped")?);
+        }
+        let mut table = Table::with_head(["AT", "ACTOR", "ACTION", "ID", "KEY", "DETAIL"]);
+        for entry in &entries {
+            table.push([
+                text::time(entry.at),
+                text::printable(&entry.actor),
+                entry.action.to_lowercase(),
+                entry.event_id.to_string(),
+                text::key(entry.key.as_deref()),
+                text::printable(&entry.detail),
+            ]);
+        }
+        Ok(table.write(self.output)?)
     }
-    if entries.is_empty() {
-        return Ok(writeln!(output, "nothing was redriven or skipped")?);
-    }
-    let mut table = Table::with_head(["AT", "ACTOR", "ACTION", "ID", "KEY", "DETAIL"]);
-    for entry in &entries {
-        table.push(row(entry));
-    }
-    Ok(table.write(output)?)
-}
-
-fn row(entry: &AuditEntry) -> [String; 6] {
-    [
-        text::time(entry.at),
-        text::printable(&entry.actor),
-        entry.action.to_lowercase(),
-        entry.event_id.to_string(),
-        text::key(entry.key.as_deref()),
-        text::printable(&entry.detail),
-    ]
 }
 
 fn json(entry: &AuditEntry) -> serde_json::Value {

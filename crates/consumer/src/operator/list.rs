@@ -1,83 +1,80 @@
 //! `list`: one line per event.
 
-use std::io::Write;
-
 use serde_json::{Value, json};
 
 use super::text::{self, NOTHING, Table};
-use super::{OperatorError, Vocabulary};
+use super::{Operator, OperatorError, Vocabulary};
 use crate::operator::arguments::List;
-use crate::retry_store::operations::{Filter, Listing, MAX_COUNTED_BEHIND, Operations, RetryEvent};
+use crate::retry_store::Fault;
+use crate::retry_store::operations::{Filter, Listing, MAX_COUNTED_BEHIND, RetryEvent};
 
-pub(super) async fn list(
-    arguments: &List,
-    events: &dyn Operations,
-    vocabulary: Vocabulary,
-    output: &mut (dyn Write + Send),
-) -> Result<(), OperatorError> {
-    let filter = Filter {
-        state: arguments.state,
-        class: arguments.class,
-        key: arguments.key.clone().map(String::into_bytes),
-        ..Filter::default()
-    };
-    let listing = events.list(&filter, arguments.limit).await?;
-    if arguments.json {
+impl Operator<'_> {
+    pub(super) async fn list(&mut self, arguments: &List) -> Result<(), OperatorError> {
+        let filter = Filter {
+            state: arguments.state,
+            class: arguments.class,
+            key: arguments.key.clone().map(String::into_bytes),
+            ..Filter::default()
+        };
+        let listing = self.events.list(&filter, arguments.limit).await?;
+        if arguments.json {
+            return self.write_json(&listing);
+        }
+        self.write_table(&listing)?;
+        let limit = arguments.limit;
+        if listing.events.len() + listing.damaged.len() == limit as usize {
+            writeln!(
+                self.output,
+                "{limit} are shown, there may be more: see --limit"
+            )?;
+        }
+        Ok(())
+    }
+
+    fn write_json(&mut self, listing: &Listing) -> Result<(), OperatorError> {
         for event in &listing.events {
-            writeln!(output, "{}", json(event, vocabulary))?;
+            writeln!(self.output, "{}", json(event, self.vocabulary))?;
         }
         for id in &listing.damaged {
-            writeln!(output, "{}", json!({ "id": id, "damaged": true }))?;
+            writeln!(self.output, "{}", json!({ "id": id, "damaged": true }))?;
         }
-        return Ok(());
+        Ok(())
     }
-    write(&listing, vocabulary, output)?;
-    if listing.events.len() + listing.damaged.len() == arguments.limit as usize {
-        let limit = arguments.limit;
-        writeln!(output, "{limit} are shown, there may be more: see --limit")?;
-    }
-    Ok(())
-}
 
-fn write(
-    listing: &Listing,
-    vocabulary: Vocabulary,
-    output: &mut (dyn Write + Send),
-) -> Result<(), OperatorError> {
-    if listing.events.is_empty() && listing.damaged.is_empty() {
-        return Ok(writeln!(output, "the retry store is empty")?);
+    fn write_table(&mut self, listing: &Listing) -> Result<(), OperatorError> {
+        if listing.events.is_empty() && listing.damaged.is_empty() {
+            return Ok(writeln!(self.output, "the retry store is empty")?);
+        }
+        let mut table = Table::with_head([
+            "ID", "STATE", "ORDER", "KEY", "TYPE", "CLASS", "ATTEMPTS", "REDRIVES", "AGE", "REASON",
+        ]);
+        for event in &listing.events {
+            table.push(self.row(event));
+        }
+        table.write(self.output)?;
+        for id in &listing.damaged {
+            writeln!(self.output, "{id} is damaged: this release cannot read it")?;
+        }
+        Ok(())
     }
-    let mut table = Table::with_head([
-        "ID", "STATE", "ORDER", "KEY", "TYPE", "CLASS", "ATTEMPTS", "REDRIVES", "AGE", "REASON",
-    ]);
-    for event in &listing.events {
-        table.push(row(event, vocabulary));
-    }
-    table.write(output)?;
-    for id in &listing.damaged {
-        writeln!(output, "{id} is damaged: this release cannot read it")?;
-    }
-    Ok(())
-}
 
-fn row(event: &RetryEvent, vocabulary: Vocabulary) -> [String; 10] {
-    let nothing = || NOTHING.to_owned();
-    let fault = event.fault.as_ref();
-    let event_type = (vocabulary.event_type)(&event.record.headers);
-    [
-        event.id.to_string(),
-        event.state.name().to_owned(),
-        place(event),
-        text::key(event.record.key.as_deref()),
-        event_type.map_or_else(nothing, text::printable),
-        fault.map_or_else(nothing, |fault| fault.class.name().to_owned()),
-        fault.map_or_else(nothing, |fault| fault.attempts.to_string()),
-        event.redrives.to_string(),
-        text::age(event.age),
-        fault.map_or_else(nothing, |fault| {
-            text::shortened(&text::printable(&fault.message))
-        }),
-    ]
+    fn row(&self, event: &RetryEvent) -> [String; 10] {
+        let nothing = || NOTHING.to_owned();
+        let fault = event.fault.as_ref();
+        let of_fault = |text: fn(&Fault) -> String| fault.map_or_else(nothing, text);
+        [
+            event.id.to_string(),
+            event.state.name().to_owned(),
+            place(event),
+            text::key(event.record.key.as_deref()),
+            self.event_type(event).unwrap_or_else(nothing),
+            of_fault(|fault| fault.class.name().to_owned()),
+            of_fault(|fault| fault.attempts.to_string()),
+            event.redrives.to_string(),
+            text::age(event.age),
+            of_fault(|fault| text::shortened(&text::printable(&fault.message))),
+        ]
+    }
 }
 
 /// Its position among the events of its key.

@@ -1,60 +1,32 @@
 //! `redrive`: one event, or many at a limited rate.
 
-use std::io::Write;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
 use super::text;
-use super::{OperatorError, Vocabulary};
+use super::{Operator, OperatorError};
 use crate::operator::arguments::{Redrive, Selection};
-use crate::retry_store::operations::{
-    Filter, OperationError, Operations, OperatorRefusal, RetryEvent, State,
-};
+use crate::retry_store::operations::{Filter, OperationError, OperatorRefusal, RetryEvent, State};
 
 /// Events per query: their headers are in memory.
 const PAGE: u32 = 100;
 
-pub(super) async fn redrive(
-    arguments: &Redrive,
-    events: &dyn Operations,
-    vocabulary: Vocabulary,
-    output: &mut (dyn Write + Send),
-) -> Result<(), OperatorError> {
-    let redriver = Redriver {
-        arguments,
-        events,
-        vocabulary,
-    };
-    match arguments.selection.id {
-        Some(id) => {
-            let event = events
-                .get(id)
-                .await?
-                .ok_or(OperatorRefusal::Unknown { id })?;
-            Ok(redriver.one(&event, output).await??)
+impl Operator<'_> {
+    pub(super) async fn redrive(&mut self, arguments: &Redrive) -> Result<(), OperatorError> {
+        match arguments.selection.id {
+            Some(id) => {
+                let event = self.event(id).await?;
+                Ok(self.redrive_one(&event, arguments).await??)
+            }
+            None => self.redrive_many(arguments).await,
         }
-        None => redriver.many(output).await,
     }
-}
 
-struct Redriver<'a> {
-    arguments: &'a Redrive,
-    events: &'a dyn Operations,
-    vocabulary: Vocabulary,
-}
-
-#[derive(Default)]
-struct Tally {
-    all: usize,
-    refused: usize,
-}
-
-impl Redriver<'_> {
     /// Each event once, by ascending id: an event that dies again meanwhile is not redriven again.
-    async fn many(&self, output: &mut (dyn Write + Send)) -> Result<(), OperatorError> {
-        let mut filter = filter(&self.arguments.selection);
-        let mut tally = Tally::default();
+    async fn redrive_many(&mut self, arguments: &Redrive) -> Result<(), OperatorError> {
+        let mut filter = filter(&arguments.selection);
+        let (mut all, mut refused) = (0, 0);
         loop {
             let page = self.events.list(&filter, PAGE).await?;
             let ids = page.events.iter().map(|event| event.id);
@@ -62,67 +34,45 @@ impl Redriver<'_> {
                 break;
             };
             filter.after = last;
-            self.page(&page.events, &mut tally, output).await?;
+            all += page.events.len() + page.damaged.len();
+            refused += page.damaged.len();
+            for event in &page.events {
+                let next = Instant::now() + pause(arguments);
+                if let Err(refusal) = self.redrive_one(event, arguments).await? {
+                    refused += 1;
+                    self.report_refusal(&refusal)?;
+                }
+                sleep_until(next).await;
+            }
             for id in page.damaged {
-                tally.all += 1;
-                tally.refused += 1;
-                writeln!(output, "refused: {}", OperatorRefusal::Unreadable { id })?;
+                self.report_refusal(&OperatorRefusal::Unreadable { id })?;
             }
         }
-        self.conclude(&tally, output)
-    }
-
-    async fn page(
-        &self,
-        events: &[RetryEvent],
-        tally: &mut Tally,
-        output: &mut (dyn Write + Send),
-    ) -> Result<(), OperatorError> {
-        for event in events {
-            let next = Instant::now() + self.pause();
-            tally.all += 1;
-            if let Err(refusal) = self.one(event, output).await? {
-                tally.refused += 1;
-                writeln!(output, "refused: {refusal}")?;
-            }
-            sleep_until(next).await;
+        let verb = verb(arguments);
+        writeln!(self.output, "{verb} {} of {all} dead", all - refused)?;
+        match refused {
+            0 => Ok(()),
+            refused => Err(OperatorError::SomeRefused { refused, all }),
         }
-        Ok(())
     }
 
-    fn conclude(
-        &self,
-        tally: &Tally,
-        output: &mut (dyn Write + Send),
-    ) -> Result<(), OperatorError> {
-        let Tally { all, refused } = *tally;
-        let verb = self.verb();
-        writeln!(output, "{verb} {} of {all} dead", all - refused)?;
-        if refused > 0 {
-            return Err(OperatorError::SomeRefused { refused, all });
-        }
-        Ok(())
-    }
-
-    async fn one(
-        &self,
+    async fn redrive_one(
+        &mut self,
         event: &RetryEvent,
-        output: &mut (dyn Write + Send),
+        arguments: &Redrive,
     ) -> Result<Result<(), OperatorRefusal>, OperatorError> {
-        let Redrive {
-            actor,
-            force,
-            dry_run,
-            ..
-        } = self.arguments;
-        let done = if *dry_run {
-            event.may_be_redriven(*force).map_err(OperationError::from)
+        let (id, force) = (event.id, arguments.force);
+        let done = if arguments.dry_run {
+            event.may_be_redriven(force).map_err(OperationError::from)
         } else {
-            self.events.redrive(event.id, &actor.name, *force).await
+            self.events.redrive(id, &arguments.actor.name, force).await
         };
         match done {
             Ok(()) => {
-                self.report(event, output)?;
+                let event_type = self.event_type(event);
+                let event_type = event_type.as_deref().unwrap_or(text::NOTHING);
+                let (verb, key) = (verb(arguments), text::key(event.record.key.as_deref()));
+                writeln!(self.output, "{verb} {id}: {event_type} of {key}")?;
                 Ok(Ok(()))
             }
             Err(OperationError::Refused(refusal)) => Ok(Err(refusal)),
@@ -130,32 +80,24 @@ impl Redriver<'_> {
         }
     }
 
-    fn report(
-        &self,
-        event: &RetryEvent,
-        output: &mut (dyn Write + Send),
-    ) -> Result<(), OperatorError> {
-        let event_type = (self.vocabulary.event_type)(&event.record.headers);
-        let event_type = text::printable(event_type.unwrap_or(text::NOTHING));
-        let key = text::key(event.record.key.as_deref());
-        let (verb, id) = (self.verb(), event.id);
-        Ok(writeln!(output, "{verb} {id}: {event_type} of {key}")?)
+    fn report_refusal(&mut self, refusal: &OperatorRefusal) -> Result<(), OperatorError> {
+        Ok(writeln!(self.output, "refused: {refusal}")?)
     }
+}
 
-    fn verb(&self) -> &'static str {
-        if self.arguments.dry_run {
-            "would redrive"
-        } else {
-            "redriven"
-        }
+fn verb(arguments: &Redrive) -> &'static str {
+    if arguments.dry_run {
+        "would redrive"
+    } else {
+        "redriven"
     }
+}
 
-    fn pause(&self) -> Duration {
-        if self.arguments.dry_run {
-            return Duration::ZERO;
-        }
-        Duration::from_secs(1) / self.arguments.per_second.get()
+fn pause(arguments: &Redrive) -> Duration {
+    if arguments.dry_run {
+        return Duration::ZERO;
     }
+    Duration::from_secs(1) / arguments.per_second
 }
 
 fn filter(selection: &Selection) -> Filter {

@@ -1,68 +1,55 @@
 //! `show`: one event with all its fields, except the bytes of its payload.
 
-use std::io::Write;
-
 use serde_json::{Value, json};
 
 use super::text;
-use super::{OperatorError, Vocabulary, list};
+use super::{Operator, OperatorError, Vocabulary, list};
 use crate::operator::arguments::Show;
-use crate::retry_store::operations::{Operations, OperatorRefusal, RetryEvent, State};
+use crate::retry_store::operations::{RetryEvent, State};
 use kafka::headers::{self, Headers};
 
 /// Characters of a trace id in a `traceparent` header (W3C Trace Context).
 const TRACE_ID_LENGTH: usize = 32;
 
-pub(super) async fn show(
-    arguments: &Show,
-    events: &dyn Operations,
-    vocabulary: Vocabulary,
-    output: &mut (dyn Write + Send),
-) -> Result<(), OperatorError> {
-    let id = arguments.id;
-    let event = events
-        .get(id)
-        .await?
-        .ok_or(OperatorRefusal::Unknown { id })?;
-    if arguments.json {
-        return Ok(writeln!(output, "{}", json(&event, vocabulary))?);
+impl Operator<'_> {
+    pub(super) async fn show(&mut self, arguments: &Show) -> Result<(), OperatorError> {
+        let event = self.event(arguments.id).await?;
+        if arguments.json {
+            let json = json(&event, self.vocabulary);
+            return Ok(writeln!(self.output, "{json}")?);
+        }
+        for (name, value) in self.facts(&event) {
+            writeln!(self.output, "{name:<10} {value}")?;
+        }
+        writeln!(self.output, "\nheaders")?;
+        for (name, value) in &event.record.headers {
+            let (name, value) = (text::printable(name), text::bytes(value));
+            writeln!(self.output, "  {name:<18} {value}")?;
+        }
+        writeln!(self.output, "\nevent")?;
+        for line in (self.vocabulary.describe)(&event.record).lines() {
+            writeln!(self.output, "  {}", text::printable(line))?;
+        }
+        Ok(())
     }
-    for (name, value) in facts(&event, vocabulary) {
-        writeln!(output, "{name:<10} {value}")?;
-    }
-    writeln!(output, "\nheaders")?;
-    for (name, value) in &event.record.headers {
-        let (name, value) = (text::printable(name), text::bytes(value));
-        writeln!(output, "  {name:<18} {value}")?;
-    }
-    writeln!(output, "\nevent")?;
-    for line in (vocabulary.describe)(&event.record).lines() {
-        writeln!(output, "  {}", text::printable(line))?;
-    }
-    Ok(())
-}
 
-fn facts(event: &RetryEvent, vocabulary: Vocabulary) -> Vec<(&'static str, String)> {
-    let record = &event.record;
-    let place = format!("{}[{}]@{}", record.topic, record.partition, record.offset);
-    let mut facts = vec![
-        ("id", event.id.to_string()),
-        ("state", event.state.name().to_owned()),
-        ("order", list::place(event)),
-        ("record", place),
-        ("key", text::key(record.key.as_deref())),
-    ];
-    if let Some(event_type) = (vocabulary.event_type)(&record.headers) {
-        facts.push(("type", text::printable(event_type)));
+    fn facts(&self, event: &RetryEvent) -> Vec<(&'static str, String)> {
+        let record = &event.record;
+        let place = format!("{}[{}]@{}", record.topic, record.partition, record.offset);
+        let trace = trace_id(&record.headers).map(str::to_owned);
+        let mut facts = vec![
+            ("id", event.id.to_string()),
+            ("state", event.state.name().to_owned()),
+            ("order", list::place(event)),
+            ("record", place),
+            ("key", text::key(record.key.as_deref())),
+        ];
+        facts.extend(self.event_type(event).map(|name| ("type", name)));
+        facts.extend(trace.map(|trace| ("trace", trace)));
+        facts.extend(record.timestamp_ms.map(|at| ("published", text::time(at))));
+        facts.extend(history(event));
+        facts
     }
-    if let Some(trace) = trace_id(&record.headers) {
-        facts.push(("trace", trace.to_owned()));
-    }
-    if let Some(at) = record.timestamp_ms {
-        facts.push(("published", text::time(at)));
-    }
-    facts.extend(history(event));
-    facts
 }
 
 /// Its history in the retry store.
@@ -71,13 +58,12 @@ fn history(event: &RetryEvent) -> Vec<(&'static str, String)> {
     let stored = format!("{}, {age} ago", text::time(event.stored_at));
     let mut history = vec![("stored", stored)];
     if let Some(fault) = &event.fault {
-        let (first, last) = (fault.first_failed_at, fault.last_failed_at);
         history.extend([
             ("class", fault.class.name().to_owned()),
             ("reason", text::printable(&fault.message)),
             ("attempts", fault.attempts.to_string()),
-            ("first", text::time(first)),
-            ("last", text::time(last)),
+            ("first", text::time(fault.first_failed_at)),
+            ("last", text::time(fault.last_failed_at)),
         ]);
     }
     history.push(("rounds", event.rounds.to_string()));

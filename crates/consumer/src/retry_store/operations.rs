@@ -4,15 +4,14 @@
 //! * **A redrive handles nothing itself.** It makes the event due; the sweeper of the running service handles it.
 //! * **Every change has an audit row**, written in the same transaction.
 //!
-//! The decisions are made here, without SQL; the engines read the row under its lock and write the result.
+//! The decisions are made here, without SQL; `operate.rs` reads the row under its lock and writes the result.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::FromRow;
 
-use super::row::{self, RetryEventRow, count};
-use super::{Claimed, Fault, FaultClass, RetryStoreError};
+use super::{Fault, FaultClass, RetryStoreError};
 use kafka::record::Record;
 
 /// After this many redrives another one needs `--force`: the cause is probably still there.
@@ -23,13 +22,6 @@ pub const MAX_COUNTED_BEHIND: u32 = 1_000;
 
 /// Longest reason and longest actor name, in bytes.
 pub const MAX_TEXT: usize = 1_024;
-
-/// Does not read SKIPPED rows, which are never deleted. For both engines.
-pub(super) const COUNT: &str = "
-WITH blocking AS (SELECT topic, ordering_key FROM retry_events WHERE state IN ('WAITING', 'DEAD') LIMIT $1)
-SELECT (SELECT count(*) FROM blocking),
-       (SELECT count(*) FROM (SELECT DISTINCT topic, ordering_key FROM blocking
-                              WHERE ordering_key IS NOT NULL) AS keys)";
 
 /// The state of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,15 +92,6 @@ pub struct RetryStoreCount {
     pub events: u64,
     /// Blocked keys. Events without an ordering key block none.
     pub keys: u64,
-}
-
-impl RetryStoreCount {
-    pub(super) fn of((events, keys): (i64, i64)) -> Self {
-        Self {
-            events: events.unsigned_abs(),
-            keys: keys.unsigned_abs(),
-        }
-    }
 }
 
 /// One change by an operator.
@@ -226,19 +209,6 @@ impl State {
             Self::Skipped => "skipped",
         }
     }
-
-    /// The name in the database.
-    pub(super) fn stored(self) -> &'static str {
-        match self {
-            Self::Waiting => row::WAITING,
-            Self::Dead => row::DEAD,
-            Self::Skipped => row::SKIPPED,
-        }
-    }
-
-    pub(super) fn of_stored(stored: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|state| state.stored() == stored)
-    }
 }
 
 impl RetryEvent {
@@ -247,12 +217,17 @@ impl RetryEvent {
     /// # Errors
     /// [`OperatorRefusal`] with the reason.
     pub fn may_be_redriven(&self, force: bool) -> Result<(), OperatorRefusal> {
-        is_a_dead_head(self.id, self.state, self.head)?;
+        is_dead_head(self.id, self.state, self.head)?;
         is_not_redriven_too_often(self.id, self.redrives, force)
     }
 }
 
-fn is_a_dead_head(id: i64, state: State, head: Option<i64>) -> Result<(), OperatorRefusal> {
+/// `head` is the first id of its key.
+pub(super) fn is_dead_head(
+    id: i64,
+    state: State,
+    head: Option<i64>,
+) -> Result<(), OperatorRefusal> {
     match (state, head) {
         (State::Skipped, _) => Err(OperatorRefusal::NotDead { id, state }),
         // An event behind another is mostly not dead: naming the head is the better answer.
@@ -262,125 +237,13 @@ fn is_a_dead_head(id: i64, state: State, head: Option<i64>) -> Result<(), Operat
     }
 }
 
-fn is_not_redriven_too_often(id: i64, redrives: u32, force: bool) -> Result<(), OperatorRefusal> {
+pub(super) fn is_not_redriven_too_often(
+    id: i64,
+    redrives: u32,
+    force: bool,
+) -> Result<(), OperatorRefusal> {
     if redrives >= MAX_REDRIVES && !force {
         return Err(OperatorRefusal::RedrivenTooOften { id, redrives });
     }
     Ok(())
-}
-
-#[derive(Clone, Copy)]
-pub(super) enum OperatorAction<'a> {
-    Redrive { force: bool },
-    Skip { reason: &'a str },
-}
-
-/// The row of an event that an operator wants to change, read under its lock.
-#[derive(FromRow)]
-pub(super) struct Candidate {
-    id: i64,
-    pub(super) topic: String,
-    partition: i32,
-    record_offset: i64,
-    pub(super) key: Option<Vec<u8>>,
-    pub(super) ordering_key: Option<Vec<u8>>,
-    state: String,
-    fault_class: Option<String>,
-    fault_message: Option<String>,
-    redrives: i64,
-}
-
-impl OperatorAction<'_> {
-    /// The name in the audit.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Redrive { .. } => "REDRIVE",
-            Self::Skip { .. } => "SKIP",
-        }
-    }
-
-    /// Whether the row allows it, and the detail of the audit row; `head` is the first id of its key.
-    pub(super) fn decide(
-        self,
-        candidate: &Candidate,
-        head: Option<i64>,
-    ) -> Result<String, OperatorRefusal> {
-        let id = candidate.id;
-        let state = State::of_stored(&candidate.state).ok_or(OperatorRefusal::Unreadable { id })?;
-        is_a_dead_head(id, state, head)?;
-        let about = candidate.about();
-        match self {
-            Self::Skip { reason } => Ok(format!("{reason} ({about})")),
-            Self::Redrive { force } => {
-                let redrives = count(candidate.redrives);
-                is_not_redriven_too_often(id, redrives, force)?;
-                let forced = if force { ", forced" } else { "" };
-                Ok(format!("redrive {}{forced} ({about})", redrives + 1))
-            }
-        }
-    }
-}
-
-impl Candidate {
-    /// Origin and last failure: the row may be deleted when the audit is read.
-    fn about(&self) -> String {
-        let Self {
-            topic,
-            partition,
-            record_offset,
-            ..
-        } = self;
-        let class = self.fault_class.as_deref().unwrap_or("no fault");
-        let message = self.fault_message.as_deref().unwrap_or("none");
-        format!("{topic}[{partition}]@{record_offset}, {class}: {message}")
-    }
-}
-
-#[derive(FromRow)]
-pub(super) struct OperatorRow {
-    #[sqlx(flatten)]
-    row: RetryEventRow,
-    state: String,
-    stored_at: i64,
-    next_attempt_at: Option<i64>,
-    age: i64,
-    head: Option<i64>,
-    behind: i64,
-}
-
-impl TryFrom<OperatorRow> for RetryEvent {
-    type Error = RetryStoreError;
-
-    fn try_from(row: OperatorRow) -> Result<Self, RetryStoreError> {
-        let id = row.row.id;
-        let state = State::of_stored(&row.state).ok_or(RetryStoreError::Damaged(id))?;
-        let event = Claimed::try_from(row.row)?;
-        Ok(Self {
-            id,
-            state,
-            record: event.record,
-            fault: event.fault,
-            rounds: event.rounds,
-            redrives: event.redrives,
-            stored_at: row.stored_at,
-            next_attempt_at: row.next_attempt_at,
-            age: Duration::from_millis(u64::try_from(row.age).unwrap_or(0)),
-            head: row.head,
-            behind: count(row.behind),
-        })
-    }
-}
-
-impl Listing {
-    pub(super) fn of(rows: Vec<OperatorRow>) -> Self {
-        let mut listing = Self::default();
-        for row in rows {
-            let id = row.row.id;
-            match RetryEvent::try_from(row) {
-                Ok(event) => listing.events.push(event),
-                Err(_) => listing.damaged.push(id),
-            }
-        }
-        listing
-    }
 }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use sqlx::FromRow;
 
-use super::{Claimed, Fault, FaultClass, RetryState, RetryStoreError, ordering_key};
+use super::connection::Query;
+use super::{Claimed, Fault, FaultClass, RetryState, RetryStoreError};
 use kafka::headers;
 use kafka::record::Record;
 
@@ -17,103 +18,32 @@ const MAX_TIME: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// A record without a timestamp, as in librdkafka.
 const NO_TIMESTAMP: i64 = -1;
 
-pub(super) const WAITING: &str = "WAITING";
-pub(super) const DEAD: &str = "DEAD";
-pub(super) const SKIPPED: &str = "SKIPPED";
-
-/// A row to be inserted.
-pub(super) struct Insertion<'a> {
-    pub(super) record: &'a Record,
-    pub(super) ordering_key: Option<&'a [u8]>,
-    pub(super) headers: Vec<u8>,
-    pub(super) fault: FaultColumns,
-    pub(super) state: StateColumns,
-    /// Insert only if the key is blocked.
-    pub(super) only_behind: bool,
-}
-
-impl<'a> Insertion<'a> {
-    pub(super) fn of_failed(record: &'a Record, fault: &Fault, state: RetryState) -> Self {
-        Self {
-            record,
-            ordering_key: ordering_key(record),
-            headers: headers::encode(&record.headers),
-            fault: FaultColumns::from(fault),
-            state: StateColumns::from(state),
-            only_behind: false,
-        }
-    }
-
-    pub(super) fn of_follower(record: &'a Record) -> Self {
-        Self {
-            record,
-            ordering_key: ordering_key(record),
-            headers: headers::encode(&record.headers),
-            fault: FaultColumns::default(),
-            state: StateColumns {
-                name: WAITING,
-                retry_after: 0,
-            },
-            only_behind: true,
-        }
-    }
-}
-
 /// `record_timestamp`
 pub(super) fn timestamp(record: &Record) -> i64 {
     record.timestamp_ms.unwrap_or(NO_TIMESTAMP)
 }
 
-/// `fault_class` to `last_failed_at`
-#[derive(Default)]
-pub(super) struct FaultColumns {
-    pub(super) class: Option<&'static str>,
-    pub(super) message: Option<String>,
-    pub(super) attempts: i64,
-    pub(super) first_failed_at: Option<i64>,
-    pub(super) last_failed_at: Option<i64>,
-}
-
-impl From<&Fault> for FaultColumns {
-    fn from(fault: &Fault) -> Self {
+/// `fault_class` to `last_failed_at`: five parameters.
+pub(super) fn bind_fault<'c>(query: Query<'c>, fault: Option<&Fault>) -> Query<'c> {
+    let message = fault.map(|fault| {
         // PostgreSQL's text holds no NUL, and an error may quote one.
         let mut message = fault.message.replace('\0', "\u{fffd}");
         message.truncate(message.floor_char_boundary(MAX_MESSAGE));
-        Self {
-            class: Some(fault.class.name()),
-            message: Some(message),
-            attempts: i64::from(fault.attempts),
-            first_failed_at: Some(fault.first_failed_at),
-            last_failed_at: Some(fault.last_failed_at),
-        }
-    }
+        message
+    });
+    query
+        .bind(fault.map(|fault| fault.class.name()))
+        .bind(message)
+        .bind(fault.map_or(0, |fault| i64::from(fault.attempts)))
+        .bind(fault.map(|fault| fault.first_failed_at))
+        .bind(fault.map(|fault| fault.last_failed_at))
 }
 
-/// `state`, and the delay until the next attempt in milliseconds.
-pub(super) struct StateColumns {
-    pub(super) name: &'static str,
-    pub(super) retry_after: i64,
-}
-
-impl From<RetryState> for StateColumns {
-    fn from(state: RetryState) -> Self {
-        match state {
-            RetryState::Waiting { retry_after } => Self {
-                name: WAITING,
-                retry_after: millis(retry_after),
-            },
-            RetryState::Dead => Self {
-                name: DEAD,
-                retry_after: 0,
-            },
-        }
-    }
-}
-
-impl StateColumns {
-    /// `next_attempt_at`
-    pub(super) fn next_attempt(&self, now: i64) -> Option<i64> {
-        (self.name == WAITING).then_some(now + self.retry_after)
+/// `state`, and the delay until the next attempt in milliseconds: two parameters.
+pub(super) fn bind_state(query: Query<'_>, state: RetryState) -> Query<'_> {
+    match state {
+        RetryState::Waiting { retry_after } => query.bind("WAITING").bind(millis(retry_after)),
+        RetryState::Dead => query.bind("DEAD").bind(0_i64),
     }
 }
 

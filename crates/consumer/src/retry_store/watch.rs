@@ -29,17 +29,12 @@ pub struct RetryStoreWatch {
 impl RetryStoreWatch {
     /// Registers the gauges; they have no value before [`Self::run`].
     pub fn new(operations: Arc<dyn Operations>) -> Self {
-        let last = LastReading::default();
-        let keys = last.display();
-        metrics::RETRY_STORE_BLOCKED_KEYS.observe(move || {
-            let count: Option<RetryStoreCount> = keys.last();
-            count.map(|count| (count.keys, Labels::default()))
-        });
-        let events = last.display();
-        metrics::RETRY_STORE_EVENTS.observe(move || {
-            let count: Option<RetryStoreCount> = events.last();
-            count.map(|count| (count.events, Labels::default()))
-        });
+        let last = LastReading::<RetryStoreCount>::default();
+        let (keys, events) = (last.display(), last.display());
+        let value = |count: u64| (count, Labels::default());
+        metrics::RETRY_STORE_BLOCKED_KEYS
+            .observe(move || keys.last().map(|count| value(count.keys)));
+        metrics::RETRY_STORE_EVENTS.observe(move || events.last().map(|count| value(count.events)));
         Self { operations, last }
     }
 

@@ -3,9 +3,10 @@
 use tempfile::TempDir;
 
 use super::*;
-use crate::retry_store::database::MIGRATIONS;
-use crate::retry_store::sqlite::SqliteRetryStore;
+use crate::retry_store::database::{self, MIGRATIONS};
+
 use service::config::FromSetting;
+use sql::database::Database;
 use sql::sqlite::Sqlite;
 use sql::url::DatabaseUrl;
 use telemetry::testing::{gauge, record_spans};
@@ -16,7 +17,7 @@ const INSERT: &str = "INSERT INTO retry_events (topic, partition, record_offset,
     VALUES ('events', 0, 1, 1, x'0a', x'', 'DEAD', 1, 0), ('events', 0, 2, 2, x'0a', x'', 'WAITING', 0, 0), \
         ('events', 0, 3, 3, x'0b', x'', 'DEAD', 1, 0), ('events', 0, 4, 4, NULL, x'', 'DEAD', 1, 0)";
 
-async fn database() -> (Arc<Sqlite>, TempDir) {
+async fn open() -> (Arc<Sqlite>, TempDir) {
     let directory = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}/retry_store.db", directory.path().display());
     let url = DatabaseUrl::from_setting(&url).unwrap();
@@ -41,8 +42,8 @@ fn shown() -> (Option<f64>, Option<f64>) {
 #[tokio::test]
 async fn the_gauges_have_the_last_count_and_no_value_while_the_retry_store_cannot_be_read() {
     record_spans();
-    let (database, _directory) = database().await;
-    let operations = Arc::new(SqliteRetryStore::new(Arc::clone(&database)));
+    let (database, _directory) = open().await;
+    let operations = database::operations(&Database::Sqlite(Arc::clone(&database)));
     let watch = RetryStoreWatch::new(operations);
     assert_eq!(shown(), (None, None), "before the first query");
 

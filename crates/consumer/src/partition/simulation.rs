@@ -1,6 +1,6 @@
 //! Simulation of lanes and tracker under random sequences of assignments, revokes, lost sessions, crashes and completions.
 //!
-//! [`Lanes`] and [`OffsetTracker`] are the real ones; the rules of [`super::partition`] are repeated here without its tasks,
+//! [`Lanes`] and [`OffsetTracker`] are the real ones; the rules of [`crate::partition`] are repeated here without its tasks,
 //! so that a run takes no time: one topic partition, members among which it moves, handlers of any duration. Invariants at
 //! every step:
 //!
@@ -14,8 +14,8 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::lanes::{LaneKey, Lanes, Turn};
-use super::tracker::OffsetTracker;
+use crate::lanes::{LaneKey, Lanes, Turn};
+use crate::tracker::OffsetTracker;
 use kafka::record::Record;
 use service::seeded_rng::{self, SeededRng};
 
@@ -284,7 +284,7 @@ impl Group {
     }
 }
 
-/// The rules of [`super::partition`].
+/// The rules of [`crate::partition`].
 impl Member {
     fn has(&self, epoch: u64) -> bool {
         let assignment = self.assignment.as_ref();

@@ -9,19 +9,15 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::instrumentation::ConsumerTelemetry;
-use crate::partition::{Command, Drain, Epoch, InFlight, Partition, PollLinks};
-use crate::partition_session::PartitionSession;
-use crate::record_queue::RecordQueue;
-use crate::retries::Worker;
-use crate::retry_store::TopicPartition;
+use crate::attempts::Shared;
+use crate::partition::{Command, Drain, Epoch, InFlight, Partition, PollLinks, RecordQueue};
 use crate::tracker::Progress;
 use kafka::record::Record;
 
 /// The current assignments, and for each partition the task of the previous one.
 pub(super) struct Assignments {
-    telemetry: Arc<ConsumerTelemetry>,
-    topic: &'static str,
+    shared: Arc<Shared>,
+    runtime: Handle,
     current: HashMap<i32, Assigned>,
     /// Tasks of ended assignments: their running handlers are taken over when the partition comes back.
     ended: HashMap<i32, JoinHandle<InFlight>>,
@@ -37,10 +33,11 @@ struct Assigned {
 }
 
 impl Assignments {
-    pub(super) fn new(telemetry: Arc<ConsumerTelemetry>) -> Self {
+    /// The tasks run on `runtime`.
+    pub(super) fn new(shared: Arc<Shared>, runtime: Handle) -> Self {
         Self {
-            topic: telemetry.config().topic,
-            telemetry,
+            shared,
+            runtime,
             current: HashMap::new(),
             ended: HashMap::new(),
             epoch: Epoch::default(),
@@ -53,37 +50,25 @@ impl Assignments {
     }
 
     /// Starts the task of a new assignment.
-    pub(super) fn begin(
-        &mut self,
-        partition: i32,
-        queue: RecordQueue,
-        worker: Worker,
-        runtime: &Handle,
-    ) {
+    pub(super) fn begin(&mut self, partition: i32, queue: RecordQueue) {
         self.epoch = Epoch(self.epoch.0 + 1);
         let (queue, progress) = (Arc::new(queue), Arc::<Progress>::default());
-        let consumer_lag = self.telemetry.consumer_lag();
+        let consumer_lag = self.shared.telemetry.consumer_lag();
         consumer_lag.begin(partition, Arc::clone(&progress));
-        let topic = self.topic.to_owned();
-        let session = PartitionSession::new(
-            Arc::clone(worker.retry_store()),
-            TopicPartition { topic, partition },
-        );
         let (commands, receiver) = mpsc::unbounded_channel();
         let links = PollLinks {
             queue: Arc::clone(&queue),
             commands: receiver,
             progress: Arc::clone(&progress),
         };
-        let telemetry = Arc::clone(&self.telemetry);
-        let task = Partition::new(self.epoch, session, links, worker, telemetry);
+        let task = Partition::new(Arc::clone(&self.shared), partition, self.epoch, links);
         let previous = self.ended.remove(&partition);
         let assigned = Assigned {
             queue,
             commands,
             progress,
             committed: None,
-            task: runtime.spawn(task.run(previous)),
+            task: self.runtime.spawn(task.run(previous)),
         };
         self.current.insert(partition, assigned);
     }
@@ -110,8 +95,8 @@ impl Assignments {
         {
             assigned.queue.close();
             let drained = drained.clone();
-            let command = Drain { deadline, drained };
-            let _ = assigned.commands.send(Command::Drain(command));
+            let command = Command::Drain(Drain { deadline, drained });
+            let _ = assigned.commands.send(command);
         }
         finished
     }
@@ -127,28 +112,36 @@ impl Assignments {
 
     /// The offsets of these partitions, committed before or not: that commit may have failed.
     pub(super) fn progress(&self, partitions: &[i32]) -> TopicPartitionList {
-        let mut offsets = TopicPartitionList::new();
-        for partition in partitions {
-            let assigned = self.current.get(partition);
-            if let Some(offset) = assigned.and_then(|assigned| assigned.progress.committable()) {
-                add(&mut offsets, self.topic, *partition, offset);
-            }
-        }
-        offsets
+        let assigned = partitions
+            .iter()
+            .map(|partition| (*partition, self.current.get(partition)));
+        self.offsets(assigned.filter_map(|(partition, assigned)| {
+            Some((partition, assigned?.progress.offsets().committable?))
+        }))
     }
 
     /// The offsets that changed since the last call. They count as committed, although the result of an asynchronous commit
     /// is never reported.
     pub(super) fn take_uncommitted(&mut self) -> TopicPartitionList {
-        let mut offsets = TopicPartitionList::new();
+        let mut changed = Vec::new();
         for (partition, assigned) in &mut self.current {
-            let committable = assigned.progress.committable();
+            let committable = assigned.progress.offsets().committable;
             if let Some(offset) = committable
                 && committable != assigned.committed
             {
-                add(&mut offsets, self.topic, *partition, offset);
+                changed.push((*partition, offset));
                 assigned.committed = committable;
             }
+        }
+        self.offsets(changed)
+    }
+
+    fn offsets(&self, progress: impl IntoIterator<Item = (i32, i64)>) -> TopicPartitionList {
+        let topic = self.shared.config().topic;
+        let mut offsets = TopicPartitionList::new();
+        for (partition, offset) in progress {
+            // Fails only for negative offsets, which no record has.
+            let _ = offsets.add_partition_offset(topic, partition, Offset::Offset(offset));
         }
         offsets
     }
@@ -159,9 +152,4 @@ impl Assignments {
             .values_mut()
             .for_each(|assigned| assigned.committed = None);
     }
-}
-
-fn add(offsets: &mut TopicPartitionList, topic: &str, partition: i32, offset: i64) {
-    // Fails only for negative offsets, which no record has.
-    let _ = offsets.add_partition_offset(topic, partition, Offset::Offset(offset));
 }

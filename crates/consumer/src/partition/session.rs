@@ -1,11 +1,10 @@
 //! The partition session in the database: one assignment of one partition, from its begin to its clean end.
 //!
 //! The begin returns the blocked keys, and whether the previous session ended cleanly. If it did not, a record may have
-//! killed its process, so the new session starts guarded ([`super::crash_loop_guard`]). The end is best effort: a session
+//! killed its process, so the new session starts guarded ([`crate::crash_loop_guard`]). The end is best effort: a session
 //! that starts guarded without need loses a little time and nothing else.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -25,7 +24,7 @@ pub(crate) struct PartitionSession {
     partition: TopicPartition,
     /// New for each assignment: a late end must not end the next session.
     owner: Uuid,
-    has_begun: AtomicBool,
+    pub(super) has_begun: bool,
 }
 
 impl PartitionSession {
@@ -34,7 +33,7 @@ impl PartitionSession {
             retry_store,
             partition,
             owner: Uuid::new_v4(),
-            has_begun: AtomicBool::new(false),
+            has_begun: false,
         }
     }
 
@@ -51,7 +50,6 @@ impl PartitionSession {
             );
         })
         .await;
-        self.has_begun.store(true, Ordering::Release);
         if start.after_a_crash {
             tracing::info!(
                 topic = self.partition.topic,
@@ -64,7 +62,7 @@ impl PartitionSession {
 
     /// Everything in flight has ended.
     pub(crate) async fn end(&self) {
-        if !self.has_begun.load(Ordering::Acquire) {
+        if !self.has_begun {
             return;
         }
         let end = self.retry_store.end_session(&self.partition, self.owner);

@@ -20,7 +20,8 @@ pub(crate) const PANICKED: &str = "the handler panicked";
 /// The failures of one event.
 #[derive(Debug, Default)]
 pub(crate) struct Failures {
-    attempts: u32,
+    /// Failed attempts.
+    pub(crate) attempts: u32,
     panics: u32,
     message: String,
     /// In unix milliseconds.
@@ -38,11 +39,6 @@ impl Failures {
             first_failed_at: fault.map(|fault| fault.first_failed_at),
             ..Self::default()
         }
-    }
-
-    /// Failed attempts.
-    pub(crate) fn attempts(&self) -> u32 {
-        self.attempts
     }
 
     /// Time since the first failure.
@@ -103,7 +99,7 @@ fn bounded(message: &str) -> String {
     line
 }
 
-fn unix_milliseconds() -> i64 {
+pub(crate) fn unix_milliseconds() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     i64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(i64::MAX)
 }

@@ -108,7 +108,9 @@ impl ConsumerLag {
         if partitions.is_empty() {
             return None;
         }
-        let published = partitions.values().filter_map(|of| of.progress.oldest());
+        let published = partitions
+            .values()
+            .filter_map(|of| of.progress.offsets().oldest);
         let age = published.min().map_or(Duration::ZERO, age_of);
         Some((age, self.labels.clone()))
     }
@@ -126,7 +128,7 @@ impl PartitionLag {
         let ends = self.ends.filter(|ends| ends.hi_offset >= 0)?;
         // Before the first record the position is the committed offset, or the beginning.
         let begin = || ends.committed_offset.max(ends.lo_offset).max(0);
-        let lowest = self.progress.lowest().unwrap_or_else(begin);
+        let lowest = self.progress.offsets().lowest.unwrap_or_else(begin);
         // Records that arrived since the last statistics may be above their end offset.
         Some(u64::try_from(ends.hi_offset.saturating_sub(lowest)).unwrap_or(0))
     }

@@ -10,12 +10,7 @@ use crate::retry_store::{self, BlockedKeySet, MAX_BLOCKED_KEYS};
 use kafka::record::Record;
 
 #[derive(Debug)]
-pub(crate) struct BlockedKeys {
-    blocked: Known,
-}
-
-#[derive(Debug)]
-enum Known {
+pub(super) enum BlockedKeys {
     Keys(HashSet<Vec<u8>>),
     /// Above the memory limit: every key is queried until the next session.
     TooMany,
@@ -23,9 +18,7 @@ enum Known {
 
 impl Default for BlockedKeys {
     fn default() -> Self {
-        Self {
-            blocked: Known::Keys(HashSet::new()),
-        }
+        Self::Keys(HashSet::new())
     }
 }
 
@@ -34,7 +27,7 @@ impl BlockedKeys {
     pub(crate) fn load(&mut self, blocked: BlockedKeySet) {
         match blocked {
             BlockedKeySet::Keys(keys) => keys.into_iter().for_each(|key| self.insert(key)),
-            BlockedKeySet::TooMany => self.blocked = Known::TooMany,
+            BlockedKeySet::TooMany => *self = Self::TooMany,
         }
     }
 
@@ -47,10 +40,7 @@ impl BlockedKeys {
 
     /// An event was handled, so no event of its key is in the retry store.
     pub(crate) fn unblock(&mut self, record: &Record) {
-        if let (Known::Keys(keys), Some(key)) =
-            (&mut self.blocked, retry_store::ordering_key(record))
-            && !keys.is_empty()
-        {
+        if let (Self::Keys(keys), Some(key)) = (self, retry_store::ordering_key(record)) {
             keys.remove(key);
         }
     }
@@ -60,19 +50,19 @@ impl BlockedKeys {
         let Some(key) = retry_store::ordering_key(record) else {
             return false;
         };
-        match &self.blocked {
-            Known::Keys(keys) => keys.contains(key),
-            Known::TooMany => true,
+        match self {
+            Self::Keys(keys) => keys.contains(key),
+            Self::TooMany => true,
         }
     }
 
     fn insert(&mut self, key: Vec<u8>) {
-        let Known::Keys(keys) = &mut self.blocked else {
+        let Self::Keys(keys) = self else {
             return;
         };
         keys.insert(key);
         if keys.len() > MAX_BLOCKED_KEYS {
-            self.blocked = Known::TooMany;
+            *self = Self::TooMany;
         }
     }
 }
