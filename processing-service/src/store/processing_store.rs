@@ -98,7 +98,7 @@ impl Recorded {
 /// Why a step was not recorded.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// Retry: the step may have been recorded nevertheless.
+    /// Retry, unless the data is not as expected: the step may have been recorded nevertheless.
     #[error("database error")]
     Database(#[from] sqlx::Error),
     /// The service is stopping, or the transaction of the step's batch failed. Retry: the step may have been recorded
@@ -122,10 +122,7 @@ pub enum StoreError {
 impl StoreError {
     /// Whether a retry of the step may succeed.
     pub fn is_transient(&self) -> bool {
-        match self {
-            Self::Database(_) | Self::Unanswered | Self::StockChanged | Self::SagaOpened => true,
-            Self::NoSaga(_) | Self::Damaged(_) => false,
-        }
+        self.class() != ErrorClass::Damaged
     }
 }
 
