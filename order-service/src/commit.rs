@@ -40,46 +40,41 @@ impl Writers {
         config: GroupCommitConfig,
         tracker: &TaskTracker,
     ) -> Self {
-        let place = PlaceCommitter::new(Arc::clone(store), signal.clone());
-        let cancel = CancelCommitter {
-            store: Arc::clone(store),
-            signal: signal.clone(),
-            watchers: watchers.clone(),
-        };
-        let apply = ApplyCommitter {
-            store: Arc::clone(store),
-            watchers: watchers.clone(),
-            counts: OrderCounts::default(),
-        };
+        let store = StoreWriter::new(Arc::clone(store), watchers.clone(), signal.clone());
         let one_at_a_time = GroupCommitConfig {
             writers: 1,
             ..config
         };
         Self {
-            place: GroupCommit::start(place, config, tracker),
-            cancel: GroupCommit::start(cancel, one_at_a_time, tracker),
-            apply: GroupCommit::start(apply, one_at_a_time, tracker),
+            place: GroupCommit::start(PlaceCommitter(store.clone()), config, tracker),
+            cancel: GroupCommit::start(CancelCommitter(store.clone()), one_at_a_time, tracker),
+            apply: GroupCommit::start(ApplyCommitter(store), one_at_a_time, tracker),
+        }
+    }
+}
+
+/// The store, and the work that follows a commit.
+#[derive(Clone, Debug)]
+pub struct StoreWriter {
+    store: Arc<dyn OrderStore>,
+    watchers: Watchers,
+    signal: OutboxSignal,
+    counts: OrderCounts,
+}
+
+impl StoreWriter {
+    pub fn new(store: Arc<dyn OrderStore>, watchers: Watchers, signal: OutboxSignal) -> Self {
+        Self {
+            store,
+            watchers,
+            signal,
+            counts: OrderCounts::default(),
         }
     }
 }
 
 #[derive(Debug)]
-pub struct PlaceCommitter {
-    store: Arc<dyn OrderStore>,
-    signal: OutboxSignal,
-    counts: OrderCounts,
-}
-
-impl PlaceCommitter {
-    pub fn new(store: Arc<dyn OrderStore>, signal: OutboxSignal) -> Self {
-        let counts = OrderCounts::default();
-        Self {
-            store,
-            signal,
-            counts,
-        }
-    }
-}
+pub struct PlaceCommitter(pub StoreWriter);
 
 #[async_trait]
 impl Committer for PlaceCommitter {
@@ -90,24 +85,16 @@ impl Committer for PlaceCommitter {
     const NAME: &'static str = "place";
 
     async fn commit(&self, batch: &[PlaceOrder]) -> Result<Vec<Placed>, StoreError> {
-        let replies = self.store.place(batch).await?;
+        let replies = self.0.store.place(batch).await?;
         // No watcher to wake: the order id is not known outside yet.
-        self.signal.notify();
-        self.counts.accepted(batch, &replies);
+        self.0.signal.notify();
+        self.0.counts.accepted(batch, &replies);
         Ok(replies)
-    }
-
-    fn concerns_whole_batch(&self, error: &StoreError) -> bool {
-        error.is_transient()
     }
 }
 
 #[derive(Debug)]
-pub struct CancelCommitter {
-    store: Arc<dyn OrderStore>,
-    signal: OutboxSignal,
-    watchers: Watchers,
-}
+pub struct CancelCommitter(StoreWriter);
 
 #[async_trait]
 impl Committer for CancelCommitter {
@@ -118,27 +105,19 @@ impl Committer for CancelCommitter {
     const NAME: &'static str = "cancel";
 
     async fn commit(&self, batch: &[CancelOrder]) -> Result<Vec<CancelReply>, StoreError> {
-        let replies = self.store.cancel(batch).await?;
-        self.signal.notify();
+        let replies = self.0.store.cancel(batch).await?;
+        self.0.signal.notify();
         for (command, reply) in batch.iter().zip(&replies) {
             if matches!(reply, CancelReply::Requested(_)) {
-                self.watchers.wake(command.order_id);
+                self.0.watchers.wake(command.order_id);
             }
         }
         Ok(replies)
     }
-
-    fn concerns_whole_batch(&self, error: &StoreError) -> bool {
-        error.is_transient()
-    }
 }
 
 #[derive(Debug)]
-pub struct ApplyCommitter {
-    store: Arc<dyn OrderStore>,
-    watchers: Watchers,
-    counts: OrderCounts,
-}
+pub struct ApplyCommitter(StoreWriter);
 
 #[async_trait]
 impl Committer for ApplyCommitter {
@@ -149,22 +128,18 @@ impl Committer for ApplyCommitter {
     const NAME: &'static str = "apply";
 
     async fn commit(&self, batch: &[ApplyOutcome]) -> Result<Vec<Applied>, StoreError> {
-        let replies = self.store.apply(batch).await?;
+        let replies = self.0.store.apply(batch).await?;
         for (command, reply) in batch.iter().zip(&replies) {
             if reply.moved_to().is_some() {
-                self.watchers.wake(command.order_id);
+                self.0.watchers.wake(command.order_id);
             }
         }
-        self.counts.ended(&replies);
+        self.0.counts.ended(&replies);
         Ok(replies)
-    }
-
-    fn concerns_whole_batch(&self, error: &StoreError) -> bool {
-        error.is_transient()
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct OrderCounts {
     accepted: Counter,
     completion: Histogram,

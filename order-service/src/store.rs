@@ -14,8 +14,8 @@ mod order_store;
 mod saved;
 mod tracked;
 
+mod operations;
 mod rows;
-mod statements;
 
 pub mod postgres;
 pub mod sqlite;

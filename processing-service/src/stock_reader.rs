@@ -83,9 +83,4 @@ impl Committer for StockLookup {
         };
         Ok(batch.iter().map(levels_of).collect())
     }
-
-    /// No single SKU can make the read fail, so a retry one by one is useless.
-    fn concerns_whole_batch(&self, _: &StoreError) -> bool {
-        true
-    }
 }

@@ -21,7 +21,7 @@ mod engine;
 mod postgres;
 mod sqlite;
 
-mod saga_row;
+mod rows;
 
 pub use processing_store::{Cause, OpenSaga, Opening, ProcessingStore, Recorded, StoreError};
 

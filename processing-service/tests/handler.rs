@@ -350,14 +350,28 @@ async fn an_event_of_an_unknown_type_is_ignored() {
 async fn a_database_error_is_retried() {
     at_every_desk(&[("A", 10)], async |desk| {
         let order = paid_with("tok_approved");
-        desk.shop.database.refuse_rows("sagas").await;
+        desk.shop.database.hide("sagas").await;
 
         let failure = desk.handle(placed(&order), &[]).await.unwrap_err();
         assert!(matches!(failure, Failure::Retry(_)), "{failure:?}");
 
-        desk.shop.database.take_rows_again("sagas").await;
+        desk.shop.database.show("sagas").await;
         desk.handle(placed(&order), &[]).await.unwrap();
         assert_eq!(desk.shop.saga(&order).await, Some(SagaState::Fulfilled));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_event_whose_rows_the_database_refuses_is_rejected() {
+    at_every_desk(&[("A", 10)], async |desk| {
+        let order = paid_with("tok_approved");
+        desk.shop.database.refuse_rows("sagas").await;
+
+        let failure = desk.handle(placed(&order), &[]).await.unwrap_err();
+
+        assert!(matches!(failure, Failure::Reject(_)), "{failure:?}");
+        assert_eq!(desk.shop.saga(&order).await, None);
     })
     .await;
 }

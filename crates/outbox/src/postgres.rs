@@ -10,13 +10,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sqlx::postgres::PgRow;
-use sqlx::{PgConnection, Row};
+use sqlx::PgConnection;
 
 use crate::outbox::{Backlog, Outbox, OutboxError, OutboxRecord, OutboxRow};
 use crate::shard::Shard;
-use crate::statements::OutboxStatements;
+use crate::statements::{OutboxStatements, StoredRow};
 use kafka::headers;
+use sql::columns::{column, signed};
 use sql::postgres::{Postgres, bounded};
 
 /// The rows of an outbox as one array per column, for `UNNEST` in the statement that writes them.
@@ -107,21 +107,20 @@ impl Outbox for PostgresOutbox {
         except: &[i64],
         limit: u32,
     ) -> Result<Vec<OutboxRow>, OutboxError> {
-        let shards: Vec<i16> = shards.iter().map(|shard| shard.number()).collect();
-        let rows = sqlx::query(
+        let rows = sqlx::query_as(
             "SELECT seq, shard, topic, key, headers, payload, \
                     (SELECT max(earlier.seq) FROM outbox AS earlier \
                      WHERE earlier.key = outbox.key AND earlier.seq < outbox.seq) AS predecessor \
              FROM outbox WHERE shard = ANY($1) AND seq > $2 AND seq <> ALL($3) \
              ORDER BY seq LIMIT $4",
         )
-        .bind(shards)
+        .bind(column(shards, |shard| shard.number()))
         .bind(after)
         .bind(except)
         .bind(i64::from(limit))
         .fetch_all(self.database.pool());
-        let read = async { bounded(rows).await?.iter().map(outbox_row).collect() };
-        self.statements.read.run(read).await
+        let rows: Vec<StoredRow> = self.statements.read.run(bounded(rows)).await?;
+        Ok(rows.into_iter().map(OutboxRow::from).collect())
     }
 
     async fn delete(&self, acknowledged: &[i64]) -> Result<(), OutboxError> {
@@ -135,16 +134,14 @@ impl Outbox for PostgresOutbox {
     async fn backlog(&self, at_most: u64) -> Result<Backlog, OutboxError> {
         // Both ends of the difference use the database's clock. The lowest position is the oldest row, except for commits
         // that overtook each other.
-        let backlog = sqlx::query(
+        let backlog = sqlx::query_as(
             "SELECT (SELECT count(*) FROM (SELECT FROM outbox LIMIT $1) AS counted), \
                     coalesce(extract(epoch FROM now() - \
                         (SELECT created_at FROM outbox ORDER BY seq LIMIT 1)), 0)::float8",
         )
-        .bind(i64::try_from(at_most).unwrap_or(i64::MAX))
+        .bind(signed(at_most))
         .fetch_one(self.database.pool());
-        let row = self.statements.backlog.run(bounded(backlog)).await?;
-        let rows: i64 = row.try_get(0)?;
-        let oldest: f64 = row.try_get(1)?;
+        let (rows, oldest): (i64, f64) = self.statements.backlog.run(bounded(backlog)).await?;
         Ok(Backlog {
             rows: rows.unsigned_abs(),
             oldest: Duration::try_from_secs_f64(oldest).unwrap_or_default(),
@@ -154,17 +151,4 @@ impl Outbox for PostgresOutbox {
     fn has_other_writers(&self) -> bool {
         true
     }
-}
-
-fn outbox_row(row: &PgRow) -> Result<OutboxRow, OutboxError> {
-    let encoded: &[u8] = row.try_get("headers")?;
-    Ok(OutboxRow {
-        seq: row.try_get("seq")?,
-        shard: Shard::numbered(row.try_get("shard")?),
-        predecessor: row.try_get("predecessor")?,
-        topic: row.try_get("topic")?,
-        key: row.try_get("key")?,
-        headers: headers::decode(encoded),
-        payload: row.try_get("payload")?,
-    })
 }

@@ -3,19 +3,17 @@
 
 use std::borrow::Borrow;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use sqlx::{QueryBuilder, Row, SqliteConnection, sqlite::SqliteRow};
+use sqlx::SqliteConnection;
 
 use crate::outbox::{Backlog, Outbox, OutboxError, OutboxRecord, OutboxRow};
 use crate::shard::Shard;
-use crate::statements::OutboxStatements;
+use crate::statements::{OutboxStatements, StoredRow};
 use kafka::headers;
-use sql::sqlite::Sqlite;
-
-/// Rows per statement: five parameters each, well below SQLite's limit of 32,766.
-const ROWS_PER_STATEMENT: usize = 1_000;
+use sql::columns::{signed, unix_millis};
+use sql::sqlite::{Row, Sqlite, for_keys, multi_row};
 
 /// Writes events in the caller's transaction, next to the state that they announce.
 ///
@@ -26,17 +24,16 @@ pub async fn insert<R: Borrow<OutboxRecord>>(
     records: &[R],
 ) -> Result<(), sqlx::Error> {
     let now = unix_millis(SystemTime::now());
-    for chunk in records.chunks(ROWS_PER_STATEMENT) {
-        let mut statement =
-            QueryBuilder::new("INSERT INTO outbox (topic, key, headers, payload, created_at) ");
-        statement.push_values(chunk, |mut row, record| {
-            let record = record.borrow();
-            row.push_bind(record.topic)
-                .push_bind(&record.key)
-                .push_bind(headers::encode(&record.headers))
-                .push_bind(&record.payload)
-                .push_bind(now);
-        });
+    let insert = "INSERT INTO outbox (topic, key, headers, payload, created_at) ";
+    let bind = |mut row: Row<'_>, record: &R| {
+        let record = record.borrow();
+        row.push_bind(record.topic)
+            .push_bind(&record.key)
+            .push_bind(headers::encode(&record.headers))
+            .push_bind(&record.payload)
+            .push_bind(now);
+    };
+    for mut statement in multi_row(insert, records, bind, "") {
         statement.build().execute(&mut *connection).await?;
     }
     Ok(())
@@ -70,60 +67,37 @@ impl Outbox for SqliteOutbox {
         _except: &[i64],
         limit: u32,
     ) -> Result<Vec<OutboxRow>, OutboxError> {
-        let query = sqlx::query(
+        let rows = sqlx::query_as(
             "SELECT seq, topic, key, headers, payload FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?",
         )
         .bind(after)
         .bind(limit)
         .fetch_all(self.database.reader());
-        self.statements
-            .read
-            .run(async { query.await?.iter().map(outbox_row).collect() })
-            .await
+        let rows: Vec<StoredRow> = self.statements.read.run(rows).await?;
+        Ok(rows.into_iter().map(OutboxRow::from).collect())
     }
 
     async fn delete(&self, acknowledged: &[i64]) -> Result<(), OutboxError> {
-        let delete = self.delete_rows(acknowledged);
+        let delete = async {
+            let mut transaction = self.database.begin().await?;
+            for mut statement in
+                for_keys("DELETE FROM outbox WHERE seq IN", acknowledged, |seq| *seq)
+            {
+                statement.build().execute(&mut *transaction).await?;
+            }
+            Ok(transaction.commit().await?)
+        };
         self.statements.delete.run(delete).await
     }
 
     async fn backlog(&self, at_most: u64) -> Result<Backlog, OutboxError> {
-        let backlog = self.read_backlog(at_most);
-        self.statements.backlog.run(backlog).await
-    }
-
-    fn has_other_writers(&self) -> bool {
-        false
-    }
-}
-
-impl SqliteOutbox {
-    async fn delete_rows(&self, acknowledged: &[i64]) -> Result<(), OutboxError> {
-        let mut transaction = self.database.begin().await?;
-        for chunk in acknowledged.chunks(ROWS_PER_STATEMENT) {
-            let mut statement = QueryBuilder::new("DELETE FROM outbox WHERE seq IN (");
-            let mut list = statement.separated(", ");
-            for seq in chunk {
-                list.push_bind(*seq);
-            }
-            statement.push(")");
-            statement.build().execute(&mut *transaction).await?;
-        }
-        transaction.commit().await?;
-        Ok(())
-    }
-
-    async fn read_backlog(&self, at_most: u64) -> Result<Backlog, OutboxError> {
-        let backlog = sqlx::query(
+        let backlog = sqlx::query_as(
             "SELECT (SELECT count(*) FROM (SELECT 1 FROM outbox LIMIT ?)), \
                     (SELECT created_at FROM outbox ORDER BY seq LIMIT 1)",
-        );
-        let row = backlog
-            .bind(i64::try_from(at_most).unwrap_or(i64::MAX))
-            .fetch_one(self.database.reader())
-            .await?;
-        let rows: i64 = row.try_get(0)?;
-        let oldest: Option<i64> = row.try_get(1)?;
+        )
+        .bind(signed(at_most))
+        .fetch_one(self.database.reader());
+        let (rows, oldest): (i64, Option<i64>) = self.statements.backlog.run(backlog).await?;
         let waited = oldest.map_or(0, |created| unix_millis(SystemTime::now()) - created);
         Ok(Backlog {
             rows: rows.unsigned_abs(),
@@ -131,23 +105,8 @@ impl SqliteOutbox {
             oldest: Duration::from_millis(u64::try_from(waited).unwrap_or(0)),
         })
     }
-}
 
-fn outbox_row(row: &SqliteRow) -> Result<OutboxRow, OutboxError> {
-    let encoded: &[u8] = row.try_get("headers")?;
-    let key: String = row.try_get("key")?;
-    Ok(OutboxRow {
-        seq: row.try_get("seq")?,
-        shard: Shard::of(&key),
-        predecessor: None,
-        topic: row.try_get("topic")?,
-        key,
-        headers: headers::decode(encoded),
-        payload: row.try_get("payload")?,
-    })
-}
-
-fn unix_millis(at: SystemTime) -> i64 {
-    let elapsed = at.duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX)
+    fn has_other_writers(&self) -> bool {
+        false
+    }
 }

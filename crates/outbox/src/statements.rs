@@ -1,6 +1,11 @@
-//! The statements on the outbox table, prepared for measuring.
+//! The statements on the outbox table, prepared for measuring, and the rows that they read.
 
+use kafka::headers;
 use sql::statements::{Query, Statement, Statements};
+use sqlx::FromRow;
+
+use crate::outbox::OutboxRow;
+use crate::shard::Shard;
 
 /// One prepared statement per operation of an outbox. The relay polls outside of any trace, so these calls are measured
 /// and rarely have a span.
@@ -13,10 +18,40 @@ pub(crate) struct OutboxStatements {
 
 impl OutboxStatements {
     pub(crate) fn new(statements: &Statements) -> Self {
+        let prepare = |summary| statements.prepare(Query::on(summary));
         Self {
-            read: statements.prepare(Query::on("SELECT outbox", "SELECT", "outbox")),
-            delete: statements.prepare(Query::on("DELETE outbox", "DELETE", "outbox")),
-            backlog: statements.prepare(Query::on("SELECT outbox backlog", "SELECT", "outbox")),
+            read: prepare("SELECT outbox"),
+            delete: prepare("DELETE outbox"),
+            backlog: prepare("SELECT outbox backlog"),
+        }
+    }
+}
+
+/// A row as it is stored. On SQLite, which has one relay, shard and predecessor are not stored.
+#[derive(Debug, FromRow)]
+pub(crate) struct StoredRow {
+    seq: i64,
+    #[sqlx(default)]
+    shard: Option<i16>,
+    #[sqlx(default)]
+    predecessor: Option<i64>,
+    topic: String,
+    key: String,
+    headers: Vec<u8>,
+    payload: Vec<u8>,
+}
+
+impl From<StoredRow> for OutboxRow {
+    fn from(row: StoredRow) -> Self {
+        let shard = row.shard.map(Shard::numbered);
+        Self {
+            seq: row.seq,
+            shard: shard.unwrap_or_else(|| Shard::of(&row.key)),
+            predecessor: row.predecessor,
+            topic: row.topic,
+            key: row.key,
+            headers: headers::decode(&row.headers),
+            payload: row.payload,
         }
     }
 }

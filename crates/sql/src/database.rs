@@ -3,7 +3,6 @@
 //! A SQLite file is created and migrated when it is opened. A PostgreSQL server is migrated by the subcommand `migrate`,
 //! or at start if so configured; [`Database::ready`] waits for it.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,8 +19,6 @@ mod error;
 mod not_ready;
 
 pub use error::{InspectionError, MigrationError, OpenError, UnusableError};
-
-use not_ready::NotReady;
 
 /// Settings of the database.
 #[derive(Clone, Debug)]
@@ -75,33 +72,6 @@ pub enum Database {
     Postgres(Arc<Postgres>),
 }
 
-/// The result of a migration: the version before and after, per migration set.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Migrated(Vec<SetMigrated>);
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct SetMigrated {
-    owner: &'static str,
-    from: i64,
-    to: i64,
-}
-
-impl fmt::Display for Migrated {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut separator = "";
-        for SetMigrated { owner, from, to } in &self.0 {
-            write!(f, "{separator}{owner} schema: ")?;
-            if from == to {
-                write!(f, "already at version {to}")?;
-            } else {
-                write!(f, "migrated from version {from} to {to}")?;
-            }
-            separator = "\n";
-        }
-        Ok(())
-    }
-}
-
 /// Between checks of a database that is not ready.
 const READY_BACKOFF: Backoff = Backoff {
     initial: Duration::from_millis(200),
@@ -142,18 +112,15 @@ impl Database {
         };
         let mut attempt = 0;
         let mut logged = String::new();
-        loop {
-            let Err(not_ready) = usable(server, config, migrations).await else {
-                return Ok(());
-            };
-            let not_ready = not_ready.transient()?.advice(service);
-            if not_ready != logged {
-                tracing::warn!(detail = not_ready, "waiting for the database");
-                logged = not_ready;
+        while let Some(reason) = reason_to_wait(server, config, migrations, service).await? {
+            if reason != logged {
+                tracing::warn!(detail = reason, "waiting for the database");
+                logged = reason;
             }
             attempt += 1;
             tokio::time::sleep(READY_BACKOFF.delay(attempt)).await;
         }
+        Ok(())
     }
 
     /// Opens the database of a service for an operator command. Creates nothing and does not wait.
@@ -165,36 +132,21 @@ impl Database {
         migrations: Migrations,
         service: &str,
     ) -> Result<Self, InspectionError> {
-        match config.url.engine() {
-            DatabaseEngine::Sqlite => Self::inspect_file(config, migrations).await,
-            DatabaseEngine::Postgres => Self::inspect_server(config, migrations, service).await,
+        if config.url.engine() == DatabaseEngine::Sqlite {
+            let file = sqlite::file(&config.url).map_err(SqliteError::from);
+            let file = file.map_err(OpenError::from)?;
+            if !file.exists() {
+                return Err(InspectionError::Missing(file));
+            }
+            let opened = Sqlite::open_beside(&config.url, migrations).await;
+            return Ok(Self::Sqlite(Arc::new(opened.map_err(OpenError::from)?)));
         }
-    }
-
-    async fn inspect_file(
-        config: &DatabaseConfig,
-        migrations: Migrations,
-    ) -> Result<Self, InspectionError> {
-        let file = sqlite::file(&config.url).map_err(SqliteError::from);
-        let file = file.map_err(OpenError::from)?;
-        if !file.exists() {
-            return Err(InspectionError::Missing(file));
-        }
-        let opened = Sqlite::open_beside(&config.url, migrations).await;
-        Ok(Self::Sqlite(Arc::new(opened.map_err(OpenError::from)?)))
-    }
-
-    async fn inspect_server(
-        config: &DatabaseConfig,
-        migrations: Migrations,
-        service: &str,
-    ) -> Result<Self, InspectionError> {
         let database = Self::open(config, migrations).await?;
         if let Self::Postgres(server) = &database
-            && let Err(not_ready) = server.check_schema(migrations).await
+            && let Err(error) = server.check_schema(migrations).await
         {
-            let not_ready = NotReady::from(not_ready).transient()?;
-            return Err(InspectionError::NotReady(not_ready.advice(service)));
+            let advice = not_ready::old_schema(error, service)?;
+            return Err(InspectionError::NotReady(advice));
         }
         Ok(database)
     }
@@ -234,68 +186,65 @@ pub fn command(
     })
 }
 
-/// Migrates the schema.
+/// Migrates the schema. Returns a line per migration set, with its versions before and after.
 ///
 /// # Errors
 /// [`MigrationError`]; a failed migration is rolled back.
 pub async fn migrate(
     config: &DatabaseConfig,
     migrations: Migrations,
-) -> Result<Migrated, MigrationError> {
+) -> Result<String, MigrationError> {
     let database = Database::open(config, migrations).await?;
-    let migrated = match &database {
-        // Opening the file has migrated it.
-        Database::Sqlite(_) => Ok(at_last_version(migrations)),
-        Database::Postgres(server) => migrate_server(server, migrations).await,
-    };
+    let migrated = migrate_sets(&database, migrations).await;
     database.close().await;
-    migrated
+    Ok(migrated?.join("\n"))
 }
 
-fn at_last_version(migrations: Migrations) -> Migrated {
-    let at_last = |set: &MigrationSet| SetMigrated {
-        owner: set.owner,
-        from: set.last_version(),
-        to: set.last_version(),
-    };
-    Migrated(migrations.iter().map(at_last).collect())
-}
-
-async fn migrate_server(
-    server: &Postgres,
+async fn migrate_sets(
+    database: &Database,
     migrations: Migrations,
-) -> Result<Migrated, MigrationError> {
-    let before = versions(server, migrations).await?;
-    server
-        .migrate(migrations)
-        .await
-        .map_err(MigrationError::Migrate)?;
-    let after = versions(server, migrations).await?;
-    let sets = migrations.iter().zip(before.into_iter().zip(after));
-    let migrated = sets.map(|(set, (from, to))| SetMigrated {
-        owner: set.owner,
-        from,
-        to,
-    });
-    Ok(Migrated(migrated.collect()))
+) -> Result<Vec<String>, MigrationError> {
+    let before = versions(database, migrations).await?;
+    // Opening a SQLite file has migrated it.
+    if let Database::Postgres(server) = database {
+        let migrated = server.migrate(migrations).await;
+        migrated.map_err(MigrationError::Migrate)?;
+    }
+    let after = versions(database, migrations).await?;
+    let versions = before.into_iter().zip(after);
+    let line = |(set, (from, to)): (&MigrationSet, (i64, i64))| match set.owner {
+        owner if from == to => format!("{owner} schema: already at version {to}"),
+        owner => format!("{owner} schema: migrated from version {from} to {to}"),
+    };
+    Ok(migrations.iter().zip(versions).map(line).collect())
 }
 
-async fn versions(server: &Postgres, migrations: Migrations) -> Result<Vec<i64>, MigrationError> {
+async fn versions(database: &Database, sets: Migrations) -> Result<Vec<i64>, MigrationError> {
+    let Database::Postgres(server) = database else {
+        return Ok(sets.iter().map(MigrationSet::last_version).collect());
+    };
     let mut versions = Vec::new();
-    for set in migrations {
+    for set in sets {
         let version = server.schema_version(set).await;
         versions.push(version.map_err(not_ready::version_unknown)?);
     }
     Ok(versions)
 }
 
-async fn usable(
+async fn reason_to_wait(
     server: &Postgres,
     config: &DatabaseConfig,
     migrations: Migrations,
-) -> Result<(), NotReady> {
-    if config.migrate_at_start {
-        server.migrate(migrations).await?;
+    service: &str,
+) -> Result<Option<String>, UnusableError> {
+    if config.migrate_at_start
+        && let Err(error) = server.migrate(migrations).await
+    {
+        return not_ready::not_migrated(error).map(Some);
     }
-    Ok(server.check_schema(migrations).await?)
+    let checked = server.check_schema(migrations).await;
+    let reason = checked
+        .err()
+        .map(|error| not_ready::old_schema(error, service));
+    reason.transpose()
 }

@@ -22,6 +22,17 @@ pub enum ErrorClass {
     Unknown,
 }
 
+/// An error with a class, such as the error of a store.
+pub trait Classified {
+    fn class(&self) -> ErrorClass;
+}
+
+impl Classified for sqlx::Error {
+    fn class(&self) -> ErrorClass {
+        classify(self)
+    }
+}
+
 /// The class of an error of the driver or of the database.
 pub fn classify(error: &sqlx::Error) -> ErrorClass {
     use sqlx::Error;

@@ -6,8 +6,9 @@
 //!
 //! A batch consists of the commands queued during the previous commit. There is no timer: an idle writer commits at once,
 //! and under load all queued callers share one fsync. If one command fails the batch, the commands are retried one at a
-//! time, so that the others succeed; commands must therefore be idempotent. If the database is down, the batch fails as a
-//! whole: single retries would multiply the wait by the number of commands.
+//! time, so that the others succeed; commands must therefore be idempotent. If the database is unavailable
+//! ([`crate::error::ErrorClass::Unavailable`]), the batch fails as a whole: single retries would multiply the wait by the number of
+//! commands.
 //!
 //! A caller that drops its future (deadline passed, client disconnected) cancels a command that is still queued. A command
 //! whose commit has started is committed.
@@ -15,9 +16,12 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::mpsc::{self, Permit};
+use tokio::sync::{Mutex, oneshot};
 use tokio_util::task::TaskTracker;
 
+use crate::error::Classified;
 use telemetry::span::Span;
 
 mod writer;
@@ -32,7 +36,7 @@ use writer::Writer;
 pub trait Committer: Send + Sync + 'static {
     type Command: Send + Sync + 'static;
     type Reply: Send + 'static;
-    type Error: Send + 'static;
+    type Error: Classified + Send + 'static;
 
     /// The name of the writer in telemetry: one word.
     const NAME: &'static str;
@@ -43,9 +47,6 @@ pub trait Committer: Send + Sync + 'static {
 
     /// Commits all commands or none; returns one reply per command, in the same order.
     async fn commit(&self, batch: &[Self::Command]) -> Result<Vec<Self::Reply>, Self::Error>;
-
-    /// Whether every batch would fail now, because the database is down or does not respond.
-    fn concerns_whole_batch(&self, error: &Self::Error) -> bool;
 }
 
 /// Limits of a group commit.
@@ -85,7 +86,8 @@ pub enum SubmitError<E> {
     Failed(#[source] E),
 }
 
-type Answer<C> = Result<<C as Committer>::Reply, SubmitError<<C as Committer>::Error>>;
+/// The reply to one command.
+pub type Answer<C> = Result<<C as Committer>::Reply, SubmitError<<C as Committer>::Error>>;
 
 struct Submission<C: Committer> {
     command: C::Command,
@@ -127,53 +129,48 @@ impl<C: Committer> GroupCommit<C> {
         let (queue, submissions) = mpsc::channel(config.queue);
         let telemetry = Arc::new(CommitTelemetry::new(C::NAME));
         telemetry.observe_queue(queue.downgrade());
-        let writer = Writer {
-            committer: Arc::new(committer),
-            submissions: Arc::new(Mutex::new(submissions)),
+        let writer = Arc::new(Writer {
+            committer,
+            submissions: Mutex::new(submissions),
             max_batch: config.max_batch,
             telemetry: Arc::clone(&telemetry),
-        };
+        });
         for _ in 0..config.writers.max(1) {
-            tracker.spawn(writer.clone().run());
+            tracker.spawn(Arc::clone(&writer).run());
         }
         Self { queue, telemetry }
     }
 
     /// Submits a command and waits for its reply, without a timeout of its own. Dropping the future cancels a command that
     /// is still queued, but not one whose commit has started; retrying the command tells the caller which it was.
-    pub async fn submit(&self, command: C::Command) -> Result<C::Reply, SubmitError<C::Error>> {
-        let (submission, reply) = self.submission(command);
-        if let Err(refused) = self.queue.try_send(submission) {
-            let (error, submission) = match refused {
-                mpsc::error::TrySendError::Full(submission) => (SubmitError::QueueFull, submission),
-                mpsc::error::TrySendError::Closed(submission) => (SubmitError::Stopped, submission),
-            };
-            submission.caller.span.fail(error.error_type());
-            return Err(error);
-        }
-        reply.await.unwrap_or(Err(SubmitError::Stopped))
+    pub async fn submit(&self, command: C::Command) -> Answer<C> {
+        let span = self.telemetry.submitted();
+        let slot = self.queue.try_reserve().map_err(|error| match error {
+            TrySendError::Full(()) => SubmitError::QueueFull,
+            TrySendError::Closed(()) => SubmitError::Stopped,
+        });
+        answer(slot, command, span).await
     }
 
     /// As [`GroupCommit::submit`], but waits while the queue is full: for callers with their own concurrency limit.
-    pub async fn submit_waiting(
-        &self,
-        command: C::Command,
-    ) -> Result<C::Reply, SubmitError<C::Error>> {
-        let (submission, reply) = self.submission(command);
-        if let Err(mpsc::error::SendError(submission)) = self.queue.send(submission).await {
-            let error = SubmitError::Stopped;
-            submission.caller.span.fail(error.error_type());
-            return Err(error);
-        }
-        reply.await.unwrap_or(Err(SubmitError::Stopped))
-    }
-
-    fn submission(&self, command: C::Command) -> (Submission<C>, oneshot::Receiver<Answer<C>>) {
-        let (answer, reply) = oneshot::channel();
+    pub async fn submit_waiting(&self, command: C::Command) -> Answer<C> {
         let span = self.telemetry.submitted();
-        let caller = Caller { answer, span };
-        (Submission { command, caller }, reply)
+        let slot = self.queue.reserve().await;
+        answer(slot.map_err(|_| SubmitError::Stopped), command, span).await
     }
+}
+
+/// Queues the command in its slot and waits for the reply.
+async fn answer<C: Committer>(
+    slot: Result<Permit<'_, Submission<C>>, SubmitError<C::Error>>,
+    command: C::Command,
+    span: Span,
+) -> Answer<C> {
+    let slot = slot.inspect_err(|error| span.fail(error.error_type()))?;
+    let (answer, reply) = oneshot::channel();
+    let caller = Caller { answer, span };
+    slot.send(Submission { command, caller });
+    reply.await.unwrap_or(Err(SubmitError::Stopped))
 }
 
 impl<C: Committer> Caller<C> {

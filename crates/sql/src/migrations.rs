@@ -19,14 +19,6 @@ pub struct MigrationSet {
 pub type Migrations = &'static [MigrationSet];
 
 impl MigrationSet {
-    pub(crate) fn for_sqlite(&self) -> Migrator {
-        self.tolerant(self.sqlite)
-    }
-
-    pub(crate) fn for_postgres(&self) -> Migrator {
-        self.tolerant(self.postgres)
-    }
-
     /// The last version of this release, 0 for an empty set. The same for both engines.
     pub fn last_version(&self) -> i64 {
         let versions = self.postgres.iter().map(|migration| migration.version);
@@ -40,7 +32,7 @@ impl MigrationSet {
 
     /// Tolerates applied versions that this release does not contain: after a rollback to an older release the schema
     /// stays as it is.
-    fn tolerant(&self, migrator: &Migrator) -> Migrator {
+    pub(crate) fn tolerant(&self, migrator: &Migrator) -> Migrator {
         let mut tolerant = Migrator::with_migrations(migrator.migrations.to_vec());
         tolerant.set_ignore_missing(true);
         tolerant.table_name = Cow::Owned(self.version_table());

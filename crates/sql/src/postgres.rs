@@ -1,10 +1,11 @@
 //! PostgreSQL: a durable database that several replicas of a service share.
 //!
 //! Guarantees: every wait has a timeout. Acquiring a connection times out after [`ACQUIRE_TIMEOUT`]; the server cancels a
-//! statement after `statement_timeout` or at the deadline of its call ([`Postgres::reading`]); an operation without any
+//! statement after `statement_timeout` or at the deadline of its call ([`Postgres::read`]); an operation without any
 //! response (a half-open connection) times out after [`OPERATION_TIMEOUT`]. Conflicts between transactions are retried
-//! ([`retry_conflicts`]).
+//! ([`run`]).
 
+use std::ops::DerefMut;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,18 +14,17 @@ use sqlx::migrate::MigrateError;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection};
 
-use crate::error::{ErrorClass, classify, code};
+use crate::error::{Classified, ErrorClass, code};
 use crate::migrations::{MigrationSet, Migrations};
-use crate::statements::Statements;
+use crate::statements::{Statement, Statements};
 use crate::url::DatabaseUrl;
 use service::backoff::Backoff;
 use service::deadline::Deadline;
 use telemetry::names::{attributes, metrics};
 use telemetry::vocabulary::Labels;
 
-mod read_connection;
-
-pub use read_connection::ReadConnection;
+/// A connection for reads. Dropping one with its own `statement_timeout` rolls back, a no-op for reads.
+pub type ReadConnection = Box<dyn DerefMut<Target = PgConnection> + Send>;
 
 /// Timeout for a connection of the pool: the database is down or the pool is exhausted, and in both cases a longer wait
 /// only grows the queue.
@@ -35,13 +35,19 @@ const OPERATION_TIMEOUT: Duration = Duration::from_secs(7);
 
 /// Limits that the server enforces in every session of the pool.
 const SESSION: [(&str, &str); 3] = [
-    // STATEMENT_TIMEOUT: longer than any statement here takes on a healthy server.
+    // [`STATEMENT_TIMEOUT`]: longer than any statement here takes on a healthy server.
     ("statement_timeout", "5s"),
     // Shorter than statement_timeout: distinguishes a lock wait from a slow statement.
     ("lock_timeout", "2s"),
     // Releases the row locks of a process that hangs in a transaction.
     ("idle_in_transaction_session_timeout", "10s"),
 ];
+
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// At a deadline the server times out later than the caller, so that the caller reports its own deadline and not a server
+/// error.
+const SERVER_MARGIN: Duration = Duration::from_millis(5);
 
 /// A migration has no statement timeout, but must not block all traffic behind a lock that it waits for.
 const MIGRATION_SESSION: [(&str, &str); 1] = [("lock_timeout", "5s")];
@@ -120,12 +126,33 @@ impl Postgres {
         &self.statements
     }
 
-    /// A connection for reads; the server cancels their statements at the deadline.
-    ///
-    /// # Errors
-    /// No connection within the timeout.
-    pub async fn reading(&self, deadline: Deadline) -> Result<ReadConnection, sqlx::Error> {
-        ReadConnection::begin(&self.pool, deadline).await
+    /// Runs a read: observed as `statement`, bounded, and cancelled by the server at the deadline.
+    pub async fn read<T, F>(
+        &self,
+        statement: &Statement,
+        deadline: Deadline,
+        read: impl FnOnce(ReadConnection) -> F,
+    ) -> Result<T, sqlx::Error>
+    where
+        F: Future<Output = Result<T, sqlx::Error>>,
+    {
+        let read = bounded(async { read(self.read_connection(deadline).await?).await });
+        statement.run(Box::pin(read)).await
+    }
+
+    /// A read that only the client cancels keeps running at the server, and occupies its connection, until
+    /// `statement_timeout`. If the deadline is earlier, the read runs in a transaction with its own `statement_timeout`.
+    /// That costs one round trip, and the setting ends with the transaction.
+    async fn read_connection(&self, deadline: Deadline) -> Result<ReadConnection, sqlx::Error> {
+        match deadline.remaining() {
+            Some(remaining) if remaining < STATEMENT_TIMEOUT => {
+                let limit = (remaining + SERVER_MARGIN).as_millis();
+                let begin = format!("BEGIN READ ONLY; SET LOCAL statement_timeout = {limit}");
+                let transaction = self.pool.begin_with(sqlx::AssertSqlSafe(begin)).await?;
+                Ok(Box::new(transaction))
+            }
+            _ => Ok(Box::new(self.pool.acquire().await?)),
+        }
     }
 
     /// Applies the missing migrations. Concurrent replicas wait for each other.
@@ -141,7 +168,7 @@ impl Postgres {
 
     async fn migrate_set(&self, set: &MigrationSet) -> Result<(), MigrateError> {
         let mut connection = self.connect(&MIGRATION_SESSION).await?;
-        let migrator = set.for_postgres();
+        let migrator = set.tolerant(set.postgres);
         for attempt in 1..MIGRATION_ATTEMPTS {
             match migrator.run_direct(None, &mut connection, false).await {
                 Err(error) if is_lock_timeout(&error) => {
@@ -162,8 +189,8 @@ impl Postgres {
         for set in migrations {
             let needed = set.last_version();
             let found = self.schema_version(set).await?;
+            let owner = set.owner;
             if found < needed {
-                let owner = set.owner;
                 return Err(SchemaError::Old {
                     owner,
                     found,
@@ -244,33 +271,49 @@ fn is_lock_timeout(error: &MigrateError) -> bool {
     code(source).is_some_and(|code| code == LOCK_NOT_AVAILABLE)
 }
 
+/// Runs a batch of commands: observed as `statement`, with the timeout and the retries of [`retry_conflicts`]. Boxed: with
+/// the copies in its wrappers, such a future takes 27 KB.
+pub async fn run<T, E, F>(
+    statement: &Statement,
+    commands: usize,
+    attempt: impl FnMut() -> F,
+) -> Result<T, E>
+where
+    E: Classified + From<sqlx::Error> + std::error::Error + 'static,
+    F: Future<Output = Result<T, E>>,
+{
+    let attempts = Box::pin(retry_conflicts(attempt));
+    statement.run_batch(commands, attempts).await
+}
+
 /// Runs an operation with a timeout per attempt ([`bounded`]) and retries it on a conflict with another transaction. The
 /// operation must be one transaction or one statement. SQLite never reports a conflict, so it works there as well.
 ///
 /// # Errors
 /// The error of the last attempt. After a timeout it is unknown whether the operation took effect.
-pub async fn retry_conflicts<T, F>(mut operation: impl FnMut() -> F) -> Result<T, sqlx::Error>
+pub async fn retry_conflicts<T, E, F>(mut attempt: impl FnMut() -> F) -> Result<T, E>
 where
-    F: Future<Output = Result<T, sqlx::Error>>,
+    E: Classified + From<sqlx::Error> + std::fmt::Display,
+    F: Future<Output = Result<T, E>>,
 {
-    for attempt in 1..CONFLICT_ATTEMPTS {
-        match bounded(operation()).await {
-            Err(error) if classify(&error) == ErrorClass::Conflict => {
-                tracing::debug!(attempt, error = %error, "transaction conflict, retrying");
-                tokio::time::sleep(CONFLICT_BACKOFF.delay(attempt)).await;
+    for number in 1..CONFLICT_ATTEMPTS {
+        match bounded(attempt()).await {
+            Err(error) if error.class() == ErrorClass::Conflict => {
+                tracing::debug!(attempt = number, error = %error, "transaction conflict, retrying");
+                tokio::time::sleep(CONFLICT_BACKOFF.delay(number)).await;
             }
             done => return done,
         }
     }
-    bounded(operation()).await
+    bounded(attempt()).await
 }
 
 /// Times an operation out after [`OPERATION_TIMEOUT`].
-pub async fn bounded<T>(
-    operation: impl Future<Output = Result<T, sqlx::Error>>,
-) -> Result<T, sqlx::Error> {
+pub async fn bounded<T, E: From<sqlx::Error>>(
+    operation: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
     let done = tokio::time::timeout(OPERATION_TIMEOUT, operation).await;
-    done.unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())))
+    done.unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()).into()))
 }
 
 #[cfg(test)]

@@ -9,11 +9,12 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use sqlx::migrate::MigrateError;
+use sqlx::query_builder::Separated;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
     SqliteSynchronous,
 };
-use sqlx::{Connection as _, Sqlite as Driver, Transaction};
+use sqlx::{Connection as _, Encode, QueryBuilder, Sqlite as Driver, Transaction, Type};
 
 use crate::migrations::Migrations;
 use crate::statements::Statements;
@@ -76,7 +77,7 @@ impl Sqlite {
             .connect_with(options.clone())
             .await?;
         for set in migrations {
-            set.for_sqlite().run(&writer).await?;
+            set.tolerant(set.sqlite).run(&writer).await?;
         }
         let statements = Statements::of_sqlite(&options);
         let readers = pool(READERS).connect_with(options.read_only(true)).await?;
@@ -112,6 +113,44 @@ impl Sqlite {
 pub fn file(url: &DatabaseUrl) -> Result<PathBuf, sqlx::Error> {
     let options = SqliteConnectOptions::from_str(url.expose())?;
     Ok(options.get_filename().to_owned())
+}
+
+/// The values of one row of [`multi_row`].
+pub type Row<'q> = Separated<'q, Driver, &'static str>;
+
+/// One statement per 1,000 rows: `before` VALUES (…), (…), … `after`. A row has at most eleven parameters, so a statement
+/// stays well below SQLite's limit of 32,766.
+pub fn multi_row<'r, R>(
+    before: &'static str,
+    rows: &'r [R],
+    mut bind: impl FnMut(Row<'_>, &'r R),
+    after: &'static str,
+) -> impl Iterator<Item = QueryBuilder<Driver>> {
+    rows.chunks(1_000).map(move |chunk| {
+        let mut statement = QueryBuilder::new(before);
+        statement.push_values(chunk, &mut bind).push(after);
+        statement
+    })
+}
+
+/// One statement per 5,000 keys: `before` (key, key, …).
+pub fn for_keys<'k, K, V>(
+    before: &'static str,
+    keys: &'k [K],
+    value: impl Fn(&'k K) -> V,
+) -> impl Iterator<Item = QueryBuilder<Driver>>
+where
+    V: Encode<'k, Driver> + Type<Driver>,
+{
+    keys.chunks(5_000).map(move |chunk| {
+        let mut statement = QueryBuilder::new(before);
+        let mut list = statement.push(" (").separated(", ");
+        for key in chunk {
+            list.push_bind(value(key));
+        }
+        statement.push(")");
+        statement
+    })
 }
 
 fn pool(connections: u32) -> SqlitePoolOptions {

@@ -27,31 +27,20 @@ const DEFAULT_SCHEMA: &str = "public";
 
 /// The constant description of a database operation.
 #[derive(Clone, Copy, Debug)]
-pub struct Query {
-    summary: &'static str,
-    /// Operation and table, if there is one of each.
-    target: Option<(&'static str, &'static str)>,
+pub enum Query {
+    /// One operation on one table; the summary starts with both.
+    Statement(&'static str),
+    /// Several operations; the summary names their purpose.
+    Transaction(&'static str),
 }
 
 impl Query {
-    /// One operation on one table; `summary` starts with both.
-    pub const fn on(
-        summary: &'static str,
-        operation: &'static str,
-        collection: &'static str,
-    ) -> Self {
-        Self {
-            summary,
-            target: Some((operation, collection)),
-        }
+    pub const fn on(summary: &'static str) -> Self {
+        Self::Statement(summary)
     }
 
-    /// A transaction of several operations, named after its purpose.
     pub const fn transaction(summary: &'static str) -> Self {
-        Self {
-            summary,
-            target: None,
-        }
+        Self::Transaction(summary)
     }
 }
 
@@ -92,16 +81,19 @@ impl Statements {
     }
 
     pub fn prepare(&self, query: Query) -> Statement {
-        let mut labels = self
-            .database
-            .and(attributes::DB_QUERY_SUMMARY.label(query.summary));
-        if let Some((operation, collection)) = query.target {
+        let (Query::Statement(summary) | Query::Transaction(summary)) = query;
+        let summary_label = attributes::DB_QUERY_SUMMARY.label(summary);
+        let mut labels = self.database.and(summary_label);
+        let mut words = summary.split(' ');
+        if let (Query::Statement(_), Some(operation), Some(table)) =
+            (query, words.next(), words.next())
+        {
             labels = labels
                 .and(attributes::DB_OPERATION_NAME.label(operation))
-                .and(attributes::DB_COLLECTION_NAME.label(collection));
+                .and(attributes::DB_COLLECTION_NAME.label(table));
         }
         Statement {
-            summary: query.summary,
+            summary,
             labels,
             durations: self.durations.clone(),
         }
@@ -126,11 +118,11 @@ pub struct Statement {
 
 impl Statement {
     /// Runs the operation in a child span of the current span.
-    pub async fn run<T, E: Error + 'static>(
+    pub fn run<T, E: Error + 'static>(
         &self,
         query: impl Future<Output = Result<T, E>>,
-    ) -> Result<T, E> {
-        self.observe(self.begin(), query).await
+    ) -> impl Future<Output = Result<T, E>> {
+        self.run_batch(1, query)
     }
 
     /// As [`Statement::run`], for a batch of commands.
@@ -139,32 +131,23 @@ impl Statement {
         commands: usize,
         query: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
-        let running = self.begin();
-        if commands >= 2 {
-            let commands = i64::try_from(commands).unwrap_or(i64::MAX);
-            running
-                .span
-                .set(&attributes::DB_OPERATION_BATCH_SIZE, commands);
-        }
-        self.observe(running, query).await
-    }
-
-    fn begin(&self) -> Running<'_> {
-        Running {
+        let mut running = Running {
             statement: self,
             span: spans::DATABASE.within(self.summary),
             began: Instant::now(),
-            failure: Some(StatementFailure::Local("cancelled")),
+            failure: None,
+        };
+        if commands >= 2 {
+            let commands = i64::try_from(commands).unwrap_or(i64::MAX);
+            let batch_size = &attributes::DB_OPERATION_BATCH_SIZE;
+            running.span.set(batch_size, commands);
         }
-    }
-
-    async fn observe<T, E: Error + 'static>(
-        &self,
-        mut running: Running<'_>,
-        query: impl Future<Output = Result<T, E>>,
-    ) -> Result<T, E> {
         let done = running.span.carry(query).await;
-        running.failure = done.as_ref().err().map(|error| StatementFailure::of(error));
+        running.failure = Some(
+            done.as_ref()
+                .err()
+                .map_or_else(Vec::new, |error| failure(error)),
+        );
         done
     }
 }
@@ -174,8 +157,8 @@ struct Running<'a> {
     statement: &'a Statement,
     span: Span,
     began: Instant,
-    /// Until the query ends: `cancelled`, for a caller that drops it.
-    failure: Option<StatementFailure>,
+    /// The labels of the failure, empty after a success; `None` for a caller that drops the query.
+    failure: Option<Vec<Label>>,
 }
 
 impl Drop for Running<'_> {
@@ -185,50 +168,33 @@ impl Drop for Running<'_> {
             labels, durations, ..
         } = self.statement;
         self.span.describe_as(labels);
-        match &self.failure {
-            None => durations.record_time(took, labels),
-            Some(failure) => {
-                let failure = failure.labels();
-                self.span.describe_as(&Labels::of(failure.clone()));
-                self.span.mark_failed();
-                let labels = failure
-                    .into_iter()
-                    .fold(labels.clone(), |labels, label| labels.and(label));
-                durations.record_time(took, &labels);
-            }
+        let failure = self.failure.take();
+        let failure = failure.unwrap_or_else(|| vec![attributes::ERROR_TYPE.label("cancelled")]);
+        if failure.is_empty() {
+            return durations.record_time(took, labels);
         }
+        self.span.describe_as(&Labels::of(failure.clone()));
+        self.span.mark_failed();
+        let labels = failure
+            .into_iter()
+            .fold(labels.clone(), |labels, label| labels.and(label));
+        durations.record_time(took, &labels);
     }
 }
 
-enum StatementFailure {
-    /// Reported by the database, with its code.
-    Reported(Arc<str>),
-    /// Detected by the driver or by this program.
-    Local(&'static str),
-}
-
-impl StatementFailure {
-    fn of(error: &(dyn Error + 'static)) -> Self {
-        let mut causes = std::iter::successors(Some(error), |&error| error.source());
-        let Some(error) = causes.find_map(|cause| cause.downcast_ref::<sqlx::Error>()) else {
-            // A store error without a driver error: the rows were not as expected, and the transaction was rolled back.
-            return Self::Local("unexpected_rows");
-        };
-        match code(error) {
-            Some(code) => Self::Reported(Arc::from(code.as_ref())),
-            None => Self::Local(kind(error)),
-        }
-    }
-
-    fn labels(&self) -> Vec<Label> {
-        match self {
-            Self::Reported(code) => vec![
-                attributes::ERROR_TYPE.known(code),
-                attributes::DB_RESPONSE_STATUS_CODE.known(code),
-            ],
-            Self::Local(kind) => vec![attributes::ERROR_TYPE.label(kind)],
-        }
-    }
+/// `error.type`, and the code if the database has reported one.
+fn failure(error: &(dyn Error + 'static)) -> Vec<Label> {
+    let mut causes = std::iter::successors(Some(error), |&error| error.source());
+    let error = causes.find_map(|cause| cause.downcast_ref::<sqlx::Error>());
+    let Some(code) = error.and_then(code) else {
+        // A store error without a driver error: the rows were not as expected, and the transaction was rolled back.
+        return vec![attributes::ERROR_TYPE.label(error.map_or("unexpected_rows", kind))];
+    };
+    let code = Arc::from(code.as_ref());
+    vec![
+        attributes::ERROR_TYPE.known(&code),
+        attributes::DB_RESPONSE_STATUS_CODE.known(&code),
+    ]
 }
 
 fn kind(error: &sqlx::Error) -> &'static str {

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use service::config::FromSetting;
+use sqlx::postgres::PgConnectOptions;
 
 /// The address of a database. It can contain a password, so `Debug` redacts it.
 #[derive(Clone, PartialEq, Eq)]
@@ -38,12 +39,18 @@ impl FromSetting for DatabaseUrl {
     const SECRET: bool = true;
 
     fn from_setting(text: &str) -> Result<Self, String> {
-        let names_something = [SQLITE_SCHEME]
-            .into_iter()
-            .chain(POSTGRES_SCHEMES)
-            .filter_map(|scheme| text.strip_prefix(scheme))
-            .any(|rest| !rest.is_empty());
-        if names_something && (text.starts_with(SQLITE_SCHEME) || is_postgres_url(text)) {
+        let is_valid = match text.strip_prefix(SQLITE_SCHEME) {
+            Some(path) => !path.is_empty(),
+            None => {
+                let mut schemes = POSTGRES_SCHEMES.iter();
+                // The driver checks the parameters; it accepts an empty address.
+                schemes.any(|scheme| {
+                    text.strip_prefix(scheme)
+                        .is_some_and(|rest| !rest.is_empty())
+                }) && text.parse::<PgConnectOptions>().is_ok()
+            }
+        };
+        if is_valid {
             return Ok(Self(text.to_owned()));
         }
         Err(
@@ -51,11 +58,6 @@ impl FromSetting for DatabaseUrl {
                 .to_owned(),
         )
     }
-}
-
-/// Whether the driver accepts the URL and its parameters.
-fn is_postgres_url(text: &str) -> bool {
-    text.parse::<sqlx::postgres::PgConnectOptions>().is_ok()
 }
 
 impl fmt::Debug for DatabaseUrl {

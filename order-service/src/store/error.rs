@@ -1,6 +1,6 @@
 //! Store errors, and their classification.
 
-use sql::error::{ErrorClass, classify};
+use sql::error::{Classified, ErrorClass, classify};
 use thiserror::Error;
 
 /// Why a store operation failed.
@@ -23,23 +23,22 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Whether every other command fails now as well, since the database is the cause and not the command.
-    pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Unavailable { .. })
-    }
-}
-
-/// Classifies an error of this operation. An error of no known class counts as transient: a retry is safe, since every
-/// command is idempotent.
-pub(super) fn failed(operation: &'static str) -> impl Fn(sqlx::Error) -> StoreError {
-    move |error| {
+    /// Classifies an error of this operation. An error of no known class counts as transient: a retry is safe, since every
+    /// command is idempotent.
+    pub(super) fn of(operation: &'static str, error: sqlx::Error) -> Self {
         let class = classify(&error);
         let source = error.into();
         match class {
-            ErrorClass::Damaged => StoreError::Damaged { operation, source },
-            ErrorClass::Unavailable | ErrorClass::Conflict | ErrorClass::Unknown => {
-                StoreError::Unavailable { operation, source }
-            }
+            ErrorClass::Damaged => Self::Damaged { operation, source },
+            _ => Self::Unavailable { operation, source },
         }
+    }
+}
+
+impl Classified for StoreError {
+    fn class(&self) -> ErrorClass {
+        let (Self::Unavailable { source, .. } | Self::Damaged { source, .. }) = self;
+        let error = source.downcast_ref::<sqlx::Error>();
+        error.map_or(ErrorClass::Unknown, classify)
     }
 }

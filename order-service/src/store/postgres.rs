@@ -5,26 +5,27 @@
 //! * An outbox row is inserted while its order is locked: positions in the outbox follow the order of the commits.
 //!
 //! A batch is bound as one array per column. The statement text does not depend on the batch size, so each statement is
-//! prepared once per connection. Operations are boxed: with the copies in their wrappers, such a future takes 27 KB.
+//! prepared once per connection.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use service::deadline::Deadline;
-use sql::postgres::{Postgres, bounded, retry_conflicts};
+use sql::columns::{column, signed};
+use sql::postgres::{self, Postgres, ReadConnection, bounded};
 use sqlx::migrate::Migrator;
 
-use super::error::{StoreError, failed};
+use super::error::StoreError;
+use super::operations::{Operation, Operations};
 use super::order_store::{
     Applied, ApplyOutcome, CancelOrder, CancelReply, OrderStore, PlaceOrder, Placed,
 };
-use super::statements::OrderStatements;
+use super::rows::{self, EntryRow, OrderRow};
+use super::tracked::OrderCommand;
 use crate::domain::{CustomerId, HistoryEntry, NewOrder, Order, OrderId};
 
 mod place;
 mod tracked;
-
-mod read;
 
 pub static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
 
@@ -32,28 +33,58 @@ pub static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
 #[derive(Clone, Debug)]
 pub struct PostgresStore {
     database: Arc<Postgres>,
-    statements: OrderStatements,
+    operations: Operations,
 }
 
 impl PostgresStore {
     /// The store in this database, whose schema is at [`MIGRATIONS`] or newer.
     pub fn new(database: Arc<Postgres>) -> Self {
-        let statements = OrderStatements::new(database.statements());
+        let operations = Operations::new(database.statements());
         Self {
             database,
-            statements,
+            operations,
         }
+    }
+
+    /// One transaction behind the locks of the orders.
+    async fn change_orders<C: OrderCommand>(
+        &self,
+        operation: &Operation,
+        batch: &[C],
+    ) -> Result<Vec<C::Reply>, StoreError> {
+        let change = || async {
+            let mut transaction = self.database.pool().begin().await?;
+            let mut orders = tracked::lock(&mut transaction, batch).await?;
+            let decided = orders.apply(batch);
+            tracked::write(&mut transaction, &orders, &decided).await?;
+            transaction.commit().await?;
+            Ok(decided.replies)
+        };
+        let replies = postgres::run(&operation.statement, batch.len(), change).await;
+        replies.map_err(|error| operation.failed(error))
+    }
+
+    async fn read<T, F>(
+        &self,
+        operation: &Operation,
+        deadline: Deadline,
+        read: impl FnOnce(ReadConnection) -> F,
+    ) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, sqlx::Error>>,
+    {
+        let done = self.database.read(&operation.statement, deadline, read);
+        done.await.map_err(|error| operation.failed(error))
     }
 }
 
 #[async_trait]
 impl OrderStore for PostgresStore {
     async fn place(&self, batch: &[PlaceOrder]) -> Result<Vec<Placed>, StoreError> {
-        let place = Box::pin(retry_conflicts(|| {
-            place::place(self.database.pool(), batch)
-        }));
-        let placed = self.statements.place.run_batch(batch.len(), place).await;
-        placed.map_err(failed("placing orders"))
+        let operation = &self.operations.place;
+        let place = || place::place(self.database.pool(), batch);
+        let placed = postgres::run(&operation.statement, batch.len(), place).await;
+        placed.map_err(|error| operation.failed(error))
     }
 
     async fn placed_before(
@@ -61,28 +92,21 @@ impl OrderStore for PostgresStore {
         request: &NewOrder,
         deadline: Deadline,
     ) -> Result<Option<Placed>, StoreError> {
-        let read = Box::pin(bounded(async {
-            let mut transaction = self.database.reading(deadline).await?;
-            place::placed_before(&mut transaction, request).await
-        }));
-        let placed = self.statements.placed_before.run(read).await;
-        placed.map_err(failed("looking up a request"))
+        let read = async move |mut connection: ReadConnection| {
+            let key = (&request.customer_id, request.request_id);
+            let saved = place::find_saved(&mut **connection, &[key]).await?;
+            Ok(saved.reply_to(request))
+        };
+        self.read(&self.operations.placed_before, deadline, read)
+            .await
     }
 
     async fn apply(&self, batch: &[ApplyOutcome]) -> Result<Vec<Applied>, StoreError> {
-        let apply = Box::pin(retry_conflicts(|| {
-            tracked::apply(self.database.pool(), batch)
-        }));
-        let applied = self.statements.apply.run_batch(batch.len(), apply).await;
-        applied.map_err(failed("applying outcomes"))
+        self.change_orders(&self.operations.apply, batch).await
     }
 
     async fn cancel(&self, batch: &[CancelOrder]) -> Result<Vec<CancelReply>, StoreError> {
-        let cancel = Box::pin(retry_conflicts(|| {
-            tracked::cancel(self.database.pool(), batch)
-        }));
-        let replies = self.statements.cancel.run_batch(batch.len(), cancel).await;
-        replies.map_err(failed("requesting cancellations"))
+        self.change_orders(&self.operations.cancel, batch).await
     }
 
     async fn get(
@@ -90,12 +114,12 @@ impl OrderStore for PostgresStore {
         order_id: OrderId,
         deadline: Deadline,
     ) -> Result<Option<Order>, StoreError> {
-        let read = Box::pin(bounded(async {
-            let mut transaction = self.database.reading(deadline).await?;
-            read::order(&mut transaction, order_id).await
-        }));
-        let order = self.statements.get.run(read).await;
-        order.map_err(failed("reading an order"))
+        let order = sqlx::query_as(rows::ORDER).bind(order_id.as_uuid());
+        let read = async move |mut connection: ReadConnection| {
+            let row: Option<OrderRow> = order.fetch_optional(&mut **connection).await?;
+            row.map(Order::try_from).transpose()
+        };
+        self.read(&self.operations.get, deadline, read).await
     }
 
     async fn list(
@@ -105,12 +129,15 @@ impl OrderStore for PostgresStore {
         limit: u32,
         deadline: Deadline,
     ) -> Result<Vec<Order>, StoreError> {
-        let read = Box::pin(bounded(async {
-            let mut transaction = self.database.reading(deadline).await?;
-            read::page(&mut transaction, customer_id, before, limit).await
-        }));
-        let page = self.statements.list.run(read).await;
-        page.map_err(failed("listing orders"))
+        let page = sqlx::query_as(rows::PAGE)
+            .bind(customer_id.as_str())
+            .bind(rows::before(before))
+            .bind(i64::from(limit));
+        let read = async move |mut connection: ReadConnection| {
+            let orders: Vec<OrderRow> = page.fetch_all(&mut **connection).await?;
+            rows::read(orders)
+        };
+        self.read(&self.operations.list, deadline, read).await
     }
 
     async fn history(
@@ -120,17 +147,24 @@ impl OrderStore for PostgresStore {
         limit: u32,
         deadline: Deadline,
     ) -> Result<Vec<HistoryEntry>, StoreError> {
-        let read = Box::pin(bounded(async {
-            let mut transaction = self.database.reading(deadline).await?;
-            read::history(&mut transaction, order_id, after_version, limit).await
-        }));
-        let entries = self.statements.history.run(read).await;
-        entries.map_err(failed("reading a history"))
+        let history = sqlx::query_as(rows::HISTORY)
+            .bind(order_id.as_uuid())
+            .bind(signed(after_version))
+            .bind(i64::from(limit));
+        let read = async move |mut connection: ReadConnection| {
+            let entries: Vec<EntryRow> = history.fetch_all(&mut **connection).await?;
+            rows::read(entries)
+        };
+        self.read(&self.operations.history, deadline, read).await
     }
 
     async fn versions(&self, orders: &[OrderId]) -> Result<Vec<(OrderId, u64)>, StoreError> {
-        let read = bounded(read::versions(self.database.pool(), orders));
-        let versions = self.statements.versions.run(read).await;
-        versions.map_err(failed("reading versions"))
+        let select = "SELECT order_id, version FROM orders WHERE order_id = ANY($1)";
+        let versions = sqlx::query_as(select).bind(column(orders, |id| id.as_uuid()));
+        let read = async {
+            let versions = versions.fetch_all(self.database.pool()).await?;
+            versions.into_iter().map(rows::version).collect()
+        };
+        self.operations.versions.run(1, bounded(read)).await
     }
 }

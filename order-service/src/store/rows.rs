@@ -1,4 +1,4 @@
-//! Conversion of rows to domain values and of values to columns, for both engines.
+//! Rows of both engines: the queries of single tables, and the conversion to domain values and columns.
 
 use std::collections::HashSet;
 
@@ -12,6 +12,21 @@ use crate::domain::{
     Availability, CustomerId, EventType, Fingerprint, HistoryEntry, Order, OrderId, OrderStatus,
     RequestId, Timestamp,
 };
+
+/// Reads an [`OrderRow`].
+pub(super) const ORDER: &str = "
+    SELECT order_id, customer_id, status, rejection_reason, version, body, availability, created_at, updated_at
+    FROM orders WHERE order_id = $1";
+
+/// Reads [`OrderRow`]s. Pages by key, not by offset: an order placed in the meantime does not shift the next page.
+pub(super) const PAGE: &str = "
+    SELECT order_id, customer_id, status, rejection_reason, version, body, availability, created_at, updated_at
+    FROM orders WHERE customer_id = $1 AND order_id < $2 ORDER BY order_id DESC LIMIT $3";
+
+/// Reads [`EntryRow`]s.
+pub(super) const HISTORY: &str = "
+    SELECT order_id, version, event_id, event_type, status, rejection_reason, occurred_at, cause_id
+    FROM order_events WHERE order_id = $1 AND version > $2 ORDER BY version LIMIT $3";
 
 #[derive(Debug, FromRow)]
 pub(super) struct OrderRow {
@@ -53,12 +68,6 @@ pub(super) struct EntryRow {
     rejection_reason: Option<String>,
     occurred_at: i64,
     cause_id: Option<Uuid>,
-}
-
-#[derive(Debug, FromRow)]
-pub(super) struct VersionRow {
-    order_id: Uuid,
-    version: i64,
 }
 
 impl TryFrom<OrderRow> for Order {
@@ -117,12 +126,8 @@ impl TryFrom<EntryRow> for HistoryEntry {
     }
 }
 
-impl TryFrom<VersionRow> for (OrderId, u64) {
-    type Error = sqlx::Error;
-
-    fn try_from(row: VersionRow) -> Result<Self, sqlx::Error> {
-        Ok((OrderId::new(row.order_id), count(row.version)?))
-    }
+pub(super) fn version((order_id, version): (Uuid, i64)) -> Result<(OrderId, u64), sqlx::Error> {
+    Ok((OrderId::new(order_id), count(version)?))
 }
 
 /// Converts all rows, or returns the first error.
@@ -132,11 +137,6 @@ where
     C: FromIterator<V>,
 {
     rows.into_iter().map(R::try_into).collect()
-}
-
-/// Both databases have signed integers only; no count here reaches 2^63.
-pub(super) fn signed(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
 }
 
 pub(super) fn reason_column(status: OrderStatus) -> Option<&'static str> {
@@ -160,9 +160,9 @@ pub(super) fn damaged(
     sqlx::Error::Decode(detail.into())
 }
 
-/// One column of a batch, as an array to bind.
-pub(super) fn column<'a, R, V>(rows: &'a [R], value: impl Fn(&'a R) -> V) -> Vec<V> {
-    rows.iter().map(value).collect()
+/// The bound of [`PAGE`]: the order that ended the previous page, or none.
+pub(super) fn before(order_id: Option<OrderId>) -> Uuid {
+    order_id.map_or(Uuid::max(), OrderId::as_uuid)
 }
 
 fn count(value: i64) -> Result<u64, sqlx::Error> {

@@ -9,8 +9,20 @@ use crate::domain::{CustomerId, Fingerprint, NewOrder, Order, OrderId, RequestId
 
 type IdempotencyKey = (CustomerId, RequestId);
 
+/// The idempotency keys of the commands whose order was not inserted.
+pub(super) fn retries<'a>(
+    batch: impl IntoIterator<Item = &'a PlaceOrder>,
+    new: &HashSet<OrderId>,
+) -> Vec<(&'a CustomerId, RequestId)> {
+    let batch = batch.into_iter();
+    let retries = batch.filter(|command| !new.contains(&command.order.id));
+    retries
+        .map(|command| (&command.order.customer_id, command.request_id))
+        .collect()
+}
+
 /// Orders of earlier requests, by idempotency key.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct SavedOrders(HashMap<IdempotencyKey, (Fingerprint, Order)>);
 
 impl SavedOrders {
@@ -34,10 +46,12 @@ impl SavedOrders {
     ) -> Result<Vec<Placed>, sqlx::Error> {
         let reply = |command: &PlaceOrder| {
             if new.contains(&command.order.id) {
-                Ok(Placed::New)
-            } else {
-                self.reply(command)
+                return Ok(Placed::New);
             }
+            let key = (command.order.customer_id.clone(), command.request_id);
+            // The insert was skipped although the idempotency key is new: another order has this id.
+            self.find(&key, command.fingerprint)
+                .ok_or_else(|| rows::damaged("the order id is in use"))
         };
         batch.iter().map(reply).collect()
     }
@@ -48,19 +62,13 @@ impl SavedOrders {
         self.find(&key, request.fingerprint())
     }
 
-    fn reply(&self, command: &PlaceOrder) -> Result<Placed, sqlx::Error> {
-        let key = (command.order.customer_id.clone(), command.request_id);
-        // The insert was skipped although the idempotency key is new: another order has this id.
-        self.find(&key, command.fingerprint)
-            .ok_or_else(|| rows::damaged("the order id is in use"))
-    }
-
     fn find(&self, key: &IdempotencyKey, wanted: Fingerprint) -> Option<Placed> {
         let (fingerprint, order) = self.0.get(key)?;
-        if *fingerprint == wanted {
-            Some(Placed::Duplicate(order.clone()))
+        let is_retry = *fingerprint == wanted;
+        Some(if is_retry {
+            Placed::Duplicate(order.clone())
         } else {
-            Some(Placed::Conflict)
-        }
+            Placed::Conflict
+        })
     }
 }

@@ -4,20 +4,22 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use service::deadline::Deadline;
-use sql::sqlite::Sqlite;
+use sql::columns::signed;
+use sql::sqlite::{Sqlite, for_keys};
 use sqlx::migrate::Migrator;
+use uuid::Uuid;
 
-use super::error::{StoreError, failed};
+use super::error::StoreError;
+use super::operations::{Operation, Operations};
 use super::order_store::{
     Applied, ApplyOutcome, CancelOrder, CancelReply, OrderStore, PlaceOrder, Placed,
 };
-use super::statements::OrderStatements;
+use super::rows::{self, EntryRow, OrderRow};
+use super::tracked::OrderCommand;
 use crate::domain::{CustomerId, HistoryEntry, NewOrder, Order, OrderId};
 
 mod place;
 mod tracked;
-
-mod read;
 
 pub static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 
@@ -25,17 +27,33 @@ pub static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 #[derive(Clone, Debug)]
 pub struct SqliteStore {
     database: Arc<Sqlite>,
-    statements: OrderStatements,
+    operations: Operations,
 }
 
 impl SqliteStore {
     /// The store in this database, which was opened with [`MIGRATIONS`].
     pub fn new(database: Arc<Sqlite>) -> Self {
-        let statements = OrderStatements::new(database.statements());
+        let operations = Operations::new(database.statements());
         Self {
             database,
-            statements,
+            operations,
         }
+    }
+
+    async fn change_orders<C: OrderCommand>(
+        &self,
+        operation: &Operation,
+        batch: &[C],
+    ) -> Result<Vec<C::Reply>, StoreError> {
+        let change = async {
+            let mut transaction = self.database.begin().await?;
+            let mut orders = tracked::read(&mut transaction, batch).await?;
+            let decided = orders.apply(batch);
+            tracked::write(&mut transaction, &orders, &decided).await?;
+            transaction.commit().await?;
+            Ok(decided.replies)
+        };
+        operation.run(batch.len(), change).await
     }
 }
 
@@ -48,8 +66,7 @@ impl OrderStore for SqliteStore {
             transaction.commit().await?;
             Ok(placed)
         };
-        let placed = self.statements.place.run_batch(batch.len(), place).await;
-        placed.map_err(failed("placing orders"))
+        self.operations.place.run(batch.len(), place).await
     }
 
     async fn placed_before(
@@ -59,32 +76,19 @@ impl OrderStore for SqliteStore {
     ) -> Result<Option<Placed>, StoreError> {
         let read = async {
             let mut connection = self.database.reader().acquire().await?;
-            place::placed_before(&mut connection, request).await
+            let key = (&request.customer_id, request.request_id);
+            let saved = place::find_saved(&mut connection, &[key]).await?;
+            Ok(saved.reply_to(request))
         };
-        let placed = self.statements.placed_before.run(read).await;
-        placed.map_err(failed("looking up a request"))
+        self.operations.placed_before.run(1, read).await
     }
 
     async fn apply(&self, batch: &[ApplyOutcome]) -> Result<Vec<Applied>, StoreError> {
-        let apply = async {
-            let mut transaction = self.database.begin().await?;
-            let applied = tracked::apply(&mut transaction, batch).await?;
-            transaction.commit().await?;
-            Ok(applied)
-        };
-        let applied = self.statements.apply.run_batch(batch.len(), apply).await;
-        applied.map_err(failed("applying outcomes"))
+        self.change_orders(&self.operations.apply, batch).await
     }
 
     async fn cancel(&self, batch: &[CancelOrder]) -> Result<Vec<CancelReply>, StoreError> {
-        let cancel = async {
-            let mut transaction = self.database.begin().await?;
-            let replies = tracked::cancel(&mut transaction, batch).await?;
-            transaction.commit().await?;
-            Ok(replies)
-        };
-        let replies = self.statements.cancel.run_batch(batch.len(), cancel).await;
-        replies.map_err(failed("requesting cancellations"))
+        self.change_orders(&self.operations.cancel, batch).await
     }
 
     async fn get(
@@ -92,9 +96,12 @@ impl OrderStore for SqliteStore {
         order_id: OrderId,
         _deadline: Deadline,
     ) -> Result<Option<Order>, StoreError> {
-        let read = read::order(self.database.reader(), order_id);
-        let order = self.statements.get.run(read).await;
-        order.map_err(failed("reading an order"))
+        let order = sqlx::query_as(rows::ORDER).bind(order_id.as_uuid());
+        let read = async {
+            let row: Option<OrderRow> = order.fetch_optional(self.database.reader()).await?;
+            row.map(Order::try_from).transpose()
+        };
+        self.operations.get.run(1, read).await
     }
 
     async fn list(
@@ -104,9 +111,15 @@ impl OrderStore for SqliteStore {
         limit: u32,
         _deadline: Deadline,
     ) -> Result<Vec<Order>, StoreError> {
-        let read = read::page(self.database.reader(), customer_id, before, limit);
-        let page = self.statements.list.run(read).await;
-        page.map_err(failed("listing orders"))
+        let page = sqlx::query_as(rows::PAGE)
+            .bind(customer_id.as_str())
+            .bind(rows::before(before))
+            .bind(i64::from(limit));
+        let read = async {
+            let orders: Vec<OrderRow> = page.fetch_all(self.database.reader()).await?;
+            rows::read(orders)
+        };
+        self.operations.list.run(1, read).await
     }
 
     async fn history(
@@ -116,14 +129,27 @@ impl OrderStore for SqliteStore {
         limit: u32,
         _deadline: Deadline,
     ) -> Result<Vec<HistoryEntry>, StoreError> {
-        let read = read::history(self.database.reader(), order_id, after_version, limit);
-        let entries = self.statements.history.run(read).await;
-        entries.map_err(failed("reading a history"))
+        let history = sqlx::query_as(rows::HISTORY)
+            .bind(order_id.as_uuid())
+            .bind(signed(after_version))
+            .bind(i64::from(limit));
+        let read = async {
+            let entries: Vec<EntryRow> = history.fetch_all(self.database.reader()).await?;
+            rows::read(entries)
+        };
+        self.operations.history.run(1, read).await
     }
 
     async fn versions(&self, orders: &[OrderId]) -> Result<Vec<(OrderId, u64)>, StoreError> {
-        let read = read::versions(self.database.reader(), orders);
-        let versions = self.statements.versions.run(read).await;
-        versions.map_err(failed("reading versions"))
+        let select = "SELECT order_id, version FROM orders WHERE order_id IN";
+        let read = async {
+            let mut versions = Vec::with_capacity(orders.len());
+            for mut query in for_keys(select, orders, |order_id| order_id.as_uuid()) {
+                let rows = query.build_query_as::<(Uuid, i64)>();
+                versions.extend(rows.fetch_all(self.database.reader()).await?);
+            }
+            versions.into_iter().map(rows::version).collect()
+        };
+        self.operations.versions.run(1, read).await
     }
 }

@@ -11,6 +11,29 @@ use crate::domain::{
     HistoryEntry, Order, OrderEvent, OrderId, SequenceCheck, TransitionRefused, check_sequence,
 };
 
+/// A command that moves an order to another state.
+pub(super) trait OrderCommand: Sync {
+    type Reply: Send;
+
+    /// The reply when there is no such order.
+    const UNKNOWN: Self::Reply;
+
+    fn order_id(&self) -> OrderId;
+
+    /// Moves the order, or returns the reply to a no-op.
+    fn apply(&self, tracked: &mut Tracked) -> Result<(HistoryEntry, Self::Reply), Self::Reply>;
+
+    /// The consumed event that was applied.
+    fn inbox_entry(&self) -> Option<InboxEntry> {
+        None
+    }
+
+    /// The event to publish.
+    fn event(&self) -> Option<&OutboxRecord> {
+        None
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Tracked {
     /// With the batch applied so far.
@@ -23,15 +46,6 @@ pub(super) struct Tracked {
 #[derive(Debug)]
 pub(super) struct TrackedOrders(HashMap<OrderId, Tracked>);
 
-impl TrackedOrders {
-    /// The orders with a new entry: the rows to update.
-    pub(super) fn moved(&self, entries: &[HistoryEntry]) -> Vec<&Tracked> {
-        let order_ids = distinct(entries.iter().map(|entry| entry.order_id));
-        let tracked = order_ids.iter().map(|order_id| self.0.get(order_id));
-        tracked.flatten().collect()
-    }
-}
-
 impl FromIterator<Tracked> for TrackedOrders {
     fn from_iter<I: IntoIterator<Item = Tracked>>(orders: I) -> Self {
         let by_id = |tracked: Tracked| (tracked.order.id, tracked);
@@ -39,28 +53,32 @@ impl FromIterator<Tracked> for TrackedOrders {
     }
 }
 
-/// The rows to write for a batch of outcomes, and the replies for after the commit.
+/// The rows to write for a batch, and the replies for after the commit.
 #[derive(Debug)]
-pub(super) struct DecidedOutcomes {
-    pub(super) replies: Vec<Applied>,
+pub(super) struct Decided<'a, R> {
+    pub(super) replies: Vec<R>,
     pub(super) entries: Vec<HistoryEntry>,
-    pub(super) applied: Vec<InboxEntry>,
+    pub(super) inbox: Vec<InboxEntry>,
+    pub(super) outbox: Vec<&'a OutboxRecord>,
 }
 
 impl TrackedOrders {
-    /// Applies the outcomes in the order of the batch.
-    pub(super) fn apply(&mut self, batch: &[ApplyOutcome]) -> DecidedOutcomes {
-        let mut decided = DecidedOutcomes {
+    /// Applies the commands in the order of the batch.
+    pub(super) fn apply<'a, C: OrderCommand>(&mut self, batch: &'a [C]) -> Decided<'a, C::Reply> {
+        let mut decided = Decided {
             replies: Vec::with_capacity(batch.len()),
             entries: Vec::with_capacity(batch.len()),
-            applied: Vec::with_capacity(batch.len()),
+            inbox: Vec::new(),
+            outbox: Vec::new(),
         };
-        for outcome in batch {
-            let reply = match self.apply_one(outcome) {
+        for command in batch {
+            let tracked = self.0.get_mut(&command.order_id());
+            let reply = match tracked.map_or(Err(C::UNKNOWN), |tracked| command.apply(tracked)) {
                 Err(reply) => reply,
                 Ok((entry, reply)) => {
                     decided.entries.push(entry);
-                    decided.applied.push(inbox_entry(outcome));
+                    decided.inbox.extend(command.inbox_entry());
+                    decided.outbox.extend(command.event());
                     reply
                 }
             };
@@ -69,29 +87,75 @@ impl TrackedOrders {
         decided
     }
 
-    fn apply_one(&mut self, outcome: &ApplyOutcome) -> Result<(HistoryEntry, Applied), Applied> {
-        let tracked = self.0.get_mut(&outcome.order_id);
-        let tracked = tracked.ok_or(Applied::UnknownOrder)?;
-        admit(tracked, outcome.sequence)?;
-        let entry = tracked
-            .order
-            .apply(outcome.event, outcome.event_id, outcome.occurred_at)
-            .map_err(Applied::Refused)?;
-        tracked.processing_sequence = outcome.sequence;
+    /// The orders with a new entry: the rows to update.
+    pub(super) fn moved(&self, entries: &[HistoryEntry]) -> Vec<&Tracked> {
+        let order_ids = distinct(entries.iter().map(|entry| entry.order_id));
+        let tracked = order_ids.iter().map(|order_id| self.0.get(order_id));
+        tracked.flatten().collect()
+    }
+}
+
+impl OrderCommand for ApplyOutcome {
+    type Reply = Applied;
+    const UNKNOWN: Applied = Applied::UnknownOrder;
+
+    fn order_id(&self) -> OrderId {
+        self.order_id
+    }
+
+    fn apply(&self, tracked: &mut Tracked) -> Result<(HistoryEntry, Applied), Applied> {
+        admit(tracked, self.sequence)?;
+        let order = &mut tracked.order;
+        let entry = order.apply(self.event, self.event_id, self.occurred_at);
+        let entry = entry.map_err(Applied::Refused)?;
+        tracked.processing_sequence = self.sequence;
         Ok((entry, moved(&tracked.order)))
+    }
+
+    fn inbox_entry(&self) -> Option<InboxEntry> {
+        Some(InboxEntry {
+            event_id: self.event_id,
+            key: self.order_id.as_uuid(),
+            sequence: self.sequence,
+        })
+    }
+}
+
+impl OrderCommand for CancelOrder {
+    type Reply = CancelReply;
+    const UNKNOWN: CancelReply = CancelReply::UnknownOrder;
+
+    fn order_id(&self) -> OrderId {
+        self.order_id
+    }
+
+    fn apply(&self, tracked: &mut Tracked) -> Result<(HistoryEntry, CancelReply), CancelReply> {
+        let order = &mut tracked.order;
+        let event = OrderEvent::CancellationRequested;
+        match order.apply(event, self.event_id, self.requested_at) {
+            Ok(entry) => Ok((entry, CancelReply::Requested(order.clone()))),
+            Err(TransitionRefused::AlreadyRequested) => {
+                Err(CancelReply::AlreadyRequested(order.clone()))
+            }
+            Err(TransitionRefused::OrderIsFinal(_) | TransitionRefused::NotRequested) => {
+                Err(CancelReply::Refused(order.status))
+            }
+        }
+    }
+
+    fn event(&self) -> Option<&OutboxRecord> {
+        Some(&self.event)
     }
 }
 
 fn moved(order: &Order) -> Applied {
     let status = order.status;
-    if status.is_final() {
-        let accepted_at = order.created_at;
-        Applied::Ended {
-            status,
-            accepted_at,
-        }
-    } else {
-        Applied::Moved(status)
+    if !status.is_final() {
+        return Applied::Moved(status);
+    }
+    Applied::Ended {
+        status,
+        accepted_at: order.created_at,
     }
 }
 
@@ -108,65 +172,12 @@ fn admit(tracked: &Tracked, sequence: u64) -> Result<(), Applied> {
     }
 }
 
-fn inbox_entry(outcome: &ApplyOutcome) -> InboxEntry {
-    InboxEntry {
-        event_id: outcome.event_id,
-        key: outcome.order_id.as_uuid(),
-        sequence: outcome.sequence,
-    }
+/// The orders of a batch, each once, ascending: the order in which rows are locked.
+pub(super) fn order_ids<C: OrderCommand>(batch: &[C]) -> Vec<OrderId> {
+    distinct(batch.iter().map(C::order_id))
 }
 
-/// The rows to write for a batch of requests to cancel, and the replies for after the commit.
-#[derive(Debug)]
-pub(super) struct DecidedCancellations<'a> {
-    pub(super) replies: Vec<CancelReply>,
-    pub(super) entries: Vec<HistoryEntry>,
-    pub(super) events: Vec<&'a OutboxRecord>,
-}
-
-impl TrackedOrders {
-    /// Applies the requests in the order of the batch.
-    pub(super) fn cancel<'a>(&mut self, batch: &'a [CancelOrder]) -> DecidedCancellations<'a> {
-        let mut decided = DecidedCancellations {
-            replies: Vec::with_capacity(batch.len()),
-            entries: Vec::new(),
-            events: Vec::new(),
-        };
-        for command in batch {
-            let reply = match self.cancel_one(command) {
-                Err(reply) => reply,
-                Ok((entry, reply)) => {
-                    decided.entries.push(entry);
-                    decided.events.push(&command.event);
-                    reply
-                }
-            };
-            decided.replies.push(reply);
-        }
-        decided
-    }
-
-    fn cancel_one(
-        &mut self,
-        command: &CancelOrder,
-    ) -> Result<(HistoryEntry, CancelReply), CancelReply> {
-        let tracked = self.0.get_mut(&command.order_id);
-        let order = &mut tracked.ok_or(CancelReply::UnknownOrder)?.order;
-        let event = OrderEvent::CancellationRequested;
-        match order.apply(event, command.event_id, command.requested_at) {
-            Ok(entry) => Ok((entry, CancelReply::Requested(order.clone()))),
-            Err(TransitionRefused::AlreadyRequested) => {
-                Err(CancelReply::AlreadyRequested(order.clone()))
-            }
-            Err(TransitionRefused::OrderIsFinal(_) | TransitionRefused::NotRequested) => {
-                Err(CancelReply::Refused(order.status))
-            }
-        }
-    }
-}
-
-/// Each id once, ascending: the order in which rows are locked.
-pub(super) fn distinct(order_ids: impl IntoIterator<Item = OrderId>) -> Vec<OrderId> {
+fn distinct(order_ids: impl IntoIterator<Item = OrderId>) -> Vec<OrderId> {
     let mut order_ids: Vec<OrderId> = order_ids.into_iter().collect();
     order_ids.sort_unstable();
     order_ids.dedup();

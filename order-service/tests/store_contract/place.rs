@@ -5,9 +5,10 @@ use std::slice;
 use std::sync::Arc;
 
 use futures::future::join_all;
-use order_service::commit::PlaceCommitter;
+use order_service::commit::{PlaceCommitter, StoreWriter};
 use order_service::domain::{Availability, EventType, OrderStatus};
 use order_service::store::{Placed, StoreError};
+use order_service::watchers::Watchers;
 use outbox::OutboxSignal;
 use sql::group_commit::{GroupCommit, GroupCommitConfig};
 use tokio_util::task::TaskTracker;
@@ -308,7 +309,9 @@ async fn one_bad_command_does_not_fail_its_neighbours() {
             place(&request("guest", 3)),
         ];
 
-        let committer = PlaceCommitter::new(Arc::clone(&database.store), OutboxSignal::default());
+        let store = Arc::clone(&database.store);
+        let store = StoreWriter::new(store, Watchers::default(), OutboxSignal::default());
+        let committer = PlaceCommitter(store);
         let config = GroupCommitConfig::default();
         let writer = GroupCommit::start(committer, config, &TaskTracker::new());
         let answers = join_all(commands.map(|command| writer.submit(command))).await;

@@ -20,3 +20,17 @@ impl From<StoreError> for Failure {
         StepError::from(error).into()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unavailable_database_is_retried_and_damaged_data_is_rejected() {
+        let unavailable = StoreError::Database(sqlx::Error::PoolTimedOut);
+        let damaged = StoreError::Database(sqlx::Error::Decode("no such state".into()));
+
+        assert!(matches!(Failure::from(unavailable), Failure::Retry(_)));
+        assert!(matches!(Failure::from(damaged), Failure::Reject(_)));
+    }
+}

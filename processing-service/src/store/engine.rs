@@ -4,7 +4,6 @@
 use std::collections::{BTreeSet, HashMap};
 
 use async_trait::async_trait;
-use consumer::inbox::InboxEntry;
 use sqlx::Transaction;
 
 use super::processing_store::StoreError;
@@ -45,12 +44,6 @@ pub(super) trait Engine: Send + Sync + 'static {
         changes: &Changes,
         at: i64,
     ) -> Result<(), StoreError>;
-
-    /// Inserts an inbox row; no-op if it exists.
-    async fn accept(
-        connection: &mut DriverConnection<Self>,
-        event: InboxEntry,
-    ) -> Result<(), sqlx::Error>;
 
     /// Inserts the SKUs that are missing. Existing stock is never reset: orders have moved it.
     async fn seed(

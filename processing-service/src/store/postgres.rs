@@ -9,16 +9,15 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use consumer::inbox::{self, InboxEntry};
+use sql::columns::column;
 use sql::postgres::{Postgres, bounded};
 use sqlx::migrate::Migrator;
-use sqlx::postgres::PgRow;
-use sqlx::{PgConnection, Row, Transaction};
+use sqlx::{PgConnection, Transaction};
 use uuid::Uuid;
 
 use super::engine::Engine;
 use super::processing_store::StoreError;
-use super::saga_row::SagaRow;
+use super::rows::{self, SagaRow};
 use super::unit_of_work::{Changes, Saga};
 use crate::catalogue::Catalogue;
 use crate::domain::{OrderId, Sku, StockLevel};
@@ -46,14 +45,14 @@ impl Engine for PostgresEngine {
         orders: &BTreeSet<OrderId>,
     ) -> Result<HashMap<OrderId, Saga>, StoreError> {
         let keys: Vec<Uuid> = orders.iter().map(|order_id| order_id.as_uuid()).collect();
-        let rows = sqlx::query(
+        let sagas: Vec<SagaRow> = sqlx::query_as(
             "SELECT order_id, state, reason, next_sequence, lines FROM sagas \
              WHERE order_id = ANY($1) ORDER BY order_id FOR UPDATE",
         )
         .bind(keys)
         .fetch_all(connection)
         .await?;
-        rows.iter().map(saga).collect()
+        rows::sagas(sagas)
     }
 
     /// Locks rows in SKU order.
@@ -65,14 +64,14 @@ impl Engine for PostgresEngine {
         if skus.is_empty() {
             return Ok(HashMap::new());
         }
-        let rows = sqlx::query(
+        let stock = sqlx::query_as(
             "SELECT sku, available, reserved, shipped FROM stock \
              WHERE sku = ANY($1) ORDER BY sku FOR UPDATE",
         )
         .bind(keys(skus))
         .fetch_all(connection)
         .await?;
-        levels(&rows, skus)
+        Ok(rows::levels(stock, skus))
     }
 
     async fn write(
@@ -83,81 +82,46 @@ impl Engine for PostgresEngine {
         write::changes(connection, changes, at).await
     }
 
-    async fn accept(connection: &mut PgConnection, event: InboxEntry) -> Result<(), sqlx::Error> {
-        inbox::postgres::accept(connection, &[event]).await?;
-        Ok(())
-    }
-
     /// Inserts in SKU order, so that replicas that start together cannot deadlock.
     async fn seed(
         connection: &mut PgConnection,
         catalogue: &Catalogue,
     ) -> Result<u64, sqlx::Error> {
         let entries = catalogue.entries();
-        let skus: Vec<_> = entries.iter().map(|entry| entry.sku.as_str()).collect();
-        let names: Vec<_> = entries.iter().map(|entry| entry.name.as_str()).collect();
-        let openings: Vec<_> = entries.iter().map(|entry| entry.opening).collect();
         let seeded = sqlx::query(
             "INSERT INTO stock (sku, name, opening, available, reserved, shipped) \
              SELECT sku, name, opening, opening, 0, 0 \
              FROM UNNEST($1::text[], $2::text[], $3::bigint[]) AS entry (sku, name, opening) \
              ORDER BY sku COLLATE \"C\" ON CONFLICT (sku) DO NOTHING",
         )
-        .bind(skus)
-        .bind(names)
-        .bind(openings)
+        .bind(column(entries, |entry| entry.sku.as_str()))
+        .bind(column(entries, |entry| entry.name.as_str()))
+        .bind(column(entries, |entry| entry.opening))
         .execute(connection)
         .await?;
         Ok(seeded.rows_affected())
     }
 
     async fn saga(&self, order_id: OrderId) -> Result<Option<Saga>, StoreError> {
-        let row = sqlx::query(
+        let saga = sqlx::query_as(
             "SELECT order_id, state, reason, next_sequence, lines FROM sagas WHERE order_id = $1",
         )
         .bind(order_id.as_uuid())
         .fetch_optional(self.0.pool());
-        let row = bounded(row).await?;
-        let saga = row.as_ref().map(saga).transpose()?;
-        Ok(saga.map(|(_, saga)| saga))
+        let saga: Option<SagaRow> = bounded(saga).await?;
+        Ok(rows::sagas(saga)?.remove(&order_id))
     }
 
     async fn stock(&self, skus: &BTreeSet<Sku>) -> Result<HashMap<Sku, StockLevel>, sqlx::Error> {
-        let rows =
-            sqlx::query("SELECT sku, available, reserved, shipped FROM stock WHERE sku = ANY($1)")
-                .bind(keys(skus))
-                .fetch_all(self.0.pool());
-        levels(&bounded(rows).await?, skus)
+        let stock = sqlx::query_as(
+            "SELECT sku, available, reserved, shipped FROM stock WHERE sku = ANY($1)",
+        )
+        .bind(keys(skus))
+        .fetch_all(self.0.pool());
+        Ok(rows::levels(bounded(stock).await?, skus))
     }
-}
-
-fn saga(row: &PgRow) -> Result<(OrderId, Saga), StoreError> {
-    let order_id = OrderId::new(row.try_get("order_id")?);
-    let row = SagaRow {
-        state: row.try_get("state")?,
-        reason: row.try_get("reason")?,
-        next_sequence: row.try_get("next_sequence")?,
-        lines: row.try_get("lines")?,
-    };
-    Ok((order_id, row.read(order_id)?))
 }
 
 fn keys(skus: &BTreeSet<Sku>) -> Vec<&str> {
     skus.iter().map(Sku::as_str).collect()
-}
-
-fn levels(rows: &[PgRow], skus: &BTreeSet<Sku>) -> Result<HashMap<Sku, StockLevel>, sqlx::Error> {
-    let mut levels = HashMap::with_capacity(rows.len());
-    for row in rows {
-        // The row was selected by one of these keys, so the lookup succeeds; it shares the key's allocation.
-        if let Some(sku) = skus.get(row.try_get::<&str, _>("sku")?) {
-            let level = StockLevel {
-                available: row.try_get("available")?,
-                reserved: row.try_get("reserved")?,
-                shipped: row.try_get("shipped")?,
-            };
-            levels.insert(sku.clone(), level);
-        }
-    }
-    Ok(levels)
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use consumer::inbox::InboxEntry;
+use sql::error::{Classified, ErrorClass, classify};
 
 use crate::catalogue::Catalogue;
 use crate::domain::{Demand, Order, OrderId, SagaEvent, SagaState, Sku, StockLevel};
@@ -32,9 +33,6 @@ pub trait ProcessingStore: Send + Sync + 'static {
 
     /// The state of the order's saga; `None` if it has none.
     async fn saga(&self, order_id: OrderId) -> Result<Option<SagaState>, StoreError>;
-
-    /// The stock of a SKU; `None` if it is not in the catalogue.
-    async fn stock(&self, sku: &Sku) -> Result<Option<StockLevel>, StoreError>;
 
     /// The stock of those SKUs that are in the catalogue. No row is locked.
     async fn levels(&self, skus: &BTreeSet<Sku>) -> Result<HashMap<Sku, StockLevel>, StoreError>;
@@ -100,7 +98,7 @@ impl Recorded {
 /// Why a step was not recorded.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// Retry: the step may have been recorded nevertheless.
+    /// Retry, unless the data is not as expected: the step may have been recorded nevertheless.
     #[error("database error")]
     Database(#[from] sqlx::Error),
     /// The service is stopping, or the transaction of the step's batch failed. Retry: the step may have been recorded
@@ -110,7 +108,7 @@ pub enum StoreError {
     /// Stock changed between read and write. Retry.
     #[error("stock changed during the transaction")]
     StockChanged,
-    /// Another replica opened the saga between read and write. Retry.
+    /// Another replica opened the saga between read and write. The second attempt finds that saga.
     #[error("another replica opened the saga during the transaction")]
     SagaOpened,
     /// An event for a saga that was never opened.
@@ -124,9 +122,18 @@ pub enum StoreError {
 impl StoreError {
     /// Whether a retry of the step may succeed.
     pub fn is_transient(&self) -> bool {
+        self.class() != ErrorClass::Damaged
+    }
+}
+
+impl Classified for StoreError {
+    fn class(&self) -> ErrorClass {
         match self {
-            Self::Database(_) | Self::Unanswered | Self::StockChanged | Self::SagaOpened => true,
-            Self::NoSaga(_) | Self::Damaged(_) => false,
+            Self::Database(error) => classify(error),
+            Self::Unanswered => ErrorClass::Unavailable,
+            Self::SagaOpened => ErrorClass::Conflict,
+            Self::StockChanged => ErrorClass::Unknown,
+            Self::NoSaga(_) | Self::Damaged(_) => ErrorClass::Damaged,
         }
     }
 }

@@ -9,11 +9,11 @@
 //! waits for a row holds no row later in this order, so there is no deadlock.
 
 use std::collections::{BTreeSet, HashMap};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 use outbox::OutboxSignal;
-use sql::error::{ErrorClass, classify};
+use sql::columns::unix_millis;
 use sql::group_commit::{Committer, GroupCommit, GroupCommitConfig, SubmitError};
 use sql::postgres;
 use sql::statements::{Query, Statement, Statements};
@@ -21,13 +21,9 @@ use tokio_util::task::TaskTracker;
 
 use super::engine::Engine;
 use super::processing_store::{Cause, OpenSaga, ProcessingStore, Recorded, StoreError};
-use super::unit_of_work::{StepCommand, UnitOfWork, orders_of, skus_of};
+use super::unit_of_work::{Changes, StepCommand, UnitOfWork, orders_of, skus_of};
 use crate::catalogue::Catalogue;
 use crate::domain::{OrderId, SagaEvent, SagaState, Sku, StockLevel};
-
-/// Attempts at a batch when another replica opens one of its sagas concurrently. The second attempt finds that saga; more
-/// are needed only if another order of the batch is opened meanwhile.
-const ATTEMPTS: u32 = 4;
 
 pub(super) struct TransactionalStore<E: Engine + Clone> {
     engine: E,
@@ -51,29 +47,24 @@ impl<E: Engine + Clone> TransactionalStore<E> {
             steps: statements.prepare(Query::transaction("record steps")),
         };
         let steps = GroupCommit::start(committer, GroupCommitConfig::default(), tracker);
-        let prepare =
-            |summary, operation, table| statements.prepare(Query::on(summary, operation, table));
+        let prepare = |summary| statements.prepare(Query::on(summary));
         Self {
             engine,
             steps,
-            acknowledge: prepare("INSERT inbox", "INSERT", "inbox"),
-            saga: prepare("SELECT sagas", "SELECT", "sagas"),
-            stock: prepare("SELECT stock", "SELECT", "stock"),
-            seed: prepare("INSERT stock", "INSERT", "stock"),
+            acknowledge: prepare("INSERT inbox"),
+            saga: prepare("SELECT sagas"),
+            stock: prepare("SELECT stock"),
+            seed: prepare("INSERT stock"),
         }
     }
 
     /// Waits while the queue is full: the consumer limits the orders in flight.
     async fn submit(&self, command: StepCommand) -> Result<Recorded, StoreError> {
-        self.steps
-            .submit_waiting(command)
-            .await
-            .map_err(|error| match error {
-                SubmitError::QueueFull | SubmitError::Stopped | SubmitError::BatchFailed => {
-                    StoreError::Unanswered
-                }
-                SubmitError::Failed(error) => error,
-            })
+        let recorded = self.steps.submit_waiting(command).await;
+        recorded.map_err(|error| match error {
+            SubmitError::Failed(error) => error,
+            _ => StoreError::Unanswered,
+        })
     }
 }
 
@@ -94,25 +85,21 @@ impl<E: Engine + Clone> ProcessingStore for TransactionalStore<E> {
     }
 
     async fn acknowledge(&self, cause: Cause) -> Result<(), StoreError> {
-        let accept = || async {
-            let mut transaction = self.engine.begin().await?;
-            E::accept(&mut transaction, cause.event).await?;
-            transaction.commit().await
+        let changes = Changes {
+            inbox: vec![cause.event],
+            ..Changes::default()
         };
-        Ok(self
-            .acknowledge
-            .run(postgres::retry_conflicts(accept))
-            .await?)
+        let acknowledge = || async {
+            let mut transaction = self.engine.begin().await?;
+            E::write(&mut transaction, &changes, unix_millis(SystemTime::now())).await?;
+            Ok(transaction.commit().await?)
+        };
+        postgres::run(&self.acknowledge, 1, acknowledge).await
     }
 
     async fn saga(&self, order_id: OrderId) -> Result<Option<SagaState>, StoreError> {
         let saga = self.saga.run(self.engine.saga(order_id)).await?;
         Ok(saga.map(|saga| saga.state))
-    }
-
-    async fn stock(&self, sku: &Sku) -> Result<Option<StockLevel>, StoreError> {
-        let mut levels = self.levels(&BTreeSet::from([sku.clone()])).await?;
-        Ok(levels.remove(sku))
     }
 
     async fn levels(&self, skus: &BTreeSet<Sku>) -> Result<HashMap<Sku, StockLevel>, StoreError> {
@@ -126,7 +113,7 @@ impl<E: Engine + Clone> ProcessingStore for TransactionalStore<E> {
             transaction.commit().await?;
             Ok(added)
         };
-        Ok(self.seed.run(postgres::retry_conflicts(seed)).await?)
+        postgres::run(&self.seed, 1, seed).await
     }
 }
 
@@ -144,43 +131,15 @@ impl<E: Engine> Committer for StepCommitter<E> {
 
     const NAME: &'static str = "steps";
 
+    /// Retries the batch on a conflict: a serialization failure, a deadlock, or a saga that another replica has opened. SQLite
+    /// reports none of them.
     async fn commit(&self, batch: &[StepCommand]) -> Result<Vec<Recorded>, StoreError> {
-        let commit = self.commit_with_retries(batch);
-        self.steps.run_batch(batch.len(), commit).await
-    }
-
-    fn concerns_whole_batch(&self, error: &StoreError) -> bool {
-        matches!(error, StoreError::Database(error) if classify(error) == ErrorClass::Unavailable)
+        postgres::run(&self.steps, batch.len(), || self.attempt(batch)).await
     }
 }
 
 impl<E: Engine> StepCommitter<E> {
-    /// Retries the batch while another replica opens one of its sagas concurrently.
-    async fn commit_with_retries(
-        &self,
-        batch: &[StepCommand],
-    ) -> Result<Vec<Recorded>, StoreError> {
-        for _ in 1..ATTEMPTS {
-            match self.commit_or_conflict(batch).await {
-                Err(StoreError::SagaOpened) => {}
-                done => return done,
-            }
-        }
-        self.commit_or_conflict(batch).await
-    }
-
-    /// Retries the batch on serialization failures and deadlocks, which SQLite never reports.
-    async fn commit_or_conflict(&self, batch: &[StepCommand]) -> Result<Vec<Recorded>, StoreError> {
-        let attempt = || async {
-            match self.commit_once(batch).await {
-                Err(StoreError::Database(error)) => Err(error),
-                decided => Ok(decided),
-            }
-        };
-        postgres::retry_conflicts(attempt).await?
-    }
-
-    async fn commit_once(&self, batch: &[StepCommand]) -> Result<Vec<Recorded>, StoreError> {
+    async fn attempt(&self, batch: &[StepCommand]) -> Result<Vec<Recorded>, StoreError> {
         let mut transaction = self.engine.begin().await?;
         let sagas = E::lock_sagas(&mut transaction, &orders_of(batch)).await?;
         let levels = E::lock_stock(&mut transaction, &skus_of(batch, &sagas)).await?;
@@ -200,9 +159,4 @@ impl<E: Engine> StepCommitter<E> {
         }
         Ok(replies)
     }
-}
-
-fn unix_millis(at: SystemTime) -> i64 {
-    let elapsed = at.duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX)
 }

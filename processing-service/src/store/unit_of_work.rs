@@ -112,13 +112,10 @@ impl UnitOfWork {
         at: SystemTime,
     ) -> Self {
         let change = RowChange::None;
-        let rows = sagas
-            .into_iter()
-            .map(|(order_id, saga)| (order_id, PendingSaga { saga, change }));
-        let sagas = rows.collect();
+        let pending = |(order_id, saga)| (order_id, PendingSaga { saga, change });
         Self {
             at,
-            sagas,
+            sagas: sagas.into_iter().map(pending).collect(),
             levels,
             changes: Changes::default(),
         }
@@ -177,12 +174,9 @@ impl UnitOfWork {
         event: &SagaEvent,
         cause: &Cause,
     ) -> Result<Recorded, StoreError> {
-        let Some(mut row) = self.sagas.get(&order_id).cloned() else {
-            return Err(StoreError::NoSaga(order_id));
-        };
-        if row.change == RowChange::None {
-            row.change = RowChange::Update;
-        }
+        let row = self.sagas.get(&order_id).cloned();
+        let mut row = row.ok_or(StoreError::NoSaga(order_id))?;
+        row.change = row.change.max(RowChange::Update);
         Ok(self.step(order_id, row, event.clone(), cause))
     }
 
@@ -201,8 +195,13 @@ impl UnitOfWork {
         if let Some(stock_move) = transition.stock {
             self.move_stock(&row.saga.demand, stock_move);
         }
-        if let Some(entry) = transition.ledger {
-            self.keep(order_id, entry);
+        match transition.ledger {
+            None => {}
+            Some(LedgerEntry::Payment(id, amount)) => {
+                self.changes.payments.push((order_id, id, amount));
+            }
+            Some(LedgerEntry::Refund) => self.changes.refunds.push(order_id),
+            Some(LedgerEntry::Shipment(id)) => self.changes.shipments.push((order_id, id)),
         }
         if let Some(announcement) = transition.announcement {
             let record = self.outbox_record(order_id, row.saga.next_sequence, announcement, cause);
@@ -228,14 +227,6 @@ impl UnitOfWork {
         }
     }
 
-    fn keep(&mut self, order_id: OrderId, entry: LedgerEntry) {
-        match entry {
-            LedgerEntry::Payment(id, amount) => self.changes.payments.push((order_id, id, amount)),
-            LedgerEntry::Refund => self.changes.refunds.push(order_id),
-            LedgerEntry::Shipment(shipment) => self.changes.shipments.push((order_id, shipment)),
-        }
-    }
-
     fn outbox_record(
         &self,
         order_id: OrderId,
@@ -249,11 +240,8 @@ impl UnitOfWork {
             sequence,
             time: self.at,
         };
-        let record = record::encode(
-            &meta,
-            &conversion::event(order_id, announcement),
-            &cause.trace,
-        );
+        let event = conversion::event(order_id, announcement);
+        let record = record::encode(&meta, &event, &cause.trace);
         OutboxRecord {
             topic: PROCESSING_EVENTS,
             key: order_id.to_string(),

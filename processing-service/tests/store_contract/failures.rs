@@ -15,7 +15,9 @@ async fn a_step_that_fails_leaves_neither_state_nor_event() {
         let saga = OpenSaga::new(&order, Opening::Reserve);
         let failed = shop.store.open(saga, cause(order.id)).await;
 
-        assert!(failed.unwrap_err().is_transient());
+        let error = failed.unwrap_err();
+        assert!(matches!(error, StoreError::Database(_)), "{error:?}");
+        assert!(!error.is_transient());
         assert_eq!(shop.saga(&order).await, None);
         assert_eq!(shop.stock("A").await, (10, 0, 0));
         assert!(shop.announced(&order).await.is_empty());

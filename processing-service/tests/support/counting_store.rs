@@ -56,10 +56,6 @@ impl ProcessingStore for CountingStore {
         self.inner.saga(order_id).await
     }
 
-    async fn stock(&self, sku: &Sku) -> Result<Option<StockLevel>, StoreError> {
-        self.inner.stock(sku).await
-    }
-
     async fn seed(&self, catalogue: &Catalogue) -> Result<u64, StoreError> {
         self.inner.seed(catalogue).await
     }

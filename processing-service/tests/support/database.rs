@@ -105,13 +105,16 @@ impl TestDatabase {
         self.tamper(statement).await;
     }
 
-    /// Reverts [`Self::refuse_rows`].
-    pub(crate) async fn take_rows_again(&self, table: &str) {
-        let statement = match &self.database {
-            Database::Sqlite(_) => "DROP TRIGGER no_more_rows".to_owned(),
-            Database::Postgres(_) => format!("DROP TRIGGER no_more_rows ON {table}"),
-        };
-        self.tamper(statement).await;
+    /// Makes every statement on the table fail, as before the migration that creates it.
+    pub(crate) async fn hide(&self, table: &str) {
+        self.tamper(format!("ALTER TABLE {table} RENAME TO hidden"))
+            .await;
+    }
+
+    /// Reverts [`Self::hide`].
+    pub(crate) async fn show(&self, table: &str) {
+        self.tamper(format!("ALTER TABLE hidden RENAME TO {table}"))
+            .await;
     }
 
     /// Makes the column `lines` of every saga unreadable.

@@ -88,7 +88,7 @@ impl Fixture {
             available,
             reserved,
             shipped,
-        } = self.store.stock(&sku).await.unwrap().unwrap();
+        } = self.store.levels(&[sku.clone()].into()).await.unwrap()[&sku];
         (available, reserved, shipped)
     }
 

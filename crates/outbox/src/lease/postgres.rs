@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use sqlx::Row;
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{LeaseGrant, Leases, TERM};
 use crate::outbox::OutboxError;
 use crate::shard::Shard;
-use sql::postgres::{Postgres, retry_conflicts};
+use sql::columns::column;
+use sql::postgres::{self, Postgres};
 use sql::statements::{Query, Statement};
 
 /// One round trip: registers the member as alive, renews its leases, and claims free ones up to the fair share. `now()` is
@@ -72,45 +72,32 @@ impl Leases for PostgresLeases {
     async fn renew(&self, member: Uuid) -> Result<LeaseGrant, OutboxError> {
         // Read before the database reads its own clock, so that the holder's end of the lease comes first.
         let asked = Instant::now();
-        let renew = retry_conflicts(|| async {
-            sqlx::query(RENEW)
-                .bind(member)
-                .bind(TERM)
-                .fetch_one(self.database.pool())
-                .await
-        });
-        let row = self.renew.run(renew).await?;
-        let shards: Vec<i16> = row.try_get("shards")?;
-        let fair: i64 = row.try_get("fair")?;
+        let renew = || {
+            let renew = sqlx::query_as(RENEW).bind(member).bind(TERM);
+            renew.fetch_one(self.database.pool())
+        };
+        let (fair, shards): (i64, Vec<i16>) = postgres::run(&self.renew, 1, renew).await?;
         let shards = shards.into_iter().map(Shard::numbered).collect();
-        Ok(LeaseGrant::granted(
-            asked,
-            shards,
-            usize::try_from(fair).unwrap_or(usize::MAX),
-        ))
+        let fair_share = usize::try_from(fair).unwrap_or(usize::MAX);
+        Ok(LeaseGrant::granted(asked, shards, fair_share))
     }
 
     async fn release(&self, member: Uuid, shards: &[Shard]) -> Result<(), OutboxError> {
-        let shards: Vec<i16> = shards.iter().map(|shard| shard.number()).collect();
-        let release = retry_conflicts(|| async {
-            sqlx::query(RELEASE)
-                .bind(member)
-                .bind(&shards)
-                .execute(self.database.pool())
-                .await
-        });
-        self.release.run(release).await?;
+        let shards = column(shards, |shard| shard.number());
+        let release = || {
+            let release = sqlx::query(RELEASE).bind(member).bind(&shards);
+            release.execute(self.database.pool())
+        };
+        postgres::run(&self.release, 1, release).await?;
         Ok(())
     }
 
     async fn leave(&self, member: Uuid) -> Result<(), OutboxError> {
-        let leave = retry_conflicts(|| async {
-            sqlx::query(LEAVE)
-                .bind(member)
-                .execute(self.database.pool())
-                .await
-        });
-        self.leave.run(leave).await?;
+        let leave = || {
+            let leave = sqlx::query(LEAVE).bind(member);
+            leave.execute(self.database.pool())
+        };
+        postgres::run(&self.leave, 1, leave).await?;
         Ok(())
     }
 }

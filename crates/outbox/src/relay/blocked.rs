@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 /// Wait before the first event of a blocked key is tried again: short enough after a fix, and one attempt of one event per
 /// interval is no load.
-const RETRY_AFTER: Duration = Duration::from_secs(30);
+pub(super) const RETRY_AFTER: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Default)]
 pub(super) struct Blocked {

@@ -100,20 +100,16 @@ impl Planner {
 
     /// Waits for the last acknowledgements, so that a clean stop sends nothing twice.
     fn next_of_stop(&mut self, until: Instant, now: Instant) -> Action {
+        let rest = |until| Action::Rest {
+            until,
+            wants_rows: false,
+        };
         if self.window.has_in_flight() && now < until {
-            return Action::Rest {
-                until,
-                wants_rows: false,
-            };
+            return rest(until);
         }
         if !self.deletes.is_empty() {
-            return match self.pause.until(now) {
-                Some(until) => Action::Rest {
-                    until,
-                    wants_rows: false,
-                },
-                None => Action::Delete(self.deletes.take()),
-            };
+            let pause = self.pause.until(now);
+            return pause.map_or_else(|| Action::Delete(self.deletes.take()), rest);
         }
         if self.window.has_in_flight() {
             tracing::warn!("events in flight not acknowledged in time, may be sent again");
@@ -292,3 +288,6 @@ impl Planner {
         self.window.forget(rows);
     }
 }
+
+#[cfg(test)]
+mod tests;

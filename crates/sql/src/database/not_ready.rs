@@ -7,54 +7,32 @@ use crate::error::code;
 use crate::postgres::SchemaError;
 use service::error_chain::ErrorChain;
 
-#[derive(Debug)]
-pub(super) enum NotReady {
-    Unreachable(sqlx::Error),
-    OldSchema(SchemaError),
-    Migration(MigrateError),
-}
-
-impl From<SchemaError> for NotReady {
-    fn from(error: SchemaError) -> Self {
-        match error {
-            SchemaError::Database(error) => Self::Unreachable(error),
-            old => Self::OldSchema(old),
-        }
+/// Why the schema cannot be used yet, with advice for the operator.
+///
+/// # Errors
+/// [`UnusableError`] when waiting does not help.
+pub(super) fn old_schema(error: SchemaError, service: &str) -> Result<String, UnusableError> {
+    match error {
+        SchemaError::Database(error) => unreachable(error),
+        old => Ok(format!("{old}: run `{service} migrate`")),
     }
 }
 
-impl From<MigrateError> for NotReady {
-    fn from(error: MigrateError) -> Self {
-        match error {
-            // Before a migration starts, only the connection can fail.
-            MigrateError::Execute(error) => Self::Unreachable(error),
-            other => Self::Migration(other),
-        }
+/// Why the migration at start has failed.
+///
+/// # Errors
+/// As [`old_schema`].
+pub(super) fn not_migrated(error: MigrateError) -> Result<String, UnusableError> {
+    match error {
+        // Before a migration starts, only the connection can fail.
+        MigrateError::Execute(error) => unreachable(error),
+        error @ MigrateError::VersionMismatch(_) => Err(UnusableError::Foreign(error)),
+        other => Ok(ErrorChain(&other).to_string()),
     }
 }
 
-impl NotReady {
-    /// Returns transient reasons as they are.
-    ///
-    /// # Errors
-    /// [`UnusableError`] for permanent ones, with advice for the operator.
-    pub(super) fn transient(self) -> Result<Self, UnusableError> {
-        match self {
-            Self::Unreachable(error) => reachable_later(error).map(Self::Unreachable),
-            Self::Migration(error @ MigrateError::VersionMismatch(_)) => {
-                Err(UnusableError::Foreign(error))
-            }
-            transient => Ok(transient),
-        }
-    }
-
-    pub(super) fn advice(&self, service: &str) -> String {
-        match self {
-            Self::Unreachable(error) => ErrorChain(error).to_string(),
-            Self::Migration(error) => ErrorChain(error).to_string(),
-            Self::OldSchema(error) => format!("{error}: run `{service} migrate`"),
-        }
-    }
+fn unreachable(error: sqlx::Error) -> Result<String, UnusableError> {
+    Ok(ErrorChain(&reachable_later(error)?).to_string())
 }
 
 /// Separates a wrong configuration, by SQLSTATE, from a server that is down.

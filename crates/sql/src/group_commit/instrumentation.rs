@@ -86,7 +86,11 @@ impl CommitTelemetry {
         let commands = members.len();
         self.sizes.record(commands as f64, &self.labels);
         let recorded: Vec<_> = members.filter(|member| member.is_recording()).collect();
-        let span = self.span_of(&recorded);
+        let batch = &spans::GROUP_COMMIT_BATCH;
+        let span = match recorded.as_slice() {
+            [only] => batch.continuing(&self.batch, only.context(), vec![only.link()]),
+            several => batch.for_all(&self.batch, several.iter().map(|member| member.link())),
+        };
         span.describe_as(&self.labels);
         span.describe(|| [attributes::COMMANDS.of(commands as i64)]);
         for member in recorded {
@@ -96,14 +100,6 @@ impl CommitTelemetry {
             telemetry: self,
             span,
             began: Instant::now(),
-        }
-    }
-
-    fn span_of(&self, recorded: &[&Span]) -> Span {
-        let batch = &spans::GROUP_COMMIT_BATCH;
-        match recorded {
-            [only] => batch.continuing(&self.batch, only.context(), vec![only.link()]),
-            several => batch.for_all(&self.batch, several.iter().map(|member| member.link())),
         }
     }
 }

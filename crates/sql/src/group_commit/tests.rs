@@ -7,6 +7,7 @@ use opentelemetry::trace::{SpanContext, TraceContextExt};
 use tokio::sync::Semaphore;
 
 use super::*;
+use crate::error::ErrorClass;
 
 mod metrics;
 mod spans;
@@ -40,9 +41,14 @@ impl Committer for Doubler {
         }
         Ok(batch.iter().map(|number| number * 2).collect())
     }
+}
 
-    fn concerns_whole_batch(&self, error: &&'static str) -> bool {
-        *error == "away"
+impl Classified for &'static str {
+    fn class(&self) -> ErrorClass {
+        match *self {
+            "away" => ErrorClass::Unavailable,
+            _ => ErrorClass::Unknown,
+        }
     }
 }
 

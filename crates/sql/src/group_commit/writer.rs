@@ -8,30 +8,20 @@ use tokio::sync::{Mutex, mpsc};
 
 use super::instrumentation::{CANCELLED, CommitTelemetry};
 use super::{Answer, Caller, Committer, Submission, SubmitError};
+use crate::error::{Classified, ErrorClass};
 use service::crash_points::{CrashPoint, reach};
 
-/// One writer task. Several writers share the queue; one at a time takes a batch.
+/// Shared by the writer tasks; one task at a time takes a batch.
 pub(super) struct Writer<C: Committer> {
-    pub(super) committer: Arc<C>,
-    pub(super) submissions: Arc<Mutex<mpsc::Receiver<Submission<C>>>>,
+    pub(super) committer: C,
+    pub(super) submissions: Mutex<mpsc::Receiver<Submission<C>>>,
     pub(super) max_batch: usize,
     pub(super) telemetry: Arc<CommitTelemetry>,
 }
 
-impl<C: Committer> Clone for Writer<C> {
-    fn clone(&self) -> Self {
-        Self {
-            committer: Arc::clone(&self.committer),
-            submissions: Arc::clone(&self.submissions),
-            max_batch: self.max_batch,
-            telemetry: Arc::clone(&self.telemetry),
-        }
-    }
-}
-
 impl<C: Committer> Writer<C> {
     /// Runs until all handles are dropped and the queue is empty.
-    pub(super) async fn run(self) {
+    pub(super) async fn run(self: Arc<Self>) {
         let mut waiting = Vec::with_capacity(self.max_batch);
         while self.take_batch(&mut waiting).await {
             if waiting.is_empty() {
@@ -65,7 +55,7 @@ impl<C: Committer> Writer<C> {
     async fn answers(&self, commands: &[C::Command], callers: &[Caller<C>]) -> Vec<Answer<C>> {
         let batch = self.telemetry.begin(callers.iter().map(|c| &c.span));
         // A panic is a defect of one command. It must not end the writer, and so all writes of the service.
-        let commit = batch.carry(commit_batch(self.committer.as_ref(), commands));
+        let commit = batch.carry(commit_batch(&self.committer, commands));
         let answers = AssertUnwindSafe(commit).catch_unwind().await;
         let answers = answers.unwrap_or_else(|_| {
             tracing::error!(commands = commands.len(), "commit panicked");
@@ -83,7 +73,7 @@ async fn commit_batch<C: Committer>(committer: &C, commands: &[C::Command]) -> V
     match committer.commit(commands).await {
         Ok(_) if interrupted::<C>(CrashPoint::AfterCommit) => leave_unanswered(commands.len()),
         Ok(replies) => replies.into_iter().map(Ok).collect(),
-        Err(error) if commands.len() == 1 || committer.concerns_whole_batch(&error) => {
+        Err(error) if commands.len() == 1 || error.class() == ErrorClass::Unavailable => {
             fail_batch(error, commands.len())
         }
         Err(_) => commit_one_by_one(committer, commands).await,

@@ -17,7 +17,7 @@ mod durations;
 #[error("the store")]
 struct StoreError(#[from] sqlx::Error);
 
-const INSERT: Query = Query::on("INSERT things", "INSERT", "things");
+const INSERT: Query = Query::on("INSERT things");
 
 fn value(span: &SpanData, attribute: Attribute) -> Option<Value> {
     let mut attributes = span.attributes.iter();

@@ -3,14 +3,15 @@
 use std::collections::HashSet;
 
 use outbox::postgres::RecordColumns;
-use sqlx::{PgConnection, PgExecutor, PgPool};
+use sql::columns::column;
+use sqlx::{PgExecutor, PgPool};
 use uuid::Uuid;
 
-use crate::conversion;
-use crate::domain::{CustomerId, NewOrder, OrderId, RequestId};
+use crate::conversion::encode_body;
+use crate::domain::{CustomerId, OrderId, RequestId};
 use crate::store::order_store::{PlaceOrder, Placed};
-use crate::store::rows::{SavedRow, column};
-use crate::store::saved::SavedOrders;
+use crate::store::rows::SavedRow;
+use crate::store::saved::{self, SavedOrders};
 
 /// The constants equal those of [`Order::placed`](crate::domain::Order::placed). A known (customer, request id) is skipped;
 /// an order id that is in use is an error.
@@ -50,27 +51,11 @@ const FIND_SAVED: &str = "
 pub(super) async fn place(pool: &PgPool, batch: &[PlaceOrder]) -> Result<Vec<Placed>, sqlx::Error> {
     let commands = in_lock_order(batch);
     let new = insert(pool, &commands).await?;
-    let is_retry = |command: &&PlaceOrder| !new.contains(&command.order.id);
-    let retries: Vec<_> = commands
-        .into_iter()
-        .filter(is_retry)
-        .map(|command| (&command.order.customer_id, command.request_id))
-        .collect();
-    let saved = if retries.is_empty() {
-        SavedOrders::default()
-    } else {
-        find_saved(pool, &retries).await?
-    };
-    saved.replies(batch, &new)
-}
-
-pub(super) async fn placed_before(
-    connection: &mut PgConnection,
-    request: &NewOrder,
-) -> Result<Option<Placed>, sqlx::Error> {
-    let key = (&request.customer_id, request.request_id);
-    let saved = find_saved(connection, &[key]).await?;
-    Ok(saved.reply_to(request))
+    let retries = saved::retries(commands, &new);
+    if retries.is_empty() {
+        return Ok(vec![Placed::New; batch.len()]);
+    }
+    find_saved(pool, &retries).await?.replies(batch, &new)
 }
 
 /// Inserting an idempotency key waits for a concurrent insert of the same key. All replicas insert in the same order, so
@@ -89,9 +74,7 @@ async fn insert(pool: &PgPool, commands: &[&PlaceOrder]) -> Result<HashSet<Order
         .bind(column(commands, |c| c.order.customer_id.as_str()))
         .bind(column(commands, |c| c.request_id.as_uuid()))
         .bind(column(commands, |c| c.fingerprint.as_bytes().as_slice()))
-        .bind(column(commands, |c| {
-            conversion::encode_body(&c.order.lines)
-        }))
+        .bind(column(commands, |c| encode_body(&c.order.lines)))
         .bind(column(commands, |c| c.order.availability.name()))
         .bind(column(commands, |c| c.order.created_at.unix_millis()))
         .bind(column(commands, |c| c.event_id))
@@ -105,7 +88,7 @@ async fn insert(pool: &PgPool, commands: &[&PlaceOrder]) -> Result<HashSet<Order
     Ok(new.into_iter().map(OrderId::new).collect())
 }
 
-async fn find_saved(
+pub(super) async fn find_saved(
     executor: impl PgExecutor<'_>,
     keys: &[(&CustomerId, RequestId)],
 ) -> Result<SavedOrders, sqlx::Error> {

@@ -2,12 +2,12 @@
 //! are written in one statement.
 
 use consumer::inbox;
-use sqlx::{PgConnection, PgPool};
+use sql::columns::{column, signed};
+use sqlx::PgConnection;
 
-use crate::domain::{HistoryEntry, OrderId};
-use crate::store::order_store::{Applied, ApplyOutcome, CancelOrder, CancelReply};
-use crate::store::rows::{self, TrackedRow, column};
-use crate::store::tracked::{Tracked, TrackedOrders, distinct};
+use crate::domain::HistoryEntry;
+use crate::store::rows::{self, TrackedRow};
+use crate::store::tracked::{Decided, OrderCommand, Tracked, TrackedOrders, order_ids};
 
 /// All replicas lock rows in the same order, so they never deadlock.
 const LOCK: &str = "
@@ -32,50 +32,35 @@ const WRITE: &str = "
          AS entry (order_id, version, event_id, event_type, status, rejection_reason, occurred_at,
                    cause_id)";
 
-pub(super) async fn apply(
-    pool: &PgPool,
-    batch: &[ApplyOutcome],
-) -> Result<Vec<Applied>, sqlx::Error> {
-    let mut transaction = pool.begin().await?;
-    let order_ids = batch.iter().map(|outcome| outcome.order_id);
-    let mut orders = lock(&mut transaction, order_ids).await?;
-    let decided = orders.apply(batch);
-    let moved = orders.moved(&decided.entries);
-    write(&mut transaction, &moved, &decided.entries).await?;
-    let new = inbox::postgres::accept(&mut transaction, &decided.applied).await?;
-    rows::all_new(&decided.applied, &new)?;
-    transaction.commit().await?;
-    Ok(decided.replies)
-}
-
-pub(super) async fn cancel(
-    pool: &PgPool,
-    batch: &[CancelOrder],
-) -> Result<Vec<CancelReply>, sqlx::Error> {
-    let mut transaction = pool.begin().await?;
-    let order_ids = batch.iter().map(|command| command.order_id);
-    let mut orders = lock(&mut transaction, order_ids).await?;
-    let decided = orders.cancel(batch);
-    let moved = orders.moved(&decided.entries);
-    write(&mut transaction, &moved, &decided.entries).await?;
-    outbox::postgres::insert(&mut transaction, &decided.events).await?;
-    transaction.commit().await?;
-    Ok(decided.replies)
-}
-
-/// Locks those of these orders that exist until the transaction ends, and reads them.
-async fn lock(
+/// Locks the orders of the batch, as far as they exist, until the transaction ends, and reads them.
+pub(super) async fn lock<C: OrderCommand>(
     connection: &mut PgConnection,
-    order_ids: impl Iterator<Item = OrderId>,
+    batch: &[C],
 ) -> Result<TrackedOrders, sqlx::Error> {
     let orders: Vec<TrackedRow> = sqlx::query_as(LOCK)
-        .bind(column(&distinct(order_ids), |id| id.as_uuid()))
+        .bind(column(&order_ids(batch), |id| id.as_uuid()))
         .fetch_all(connection)
         .await?;
     rows::read::<_, Tracked, _>(orders)
 }
 
-async fn write(
+pub(super) async fn write<R>(
+    connection: &mut PgConnection,
+    orders: &TrackedOrders,
+    decided: &Decided<'_, R>,
+) -> Result<(), sqlx::Error> {
+    write_orders(
+        connection,
+        &orders.moved(&decided.entries),
+        &decided.entries,
+    )
+    .await?;
+    outbox::postgres::insert(connection, &decided.outbox).await?;
+    let new = inbox::postgres::accept(connection, &decided.inbox).await?;
+    rows::all_new(&decided.inbox, &new)
+}
+
+async fn write_orders(
     connection: &mut PgConnection,
     moved: &[&Tracked],
     entries: &[HistoryEntry],
@@ -84,20 +69,16 @@ async fn write(
         return Ok(());
     }
     sqlx::query(WRITE)
-        .bind(column(moved, |tracked| tracked.order.id.as_uuid()))
-        .bind(column(moved, |tracked| tracked.order.status.name()))
-        .bind(column(moved, |tracked| {
-            rows::reason_column(tracked.order.status)
+        .bind(column(moved, |moved| moved.order.id.as_uuid()))
+        .bind(column(moved, |moved| moved.order.status.name()))
+        .bind(column(moved, |moved| {
+            rows::reason_column(moved.order.status)
         }))
-        .bind(column(moved, |tracked| rows::signed(tracked.order.version)))
-        .bind(column(moved, |tracked| {
-            rows::signed(tracked.processing_sequence)
-        }))
-        .bind(column(moved, |tracked| {
-            tracked.order.updated_at.unix_millis()
-        }))
+        .bind(column(moved, |moved| signed(moved.order.version)))
+        .bind(column(moved, |moved| signed(moved.processing_sequence)))
+        .bind(column(moved, |moved| moved.order.updated_at.unix_millis()))
         .bind(column(entries, |entry| entry.order_id.as_uuid()))
-        .bind(column(entries, |entry| rows::signed(entry.version)))
+        .bind(column(entries, |entry| signed(entry.version)))
         .bind(column(entries, |entry| entry.event_id))
         .bind(column(entries, |entry| entry.event_type.name()))
         .bind(column(entries, |entry| entry.status.name()))

@@ -102,10 +102,7 @@ async fn a_cancellation_that_arrives_during_the_capture_wins_over_shipping() {
 
     assert_eq!(end, SagaState::Cancelled);
     assert!(gateway.refunded.load(Ordering::SeqCst));
-    let level = pipeline
-        .store
-        .stock(&Sku::parse("A").unwrap())
-        .await
-        .unwrap();
-    assert_eq!(level, Some(StockLevel::opening(10)));
+    let sku = Sku::parse("A").unwrap();
+    let levels = pipeline.store.levels(&[sku.clone()].into()).await.unwrap();
+    assert_eq!(levels[&sku], StockLevel::opening(10));
 }

@@ -1,16 +1,16 @@
 //! Writes the changes of a batch: one statement for all tables, which saves one round trip per table while rows are
 //! locked.
 
-use outbox::OutboxRecord;
 use outbox::postgres::RecordColumns;
-use sqlx::postgres::{PgArguments, PgRow};
+use sql::columns::{column, signed};
+use sqlx::postgres::PgArguments;
 use sqlx::query::Query;
 use sqlx::{PgConnection, Postgres, Row};
 
 use crate::conversion;
 use crate::domain::OrderId;
 use crate::store::processing_store::StoreError;
-use crate::store::saga_row;
+use crate::store::rows;
 use crate::store::unit_of_work::{Changes, Saga};
 
 type BoundQuery<'q> = Query<'q, Postgres, PgArguments>;
@@ -74,21 +74,17 @@ pub(super) async fn changes(
     at: i64,
 ) -> Result<(), StoreError> {
     let counts = bind(changes, at).fetch_one(&mut *connection).await?;
-    if count(&counts, "moved")? < changes.stock.len() {
+    let (moved, opened): (i64, i64) = (counts.try_get("moved")?, counts.try_get("opened")?);
+    if moved < changes.stock.len() as i64 {
         return Err(StoreError::StockChanged);
     }
-    if count(&counts, "opened")? < changes.opened.len() {
+    if opened < changes.opened.len() as i64 {
         return Err(StoreError::SagaOpened);
     }
     if !changes.refunds.is_empty() {
         refund_payments(connection, &changes.refunds, at).await?;
     }
     Ok(())
-}
-
-fn count(counts: &PgRow, part: &str) -> Result<usize, sqlx::Error> {
-    let rows: i64 = counts.try_get(part)?;
-    Ok(usize::try_from(rows).unwrap_or(0))
 }
 
 /// A separate statement, because the one for all tables does not see the payments that it inserts. Refunds are rare;
@@ -108,79 +104,40 @@ async fn refund_payments(
 
 /// Binds all values, in the order of the statement's parts.
 fn bind(changes: &Changes, at: i64) -> BoundQuery<'_> {
-    let query = sqlx::query(WRITE).bind(at);
-    let query = bind_stock(query, changes);
-    let query = bind_sagas(query, &changes.opened).bind(stored_orders(&changes.opened));
-    let query = bind_sagas(query, &changes.advanced);
-    let query = bind_payments(query, changes);
-    let query = bind_shipments(query, changes);
-    let query = bind_outbox(query, &changes.outbox);
-    bind_inbox(query, changes)
-}
-
-fn bind_stock<'q>(query: BoundQuery<'q>, changes: &'q Changes) -> BoundQuery<'q> {
     let moves: Vec<_> = changes.stock.iter().collect();
-    query
+    let (payments, shipments) = (&changes.payments, &changes.shipments);
+    let (outbox, inbox) = (RecordColumns::new(&changes.outbox), &changes.inbox);
+    let query = sqlx::query(WRITE)
+        .bind(at)
         .bind(column(&moves, |(sku, _)| sku.as_str()))
         .bind(column(&moves, |(_, change)| change.available))
         .bind(column(&moves, |(_, change)| change.reserved))
-        .bind(column(&moves, |(_, change)| change.shipped))
+        .bind(column(&moves, |(_, change)| change.shipped));
+    let query = bind_sagas(query, &changes.opened).bind(column(&changes.opened, |(id, saga)| {
+        conversion::stored_order(*id, &saga.demand)
+    }));
+    bind_sagas(query, &changes.advanced)
+        .bind(column(payments, |(order_id, ..)| order_id.as_uuid()))
+        .bind(column(payments, |(_, capture_id, _)| capture_id.as_str()))
+        .bind(column(payments, |(.., paid)| paid.currency().to_string()))
+        .bind(column(payments, |(.., paid)| paid.minor_units()))
+        .bind(column(shipments, |(order_id, _)| order_id.as_uuid()))
+        .bind(column(shipments, |(_, shipment)| shipment.to_string()))
+        .bind(outbox.shards)
+        .bind(outbox.topics)
+        .bind(outbox.keys)
+        .bind(outbox.headers)
+        .bind(outbox.payloads)
+        .bind(column(inbox, |event| event.event_id))
+        .bind(column(inbox, |event| event.key))
+        .bind(column(inbox, |event| signed(event.sequence)))
 }
 
 fn bind_sagas<'q>(query: BoundQuery<'q>, sagas: &[(OrderId, Saga)]) -> BoundQuery<'q> {
-    let states = column(sagas, |(_, saga)| saga_row::columns(saga.state));
+    let states = column(sagas, |(_, saga)| rows::columns(saga.state));
     query
         .bind(column(sagas, |(order_id, _)| order_id.as_uuid()))
         .bind(column(&states, |(state, _)| *state))
         .bind(column(&states, |(_, reason)| *reason))
-        .bind(column(sagas, |(_, saga)| saga_row::next_sequence(saga)))
-}
-
-fn stored_orders(sagas: &[(OrderId, Saga)]) -> Vec<Vec<u8>> {
-    column(sagas, |(order_id, saga)| {
-        conversion::stored_order(*order_id, &saga.demand)
-    })
-}
-
-fn bind_payments<'q>(query: BoundQuery<'q>, changes: &'q Changes) -> BoundQuery<'q> {
-    let payments = &changes.payments;
-    query
-        .bind(column(payments, |(order_id, ..)| order_id.as_uuid()))
-        .bind(column(payments, |(_, capture_id, _)| capture_id.as_str()))
-        .bind(column(payments, |(.., amount)| {
-            amount.currency().to_string()
-        }))
-        .bind(column(payments, |(.., amount)| amount.minor_units()))
-}
-
-fn bind_shipments<'q>(query: BoundQuery<'q>, changes: &'q Changes) -> BoundQuery<'q> {
-    let shipments = &changes.shipments;
-    query
-        .bind(column(shipments, |(order_id, _)| order_id.as_uuid()))
-        .bind(column(shipments, |(_, shipment)| shipment.to_string()))
-}
-
-fn bind_outbox<'q>(query: BoundQuery<'q>, records: &[OutboxRecord]) -> BoundQuery<'q> {
-    let columns = RecordColumns::new(records);
-    query
-        .bind(columns.shards)
-        .bind(columns.topics)
-        .bind(columns.keys)
-        .bind(columns.headers)
-        .bind(columns.payloads)
-}
-
-fn bind_inbox<'q>(query: BoundQuery<'q>, changes: &'q Changes) -> BoundQuery<'q> {
-    let events = &changes.inbox;
-    query
-        .bind(column(events, |event| event.event_id))
-        .bind(column(events, |event| event.key))
-        .bind(column(events, |event| {
-            i64::try_from(event.sequence).unwrap_or(i64::MAX)
-        }))
-}
-
-/// One value of each row, as an array for `UNNEST`.
-fn column<'r, T, V>(rows: &'r [T], value: impl Fn(&'r T) -> V) -> Vec<V> {
-    rows.iter().map(value).collect()
+        .bind(column(sagas, |(_, saga)| signed(saga.next_sequence)))
 }

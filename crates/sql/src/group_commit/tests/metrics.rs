@@ -19,10 +19,6 @@ impl Committer for Agreeing {
     async fn commit(&self, batch: &[()]) -> Result<Vec<()>, &'static str> {
         Ok(batch.to_vec())
     }
-
-    fn concerns_whole_batch(&self, _: &&'static str) -> bool {
-        false
-    }
 }
 
 fn telemetry(writer: &'static str) -> CommitTelemetry {

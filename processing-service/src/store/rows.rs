@@ -1,34 +1,61 @@
-//! The columns of a saga, the same on both engines because the auditor and operators read them.
+//! Rows of sagas and of stock. Their columns are the same on both engines because the auditor and operators read them.
+
+use std::collections::{BTreeSet, HashMap};
+
+use sqlx::FromRow;
+use uuid::Uuid;
 
 use super::processing_store::StoreError;
 use super::unit_of_work::Saga;
 use crate::conversion;
-use crate::domain::{Abandonment, OrderId, RejectionReason, SagaState};
+use crate::domain::{Abandonment, OrderId, RejectionReason, SagaState, Sku, StockLevel};
 
-#[derive(Clone, Copy, Debug)]
-pub(super) struct SagaRow<'r> {
-    pub(super) state: &'r str,
-    pub(super) reason: Option<&'r str>,
-    pub(super) next_sequence: i64,
-    pub(super) lines: &'r [u8],
+#[derive(Debug, FromRow)]
+pub(super) struct SagaRow {
+    order_id: Uuid,
+    state: String,
+    reason: Option<String>,
+    next_sequence: i64,
+    lines: Vec<u8>,
 }
 
-impl SagaRow<'_> {
-    /// # Errors
-    /// [`StoreError::Damaged`] for values that this service never writes.
-    pub(super) fn read(&self, order_id: OrderId) -> Result<Saga, StoreError> {
+/// # Errors
+/// [`StoreError::Damaged`] for values that this service never writes.
+pub(super) fn sagas(
+    rows: impl IntoIterator<Item = SagaRow>,
+) -> Result<HashMap<OrderId, Saga>, StoreError> {
+    let read = |row: SagaRow| {
+        let order_id = OrderId::new(row.order_id);
         let damaged = || StoreError::Damaged(order_id);
-        Ok(Saga {
-            state: state(self.state, self.reason).ok_or_else(damaged)?,
-            next_sequence: u64::try_from(self.next_sequence).map_err(|_| damaged())?,
-            demand: conversion::stored_demand(self.lines).ok_or_else(damaged)?,
-        })
-    }
+        let saga = Saga {
+            state: state(&row.state, row.reason.as_deref()).ok_or_else(damaged)?,
+            next_sequence: u64::try_from(row.next_sequence).map_err(|_| damaged())?,
+            demand: conversion::stored_demand(&row.lines).ok_or_else(damaged)?,
+        };
+        Ok((order_id, saga))
+    };
+    rows.into_iter().map(read).collect()
 }
 
-/// The column `next_sequence`. It numbers the events of one order, so it cannot overflow.
-pub(super) fn next_sequence(saga: &Saga) -> i64 {
-    i64::try_from(saga.next_sequence).unwrap_or(i64::MAX)
+#[derive(Debug, FromRow)]
+pub(super) struct StockRow {
+    sku: String,
+    available: i64,
+    reserved: i64,
+    shipped: i64,
+}
+
+/// The stock by SKU. The rows were selected by these SKUs, so each is found; the key shares its allocation.
+pub(super) fn levels(rows: Vec<StockRow>, skus: &BTreeSet<Sku>) -> HashMap<Sku, StockLevel> {
+    let level = |row: StockRow| {
+        let level = StockLevel {
+            available: row.available,
+            reserved: row.reserved,
+            shipped: row.shipped,
+        };
+        Some((skus.get(row.sku.as_str())?.clone(), level))
+    };
+    rows.into_iter().filter_map(level).collect()
 }
 
 /// The columns `state` and `reason`. A compensation without a reason ends in `CANCELLED`.
