@@ -36,7 +36,7 @@ mod tests;
 pub use caller::Caller;
 pub use config::AuthConfig;
 pub use jwks_source::JwksSource;
-pub use layer::{AuthLayer, AuthService};
+pub use layer::AuthLayer;
 
 use jwks_source::JwksReader;
 use keys::{Keys, KeysError, RefreshSchedule};
@@ -85,7 +85,10 @@ impl Authentication {
     ) -> Result<Self, AuthError> {
         let Some(config) = config else {
             return Ok(Self {
-                layer: AuthLayer::new(None, service),
+                layer: AuthLayer {
+                    verifier: None,
+                    service,
+                },
                 refresh: None,
             });
         };
@@ -105,7 +108,10 @@ impl Authentication {
         })?;
         let verifier = Arc::new(Verifier::new(config, keys.clone()));
         Ok(Self {
-            layer: AuthLayer::new(Some(verifier), service),
+            layer: AuthLayer {
+                verifier: Some(verifier),
+                service,
+            },
             refresh: Some(KeyRefresh {
                 keys,
                 reader,

@@ -6,6 +6,7 @@ pub mod server;
 pub mod client;
 
 pub mod grpc_timeout;
+mod middleware;
 
 pub mod auth;
 pub mod rate_limit;

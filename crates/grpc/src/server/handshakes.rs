@@ -121,7 +121,7 @@ async fn shake_hands(
     if stream.get_ref().1.alpn_protocol() != Some(ALPN_HTTP2) {
         return Err(HandshakeError::NotHttp2);
     }
-    Ok(MaybeTlsStream::Tls(Box::new(stream.into())))
+    Ok(MaybeTlsStream::Right(Box::new(stream.into())))
 }
 
 #[cfg(test)]

@@ -12,14 +12,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use futures::future::BoxFuture;
 use http::{HeaderMap, Request, Response};
-use http_body::{Body, Frame, SizeHint};
+use http_body::{Frame, SizeHint};
+use prost::bytes::Bytes;
+use tonic::body::Body;
 use tonic::{Code, Status};
-use tower::{Layer, Service};
 
 use super::connection::ConnectionInfo;
 use super::methods::Methods;
+use crate::middleware::{Inner, Middleware, Next};
 use crate::status;
 use telemetry::instruments::Histogram;
 use telemetry::names::{attributes, metrics, spans};
@@ -94,7 +95,7 @@ fn describe<B>(span: &Span, request: &Request<B>, is_invented: bool) {
 
 /// A call in flight; recorded on drop.
 #[derive(Debug)]
-pub(super) struct ServerCallRecord {
+struct ServerCallRecord {
     span: Span,
     method: Arc<str>,
     began: Instant,
@@ -134,63 +135,30 @@ impl Drop for ServerCallRecord {
     }
 }
 
-impl<S> Layer<S> for CallTelemetryLayer {
-    type Service = CallTelemetry<S>;
-
-    fn layer(&self, inner: S) -> CallTelemetry<S> {
-        let layer = self.clone();
-        CallTelemetry { inner, layer }
-    }
-}
-
-#[derive(Clone, Debug)]
-pub(super) struct CallTelemetry<S> {
-    inner: S,
-    layer: CallTelemetryLayer,
-}
-
-impl<S, Sent, Answer> Service<Request<Sent>> for CallTelemetry<S>
-where
-    S: Service<Request<Sent>, Response = Response<Answer>>,
-    S::Future: Send + 'static,
-    S::Error: Send + 'static,
-    Answer: Body + Send + 'static,
-{
-    type Response = Response<ObservedBody<Answer>>;
-    type Error = S::Error;
-    type Future = BoxFuture<'static, Result<Self::Response, S::Error>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, request: Request<Sent>) -> Self::Future {
-        let mut call = self.layer.begin(&request);
-        let answer = call.span.within(|| self.inner.call(request));
-        let answer = call.span.carry(answer);
-        Box::pin(async move {
-            let answer = answer.await?;
-            call.read_status(answer.headers());
-            Ok(answer.map(|inner| ObservedBody { inner, call }))
-        })
+impl Middleware for CallTelemetryLayer {
+    async fn handle<S: Inner>(self, request: Request<Body>, next: Next<S>) -> Response<Body> {
+        let mut call = self.begin(&request);
+        let response = call.span.carry(next.run(request)).await;
+        call.read_status(response.headers());
+        response.map(|inner| Body::new(ObservedBody { inner, call }))
     }
 }
 
 /// A response body with its call.
 #[derive(Debug)]
-pub(super) struct ObservedBody<B> {
-    inner: B,
+struct ObservedBody {
+    inner: Body,
     call: ServerCallRecord,
 }
 
-impl<B: Body + Unpin> Body for ObservedBody<B> {
-    type Data = B::Data;
-    type Error = B::Error;
+impl http_body::Body for ObservedBody {
+    type Data = Bytes;
+    type Error = Status;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         // A stream does work while its body is polled: the span must be current.
         let _current = self.call.span.context().clone().attach();
         let frame = Pin::new(&mut self.inner).poll_frame(context);

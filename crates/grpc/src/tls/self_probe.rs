@@ -16,10 +16,10 @@ use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
+use super::connector::handshake;
 use super::pem::TlsError;
 use super::server::ServerTlsFiles;
-use super::stream::MaybeTlsStream;
-use super::{ALPN_HTTP2, provider};
+use super::{ALPN_HTTP2, MaybeTlsStream, provider};
 
 /// TLS configuration for the server with these files. Presents the server's own certificate if the server requests one.
 pub(crate) fn connector(files: &ServerTlsFiles) -> Result<TlsConnector, TlsError> {
@@ -48,10 +48,10 @@ pub(crate) async fn connect(
 ) -> io::Result<TokioIo<MaybeTlsStream>> {
     let tcp = TcpStream::connect(address).await?;
     let Some(tls) = tls else {
-        return Ok(TokioIo::new(MaybeTlsStream::Plain(tcp)));
+        return Ok(TokioIo::new(MaybeTlsStream::Left(tcp)));
     };
-    let stream = tls.connect(address.ip().into(), tcp).await?;
-    Ok(TokioIo::new(MaybeTlsStream::Tls(Box::new(stream.into()))))
+    let stream = handshake(tls, address.ip().into(), tcp).await?;
+    Ok(TokioIo::new(stream))
 }
 
 /// Accepts any certificate, see the module; the signature by its key is still verified.
