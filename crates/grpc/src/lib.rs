@@ -5,6 +5,7 @@ pub mod server;
 
 pub mod client;
 
+mod call_record;
 pub mod grpc_timeout;
 mod middleware;
 

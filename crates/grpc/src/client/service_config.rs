@@ -23,8 +23,9 @@ const CODES: i32 = 17;
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ServiceConfig {
-    methods: HashMap<Name, MethodPolicy>,
-    throttling: Option<Throttling>,
+    /// By service and method; the empty method stands for all methods, the empty service for all services.
+    methods: HashMap<(String, String), MethodPolicy>,
+    pub(super) throttling: Option<Throttling>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -50,12 +51,11 @@ struct MethodConfig {
     retry_policy: Option<CallRetryPolicy>,
 }
 
-/// For a method, for all methods of a service, or for all services.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
-#[serde(try_from = "JsonName")]
+/// A missing field is null, as in JSON for protobuf.
+#[derive(Deserialize)]
 struct Name {
-    service: String,
-    method: String,
+    service: Option<String>,
+    method: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -125,12 +125,19 @@ impl ServiceConfig {
             retry: config.retry_policy,
         };
         for (position, name) in config.name.into_iter().flatten().enumerate() {
-            if self.methods.insert(name, policy.clone()).is_some() {
-                return Err(ServiceConfigError {
-                    path: format!("methodConfig[{index}].name[{position}]"),
-                    problem: "expected a name that no other policy has".to_owned(),
-                });
-            }
+            let service = name.service.unwrap_or_default();
+            let method = name.method.unwrap_or_default();
+            let problem = if service.is_empty() && !method.is_empty() {
+                "expected a service with the method"
+            } else if (self.methods.insert((service, method), policy.clone())).is_some() {
+                "expected a name that no other policy has"
+            } else {
+                continue;
+            };
+            return Err(ServiceConfigError {
+                path: format!("methodConfig[{index}].name[{position}]"),
+                problem: problem.to_owned(),
+            });
         }
         Ok(())
     }
@@ -139,39 +146,11 @@ impl ServiceConfig {
     pub(super) fn policy(&self, path: &str) -> MethodPolicy {
         let path = path.trim_start_matches('/');
         let (service, method) = path.split_once('/').unwrap_or((path, ""));
-        let found = [(service, method), (service, ""), ("", "")]
-            .into_iter()
-            .find_map(|(service, method)| {
-                self.methods.get(&Name {
-                    service: service.to_owned(),
-                    method: method.to_owned(),
-                })
-            });
+        let names = [(service, method), (service, ""), ("", "")];
+        let found = names.into_iter().find_map(|(service, method)| {
+            self.methods.get(&(service.to_owned(), method.to_owned()))
+        });
         found.cloned().unwrap_or_default()
-    }
-
-    pub(super) fn throttling(&self) -> Option<Throttling> {
-        self.throttling
-    }
-}
-
-/// A missing field is null, as in JSON for protobuf.
-#[derive(Deserialize)]
-struct JsonName {
-    service: Option<String>,
-    method: Option<String>,
-}
-
-impl TryFrom<JsonName> for Name {
-    type Error = &'static str;
-
-    fn try_from(name: JsonName) -> Result<Self, Self::Error> {
-        let service = name.service.unwrap_or_default();
-        let method = name.method.unwrap_or_default();
-        if service.is_empty() && !method.is_empty() {
-            return Err("expected a service with the method");
-        }
-        Ok(Self { service, method })
     }
 }
 

@@ -87,14 +87,9 @@ fn close_after(
     max_age: Option<Duration>,
 ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
     let lost = permit.close_token().clone().cancelled_owned();
-    match max_age {
-        None => Box::pin(lost),
-        Some(max_age) => {
-            let limited = tokio::time::timeout(max_age, lost);
-            // Closed in both cases.
-            Box::pin(async { limited.await.unwrap_or_default() })
-        }
-    }
+    let limited = tokio::time::timeout(max_age.unwrap_or(Duration::MAX), lost);
+    // Closed in both cases.
+    Box::pin(async { limited.await.unwrap_or_default() })
 }
 
 impl AsyncRead for AcceptedConnection {

@@ -20,8 +20,9 @@ use tonic::{Code, Status};
 
 use super::connection::ConnectionInfo;
 use super::methods::Methods;
+use crate::call_record::CallRecord;
 use crate::middleware::{Inner, Middleware, Next};
-use crate::status;
+use crate::status::is_server_error;
 use telemetry::instruments::Histogram;
 use telemetry::names::{attributes, metrics, spans};
 use telemetry::propagation;
@@ -57,7 +58,7 @@ impl CallTelemetryLayer {
         }
     }
 
-    fn begin<B>(&self, request: &Request<B>) -> ServerCallRecord {
+    fn begin<B>(&self, request: &Request<B>) -> ActiveCall {
         let path = request.uri().path();
         let method = self.methods.name(path);
         let parent = propagation::of_call(request.headers());
@@ -65,14 +66,17 @@ impl CallTelemetryLayer {
         let span = spans::RPC_SERVER.continuing(name, &parent, Vec::new());
         describe(&span, request, method.is_none());
         self.active.fetch_add(1, Ordering::Relaxed);
-        ServerCallRecord {
+        let record = CallRecord {
             span,
             method: method.map_or_else(|| Arc::from(OTHER), Arc::clone),
-            began: Instant::now(),
+            labels: Vec::new(),
             durations: self.durations.clone(),
-            active: Arc::clone(&self.active),
-            code: None,
-        }
+            began: Instant::now(),
+            code: Code::Cancelled,
+            is_failure: is_server_error,
+        };
+        let active = Arc::clone(&self.active);
+        ActiveCall { record, active }
     }
 }
 
@@ -93,52 +97,31 @@ fn describe<B>(span: &Span, request: &Request<B>, is_invented: bool) {
     }
 }
 
-/// A call in flight; recorded on drop.
 #[derive(Debug)]
-struct ServerCallRecord {
-    span: Span,
-    method: Arc<str>,
-    began: Instant,
-    durations: Histogram,
+struct ActiveCall {
+    record: CallRecord,
     active: Arc<AtomicU64>,
-    /// `None` until the status is read.
-    code: Option<Code>,
 }
 
-impl ServerCallRecord {
+impl ActiveCall {
     /// Reads the status of these headers or trailers, if they have one.
     fn read_status(&mut self, headers: &HeaderMap) {
         if let Some(code) = headers.get(Status::GRPC_STATUS) {
-            self.code = Some(Code::from_bytes(code.as_bytes()));
+            self.record.code = Code::from_bytes(code.as_bytes());
         }
     }
 }
 
-impl Drop for ServerCallRecord {
+impl Drop for ActiveCall {
     fn drop(&mut self) {
         self.active.fetch_sub(1, Ordering::Relaxed);
-        let code = self.code.unwrap_or(Code::Cancelled);
-        let name = status::code_name(code);
-        let is_failure = status::is_server_error(code);
-        let labels = [
-            attributes::RPC_SYSTEM_NAME.label("grpc"),
-            attributes::RPC_METHOD.known(&self.method),
-            attributes::RPC_RESPONSE_STATUS_CODE.label(name),
-        ];
-        let failure = is_failure.then(|| attributes::ERROR_TYPE.label(name));
-        let labels = Labels::of(labels.into_iter().chain(failure));
-        self.span.describe_as(&labels);
-        if is_failure {
-            self.span.mark_failed();
-        }
-        self.durations.record_time(self.began.elapsed(), &labels);
     }
 }
 
 impl Middleware for CallTelemetryLayer {
     async fn handle<S: Inner>(self, request: Request<Body>, next: Next<S>) -> Response<Body> {
         let mut call = self.begin(&request);
-        let response = call.span.carry(next.run(request)).await;
+        let response = call.record.span.carry(next.run(request)).await;
         call.read_status(response.headers());
         response.map(|inner| Body::new(ObservedBody { inner, call }))
     }
@@ -148,7 +131,7 @@ impl Middleware for CallTelemetryLayer {
 #[derive(Debug)]
 struct ObservedBody {
     inner: Body,
-    call: ServerCallRecord,
+    call: ActiveCall,
 }
 
 impl http_body::Body for ObservedBody {
@@ -160,7 +143,7 @@ impl http_body::Body for ObservedBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         // A stream does work while its body is polled: the span must be current.
-        let _current = self.call.span.context().clone().attach();
+        let _current = self.call.record.span.context().clone().attach();
         let frame = Pin::new(&mut self.inner).poll_frame(context);
         if let Poll::Ready(Some(Ok(frame))) = &frame
             && let Some(trailers) = frame.trailers_ref()
