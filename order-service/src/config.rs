@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use consumer::{RetryPolicy, TraceProcessing};
 use grpc::auth::AuthConfig;
-use grpc::client::{Address, ClientConfig};
+use grpc::client::{Address, Addresses};
 use grpc::rate_limit::CustomerRateLimitConfig;
 use grpc::server::GrpcConfig;
 use grpc::tls::{ClientTlsFiles, ClientTlsSettings};
@@ -45,7 +45,7 @@ pub struct Config {
 #[derive(Clone, Debug)]
 pub struct InventoryConfig {
     pub availability: AvailabilityConfig,
-    pub client: ClientConfig,
+    pub addresses: Addresses,
     /// Required for an https address.
     pub tls: Option<ClientTlsFiles>,
 }
@@ -61,8 +61,7 @@ impl InventoryConfig {
     fn read(settings: &mut Settings<'_>) -> Self {
         let config = Self {
             availability: AvailabilityConfig::read(settings),
-            client: ClientConfig::read(
-                settings,
+            addresses: settings.value(
                 PROCESSING_ADDRESS,
                 "http://127.0.0.1:50052",
                 "address of processing-service: `http://HOST:PORT` or `https://HOST:PORT`, several separated by commas; a host name is resolved repeatedly and stands for all replicas behind it",
@@ -74,7 +73,7 @@ impl InventoryConfig {
     }
 
     fn check(&self, settings: &mut Settings<'_>) {
-        let mut addresses = self.client.addresses.iter();
+        let mut addresses = self.addresses.iter();
         let has_secure = addresses.any(Address::is_secure);
         match (&self.tls, has_secure) {
             (None, true) => {

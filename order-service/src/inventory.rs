@@ -110,7 +110,8 @@ impl Inventory {
             let connector = connectors.get(address).cloned();
             connector.unwrap_or_else(Connector::plain)
         };
-        let (client, discovery) = ServiceClient::new(&config.client, dependency(timeout)?, connect);
+        let (client, discovery) =
+            ServiceClient::new(&config.addresses, dependency(timeout)?, connect);
         let check = Check {
             is_required,
             timeout,
@@ -217,7 +218,7 @@ fn connectors(
             .map_err(|_| InventoryError::Host(address.clone())),
         _ => Ok(Connector::plain()),
     };
-    let addresses = config.client.addresses.iter();
+    let addresses = config.addresses.iter();
     addresses
         .map(|address| Ok((address.clone(), connector(address)?)))
         .collect()

@@ -36,7 +36,7 @@ mod tests;
 pub use caller::Caller;
 pub use config::AuthConfig;
 pub use jwks_source::JwksSource;
-pub use layer::{AuthLayer, AuthService};
+pub use layer::AuthLayer;
 
 use jwks_source::JwksReader;
 use keys::{Keys, KeysError, RefreshSchedule};
@@ -46,25 +46,16 @@ use verifier::Verifier;
 #[derive(Debug)]
 pub struct Authentication {
     layer: AuthLayer,
-    refresh: Option<KeyRefresh>,
+    keys: Option<Keys>,
 }
 
-#[derive(Debug)]
-struct KeyRefresh {
-    keys: Keys,
-    reader: JwksReader,
-    schedule: RefreshSchedule,
-}
-
+/// The keys in the file are unusable. An issuer that does not answer is no error: it is retried.
 #[derive(Debug, Error)]
-pub enum AuthError {
-    /// The keys in the file are unusable. An issuer that does not answer is no error: it is retried.
-    #[error("AUTH_JWKS, {source_name}")]
-    Keys {
-        source_name: String,
-        #[source]
-        cause: KeysError,
-    },
+#[error("AUTH_JWKS, {source_name}")]
+pub struct AuthError {
+    source_name: String,
+    #[source]
+    cause: KeysError,
 }
 
 impl From<AuthError> for ExitError {
@@ -83,13 +74,12 @@ impl Authentication {
         config: Option<&AuthConfig>,
         service: &'static str,
     ) -> Result<Self, AuthError> {
-        let Some(config) = config else {
-            return Ok(Self {
-                layer: AuthLayer::new(None, service),
-                refresh: None,
-            });
-        };
-        Self::load_at(config, service, RefreshSchedule::of(&config.jwks)).await
+        if let Some(config) = config {
+            return Self::load_at(config, service, RefreshSchedule::of(&config.jwks)).await;
+        }
+        let verifier = None;
+        let layer = AuthLayer { verifier, service };
+        Ok(Self { layer, keys: None })
     }
 
     async fn load_at(
@@ -97,21 +87,15 @@ impl Authentication {
         service: &'static str,
         schedule: RefreshSchedule,
     ) -> Result<Self, AuthError> {
-        let keys = Keys::none(schedule.min_interval);
-        let reader = prepare(&config.jwks, &keys).await;
-        let reader = reader.map_err(|cause| AuthError::Keys {
+        let keys = prepare(&config.jwks, schedule).await;
+        let keys = keys.map_err(|cause| AuthError {
             source_name: config.jwks.to_string(),
             cause,
         })?;
-        let verifier = Arc::new(Verifier::new(config, keys.clone()));
-        Ok(Self {
-            layer: AuthLayer::new(Some(verifier), service),
-            refresh: Some(KeyRefresh {
-                keys,
-                reader,
-                schedule,
-            }),
-        })
+        let verifier = Some(Arc::new(Verifier::new(config, keys.clone())));
+        let layer = AuthLayer { verifier, service };
+        let keys = Some(keys);
+        Ok(Self { layer, keys })
     }
 
     /// The layer for a server.
@@ -121,21 +105,17 @@ impl Authentication {
 
     /// Refreshes the keys until `shutdown`.
     pub async fn keep_fresh(self, shutdown: CancellationToken) {
-        match self.refresh {
-            Some(KeyRefresh {
-                keys,
-                reader,
-                schedule,
-            }) => keys.keep_fresh(reader, schedule, shutdown).await,
+        match self.keys {
+            Some(keys) => keys.keep_fresh(shutdown).await,
             None => shutdown.cancelled().await,
         }
     }
 }
 
-async fn prepare(source: &JwksSource, keys: &Keys) -> Result<JwksReader, KeysError> {
-    let reader = JwksReader::new(source.clone())?;
+async fn prepare(source: &JwksSource, schedule: RefreshSchedule) -> Result<Keys, KeysError> {
+    let keys = Keys::new(JwksReader::new(source.clone())?, schedule);
     if matches!(source, JwksSource::File(_)) {
-        keys.read(&reader).await?;
+        keys.read().await?;
     }
-    Ok(reader)
+    Ok(keys)
 }

@@ -30,7 +30,6 @@ use tower::Service;
 
 use crate::grpc_timeout::{GRPC_TIMEOUT, parse_timeout};
 use crate::status::CallRejection;
-use service::config::Settings;
 use service::deadline::Deadline;
 use telemetry::propagation;
 
@@ -51,31 +50,14 @@ use call::OutgoingCall;
 pub use circuit_breaker::BreakerRules;
 use circuit_breaker::CircuitBreaker;
 pub use discovery::{Discovery, Resolve};
-use endpoints::Endpoints;
+use endpoints::{Endpoints, endpoint};
 use instrumentation::ClientTelemetry;
+use pool::Peer;
 use retry::RetryBudget;
 pub use service_config::{ServiceConfig, ServiceConfigError};
 
 /// Upper limit of every call, with or without a deadline: the call limit of the server.
 pub const CALL_LIMIT: Duration = Duration::from_secs(15);
-
-#[derive(Clone, Debug)]
-pub struct ClientConfig {
-    pub addresses: Addresses,
-}
-
-impl ClientConfig {
-    pub fn read(
-        settings: &mut Settings<'_>,
-        name: &'static str,
-        default: &'static str,
-        help: &'static str,
-    ) -> Self {
-        Self {
-            addresses: settings.value(name, default, help),
-        }
-    }
-}
 
 /// A service that this one calls.
 #[derive(Clone, Debug)]
@@ -95,12 +77,10 @@ pub struct ServiceClient {
 }
 
 struct ClientShared {
-    name: &'static str,
-    caller: &'static str,
-    service_config: ServiceConfig,
+    dependency: Dependency,
     budget: RetryBudget,
     breaker: Arc<CircuitBreaker>,
-    endpoints: Endpoints,
+    endpoints: Arc<Endpoints>,
     telemetry: ClientTelemetry,
 }
 
@@ -108,7 +88,7 @@ impl fmt::Debug for ServiceClient {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("ServiceClient")
-            .field("name", &self.shared.name)
+            .field("name", &self.shared.dependency.name)
             .finish_non_exhaustive()
     }
 }
@@ -119,7 +99,7 @@ impl ServiceClient {
     /// `connect` makes the connector for an address, such as a [`Connector`](crate::tls::Connector): a service from a URI,
     /// whose host is an IP address, to a connection.
     pub fn new<C, I>(
-        config: &ClientConfig,
+        addresses: &Addresses,
         dependency: Dependency,
         connect: impl Fn(&Address) -> C + Send + Sync + 'static,
     ) -> (Self, Discovery)
@@ -129,16 +109,16 @@ impl ServiceClient {
         StdError: From<C::Error>,
         I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let endpoints = Endpoints::new(dependency.name, connect);
-        let discovery = Discovery::new(&config.addresses, endpoints.clone());
+        let open =
+            move |peer: &Peer| endpoint(peer).connect_with_connector_lazy(connect(&peer.address));
+        let endpoints = Endpoints::new(dependency.name, Box::new(open));
+        let discovery = Discovery::new(addresses, Arc::clone(&endpoints));
         let shared = ClientShared {
-            name: dependency.name,
-            caller: dependency.caller,
-            budget: RetryBudget::new(dependency.service_config.throttling()),
-            service_config: dependency.service_config,
+            budget: RetryBudget::new(dependency.service_config.throttling),
             breaker: Arc::new(CircuitBreaker::new(dependency.name, dependency.breaker)),
             endpoints,
-            telemetry: ClientTelemetry::new(&config.addresses),
+            telemetry: ClientTelemetry::new(addresses),
+            dependency,
         };
         let shared = Arc::new(shared);
         (Self { shared }, discovery)
@@ -157,11 +137,11 @@ impl Service<Request<Body>> for ServiceClient {
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let shared = Arc::clone(&self.shared);
         // The current span here is the caller's; where the future is polled it may be another one.
-        let observed = shared.telemetry.begin(&request);
-        propagation::inject(observed.context(), request.headers_mut());
+        let record = shared.telemetry.begin(&request);
+        propagation::inject(record.span.context(), request.headers_mut());
         Box::pin(async move {
             let (response, code) = shared.call(request).await;
-            observed.ended(code);
+            record.ended(code);
             Ok(response)
         })
     }
@@ -169,7 +149,7 @@ impl Service<Request<Body>> for ServiceClient {
 
 impl ClientShared {
     async fn call(&self, request: Request<Body>) -> (Response<Body>, Code) {
-        let policy = self.service_config.policy(request.uri().path());
+        let policy = self.dependency.service_config.policy(request.uri().path());
         let deadline = deadline(&request, policy.timeout);
         if deadline.has_passed() {
             return self.reject(CallRejection::DeadlineExceeded);
@@ -187,7 +167,7 @@ impl ClientShared {
             endpoints: &self.endpoints,
             budget: &self.budget,
             policy: &policy,
-            caller: self.caller,
+            caller: self.dependency.caller,
             deadline,
             head,
             message,
@@ -198,7 +178,8 @@ impl ClientShared {
     }
 
     fn reject(&self, rejection: CallRejection) -> (Response<Body>, Code) {
-        (rejection.status(self.caller).into_http(), rejection.code())
+        let status = rejection.status(self.dependency.caller);
+        (status.into_http(), rejection.code())
     }
 }
 

@@ -5,7 +5,9 @@ pub mod server;
 
 pub mod client;
 
+mod call_record;
 pub mod grpc_timeout;
+mod middleware;
 
 pub mod auth;
 pub mod rate_limit;

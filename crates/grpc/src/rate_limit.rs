@@ -103,7 +103,10 @@ impl CustomerRateLimit {
 impl<C: Clock> CustomerRateLimit<C> {
     fn with_clock(config: Option<CustomerRateLimitConfig>, clock: C) -> Self {
         let buckets = config.map(|config| Buckets {
-            limiter: RateLimiter::dashmap_with_clock(quota(config), clock),
+            limiter: RateLimiter::dashmap_with_clock(
+                Quota::per_second(config.rate).allow_burst(config.burst),
+                clock,
+            ),
             calls: AtomicUsize::new(0),
             clean_up_at: AtomicUsize::new(FEW_KEYS),
         });
@@ -122,10 +125,6 @@ impl<C: Clock> CustomerRateLimit<C> {
     }
 }
 
-fn quota(config: CustomerRateLimitConfig) -> Quota {
-    Quota::per_second(config.rate).allow_burst(config.burst)
-}
-
 impl<C: Clock> Buckets<C> {
     fn check(&self, key: &str) -> Result<(), Duration> {
         let call = self.calls.fetch_add(1, Ordering::Relaxed);
@@ -138,22 +137,17 @@ impl<C: Clock> Buckets<C> {
 
     fn clean_up_if_many(&self) {
         let limit = self.clean_up_at.load(Ordering::Relaxed);
-        if self.limiter.len() < limit {
-            return;
-        }
+        let taken = || {
+            let (old, new) = (limit, usize::MAX);
+            let order = Ordering::Relaxed;
+            self.clean_up_at.compare_exchange(old, new, order, order)
+        };
         // One caller cleans up; the others continue.
-        let taken = self.clean_up_at.compare_exchange(
-            limit,
-            usize::MAX,
-            Ordering::Relaxed,
-            Ordering::Relaxed,
-        );
-        if taken.is_err() {
+        if self.limiter.len() < limit || taken().is_err() {
             return;
         }
         self.limiter.retain_recent();
-        let left = self.limiter.len();
-        let next = left.saturating_mul(2).max(FEW_KEYS);
+        let next = self.limiter.len().saturating_mul(2).max(FEW_KEYS);
         self.clean_up_at.store(next, Ordering::Relaxed);
     }
 }

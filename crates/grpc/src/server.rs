@@ -27,6 +27,7 @@ use tower::util::option_layer;
 
 use crate::auth::AuthLayer;
 use crate::health::Health;
+use crate::middleware::MiddlewareLayer;
 use crate::tls::{ServerTls, TlsError};
 
 mod config;
@@ -185,14 +186,14 @@ impl GrpcServer {
             max_age: self.config.connection_age.close_after(),
         };
         let serving = limited_server(self.config.connection_age)
-            .layer(CallTelemetryLayer::new(methods.clone()))
-            .layer(ConnectionActivityLayer)
-            .layer(ErrorLayer {
+            .layer(MiddlewareLayer(CallTelemetryLayer::new(methods.clone())))
+            .layer(MiddlewareLayer(ConnectionActivityLayer))
+            .layer(MiddlewareLayer(ErrorLayer {
                 service: self.service,
-            })
-            .layer(load_shed)
-            .layer(deadlines)
-            .layer(option_layer(self.authentication))
+            }))
+            .layer(MiddlewareLayer(load_shed))
+            .layer(MiddlewareLayer(deadlines))
+            .layer(option_layer(self.authentication.map(MiddlewareLayer)))
             .add_routes(routes)
             .serve_with_incoming_shutdown(
                 accept::incoming(self.listener, config),

@@ -14,6 +14,9 @@
 use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsStream;
+use tokio_util::either::Either;
 
 mod client;
 mod connector;
@@ -22,7 +25,6 @@ mod pem;
 mod renewal;
 pub(crate) mod self_probe;
 mod server;
-mod stream;
 
 pub use client::{ClientTls, ClientTlsFiles, ClientTlsSettings};
 pub use connector::{ConnectError, Connector};
@@ -30,7 +32,9 @@ pub use identity::IdentityFiles;
 pub use pem::{PemFile, TlsError};
 pub use renewal::{KeyMaterial, ReloadableConfig};
 pub use server::{ServerTls, ServerTlsFiles};
-pub use stream::MaybeTlsStream;
+
+/// A TCP connection with or without TLS.
+pub type MaybeTlsStream = Either<TcpStream, Box<TlsStream<TcpStream>>>;
 
 /// RFC 9113, section 3.1.
 pub(crate) const ALPN_HTTP2: &[u8] = b"h2";

@@ -41,11 +41,7 @@ pub(super) fn tracer(
             .with_resource(resource)
             .build());
     };
-    let exporter = SpanExporter::builder()
-        .with_http()
-        .with_protocol(Protocol::HttpBinary)
-        .with_endpoint(format!("{url}/v1/traces"))
-        .build()?;
+    let exporter = to(url, "traces", SpanExporter::builder().with_http()).build()?;
     Ok(tracer_provider(ratio)
         .with_resource(resource)
         .with_batch_exporter(exporter)
@@ -53,11 +49,7 @@ pub(super) fn tracer(
 }
 
 pub(super) fn meter(url: &str, resource: Resource) -> Result<SdkMeterProvider, ExporterBuildError> {
-    let exporter = MetricExporter::builder()
-        .with_http()
-        .with_protocol(Protocol::HttpBinary)
-        .with_endpoint(format!("{url}/v1/metrics"))
-        .build()?;
+    let exporter = to(url, "metrics", MetricExporter::builder().with_http()).build()?;
     Ok(SdkMeterProvider::builder()
         .with_resource(resource)
         .with_periodic_exporter(exporter)
@@ -68,13 +60,15 @@ pub(super) fn logger(
     url: &str,
     resource: Resource,
 ) -> Result<SdkLoggerProvider, ExporterBuildError> {
-    let exporter = LogExporter::builder()
-        .with_http()
-        .with_protocol(Protocol::HttpBinary)
-        .with_endpoint(format!("{url}/v1/logs"))
-        .build()?;
+    let exporter = to(url, "logs", LogExporter::builder().with_http()).build()?;
     Ok(SdkLoggerProvider::builder()
         .with_resource(resource)
         .with_batch_exporter(exporter)
         .build())
+}
+
+fn to<B: WithExportConfig>(url: &str, signal: &str, exporter: B) -> B {
+    exporter
+        .with_protocol(Protocol::HttpBinary)
+        .with_endpoint(format!("{url}/v1/{signal}"))
 }

@@ -40,7 +40,7 @@ impl SpanType {
         if !whole.span().span_context().is_sampled() {
             return Span::silent(whole.clone());
         }
-        self.start(name, whole, links.into_iter().collect())
+        self.continuing(name, whole, links.into_iter().collect())
     }
 
     /// Continues a remote trace, or starts one if there is none.
@@ -50,7 +50,11 @@ impl SpanType {
         parent: &Context,
         links: Vec<Link>,
     ) -> Span {
-        self.start(name, parent, links)
+        let mut builder = SpanBuilder::from_name(name);
+        if !links.is_empty() {
+            builder = builder.with_links(links);
+        }
+        self.build(builder, parent)
     }
 
     /// A root span for work on behalf of several traces, with links to the sampled ones. If there is none, it records
@@ -80,19 +84,6 @@ impl SpanType {
         let mut builder = SpanBuilder::from_name(name);
         builder.start_time = SystemTime::now().checked_sub(ago);
         self.build(builder.with_links(links), &Context::new())
-    }
-
-    fn start(
-        &'static self,
-        name: impl Into<Cow<'static, str>>,
-        parent: &Context,
-        links: Vec<Link>,
-    ) -> Span {
-        let mut builder = SpanBuilder::from_name(name);
-        if !links.is_empty() {
-            builder = builder.with_links(links);
-        }
-        self.build(builder, parent)
     }
 
     fn build(&self, builder: SpanBuilder, parent: &Context) -> Span {

@@ -115,31 +115,21 @@ fn others(labels: Vec<KeyValue>, label: &str) -> String {
 
 fn points(metric: &Metric) -> Vec<(Vec<KeyValue>, u64)> {
     match metric.data() {
-        AggregatedMetrics::U64(MetricData::Gauge(gauge)) => {
-            let points = gauge.data_points();
-            points
-                .map(|point| (point.attributes().cloned().collect(), point.value()))
-                .collect()
-        }
-        AggregatedMetrics::U64(MetricData::Sum(sum)) => {
-            let points = sum.data_points();
-            points
-                .map(|point| (point.attributes().cloned().collect(), point.value()))
-                .collect()
-        }
-        AggregatedMetrics::I64(MetricData::Sum(sum)) => {
-            let points = sum.data_points();
-            let value = |value: i64| u64::try_from(value).unwrap();
-            points
-                .map(|point| (point.attributes().cloned().collect(), value(point.value())))
-                .collect()
-        }
-        AggregatedMetrics::F64(MetricData::Histogram(histogram)) => {
-            let points = histogram.data_points();
-            points
-                .map(|point| (point.attributes().cloned().collect(), point.count()))
-                .collect()
-        }
+        AggregatedMetrics::U64(MetricData::Gauge(gauge)) => (gauge.data_points())
+            .map(|point| (point.attributes().cloned().collect(), point.value()))
+            .collect(),
+        AggregatedMetrics::U64(MetricData::Sum(sum)) => (sum.data_points())
+            .map(|point| (point.attributes().cloned().collect(), point.value()))
+            .collect(),
+        AggregatedMetrics::I64(MetricData::Sum(sum)) => (sum.data_points())
+            .map(|point| {
+                let value = point.value().try_into().unwrap();
+                (point.attributes().cloned().collect(), value)
+            })
+            .collect(),
+        AggregatedMetrics::F64(MetricData::Histogram(histogram)) => (histogram.data_points())
+            .map(|point| (point.attributes().cloned().collect(), point.count()))
+            .collect(),
         _ => Vec::new(),
     }
 }

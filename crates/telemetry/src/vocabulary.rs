@@ -159,6 +159,59 @@ pub struct Metric {
     pub source: NameOrigin,
 }
 
+impl Metric {
+    /// A metric of this project without attributes.
+    const fn own(
+        name: &'static str,
+        instrument: Instrument,
+        unit: &'static str,
+        brief: &'static str,
+    ) -> Self {
+        Self {
+            name,
+            instrument,
+            unit,
+            brief,
+            attributes: &[],
+            source: NameOrigin::Own,
+        }
+    }
+
+    pub const fn of_conventions(self) -> Self {
+        let source = NameOrigin::Conventions;
+        Self { source, ..self }
+    }
+
+    pub const fn with(self, attributes: &'static [Use]) -> Self {
+        Self { attributes, ..self }
+    }
+}
+
+pub const fn counter(name: &'static str, unit: &'static str, brief: &'static str) -> Metric {
+    Metric::own(name, Instrument::Counter, unit, brief)
+}
+
+pub const fn up_down_counter(
+    name: &'static str,
+    unit: &'static str,
+    brief: &'static str,
+) -> Metric {
+    Metric::own(name, Instrument::UpDownCounter, unit, brief)
+}
+
+pub const fn gauge(name: &'static str, unit: &'static str, brief: &'static str) -> Metric {
+    Metric::own(name, Instrument::Gauge, unit, brief)
+}
+
+pub const fn histogram(
+    name: &'static str,
+    unit: &'static str,
+    boundaries: &'static [f64],
+    brief: &'static str,
+) -> Metric {
+    Metric::own(name, Instrument::Histogram(boundaries), unit, brief)
+}
+
 #[derive(Clone, Debug)]
 pub struct SpanType {
     /// A template with attribute names in braces.

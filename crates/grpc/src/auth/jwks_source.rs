@@ -68,7 +68,7 @@ fn is_loopback(url: &Url) -> bool {
 }
 
 /// Reads the source.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum JwksReader {
     File(PathBuf),
     /// With its HTTP client.
@@ -76,7 +76,7 @@ pub(super) enum JwksReader {
 }
 
 #[derive(Debug, Error)]
-pub enum ReadError {
+pub(super) enum ReadError {
     /// Typically: the system has no trusted authorities.
     #[error("setting up the client")]
     Client(#[source] reqwest::Error),

@@ -36,7 +36,7 @@ pub(super) struct Key {
 }
 
 #[derive(Debug, Error)]
-pub enum InvalidKeySet {
+pub(super) enum InvalidKeySet {
     /// Not JSON, or not a key set.
     #[error("not a JSON Web Key Set")]
     Malformed(#[from] serde_json::Error),
@@ -45,14 +45,6 @@ pub enum InvalidKeySet {
         "no key is for signatures by RS256, PS256, ES256, ES384 or EdDSA, or they are too weak"
     )]
     NoUsableKey,
-}
-
-/// Keys that may have signed a token.
-pub(super) enum Candidates<'a> {
-    /// Empty if the key of that id verifies another algorithm.
-    Known(Vec<&'a Key>),
-    /// The set has no key of that id. A newer set may.
-    UnknownKey,
 }
 
 #[derive(Deserialize)]
@@ -79,22 +71,18 @@ impl KeySet {
         Ok(Self { keys })
     }
 
-    /// The keys for a token with this header. Several may have the same id: any of them may have signed.
-    pub(super) fn candidates(&self, header: &Header) -> Candidates<'_> {
+    /// The keys that may have signed a token with this header: several may have the same id, and none if the key of that id
+    /// verifies another algorithm. `None`: the set has no key of that id; a newer set may.
+    pub(super) fn candidates(&self, header: &Header) -> Option<Vec<&Key>> {
         let named: Vec<&Key> = match (&header.kid, self.keys.as_slice()) {
-            (Some(id), keys) => keys
-                .iter()
-                .filter(|key| key.id.as_ref() == Some(id))
-                .collect(),
+            (Some(_), keys) => keys.iter().filter(|key| key.id == header.kid).collect(),
             // Without an id the key must be unambiguous.
             (None, [only]) => vec![only],
-            (None, _) => return Candidates::Known(Vec::new()),
+            (None, _) => return Some(Vec::new()),
         };
-        if named.is_empty() {
-            return Candidates::UnknownKey;
-        }
+        let is_known = !named.is_empty();
         let fitting = named.into_iter().filter(|key| key.algorithm == header.alg);
-        Candidates::Known(fitting.collect())
+        is_known.then(|| fitting.collect())
     }
 }
 
@@ -112,15 +100,10 @@ fn usable(jwk: &Jwk) -> Option<Key> {
 }
 
 fn is_for_signatures(jwk: &Jwk) -> bool {
-    let by_use = match &jwk.common.public_key_use {
-        Some(named) => *named == PublicKeyUse::Signature,
-        None => true,
-    };
-    let by_operation = match &jwk.common.key_operations {
-        Some(named) => named.contains(&KeyOperations::Verify),
-        None => true,
-    };
-    by_use && by_operation
+    let named_use = jwk.common.public_key_use.as_ref();
+    let operations = jwk.common.key_operations.as_ref();
+    named_use.is_none_or(|named| *named == PublicKeyUse::Signature)
+        && operations.is_none_or(|named| named.contains(&KeyOperations::Verify))
 }
 
 /// The algorithm of a key: by its type, and by its `alg` if present.
@@ -176,10 +159,7 @@ mod tests {
     fn known(set: &KeySet, algorithm: Algorithm, id: Option<&str>) -> Option<usize> {
         let mut header = Header::new(algorithm);
         header.kid = id.map(str::to_owned);
-        match set.candidates(&header) {
-            Candidates::Known(keys) => Some(keys.len()),
-            Candidates::UnknownKey => None,
-        }
+        set.candidates(&header).map(|keys| keys.len())
     }
 
     #[test]

@@ -63,7 +63,8 @@ impl RefreshSchedule {
 pub(super) struct Keys {
     state: watch::Sender<KeysState>,
     wanted: Arc<Notify>,
-    min_interval: Duration,
+    reader: JwksReader,
+    schedule: RefreshSchedule,
 }
 
 #[derive(Debug, Default)]
@@ -82,7 +83,7 @@ pub(super) struct TrustedKeys {
 }
 
 #[derive(Debug, Error)]
-pub enum KeysError {
+pub(super) enum KeysError {
     #[error("the key set cannot be read")]
     Read(#[from] ReadError),
     #[error("the key set cannot be used")]
@@ -90,11 +91,13 @@ pub enum KeysError {
 }
 
 impl Keys {
-    pub(super) fn none(min_interval: Duration) -> Self {
+    /// No keys yet.
+    pub(super) fn new(reader: JwksReader, schedule: RefreshSchedule) -> Self {
         Self {
             state: watch::Sender::default(),
             wanted: Arc::default(),
-            min_interval,
+            reader,
+            schedule,
         }
     }
 
@@ -106,7 +109,7 @@ impl Keys {
     /// Requests a read and waits for it, unless the last one was less than `min_interval` ago.
     pub(super) async fn renew(&self) -> Renewal {
         let mut state = self.state.subscribe();
-        let is_recent = |at: Instant| at.elapsed() < self.min_interval;
+        let is_recent = |at: Instant| at.elapsed() < self.schedule.min_interval;
         if state.borrow_and_update().read_at.is_some_and(is_recent) {
             return Renewal::Recent;
         }
@@ -121,8 +124,8 @@ impl Keys {
     ///
     /// # Errors
     /// [`KeysError`] if the old keys stay.
-    pub(super) async fn read(&self, reader: &JwksReader) -> Result<(), KeysError> {
-        let outcome = self.newer(reader).await;
+    pub(super) async fn read(&self) -> Result<(), KeysError> {
+        let outcome = self.newer().await;
         self.state.send_modify(|state| {
             state.read_at = Some(Instant::now());
             if let Ok(Some(trusted)) = &outcome {
@@ -133,8 +136,8 @@ impl Keys {
     }
 
     /// The keys of the source; `None` if unchanged.
-    async fn newer(&self, reader: &JwksReader) -> Result<Option<Arc<TrustedKeys>>, KeysError> {
-        let text = reader.read().await?;
+    async fn newer(&self) -> Result<Option<Arc<TrustedKeys>>, KeysError> {
+        let text = self.reader.read().await?;
         let known = self.trusted();
         if known.is_some_and(|trusted| trusted.text == text) {
             return Ok(None);
@@ -149,19 +152,14 @@ impl Keys {
     }
 
     /// Reads the source on schedule and on demand, until `shutdown`.
-    pub(super) async fn keep_fresh(
-        self,
-        reader: JwksReader,
-        schedule: RefreshSchedule,
-        shutdown: CancellationToken,
-    ) {
+    pub(super) async fn keep_fresh(self, shutdown: CancellationToken) {
         let mut failures = 0;
         loop {
             let pause = match self.trusted() {
                 // The first read has not been tried yet.
                 None if failures == 0 => Duration::ZERO,
-                _ if failures == 0 => schedule.interval,
-                _ => schedule.backoff.delay(failures),
+                _ if failures == 0 => self.schedule.interval,
+                _ => self.schedule.backoff.delay(failures),
             };
             // Biased: no read after shutdown.
             tokio::select! {
@@ -170,7 +168,7 @@ impl Keys {
                 () = sleep(pause) => {}
                 () = self.refresh_requested() => {}
             }
-            match self.read(&reader).await {
+            match self.read().await {
                 Ok(()) => failures = 0,
                 Err(error) => {
                     failures += 1;
@@ -183,7 +181,7 @@ impl Keys {
     async fn refresh_requested(&self) {
         let read_at = self.state.borrow().read_at;
         if let Some(read_at) = read_at {
-            sleep_until(read_at + self.min_interval).await;
+            sleep_until(read_at + self.schedule.min_interval).await;
         }
         self.wanted.notified().await;
     }

@@ -4,17 +4,15 @@
 //! A call with an invalid token is rejected here. Health checks need no token: probes have none, and the answer
 //! contains no customer data.
 
-use std::mem;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
-use futures::future::BoxFuture;
 use http::header::{AUTHORIZATION, Entry};
 use http::{HeaderMap, HeaderValue, Request, Response};
-use tower::{Layer, Service};
+use tonic::body::Body;
 
 use super::caller::Caller;
 use super::verifier::{TokenError, Verifier};
+use crate::middleware::{Inner, Middleware, Next};
 use crate::status::CallRejection;
 
 /// Methods below this path need no token.
@@ -26,73 +24,23 @@ const BEARER: &str = "bearer";
 /// Clones share the keys.
 #[derive(Clone, Debug)]
 pub struct AuthLayer {
-    authenticator: Authenticator,
+    /// `None`: every caller is anonymous.
+    pub(super) verifier: Option<Arc<Verifier>>,
+    /// Domain of the errors.
+    pub(super) service: &'static str,
+}
+
+impl Middleware for AuthLayer {
+    async fn handle<S: Inner>(self, mut request: Request<Body>, next: Next<S>) -> Response<Body> {
+        match self.authenticate(&mut request).await {
+            Ok(()) => next.run(request).await,
+            Err(rejection) => rejection.status(self.service).into_http(),
+        }
+    }
 }
 
 impl AuthLayer {
-    pub(super) fn new(verifier: Option<Arc<Verifier>>, service: &'static str) -> Self {
-        Self {
-            authenticator: Authenticator { verifier, service },
-        }
-    }
-}
-
-impl<S> Layer<S> for AuthLayer {
-    type Service = AuthService<S>;
-
-    fn layer(&self, inner: S) -> AuthService<S> {
-        AuthService {
-            inner,
-            authenticator: self.authenticator.clone(),
-        }
-    }
-}
-
-#[derive(Clone, Debug)]
-pub struct AuthService<S> {
-    inner: S,
-    authenticator: Authenticator,
-}
-
-impl<S, B, R> Service<Request<B>> for AuthService<S>
-where
-    S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
-    S::Future: Send,
-    B: Send + 'static,
-    R: Default,
-{
-    type Response = Response<R>;
-    type Error = S::Error;
-    type Future = BoxFuture<'static, Result<Response<R>, S::Error>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        // `inner` is the instance that is ready; its clone must become ready for the next call.
-        let next = self.inner.clone();
-        let mut inner = mem::replace(&mut self.inner, next);
-        let authenticator = self.authenticator.clone();
-        Box::pin(async move {
-            match authenticator.authenticate(&mut request).await {
-                Ok(()) => inner.call(request).await,
-                Err(rejection) => Ok(rejection.status(authenticator.service).into_http()),
-            }
-        })
-    }
-}
-
-#[derive(Clone, Debug)]
-struct Authenticator {
-    /// `None`: every caller is anonymous.
-    verifier: Option<Arc<Verifier>>,
-    /// Domain of the errors.
-    service: &'static str,
-}
-
-impl Authenticator {
-    async fn authenticate<B>(&self, request: &mut Request<B>) -> Result<(), CallRejection> {
+    async fn authenticate(&self, request: &mut Request<Body>) -> Result<(), CallRejection> {
         let credentials = take_credentials(request.headers_mut());
         if request.uri().path().starts_with(HEALTH) {
             return Ok(());

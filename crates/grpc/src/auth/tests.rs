@@ -14,6 +14,7 @@ use tower::{Layer, ServiceExt, service_fn};
 
 use super::fixture::{Signer, claims, config, in_seconds, key_set};
 use super::*;
+use crate::middleware::MiddlewareLayer;
 
 mod credentials;
 mod issuer;
@@ -59,12 +60,12 @@ async fn call(layer: &AuthLayer, token: &str) -> Result<Caller, Status> {
     let request = Request::builder()
         .uri(METHOD)
         .header(AUTHORIZATION, format!("Bearer {token}"));
-    send(layer, request.body(()).unwrap()).await
+    send(layer, request.body(Body::empty()).unwrap()).await
 }
 
 /// Sends a request through the layer to a service that returns its caller.
-async fn send(layer: &AuthLayer, request: Request<()>) -> Result<Caller, Status> {
-    let inner = service_fn(async |request: Request<()>| {
+async fn send(layer: &AuthLayer, request: Request<Body>) -> Result<Caller, Status> {
+    let inner = service_fn(async |request: Request<Body>| {
         assert!(!request.headers().contains_key(AUTHORIZATION));
         let mut response = Response::new(Body::empty());
         if let Some(caller) = request.extensions().get::<Caller>() {
@@ -72,7 +73,8 @@ async fn send(layer: &AuthLayer, request: Request<()>) -> Result<Caller, Status>
         }
         Ok::<_, Infallible>(response)
     });
-    let response = layer.layer(inner).oneshot(request).await.unwrap();
+    let service = MiddlewareLayer(layer.clone()).layer(inner);
+    let response = service.oneshot(request).await.unwrap();
     match Status::from_header_map(response.headers()) {
         Some(rejection) => Err(rejection),
         None => Ok(response.extensions().get::<Caller>().unwrap().clone()),

@@ -33,8 +33,7 @@ struct Generations {
     older: HashMap<TokenHash, CachedCaller>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct TokenHash([u8; 32]);
+pub(super) type TokenHash = [u8; 32];
 
 #[derive(Clone, Debug)]
 struct CachedCaller {
@@ -42,10 +41,8 @@ struct CachedCaller {
     until: Instant,
 }
 
-impl TokenHash {
-    pub(super) fn of(token: &str) -> Self {
-        Self(Sha256::digest(token).into())
-    }
+pub(super) fn token_hash(token: &str) -> TokenHash {
+    Sha256::digest(token).into()
 }
 
 impl TokenCache {
@@ -103,7 +100,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_token_is_cached_for_at_most_a_minute() {
         let tokens = TokenCache::default();
-        let token = TokenHash::of("a");
+        let token = token_hash("a");
         tokens.insert(token, customer("17850"), HOUR);
 
         tokio::time::advance(MAX_AGE - Duration::from_millis(1)).await;
@@ -116,7 +113,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_token_is_not_cached_beyond_its_expiry() {
         let tokens = TokenCache::default();
-        let token = TokenHash::of("a");
+        let token = token_hash("a");
 
         tokens.insert(token, customer("17850"), Duration::from_secs(2));
         tokio::time::advance(Duration::from_secs(2)).await;
@@ -127,11 +124,11 @@ mod tests {
     #[tokio::test]
     async fn the_cache_is_bounded_and_keeps_used_tokens() {
         let tokens = TokenCache::default();
-        let used = TokenHash::of("used");
+        let used = token_hash("used");
         tokens.insert(used, customer("17850"), HOUR);
 
         for index in 0..10 * GENERATION {
-            tokens.insert(TokenHash::of(&index.to_string()), customer("guest"), HOUR);
+            tokens.insert(token_hash(&index.to_string()), customer("guest"), HOUR);
             assert_eq!(tokens.get(used), Some(customer("17850")));
         }
 

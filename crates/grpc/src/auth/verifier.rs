@@ -6,15 +6,15 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jsonwebtoken::errors::ErrorKind;
-use jsonwebtoken::{Algorithm, Header, TokenData, Validation};
+use jsonwebtoken::{Algorithm, Header, Validation};
 use serde::Deserialize;
 use thiserror::Error;
 
 use super::caller::Caller;
 use super::config::AuthConfig;
-use super::key_set::{Candidates, Key, KeySet};
-use super::keys::{Keys, Renewal, TrustedKeys};
-use super::token_cache::TokenHash;
+use super::key_set::KeySet;
+use super::keys::{Keys, Renewal};
+use super::token_cache::token_hash;
 
 /// Limit of a token in bytes, checked before parsing. Leaves half of the header limit to other metadata.
 pub(super) const MAX_TOKEN_BYTES: usize = 8 * 1024;
@@ -110,19 +110,10 @@ impl Verifier {
             return Err(TokenError::TooLong);
         }
         let trusted = self.keys.trusted().ok_or(TokenError::NoKeys)?;
-        let hash = TokenHash::of(token);
+        let hash = token_hash(token);
         if let Some(caller) = trusted.cache.get(hash) {
             return Ok(caller);
         }
-        self.verify_uncached(token, hash, &trusted)
-    }
-
-    fn verify_uncached(
-        &self,
-        token: &str,
-        hash: TokenHash,
-        trusted: &TrustedKeys,
-    ) -> Result<Caller, TokenError> {
         let claims = self.verified_claims(token, &trusted.keys)?;
         let valid_for = remaining(claims.exp);
         let caller = self.caller(claims).ok_or(TokenError::NoCaller)?;
@@ -136,27 +127,17 @@ impl Verifier {
         if header.crit.is_some() {
             return Err(TokenError::CriticalExtensions);
         }
-        let Candidates::Known(candidates) = keys.candidates(&header) else {
-            return Err(TokenError::UnknownKey);
-        };
+        let candidates = keys.candidates(&header).ok_or(TokenError::UnknownKey)?;
         let mut last_error = TokenError::NoMatchingKey;
+        let mut validation = self.claims.clone();
         for key in candidates {
-            match self.decode(token, key) {
+            validation.algorithms = vec![key.algorithm];
+            match jsonwebtoken::decode(token, &key.decoding, &validation) {
                 Ok(decoded) => return Ok(decoded.claims),
                 Err(error) => last_error = error.into(),
             }
         }
         Err(last_error)
-    }
-
-    fn decode(
-        &self,
-        token: &str,
-        key: &Key,
-    ) -> Result<TokenData<Claims>, jsonwebtoken::errors::Error> {
-        let mut validation = self.claims.clone();
-        validation.algorithms = vec![key.algorithm];
-        jsonwebtoken::decode(token, &key.decoding, &validation)
     }
 
     /// An operator has the role; every other caller is a customer.

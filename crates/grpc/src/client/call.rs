@@ -4,6 +4,8 @@
 //! A6). A call whose response has begun is never retried. If the backoff would exceed the deadline, the last response
 //! is returned instead.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use http::request::Parts;
@@ -14,7 +16,7 @@ use tonic::{Code, Status};
 use tower::ServiceExt;
 
 use super::endpoints::{Endpoints, PickedEndpoint};
-use super::message::{ReplayBody, connection_status, whole_answer};
+use super::message::{connection_status, replay_body, whole_answer};
 use super::pool::{AttemptVerdict, Peer};
 use super::retry::{CallAttempts, Pushback, RetryBudget};
 use super::service_config::MethodPolicy;
@@ -26,7 +28,7 @@ use service::deadline::Deadline;
 const PREVIOUS_ATTEMPTS: &str = "grpc-previous-rpc-attempts";
 
 pub(super) struct OutgoingCall<'a> {
-    pub(super) endpoints: &'a Endpoints,
+    pub(super) endpoints: &'a Arc<Endpoints>,
     pub(super) budget: &'a RetryBudget,
     pub(super) policy: &'a MethodPolicy,
     /// Domain of the errors that are made here.
@@ -55,6 +57,8 @@ enum AttemptProgress {
     Committed,
 }
 
+use AttemptProgress::{Committed, NotSent, Sent};
+
 impl OutgoingCall<'_> {
     /// Makes the call; the response is complete.
     pub(super) async fn make(&self) -> (Response<Body>, Code) {
@@ -63,11 +67,11 @@ impl OutgoingCall<'_> {
         let mut avoid = None;
         loop {
             let answer = self.attempt(attempts.made(), avoid.as_ref()).await;
-            if answer.progress == AttemptProgress::Committed {
+            if answer.progress == Committed {
                 attempts.committed(answer.code);
                 return (answer.response, answer.code);
             }
-            let is_unsent = answer.progress == AttemptProgress::NotSent && answer.peer.is_some();
+            let is_unsent = answer.progress == NotSent && answer.peer.is_some();
             if is_unsent && std::mem::take(&mut may_resend) && !self.deadline.has_passed() {
                 avoid = answer.peer;
                 continue;
@@ -86,49 +90,30 @@ impl OutgoingCall<'_> {
     }
 
     async fn attempt(&self, previous: u32, avoid: Option<&Peer>) -> AttemptOutcome {
-        let picked = self.deadline.bound(self.endpoints.pick(avoid)).await;
-        let endpoint = match picked {
+        let endpoint = match self.deadline.bound(self.endpoints.pick(avoid)).await {
             Ok(Some(endpoint)) => endpoint,
-            Ok(None) => {
-                return self.rejected(
-                    CallRejection::DependencyUnavailable,
-                    AttemptProgress::NotSent,
-                );
-            }
-            Err(_) => {
-                return self.rejected(CallRejection::DeadlineExceeded, AttemptProgress::NotSent);
-            }
+            Ok(None) => return self.rejected(CallRejection::DependencyUnavailable, NotSent),
+            Err(_) => return self.rejected(CallRejection::DeadlineExceeded, NotSent),
         };
-        let (body, sent_flag) = ReplayBody::new(self.message.clone());
+        let (body, was_sent) = replay_body(self.message.clone());
         let request = self.request(body, previous);
         let sent = self.deadline.bound(send(&endpoint, request)).await;
-        let is_connected = !matches!(sent, Ok(Err(_)));
+        let is_connected = !matches!(sent, Ok((_, Err(_))));
         let mut answer = match sent {
-            Ok(Ok((response, is_committed, code))) => AttemptOutcome {
-                pushback: Pushback::read(response.headers()),
-                progress: if is_committed {
-                    AttemptProgress::Committed
-                } else {
-                    AttemptProgress::Sent
-                },
-                response,
-                code,
-                peer: None,
-            },
-            Ok(Err(failure)) => self.failure(failure, sent_flag.was_sent()),
-            Err(_) => self.rejected(CallRejection::DeadlineExceeded, AttemptProgress::Sent),
+            Ok((true, outcome)) => self.outcome(outcome, Committed),
+            Ok((false, outcome)) if outcome.is_ok() || was_sent.load(Ordering::Acquire) => {
+                self.outcome(outcome, Sent)
+            }
+            Ok((false, outcome)) => self.outcome(outcome, NotSent),
+            Err(_) => self.rejected(CallRejection::DeadlineExceeded, Sent),
         };
         answer.peer = Some(endpoint.report(verdict(answer.code), is_connected));
         answer
     }
 
-    fn request(&self, body: ReplayBody, previous: u32) -> http::Request<Body> {
-        let mut request = http::Request::new(Body::new(body));
-        *request.method_mut() = self.head.method.clone();
-        *request.uri_mut() = self.head.uri.clone();
-        *request.version_mut() = self.head.version;
+    fn request(&self, body: Body, previous: u32) -> http::Request<Body> {
+        let mut request = http::Request::from_parts(self.head.clone(), body);
         let headers = request.headers_mut();
-        *headers = self.head.headers.clone();
         headers.remove(PREVIOUS_ATTEMPTS);
         if previous > 0 {
             headers.insert(PREVIOUS_ATTEMPTS, HeaderValue::from(previous));
@@ -139,43 +124,40 @@ impl OutgoingCall<'_> {
         request
     }
 
-    /// The status of a failed connection.
-    fn failure(&self, failure: AttemptError, was_sent: bool) -> AttemptOutcome {
-        let AttemptError {
-            status,
-            is_committed,
-        } = failure;
-        if status.code() == Code::DeadlineExceeded {
-            return self.rejected(CallRejection::DeadlineExceeded, AttemptProgress::Sent);
-        }
-        AttemptOutcome {
-            code: status.code(),
-            response: status.into_http(),
-            progress: match (is_committed, was_sent) {
-                (true, _) => AttemptProgress::Committed,
-                (false, true) => AttemptProgress::Sent,
-                (false, false) => AttemptProgress::NotSent,
-            },
-            pushback: None,
-            peer: None,
+    /// The outcome of a response, or of a failed connection.
+    fn outcome(
+        &self,
+        outcome: Result<(Response<Body>, Code), Status>,
+        progress: AttemptProgress,
+    ) -> AttemptOutcome {
+        match outcome {
+            Ok((response, code)) => AttemptOutcome::new(response, code, progress),
+            Err(status) if status.code() == Code::DeadlineExceeded => {
+                self.rejected(CallRejection::DeadlineExceeded, Sent)
+            }
+            Err(status) => {
+                let code = status.code();
+                AttemptOutcome::new(status.into_http(), code, progress)
+            }
         }
     }
 
     fn rejected(&self, rejection: CallRejection, progress: AttemptProgress) -> AttemptOutcome {
-        AttemptOutcome {
-            response: rejection.status(self.caller).into_http(),
-            code: rejection.code(),
-            progress,
-            pushback: None,
-            peer: None,
-        }
+        let response = rejection.status(self.caller).into_http();
+        AttemptOutcome::new(response, rejection.code(), progress)
     }
 }
 
-/// A failed connection, before or after the response had begun.
-struct AttemptError {
-    status: Status,
-    is_committed: bool,
+impl AttemptOutcome {
+    fn new(response: Response<Body>, code: Code, progress: AttemptProgress) -> Self {
+        Self {
+            pushback: Pushback::read(response.headers()),
+            response,
+            code,
+            progress,
+            peer: None,
+        }
+    }
 }
 
 /// Sends the request and reads the whole response; the flag tells whether the response was committed by its headers.
@@ -183,19 +165,11 @@ struct AttemptError {
 async fn send(
     endpoint: &PickedEndpoint,
     request: http::Request<Body>,
-) -> Result<(Response<Body>, bool, Code), AttemptError> {
-    let sent = endpoint.channel.clone().oneshot(request).await;
-    let response = sent.map_err(|error| AttemptError {
-        status: connection_status(error.into()),
-        is_committed: false,
-    })?;
-    let is_committed = is_answer_begun(&response);
-    let taken_in = whole_answer(response).await;
-    let (response, code) = taken_in.map_err(|status| AttemptError {
-        status,
-        is_committed,
-    })?;
-    Ok((response, is_committed, code))
+) -> (bool, Result<(Response<Body>, Code), Status>) {
+    match endpoint.channel.clone().oneshot(request).await {
+        Ok(response) => (is_answer_begun(&response), whole_answer(response).await),
+        Err(error) => (false, Err(connection_status(error.into()))),
+    }
 }
 
 /// Whether the service has begun to answer: a status alone does not count, nor a proxy's response.

@@ -14,17 +14,17 @@
 //! Guarantees: half open there are never more probes than allowed, an abandoned probe frees its slot, and each
 //! transition is logged once. A call that began before a transition does not count after it.
 //!
-//! Own code (ADR 10): tower-resilience bounds the completed probes and not those in flight, and counts calls that began
-//! before a transition; recloser has no threshold for slow calls.
+//! Own code (ADR 10): tower-resilience counts calls that began before a transition, closes after slow probes, and does
+//! not count abandoned slow calls; recloser has no threshold for slow calls.
 
-#[cfg(not(test))]
-use std::sync::Mutex;
 use std::sync::{Arc, PoisonError};
+#[cfg(not(test))]
+use std::sync::{Mutex, MutexGuard};
 
 // Unit tests let shuttle schedule the threads. Outside of shuttle this mutex cannot be locked, so calls through a
 // breaker are tested from `tests/`.
 #[cfg(test)]
-use shuttle::sync::Mutex;
+use shuttle::sync::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 mod circuit;
@@ -132,14 +132,8 @@ impl CircuitBreaker {
         }
     }
 
-    #[cfg(not(test))]
-    fn lock(&self) -> std::sync::MutexGuard<'_, BreakerState> {
+    fn lock(&self) -> MutexGuard<'_, BreakerState> {
         // No code under the lock panics half way.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    #[cfg(test)]
-    fn lock(&self) -> shuttle::sync::MutexGuard<'_, BreakerState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

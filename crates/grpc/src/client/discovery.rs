@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,8 +26,8 @@ const INTERVAL: Duration = Duration::from_secs(5);
 /// unavailable service must not become a load on the name server.
 const MIN_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Both intervals are multiplied by 0.8 to 1.2, so that clients do not query in step.
-const JITTER: f64 = 0.2;
+/// Both intervals are multiplied by a number of this range, so that clients do not query in step.
+const JITTER: RangeInclusive<f64> = 0.8..=1.2;
 
 /// Timeout of a lookup.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(2);
@@ -38,11 +39,12 @@ pub type Resolve =
 /// Keeps the replicas up to date while it runs. Without it a client knows none.
 #[must_use = "a client whose discovery does not run knows no replica"]
 pub struct Discovery {
-    endpoints: Endpoints,
+    endpoints: Arc<Endpoints>,
     resolve: Resolve,
     names: Vec<Address>,
     /// The last successful result of each name.
     known: HashMap<Address, Vec<SocketAddr>>,
+    /// Logged when it changes.
     is_failing: bool,
 }
 
@@ -56,7 +58,7 @@ impl fmt::Debug for Discovery {
 }
 
 impl Discovery {
-    pub(super) fn new(addresses: &Addresses, endpoints: Endpoints) -> Self {
+    pub(super) fn new(addresses: &Addresses, endpoints: Arc<Endpoints>) -> Self {
         Self {
             endpoints,
             resolve: Arc::new(|address| Box::pin(system_lookup(address))),
@@ -83,7 +85,7 @@ impl Discovery {
             // Time for a lookup in both cases.
             let _ = timeout(
                 jittered(INTERVAL - MIN_INTERVAL),
-                self.endpoints.lookup_requested(),
+                self.endpoints.lookup_request.notified(),
             )
             .await;
         }
@@ -99,9 +101,17 @@ impl Discovery {
                 Err(error) => failure = Some((name, error)),
             }
         }
-        self.is_failing = log_lookup(self.endpoints.dependency(), self.is_failing, failure);
+        let dependency = self.endpoints.dependency;
+        match &failure {
+            Some((address, error)) if !self.is_failing => {
+                tracing::warn!(dependency, %address, %error, "name lookup failed, known endpoints kept");
+            }
+            None if self.is_failing => tracing::info!(dependency, "name lookup succeeded again"),
+            _ => {}
+        }
+        self.is_failing = failure.is_some();
         self.endpoints.replace(&self.peers());
-        self.endpoints.lookup_done();
+        self.endpoints.looked_up.send_replace(true);
     }
 
     async fn look_up(&self, name: &Address) -> io::Result<Vec<SocketAddr>> {
@@ -131,34 +141,13 @@ impl Discovery {
     }
 }
 
-/// Logs once when lookups begin to fail and once when they succeed again; returns whether they fail.
-fn log_lookup(
-    dependency: &'static str,
-    was_failing: bool,
-    failure: Option<(&Address, io::Error)>,
-) -> bool {
-    match failure {
-        Some((address, error)) if !was_failing => {
-            tracing::warn!(dependency, %address, %error, "name lookup failed, known endpoints kept");
-            true
-        }
-        Some(_) => true,
-        None => {
-            if was_failing {
-                tracing::info!(dependency, "name lookup succeeded again");
-            }
-            false
-        }
-    }
-}
-
 async fn system_lookup(address: Address) -> io::Result<Vec<SocketAddr>> {
     let found = tokio::net::lookup_host((address.host(), address.port())).await?;
     Ok(found.collect())
 }
 
 fn jittered(interval: Duration) -> Duration {
-    interval.mul_f64(1.0 - JITTER + 2.0 * JITTER * rand::random::<f64>())
+    interval.mul_f64(rand::random_range(JITTER))
 }
 
 #[cfg(test)]
@@ -166,6 +155,7 @@ mod tests {
     use std::sync::Mutex;
 
     use super::*;
+    use crate::client::endpoints::endpoint;
     use crate::tls::Connector;
     use service::config::FromSetting;
 
@@ -174,7 +164,8 @@ mod tests {
     /// A discovery of `a` and `b` with the answers of the test.
     fn discovery(answers: &Answers) -> Discovery {
         let addresses = Addresses::from_setting("http://a:1,http://b:1").unwrap();
-        let endpoints = Endpoints::new("dependency", |_| Connector::plain());
+        let open = |peer: &Peer| endpoint(peer).connect_with_connector_lazy(Connector::plain());
+        let endpoints = Endpoints::new("dependency", Box::new(open));
         let answers = Arc::clone(answers);
         Discovery::new(&addresses, endpoints).with_resolver(Arc::new(move |address| {
             let answer = answers.lock().unwrap().remove(address.host());

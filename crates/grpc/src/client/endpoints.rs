@@ -8,15 +8,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use http::Uri;
-use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
-use tonic::codegen::StdError;
 use tonic::transport::{Channel, Endpoint};
-use tower::Service;
 
-use super::address::Address;
 use super::pool::{AttemptVerdict, Change, Peer, Pool};
 
 /// Replicas are in the same network: a connection that takes longer will not succeed.
@@ -31,65 +26,47 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(3);
 
 type Open = Box<dyn Fn(&Peer) -> Channel + Send + Sync>;
 
-/// The replicas; clones share them.
-#[derive(Clone)]
+/// The replicas.
 pub(super) struct Endpoints {
-    shared: Arc<EndpointsShared>,
-}
-
-struct EndpointsShared {
-    dependency: &'static str,
+    /// Its name, for logs.
+    pub(super) dependency: &'static str,
     open: Open,
     pool: Mutex<Pool<Channel>>,
     /// Notified when a connection has failed or there is no replica.
-    lookup_request: Notify,
+    pub(super) lookup_request: Notify,
     /// Whether the first lookup has ended, with or without success.
-    looked_up: watch::Sender<bool>,
+    pub(super) looked_up: watch::Sender<bool>,
     ejections: AtomicU64,
 }
 
 impl Endpoints {
-    /// Without replicas. `connect` makes the connector for an address: a service from a URI with the IP address to a
-    /// connection.
-    pub(super) fn new<C, I>(
-        dependency: &'static str,
-        connect: impl Fn(&Address) -> C + Send + Sync + 'static,
-    ) -> Self
-    where
-        C: Service<Uri, Response = TokioIo<I>> + Send + 'static,
-        C::Future: Send,
-        StdError: From<C::Error>,
-        I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    {
-        let open =
-            move |peer: &Peer| endpoint(peer).connect_with_connector_lazy(connect(&peer.address));
-        let shared = EndpointsShared {
+    /// Without replicas. `open` makes a channel that connects lazily.
+    pub(super) fn new(dependency: &'static str, open: Open) -> Arc<Self> {
+        Arc::new(Self {
             dependency,
-            open: Box::new(open),
+            open,
             pool: Mutex::new(Pool::new(rand::random::<u16>().into())),
             lookup_request: Notify::new(),
             looked_up: watch::Sender::new(false),
             ejections: AtomicU64::new(0),
-        };
-        let shared = Arc::new(shared);
-        Self { shared }
+        })
     }
 
     /// The replica for the next call, preferably not `avoid`. Waits for the first lookup; `None` if there is no replica
     /// after it.
-    pub(super) async fn pick(&self, avoid: Option<&Peer>) -> Option<PickedEndpoint> {
+    pub(super) async fn pick(self: &Arc<Self>, avoid: Option<&Peer>) -> Option<PickedEndpoint> {
         if self.lock().is_empty() {
-            let mut looked_up = self.shared.looked_up.subscribe();
+            let mut looked_up = self.looked_up.subscribe();
             // Fails only when all endpoints are dropped, and these are not.
             let _ = looked_up.wait_for(|looked_up| *looked_up).await;
         }
         let picked = self.lock().pick(Instant::now(), avoid);
         let Some((peer, channel)) = picked else {
-            self.request_lookup();
+            self.lookup_request.notify_one();
             return None;
         };
         Some(PickedEndpoint {
-            endpoints: self.clone(),
+            endpoints: Arc::clone(self),
             peer,
             channel,
             is_used: false,
@@ -98,36 +75,14 @@ impl Endpoints {
 
     /// Replaces the replicas.
     pub(super) fn replace(&self, peers: &[Peer]) {
-        let changes = self.lock().replace(peers, &self.shared.open);
+        let changes = self.lock().replace(peers, &self.open);
         changes.iter().for_each(|change| self.log_change(change));
-    }
-
-    /// The first lookup has ended.
-    pub(super) fn lookup_done(&self) {
-        self.shared.looked_up.send_replace(true);
-    }
-
-    /// Waits for a request to look up before the interval is over.
-    pub(super) async fn lookup_requested(&self) {
-        self.shared.lookup_request.notified().await;
     }
 
     /// Replicas in use, ejected replicas, and the total of ejections.
     pub(super) fn count(&self) -> (usize, usize, u64) {
         let (in_use, ejected) = self.lock().count();
-        (
-            in_use,
-            ejected,
-            self.shared.ejections.load(Ordering::Relaxed),
-        )
-    }
-
-    pub(super) fn dependency(&self) -> &'static str {
-        self.shared.dependency
-    }
-
-    fn request_lookup(&self) {
-        self.shared.lookup_request.notify_one();
+        (in_use, ejected, self.ejections.load(Ordering::Relaxed))
     }
 
     fn report(&self, peer: &Peer, verdict: AttemptVerdict) {
@@ -138,7 +93,7 @@ impl Endpoints {
     }
 
     fn log_change(&self, change: &Change) {
-        let dependency = self.shared.dependency;
+        let dependency = self.dependency;
         match change {
             Change::Added(endpoint) => tracing::info!(dependency, %endpoint, "endpoint added"),
             Change::Removed(endpoint) => tracing::info!(dependency, %endpoint, "endpoint removed"),
@@ -146,7 +101,7 @@ impl Endpoints {
                 tracing::info!(dependency, %endpoint, "endpoint readmitted");
             }
             Change::Ejected(endpoint, time) => {
-                self.shared.ejections.fetch_add(1, Ordering::Relaxed);
+                self.ejections.fetch_add(1, Ordering::Relaxed);
                 let seconds = time.as_secs_f64();
                 tracing::warn!(dependency, %endpoint, seconds, "endpoint ejected");
             }
@@ -155,13 +110,13 @@ impl Endpoints {
 
     fn lock(&self) -> MutexGuard<'_, Pool<Channel>> {
         // No code under the lock panics half way.
-        (self.shared.pool.lock()).unwrap_or_else(PoisonError::into_inner)
+        (self.pool.lock()).unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// One attempt on one replica. Dropping it without a report means that the caller abandoned the call.
 pub(super) struct PickedEndpoint {
-    endpoints: Endpoints,
+    endpoints: Arc<Endpoints>,
     peer: Peer,
     pub(super) channel: Channel,
     is_used: bool,
@@ -173,7 +128,7 @@ impl PickedEndpoint {
         self.is_used = true;
         self.endpoints.report(&self.peer, verdict);
         if !is_connected {
-            self.endpoints.request_lookup();
+            self.endpoints.lookup_request.notify_one();
         }
         self.peer.clone()
     }
@@ -189,7 +144,7 @@ impl Drop for PickedEndpoint {
 
 /// Connects to the IP address; the requests name the host. TLS is the connector's concern: tonic sees the scheme
 /// `http`, the server sees that of the address.
-fn endpoint(peer: &Peer) -> Endpoint {
+pub(super) fn endpoint(peer: &Peer) -> Endpoint {
     let uri = Uri::builder()
         .scheme("http")
         .authority(peer.socket.to_string())

@@ -30,7 +30,7 @@ impl ServiceClient {
     fn show(&self, metric: Metric, read: fn(&ClientShared) -> Vec<DataPoint>) {
         let shared = Arc::clone(&self.shared);
         metric.observe(move || {
-            let dependency = attributes::DEPENDENCY.label(shared.name);
+            let dependency = attributes::DEPENDENCY.label(shared.dependency.name);
             let points = read(&shared).into_iter();
             let labelled = points.map(|(value, label)| {
                 (

@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -22,8 +23,8 @@ const EJECTED_FOR: Backoff = Backoff {
     cap: Duration::from_secs(30),
 };
 
-/// The time is drawn from this share of its bound up to all of it, so that clients do not probe in step.
-const MIN_SHARE: f64 = 0.8;
+/// The share of its bound from which the time is drawn, so that clients do not probe in step.
+const SHARES: RangeInclusive<f64> = 0.8..=1.0;
 
 /// One replica: an address, and one of the IP addresses of its host.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -91,6 +92,9 @@ const FRESH: ReplicaState = ReplicaState::InUse {
     before: None,
 };
 
+use AttemptVerdict::{Answered, Failed, Unknown};
+use ReplicaState::{Ejected, InUse};
+
 impl<C: Clone> Pool<C> {
     /// Empty; `start` is the first index of the round robin.
     pub(super) fn new(start: usize) -> Self {
@@ -124,7 +128,7 @@ impl<C: Clone> Pool<C> {
             .or_else(|| round().find(is_open))
             .or_else(|| round().next())?;
         let replica = &mut self.replicas[index];
-        if let ReplicaState::Ejected { is_probed, .. } = &mut replica.state {
+        if let Ejected { is_probed, .. } = &mut replica.state {
             *is_probed = true;
         }
         Some((replica.peer.clone(), replica.channel.clone()))
@@ -143,35 +147,26 @@ impl<C: Clone> Pool<C> {
             .iter_mut()
             .find(|replica| replica.peer == *peer)?;
         match (&mut replica.state, verdict) {
-            (ReplicaState::InUse { failures, .. }, AttemptVerdict::Answered) => *failures = 0,
-            (ReplicaState::InUse { failures, .. }, AttemptVerdict::Failed) => {
+            (InUse { failures, .. }, Answered) => *failures = 0,
+            (InUse { failures, .. }, Failed) => {
                 *failures = failures.saturating_add(1);
                 let is_last = in_use == 1;
                 if *failures >= FAILURES && !is_last {
                     return Some(replica.eject(now));
                 }
             }
-            (ReplicaState::Ejected { times, .. }, AttemptVerdict::Answered) => {
-                replica.state = ReplicaState::InUse {
+            (Ejected { times, .. }, Answered) => {
+                let before = Some((*times, now));
+                replica.state = InUse {
                     failures: 0,
-                    before: Some((*times, now)),
+                    before,
                 };
                 return Some(Change::Readmitted(peer.clone()));
             }
             // Calls that began before the ejection end after it: only a probe extends it.
-            (
-                ReplicaState::Ejected {
-                    is_probed: true, ..
-                },
-                AttemptVerdict::Failed,
-            ) => {
-                return Some(replica.eject(now));
-            }
-            (ReplicaState::Ejected { is_probed, .. }, AttemptVerdict::Unknown) => {
-                *is_probed = false
-            }
-            (ReplicaState::InUse { .. }, AttemptVerdict::Unknown)
-            | (ReplicaState::Ejected { .. }, AttemptVerdict::Failed) => {}
+            (Ejected { is_probed, .. }, Failed) if *is_probed => return Some(replica.eject(now)),
+            (Ejected { is_probed, .. }, Unknown) => *is_probed = false,
+            (InUse { .. }, Unknown) | (Ejected { .. }, Failed) => {}
         }
         None
     }
@@ -203,13 +198,13 @@ impl<C: Clone> Pool<C> {
 
 impl<C> Replica<C> {
     fn is_in_use(&self) -> bool {
-        matches!(self.state, ReplicaState::InUse { .. })
+        matches!(self.state, InUse { .. })
     }
 
     fn takes_calls(&self, now: Instant) -> bool {
         match self.state {
-            ReplicaState::InUse { .. } => true,
-            ReplicaState::Ejected {
+            InUse { .. } => true,
+            Ejected {
                 until, is_probed, ..
             } => now >= until && !is_probed,
         }
@@ -217,17 +212,16 @@ impl<C> Replica<C> {
 
     fn eject(&mut self, now: Instant) -> Change {
         let times = match self.state {
-            ReplicaState::Ejected { times, .. } => times.saturating_add(1),
+            Ejected { times, .. } => times.saturating_add(1),
             // After being in use for longer than the longest ejection the count restarts.
-            ReplicaState::InUse {
+            InUse {
                 before: Some((times, since)),
                 ..
             } if now < since + EJECTED_FOR.cap => times.saturating_add(1),
-            ReplicaState::InUse { .. } => 1,
+            InUse { .. } => 1,
         };
-        let share = MIN_SHARE + (1.0 - MIN_SHARE) * rand::random::<f64>();
-        let time = EJECTED_FOR.bound(times).mul_f64(share);
-        self.state = ReplicaState::Ejected {
+        let time = EJECTED_FOR.bound(times).mul_f64(rand::random_range(SHARES));
+        self.state = Ejected {
             until: now + time,
             times,
             is_probed: false,

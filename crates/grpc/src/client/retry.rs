@@ -3,6 +3,7 @@
 //! A retry must be allowed by the retry policy of the method, by the server, which can set the wait or forbid the retry
 //! (pushback), and by the [`RetryBudget`] that all calls share: under many failures retries would only add load.
 
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -14,8 +15,8 @@ use super::service_config::{CallRetryPolicy, Throttling};
 /// Header or trailer with the server's retry delay in milliseconds.
 const PUSHBACK: &str = "grpc-retry-pushback-ms";
 
-/// The backoff is multiplied by 0.8 to 1.2, so that callers that failed together do not retry together.
-const JITTER: f64 = 0.2;
+/// The backoff is multiplied by a number of this range, so that callers that failed together do not retry together.
+const JITTER: RangeInclusive<f64> = 0.8..=1.2;
 
 /// Cost of one failed call: a whole token, in thousandths.
 const TOKEN: i64 = 1_000;
@@ -159,7 +160,7 @@ impl<'a> CallAttempts<'a> {
         }
         let backoff = policy.backoff(self.backoffs);
         self.backoffs += 1;
-        backoff.mul_f64(1.0 - JITTER + 2.0 * JITTER * rand::random::<f64>())
+        backoff.mul_f64(rand::random_range(JITTER))
     }
 }
 

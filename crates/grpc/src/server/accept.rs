@@ -109,7 +109,7 @@ impl Acceptor {
         // read fails.
         let _ = tcp.set_nodelay(true);
         let Some(tls) = &self.config.tls else {
-            let stream = MaybeTlsStream::Plain(tcp);
+            let stream = MaybeTlsStream::Left(tcp);
             return Some(AcceptedConnection::new(stream, permit, self.config.max_age));
         };
         self.handshakes.begin(tls.current(), tcp, permit);

@@ -15,6 +15,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_util::either::Either;
 use tonic::transport::server::Connected;
 
 use super::connection_limiter::{Activity, ConnectionPermit, InFlightCall};
@@ -86,14 +87,9 @@ fn close_after(
     max_age: Option<Duration>,
 ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
     let lost = permit.close_token().clone().cancelled_owned();
-    match max_age {
-        None => Box::pin(lost),
-        Some(max_age) => {
-            let limited = tokio::time::timeout(max_age, lost);
-            // Closed in both cases.
-            Box::pin(async { limited.await.unwrap_or_default() })
-        }
-    }
+    let limited = tokio::time::timeout(max_age.unwrap_or(Duration::MAX), lost);
+    // Closed in both cases.
+    Box::pin(async { limited.await.unwrap_or_default() })
 }
 
 impl AsyncRead for AcceptedConnection {
@@ -175,9 +171,16 @@ impl Connected for AcceptedConnection {
     type ConnectInfo = ConnectionInfo;
 
     fn connect_info(&self) -> ConnectionInfo {
+        let (tcp, has_certificate) = match &self.stream {
+            Either::Left(tcp) => (tcp, false),
+            Either::Right(tls) => {
+                let (tcp, session) = tls.get_ref();
+                (tcp, session.peer_certificates().is_some())
+            }
+        };
         ConnectionInfo {
-            remote_address: self.stream.remote_address(),
-            has_certificate: self.stream.has_peer_certificate(),
+            remote_address: tcp.peer_addr().ok(),
+            has_certificate,
             activity: self.permit.activity().clone(),
         }
     }

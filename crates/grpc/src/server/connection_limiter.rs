@@ -12,7 +12,7 @@
 //! ([`ConnectionAge`](super::connection_age::ConnectionAge)) it is closed after a GOAWAY, which harms no call.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -27,7 +27,6 @@ pub struct ConnectionLimiter(Arc<LimiterState>);
 #[derive(Debug)]
 struct LimiterState {
     max: usize,
-    opened: Instant,
     open: Mutex<OpenConnections>,
     counts: ConnectionCounts,
 }
@@ -50,7 +49,6 @@ impl ConnectionLimiter {
     pub(super) fn new(max: usize) -> Self {
         Self(Arc::new(LimiterState {
             max,
-            opened: Instant::now(),
             open: Mutex::default(),
             counts: ConnectionCounts::default(),
         }))
@@ -65,9 +63,10 @@ impl ConnectionLimiter {
             return None;
         }
         let activity = Arc::new(Activity {
-            calls: AtomicUsize::new(0),
-            idle_since: AtomicU64::new(self.0.now()),
-            opened: self.0.opened,
+            calls: Mutex::new(Calls {
+                in_flight: 0,
+                idle_since: Instant::now(),
+            }),
             close: closing.child_token(),
         });
         let id = open.next_id;
@@ -130,19 +129,10 @@ impl LimiterState {
         count(&self.counts.evicted);
         true
     }
-
-    fn now(&self) -> u64 {
-        nanoseconds_since(self.opened)
-    }
 }
 
 fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::Relaxed);
-}
-
-/// Overflows after 584 years.
-fn nanoseconds_since(start: Instant) -> u64 {
-    u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Permission of a connection to be open; released on drop.
@@ -173,18 +163,26 @@ impl Drop for ConnectionPermit {
 /// In-flight calls of a connection.
 #[derive(Debug)]
 pub(super) struct Activity {
-    calls: AtomicUsize,
-    /// End of the last call, in nanoseconds since `opened`.
-    idle_since: AtomicU64,
-    opened: Instant,
+    calls: Mutex<Calls>,
     close: CancellationToken,
+}
+
+#[derive(Debug)]
+struct Calls {
+    in_flight: usize,
+    /// End of the last call.
+    idle_since: Instant,
 }
 
 impl Activity {
     /// `None` with an in-flight call.
-    fn idle_since(&self) -> Option<u64> {
-        let idle = self.calls.load(Ordering::Acquire) == 0;
-        idle.then(|| self.idle_since.load(Ordering::Relaxed))
+    fn idle_since(&self) -> Option<Instant> {
+        let calls = self.calls();
+        (calls.in_flight == 0).then_some(calls.idle_since)
+    }
+
+    fn calls(&self) -> MutexGuard<'_, Calls> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -194,17 +192,16 @@ pub(super) struct InFlightCall(Arc<Activity>);
 
 impl InFlightCall {
     pub(super) fn begin(activity: Arc<Activity>) -> Self {
-        activity.calls.fetch_add(1, Ordering::Relaxed);
+        activity.calls().in_flight += 1;
         Self(activity)
     }
 }
 
 impl Drop for InFlightCall {
     fn drop(&mut self) {
-        let now = nanoseconds_since(self.0.opened);
-        self.0.idle_since.store(now, Ordering::Relaxed);
-        // Pairs with the load in `idle_since`: a reader that sees no call left sees this time.
-        self.0.calls.fetch_sub(1, Ordering::Release);
+        let mut calls = self.0.calls();
+        calls.in_flight -= 1;
+        calls.idle_since = Instant::now();
     }
 }
 

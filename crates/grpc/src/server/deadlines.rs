@@ -11,20 +11,19 @@
 //! An expired call is dropped at its await point. Work that was handed to the service's writer continues, unless the
 //! writer has not begun it.
 
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures::future::BoxFuture;
+use futures::stream;
 use http::{HeaderMap, Request, Response};
-use http_body::{Body, Frame, SizeHint};
-use tokio::time::Sleep;
-use tonic::Status;
-use tower::{Layer, Service};
+use http_body::{Body as _, Frame};
+use http_body_util::{BodyExt, StreamBody};
+use tokio::time::timeout;
+use tonic::body::Body;
 
 use super::methods::{MethodKind, Methods};
-use super::response::{Respond, trailers};
+use super::response::trailers;
 use crate::grpc_timeout::{GRPC_TIMEOUT, MalformedTimeout, parse_timeout};
+use crate::middleware::{Inner, Middleware, Next};
 use crate::status::CallRejection;
 use service::deadline::Deadline;
 
@@ -43,21 +42,6 @@ pub(super) struct DeadlineLayer {
     pub(super) methods: Methods,
 }
 
-impl<S> Layer<S> for DeadlineLayer {
-    type Service = Deadlines<S>;
-
-    fn layer(&self, inner: S) -> Deadlines<S> {
-        let layer = self.clone();
-        Deadlines { inner, layer }
-    }
-}
-
-#[derive(Clone, Debug)]
-pub(super) struct Deadlines<S> {
-    inner: S,
-    layer: DeadlineLayer,
-}
-
 impl DeadlineLayer {
     fn deadline(&self, path: &str, headers: &HeaderMap) -> Result<Deadline, MalformedTimeout> {
         let client = match headers.get(GRPC_TIMEOUT) {
@@ -71,116 +55,41 @@ impl DeadlineLayer {
     }
 }
 
-impl<S, Sent, Answer> Service<Request<Sent>> for Deadlines<S>
-where
-    S: Service<Request<Sent>, Response = Response<Answer>>,
-    S::Future: Send + 'static,
-    S::Error: Send + 'static,
-    Answer: Body + Respond + Send + 'static,
-{
-    type Response = Response<BoundedBody<Answer>>;
-    type Error = S::Error;
-    type Future = BoxFuture<'static, Result<Self::Response, S::Error>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, mut request: Request<Sent>) -> Self::Future {
-        let service = self.layer.service;
-        let deadline = self.layer.deadline(request.uri().path(), request.headers());
-        let rejection = match deadline {
-            Err(MalformedTimeout) => Some(CallRejection::MalformedTimeout),
-            Ok(deadline) if deadline.has_passed() => Some(CallRejection::DeadlineExceeded),
-            Ok(_) => None,
-        };
-        let deadline = deadline.unwrap_or(Deadline::NEVER);
-        if let Some(rejection) = rejection {
-            let rejected = BoundedBody::respond(rejection.status(service));
-            return Box::pin(std::future::ready(Ok(rejected)));
-        }
-        request.extensions_mut().insert(deadline);
-        let answer = self.inner.call(request);
-        Box::pin(async move {
-            match deadline.bound(answer).await {
-                Ok(answer) => Ok(answer?.map(|body| BoundedBody::new(body, deadline, service))),
-                Err(_) => Ok(BoundedBody::respond(exceeded(service))),
+impl Middleware for DeadlineLayer {
+    async fn handle<S: Inner>(self, mut request: Request<Body>, next: Next<S>) -> Response<Body> {
+        let deadline = match self.deadline(request.uri().path(), request.headers()) {
+            Ok(deadline) => deadline,
+            Err(MalformedTimeout) => {
+                return CallRejection::MalformedTimeout
+                    .status(self.service)
+                    .into_http();
             }
-        })
-    }
-}
-
-fn exceeded(service: &'static str) -> Status {
-    CallRejection::DeadlineExceeded.status(service)
-}
-
-/// A response body that ends with DEADLINE_EXCEEDED if the deadline passes first.
-#[derive(Debug)]
-pub(super) struct BoundedBody<B> {
-    /// `None` after its end.
-    inner: Option<B>,
-    deadline: Deadline,
-    service: &'static str,
-    /// Created when the body is first pending, which the body of a unary call never is.
-    timer: Option<Pin<Box<Sleep>>>,
-}
-
-impl<B> BoundedBody<B> {
-    fn new(inner: B, deadline: Deadline, service: &'static str) -> Self {
-        Self {
-            inner: Some(inner),
-            deadline,
-            service,
-            timer: None,
-        }
-    }
-
-    fn poll_deadline(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let Some(remaining) = self.deadline.remaining() else {
-            return Poll::Pending;
         };
-        let timer = self
-            .timer
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep(remaining)));
-        timer.as_mut().poll(context)
+        request.extensions_mut().insert(deadline);
+        match deadline.bound(next.run(request)).await {
+            Ok(response) => response.map(|body| bounded(body, deadline, self.service)),
+            Err(_) => CallRejection::DeadlineExceeded
+                .status(self.service)
+                .into_http(),
+        }
     }
 }
 
-impl<B: Respond> Respond for BoundedBody<B> {
-    fn respond(status: Status) -> Response<Self> {
-        B::respond(status).map(|body| Self::new(body, Deadline::NEVER, ""))
+/// The body, or DEADLINE_EXCEEDED as its end if the deadline passes first.
+fn bounded(body: Body, deadline: Deadline, service: &'static str) -> Body {
+    if deadline == Deadline::NEVER || body.is_end_stream() {
+        return body;
     }
-}
-
-impl<B: Body + Unpin> Body for BoundedBody<B> {
-    type Data = B::Data;
-    type Error = B::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        let Some(inner) = self.inner.as_mut() else {
-            return Poll::Ready(None);
-        };
-        if let Poll::Ready(frame) = Pin::new(inner).poll_frame(context) {
-            return Poll::Ready(frame);
+    let frames = stream::unfold(Some(body), move |body| async move {
+        let mut body = body?;
+        // Polls the body first: a frame that is ready at the deadline is sent.
+        match timeout(deadline.remaining()?, body.frame()).await {
+            Ok(frame) => Some((frame?, Some(body))),
+            Err(_) => {
+                let exceeded = CallRejection::DeadlineExceeded.status(service);
+                Some((Ok(Frame::trailers(trailers(&exceeded))), None))
+            }
         }
-        if self.poll_deadline(context).is_pending() {
-            return Poll::Pending;
-        }
-        self.inner = None;
-        let exceeded = trailers(&exceeded(self.service));
-        Poll::Ready(Some(Ok(Frame::trailers(exceeded))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.inner.as_ref().is_none_or(Body::is_end_stream)
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.inner
-            .as_ref()
-            .map_or_else(SizeHint::default, Body::size_hint)
-    }
+    });
+    Body::new(StreamBody::new(frames))
 }

@@ -5,17 +5,15 @@
 //! the library; both are replaced here. The codes stay, as gRPC defines them ("Status codes and their use in gRPC").
 
 use std::collections::HashMap;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 
-use futures::future::BoxFuture;
 use http::{HeaderMap, Request, Response};
-use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
+use tonic::body::Body;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
-use tower::{Layer, Service};
 
 use super::response::trailers;
+use crate::middleware::{Inner, Middleware, Next};
 
 /// ErrorInfo for the statuses that tonic makes: code, reason, message.
 pub const EXPLAINED: [(Code, &str, &str); 4] = [
@@ -45,43 +43,17 @@ pub(super) struct ErrorLayer {
     pub(super) service: &'static str,
 }
 
-impl<S> Layer<S> for ErrorLayer {
-    type Service = Errors<S>;
-
-    fn layer(&self, inner: S) -> Errors<S> {
-        let service = self.service;
-        Errors { inner, service }
-    }
-}
-
-#[derive(Clone, Debug)]
-pub(super) struct Errors<S> {
-    inner: S,
-    service: &'static str,
-}
-
-impl<S, Sent, Answer> Service<Request<Sent>> for Errors<S>
-where
-    S: Service<Request<Sent>, Response = Response<Answer>>,
-    S::Future: Send + 'static,
-    S::Error: Send + 'static,
-    Answer: Body + Send + 'static,
-{
-    type Response = Response<ExplainedBody<Answer>>;
-    type Error = S::Error;
-    type Future = BoxFuture<'static, Result<Self::Response, S::Error>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, request: Request<Sent>) -> Self::Future {
-        let service = self.service;
-        let answer = self.inner.call(request);
-        Box::pin(async move {
-            let mut answer = answer.await?;
-            explain(answer.headers_mut(), service);
-            Ok(answer.map(|inner| ExplainedBody { inner, service }))
+impl Middleware for ErrorLayer {
+    async fn handle<S: Inner>(self, request: Request<Body>, next: Next<S>) -> Response<Body> {
+        let mut response = next.run(request).await;
+        explain(response.headers_mut(), self.service);
+        response.map(|body| {
+            Body::new(body.map_frame(move |mut frame| {
+                if let Some(trailers) = frame.trailers_mut() {
+                    explain(trailers, self.service);
+                }
+                frame
+            }))
         })
     }
 }
@@ -99,40 +71,6 @@ fn explain(headers: &mut HeaderMap, service: &'static str) {
     headers.extend(trailers(&Status::with_error_details(
         code, message, details,
     )));
-}
-
-/// A response body that adds details to its trailers.
-#[derive(Debug)]
-pub(super) struct ExplainedBody<B> {
-    inner: B,
-    service: &'static str,
-}
-
-impl<B: Body + Unpin> Body for ExplainedBody<B> {
-    type Data = B::Data;
-    type Error = B::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        let service = self.service;
-        let frame = Pin::new(&mut self.inner).poll_frame(context);
-        frame.map_ok(|mut frame| {
-            if let Some(trailers) = frame.trailers_mut() {
-                explain(trailers, service);
-            }
-            frame
-        })
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
-    }
 }
 
 #[cfg(test)]

@@ -16,7 +16,6 @@ use tokio_rustls::TlsAcceptor;
 use super::connection::AcceptedConnection;
 use super::connection_limiter::{ConnectionLimiter, ConnectionPermit};
 use crate::tls::{ALPN_HTTP2, MaybeTlsStream};
-use service::error_chain::ErrorChain;
 
 /// A handshake takes two round trips; the rest is margin for a slow network.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -34,18 +33,6 @@ pub(super) struct Handshakes {
     tasks: JoinSet<Option<AcceptedConnection>>,
     /// From the oldest to the newest; some may have ended.
     begun: VecDeque<AbortHandle>,
-}
-
-#[derive(Debug, thiserror::Error)]
-enum HandshakeError {
-    #[error("handshake timed out")]
-    Timeout,
-    #[error("the connection was evicted")]
-    ConnectionClosed,
-    #[error("the client did not negotiate HTTP/2")]
-    NotHttp2,
-    #[error("handshake rejected")]
-    Refused(#[from] io::Error),
 }
 
 impl Handshakes {
@@ -72,7 +59,7 @@ impl Handshakes {
                 Ok(stream) => Some(AcceptedConnection::new(stream, permit, max_age)),
                 Err(error) => {
                     connections.count_failed_handshake();
-                    tracing::debug!(error = %ErrorChain(&error), "TLS handshake failed");
+                    tracing::debug!(%error, "TLS handshake failed");
                     None
                 }
             }
@@ -111,17 +98,19 @@ async fn shake_hands(
     config: Arc<ServerConfig>,
     tcp: TcpStream,
     permit: &ConnectionPermit,
-) -> Result<MaybeTlsStream, HandshakeError> {
+) -> io::Result<MaybeTlsStream> {
     let handshake = tokio::time::timeout(TIMEOUT, TlsAcceptor::from(config).accept(tcp));
     let stream = tokio::select! {
-        finished = handshake => finished.map_err(|_| HandshakeError::Timeout)??,
-        () = permit.close_token().cancelled() => return Err(HandshakeError::ConnectionClosed),
+        finished = handshake => finished.map_err(|_| io::Error::other("handshake timed out"))??,
+        () = permit.close_token().cancelled() => {
+            return Err(io::Error::other("the connection was evicted"));
+        }
     };
     // A client that offers only other protocols fails the handshake; this one has offered none.
     if stream.get_ref().1.alpn_protocol() != Some(ALPN_HTTP2) {
-        return Err(HandshakeError::NotHttp2);
+        return Err(io::Error::other("the client did not negotiate HTTP/2"));
     }
-    Ok(MaybeTlsStream::Tls(Box::new(stream.into())))
+    Ok(MaybeTlsStream::Right(Box::new(stream.into())))
 }
 
 #[cfg(test)]

@@ -12,15 +12,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use futures::future::BoxFuture;
 use http::{HeaderMap, Request, Response};
-use http_body::{Body, Frame, SizeHint};
+use http_body::{Frame, SizeHint};
+use prost::bytes::Bytes;
+use tonic::body::Body;
 use tonic::{Code, Status};
-use tower::{Layer, Service};
 
 use super::connection::ConnectionInfo;
 use super::methods::Methods;
-use crate::status;
+use crate::call_record::CallRecord;
+use crate::middleware::{Inner, Middleware, Next};
+use crate::status::is_server_error;
 use telemetry::instruments::Histogram;
 use telemetry::names::{attributes, metrics, spans};
 use telemetry::propagation;
@@ -56,7 +58,7 @@ impl CallTelemetryLayer {
         }
     }
 
-    fn begin<B>(&self, request: &Request<B>) -> ServerCallRecord {
+    fn begin<B>(&self, request: &Request<B>) -> ActiveCall {
         let path = request.uri().path();
         let method = self.methods.name(path);
         let parent = propagation::of_call(request.headers());
@@ -64,14 +66,17 @@ impl CallTelemetryLayer {
         let span = spans::RPC_SERVER.continuing(name, &parent, Vec::new());
         describe(&span, request, method.is_none());
         self.active.fetch_add(1, Ordering::Relaxed);
-        ServerCallRecord {
+        let record = CallRecord {
             span,
             method: method.map_or_else(|| Arc::from(OTHER), Arc::clone),
-            began: Instant::now(),
+            labels: Vec::new(),
             durations: self.durations.clone(),
-            active: Arc::clone(&self.active),
-            code: None,
-        }
+            began: Instant::now(),
+            code: Code::Cancelled,
+            is_failure: is_server_error,
+        };
+        let active = Arc::clone(&self.active);
+        ActiveCall { record, active }
     }
 }
 
@@ -92,107 +97,53 @@ fn describe<B>(span: &Span, request: &Request<B>, is_invented: bool) {
     }
 }
 
-/// A call in flight; recorded on drop.
 #[derive(Debug)]
-pub(super) struct ServerCallRecord {
-    span: Span,
-    method: Arc<str>,
-    began: Instant,
-    durations: Histogram,
+struct ActiveCall {
+    record: CallRecord,
     active: Arc<AtomicU64>,
-    /// `None` until the status is read.
-    code: Option<Code>,
 }
 
-impl ServerCallRecord {
+impl ActiveCall {
     /// Reads the status of these headers or trailers, if they have one.
     fn read_status(&mut self, headers: &HeaderMap) {
         if let Some(code) = headers.get(Status::GRPC_STATUS) {
-            self.code = Some(Code::from_bytes(code.as_bytes()));
+            self.record.code = Code::from_bytes(code.as_bytes());
         }
     }
 }
 
-impl Drop for ServerCallRecord {
+impl Drop for ActiveCall {
     fn drop(&mut self) {
         self.active.fetch_sub(1, Ordering::Relaxed);
-        let code = self.code.unwrap_or(Code::Cancelled);
-        let name = status::code_name(code);
-        let is_failure = status::is_server_error(code);
-        let labels = [
-            attributes::RPC_SYSTEM_NAME.label("grpc"),
-            attributes::RPC_METHOD.known(&self.method),
-            attributes::RPC_RESPONSE_STATUS_CODE.label(name),
-        ];
-        let failure = is_failure.then(|| attributes::ERROR_TYPE.label(name));
-        let labels = Labels::of(labels.into_iter().chain(failure));
-        self.span.describe_as(&labels);
-        if is_failure {
-            self.span.mark_failed();
-        }
-        self.durations.record_time(self.began.elapsed(), &labels);
     }
 }
 
-impl<S> Layer<S> for CallTelemetryLayer {
-    type Service = CallTelemetry<S>;
-
-    fn layer(&self, inner: S) -> CallTelemetry<S> {
-        let layer = self.clone();
-        CallTelemetry { inner, layer }
-    }
-}
-
-#[derive(Clone, Debug)]
-pub(super) struct CallTelemetry<S> {
-    inner: S,
-    layer: CallTelemetryLayer,
-}
-
-impl<S, Sent, Answer> Service<Request<Sent>> for CallTelemetry<S>
-where
-    S: Service<Request<Sent>, Response = Response<Answer>>,
-    S::Future: Send + 'static,
-    S::Error: Send + 'static,
-    Answer: Body + Send + 'static,
-{
-    type Response = Response<ObservedBody<Answer>>;
-    type Error = S::Error;
-    type Future = BoxFuture<'static, Result<Self::Response, S::Error>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, request: Request<Sent>) -> Self::Future {
-        let mut call = self.layer.begin(&request);
-        let answer = call.span.within(|| self.inner.call(request));
-        let answer = call.span.carry(answer);
-        Box::pin(async move {
-            let answer = answer.await?;
-            call.read_status(answer.headers());
-            Ok(answer.map(|inner| ObservedBody { inner, call }))
-        })
+impl Middleware for CallTelemetryLayer {
+    async fn handle<S: Inner>(self, request: Request<Body>, next: Next<S>) -> Response<Body> {
+        let mut call = self.begin(&request);
+        let response = call.record.span.carry(next.run(request)).await;
+        call.read_status(response.headers());
+        response.map(|inner| Body::new(ObservedBody { inner, call }))
     }
 }
 
 /// A response body with its call.
 #[derive(Debug)]
-pub(super) struct ObservedBody<B> {
-    inner: B,
-    call: ServerCallRecord,
+struct ObservedBody {
+    inner: Body,
+    call: ActiveCall,
 }
 
-impl<B: Body + Unpin> Body for ObservedBody<B> {
-    type Data = B::Data;
-    type Error = B::Error;
+impl http_body::Body for ObservedBody {
+    type Data = Bytes;
+    type Error = Status;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         // A stream does work while its body is polled: the span must be current.
-        let _current = self.call.span.context().clone().attach();
+        let _current = self.call.record.span.context().clone().attach();
         let frame = Pin::new(&mut self.inner).poll_frame(context);
         if let Poll::Ready(Some(Ok(frame))) = &frame
             && let Some(trailers) = frame.trailers_ref()

@@ -11,18 +11,17 @@
 //! response begins, so it cannot bound open streams.
 
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
-use futures::future::BoxFuture;
 use http::{Request, Response};
 use telemetry::instruments::Counter;
 use telemetry::names::{attributes, metrics};
 use telemetry::vocabulary::Labels;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tower::{Layer, Service};
+use tonic::body::Body;
 
 use super::methods::{MethodKind, Methods};
-use super::response::{PermitBody, Respond};
+use super::response::holding;
+use crate::middleware::{Inner, Middleware, Next};
 use crate::status::CallRejection;
 
 /// Exempt from the limit.
@@ -75,50 +74,15 @@ struct CallPermits {
     stream: Option<OwnedSemaphorePermit>,
 }
 
-impl<S> Layer<S> for LoadShedLayer {
-    type Service = LoadShed<S>;
-
-    fn layer(&self, inner: S) -> LoadShed<S> {
-        let layer = self.clone();
-        LoadShed { inner, layer }
-    }
-}
-
-#[derive(Clone, Debug)]
-pub(super) struct LoadShed<S> {
-    inner: S,
-    layer: LoadShedLayer,
-}
-
-impl<S, Sent, Answer> Service<Request<Sent>> for LoadShed<S>
-where
-    S: Service<Request<Sent>, Response = Response<Answer>>,
-    S::Future: Send + 'static,
-    S::Error: Send + 'static,
-    Answer: Respond + Send + 'static,
-{
-    type Response = Response<PermitBody<Answer, Option<OwnedSemaphorePermit>>>;
-    type Error = S::Error;
-    type Future = BoxFuture<'static, Result<Self::Response, S::Error>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, request: Request<Sent>) -> Self::Future {
-        let Some(permits) = self.layer.try_acquire(request.uri().path()) else {
-            self.layer.shed.count(ShedReason::Concurrency);
-            let rejected =
-                PermitBody::respond(CallRejection::Overloaded.status(self.layer.service));
-            return Box::pin(std::future::ready(Ok(rejected)));
+impl Middleware for LoadShedLayer {
+    async fn handle<S: Inner>(self, request: Request<Body>, next: Next<S>) -> Response<Body> {
+        let Some(permits) = self.try_acquire(request.uri().path()) else {
+            self.shed.count(ShedReason::Concurrency);
+            return CallRejection::Overloaded.status(self.service).into_http();
         };
-        let answer = self.inner.call(request);
-        Box::pin(async move {
-            let CallPermits { call, stream } = permits;
-            let answer = answer.await;
-            drop(call);
-            Ok(answer?.map(|body| PermitBody::new(body, stream)))
-        })
+        let response = next.run(request).await;
+        drop(permits.call);
+        response.map(|body| holding(body, permits.stream))
     }
 }
 

@@ -1,23 +1,9 @@
-//! Response bodies of the layers: status-only responses ("Trailers-Only" in gRPC over HTTP/2), and a body that holds a
-//! permit.
+//! Trailers of the statuses that the layers make, and a response body that holds a permit.
 
-use std::pin::Pin;
-use std::task::{Context, Poll};
-
-use http::{HeaderMap, Response};
-use http_body::{Body, Frame, SizeHint};
+use http::HeaderMap;
+use http_body_util::BodyExt;
 use tonic::Status;
-
-/// A body that can be empty, for a response that is only a status.
-pub(super) trait Respond: Sized {
-    fn respond(status: Status) -> Response<Self>;
-}
-
-impl Respond for tonic::body::Body {
-    fn respond(status: Status) -> Response<Self> {
-        status.into_http()
-    }
-}
+use tonic::body::Body;
 
 /// The status as trailers.
 pub(super) fn trailers(status: &Status) -> HeaderMap {
@@ -30,42 +16,13 @@ pub(super) fn trailers(status: &Status) -> HeaderMap {
     trailers
 }
 
-/// A body that holds a permit until it ends or is dropped.
-#[derive(Debug)]
-pub(super) struct PermitBody<B, H> {
-    inner: B,
-    #[expect(dead_code, reason = "released on drop")]
-    held: H,
-}
-
-impl<B, H> PermitBody<B, H> {
-    pub(super) fn new(inner: B, held: H) -> Self {
-        Self { inner, held }
-    }
-}
-
-impl<B: Respond, H: Default> Respond for PermitBody<B, H> {
-    fn respond(status: Status) -> Response<Self> {
-        B::respond(status).map(|inner| Self::new(inner, H::default()))
-    }
-}
-
-impl<B: Body + Unpin, H: Unpin> Body for PermitBody<B, H> {
-    type Data = B::Data;
-    type Error = B::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        Pin::new(&mut self.inner).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
-    }
+/// The body, which holds the permit until it is dropped.
+pub(super) fn holding<P: Send + 'static>(body: Body, permit: Option<P>) -> Body {
+    let Some(permit) = permit else {
+        return body;
+    };
+    Body::new(body.map_frame(move |frame| {
+        let _held = &permit;
+        frame
+    }))
 }

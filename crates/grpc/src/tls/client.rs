@@ -1,7 +1,7 @@
 //! TLS of the client: trusted authorities and the client's own certificate.
 
-use rustls::ClientConfig;
-use rustls::client::Resumption;
+use rustls::client::{Resumption, WantsClientCert};
+use rustls::{ClientConfig, ConfigBuilder};
 
 use super::identity::{IdentityFiles, read_file};
 use super::pem::{PemFile, TlsError};
@@ -84,19 +84,27 @@ impl KeyMaterial for ClientTlsFiles {
             .with_protocol_versions(rustls::DEFAULT_VERSIONS)
             .map_err(|error| self.authorities.error(error))?
             .with_root_certificates(self.authorities.authorities()?);
-        let mut config = match &self.identity {
-            None => builder.with_no_client_auth(),
-            Some(identity) => {
-                let (chain, key) = identity.load()?;
-                builder
-                    .with_client_auth_cert(chain, key)
-                    .map_err(|error| identity.certificate.error(error))?
-            }
-        };
-        config.alpn_protocols = vec![ALPN_HTTP2.to_vec()];
-        config.resumption = Resumption::disabled();
-        Ok(config)
+        finish(builder, self.identity.as_ref())
     }
+}
+
+/// The configuration of a client, with its certificate if it has one.
+pub(super) fn finish(
+    builder: ConfigBuilder<ClientConfig, WantsClientCert>,
+    identity: Option<&IdentityFiles>,
+) -> Result<ClientConfig, TlsError> {
+    let mut config = match identity {
+        None => builder.with_no_client_auth(),
+        Some(identity) => {
+            let (chain, key) = identity.load()?;
+            builder
+                .with_client_auth_cert(chain, key)
+                .map_err(|error| identity.certificate.error(error))?
+        }
+    };
+    config.alpn_protocols = vec![ALPN_HTTP2.to_vec()];
+    config.resumption = Resumption::disabled();
+    Ok(config)
 }
 
 /// TLS of a client, reloaded when its files change.

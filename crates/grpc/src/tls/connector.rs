@@ -13,12 +13,12 @@ use http::Uri;
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::{InvalidDnsNameError, ServerName};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tower::Service;
 
-use super::ALPN_HTTP2;
 use super::client::ClientTls;
-use super::stream::MaybeTlsStream;
+use super::{ALPN_HTTP2, MaybeTlsStream};
 
 /// TCP and TLS together: a lost packet is retransmitted after one second, and again after two.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
@@ -30,19 +30,15 @@ pub struct Connector {
 }
 
 #[derive(Debug, thiserror::Error)]
-pub enum ConnectError {
-    /// The URI has no host, or no port and no scheme that implies one.
-    #[error("{0} has no host or port to connect to")]
-    Address(Uri),
-    #[error("connecting to {address}")]
-    Tcp { address: String, source: io::Error },
-    #[error("the TLS handshake with {address}")]
-    Tls { address: String, source: io::Error },
-    #[error("{address} does not speak HTTP/2")]
-    NotHttp2 { address: String },
-    #[error("connecting to {address} took longer than {} s", CONNECT_TIMEOUT.as_secs())]
-    Timeout { address: String },
+#[error("{step} {address}")]
+pub struct ConnectError {
+    step: &'static str,
+    address: String,
+    source: io::Error,
 }
+
+const TCP: &str = "connecting to";
+const TLS: &str = "the TLS handshake with";
 
 impl Connector {
     pub fn plain() -> Self {
@@ -58,57 +54,52 @@ impl Connector {
     }
 
     async fn connect(self, uri: Uri) -> Result<TokioIo<MaybeTlsStream>, ConnectError> {
-        let (host, port) = host_and_port(&uri).ok_or_else(|| ConnectError::Address(uri.clone()))?;
-        let address = format!("{host}:{port}");
-        let connecting = self.connect_to(host, port, &address);
-        let stream = tokio::time::timeout(CONNECT_TIMEOUT, connecting)
-            .await
-            .map_err(|_| ConnectError::Timeout {
-                address: address.clone(),
-            })??;
-        Ok(TokioIo::new(stream))
+        let Some((host, port)) = host_and_port(&uri) else {
+            return Err(ConnectError {
+                step: "no host or port in",
+                address: uri.to_string(),
+                source: io::ErrorKind::InvalidInput.into(),
+            });
+        };
+        let connected = timeout(CONNECT_TIMEOUT, self.connect_to(host, port)).await;
+        connected
+            .unwrap_or_else(|late| Err((TCP, late.into())))
+            .map(TokioIo::new)
+            .map_err(|(step, source)| ConnectError {
+                step,
+                address: format!("{host}:{port}"),
+                source,
+            })
     }
 
+    /// An error says in which step.
     async fn connect_to(
         &self,
         host: &str,
         port: u16,
-        address: &str,
-    ) -> Result<MaybeTlsStream, ConnectError> {
-        let tcp_error = |source| ConnectError::Tcp {
-            address: address.to_owned(),
-            source,
-        };
-        let tcp = TcpStream::connect((host, port)).await.map_err(tcp_error)?;
+    ) -> Result<MaybeTlsStream, (&'static str, io::Error)> {
+        let tcp = TcpStream::connect((host, port)).await;
+        let tcp = tcp.map_err(|error| (TCP, error))?;
         // A call is one small packet and must not wait for Nagle's algorithm.
-        tcp.set_nodelay(true).map_err(tcp_error)?;
-        match &self.tls {
-            None => Ok(MaybeTlsStream::Plain(tcp)),
-            Some((tls, name)) => handshake(tls, name.clone(), tcp, address).await,
-        }
+        tcp.set_nodelay(true).map_err(|error| (TCP, error))?;
+        let Some((tls, name)) = &self.tls else {
+            return Ok(MaybeTlsStream::Left(tcp));
+        };
+        let handshake = handshake(tls.current().into(), name.clone(), tcp).await;
+        handshake.map_err(|error| (TLS, error))
     }
 }
 
-async fn handshake(
-    tls: &ClientTls,
+pub(super) async fn handshake(
+    tls: TlsConnector,
     name: ServerName<'static>,
     tcp: TcpStream,
-    address: &str,
-) -> Result<MaybeTlsStream, ConnectError> {
-    let connector: TlsConnector = tls.current().into();
-    let stream = connector
-        .connect(name, tcp)
-        .await
-        .map_err(|source| ConnectError::Tls {
-            address: address.to_owned(),
-            source,
-        })?;
+) -> io::Result<MaybeTlsStream> {
+    let stream = tls.connect(name, tcp).await?;
     if stream.get_ref().1.alpn_protocol() != Some(ALPN_HTTP2) {
-        return Err(ConnectError::NotHttp2 {
-            address: address.to_owned(),
-        });
+        return Err(io::Error::other("the server does not speak HTTP/2"));
     }
-    Ok(MaybeTlsStream::Tls(Box::new(stream.into())))
+    Ok(MaybeTlsStream::Right(Box::new(stream.into())))
 }
 
 fn host_and_port(uri: &Uri) -> Option<(&str, u16)> {

@@ -8,7 +8,7 @@
 use std::fmt;
 use std::future::Future;
 use std::hash::{DefaultHasher, Hasher};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -69,16 +69,19 @@ impl<M: KeyMaterial> ReloadableConfig<M> {
 
     /// Polls for renewed files until `stop`; a failure is logged and changes nothing.
     pub fn renew(&self, stop: CancellationToken) -> impl Future<Output = ()> + use<M> {
-        let mut watch = FileWatch {
+        let watch = Arc::new(Mutex::new(FileWatch {
             renewed: self.clone(),
             decided: self.loaded,
             found: self.loaded,
-        };
+        }));
         async move {
             let polling = async {
                 loop {
                     tokio::time::sleep(INTERVAL).await;
-                    watch = watch.poll_blocking().await;
+                    let watch = Arc::clone(&watch);
+                    let poll = move || watch.lock().unwrap_or_else(PoisonError::into_inner).poll();
+                    // The files may be on a slow disk. A poll does not panic; if it did, the next one would follow.
+                    let _ = tokio::task::spawn_blocking(poll).await;
                 }
             };
             stop.run_until_cancelled(polling).await;
@@ -96,20 +99,6 @@ struct FileWatch<M: KeyMaterial> {
 }
 
 impl<M: KeyMaterial> FileWatch<M> {
-    /// The files may be on a slow disk.
-    async fn poll_blocking(mut self) -> Self {
-        let unchanged = Self {
-            renewed: self.renewed.clone(),
-            ..self
-        };
-        let polled = tokio::task::spawn_blocking(move || {
-            self.poll();
-            self
-        });
-        // It does not panic; if it did, the next poll would start from the same state.
-        polled.await.unwrap_or(unchanged)
-    }
-
     fn poll(&mut self) {
         let found = contents(&self.renewed.material);
         let settled = found == self.found;
@@ -123,12 +112,8 @@ impl<M: KeyMaterial> FileWatch<M> {
     fn replace(&self) {
         match self.renewed.material.build() {
             Ok(config) => {
-                let mut current = self
-                    .renewed
-                    .config
-                    .write()
-                    .unwrap_or_else(PoisonError::into_inner);
-                *current = Arc::new(config);
+                let current = self.renewed.config.write();
+                *current.unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
                 tracing::info!(files = ?self.renewed.material, "renewed certificates loaded");
             }
             Err(error) => tracing::error!(

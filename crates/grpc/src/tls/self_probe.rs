@@ -16,28 +16,21 @@ use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
+use super::client::finish;
+use super::connector::handshake;
 use super::pem::TlsError;
 use super::server::ServerTlsFiles;
-use super::stream::MaybeTlsStream;
-use super::{ALPN_HTTP2, provider};
+use super::{MaybeTlsStream, provider};
 
 /// TLS configuration for the server with these files. Presents the server's own certificate if the server requests one.
 pub(crate) fn connector(files: &ServerTlsFiles) -> Result<TlsConnector, TlsError> {
-    let of_identity = |error| files.identity.certificate.error(error);
     let builder = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(rustls::DEFAULT_VERSIONS)
-        .map_err(of_identity)?
+        .map_err(|error| files.identity.certificate.error(error))?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(SkipVerification(provider())));
-    let mut config = if files.client_authorities.is_none() {
-        builder.with_no_client_auth()
-    } else {
-        let (chain, key) = files.identity.load()?;
-        builder
-            .with_client_auth_cert(chain, key)
-            .map_err(of_identity)?
-    };
-    config.alpn_protocols = vec![ALPN_HTTP2.to_vec()];
+    let is_asked = files.client_authorities.is_some();
+    let config = finish(builder, is_asked.then_some(&files.identity))?;
     Ok(Arc::new(config).into())
 }
 
@@ -48,10 +41,10 @@ pub(crate) async fn connect(
 ) -> io::Result<TokioIo<MaybeTlsStream>> {
     let tcp = TcpStream::connect(address).await?;
     let Some(tls) = tls else {
-        return Ok(TokioIo::new(MaybeTlsStream::Plain(tcp)));
+        return Ok(TokioIo::new(MaybeTlsStream::Left(tcp)));
     };
-    let stream = tls.connect(address.ip().into(), tcp).await?;
-    Ok(TokioIo::new(MaybeTlsStream::Tls(Box::new(stream.into()))))
+    let stream = handshake(tls, address.ip().into(), tcp).await?;
+    Ok(TokioIo::new(stream))
 }
 
 /// Accepts any certificate, see the module; the signature by its key is still verified.

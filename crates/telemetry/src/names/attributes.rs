@@ -5,50 +5,46 @@ use opentelemetry_semantic_conventions::attribute as conventions;
 use crate::vocabulary::Attribute;
 use crate::vocabulary::ValueType::{Flag, Int, Text};
 
-pub const ERROR_TYPE: Attribute = Attribute::of_conventions(
+const fn text(name: &'static str, brief: &'static str) -> Attribute {
+    Attribute::of_conventions(name, Text, brief)
+}
+
+const fn int(name: &'static str, brief: &'static str) -> Attribute {
+    Attribute::of_conventions(name, Int, brief)
+}
+
+pub const ERROR_TYPE: Attribute = text(
     conventions::ERROR_TYPE,
-    Text,
     "The failure: a status code, an SQLSTATE, a Kafka error code, or an error type of this project",
 );
 
-pub const SERVER_ADDRESS: Attribute =
-    Attribute::of_conventions(conventions::SERVER_ADDRESS, Text, "The configured host");
+pub const SERVER_ADDRESS: Attribute = text(conventions::SERVER_ADDRESS, "The configured host");
 
-pub const SERVER_PORT: Attribute =
-    Attribute::of_conventions(conventions::SERVER_PORT, Int, "The configured port");
+pub const SERVER_PORT: Attribute = int(conventions::SERVER_PORT, "The configured port");
 
-pub const NETWORK_PEER_ADDRESS: Attribute = Attribute::of_conventions(
-    conventions::NETWORK_PEER_ADDRESS,
-    Text,
-    "The address of the peer",
-);
+pub const NETWORK_PEER_ADDRESS: Attribute =
+    text(conventions::NETWORK_PEER_ADDRESS, "The address of the peer");
 
 pub const NETWORK_PEER_PORT: Attribute =
-    Attribute::of_conventions(conventions::NETWORK_PEER_PORT, Int, "The port of the peer");
+    int(conventions::NETWORK_PEER_PORT, "The port of the peer");
 
 // ---- gRPC
 
-pub const RPC_SYSTEM_NAME: Attribute = Attribute::of_conventions(
-    conventions::RPC_SYSTEM_NAME,
-    Text,
-    "The protocol: always `grpc`",
-);
+pub const RPC_SYSTEM_NAME: Attribute =
+    text(conventions::RPC_SYSTEM_NAME, "The protocol: always `grpc`");
 
-pub const RPC_METHOD: Attribute = Attribute::of_conventions(
+pub const RPC_METHOD: Attribute = text(
     conventions::RPC_METHOD,
-    Text,
     "The method with its service, such as `orders.v1.OrderService/PlaceOrder`; `_OTHER` for an unknown method",
 );
 
-pub const RPC_METHOD_ORIGINAL: Attribute = Attribute::of_conventions(
+pub const RPC_METHOD_ORIGINAL: Attribute = text(
     conventions::RPC_METHOD_ORIGINAL,
-    Text,
     "The requested name of an unknown method",
 );
 
-pub const RPC_RESPONSE_STATUS_CODE: Attribute = Attribute::of_conventions(
+pub const RPC_RESPONSE_STATUS_CODE: Attribute = text(
     conventions::RPC_RESPONSE_STATUS_CODE,
-    Text,
     "The status, such as `OK` or `DEADLINE_EXCEEDED`",
 );
 
@@ -80,60 +76,51 @@ pub const RETRY_OUTCOME: Attribute = Attribute::own(
 
 // ---- Kafka
 
-pub const MESSAGING_SYSTEM: Attribute = Attribute::of_conventions(
+pub const MESSAGING_SYSTEM: Attribute = text(
     conventions::MESSAGING_SYSTEM,
-    Text,
     "The messaging system: always `kafka`",
 );
 
-pub const MESSAGING_OPERATION_NAME: Attribute = Attribute::of_conventions(
+pub const MESSAGING_OPERATION_NAME: Attribute = text(
     conventions::MESSAGING_OPERATION_NAME,
-    Text,
     "`send`, `poll`, `process` or `commit`",
 );
 
-pub const MESSAGING_OPERATION_TYPE: Attribute = Attribute::of_conventions(
+pub const MESSAGING_OPERATION_TYPE: Attribute = text(
     conventions::MESSAGING_OPERATION_TYPE,
-    Text,
     "`send`, `receive`, `process` or `settle`",
 );
 
 pub const MESSAGING_DESTINATION_NAME: Attribute =
-    Attribute::of_conventions(conventions::MESSAGING_DESTINATION_NAME, Text, "The topic");
+    text(conventions::MESSAGING_DESTINATION_NAME, "The topic");
 
-pub const MESSAGING_DESTINATION_PARTITION_ID: Attribute = Attribute::of_conventions(
+pub const MESSAGING_DESTINATION_PARTITION_ID: Attribute = text(
     conventions::MESSAGING_DESTINATION_PARTITION_ID,
-    Text,
     "The partition",
 );
 
-pub const MESSAGING_CONSUMER_GROUP_NAME: Attribute = Attribute::of_conventions(
+pub const MESSAGING_CONSUMER_GROUP_NAME: Attribute = text(
     conventions::MESSAGING_CONSUMER_GROUP_NAME,
-    Text,
     "The consumer group",
 );
 
-pub const MESSAGING_BATCH_MESSAGE_COUNT: Attribute = Attribute::of_conventions(
+pub const MESSAGING_BATCH_MESSAGE_COUNT: Attribute = int(
     conventions::MESSAGING_BATCH_MESSAGE_COUNT,
-    Int,
     "Messages in the batch",
 );
 
-pub const MESSAGING_MESSAGE_ID: Attribute = Attribute::of_conventions(
+pub const MESSAGING_MESSAGE_ID: Attribute = text(
     conventions::MESSAGING_MESSAGE_ID,
-    Text,
     "The id of the event (`ce_id`)",
 );
 
-pub const MESSAGING_KAFKA_OFFSET: Attribute = Attribute::of_conventions(
+pub const MESSAGING_KAFKA_OFFSET: Attribute = int(
     conventions::MESSAGING_KAFKA_OFFSET,
-    Int,
     "The offset of the message in its partition",
 );
 
-pub const MESSAGING_KAFKA_MESSAGE_KEY: Attribute = Attribute::of_conventions(
+pub const MESSAGING_KAFKA_MESSAGE_KEY: Attribute = text(
     conventions::MESSAGING_KAFKA_MESSAGE_KEY,
-    Text,
     "The key of the message: the order id",
 );
 
@@ -157,59 +144,45 @@ pub const FAULT: Attribute = Attribute::own(
 
 // ---- databases
 
-pub const DB_SYSTEM_NAME: Attribute = Attribute::of_conventions(
-    conventions::DB_SYSTEM_NAME,
-    Text,
-    "`postgresql` or `sqlite`",
-);
+pub const DB_SYSTEM_NAME: Attribute = text(conventions::DB_SYSTEM_NAME, "`postgresql` or `sqlite`");
 
-pub const DB_NAMESPACE: Attribute = Attribute::of_conventions(
+pub const DB_NAMESPACE: Attribute = text(
     conventions::DB_NAMESPACE,
-    Text,
     "The database; for PostgreSQL followed by `|` and the schema",
 );
 
-pub const DB_OPERATION_NAME: Attribute = Attribute::of_conventions(
+pub const DB_OPERATION_NAME: Attribute = text(
     conventions::DB_OPERATION_NAME,
-    Text,
     "The operation, such as `INSERT`",
 );
 
-pub const DB_COLLECTION_NAME: Attribute = Attribute::of_conventions(
+pub const DB_COLLECTION_NAME: Attribute = text(
     conventions::DB_COLLECTION_NAME,
-    Text,
     "The table, if there is a single one",
 );
 
-pub const DB_QUERY_SUMMARY: Attribute = Attribute::of_conventions(
+pub const DB_QUERY_SUMMARY: Attribute = text(
     conventions::DB_QUERY_SUMMARY,
-    Text,
     "The statement or transaction in short, such as `INSERT orders`",
 );
 
-pub const DB_OPERATION_BATCH_SIZE: Attribute = Attribute::of_conventions(
+pub const DB_OPERATION_BATCH_SIZE: Attribute = int(
     conventions::DB_OPERATION_BATCH_SIZE,
-    Int,
     "Commands in the transaction, if there are at least two",
 );
 
-pub const DB_RESPONSE_STATUS_CODE: Attribute = Attribute::of_conventions(
+pub const DB_RESPONSE_STATUS_CODE: Attribute = text(
     conventions::DB_RESPONSE_STATUS_CODE,
-    Text,
     "The SQLSTATE, or the extended result code of SQLite",
 );
 
-pub const DB_CLIENT_CONNECTION_POOL_NAME: Attribute = Attribute::of_conventions(
+pub const DB_CLIENT_CONNECTION_POOL_NAME: Attribute = text(
     conventions::DB_CLIENT_CONNECTION_POOL_NAME,
-    Text,
     "The pool, named after its database",
 );
 
-pub const DB_CLIENT_CONNECTION_STATE: Attribute = Attribute::of_conventions(
-    conventions::DB_CLIENT_CONNECTION_STATE,
-    Text,
-    "`idle` or `used`",
-);
+pub const DB_CLIENT_CONNECTION_STATE: Attribute =
+    text(conventions::DB_CLIENT_CONNECTION_STATE, "`idle` or `used`");
 
 // ---- group commit
 
@@ -224,5 +197,4 @@ pub const COMMANDS: Attribute =
 
 // ---- the process
 
-pub const CPU_MODE: Attribute =
-    Attribute::of_conventions(conventions::CPU_MODE, Text, "`user` or `system`");
+pub const CPU_MODE: Attribute = text(conventions::CPU_MODE, "`user` or `system`");

@@ -2,20 +2,14 @@
 
 use crate::vocabulary::Metric;
 
-mod client;
 mod database;
-mod group_commit;
 mod grpc;
 mod kafka;
-mod outbox;
 mod process;
 
-pub use client::*;
 pub use database::*;
-pub use group_commit::*;
 pub use grpc::*;
 pub use kafka::*;
-pub use outbox::*;
 pub use process::*;
 
 /// Boundaries of the conventions for calls and messages, in seconds.
@@ -30,8 +24,8 @@ pub const DATABASE_SECONDS: &[f64] = &[0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 
 /// each bucket is about twice the previous one.
 pub const BATCH_SIZES: &[f64] = &[1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0];
 
-const FAILED: &str = "it failed";
-const KNOWN: &str = "it is known";
+pub(super) const FAILED: &str = "it failed";
+pub(super) const KNOWN: &str = "it is known";
 
 pub const ALL: &[Metric] = &[
     RPC_SERVER_CALL_DURATION,

@@ -3,10 +3,8 @@
 use opentelemetry::trace::SpanKind;
 
 use super::attributes as attr;
+use super::metrics::{FAILED, KNOWN};
 use crate::vocabulary::{NameOrigin, SpanType, always, sometimes};
-
-const FAILED: &str = "it failed";
-const KNOWN: &str = "it is known";
 
 pub static RPC_SERVER: SpanType = SpanType {
     name: "{rpc.method}",

@@ -65,6 +65,9 @@ pub(super) enum CircuitReply {
     Recorded,
 }
 
+use CircuitEvent::{Abandoned, Ended, Requested};
+use CircuitReply::{Admitted, Recorded, Rejected};
+
 impl Circuit {
     pub(super) fn closed(now: Instant) -> Self {
         Self::Closed(CallWindow::new(now))
@@ -86,31 +89,27 @@ impl Circuit {
         rules: &BreakerRules,
     ) -> CircuitReply {
         let (next, reply) = match (&mut *self, event) {
-            (Self::Closed(_), CircuitEvent::Requested) => (None, CircuitReply::Admitted),
-            (Self::Closed(window), CircuitEvent::Ended(end)) => {
+            (Self::Closed(_), Requested) => (None, Admitted),
+            (Self::Closed(window), Ended(end)) => {
                 window.add(now, end);
                 let opens = window.reaches_threshold(now, rules);
-                (
-                    opens.then(|| Self::open(1, now, rules)),
-                    CircuitReply::Recorded,
-                )
+                (opens.then(|| Self::open(1, now, rules)), Recorded)
             }
-            (Self::Open { until, times }, CircuitEvent::Requested) if now >= *until => {
+            (Self::Open { until, times }, Requested) if now >= *until => {
                 let probes = Probes::begin(*times);
-                (Some(Self::HalfOpen(probes)), CircuitReply::Admitted)
+                (Some(Self::HalfOpen(probes)), Admitted)
             }
-            (Self::Open { .. }, CircuitEvent::Requested) => (None, CircuitReply::Rejected),
-            (Self::HalfOpen(probes), CircuitEvent::Requested) => (None, probes.try_admit(rules)),
-            (Self::HalfOpen(probes), CircuitEvent::Ended(end)) => {
-                (probes.end(end, now, rules), CircuitReply::Recorded)
-            }
-            (Self::HalfOpen(probes), CircuitEvent::Abandoned) => {
+            (Self::Open { .. }, Requested) => (None, Rejected),
+            (Self::HalfOpen(probes), Requested) => (None, probes.try_admit(rules)),
+            (Self::HalfOpen(probes), Ended(end)) => (probes.end(end, now, rules), Recorded),
+            (Self::HalfOpen(probes), Abandoned) => {
                 probes.release();
-                (None, CircuitReply::Recorded)
+                (None, Recorded)
             }
             // A call that began before the circuit opened does not count; nor does an abandoned one.
-            (Self::Open { .. }, CircuitEvent::Ended(_) | CircuitEvent::Abandoned)
-            | (Self::Closed(_), CircuitEvent::Abandoned) => (None, CircuitReply::Recorded),
+            (Self::Open { .. }, Ended(_) | Abandoned) | (Self::Closed(_), Abandoned) => {
+                (None, Recorded)
+            }
         };
         if let Some(next) = next {
             *self = next;
@@ -138,10 +137,10 @@ impl Probes {
 
     fn try_admit(&mut self, rules: &BreakerRules) -> CircuitReply {
         if self.in_flight + self.succeeded >= rules.probes {
-            return CircuitReply::Rejected;
+            return Rejected;
         }
         self.in_flight += 1;
-        CircuitReply::Admitted
+        Admitted
     }
 
     fn release(&mut self) {

@@ -91,7 +91,7 @@ fn ejections_grow_up_to_a_cap_and_start_over_after_a_long_success() {
             panic!("{change:?}");
         };
         let bound = Duration::from_secs(bound);
-        assert!((bound.mul_f64(MIN_SHARE)..=bound).contains(&time));
+        assert!((bound.mul_f64(*SHARES.start())..=bound).contains(&time));
         now += time;
         picks(&mut pool, 2, now);
         change = pool.report(&peer(1), AttemptVerdict::Failed, now);

@@ -43,7 +43,7 @@ fn the_policy_of_a_method_is_read() {
         max_tokens: 10_000,
         token_ratio: 123,
     };
-    assert_eq!(config.throttling(), Some(throttling));
+    assert_eq!(config.throttling, Some(throttling));
 }
 
 #[test]

@@ -8,9 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use grpc::client::{
-    Addresses, BreakerRules, ClientConfig, Dependency, Resolve, ServiceClient, ServiceConfig,
-};
+use grpc::client::{Addresses, BreakerRules, Dependency, Resolve, ServiceClient, ServiceConfig};
 use grpc::tls::Connector;
 use service::backoff::Backoff;
 use service::config::FromSetting;
@@ -87,13 +85,11 @@ impl TestClient {
             service_config: ServiceConfig::parse(service_config).unwrap(),
             breaker,
         };
-        let config = ClientConfig {
-            addresses: Addresses::from_setting(address).unwrap(),
-        };
+        let addresses = Addresses::from_setting(address).unwrap();
         let names = Arc::new(Mutex::new(replicas.to_vec()));
         let connections = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&connections);
-        let (client, discovery) = ServiceClient::new(&config, dependency, move |_| {
+        let (client, discovery) = ServiceClient::new(&addresses, dependency, move |_| {
             let (mut connector, counted) = (Connector::plain(), Arc::clone(&counted));
             tower::service_fn(move |uri| {
                 counted.fetch_add(1, Ordering::Relaxed);
