@@ -35,15 +35,9 @@ impl BacklogLimits {
             "15m",
             "maximum age of the oldest event in the outbox; above it, PlaceOrder is refused with RESOURCE_EXHAUSTED until the event is published",
         );
-        if rows == 0 {
-            settings.reject("BACKLOG_ROWS", "must be at least 1");
-        }
-        if age < POLL_INTERVAL {
-            settings.reject(
-                "BACKLOG_AGE",
-                "must be at least 1s, the poll interval of the outbox",
-            );
-        }
+        settings.require(rows > 0, "BACKLOG_ROWS", "must be at least 1");
+        let why = "must be at least 1s, the poll interval of the outbox";
+        settings.require(age >= POLL_INTERVAL, "BACKLOG_AGE", why);
         Self {
             rows: rows.into(),
             age,
