@@ -10,7 +10,7 @@ use grpc::server::GrpcConfig;
 use grpc::tls::{ClientTlsFiles, ClientTlsSettings};
 use kafka::KafkaConfig;
 use kafka::topics::TopicsConfig;
-use service::config::{Configuration, FromSetting, Settings};
+use service::config::{Configuration, FromSetting, Settings, parse};
 use service::shutdown::ShutdownConfig;
 use sql::database::DatabaseConfig;
 use sql::group_commit::GroupCommitConfig;
@@ -86,7 +86,8 @@ pub struct AvailabilityConfig {
 }
 
 /// The effect of a check without a usable response.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::EnumString)]
+#[strum(serialize_all = "kebab-case")]
 pub enum AvailabilityPolicy {
     /// The order is accepted, and processing decides.
     BestEffort,
@@ -98,12 +99,7 @@ pub enum AvailabilityPolicy {
 
 impl FromSetting for AvailabilityPolicy {
     fn from_setting(text: &str) -> Result<Self, String> {
-        match text {
-            "best-effort" => Ok(Self::BestEffort),
-            "required" => Ok(Self::Required),
-            "off" => Ok(Self::Off),
-            _ => Err("best-effort, required or off".to_owned()),
-        }
+        parse(text, "best-effort, required or off")
     }
 }
 
