@@ -35,15 +35,9 @@ impl BacklogLimits {
             "15m",
             "maximum age of the oldest event in the outbox; above it, PlaceOrder is refused with RESOURCE_EXHAUSTED until the event is published",
         );
-        if rows == 0 {
-            settings.reject("BACKLOG_ROWS", "must be at least 1");
-        }
-        if age < POLL_INTERVAL {
-            settings.reject(
-                "BACKLOG_AGE",
-                "must be at least 1s, the poll interval of the outbox",
-            );
-        }
+        settings.require(rows > 0, "BACKLOG_ROWS", "must be at least 1");
+        let why = "must be at least 1s, the poll interval of the outbox";
+        settings.require(age >= POLL_INTERVAL, "BACKLOG_AGE", why);
         Self {
             rows: rows.into(),
             age,
@@ -55,24 +49,15 @@ impl BacklogLimits {
     }
 }
 
-/// Open or closed for new orders; clones share the state.
-#[derive(Clone, Debug)]
+/// Open or closed for new orders; clones share the state. Open until the first poll.
+#[derive(Clone, Debug, Default)]
 pub struct Admission {
-    is_open: Arc<AtomicBool>,
-}
-
-impl Default for Admission {
-    /// Open until the first poll.
-    fn default() -> Self {
-        Self {
-            is_open: Arc::new(AtomicBool::new(true)),
-        }
-    }
+    is_closed: Arc<AtomicBool>,
 }
 
 impl Admission {
     pub fn is_open(&self) -> bool {
-        self.is_open.load(Ordering::Relaxed)
+        !self.is_closed.load(Ordering::Relaxed)
     }
 
     /// Polls this outbox until `shutdown`. While it cannot be read, the state does not change: without the database no order
@@ -91,7 +76,7 @@ impl Admission {
 
     fn update(&self, backlog: &Backlog, limits: &BacklogLimits) {
         let may_open = limits.allow(backlog);
-        if self.is_open.swap(may_open, Ordering::Relaxed) == may_open {
+        if self.is_closed.swap(!may_open, Ordering::Relaxed) != may_open {
             return;
         }
         let Backlog { rows, oldest } = backlog;

@@ -101,16 +101,10 @@ impl App {
         let (prepared, when_prepared) = watch::channel(false);
         let supervisor = self.start(&when_prepared);
         drop(when_prepared);
-        let startup = startup(config.clone(), database.clone(), prepared, health.clone());
-        let not_ready = async { health.set_ready(false).await };
+        let startup = startup(&config, &database, prepared, &health);
+        let (grace, not_ready) = (config.shutdown.grace, health.set_ready(false));
         supervisor
-            .run(
-                startup,
-                shutdown,
-                config.shutdown.grace,
-                not_ready,
-                database.close(),
-            )
+            .run(startup, shutdown, grace, not_ready, database.close())
             .await
     }
 
@@ -133,18 +127,18 @@ impl App {
         let writers = Writers::start(&store, &watchers, &signal, config.commit, writing);
 
         let consumer = build_consumer(config, database, &writers);
-        supervisor.spawn_when(prepared, Stage::Intake, "consumer", async |stop| {
-            Ok(consumer.run(stop).await?)
+        supervisor.spawn_when(prepared, Stage::Intake, "consumer", |stop| {
+            consumer.run(stop)
         });
-        let relay = build_relay(config, database, signal);
-        supervisor.spawn_when(prepared, Stage::Relay, "relay", async |stop| {
-            relay.run(stop).await;
-            Ok(())
-        });
-        if let Some(follower) = build_follower(database, &store, &watchers) {
-            supervisor.spawn_when(prepared, Stage::Intake, "follower", async |stop| {
-                follower.run(stop).await;
-                Ok(())
+        let outbox = outbox::database::outbox(database);
+        let leases = outbox::database::leases(database);
+        let relay = Relay::new(&config.kafka, outbox, leases, signal);
+        supervisor.spawn_when(prepared, Stage::Relay, "relay", |stop| relay.run(stop));
+        // On SQLite every commit is this process's own and wakes the watchers.
+        if matches!(database, Database::Postgres(_)) {
+            let follower = Follower::new(Arc::clone(&store), watchers.clone());
+            supervisor.spawn_when(prepared, Stage::Intake, "follower", |stop| {
+                follower.run(stop)
             });
         }
         self.start_api(store, writers, watchers, &mut supervisor);
@@ -179,45 +173,32 @@ impl App {
             let routes = Routes::new(rpc(stop.clone()).into_server());
             async move {
                 let descriptors = proto::FILE_DESCRIPTOR_SET;
-                Ok(server.serve(routes, descriptors, &health, stop).await?)
+                server.serve(routes, descriptors, &health, stop).await
             }
         });
-        spawn_watch(supervisor, "keys", |stop| {
+        supervisor.spawn(Stage::Intake, "keys", |stop| {
             self.authentication.keep_fresh(stop)
         });
         let backlog = outbox::database::outbox(&database);
-        spawn_watch(supervisor, "backlog", |stop| {
+        supervisor.spawn(Stage::Intake, "backlog", |stop| {
             admission.watch(backlog, config.backlog, stop)
         });
         let stored = RetryStoreWatch::new(retry_store::database::operations(&database));
-        spawn_watch(supervisor, "retry store watch", |stop| stored.run(stop));
+        supervisor.spawn(Stage::Intake, "retry store watch", |stop| stored.run(stop));
         if let Some(upkeep) = self.inventory_upkeep {
-            spawn_watch(supervisor, "replicas of processing-service", |stop| {
+            supervisor.spawn(Stage::Intake, "replicas of processing-service", |stop| {
                 upkeep.run(stop)
             });
         }
     }
 }
 
-fn spawn_watch<F: Future<Output = ()> + Send + 'static>(
-    supervisor: &mut Supervisor,
-    name: &'static str,
-    run: impl FnOnce(CancellationToken) -> F,
-) {
-    supervisor.spawn(Stage::Intake, name, |stop| {
-        let running = run(stop);
-        async move {
-            running.await;
-            Ok(())
-        }
-    });
-}
-
+/// From started to ready.
 async fn startup(
-    config: Config,
-    database: Database,
+    config: &Config,
+    database: &Database,
     prepared: watch::Sender<bool>,
-    health: Health,
+    health: &Health,
 ) -> Result<(), ExitError> {
     let name = env!("CARGO_PKG_NAME");
     database.ready(&config.database, MIGRATIONS, name).await?;
@@ -226,12 +207,6 @@ async fn startup(
     health.set_ready(true).await;
     tracing::info!("ready");
     Ok(())
-}
-
-fn build_relay(config: &Config, database: &Database, signal: OutboxSignal) -> Relay {
-    let outbox = outbox::database::outbox(database);
-    let leases = outbox::database::leases(database);
-    Relay::new(&config.kafka, outbox, leases, signal)
 }
 
 fn build_consumer(config: &Config, database: &Database, writers: &Writers) -> Consumer {
@@ -248,14 +223,4 @@ fn build_consumer(config: &Config, database: &Database, writers: &Writers) -> Co
     let handler = Arc::new(OutcomeHandler::new(writers.apply.clone()));
     let retry_store = retry_store::database::retry_store(database);
     Consumer::new(&config.kafka, consumer, handler, retry_store)
-}
-
-/// None on SQLite: every commit is this process's own and wakes the watchers.
-fn build_follower(
-    database: &Database,
-    store: &Arc<dyn OrderStore>,
-    watchers: &Watchers,
-) -> Option<Follower> {
-    let is_shared = matches!(database, Database::Postgres(_));
-    is_shared.then(|| Follower::new(Arc::clone(store), watchers.clone()))
 }

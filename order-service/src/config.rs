@@ -10,9 +10,7 @@ use grpc::server::GrpcConfig;
 use grpc::tls::{ClientTlsFiles, ClientTlsSettings};
 use kafka::KafkaConfig;
 use kafka::topics::TopicsConfig;
-use service::config::{
-    ConfigError, Environment, FromSetting, SettingDoc, Settings, SettingsSource,
-};
+use service::config::{Configuration, FromSetting, Settings, parse};
 use service::shutdown::ShutdownConfig;
 use sql::database::DatabaseConfig;
 use sql::group_commit::GroupCommitConfig;
@@ -59,32 +57,22 @@ const PROCESSING_TLS: ClientTlsSettings = ClientTlsSettings {
 
 impl InventoryConfig {
     fn read(settings: &mut Settings<'_>) -> Self {
-        let config = Self {
-            availability: AvailabilityConfig::read(settings),
-            addresses: settings.value(
-                PROCESSING_ADDRESS,
-                "http://127.0.0.1:50052",
-                "address of processing-service: `http://HOST:PORT` or `https://HOST:PORT`, several separated by commas; a host name is resolved repeatedly and stands for all replicas behind it",
-            ),
-            tls: ClientTlsFiles::read(settings, PROCESSING_TLS),
-        };
-        config.check(settings);
-        config
-    }
-
-    fn check(&self, settings: &mut Settings<'_>) {
-        let mut addresses = self.addresses.iter();
-        let has_secure = addresses.any(Address::is_secure);
-        match (&self.tls, has_secure) {
-            (None, true) => {
-                let why = format!("an https address needs {}", PROCESSING_TLS.ca_file);
-                settings.reject(PROCESSING_ADDRESS, why);
-            }
-            (Some(_), false) => {
-                let why = format!("has no effect without an https address in {PROCESSING_ADDRESS}");
-                settings.reject(PROCESSING_TLS.ca_file, why);
-            }
-            _ => {}
+        let availability = AvailabilityConfig::read(settings);
+        let addresses: Addresses = settings.value(
+            PROCESSING_ADDRESS,
+            "http://127.0.0.1:50052",
+            "address of processing-service: `http://HOST:PORT` or `https://HOST:PORT`, several separated by commas; a host name is resolved repeatedly and stands for all replicas behind it",
+        );
+        let tls = ClientTlsFiles::read(settings, PROCESSING_TLS);
+        let is_secure = addresses.iter().any(Address::is_secure);
+        let why = format_args!("an https address needs {}", PROCESSING_TLS.ca_file);
+        settings.require(tls.is_some() || !is_secure, PROCESSING_ADDRESS, why);
+        let why = format_args!("has no effect without an https address in {PROCESSING_ADDRESS}");
+        settings.require(tls.is_none() || is_secure, PROCESSING_TLS.ca_file, why);
+        Self {
+            availability,
+            addresses,
+            tls,
         }
     }
 }
@@ -97,7 +85,8 @@ pub struct AvailabilityConfig {
 }
 
 /// The effect of a check without a usable response.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::EnumString)]
+#[strum(serialize_all = "kebab-case")]
 pub enum AvailabilityPolicy {
     /// The order is accepted, and processing decides.
     BestEffort,
@@ -109,12 +98,7 @@ pub enum AvailabilityPolicy {
 
 impl FromSetting for AvailabilityPolicy {
     fn from_setting(text: &str) -> Result<Self, String> {
-        match text {
-            "best-effort" => Ok(Self::BestEffort),
-            "required" => Ok(Self::Required),
-            "off" => Ok(Self::Off),
-            _ => Err("best-effort, required or off".to_owned()),
-        }
+        parse(text, "best-effort, required or off")
     }
 }
 
@@ -133,9 +117,8 @@ impl AvailabilityConfig {
             "50ms",
             "timeout of the availability check, all attempts together; the maximum that it adds to the latency of PlaceOrder",
         );
-        if timeout == Duration::ZERO || timeout > MAX_AVAILABILITY_TIMEOUT {
-            settings.reject("AVAILABILITY_TIMEOUT", "must be 1ms to 5s");
-        }
+        let is_valid = timeout > Duration::ZERO && timeout <= MAX_AVAILABILITY_TIMEOUT;
+        settings.require(is_valid, "AVAILABILITY_TIMEOUT", "must be 1ms to 5s");
         Self { policy, timeout }
     }
 }
@@ -146,31 +129,7 @@ const MAX_COMMIT_WRITERS: usize = 100;
 /// A larger batch delays its callers more than it saves.
 const MAX_COMMIT_BATCH: usize = 1_000;
 
-impl Config {
-    /// Reads the environment of the process.
-    ///
-    /// # Errors
-    /// As [`Config::from_source`].
-    pub fn from_environment() -> Result<Self, ConfigError> {
-        Self::from_source(&Environment)
-    }
-
-    /// # Errors
-    /// [`ConfigError`] with every setting that is invalid, alone or in combination.
-    pub fn from_source(source: &dyn SettingsSource) -> Result<Self, ConfigError> {
-        let mut settings = Settings::new(source);
-        let config = Self::read(&mut settings);
-        settings.finish(config)
-    }
-
-    /// All settings with their defaults, in reading order.
-    pub fn documentation() -> Vec<SettingDoc> {
-        let nothing = std::collections::BTreeMap::new();
-        let mut settings = Settings::new(&nothing);
-        Self::read(&mut settings);
-        settings.documentation().to_vec()
-    }
-
+impl Configuration for Config {
     fn read(settings: &mut Settings<'_>) -> Self {
         Self {
             grpc: GrpcConfig::read(settings, "127.0.0.1:50051"),
@@ -198,31 +157,25 @@ fn read_commit(settings: &mut Settings<'_>) -> GroupCommitConfig {
         "4096",
         "maximum orders that wait for their commit; more are refused with RESOURCE_EXHAUSTED",
     );
-    if !(1..=MAX_COMMIT_BATCH).contains(&max_batch) {
-        let why = format!("must be 1 to {MAX_COMMIT_BATCH}");
-        settings.reject("COMMIT_MAX_BATCH", why);
-    }
-    if queue < max_batch {
-        settings.reject("COMMIT_QUEUE", "must not be below COMMIT_MAX_BATCH");
-    }
-    GroupCommitConfig {
-        max_batch,
-        queue,
-        writers: read_commit_writers(settings),
-    }
-}
-
-fn read_commit_writers(settings: &mut Settings<'_>) -> usize {
+    require_range(settings, "COMMIT_MAX_BATCH", max_batch, MAX_COMMIT_BATCH);
+    let why = "must not be below COMMIT_MAX_BATCH";
+    settings.require(queue >= max_batch, "COMMIT_QUEUE", why);
     let writers = settings.value(
         "COMMIT_WRITERS",
         "1",
         "maximum concurrent commits of new orders, each on its own connection; more make the batches smaller, which only helps with a high latency to the database",
     );
-    if !(1..=MAX_COMMIT_WRITERS).contains(&writers) {
-        let why = format!("must be 1 to {MAX_COMMIT_WRITERS}");
-        settings.reject("COMMIT_WRITERS", why);
+    require_range(settings, "COMMIT_WRITERS", writers, MAX_COMMIT_WRITERS);
+    GroupCommitConfig {
+        max_batch,
+        queue,
+        writers,
     }
-    writers
+}
+
+fn require_range(settings: &mut Settings<'_>, name: &'static str, value: usize, max: usize) {
+    let why = format_args!("must be 1 to {max}");
+    settings.require((1..=max).contains(&value), name, why);
 }
 
 fn read_watch_streams(settings: &mut Settings<'_>) -> usize {
@@ -232,15 +185,16 @@ fn read_watch_streams(settings: &mut Settings<'_>) -> usize {
         "maximum open WatchOrder streams; more are refused with RESOURCE_EXHAUSTED",
     );
     // Tokio's semaphore panics above this limit.
-    if streams > tokio::sync::Semaphore::MAX_PERMITS {
-        settings.reject("WATCH_STREAMS", "must be below 2^61");
-    }
+    let is_valid = streams <= tokio::sync::Semaphore::MAX_PERMITS;
+    settings.require(is_valid, "WATCH_STREAMS", "must be below 2^61");
     streams
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+
+    use service::config::ConfigError;
 
     use super::*;
 

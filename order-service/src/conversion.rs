@@ -182,6 +182,7 @@ fn reason(message: messages::RejectionReason) -> RejectionReason {
 #[cfg(test)]
 mod tests {
     use proto::processing::v1::OrderRejected;
+    use strum::VariantArray;
 
     use super::*;
 
@@ -196,6 +197,29 @@ mod tests {
             unit_price: UnitPrice::parse(price).unwrap(),
         };
         OrderLines::new(vec![line.clone(), line]).unwrap()
+    }
+
+    /// The names are stored: renaming a variant must not change them.
+    #[test]
+    fn the_names_of_states_and_reasons_are_those_of_the_contract() {
+        for availability in Availability::ALL {
+            let name = availability_message(availability).as_str_name();
+            assert_eq!(name, format!("AVAILABILITY_{}", availability.name()));
+        }
+        for status in [
+            OrderStatus::Accepted,
+            OrderStatus::Processing,
+            OrderStatus::CancelRequested,
+            OrderStatus::Fulfilled,
+            OrderStatus::Cancelled,
+        ] {
+            let name = status_message(status).as_str_name();
+            assert_eq!(name, format!("ORDER_STATUS_{}", status.name()));
+        }
+        for &reason in RejectionReason::VARIANTS {
+            let name = reason_message(OrderStatus::Rejected(reason)).as_str_name();
+            assert_eq!(name, format!("REJECTION_REASON_{}", reason.name()));
+        }
     }
 
     #[test]

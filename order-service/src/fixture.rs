@@ -12,6 +12,8 @@ use service::config::FromSetting;
 use sql::group_commit::GroupCommitConfig;
 use sql::sqlite::Sqlite;
 use sql::url::DatabaseUrl;
+use telemetry::testing;
+use telemetry::vocabulary::{Attribute, Metric};
 use tempfile::TempDir;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -99,6 +101,13 @@ pub(crate) fn place(request: &PlaceOrderRequest) -> PlaceOrder {
         event: events::order_placed(&order, &request.payment_token, event_id),
         order,
     }
+}
+
+/// The sum of a counter, or the count of a histogram, under this label. Tests run concurrently and share the metrics: a test
+/// reads labels that no other test uses, or a difference.
+pub(crate) fn counted(metric: &Metric, attribute: &Attribute, value: &str) -> u64 {
+    let points = testing::measured(metric.name, attribute.name, value);
+    points.iter().map(|(_, count)| count).sum()
 }
 
 /// The record of an outcome, as consumed from the topic.

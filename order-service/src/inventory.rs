@@ -12,17 +12,15 @@
 //! that the commit needs. Deadline, retries and circuit breaker are those of [`grpc::client`].
 
 use std::collections::HashMap;
+use std::error::Error;
 use std::time::Duration;
 
-use grpc::client::{
-    Address, BreakerRules, Dependency, Discovery, ServiceClient, ServiceConfig, ServiceConfigError,
-};
-use grpc::tls::{ClientTls, Connector, TlsError};
+use grpc::client::{Address, BreakerRules, Dependency, Discovery, ServiceClient, ServiceConfig};
+use grpc::tls::{ClientTls, Connector};
 use proto::inventory::v1::inventory_service_client::InventoryServiceClient;
 use proto::inventory::v1::{CheckAvailabilityRequest, CheckAvailabilityResponse};
 use service::command_line::ExitError;
 use service::deadline::Deadline;
-use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request, Status};
 
@@ -59,17 +57,6 @@ pub struct InventoryUpkeep {
     tls: Option<ClientTls>,
 }
 
-/// Why the client cannot be set up.
-#[derive(Debug, Error)]
-pub enum InventoryError {
-    #[error("setting up TLS")]
-    Tls(#[from] TlsError),
-    #[error("{0} is not a valid name in a certificate")]
-    Host(Address),
-    #[error("parsing the service config")]
-    ServiceConfig(#[from] ServiceConfigError),
-}
-
 /// Why the check refuses an order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotAvailable {
@@ -77,12 +64,6 @@ pub enum NotAvailable {
     Lines(Vec<UnavailableLine>),
     /// No usable response, and the policy requires one.
     Unknown,
-}
-
-impl From<InventoryError> for ExitError {
-    fn from(error: InventoryError) -> Self {
-        Self::failed(error).context("PROCESSING_ADDRESS")
-    }
 }
 
 impl Inventory {
@@ -94,24 +75,30 @@ impl Inventory {
     /// Creates the client and its background work. Nothing is connected yet.
     ///
     /// # Errors
-    /// [`InventoryError`] for an unusable configuration.
-    pub fn new(
-        config: &InventoryConfig,
-    ) -> Result<(Self, Option<InventoryUpkeep>), InventoryError> {
+    /// For an unusable configuration.
+    pub fn new(config: &InventoryConfig) -> Result<(Self, Option<InventoryUpkeep>), ExitError> {
         let is_required = match config.availability.policy {
             AvailabilityPolicy::Off => return Ok((Self::off(), None)),
             AvailabilityPolicy::BestEffort => false,
             AvailabilityPolicy::Required => true,
         };
         let timeout = config.availability.timeout;
-        let tls = config.tls.as_ref().map(ClientTls::load).transpose()?;
+        let tls = config.tls.as_ref().map(ClientTls::load).transpose();
+        let tls = tls.map_err(unusable("setting up TLS"))?;
         let connectors = connectors(config, tls.as_ref())?;
+        let service_config = ServiceConfig::parse(proto::SERVICE_CONFIG);
+        let dependency = Dependency {
+            name: "processing-service",
+            caller: env!("CARGO_PKG_NAME"),
+            service_config: service_config.map_err(unusable("parsing the service config"))?,
+            // A replica that takes half of the timeout will soon exceed all of it.
+            breaker: BreakerRules::with_slow_call(timeout / 2),
+        };
         let connect = move |address: &Address| {
             let connector = connectors.get(address).cloned();
             connector.unwrap_or_else(Connector::plain)
         };
-        let (client, discovery) =
-            ServiceClient::new(&config.addresses, dependency(timeout)?, connect);
+        let (client, discovery) = ServiceClient::new(&config.addresses, dependency, connect);
         let check = Check {
             is_required,
             timeout,
@@ -198,24 +185,26 @@ fn log_failure(status: &Status) {
     }
 }
 
-fn dependency(timeout: Duration) -> Result<Dependency, ServiceConfigError> {
-    Ok(Dependency {
-        name: "processing-service",
-        caller: env!("CARGO_PKG_NAME"),
-        service_config: ServiceConfig::parse(proto::SERVICE_CONFIG)?,
-        // A replica that takes half of the timeout will soon exceed all of it.
-        breaker: BreakerRules::with_slow_call(timeout / 2),
-    })
+fn unusable<E: Error + Send + Sync + 'static>(operation: &str) -> impl Fn(E) -> ExitError {
+    move |error| {
+        let error = ExitError::failed(error).context(operation);
+        error.context("PROCESSING_ADDRESS")
+    }
 }
 
 /// The connector of each address. For https, the certificate must be for the host of the address.
 fn connectors(
     config: &InventoryConfig,
     tls: Option<&ClientTls>,
-) -> Result<HashMap<Address, Connector>, InventoryError> {
+) -> Result<HashMap<Address, Connector>, ExitError> {
     let connector = |address: &Address| match tls {
-        Some(tls) if address.is_secure() => Connector::tls(tls.clone(), address.host())
-            .map_err(|_| InventoryError::Host(address.clone())),
+        Some(tls) if address.is_secure() => {
+            Connector::tls(tls.clone(), address.host()).map_err(|_| {
+                ExitError::failed(format!(
+                    "PROCESSING_ADDRESS: {address} is not a valid name in a certificate"
+                ))
+            })
+        }
         _ => Ok(Connector::plain()),
     };
     let addresses = config.addresses.iter();

@@ -44,5 +44,3 @@ pub mod conversion;
 
 #[cfg(test)]
 mod fixture;
-#[cfg(test)]
-mod recording;

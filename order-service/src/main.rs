@@ -13,6 +13,7 @@ use order_service::store::MIGRATIONS;
 use order_service::topics::WRITTEN;
 use service::ServiceIdentity;
 use service::command_line::ExitError;
+use service::config::Configuration;
 use service::shutdown;
 use sql::database;
 use telemetry::Telemetry;

@@ -49,9 +49,7 @@ impl OrderService for OrderRpc {
         request: Request<messages::PlaceOrderRequest>,
     ) -> Result<Response<messages::PlaceOrderResponse>, Status> {
         let call = Call::of(&request)?;
-        let response = place_order::place_order(self, &call, request.into_inner()).await;
-        let response = response.map_err(|error| self.refuse(error))?;
-        Ok(Response::new(response))
+        self.reply(place_order::place_order(self, &call, request.into_inner()).await)
     }
 
     async fn get_order(
@@ -59,9 +57,7 @@ impl OrderService for OrderRpc {
         request: Request<messages::GetOrderRequest>,
     ) -> Result<Response<messages::GetOrderResponse>, Status> {
         let call = Call::of(&request)?;
-        let response = get_order::get_order(self, &call, request.get_ref()).await;
-        let response = response.map_err(|error| self.refuse(error))?;
-        Ok(Response::new(response))
+        self.reply(get_order::get_order(self, &call, request.get_ref()).await)
     }
 
     async fn list_orders(
@@ -69,9 +65,7 @@ impl OrderService for OrderRpc {
         request: Request<messages::ListOrdersRequest>,
     ) -> Result<Response<messages::ListOrdersResponse>, Status> {
         let call = Call::of(&request)?;
-        let response = list_orders::list_orders(self, &call, request.into_inner()).await;
-        let response = response.map_err(|error| self.refuse(error))?;
-        Ok(Response::new(response))
+        self.reply(list_orders::list_orders(self, &call, request.into_inner()).await)
     }
 
     type WatchOrderStream = BoxStream<messages::WatchOrderResponse>;
@@ -81,9 +75,7 @@ impl OrderService for OrderRpc {
         request: Request<messages::WatchOrderRequest>,
     ) -> Result<Response<Self::WatchOrderStream>, Status> {
         let call = Call::of(&request)?;
-        let stream = watch_order::watch_order(self, &call, request.get_ref()).await;
-        let stream = stream.map_err(|error| self.refuse(error))?;
-        Ok(Response::new(stream))
+        self.reply(watch_order::watch_order(self, &call, request.get_ref()).await)
     }
 
     async fn cancel_order(
@@ -91,8 +83,6 @@ impl OrderService for OrderRpc {
         request: Request<messages::CancelOrderRequest>,
     ) -> Result<Response<messages::CancelOrderResponse>, Status> {
         let call = Call::of(&request)?;
-        let response = cancel_order::cancel_order(self, &call, request.get_ref()).await;
-        let response = response.map_err(|error| self.refuse(error))?;
-        Ok(Response::new(response))
+        self.reply(cancel_order::cancel_order(self, &call, request.get_ref()).await)
     }
 }

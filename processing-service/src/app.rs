@@ -24,7 +24,7 @@ use grpc::server::GrpcServer;
 use outbox::OutboxSignal;
 use outbox::relay::Relay;
 use outbox::watch::{BacklogWatch, MAX_COUNTED_ROWS};
-use proto::{FILE_DESCRIPTOR_SET, topics};
+use proto::topics;
 use service::backoff::{Backoff, retry};
 use service::command_line::ExitError;
 use service::error_chain::ErrorChain;
@@ -96,121 +96,82 @@ impl App {
     /// When the database is unusable, a task failed, or the stop was forced.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), ExitError> {
         self.observe();
-        let Self {
-            config,
-            database,
-            server,
-            catalogue,
-            health,
-        } = self;
-        let mut supervisor = Supervisor::default();
+        let (health, database) = (self.health.clone(), self.database.clone());
+        let (config, catalogue) = (self.config.clone(), self.catalogue.clone());
         let (prepared, when_prepared) = watch::channel(false);
-        let signal = OutboxSignal::default();
-        let store = store::open(&database, signal.clone(), supervisor.writers());
-
-        start_events(
-            &config,
-            &database,
-            &store,
-            signal,
-            &when_prepared,
-            &mut supervisor,
-        );
-        start_api(
-            server,
-            &database,
-            &store,
-            &health,
-            when_prepared,
-            &mut supervisor,
-        );
-
-        let grace = config.shutdown.grace;
-        let startup = startup(
-            config,
-            database.clone(),
-            store,
-            catalogue,
-            prepared,
-            health.clone(),
-        );
-        let not_ready = async { health.set_ready(false).await };
+        let (supervisor, store) = self.start(when_prepared);
+        let startup = startup(&config, &database, store, catalogue, prepared, &health);
+        let (grace, not_ready) = (config.shutdown.grace, health.set_ready(false));
         supervisor
             .run(startup, shutdown, grace, not_ready, database.close())
             .await
     }
 
-    /// Registers the metrics that are read on demand.
+    /// Registers the observable metrics.
     fn observe(&self) {
         self.database.observe();
         self.server.connections().observe();
         process::observe(&Handle::current());
     }
-}
 
-/// Starts the consumer and the relay; both wait until the stock is seeded.
-fn start_events(
-    config: &Config,
-    database: &Database,
-    store: &Arc<dyn ProcessingStore>,
-    signal: OutboxSignal,
-    prepared: &watch::Receiver<bool>,
-    supervisor: &mut Supervisor,
-) {
-    let consumer = build_consumer(config, database, Arc::clone(store));
-    supervisor.spawn_when(prepared, Stage::Intake, "consumer", async |stop| {
-        Ok(consumer.run(stop).await?)
-    });
-    let relay = build_relay(config, database, signal);
-    supervisor.spawn_when(prepared, Stage::Relay, "relay", async |stop| {
-        relay.run(stop).await;
-        Ok(())
-    });
-}
+    /// Starts every task. The consumer and the relay wait until the stock is seeded (`prepared`).
+    fn start(self, prepared: watch::Receiver<bool>) -> (Supervisor, Arc<dyn ProcessingStore>) {
+        let mut supervisor = Supervisor::default();
+        let (config, database) = (&self.config, &self.database);
+        let signal = OutboxSignal::default();
+        let store = store::open(database, signal.clone(), supervisor.writers());
 
-/// Starts the server and the watches. The watches only feed metrics: no call is rejected because of them.
-fn start_api(
-    server: GrpcServer,
-    database: &Database,
-    store: &Arc<dyn ProcessingStore>,
-    health: &Health,
-    prepared: watch::Receiver<bool>,
-    supervisor: &mut Supervisor,
-) {
-    let stock = StockReader::start(
-        Arc::clone(store),
-        stock_reader::BOUNDS,
-        supervisor.writers(),
-    );
-    let inventory = InventoryRpc { stock, prepared };
-    tracing::info!(grpc_listen = %server.local_addr(), "serving");
-    let health = health.clone();
-    supervisor.spawn(Stage::Intake, "grpc server", async move |stop| {
-        let routes = Routes::new(inventory.into_server());
-        Ok(server
-            .serve(routes, FILE_DESCRIPTOR_SET, &health, stop)
-            .await?)
-    });
-    let backlog = BacklogWatch::new(outbox::database::outbox(database), MAX_COUNTED_ROWS);
-    let stored = RetryStoreWatch::new(retry_store::database::operations(database));
-    supervisor.spawn(Stage::Intake, "watches", async |stop| {
-        tokio::join!(backlog.run(stop.clone(), |_| ()), stored.run(stop));
-        Ok(())
-    });
+        let consumer = build_consumer(config, database, Arc::clone(&store));
+        supervisor.spawn_when(&prepared, Stage::Intake, "consumer", |stop| {
+            consumer.run(stop)
+        });
+        let outbox = outbox::database::outbox(database);
+        let leases = outbox::database::leases(database);
+        let relay = Relay::new(&config.kafka, outbox, leases, signal);
+        supervisor.spawn_when(&prepared, Stage::Relay, "relay", |stop| relay.run(stop));
+        self.start_api(Arc::clone(&store), prepared, &mut supervisor);
+        (supervisor, store)
+    }
+
+    /// Starts the server and the watches. The watches only feed metrics: no call is rejected because of them.
+    fn start_api(
+        self,
+        store: Arc<dyn ProcessingStore>,
+        prepared: watch::Receiver<bool>,
+        supervisor: &mut Supervisor,
+    ) {
+        let (database, server, health) = (self.database, self.server, self.health);
+        let stock = StockReader::start(store, stock_reader::BOUNDS, supervisor.writers());
+        let inventory = InventoryRpc { stock, prepared };
+        tracing::info!(grpc_listen = %server.local_addr(), "serving");
+        supervisor.spawn(Stage::Intake, "grpc server", async move |stop| {
+            let routes = Routes::new(inventory.into_server());
+            let descriptors = proto::FILE_DESCRIPTOR_SET;
+            server.serve(routes, descriptors, &health, stop).await
+        });
+        let outbox = outbox::database::outbox(&database);
+        let backlog = BacklogWatch::new(outbox, MAX_COUNTED_ROWS);
+        supervisor.spawn(Stage::Intake, "backlog", async move |stop| {
+            backlog.run(stop, |_| ()).await;
+        });
+        let stored = RetryStoreWatch::new(retry_store::database::operations(&database));
+        supervisor.spawn(Stage::Intake, "retry store watch", |stop| stored.run(stop));
+    }
 }
 
 /// From started to ready. Several replicas may run this concurrently.
 async fn startup(
-    config: Config,
-    database: Database,
+    config: &Config,
+    database: &Database,
     store: Arc<dyn ProcessingStore>,
     catalogue: Catalogue,
     prepared: watch::Sender<bool>,
-    health: Health,
+    health: &Health,
 ) -> Result<(), ExitError> {
     let name = env!("CARGO_PKG_NAME");
     database.ready(&config.database, MIGRATIONS, name).await?;
     seed(&*store, &catalogue).await;
+    // The writers end when their last handle is dropped.
     drop(store);
     prepared.send_replace(true);
     kafka::topics::settled(&config.kafka, config.topics, &NEEDED).await;
@@ -226,12 +187,6 @@ async fn seed(store: &dyn ProcessingStore, catalogue: &Catalogue) {
     });
     let (skus, added) = (catalogue.entries().len(), added.await);
     tracing::info!(skus, added, "stock seeded");
-}
-
-fn build_relay(config: &Config, database: &Database, signal: OutboxSignal) -> Relay {
-    let outbox = outbox::database::outbox(database);
-    let leases = outbox::database::leases(database);
-    Relay::new(&config.kafka, outbox, leases, signal)
 }
 
 fn build_consumer(

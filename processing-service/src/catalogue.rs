@@ -4,10 +4,11 @@
 //! reported at once, with their lines.
 
 use std::collections::HashMap;
-use std::fmt;
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::Path;
 
+use csv::{Position, StringRecord};
 use service::command_line::ExitError;
 
 use crate::domain::Sku;
@@ -30,71 +31,57 @@ pub struct CatalogueEntry {
     pub opening: i64,
 }
 
-#[derive(Debug, thiserror::Error)]
-pub enum CatalogueError {
-    #[error("opening {}", path.display())]
-    Open {
-        path: PathBuf,
-        source: std::io::Error,
-    },
-    /// An I/O error, or not CSV.
-    #[error("reading the catalogue")]
-    Read(#[from] csv::Error),
-    #[error("line 1: expected the header sku,name,opening_stock, got {0:?}")]
-    Header(String),
-    #[error("{0}")]
-    Mistakes(Mistakes),
-}
-
-impl From<CatalogueError> for ExitError {
-    fn from(error: CatalogueError) -> Self {
-        Self::configuration(error).context("CATALOGUE_FILE")
-    }
-}
-
-/// Invalid lines of a catalogue, one message each.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mistakes(Vec<String>);
-
-impl fmt::Display for Mistakes {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("invalid catalogue")?;
-        for mistake in self.0.iter().take(MISTAKES_SHOWN) {
-            write!(formatter, "\n  {mistake}")?;
-        }
-        match self.0.len().saturating_sub(MISTAKES_SHOWN) {
-            0 => Ok(()),
-            more => write!(formatter, "\n  and {more} more"),
-        }
-    }
-}
-
 impl Catalogue {
-    pub fn load(path: &Path) -> Result<Self, CatalogueError> {
-        let file = std::fs::File::open(path).map_err(|source| CatalogueError::Open {
-            path: path.to_owned(),
-            source,
-        })?;
-        Self::read(std::io::BufReader::new(file))
+    /// # Errors
+    /// When the file cannot be read or has invalid lines.
+    pub fn load(path: &Path) -> Result<Self, ExitError> {
+        let file = File::open(path).map_err(|error| {
+            ExitError::configuration(error).context(&format!("opening {}", path.display()))
+        });
+        file.and_then(|file| Self::read(BufReader::new(file)))
+            .map_err(|error| error.context("CATALOGUE_FILE"))
     }
 
-    pub fn read(input: impl Read) -> Result<Self, CatalogueError> {
+    /// # Errors
+    /// When the input is no CSV, has another header or has invalid lines; the error lists those.
+    pub fn read(input: impl Read) -> Result<Self, ExitError> {
+        let unreadable =
+            |error: csv::Error| ExitError::configuration(error).context("reading the catalogue");
         // Flexible: a line with too few columns is reported like every other mistake.
         let mut reader = csv::ReaderBuilder::new()
             .flexible(true)
             .trim(csv::Trim::All)
             .from_reader(input);
-        let header = reader.headers()?;
+        let header = reader.headers().map_err(unreadable)?;
         if header != HEADER[..] {
-            return Err(CatalogueError::Header(
-                header.iter().collect::<Vec<_>>().join(","),
-            ));
+            let header = header.iter().collect::<Vec<_>>().join(",");
+            let (line, expected) = ("line 1", "expected the header sku,name,opening_stock");
+            return Err(ExitError::configuration(format!(
+                "{line}: {expected}, got {header:?}"
+            )));
         }
-        let mut lines = CatalogueLines::default();
+        let (mut entries, mut mistakes) = (Vec::new(), Vec::new());
+        let mut line_of = HashMap::new();
         for record in reader.records() {
-            lines.take(&record?);
+            let record = record.map_err(unreadable)?;
+            let line = record.position().map_or(0, Position::line);
+            match entry(&record, line, &mut line_of) {
+                Ok(entry) => entries.push(entry),
+                Err(mistake) => mistakes.push(format!("\n  line {line}: {mistake}")),
+            }
         }
-        lines.finish()
+        if mistakes.is_empty() {
+            return Ok(Self { entries });
+        }
+        let more = match mistakes.len().saturating_sub(MISTAKES_SHOWN) {
+            0 => String::new(),
+            more => format!("\n  and {more} more"),
+        };
+        mistakes.truncate(MISTAKES_SHOWN);
+        let shown = mistakes.concat();
+        Err(ExitError::configuration(format!(
+            "invalid catalogue{shown}{more}"
+        )))
     }
 
     /// In the order of the file.
@@ -103,50 +90,28 @@ impl Catalogue {
     }
 }
 
-/// Entries and mistakes of the lines read so far.
-#[derive(Default)]
-struct CatalogueLines {
-    entries: Vec<CatalogueEntry>,
-    line_of: HashMap<Sku, u64>,
-    mistakes: Vec<String>,
-}
-
-impl CatalogueLines {
-    fn take(&mut self, record: &csv::StringRecord) {
-        let line = record.position().map_or(0, csv::Position::line);
-        match self.entry(record, line) {
-            Ok(entry) => self.entries.push(entry),
-            Err(mistake) => self.mistakes.push(format!("line {line}: {mistake}")),
-        }
+/// Parses a line. `line_of` has the SKUs of the lines before.
+fn entry(
+    record: &StringRecord,
+    line: u64,
+    line_of: &mut HashMap<Sku, u64>,
+) -> Result<CatalogueEntry, String> {
+    let fields: Vec<&str> = record.iter().collect();
+    let &[sku, name, opening] = fields.as_slice() else {
+        return Err(format!("expected 3 columns, got {}", fields.len()));
+    };
+    let sku = Sku::parse(sku).map_err(|error| format!("sku {sku:?}: {error}"))?;
+    if let Some(first) = line_of.insert(sku.clone(), line) {
+        return Err(format!("sku {sku} is already in line {first}"));
     }
-
-    fn entry(&mut self, record: &csv::StringRecord, line: u64) -> Result<CatalogueEntry, String> {
-        let fields: Vec<&str> = record.iter().collect();
-        let &[sku, name, opening] = fields.as_slice() else {
-            return Err(format!("expected 3 columns, got {}", fields.len()));
-        };
-        let sku = Sku::parse(sku).map_err(|error| format!("sku {sku:?}: {error}"))?;
-        if let Some(first) = self.line_of.insert(sku.clone(), line) {
-            return Err(format!("sku {sku} is already in line {first}"));
-        }
-        let opening: u32 = opening.parse().map_err(|_| {
-            format!("opening_stock {opening:?}: expected a whole number, 0 or more")
-        })?;
-        Ok(CatalogueEntry {
-            sku,
-            name: name.to_owned(),
-            opening: i64::from(opening),
-        })
-    }
-
-    fn finish(self) -> Result<Catalogue, CatalogueError> {
-        if self.mistakes.is_empty() {
-            return Ok(Catalogue {
-                entries: self.entries,
-            });
-        }
-        Err(CatalogueError::Mistakes(Mistakes(self.mistakes)))
-    }
+    let opening: u32 = opening
+        .parse()
+        .map_err(|_| format!("opening_stock {opening:?}: expected a whole number, 0 or more"))?;
+    Ok(CatalogueEntry {
+        sku,
+        name: name.to_owned(),
+        opening: i64::from(opening),
+    })
 }
 
 #[cfg(test)]

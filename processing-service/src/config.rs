@@ -8,7 +8,7 @@ use grpc::server::GrpcConfig;
 use kafka::KafkaConfig;
 use kafka::topics::TopicsConfig;
 use service::backoff::Backoff;
-use service::config::{ConfigError, Environment, SettingDoc, Settings, SettingsSource};
+use service::config::{Configuration, Settings};
 use service::shutdown::ShutdownConfig;
 use sql::database::DatabaseConfig;
 use telemetry::TelemetryConfig;
@@ -45,33 +45,7 @@ pub struct PaymentConfig {
     pub capture: CapturePolicy,
 }
 
-impl Config {
-    /// Reads the configuration from the environment of the process.
-    ///
-    /// # Errors
-    /// As [`Config::from_source`].
-    pub fn from_environment() -> Result<Self, ConfigError> {
-        Self::from_source(&Environment)
-    }
-
-    /// Reads all settings.
-    ///
-    /// # Errors
-    /// All mistakes at once.
-    pub fn from_source(source: &dyn SettingsSource) -> Result<Self, ConfigError> {
-        let mut settings = Settings::new(source);
-        let config = Self::read(&mut settings);
-        settings.finish(config)
-    }
-
-    /// The documentation of all settings, collected from the code that reads them.
-    pub fn documentation() -> Vec<SettingDoc> {
-        let nothing = std::collections::BTreeMap::new();
-        let mut settings = Settings::new(&nothing);
-        Self::read(&mut settings);
-        settings.documentation().to_vec()
-    }
-
+impl Configuration for Config {
     fn read(settings: &mut Settings<'_>) -> Self {
         Self {
             grpc: GrpcConfig::read(settings, "127.0.0.1:50052"),
@@ -109,12 +83,9 @@ impl PaymentConfig {
             "3s",
             "timeout of one call to the payment provider, longer than PAYMENT_LATENCY",
         );
-        if attempts == 0 {
-            settings.reject("PAYMENT_ATTEMPTS", "expected at least 1");
-        }
-        if timeout <= latency {
-            settings.reject("PAYMENT_TIMEOUT", "expected more than PAYMENT_LATENCY");
-        }
+        settings.require(attempts > 0, "PAYMENT_ATTEMPTS", "expected at least 1");
+        let why = "expected more than PAYMENT_LATENCY";
+        settings.require(timeout > latency, "PAYMENT_TIMEOUT", why);
         let capture = CapturePolicy {
             attempts,
             timeout,
@@ -127,6 +98,8 @@ impl PaymentConfig {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+
+    use service::config::ConfigError;
 
     use super::*;
 

@@ -42,13 +42,18 @@ fn demand(lines: &[orders::OrderLine]) -> Result<Demand, InvalidField> {
     if !(1..=LINE_LIMIT).contains(&lines.len()) {
         return in_field("lines", Err(Malformed::expected("1 to 500 lines")));
     }
-    let mut parsed = Vec::with_capacity(lines.len());
-    for line in lines {
+    summed(lines)
+}
+
+fn summed(lines: &[orders::OrderLine]) -> Result<Demand, InvalidField> {
+    let parsed = lines.iter().map(|line| {
         let sku = in_field("lines.sku", Sku::parse(&line.sku))?;
-        let quantity = in_field("lines.quantity", Quantity::new(line.quantity))?;
-        parsed.push((sku, quantity));
-    }
-    Ok(Demand::of(parsed))
+        Ok((
+            sku,
+            in_field("lines.quantity", Quantity::new(line.quantity))?,
+        ))
+    });
+    Ok(Demand::of(parsed.collect::<Result<Vec<_>, _>>()?))
 }
 
 fn money(message: Option<&orders::Money>) -> Result<Money, InvalidField> {
@@ -85,14 +90,7 @@ pub fn stored_order(order_id: OrderId, demand: &Demand) -> Vec<u8> {
 /// The inverse of [`stored_order`]; `None` if the bytes are damaged.
 pub fn stored_demand(bytes: &[u8]) -> Option<Demand> {
     let message = orders::OrderPlaced::decode(bytes).ok()?;
-    let mut lines = Vec::with_capacity(message.lines.len());
-    for line in &message.lines {
-        lines.push((
-            Sku::parse(&line.sku).ok()?,
-            Quantity::new(line.quantity).ok()?,
-        ));
-    }
-    Some(Demand::of(lines))
+    summed(&message.lines).ok()
 }
 
 /// One SKU can need several lines: its sum can exceed the limit of a line.

@@ -12,14 +12,12 @@ use proto::event::OrderEvent;
 use proto::record::{self, EventMeta};
 use telemetry::propagation::current_trace_headers;
 
-use crate::steps::Pipeline;
-use crate::store::Cause;
+use crate::steps::{Pipeline, StepError};
+use crate::store::{Cause, StoreError};
 
 pub mod order_placed;
 
 pub mod cancellation_requested;
-
-mod failure;
 
 /// Handles the events of order-service.
 #[derive(Clone, Debug)]
@@ -65,5 +63,36 @@ fn cause(meta: &EventMeta) -> Cause {
     Cause {
         event,
         trace: current_trace_headers().into(),
+    }
+}
+
+/// Whether an event is retried after an error of its step.
+impl From<StepError> for Failure {
+    fn from(error: StepError) -> Self {
+        match &error {
+            StepError::Refund(_) | StepError::Interrupted(_) => Failure::retry(error),
+            StepError::Store(cause) if cause.is_transient() => Failure::retry(error),
+            StepError::Store(_) => Failure::reject(error),
+        }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        StepError::from(error).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unavailable_database_is_retried_and_damaged_data_is_rejected() {
+        let unavailable = StoreError::Database(sqlx::Error::PoolTimedOut);
+        let damaged = StoreError::Database(sqlx::Error::Decode("no such state".into()));
+
+        assert!(matches!(Failure::from(unavailable), Failure::Retry(_)));
+        assert!(matches!(Failure::from(damaged), Failure::Reject(_)));
     }
 }

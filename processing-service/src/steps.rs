@@ -13,6 +13,7 @@
 //! than the step's own target, because the step was recorded before; the caller continues from the returned state.
 
 use crate::domain::{Order, SagaState, Step};
+use crate::names::{attributes as attr, spans};
 use crate::store::Cause;
 
 pub mod pipeline;
@@ -23,7 +24,6 @@ pub mod reserve;
 pub mod ship;
 
 mod gateway;
-mod observed;
 
 pub use pipeline::{CapturePolicy, Pipeline, StepError};
 
@@ -35,9 +35,27 @@ pub async fn run(
     cause: &Cause,
 ) -> Result<SagaState, StepError> {
     match step {
-        Step::Reserve => reserve::run(pipeline, order, cause).await,
-        Step::Capture => capture::run(pipeline, order, cause).await,
-        Step::Ship => ship::run(pipeline, order.id, cause).await,
+        Step::Reserve => observed("reserve stock", reserve::run(pipeline, order, cause)).await,
+        Step::Capture => observed("capture payment", capture::run(pipeline, order, cause)).await,
+        Step::Ship => observed("ship order", ship::run(pipeline, order.id, cause)).await,
         Step::Compensate => compensate::run(pipeline, order.id, cause).await,
     }
+}
+
+/// Runs the step of this name within its own span, which shows a rejection or an error.
+async fn observed(
+    name: &'static str,
+    step: impl Future<Output = Result<SagaState, StepError>>,
+) -> Result<SagaState, StepError> {
+    let span = spans::STEP.within(name);
+    span.set(&attr::ORDER_STEP, name);
+    let ended = span.carry(step).await;
+    match &ended {
+        Ok(SagaState::Rejected(reason)) => {
+            span.set(&attr::ORDER_REJECTION_REASON, reason.name());
+        }
+        Ok(_) => {}
+        Err(error) => span.fail(error.name()),
+    }
+    ended
 }

@@ -11,6 +11,7 @@ use processing_service::config::Config;
 use proto::inventory::v1::inventory_service_client::InventoryServiceClient;
 use proto::inventory::v1::{CheckAvailabilityRequest, CheckAvailabilityResponse, Item, ItemStatus};
 use service::command_line::ExitError;
+use service::config::Configuration;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;

@@ -14,20 +14,44 @@ pub trait Event: Sized {
     /// CloudEvents `source`: the service that publishes the family.
     const SOURCE: &'static str;
 
-    /// CloudEvents `type`: reverse DNS, kebab case, major version.
-    fn event_type(&self) -> &'static str;
+    /// Package of the protobuf messages, for `dataschema`.
+    const PACKAGE: &'static str;
 
-    /// Full name of the protobuf message, for `dataschema`.
-    fn message_name(&self) -> &'static str;
-
-    /// The order id in the message.
-    fn order_id(&self) -> &str;
+    fn identity(&self) -> EventIdentity<'_>;
 
     /// The protobuf bytes of the message.
     fn encode_payload(&self) -> Vec<u8>;
 
     /// Decodes an event of this `type`; `None` for a type that this version of the contract does not know.
     fn decode_payload(event_type: &str, payload: &[u8]) -> Option<Result<Self, DecodeError>>;
+
+    /// The event's name in the domain: the name of its message.
+    fn name(&self) -> &'static str {
+        self.identity().name
+    }
+}
+
+/// The facts about an event that its record names beside the message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EventIdentity<'a> {
+    /// CloudEvents `type`: reverse DNS, kebab case, major version.
+    pub event_type: &'static str,
+    /// Name of the message, without its package.
+    pub name: &'static str,
+    /// The order id in the message.
+    pub order_id: &'a str,
+}
+
+const fn identity<'a>(
+    event_type: &'static str,
+    name: &'static str,
+    order_id: &'a str,
+) -> EventIdentity<'a> {
+    EventIdentity {
+        event_type,
+        name,
+        order_id,
+    }
 }
 
 /// The events of order-service, on [`crate::topics::ORDER_EVENTS`].
@@ -42,37 +66,18 @@ pub enum OrderEvent {
 const ORDER_PLACED: &str = "com.example.orders.order-placed.v1";
 const CANCELLATION_REQUESTED: &str = "com.example.orders.cancellation-requested.v1";
 
-impl OrderEvent {
-    /// The event's name in the domain: the name of its message.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::OrderPlaced(_) => "OrderPlaced",
-            Self::CancellationRequested(_) => "CancellationRequested",
-        }
-    }
-}
-
 impl Event for OrderEvent {
     const SOURCE: &'static str = "/order-service";
+    const PACKAGE: &'static str = "orders.v1";
 
-    fn event_type(&self) -> &'static str {
+    fn identity(&self) -> EventIdentity<'_> {
         match self {
-            Self::OrderPlaced(_) => ORDER_PLACED,
-            Self::CancellationRequested(_) => CANCELLATION_REQUESTED,
-        }
-    }
-
-    fn message_name(&self) -> &'static str {
-        match self {
-            Self::OrderPlaced(_) => "orders.v1.OrderPlaced",
-            Self::CancellationRequested(_) => "orders.v1.CancellationRequested",
-        }
-    }
-
-    fn order_id(&self) -> &str {
-        match self {
-            Self::OrderPlaced(event) => &event.order_id,
-            Self::CancellationRequested(event) => &event.order_id,
+            Self::OrderPlaced(it) => identity(ORDER_PLACED, "OrderPlaced", &it.order_id),
+            Self::CancellationRequested(event) => identity(
+                CANCELLATION_REQUESTED,
+                "CancellationRequested",
+                &event.order_id,
+            ),
         }
     }
 
@@ -116,49 +121,19 @@ const ORDER_FULFILLED: &str = "com.example.processing.order-fulfilled.v1";
 const ORDER_REJECTED: &str = "com.example.processing.order-rejected.v1";
 const ORDER_CANCELLED: &str = "com.example.processing.order-cancelled.v1";
 
-impl ProcessingEvent {
-    /// The event's name in the domain: the name of its message.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::StockReserved(_) => "StockReserved",
-            Self::PaymentCaptured(_) => "PaymentCaptured",
-            Self::OrderFulfilled(_) => "OrderFulfilled",
-            Self::OrderRejected(_) => "OrderRejected",
-            Self::OrderCancelled(_) => "OrderCancelled",
-        }
-    }
-}
-
 impl Event for ProcessingEvent {
     const SOURCE: &'static str = "/processing-service";
+    const PACKAGE: &'static str = "processing.v1";
 
-    fn event_type(&self) -> &'static str {
+    fn identity(&self) -> EventIdentity<'_> {
         match self {
-            Self::StockReserved(_) => STOCK_RESERVED,
-            Self::PaymentCaptured(_) => PAYMENT_CAPTURED,
-            Self::OrderFulfilled(_) => ORDER_FULFILLED,
-            Self::OrderRejected(_) => ORDER_REJECTED,
-            Self::OrderCancelled(_) => ORDER_CANCELLED,
-        }
-    }
-
-    fn message_name(&self) -> &'static str {
-        match self {
-            Self::StockReserved(_) => "processing.v1.StockReserved",
-            Self::PaymentCaptured(_) => "processing.v1.PaymentCaptured",
-            Self::OrderFulfilled(_) => "processing.v1.OrderFulfilled",
-            Self::OrderRejected(_) => "processing.v1.OrderRejected",
-            Self::OrderCancelled(_) => "processing.v1.OrderCancelled",
-        }
-    }
-
-    fn order_id(&self) -> &str {
-        match self {
-            Self::StockReserved(event) => &event.order_id,
-            Self::PaymentCaptured(event) => &event.order_id,
-            Self::OrderFulfilled(event) => &event.order_id,
-            Self::OrderRejected(event) => &event.order_id,
-            Self::OrderCancelled(event) => &event.order_id,
+            Self::StockReserved(it) => identity(STOCK_RESERVED, "StockReserved", &it.order_id),
+            Self::PaymentCaptured(it) => {
+                identity(PAYMENT_CAPTURED, "PaymentCaptured", &it.order_id)
+            }
+            Self::OrderFulfilled(it) => identity(ORDER_FULFILLED, "OrderFulfilled", &it.order_id),
+            Self::OrderRejected(it) => identity(ORDER_REJECTED, "OrderRejected", &it.order_id),
+            Self::OrderCancelled(it) => identity(ORDER_CANCELLED, "OrderCancelled", &it.order_id),
         }
     }
 

@@ -3,47 +3,36 @@
 //!
 //! It depends on no runtime, broker or database, so that every crate may depend on it.
 
-pub mod orders {
-    //! Package `orders`: the API and the events of order-service.
-    #[allow(
-        missing_docs,
-        missing_debug_implementations,
-        unreachable_pub,
-        clippy::all,
-        clippy::pedantic,
-        reason = "generated from orders/v1"
-    )]
-    pub mod v1 {
-        tonic::include_proto!("orders.v1");
-    }
-}
+pub use generated::{inventory, orders, processing};
 
-pub mod inventory {
-    //! Package `inventory`: the availability check of processing-service.
-    #[allow(
-        missing_docs,
-        missing_debug_implementations,
-        unreachable_pub,
-        clippy::all,
-        clippy::pedantic,
-        reason = "generated from inventory/v1"
-    )]
-    pub mod v1 {
-        tonic::include_proto!("inventory.v1");
+#[allow(
+    missing_docs,
+    missing_debug_implementations,
+    unreachable_pub,
+    clippy::all,
+    clippy::pedantic,
+    reason = "generated from the .proto files"
+)]
+mod generated {
+    /// The API and the events of order-service.
+    pub mod orders {
+        pub mod v1 {
+            tonic::include_proto!("orders.v1");
+        }
     }
-}
 
-pub mod processing {
-    //! Package `processing`: the events of processing-service.
-    #[allow(
-        missing_docs,
-        unreachable_pub,
-        clippy::all,
-        clippy::pedantic,
-        reason = "generated from processing/v1"
-    )]
-    pub mod v1 {
-        tonic::include_proto!("processing.v1");
+    /// The availability check of processing-service.
+    pub mod inventory {
+        pub mod v1 {
+            tonic::include_proto!("inventory.v1");
+        }
+    }
+
+    /// The events of processing-service.
+    pub mod processing {
+        pub mod v1 {
+            tonic::include_proto!("processing.v1");
+        }
     }
 }
 

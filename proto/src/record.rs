@@ -15,7 +15,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
-use crate::event::Event;
+use crate::event::{Event, EventIdentity};
 
 /// Headers of a Kafka record, in order.
 pub type Headers = Vec<(String, Vec<u8>)>;
@@ -87,16 +87,19 @@ pub enum RecordError {
 /// event and are never rewritten.
 pub fn encode<E: Event>(meta: &EventMeta, event: &E, trace: &[(String, String)]) -> Record {
     let order_id = meta.order_id.to_string();
+    let EventIdentity {
+        event_type, name, ..
+    } = event.identity();
     let attributes = [
         ("ce_specversion", "1.0".to_owned()),
         ("ce_id", meta.id.to_string()),
         ("ce_source", E::SOURCE.to_owned()),
-        ("ce_type", event.event_type().to_owned()),
+        ("ce_type", event_type.to_owned()),
         ("ce_subject", order_id.clone()),
         ("ce_time", rfc3339(meta.time)),
         (
             "ce_dataschema",
-            format!("urn:protobuf:{}", event.message_name()),
+            format!("urn:protobuf:{}.{name}", E::PACKAGE),
         ),
         // The sequence extension compares as text, hence the fixed width.
         ("ce_sequence", format!("{:020}", meta.sequence)),
@@ -139,7 +142,7 @@ pub fn decode<E: Event>(
         source,
     })?;
     let meta = decode_meta(headers)?;
-    if Uuid::try_parse(event.order_id()) != Ok(meta.order_id) {
+    if Uuid::try_parse(event.identity().order_id) != Ok(meta.order_id) {
         return Err(RecordError::OrderMismatch {
             subject: meta.order_id,
         });

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use grpc::server::errors::{EXPLAINED, UNEXPLAINED};
 use grpc::status::CallRejection;
-use service::config::SettingDoc;
+use service::config::{Configuration, SettingDoc};
 use tests::client::failure::code_name;
 use tonic::Code;
 

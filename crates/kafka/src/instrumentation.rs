@@ -20,7 +20,8 @@ const OTHER: &str = "_OTHER";
 const ERROR_PREFIX: &str = "RD_KAFKA_RESP_ERR_";
 
 /// An operation on messages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 pub enum Operation {
     Send,
     Poll,
@@ -36,12 +37,7 @@ impl Operation {
 
     /// `messaging.operation.name`.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Send => "send",
-            Self::Poll => "poll",
-            Self::Process => "process",
-            Self::Commit => "commit",
-        }
+        self.into()
     }
 
     /// `messaging.operation.type`.

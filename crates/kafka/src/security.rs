@@ -7,8 +7,9 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use rdkafka::config::ClientConfig;
+use strum::{EnumString, IntoStaticStr};
 
-use service::config::{FromSetting, Settings};
+use service::config::{FromSetting, Settings, parse};
 
 /// Whether librdkafka was built with OpenSSL.
 const TLS: bool = cfg!(feature = "tls");
@@ -36,7 +37,8 @@ pub struct Security {
 }
 
 /// `security.protocol`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Protocol {
     /// Neither encryption nor credentials.
     #[default]
@@ -65,12 +67,15 @@ pub struct Sasl {
 }
 
 /// `sasl.mechanism`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, IntoStaticStr)]
 pub enum Mechanism {
     /// Sends the password itself: only over TLS or in an isolated network.
+    #[strum(serialize = "PLAIN")]
     Plain,
     /// A challenge-response mechanism: the password is not sent.
+    #[strum(serialize = "SCRAM-SHA-256")]
     ScramSha256,
+    #[strum(serialize = "SCRAM-SHA-512")]
     ScramSha512,
 }
 
@@ -94,35 +99,19 @@ impl FromSetting for Password {
 
 impl FromSetting for Protocol {
     fn from_setting(text: &str) -> Result<Self, String> {
-        match text {
-            "plaintext" => Ok(Self::Plaintext),
-            "ssl" => Ok(Self::Ssl),
-            "sasl_plaintext" => Ok(Self::SaslPlaintext),
-            "sasl_ssl" => Ok(Self::SaslSsl),
-            _ => Err("plaintext, ssl, sasl_plaintext or sasl_ssl".to_owned()),
-        }
+        parse(text, "plaintext, ssl, sasl_plaintext or sasl_ssl")
     }
 }
 
 impl FromSetting for Mechanism {
     fn from_setting(text: &str) -> Result<Self, String> {
-        match text {
-            "PLAIN" => Ok(Self::Plain),
-            "SCRAM-SHA-256" => Ok(Self::ScramSha256),
-            "SCRAM-SHA-512" => Ok(Self::ScramSha512),
-            _ => Err("PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512".to_owned()),
-        }
+        parse(text, "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512")
     }
 }
 
 impl Protocol {
     fn name(self) -> &'static str {
-        match self {
-            Self::Plaintext => "plaintext",
-            Self::Ssl => "ssl",
-            Self::SaslPlaintext => "sasl_plaintext",
-            Self::SaslSsl => "sasl_ssl",
-        }
+        self.into()
     }
 
     fn uses_tls(self) -> bool {
@@ -134,16 +123,6 @@ impl Protocol {
     }
 }
 
-impl Mechanism {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Plain => "PLAIN",
-            Self::ScramSha256 => "SCRAM-SHA-256",
-            Self::ScramSha512 => "SCRAM-SHA-512",
-        }
-    }
-}
-
 impl Security {
     /// Reads the settings.
     pub fn read(settings: &mut Settings<'_>) -> Self {
@@ -152,12 +131,16 @@ impl Security {
             Protocol::default().name(),
             "plaintext, ssl, sasl_plaintext or sasl_ssl; TLS needs a build with the cargo feature `kafka-tls`, as the container image is",
         );
-        if protocol.uses_tls() && !TLS {
-            settings.reject(PROTOCOL, format!("{} {NEEDS_TLS}", protocol.name()));
-        }
+        let why = format_args!("{} {NEEDS_TLS}", protocol.name());
+        settings.require(TLS || !protocol.uses_tls(), PROTOCOL, why);
         Self {
             protocol,
-            ca_file: read_ca_file(settings, protocol),
+            ca_file: read_file(
+                settings,
+                protocol,
+                CA_FILE,
+                "PEM file of the trusted certificate authorities; unset: the system's",
+            ),
             certificate: read_certificate(settings, protocol),
             sasl: read_sasl(settings, protocol),
         }
@@ -184,7 +167,7 @@ impl Security {
         }
         if let (true, Some(sasl)) = (self.protocol.uses_sasl(), &self.sasl) {
             config
-                .set("sasl.mechanism", sasl.mechanism.name())
+                .set("sasl.mechanism", <&str>::from(sasl.mechanism))
                 .set("sasl.username", &sasl.username)
                 .set("sasl.password", &sasl.password.0);
         }
@@ -196,44 +179,44 @@ fn path(file: &Path) -> String {
     file.to_string_lossy().into_owned()
 }
 
-fn read_ca_file(settings: &mut Settings<'_>, protocol: Protocol) -> Option<PathBuf> {
-    let file = settings.optional(
-        CA_FILE,
-        "PEM file of the trusted certificate authorities; unset: the system's",
-    );
-    reject_without_tls(settings, protocol, CA_FILE, file.as_ref());
-    check_file(settings, CA_FILE, file.as_deref());
-    file
-}
-
 fn read_certificate(settings: &mut Settings<'_>, protocol: Protocol) -> Option<ClientCertificate> {
-    let certificate: Option<PathBuf> = settings.optional(
+    let certificate_file = read_file(
+        settings,
+        protocol,
         CERTIFICATE_FILE,
         "PEM file with this client's certificate, where brokers require one",
     );
-    let key: Option<PathBuf> = settings.optional(
+    let key_file = read_file(
+        settings,
+        protocol,
         KEY_FILE,
         "PEM file with the private key of that certificate, not encrypted",
     );
-    for (name, file) in [(CERTIFICATE_FILE, &certificate), (KEY_FILE, &key)] {
-        reject_without_tls(settings, protocol, name, file.as_ref());
-        check_file(settings, name, file.as_deref());
+    let (has_certificate, has_key) = (certificate_file.is_some(), key_file.is_some());
+    let why = format_args!("must be set with {CERTIFICATE_FILE}");
+    settings.require(has_key || !has_certificate, KEY_FILE, why);
+    let why = format_args!("must be set with {KEY_FILE}");
+    settings.require(has_certificate || !has_key, CERTIFICATE_FILE, why);
+    Some(ClientCertificate {
+        certificate_file: certificate_file?,
+        key_file: key_file?,
+    })
+}
+
+/// Reads the name of a TLS file. A file that would not be used is rejected: its operator would believe that the connection is
+/// encrypted.
+fn read_file(
+    settings: &mut Settings<'_>,
+    protocol: Protocol,
+    name: &'static str,
+    help: &'static str,
+) -> Option<PathBuf> {
+    let file: PathBuf = settings.optional(name, help)?;
+    reject_unused(settings, protocol, name, !protocol.uses_tls());
+    if let Err(error) = File::open(&file) {
+        settings.reject(name, format!("cannot read {}: {error}", file.display()));
     }
-    match (certificate, key) {
-        (Some(certificate_file), Some(key_file)) => Some(ClientCertificate {
-            certificate_file,
-            key_file,
-        }),
-        (Some(_), None) => {
-            settings.reject(KEY_FILE, format!("must be set with {CERTIFICATE_FILE}"));
-            None
-        }
-        (None, Some(_)) => {
-            settings.reject(CERTIFICATE_FILE, format!("must be set with {KEY_FILE}"));
-            None
-        }
-        (None, None) => None,
-    }
+    Some(file)
 }
 
 fn read_sasl(settings: &mut Settings<'_>, protocol: Protocol) -> Option<Sasl> {
@@ -244,30 +227,17 @@ fn read_sasl(settings: &mut Settings<'_>, protocol: Protocol) -> Option<Sasl> {
     let username: Option<String> = settings.optional(USERNAME, "user for a sasl protocol");
     let password: Option<Password> = settings.optional(PASSWORD, "its password");
     if !protocol.uses_sasl() {
-        for (name, given) in [
-            (MECHANISM, mechanism.is_some()),
-            (USERNAME, username.is_some()),
-            (PASSWORD, password.is_some()),
-        ] {
-            reject_unused(settings, protocol, name, given);
-        }
+        reject_unused(settings, protocol, MECHANISM, mechanism.is_some());
+        reject_unused(settings, protocol, USERNAME, username.is_some());
+        reject_unused(settings, protocol, PASSWORD, password.is_some());
         return None;
     }
     let mechanism = mechanism.unwrap_or(Mechanism::Plain);
-    if mechanism != Mechanism::Plain && !TLS {
-        settings.reject(MECHANISM, format!("{} {NEEDS_TLS}", mechanism.name()));
-    }
-    for (name, given) in [
-        (USERNAME, username.is_some()),
-        (PASSWORD, password.is_some()),
-    ] {
-        if !given {
-            settings.reject(
-                name,
-                format!("must be set with {PROTOCOL}={}", protocol.name()),
-            );
-        }
-    }
+    let why = format_args!("{} {NEEDS_TLS}", <&str>::from(mechanism));
+    settings.require(TLS || mechanism == Mechanism::Plain, MECHANISM, why);
+    let why = format!("must be set with {PROTOCOL}={}", protocol.name());
+    settings.require(username.is_some(), USERNAME, &why);
+    settings.require(password.is_some(), PASSWORD, &why);
     Some(Sasl {
         mechanism,
         username: username?,
@@ -275,34 +245,9 @@ fn read_sasl(settings: &mut Settings<'_>, protocol: Protocol) -> Option<Sasl> {
     })
 }
 
-/// Rejects a TLS file that would not be used: its operator would believe that the connection is encrypted.
-fn reject_without_tls(
-    settings: &mut Settings<'_>,
-    protocol: Protocol,
-    name: &'static str,
-    file: Option<&PathBuf>,
-) {
-    if !protocol.uses_tls() {
-        reject_unused(settings, protocol, name, file.is_some());
-    }
-}
-
 fn reject_unused(settings: &mut Settings<'_>, protocol: Protocol, name: &'static str, given: bool) {
-    if given {
-        settings.reject(
-            name,
-            format!("has no effect with {PROTOCOL}={}", protocol.name()),
-        );
-    }
-}
-
-fn check_file(settings: &mut Settings<'_>, name: &'static str, file: Option<&Path>) {
-    let Some(file) = file else {
-        return;
-    };
-    if let Err(error) = File::open(file) {
-        settings.reject(name, format!("cannot read {}: {error}", file.display()));
-    }
+    let why = format_args!("has no effect with {PROTOCOL}={}", protocol.name());
+    settings.require(!given, name, why);
 }
 
 #[cfg(test)]

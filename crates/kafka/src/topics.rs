@@ -18,10 +18,9 @@ mod report;
 
 mod admin;
 mod check;
-mod comparison;
 mod metadata;
 
-use report::{TopicReport, TopicsError};
+use report::TopicReport;
 
 pub use check::{TopicsCheck, check, settled};
 pub use config::{TopicSpec, TopicsConfig};
@@ -36,9 +35,9 @@ pub fn command(
         let (kafka, config) = config()?;
         // The client blocks, also while it is created and dropped.
         let created = spawn_blocking(move || admin::create(&kafka, config, topics)).await;
-        let reports = created
-            .unwrap_or(Err(TopicsError::Interrupted))
-            .map_err(ExitError::failed)?;
+        // The task fails only while the runtime is shutting down.
+        let reports =
+            created.map_err(|_| ExitError::failed("creating topics was interrupted"))??;
         for report in &reports {
             println!("{report}");
         }

@@ -3,7 +3,6 @@
 //! Without a subcommand the service runs. Settings are environment variables; `--help` lists them.
 
 use std::error::Error;
-use std::fmt::Write as _;
 use std::io;
 use std::pin::Pin;
 use std::process::ExitCode;
@@ -44,9 +43,7 @@ impl ExitError {
             cause: cause.into(),
         }
     }
-}
 
-impl ExitError {
     /// Adds the operation that failed.
     #[must_use]
     pub fn context(self, operation: &str) -> Self {
@@ -184,17 +181,14 @@ fn parser(
 
 fn describe(settings: &[SettingDoc]) -> String {
     let mut text = "Settings (environment variables):".to_owned();
-    for setting in settings {
-        let default = match setting.default {
-            "" => "unset",
-            default => default,
-        };
-        // Writing to a string does not fail.
-        let _ = write!(
-            text,
-            "\n  {} [{default}]\n      {}",
-            setting.name, setting.help
-        );
+    for SettingDoc {
+        name,
+        default,
+        help,
+    } in settings
+    {
+        let default = if default.is_empty() { "unset" } else { default };
+        text += &format!("\n  {name} [{default}]\n      {help}");
     }
     text
 }

@@ -10,16 +10,14 @@ use std::fmt;
 
 mod value;
 
-pub use value::FromSetting;
+pub use value::{FromSetting, parse};
 
 /// Where settings come from: the environment, or a map in tests.
 pub trait SettingsSource {
     fn get(&self, name: &str) -> Option<String>;
 }
 
-/// The environment of this process.
-#[derive(Clone, Copy, Debug)]
-pub struct Environment;
+struct Environment;
 
 impl SettingsSource for Environment {
     fn get(&self, name: &str) -> Option<String> {
@@ -31,6 +29,35 @@ impl SettingsSource for Environment {
 impl SettingsSource for BTreeMap<String, String> {
     fn get(&self, name: &str) -> Option<String> {
         BTreeMap::get(self, name).cloned()
+    }
+}
+
+/// The configuration of a service: data, read once.
+pub trait Configuration: Sized {
+    fn read(settings: &mut Settings<'_>) -> Self;
+
+    /// Reads the environment of the process.
+    ///
+    /// # Errors
+    /// As [`Configuration::from_source`].
+    fn from_environment() -> Result<Self, ConfigError> {
+        Self::from_source(&Environment)
+    }
+
+    /// # Errors
+    /// [`ConfigError`] with every setting that is invalid, alone or in combination.
+    fn from_source(source: &dyn SettingsSource) -> Result<Self, ConfigError> {
+        let mut settings = Settings::new(source);
+        let config = Self::read(&mut settings);
+        settings.finish(config)
+    }
+
+    /// All settings with their defaults, in reading order.
+    fn documentation() -> Vec<SettingDoc> {
+        let nothing = BTreeMap::new();
+        let mut settings = Settings::new(&nothing);
+        Self::read(&mut settings);
+        settings.documentation
     }
 }
 
@@ -104,6 +131,13 @@ impl<'a> Settings<'a> {
         self.mistakes.push(format!("{name}: {why}"));
     }
 
+    /// Records a mistake unless `is_valid`.
+    pub fn require(&mut self, is_valid: bool, name: &'static str, why: impl fmt::Display) {
+        if !is_valid {
+            self.reject(name, why);
+        }
+    }
+
     /// Returns the configuration if there is no mistake.
     ///
     /// # Errors
@@ -115,11 +149,6 @@ impl<'a> Settings<'a> {
         Err(ConfigError {
             mistakes: self.mistakes,
         })
-    }
-
-    /// The settings read so far, in that order.
-    pub fn documentation(&self) -> &[SettingDoc] {
-        &self.documentation
     }
 
     fn read<T: FromSetting>(
@@ -259,11 +288,7 @@ mod tests {
 
         read(&mut settings);
 
-        let names: Vec<_> = settings
-            .documentation()
-            .iter()
-            .map(|doc| doc.name)
-            .collect();
+        let names: Vec<_> = settings.documentation.iter().map(|doc| doc.name).collect();
         assert_eq!(names, ["LISTEN", "GRACE", "LIMIT"]);
     }
 

@@ -9,7 +9,21 @@
 //!
 //! The plan is a global: passing it by value would add a test argument to every signature on the way.
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+use strum::VariantArray as _;
+
+/// In the order in which an order passes them.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    strum::EnumString,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+)]
+#[strum(serialize_all = "kebab-case")]
 pub enum CrashPoint {
     /// A batch is collected; none of it is written.
     BeforeCommit,
@@ -60,60 +74,11 @@ pub enum CrashPoint {
 }
 
 impl CrashPoint {
-    /// In the order in which an order passes them.
-    pub const ALL: [Self; 23] = [
-        Self::BeforeCommit,
-        Self::AfterCommit,
-        Self::BeforeReply,
-        Self::AfterClaim,
-        Self::AfterRead,
-        Self::AfterProduce,
-        Self::AfterAcknowledgement,
-        Self::AfterDelete,
-        Self::AfterPoll,
-        Self::BetweenSteps,
-        Self::AfterCapture,
-        Self::AfterRefund,
-        Self::AfterEffect,
-        Self::BeforeOffsetCommit,
-        Self::AfterOffsetCommit,
-        Self::InRevoke,
-        Self::AfterDrain,
-        Self::BeforeDeadLetter,
-        Self::AfterDeadLetter,
-        Self::AfterStore,
-        Self::AfterRetriedEffect,
-        Self::InShutdown,
-        Self::AfterIntake,
-    ];
+    pub const ALL: &[Self] = Self::VARIANTS;
 
-    /// The name in `CRASH_POINT`.
+    /// The name in `CRASH_POINT`, such as `after-commit`.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::BeforeCommit => "before-commit",
-            Self::AfterCommit => "after-commit",
-            Self::BeforeReply => "before-reply",
-            Self::AfterClaim => "after-claim",
-            Self::AfterRead => "after-read",
-            Self::AfterProduce => "after-produce",
-            Self::AfterAcknowledgement => "after-acknowledgement",
-            Self::AfterDelete => "after-delete",
-            Self::AfterPoll => "after-poll",
-            Self::BetweenSteps => "between-steps",
-            Self::AfterCapture => "after-capture",
-            Self::AfterRefund => "after-refund",
-            Self::AfterEffect => "after-effect",
-            Self::BeforeOffsetCommit => "before-offset-commit",
-            Self::AfterOffsetCommit => "after-offset-commit",
-            Self::InRevoke => "in-revoke",
-            Self::AfterDrain => "after-drain",
-            Self::BeforeDeadLetter => "before-dead-letter",
-            Self::AfterDeadLetter => "after-dead-letter",
-            Self::AfterStore => "after-store",
-            Self::AfterRetriedEffect => "after-retried-effect",
-            Self::InShutdown => "in-shutdown",
-            Self::AfterIntake => "after-intake",
-        }
+        self.into()
     }
 }
 
@@ -152,7 +117,8 @@ mod armed {
         reached: AtomicU64,
     }
 
-    #[derive(Clone, Copy)]
+    #[derive(Clone, Copy, strum::EnumString)]
+    #[strum(serialize_all = "lowercase")]
     enum Action {
         Abort,
         Fail,
@@ -193,14 +159,8 @@ mod armed {
         let (name, action) = text.split_once(':')?;
         let (action, at) = action.split_once('@')?;
         Some(Plan {
-            point: CrashPoint::ALL
-                .into_iter()
-                .find(|point| point.name() == name)?,
-            action: match action {
-                "abort" => Action::Abort,
-                "fail" => Action::Fail,
-                _ => return None,
-            },
+            point: name.parse().ok()?,
+            action: action.parse().ok()?,
             at: at.parse().ok()?,
             reached: AtomicU64::new(0),
         })

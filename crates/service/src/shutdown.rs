@@ -27,15 +27,11 @@ impl ShutdownConfig {
             "25s",
             "time limit of a graceful shutdown; flushing telemetry may take 9s more, and terminationGracePeriodSeconds of the pod must exceed the sum",
         );
-        if grace < MIN_GRACE {
-            let least = MIN_GRACE.as_secs();
-            settings.reject(
-                "SHUTDOWN_GRACE",
-                format!(
-                    "must be at least {least}s: the consumer and then the relay need this long to drain"
-                ),
-            );
-        }
+        let why = format_args!(
+            "must be at least {}s: the consumer and then the relay need this long to drain",
+            MIN_GRACE.as_secs()
+        );
+        settings.require(grace >= MIN_GRACE, "SHUTDOWN_GRACE", why);
         Self { grace }
     }
 }

@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::command_line::ExitError;
-use crate::crash_points::{CrashPoint, Injected, reach};
+use crate::crash_points::{CrashPoint, reach};
 
 /// The consumer drains its partitions for 8 s and leaves its group within 5 s; in-flight calls have 5 s.
 const MIN_INTAKE: Duration = Duration::from_millis(13_250);
@@ -52,6 +52,23 @@ pub enum Stage {
     Relay,
 }
 
+/// The result of a task; an error stops the service.
+pub trait TaskResult {
+    fn into_result(self) -> Result<(), ExitError>;
+}
+
+impl TaskResult for () {
+    fn into_result(self) -> Result<(), ExitError> {
+        Ok(())
+    }
+}
+
+impl<E: Into<ExitError>> TaskResult for Result<(), E> {
+    fn into_result(self) -> Result<(), ExitError> {
+        self.map_err(Into::into)
+    }
+}
+
 #[derive(Debug, Default)]
 pub struct Supervisor {
     intake: Tasks,
@@ -72,13 +89,15 @@ impl Supervisor {
         name: &'static str,
         run: impl FnOnce(CancellationToken) -> F,
     ) where
-        F: Future<Output = Result<(), ExitError>> + Send + 'static,
+        F: Future<Output: TaskResult> + Send + 'static,
     {
         let tasks = match stage {
             Stage::Intake => &mut self.intake,
             Stage::Relay => &mut self.relay,
         };
-        tasks.spawn(name, run(tasks.stop.clone()));
+        let task = run(tasks.stop.clone());
+        let handle = tasks.running.spawn(async { task.await.into_result() });
+        tasks.names.insert(handle.id(), name);
     }
 
     /// Starts a task that calls `run` once `prepared` is true.
@@ -89,16 +108,16 @@ impl Supervisor {
         name: &'static str,
         run: impl FnOnce(CancellationToken) -> F + Send + 'static,
     ) where
-        F: Future<Output = Result<(), ExitError>> + Send + 'static,
+        F: Future<Output: TaskResult> + Send + 'static,
     {
         let mut prepared = prepared.clone();
         self.spawn(stage, name, async move |stop: CancellationToken| {
             let preparation = prepared.wait_for(|prepared| *prepared);
             if matches!(stop.run_until_cancelled(preparation).await, Some(Ok(_))) {
                 drop(prepared);
-                run(stop).await?;
+                run(stop).await.into_result()?;
             }
-            Ok(())
+            Ok::<_, ExitError>(())
         });
     }
 
@@ -141,13 +160,13 @@ impl Supervisor {
         grace: Duration,
         close: impl Future<Output = ()>,
     ) -> Result<(), ExitError> {
-        let begun = reach(CrashPoint::InShutdown).map_err(injected);
+        let begun = reach(CrashPoint::InShutdown).map_err(ExitError::failed);
         let mut deadline = Instant::now() + grace.saturating_sub(AFTER_INTAKE);
         let intake = self.intake.stop(deadline).await;
         deadline += COMMIT;
         self.writers.close();
         let writers = by(deadline, "writers", self.writers.wait()).await;
-        let at_half = reach(CrashPoint::AfterIntake).map_err(injected);
+        let at_half = reach(CrashPoint::AfterIntake).map_err(ExitError::failed);
         deadline += RELAY;
         let relay = self.relay.stop(deadline).await;
         deadline += CLOSE;
@@ -161,10 +180,6 @@ impl Supervisor {
     }
 }
 
-fn injected(error: Injected) -> ExitError {
-    ExitError::failed(error)
-}
-
 /// The tasks of one stage.
 #[derive(Debug, Default)]
 struct Tasks {
@@ -174,15 +189,6 @@ struct Tasks {
 }
 
 impl Tasks {
-    fn spawn(
-        &mut self,
-        name: &'static str,
-        task: impl Future<Output = Result<(), ExitError>> + Send + 'static,
-    ) {
-        let handle = self.running.spawn(task);
-        self.names.insert(handle.id(), name);
-    }
-
     /// Completes when a task ends before the shutdown.
     async fn failure(&mut self) -> ExitError {
         match self.running.join_next_with_id().await {
@@ -265,9 +271,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_shutdown_ends_within_the_minimum_grace_when_every_task_hangs() {
         let mut supervisor = Supervisor::default();
-        supervisor.spawn(Stage::Intake, "consumer", |_| std::future::pending());
-        supervisor.spawn(Stage::Intake, "server", |_| std::future::pending());
-        supervisor.spawn(Stage::Relay, "relay", |_| std::future::pending());
+        supervisor.spawn(Stage::Intake, "consumer", |_| std::future::pending::<()>());
+        supervisor.spawn(Stage::Intake, "server", |_| std::future::pending::<()>());
+        supervisor.spawn(Stage::Relay, "relay", |_| std::future::pending::<()>());
         supervisor.writers().spawn(std::future::pending::<()>());
         let shutdown = CancellationToken::new();
         shutdown.cancel();
@@ -298,7 +304,7 @@ mod tests {
     async fn a_task_that_ends_before_the_shutdown_stops_the_service_and_is_named() {
         let mut supervisor = Supervisor::default();
         supervisor.spawn(Stage::Intake, "server", until_stopped);
-        supervisor.spawn(Stage::Intake, "consumer", async |_| Ok(()));
+        supervisor.spawn(Stage::Intake, "consumer", async |_| ());
 
         let error = run(supervisor, CancellationToken::new()).await.unwrap_err();
 
@@ -309,7 +315,9 @@ mod tests {
     async fn a_task_that_panics_stops_the_service_and_is_named() {
         let mut supervisor = Supervisor::default();
         supervisor.spawn(Stage::Intake, "server", until_stopped);
-        supervisor.spawn(Stage::Relay, "relay", async |_| panic!("on purpose"));
+        supervisor.spawn(Stage::Relay, "relay", async |_| -> () {
+            panic!("on purpose")
+        });
 
         let error = run(supervisor, CancellationToken::new()).await.unwrap_err();
 
@@ -325,13 +333,11 @@ mod tests {
         supervisor.spawn(Stage::Relay, "relay", async move |stop| {
             stop.cancelled().await;
             let _ = relay.send("relay");
-            Ok(())
         });
         supervisor.spawn(Stage::Intake, "consumer", async move |stop| {
             stop.cancelled().await;
             let _ = intake.send("intake");
             drop(handle);
-            Ok(())
         });
         supervisor.writers().spawn(async move {
             while submitted.recv().await.is_some() {}
@@ -354,7 +360,7 @@ mod tests {
     async fn a_task_that_waits_for_its_preparation_is_stopped_before_it_starts() {
         let (_prepared, waiting) = watch::channel(false);
         let mut supervisor = Supervisor::default();
-        supervisor.spawn_when(&waiting, Stage::Intake, "consumer", async |_| {
+        supervisor.spawn_when(&waiting, Stage::Intake, "consumer", async |_| -> () {
             panic!("must not begin")
         });
         let shutdown = CancellationToken::new();

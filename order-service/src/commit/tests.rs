@@ -1,5 +1,6 @@
 //! Each order is counted once, despite retries and redeliveries.
 
+use telemetry::testing;
 use uuid::Uuid;
 
 use super::*;
@@ -7,11 +8,10 @@ use crate::domain::{Availability, OrderEvent, OrderId, Timestamp};
 use crate::events;
 use crate::fixture::{self, Fixture, request};
 use crate::names::{attributes, metrics};
-use crate::recording;
 
 /// No other unit test accepts orders with this label.
 fn accepted() -> u64 {
-    recording::counted(
+    fixture::counted(
         &metrics::ORDERS_ACCEPTED,
         &attributes::ORDER_AVAILABILITY,
         "confirmed",
@@ -20,7 +20,7 @@ fn accepted() -> u64 {
 
 /// No other unit test ends orders with this label.
 fn cancelled() -> u64 {
-    recording::counted(
+    fixture::counted(
         &metrics::ORDERS_COMPLETION_DURATION,
         &attributes::ORDER_STATUS,
         "cancelled",
@@ -51,7 +51,7 @@ fn end(order_id: OrderId, sequence: u64) -> ApplyOutcome {
 
 #[tokio::test]
 async fn an_accepted_order_is_counted_once_despite_retries() {
-    recording::start();
+    testing::record_spans();
     let fixture = Fixture::start().await;
     let request = request();
     let confirmed = || {
@@ -71,7 +71,7 @@ async fn an_accepted_order_is_counted_once_despite_retries() {
 
 #[tokio::test]
 async fn an_ended_order_is_measured_once_despite_redelivery() {
-    recording::start();
+    testing::record_spans();
     let fixture = Fixture::start().await;
     let order_id = fixture.placed().await;
     let reply = fixture.writers.cancel.submit(cancellation(order_id)).await;

@@ -1,7 +1,10 @@
 //! The result of the availability check, and the shortages that refuse an order.
 
+use strum::{EnumString, IntoStaticStr};
+
 /// The result of the availability check when an order was accepted. It reserves nothing: processing decides.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
 pub enum Availability {
     /// The check is off, or the order was written by a release without it.
     NotChecked,
@@ -16,15 +19,11 @@ impl Availability {
 
     /// The name in the contract, without its prefix.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::NotChecked => "NOT_CHECKED",
-            Self::Confirmed => "CONFIRMED",
-            Self::Unverified => "UNVERIFIED",
-        }
+        self.into()
     }
 
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|known| known.name() == name)
+        name.parse().ok()
     }
 }
 

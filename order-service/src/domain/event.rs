@@ -1,5 +1,7 @@
 //! The events in the life of an order, and their names in its history.
 
+use strum::{EnumString, IntoStaticStr, VariantArray};
+
 use super::status::RejectionReason;
 
 /// An event that may follow the placement of an order.
@@ -34,7 +36,7 @@ impl OrderEvent {
 }
 
 /// The type of a history entry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumString, IntoStaticStr, VariantArray)]
 pub enum EventType {
     OrderPlaced,
     CancellationRequested,
@@ -46,31 +48,13 @@ pub enum EventType {
 }
 
 impl EventType {
-    pub const ALL: [Self; 7] = [
-        Self::OrderPlaced,
-        Self::CancellationRequested,
-        Self::StockReserved,
-        Self::PaymentCaptured,
-        Self::OrderFulfilled,
-        Self::OrderRejected,
-        Self::OrderCancelled,
-    ];
-
     /// The name in the store and in the API; also the name of the protobuf message.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::OrderPlaced => "OrderPlaced",
-            Self::CancellationRequested => "CancellationRequested",
-            Self::StockReserved => "StockReserved",
-            Self::PaymentCaptured => "PaymentCaptured",
-            Self::OrderFulfilled => "OrderFulfilled",
-            Self::OrderRejected => "OrderRejected",
-            Self::OrderCancelled => "OrderCancelled",
-        }
+        self.into()
     }
 
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|event| event.name() == name)
+        name.parse().ok()
     }
 }
 
@@ -80,7 +64,7 @@ mod tests {
 
     #[test]
     fn every_event_name_is_read_back() {
-        for event in EventType::ALL {
+        for &event in EventType::VARIANTS {
             assert_eq!(EventType::from_name(event.name()), Some(event));
         }
         assert_eq!(EventType::from_name("OrderLost"), None);

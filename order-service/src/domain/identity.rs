@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use thiserror::Error;
 use uuid::Uuid;
+
+use super::text::Malformed;
 
 /// A UUIDv7, so orders sort by their time of acceptance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -18,8 +19,8 @@ impl OrderId {
     /// Parses the hyphenated form.
     ///
     /// # Errors
-    /// [`InvalidUuid`] for other forms and for the nil UUID.
-    pub fn parse(text: &str) -> Result<Self, InvalidUuid> {
+    /// [`Malformed`] for other forms and for the nil UUID.
+    pub fn parse(text: &str) -> Result<Self, Malformed> {
         parse_hyphenated(text).map(Self)
     }
 
@@ -47,9 +48,9 @@ impl RequestId {
     /// Parses the hyphenated form.
     ///
     /// # Errors
-    /// [`InvalidUuid`] for other forms and for the nil UUID: a client that forgets to set the field sends it, and all its
+    /// [`Malformed`] for other forms and for the nil UUID: a client that forgets to set the field sends it, and all its
     /// orders would be duplicates of the first.
-    pub fn parse(text: &str) -> Result<Self, InvalidUuid> {
+    pub fn parse(text: &str) -> Result<Self, Malformed> {
         parse_hyphenated(text).map(Self)
     }
 
@@ -68,20 +69,16 @@ impl fmt::Display for RequestId {
 pub struct CustomerId(String);
 
 impl CustomerId {
-    /// In characters, all of them ASCII.
-    const MAX_LENGTH: usize = 64;
+    const RULE: Malformed =
+        Malformed("must have 1 to 64 characters out of letters, digits, '-', '_' and '.'");
 
     /// # Errors
-    /// [`InvalidCustomerId`] when it is empty, too long or has a character outside the alphabet.
-    pub fn parse(text: impl Into<String>) -> Result<Self, InvalidCustomerId> {
+    /// [`Malformed`] when it is empty, too long or has a character outside the alphabet.
+    pub fn parse(text: impl Into<String>) -> Result<Self, Malformed> {
         let text = text.into();
-        let length_is_fine = (1..=Self::MAX_LENGTH).contains(&text.len());
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-        if length_is_fine && text.bytes().all(allowed) {
-            Ok(Self(text))
-        } else {
-            Err(InvalidCustomerId)
-        }
+        let is_valid = (1..=64).contains(&text.len()) && text.bytes().all(allowed);
+        is_valid.then_some(Self(text)).ok_or(Self::RULE)
     }
 
     pub fn as_str(&self) -> &str {
@@ -89,24 +86,16 @@ impl CustomerId {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("must be a UUID in its hyphenated form, and not the nil UUID")]
-pub struct InvalidUuid;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("must have 1 to 64 characters out of letters, digits, '-', '_' and '.'")]
-pub struct InvalidCustomerId;
+const UUID_RULE: Malformed =
+    Malformed("must be a UUID in its hyphenated form, and not the nil UUID");
 
 const HYPHENATED_LENGTH: usize = 36;
 
 /// The uuid crate also accepts braces, URNs and plain hex digits. With one form only, ids can be compared as text.
-fn parse_hyphenated(text: &str) -> Result<Uuid, InvalidUuid> {
-    if text.len() != HYPHENATED_LENGTH {
-        return Err(InvalidUuid);
-    }
+fn parse_hyphenated(text: &str) -> Result<Uuid, Malformed> {
     match Uuid::try_parse(text) {
-        Ok(id) if !id.is_nil() => Ok(id),
-        _ => Err(InvalidUuid),
+        Ok(id) if text.len() == HYPHENATED_LENGTH && !id.is_nil() => Ok(id),
+        _ => Err(UUID_RULE),
     }
 }
 
@@ -130,8 +119,8 @@ mod tests {
         let nil = Uuid::nil().to_string();
 
         for text in ["", "x", &simple, &braced, &urn, &nil, &ID.replace('a', "g")] {
-            assert_eq!(OrderId::parse(text), Err(InvalidUuid), "{text}");
-            assert_eq!(RequestId::parse(text), Err(InvalidUuid), "{text}");
+            assert_eq!(OrderId::parse(text), Err(UUID_RULE), "{text}");
+            assert_eq!(RequestId::parse(text), Err(UUID_RULE), "{text}");
         }
     }
 
@@ -141,7 +130,7 @@ mod tests {
             assert_eq!(CustomerId::parse(text).unwrap().as_str(), text);
         }
         for text in ["", "a b", "ä", "a/b", "a\n", &"x".repeat(65)] {
-            assert_eq!(CustomerId::parse(text), Err(InvalidCustomerId), "{text}");
+            assert_eq!(CustomerId::parse(text), Err(CustomerId::RULE), "{text}");
         }
     }
 }

@@ -1,8 +1,7 @@
 //! One line of an order: SKU, quantity, unit price.
 
-use thiserror::Error;
-
 use super::money::Money;
+use super::text::{Malformed, is_printable_ascii};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OrderLine {
@@ -16,18 +15,14 @@ pub struct OrderLine {
 pub struct Sku(String);
 
 impl Sku {
-    /// In characters, all of them ASCII.
-    const MAX_LENGTH: usize = 64;
+    const RULE: Malformed = Malformed("must have 1 to 64 printable ASCII characters");
 
     /// # Errors
-    /// [`InvalidSku`] when it is empty, too long or not printable ASCII.
-    pub fn parse(text: impl Into<String>) -> Result<Self, InvalidSku> {
+    /// [`Malformed`] when it is empty, too long or not printable ASCII.
+    pub fn parse(text: impl Into<String>) -> Result<Self, Malformed> {
         let text = text.into();
-        if is_printable_ascii(&text, Self::MAX_LENGTH) {
-            Ok(Self(text))
-        } else {
-            Err(InvalidSku)
-        }
+        let is_valid = is_printable_ascii(&text, 64);
+        is_valid.then_some(Self(text)).ok_or(Self::RULE)
     }
 
     pub fn as_str(&self) -> &str {
@@ -42,14 +37,13 @@ pub struct Quantity(i32);
 impl Quantity {
     pub const MAX: i32 = 100_000;
 
+    const RULE: Malformed = Malformed("must be 1 to 100000");
+
     /// # Errors
-    /// [`InvalidQuantity`] for less than 1 and for more than [`Quantity::MAX`].
-    pub fn parse(pieces: i32) -> Result<Self, InvalidQuantity> {
-        if (1..=Self::MAX).contains(&pieces) {
-            Ok(Self(pieces))
-        } else {
-            Err(InvalidQuantity)
-        }
+    /// [`Malformed`] for less than 1 and for more than [`Quantity::MAX`].
+    pub fn parse(pieces: i32) -> Result<Self, Malformed> {
+        let is_valid = (1..=Self::MAX).contains(&pieces);
+        is_valid.then_some(Self(pieces)).ok_or(Self::RULE)
     }
 
     pub fn get(self) -> i32 {
@@ -64,36 +58,18 @@ pub struct UnitPrice(Money);
 impl UnitPrice {
     pub const MAX_MINOR_UNITS: i64 = 100_000_000;
 
+    const RULE: Malformed = Malformed("must be 1 to 100000000 minor units");
+
     /// # Errors
-    /// [`InvalidUnitPrice`] for zero, a negative amount, and more than [`UnitPrice::MAX_MINOR_UNITS`].
-    pub fn parse(price: Money) -> Result<Self, InvalidUnitPrice> {
-        if (1..=Self::MAX_MINOR_UNITS).contains(&price.minor_units) {
-            Ok(Self(price))
-        } else {
-            Err(InvalidUnitPrice)
-        }
+    /// [`Malformed`] for zero, a negative amount, and more than [`UnitPrice::MAX_MINOR_UNITS`].
+    pub fn parse(price: Money) -> Result<Self, Malformed> {
+        let is_valid = (1..=Self::MAX_MINOR_UNITS).contains(&price.minor_units);
+        is_valid.then_some(Self(price)).ok_or(Self::RULE)
     }
 
     pub fn money(self) -> Money {
         self.0
     }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("must have 1 to 64 printable ASCII characters")]
-pub struct InvalidSku;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("must be 1 to 100000")]
-pub struct InvalidQuantity;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("must be 1 to 100000000 minor units")]
-pub struct InvalidUnitPrice;
-
-/// Space counts as printable: real stock codes contain it.
-pub(super) fn is_printable_ascii(text: &str, max_length: usize) -> bool {
-    (1..=max_length).contains(&text.len()) && text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
 }
 
 #[cfg(test)]
@@ -107,7 +83,7 @@ mod tests {
             assert_eq!(Sku::parse(text).unwrap().as_str(), text);
         }
         for text in ["", "tab\t", "ü", "\u{7f}", &"x".repeat(65)] {
-            assert_eq!(Sku::parse(text), Err(InvalidSku), "{text}");
+            assert_eq!(Sku::parse(text), Err(Sku::RULE), "{text}");
         }
     }
 
@@ -116,7 +92,7 @@ mod tests {
         assert_eq!(Quantity::parse(1).unwrap().get(), 1);
         assert_eq!(Quantity::parse(Quantity::MAX).unwrap().get(), 100_000);
         for pieces in [0, -1, i32::MIN, Quantity::MAX + 1, i32::MAX] {
-            assert_eq!(Quantity::parse(pieces), Err(InvalidQuantity), "{pieces}");
+            assert_eq!(Quantity::parse(pieces), Err(Quantity::RULE), "{pieces}");
         }
     }
 
@@ -132,7 +108,7 @@ mod tests {
         assert!(price(1).is_ok());
         assert!(price(UnitPrice::MAX_MINOR_UNITS).is_ok());
         for minor_units in [i64::MIN, -1, 0, UnitPrice::MAX_MINOR_UNITS + 1, i64::MAX] {
-            assert_eq!(price(minor_units), Err(InvalidUnitPrice), "{minor_units}");
+            assert_eq!(price(minor_units), Err(UnitPrice::RULE), "{minor_units}");
         }
     }
 }

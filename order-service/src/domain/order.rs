@@ -4,12 +4,32 @@ use uuid::Uuid;
 
 use super::availability::Availability;
 use super::event::{EventType, OrderEvent};
-use super::identity::{CustomerId, OrderId};
+use super::fingerprint::Fingerprint;
+use super::identity::{CustomerId, OrderId, RequestId};
 use super::lines::OrderLines;
-use super::new_order::NewOrder;
+use super::payment_token::PaymentToken;
 use super::status::OrderStatus;
 use super::timestamp::Timestamp;
 use super::transition::{TransitionRefused, transition};
+
+/// A validated PlaceOrder request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewOrder {
+    pub request_id: RequestId,
+    pub customer_id: CustomerId,
+    pub lines: OrderLines,
+    pub payment_token: PaymentToken,
+}
+
+impl NewOrder {
+    pub fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::of(
+            &self.customer_id,
+            self.lines.as_slice(),
+            &self.payment_token,
+        )
+    }
+}
 
 /// An order and its current state.
 #[derive(Clone, Debug, PartialEq, Eq)]

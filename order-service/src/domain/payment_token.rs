@@ -3,27 +3,21 @@
 
 use std::fmt;
 
-use thiserror::Error;
-
-use super::line::is_printable_ascii;
+use super::text::{Malformed, is_printable_ascii};
 
 /// An authorisation that the client obtained at checkout.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PaymentToken(String);
 
 impl PaymentToken {
-    /// In characters, all of them ASCII.
-    const MAX_LENGTH: usize = 128;
+    const RULE: Malformed = Malformed("must have 1 to 128 printable ASCII characters");
 
     /// # Errors
-    /// [`InvalidPaymentToken`] when it is empty, too long or not printable ASCII.
-    pub fn parse(text: impl Into<String>) -> Result<Self, InvalidPaymentToken> {
+    /// [`Malformed`] when it is empty, too long or not printable ASCII.
+    pub fn parse(text: impl Into<String>) -> Result<Self, Malformed> {
         let text = text.into();
-        if is_printable_ascii(&text, Self::MAX_LENGTH) {
-            Ok(Self(text))
-        } else {
-            Err(InvalidPaymentToken)
-        }
+        let is_valid = is_printable_ascii(&text, 128);
+        is_valid.then_some(Self(text)).ok_or(Self::RULE)
     }
 
     /// For the event and the fingerprint only. Never for a log, a span or a reply.
@@ -38,10 +32,6 @@ impl fmt::Debug for PaymentToken {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("must have 1 to 128 printable ASCII characters")]
-pub struct InvalidPaymentToken;
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -54,7 +44,7 @@ mod tests {
         );
         assert!(PaymentToken::parse("x".repeat(128)).is_ok());
         for text in ["", "tok\n", "£", &"x".repeat(129)] {
-            assert_eq!(PaymentToken::parse(text), Err(InvalidPaymentToken));
+            assert_eq!(PaymentToken::parse(text), Err(PaymentToken::RULE));
         }
     }
 

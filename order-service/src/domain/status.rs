@@ -1,7 +1,10 @@
 //! The states of an order.
 
+use strum::{EnumString, IntoStaticStr, VariantArray};
+
 /// The state of an order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr)]
+#[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
 pub enum OrderStatus {
     /// Durable and confirmed, not processed yet.
     Accepted,
@@ -28,14 +31,7 @@ impl OrderStatus {
 
     /// The name in the contract, without its prefix.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Accepted => "ACCEPTED",
-            Self::Processing => "PROCESSING",
-            Self::CancelRequested => "CANCEL_REQUESTED",
-            Self::Fulfilled => "FULFILLED",
-            Self::Rejected(_) => "REJECTED",
-            Self::Cancelled => "CANCELLED",
-        }
+        self.into()
     }
 
     pub fn rejection_reason(self) -> Option<RejectionReason> {
@@ -52,7 +48,7 @@ impl OrderStatus {
             ("PROCESSING", None) => Some(Self::Processing),
             ("CANCEL_REQUESTED", None) => Some(Self::CancelRequested),
             ("FULFILLED", None) => Some(Self::Fulfilled),
-            ("REJECTED", Some(reason)) => RejectionReason::from_name(reason).map(Self::Rejected),
+            ("REJECTED", Some(reason)) => reason.parse().ok().map(Self::Rejected),
             ("CANCELLED", None) => Some(Self::Cancelled),
             _ => None,
         }
@@ -60,7 +56,8 @@ impl OrderStatus {
 }
 
 /// Why processing-service rejected an order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumString, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
 pub enum RejectionReason {
     /// A reason that this release does not know. The order is rejected all the same.
     Unspecified,
@@ -72,27 +69,9 @@ pub enum RejectionReason {
 }
 
 impl RejectionReason {
-    pub const ALL: [Self; 5] = [
-        Self::Unspecified,
-        Self::UnknownSku,
-        Self::OutOfStock,
-        Self::PaymentDeclined,
-        Self::PaymentUnavailable,
-    ];
-
     /// The name in the contract, without its prefix.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Unspecified => "UNSPECIFIED",
-            Self::UnknownSku => "UNKNOWN_SKU",
-            Self::OutOfStock => "OUT_OF_STOCK",
-            Self::PaymentDeclined => "PAYMENT_DECLINED",
-            Self::PaymentUnavailable => "PAYMENT_UNAVAILABLE",
-        }
-    }
-
-    fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|reason| reason.name() == name)
+        self.into()
     }
 }
 
@@ -102,7 +81,10 @@ mod tests {
 
     #[test]
     fn every_state_is_read_back_from_its_names() {
-        let rejected = RejectionReason::ALL.map(OrderStatus::Rejected);
+        let rejected = RejectionReason::VARIANTS
+            .iter()
+            .copied()
+            .map(OrderStatus::Rejected);
         let others = [
             OrderStatus::Accepted,
             OrderStatus::Processing,
@@ -111,7 +93,7 @@ mod tests {
             OrderStatus::Cancelled,
         ];
 
-        for status in rejected.into_iter().chain(others) {
+        for status in rejected.chain(others) {
             let reason = status.rejection_reason().map(RejectionReason::name);
             assert_eq!(OrderStatus::from_names(status.name(), reason), Some(status));
         }

@@ -109,20 +109,21 @@ fn record_status(applied: Applied) {
 /// store would have blocked the key, hence it was skipped or lost, and a retry cannot help, since any event that still
 /// arrives comes later.
 fn into_result(order_id: OrderId, sequence: u64, applied: Applied) -> Result<(), Failure> {
-    match applied {
-        Applied::Moved(_) | Applied::Ended { .. } | Applied::Duplicate => Ok(()),
-        Applied::Gap { expected } => Err(Failure::reject(OutcomeError::Gap {
+    let error = match applied {
+        Applied::Moved(_) | Applied::Ended { .. } | Applied::Duplicate => return Ok(()),
+        Applied::Gap { expected } => OutcomeError::Gap {
             order_id,
             sequence,
             expected,
-        })),
-        Applied::Refused(source) => Err(Failure::reject(OutcomeError::Refused {
+        },
+        Applied::Refused(source) => OutcomeError::Refused {
             order_id,
             sequence,
             source,
-        })),
-        Applied::UnknownOrder => Err(Failure::reject(OutcomeError::UnknownOrder(order_id))),
-    }
+        },
+        Applied::UnknownOrder => OutcomeError::UnknownOrder(order_id),
+    };
+    Err(Failure::reject(error))
 }
 
 fn write_failed(error: SubmitError<StoreError>) -> Failure {

@@ -69,7 +69,7 @@ mod tests {
         let received: Received<OrderEvent> = record::decode(&record.headers, Some(&record.payload))
             .unwrap()
             .unwrap();
-        assert_eq!(received.event.order_id(), order_id.to_string());
+        assert_eq!(received.event.identity().order_id, order_id.to_string());
         assert_eq!(received.meta.sequence, 2);
         assert_eq!(Timestamp::from(received.meta.time), at);
     }

@@ -14,7 +14,7 @@ use service::deadline::Deadline;
 use telemetry::span;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
-use tonic::{Request, Status};
+use tonic::{Request, Response, Status};
 
 use super::status::RpcError;
 use crate::admission::Admission;
@@ -44,6 +44,11 @@ pub struct OrderRpc {
 }
 
 impl OrderRpc {
+    /// The reply of a call, or its status; counts the call if it was shed.
+    pub(super) fn reply<T>(&self, done: Result<T, RpcError>) -> Result<Response<T>, Status> {
+        done.map(Response::new).map_err(|error| self.refuse(error))
+    }
+
     /// The status of a failed call; counts the call if it was shed.
     pub(super) fn refuse(&self, error: RpcError) -> Status {
         if let Some(reason) = error.shed_reason() {

@@ -93,7 +93,7 @@ struct Watch {
     order_id: OrderId,
     /// The version of the last sent entry, or the version in the request.
     last_sent: u64,
-    /// Whether the last sent entry is final; saves a read.
+    /// Whether the order is final and its last entry is sent.
     has_ended: bool,
     /// Entries that are read and not sent yet.
     page: VecDeque<HistoryEntry>,
@@ -106,12 +106,6 @@ struct Watch {
     _permit: OwnedSemaphorePermit,
 }
 
-enum Next {
-    Send,
-    Wait,
-    End,
-}
-
 impl Watch {
     /// Waits for the next entry; `None` when the order is final.
     async fn next(mut self) -> Result<Option<(WatchOrderResponse, Self)>, Status> {
@@ -119,57 +113,50 @@ impl Watch {
             if let Some(entry) = self.page.pop_front() {
                 return Ok(Some((self.send(&entry), self)));
             }
-            match self.read().await? {
-                Next::Send => {}
-                Next::Wait => self.wait().await?,
-                Next::End => return Ok(None),
+            if self.has_ended {
+                return Ok(None);
             }
+            if self.is_at_end {
+                self.wait().await?;
+            }
+            self.read().await?;
         }
     }
 
     fn send(&mut self, entry: &HistoryEntry) -> WatchOrderResponse {
         self.last_sent = entry.version;
+        // Saves a read.
         self.has_ended = entry.status.is_final();
         WatchOrderResponse {
             entry: Some(conversion::history_entry_message(entry)),
         }
     }
 
-    async fn read(&mut self) -> Result<Next, RpcError> {
-        if self.has_ended {
-            return Ok(Next::End);
-        }
-        if self.is_at_end {
-            return Ok(Next::Wait);
-        }
+    async fn read(&mut self) -> Result<(), RpcError> {
         let entries = self
             .store
             .history(self.order_id, self.last_sent, PAGE, self.deadline)
             .await;
         self.page = entries.map_err(RpcError::of_read(self.deadline))?.into();
-        if self.page.is_empty() {
-            return self.after_last_entry().await;
-        }
         self.is_at_end = self.page.len() < PAGE as usize;
-        Ok(Next::Send)
+        if self.page.is_empty() {
+            self.read_status().await?;
+        }
+        Ok(())
     }
 
     /// There is no entry after the last sent one. The order is final (the client resumed at or beyond its end), or will
     /// change. If it has changed since the history was read, the new entries must still be sent.
-    async fn after_last_entry(&self) -> Result<Next, RpcError> {
+    async fn read_status(&mut self) -> Result<(), RpcError> {
         let order = self
             .store
             .get(self.order_id, self.deadline)
             .await
             .map_err(RpcError::of_read(self.deadline))?;
         let order = order.ok_or(RpcError::OrderNotFound(self.order_id))?;
-        if order.version > self.last_sent {
-            Ok(Next::Send)
-        } else if order.status.is_final() {
-            Ok(Next::End)
-        } else {
-            Ok(Next::Wait)
-        }
+        self.is_at_end = order.version <= self.last_sent;
+        self.has_ended = self.is_at_end && order.status.is_final();
+        Ok(())
     }
 
     async fn wait(&mut self) -> Result<(), RpcError> {
@@ -177,10 +164,7 @@ impl Watch {
         tokio::select! {
             biased;
             () = self.shutdown.cancelled() => Err(RpcError::ShuttingDown),
-            () = self.subscription.changed() => {
-                self.is_at_end = false;
-                Ok(())
-            }
+            () = self.subscription.changed() => Ok(()),
         }
     }
 }

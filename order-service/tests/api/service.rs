@@ -15,6 +15,7 @@ use proto::orders::v1::order_service_client::OrderServiceClient;
 use proto::orders::v1::{Money, Order, OrderLine, PlaceOrderRequest};
 use proto::record;
 use service::command_line::ExitError;
+use service::config::Configuration;
 use sql::database::Database;
 use tempfile::TempDir;
 use tokio::sync::OnceCell;

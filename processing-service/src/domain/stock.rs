@@ -106,7 +106,8 @@ impl Demand {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr)]
+#[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
 pub enum RejectionReason {
     /// A SKU is not in the catalogue.
     UnknownSku,
@@ -120,12 +121,7 @@ pub enum RejectionReason {
 impl RejectionReason {
     /// The name in the contract, without its prefix; also stored in the database.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::UnknownSku => "UNKNOWN_SKU",
-            Self::OutOfStock => "OUT_OF_STOCK",
-            Self::PaymentDeclined => "PAYMENT_DECLINED",
-            Self::PaymentUnavailable => "PAYMENT_UNAVAILABLE",
-        }
+        self.into()
     }
 }
 

@@ -19,6 +19,20 @@ use crate::store::StoreError;
 /// `domain` of every ErrorInfo: the service that defines the reasons.
 const DOMAIN: &str = "processing-service";
 
+/// The `reason` of an ErrorInfo, the status code, and the RetryInfo delay if the same call may succeed later.
+type Reason = (&'static str, Code, Option<Duration>);
+
+const INVALID_REQUEST: Reason = ("INVALID_REQUEST", Code::InvalidArgument, None);
+const STARTING: Reason = unavailable("STARTING");
+const OVERLOADED: Reason = ("OVERLOADED", Code::ResourceExhausted, Some(RETRY_DELAY));
+const SHUTTING_DOWN: Reason = unavailable("SHUTTING_DOWN");
+const STORE_UNAVAILABLE: Reason = unavailable("STORE_UNAVAILABLE");
+const INTERNAL: Reason = ("INTERNAL", Code::Internal, None);
+
+const fn unavailable(reason: &'static str) -> Reason {
+    (reason, Code::Unavailable, Some(RETRY_DELAY))
+}
+
 /// The failures of a call that a client can distinguish.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum RpcError {
@@ -43,64 +57,42 @@ pub enum RpcError {
 }
 
 impl RpcError {
-    /// Reason, code and retry delay of each error, for the generated reference page.
-    pub const REASONS: [(&str, Code, Option<Duration>); 6] = [
-        ("INVALID_REQUEST", Code::InvalidArgument, None),
-        ("STARTING", Code::Unavailable, Some(RETRY_DELAY)),
-        ("OVERLOADED", Code::ResourceExhausted, Some(RETRY_DELAY)),
-        ("SHUTTING_DOWN", Code::Unavailable, Some(RETRY_DELAY)),
-        ("STORE_UNAVAILABLE", Code::Unavailable, Some(RETRY_DELAY)),
-        ("INTERNAL", Code::Internal, None),
+    /// For the generated reference page.
+    pub const REASONS: [Reason; 6] = [
+        INVALID_REQUEST,
+        STARTING,
+        OVERLOADED,
+        SHUTTING_DOWN,
+        STORE_UNAVAILABLE,
+        INTERNAL,
     ];
 
-    fn code(&self) -> Code {
+    fn reason(&self) -> Reason {
         match self {
-            Self::InvalidRequest(_) => Code::InvalidArgument,
-            Self::Overloaded => Code::ResourceExhausted,
-            Self::Starting | Self::ShuttingDown | Self::StoreUnavailable => Code::Unavailable,
-            Self::Internal => Code::Internal,
+            Self::InvalidRequest(_) => INVALID_REQUEST,
+            Self::Starting => STARTING,
+            Self::Overloaded => OVERLOADED,
+            Self::ShuttingDown => SHUTTING_DOWN,
+            Self::StoreUnavailable => STORE_UNAVAILABLE,
+            Self::Internal => INTERNAL,
         }
-    }
-
-    fn reason(&self) -> &'static str {
-        match self {
-            Self::InvalidRequest(_) => "INVALID_REQUEST",
-            Self::Starting => "STARTING",
-            Self::Overloaded => "OVERLOADED",
-            Self::ShuttingDown => "SHUTTING_DOWN",
-            Self::StoreUnavailable => "STORE_UNAVAILABLE",
-            Self::Internal => "INTERNAL",
-        }
-    }
-
-    /// The values in the message, so that no client has to parse it.
-    fn metadata(&self) -> HashMap<String, String> {
-        match self {
-            Self::InvalidRequest(violations) => {
-                HashMap::from([("violations".to_owned(), violations.total().to_string())])
-            }
-            _ => HashMap::new(),
-        }
-    }
-
-    fn details(&self) -> ErrorDetails {
-        let mut details = ErrorDetails::with_error_info(self.reason(), DOMAIN, self.metadata());
-        match self {
-            Self::InvalidRequest(violations) => {
-                details.set_bad_request(violations.field_violations());
-            }
-            Self::Starting | Self::Overloaded | Self::ShuttingDown | Self::StoreUnavailable => {
-                details.set_retry_info(Some(RETRY_DELAY));
-            }
-            Self::Internal => {}
-        }
-        details
     }
 }
 
 impl From<RpcError> for Status {
     fn from(error: RpcError) -> Self {
-        Status::with_error_details(error.code(), error.to_string(), error.details())
+        let (reason, code, retry_delay) = error.reason();
+        let mut details = ErrorDetails::with_error_info(reason, DOMAIN, HashMap::new());
+        if let RpcError::InvalidRequest(violations) = &error {
+            // The values in the message, so that no client has to parse it.
+            let total = HashMap::from([("violations".to_owned(), violations.total().to_string())]);
+            details.set_error_info(reason, DOMAIN, total);
+            details.set_bad_request(violations.field_violations());
+        }
+        if retry_delay.is_some() {
+            details.set_retry_info(retry_delay);
+        }
+        Status::with_error_details(code, error.to_string(), details)
     }
 }
 

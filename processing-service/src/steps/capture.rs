@@ -6,27 +6,23 @@
 use service::crash_points::{CrashPoint, reach};
 use tokio::time;
 
+use super::gateway;
 use super::pipeline::{Pipeline, StepError};
-use super::{gateway, observed};
 use crate::domain::{Order, SagaEvent, SagaState};
 use crate::payment::{CaptureError, CaptureRequest};
 use crate::store::Cause;
 
 /// Captures the payment and records the provider's answer.
-pub async fn run(
+pub(super) async fn run(
     pipeline: &Pipeline,
     order: &Order,
     cause: &Cause,
 ) -> Result<SagaState, StepError> {
-    let capturing = async {
-        let event = capture(pipeline, order).await;
-        if matches!(event, SagaEvent::PaymentCaptured(..)) {
-            reach(CrashPoint::AfterCapture)?;
-        }
-        let recorded = pipeline.store.advance(order.id, event, cause.clone());
-        Ok(recorded.await?.state())
-    };
-    observed::step("capture payment", capturing).await
+    let event = capture(pipeline, order).await;
+    if matches!(event, SagaEvent::PaymentCaptured(..)) {
+        reach(CrashPoint::AfterCapture)?;
+    }
+    pipeline.advance(order.id, event, cause).await
 }
 
 /// Retries until the provider answers or the attempts are exhausted.

@@ -8,7 +8,7 @@ use service::crash_points::{CrashPoint, reach};
 use super::pipeline::{Pipeline, StepError};
 use super::{gateway, observed};
 use crate::domain::{Order, OrderId, SagaEvent, SagaState};
-use crate::store::{Cause, OpenSaga, Opening};
+use crate::store::{Cause, Opening};
 
 /// Records the cancellation of an order that may not have a saga yet.
 pub async fn cancel_placed(
@@ -16,12 +16,8 @@ pub async fn cancel_placed(
     order: &Order,
     cause: &Cause,
 ) -> Result<SagaState, StepError> {
-    let cancelling = async {
-        let saga = OpenSaga::new(order, Opening::Cancel);
-        let recorded = pipeline.store.open(saga, cause.clone()).await?;
-        Ok(recorded.state())
-    };
-    observed::step("cancel order", cancelling).await
+    let cancelling = pipeline.open(order, Opening::Cancel, cause);
+    observed("cancel order", cancelling).await
 }
 
 /// Records the cancellation of an order with a saga.
@@ -30,12 +26,8 @@ pub async fn cancel(
     order_id: OrderId,
     cause: &Cause,
 ) -> Result<SagaState, StepError> {
-    let cancelling = async {
-        let event = SagaEvent::CancellationRequested;
-        let recorded = pipeline.store.advance(order_id, event, cause.clone());
-        Ok(recorded.await?.state())
-    };
-    observed::step("cancel order", cancelling).await
+    let cancelling = pipeline.advance(order_id, SagaEvent::CancellationRequested, cause);
+    observed("cancel order", cancelling).await
 }
 
 /// Refunds the payment, releases the stock and ends the saga.
@@ -50,8 +42,7 @@ pub async fn run(
         gateway::refund(pipeline, order_id).await?;
         reach(CrashPoint::AfterRefund)?;
         let event = SagaEvent::PaymentUndone;
-        let recorded = pipeline.store.advance(order_id, event, cause.clone());
-        Ok(recorded.await?.state())
+        pipeline.advance(order_id, event, cause).await
     };
-    observed::step("compensate order", compensating).await
+    observed("compensate order", compensating).await
 }

@@ -20,15 +20,7 @@ pub(super) async fn capture(
 ) -> Result<CaptureId, CaptureError> {
     let span = begin("capture payment_gateway", "capture");
     span.set(&attr::PAYMENT_ATTEMPT, i64::from(attempt));
-    let answer = pipeline.gateway.capture(request);
-    let answer = time::timeout(pipeline.capture.timeout, span.carry(answer)).await;
-    match &answer {
-        Ok(Ok(_)) => {}
-        Ok(Err(CaptureError::Declined)) => span.fail("declined"),
-        Ok(Err(CaptureError::Unavailable(_))) => span.fail("unavailable"),
-        Err(_) => span.fail(TIMED_OUT),
-    }
-    answer.unwrap_or(Err(CaptureError::Unavailable(GatewayUnavailable)))
+    call(pipeline, &span, pipeline.gateway.capture(request)).await
 }
 
 pub(super) async fn refund(
@@ -36,18 +28,27 @@ pub(super) async fn refund(
     order_id: OrderId,
 ) -> Result<(), GatewayUnavailable> {
     let span = begin("refund payment_gateway", "refund");
-    let answer = pipeline.gateway.refund(order_id);
-    let answer = time::timeout(pipeline.capture.timeout, span.carry(answer)).await;
-    match &answer {
-        Ok(Ok(())) => {}
-        Ok(Err(GatewayUnavailable)) => span.fail("unavailable"),
-        Err(_) => span.fail(TIMED_OUT),
-    }
-    answer.unwrap_or(Err(GatewayUnavailable))
+    call(pipeline, &span, pipeline.gateway.refund(order_id)).await
 }
 
 fn begin(name: &'static str, operation: &'static str) -> Span {
     let span = spans::PAYMENT_GATEWAY.within(name);
     span.set(&attr::PAYMENT_OPERATION, operation);
     span
+}
+
+async fn call<T, E: Copy + Into<CaptureError> + From<GatewayUnavailable>>(
+    pipeline: &Pipeline,
+    span: &Span,
+    answer: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    let answer = time::timeout(pipeline.capture.timeout, span.carry(answer)).await;
+    let Ok(answer) = answer else {
+        span.fail(TIMED_OUT);
+        return Err(GatewayUnavailable.into());
+    };
+    answer.inspect_err(|&error| match error.into() {
+        CaptureError::Declined => span.fail("declined"),
+        CaptureError::Unavailable(_) => span.fail("unavailable"),
+    })
 }

@@ -7,8 +7,9 @@ use std::time::Duration;
 use service::backoff::Backoff;
 use service::crash_points::Injected;
 
+use crate::domain::{Order, OrderId, SagaEvent, SagaState};
 use crate::payment::{GatewayUnavailable, PaymentGateway};
-use crate::store::{ProcessingStore, StoreError};
+use crate::store::{Cause, OpenSaga, Opening, ProcessingStore, StoreError};
 
 /// The dependencies of the steps.
 #[derive(Clone)]
@@ -16,6 +17,30 @@ pub struct Pipeline {
     pub store: Arc<dyn ProcessingStore>,
     pub gateway: Arc<dyn PaymentGateway>,
     pub capture: CapturePolicy,
+}
+
+impl Pipeline {
+    /// Applies an event to a saga. Returns its current state.
+    pub(super) async fn advance(
+        &self,
+        order_id: OrderId,
+        event: SagaEvent,
+        cause: &Cause,
+    ) -> Result<SagaState, StepError> {
+        let recorded = self.store.advance(order_id, event, cause.clone());
+        Ok(recorded.await?.state())
+    }
+
+    /// Begins the saga of an order. Returns its current state.
+    pub(super) async fn open(
+        &self,
+        order: &Order,
+        opening: Opening,
+        cause: &Cause,
+    ) -> Result<SagaState, StepError> {
+        let saga = OpenSaga::new(order, opening);
+        Ok(self.store.open(saga, cause.clone()).await?.state())
+    }
 }
 
 impl fmt::Debug for Pipeline {

@@ -1,20 +1,14 @@
 //! The first step: reserves the whole demand, or rejects the order.
 
-use super::observed;
 use super::pipeline::{Pipeline, StepError};
 use crate::domain::{Order, SagaState};
-use crate::store::{Cause, OpenSaga, Opening};
+use crate::store::{Cause, Opening};
 
 /// Opens the order's saga. The stock is checked inside the store's transaction, where its rows are locked.
-pub async fn run(
+pub(super) async fn run(
     pipeline: &Pipeline,
     order: &Order,
     cause: &Cause,
 ) -> Result<SagaState, StepError> {
-    let reserving = async {
-        let saga = OpenSaga::new(order, Opening::Reserve);
-        let recorded = pipeline.store.open(saga, cause.clone()).await?;
-        Ok(recorded.state())
-    };
-    observed::step("reserve stock", reserving).await
+    pipeline.open(order, Opening::Reserve, cause).await
 }

@@ -11,7 +11,7 @@ use processing_service::domain::{
     SagaState, ShipmentId, Sku, StockLevel,
 };
 use processing_service::store::{self, Cause, OpenSaga, Opening, ProcessingStore, Recorded};
-use proto::event::ProcessingEvent;
+use proto::event::{Event, ProcessingEvent};
 use proto::record;
 use sql::database::Database;
 use tokio_util::task::TaskTracker;

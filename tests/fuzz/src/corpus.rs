@@ -15,6 +15,7 @@ use proto::processing::v1 as processing;
 use proto::record::{self, EventMeta};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use service::config::Configuration;
 use uuid::Uuid;
 
 use crate::{TARGETS, Target};

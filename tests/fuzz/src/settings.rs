@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use service::config::Configuration;
+
 /// Lines of `NAME=value`, as both services' settings.
 pub(crate) fn settings(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);

@@ -8,12 +8,12 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tokio::runtime::Handle;
 
-use super::comparison::{compare, configuration};
 use super::config::{TopicSpec, TopicsConfig};
 use super::metadata::{Lookup, MetadataClient, Shape, Unreachable};
-use super::report::{TopicReport, TopicState, TopicsError};
+use super::report::{TopicReport, configuration};
 use crate::config::KafkaConfig;
 use service::backoff::Backoff;
+use service::command_line::ExitError;
 
 /// Timeout of the requests: long enough for a cluster that is starting.
 const WAIT_LIMIT: Duration = Duration::from_secs(30);
@@ -31,7 +31,7 @@ pub(super) fn create(
     kafka: &KafkaConfig,
     config: TopicsConfig,
     specs: &[TopicSpec],
-) -> Result<Vec<TopicReport>, TopicsError> {
+) -> Result<Vec<TopicReport>, ExitError> {
     let admin = TopicAdmin::open(kafka)?;
     specs
         .iter()
@@ -49,59 +49,55 @@ struct TopicAdmin {
 }
 
 impl TopicAdmin {
-    fn open(kafka: &KafkaConfig) -> Result<Self, TopicsError> {
+    fn open(kafka: &KafkaConfig) -> Result<Self, ExitError> {
+        let failed = failed("setting up the kafka client");
         Ok(Self {
             brokers: kafka.brokers.clone(),
-            metadata: MetadataClient::new(kafka, WAIT_LIMIT).map_err(TopicsError::Client)?,
-            admin: kafka.observer().create().map_err(TopicsError::Client)?,
+            metadata: MetadataClient::new(kafka, WAIT_LIMIT).map_err(failed)?,
+            admin: kafka.observer().create().map_err(failed)?,
             runtime: Handle::current(),
         })
     }
 
     /// Creates the topic, or compares it if it exists.
-    fn ensure(&self, config: TopicsConfig, spec: &TopicSpec) -> Result<TopicReport, TopicsError> {
-        if let Some(shape) = self.look_up(spec.name)? {
-            return Ok(self.compare(config, spec, shape));
-        }
-        match self.create(config, spec)? {
-            Creation::Done => Ok(TopicReport {
-                name: spec.name,
-                state: TopicState::Created,
-            }),
-            Creation::Existed => Ok(self.compare(config, spec, self.wait_for(spec.name)?)),
-        }
+    fn ensure(&self, config: TopicsConfig, spec: &TopicSpec) -> Result<TopicReport, ExitError> {
+        let shape = match self.look_up(spec.name)? {
+            Some(shape) => shape,
+            None if self.create(config, spec)? => {
+                return Ok(TopicReport::Created { name: spec.name });
+            }
+            None => self.wait_for(spec.name)?,
+        };
+        // A broker may be unable to describe configurations: these settings are reported as not compared.
+        let found = self.describe(spec.name).unwrap_or_default();
+        Ok(TopicReport::compare(config, spec, shape, &found))
     }
 
-    fn look_up(&self, topic: &str) -> Result<Option<Shape>, TopicsError> {
+    fn look_up(&self, topic: &str) -> Result<Option<Shape>, ExitError> {
         match self.metadata.look_up(topic) {
             Ok(Lookup::Found(shape)) => Ok(Some(shape)),
             Ok(Lookup::Missing) => Ok(None),
-            Ok(Lookup::Denied(code)) => Err(TopicsError::Hidden {
-                topic: topic.to_owned(),
-                code,
-            }),
-            Err(Unreachable(reason)) => Err(TopicsError::Unreachable {
-                brokers: self.brokers.clone(),
-                reason,
-            }),
+            Ok(Lookup::Denied(code)) => Err(hidden(topic, code)),
+            Err(Unreachable(reason)) => Err(ExitError::failed(format!(
+                "kafka at {} cannot be reached: {reason}",
+                self.brokers
+            ))),
         }
     }
 
     /// Waits for a topic that was just created by another process.
-    fn wait_for(&self, topic: &str) -> Result<Shape, TopicsError> {
+    fn wait_for(&self, topic: &str) -> Result<Shape, ExitError> {
         for attempt in 1..=20 {
             if let Some(shape) = self.look_up(topic)? {
                 return Ok(shape);
             }
             std::thread::sleep(APPEARANCE.delay(attempt));
         }
-        Err(TopicsError::Hidden {
-            topic: topic.to_owned(),
-            code: RDKafkaErrorCode::UnknownTopicOrPartition,
-        })
+        Err(hidden(topic, RDKafkaErrorCode::UnknownTopicOrPartition))
     }
 
-    fn create(&self, config: TopicsConfig, spec: &TopicSpec) -> Result<Creation, TopicsError> {
+    /// Returns false if another process has created the topic first.
+    fn create(&self, config: TopicsConfig, spec: &TopicSpec) -> Result<bool, ExitError> {
         let replication = TopicReplication::Fixed(i32::from(config.replication));
         let topic = NewTopic::new(spec.name, i32::from(config.partitions), replication);
         let settings = configuration(config, spec);
@@ -114,21 +110,22 @@ impl TopicAdmin {
         let answers = self
             .runtime
             .block_on(self.admin.create_topics([&topic], &options))
-            .map_err(TopicsError::Request)?;
+            .map_err(failed("create-topics request"))?;
         for answer in answers {
             match answer {
                 Ok(_) => {}
-                Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => return Ok(Creation::Existed),
+                Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => return Ok(false),
                 Err((topic, code)) => {
                     let hint = self.hint(config, code);
-                    return Err(TopicsError::Refused { topic, code, hint });
+                    let refused = format!("kafka refuses to create topic {topic}: {code}{hint}");
+                    return Err(ExitError::failed(refused));
                 }
             }
         }
-        Ok(Creation::Done)
+        Ok(true)
     }
 
-    /// A possible cause of an error, for the operator.
+    /// A possible cause of an error, for the operator; begins with punctuation, may be empty.
     fn hint(&self, config: TopicsConfig, code: RDKafkaErrorCode) -> String {
         match (code, self.metadata.brokers()) {
             (RDKafkaErrorCode::InvalidReplicationFactor, Some(brokers)) => format!(
@@ -139,41 +136,23 @@ impl TopicAdmin {
         }
     }
 
-    fn compare(&self, config: TopicsConfig, spec: &TopicSpec, shape: Shape) -> TopicReport {
-        // A broker may be unable to describe configurations: these settings are reported as not compared.
-        let found = self.describe(spec.name).unwrap_or_default();
-        let (differences, not_compared) = compare(config, spec, shape, &found);
-        TopicReport {
-            name: spec.name,
-            state: TopicState::Existed {
-                differences,
-                not_compared,
-            },
-        }
-    }
-
     fn describe(&self, topic: &str) -> Result<HashMap<String, String>, KafkaError> {
         let options = AdminOptions::new().request_timeout(Some(PROPAGATION));
         let resource = ResourceSpecifier::Topic(topic);
         let answers = self
             .runtime
             .block_on(self.admin.describe_configs([&resource], &options))?;
-        let mut found = HashMap::new();
-        for entry in answers
-            .into_iter()
-            .flatten()
-            .flat_map(|resource| resource.entries)
-        {
-            if let Some(value) = entry.value {
-                found.insert(entry.name, value);
-            }
-        }
-        Ok(found)
+        let entries = answers.into_iter().flatten().flat_map(|it| it.entries);
+        Ok(entries
+            .filter_map(|entry| Some((entry.name, entry.value?)))
+            .collect())
     }
 }
 
-enum Creation {
-    Done,
-    /// Another process created it first.
-    Existed,
+fn failed(operation: &'static str) -> impl Fn(KafkaError) -> ExitError + Copy {
+    move |error| ExitError::failed(error).context(operation)
+}
+
+fn hidden(topic: &str, code: RDKafkaErrorCode) -> ExitError {
+    ExitError::failed(format!("kafka does not describe topic {topic}: {code}"))
 }

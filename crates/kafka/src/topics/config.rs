@@ -53,16 +53,18 @@ impl TopicsConfig {
             ("KAFKA_TOPIC_MIN_INSYNC", self.min_insync),
         ] {
             // Kafka stores the number of replicas as a signed 16-bit integer.
-            if value == 0 || i16::try_from(value).is_err() {
-                settings.reject(name, format!("must be from 1 to {}", i16::MAX));
-            }
-        }
-        if self.min_insync > self.replication {
-            settings.reject(
-                "KAFKA_TOPIC_MIN_INSYNC",
-                "must be at most KAFKA_TOPIC_REPLICATION: with fewer copies no record would be acknowledged",
+            let is_valid = value > 0 && i16::try_from(value).is_ok();
+            settings.require(
+                is_valid,
+                name,
+                format_args!("must be from 1 to {}", i16::MAX),
             );
         }
+        settings.require(
+            self.min_insync <= self.replication,
+            "KAFKA_TOPIC_MIN_INSYNC",
+            "must be at most KAFKA_TOPIC_REPLICATION: with fewer copies no record would be acknowledged",
+        );
     }
 }
 

@@ -1,25 +1,20 @@
-//! The outcome of creating topics.
+//! The outcome of creating a topic: what the broker has of an existing one, compared with the request. Pure.
 
+use std::collections::HashMap;
 use std::fmt;
 
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-
-use super::comparison::Difference;
+use super::config::{TopicSpec, TopicsConfig};
+use super::metadata::Shape;
 
 /// The outcome for one topic. Its `Display` is the output of the command.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct TopicReport {
-    pub(super) name: &'static str,
-    pub(super) state: TopicState,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum TopicState {
+pub(super) enum TopicReport {
     /// It was missing.
-    Created,
+    Created { name: &'static str },
     /// It existed and was left unchanged.
     Existed {
-        differences: Vec<Difference>,
+        name: &'static str,
+        differences: Vec<String>,
         /// The settings that the broker does not report.
         not_compared: Vec<&'static str>,
     },
@@ -28,22 +23,64 @@ pub(super) enum TopicState {
 impl TopicReport {
     /// Whether the topic is as requested, as far as the broker reports.
     pub(super) fn is_as_requested(&self) -> bool {
-        match &self.state {
-            TopicState::Created => true,
-            TopicState::Existed { differences, .. } => differences.is_empty(),
+        match self {
+            Self::Created { .. } => true,
+            Self::Existed { differences, .. } => differences.is_empty(),
+        }
+    }
+
+    /// Compares an existing topic, of which the broker reports this shape and configuration.
+    pub(super) fn compare(
+        config: TopicsConfig,
+        spec: &TopicSpec,
+        shape: Shape,
+        found: &HashMap<String, String>,
+    ) -> Self {
+        let mut differences = Vec::new();
+        let mut not_compared = Vec::new();
+        for (setting, requested, found) in [
+            ("partitions", config.partitions, shape.partitions),
+            ("replication", config.replication, shape.replication),
+        ] {
+            if usize::from(requested) != found {
+                differences.push(format!("{setting}: requested {requested}, found {found}"));
+            }
+        }
+        for (setting, requested) in configuration(config, spec) {
+            match found.get(setting) {
+                None => not_compared.push(setting),
+                Some(found) if *found == requested => {}
+                Some(found) => {
+                    differences.push(format!("{setting}: requested {requested}, found {found}"));
+                }
+            }
+        }
+        Self::Existed {
+            name: spec.name,
+            differences,
+            not_compared,
         }
     }
 }
 
+/// The requested configuration of a topic, by Kafka's names.
+pub(super) fn configuration(config: TopicsConfig, spec: &TopicSpec) -> [(&'static str, String); 3] {
+    [
+        ("min.insync.replicas", config.min_insync.to_string()),
+        ("retention.ms", spec.retention.as_millis().to_string()),
+        ("cleanup.policy", "delete".to_owned()),
+    ]
+}
+
 impl fmt::Display for TopicReport {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = self.name;
-        let TopicState::Existed {
-            differences,
-            not_compared,
-        } = &self.state
-        else {
-            return write!(formatter, "{name}: created");
+        let (name, differences, not_compared) = match self {
+            Self::Created { name } => return write!(formatter, "{name}: created"),
+            Self::Existed {
+                name,
+                differences,
+                not_compared,
+            } => (name, differences, not_compared),
         };
         if differences.is_empty() {
             write!(formatter, "{name}: exists as requested")?;
@@ -64,52 +101,101 @@ impl fmt::Display for TopicReport {
     }
 }
 
-/// Why topics could not be created or compared.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum TopicsError {
-    #[error("setting up the kafka client")]
-    Client(#[source] KafkaError),
-    #[error("kafka at {brokers} cannot be reached: {reason}")]
-    Unreachable {
-        brokers: String,
-        /// The last error of the client.
-        reason: String,
-    },
-    #[error("create-topics request")]
-    Request(#[source] KafkaError),
-    #[error("kafka refuses to create topic {topic}: {code}{hint}")]
-    Refused {
-        topic: String,
-        code: RDKafkaErrorCode,
-        /// A possible cause; begins with punctuation, may be empty.
-        hint: String,
-    },
-    #[error("kafka does not describe topic {topic}: {code}")]
-    Hidden {
-        topic: String,
-        code: RDKafkaErrorCode,
-    },
-    /// The runtime is shutting down.
-    #[error("creating topics was interrupted")]
-    Interrupted,
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+
+    const CONFIG: TopicsConfig = TopicsConfig {
+        partitions: 6,
+        replication: 3,
+        min_insync: 2,
+    };
+    const SPEC: TopicSpec = TopicSpec {
+        name: "events",
+        retention: Duration::from_secs(7 * 24 * 3_600),
+    };
+    const SHAPE: Shape = Shape {
+        partitions: 6,
+        replication: 3,
+    };
+
+    fn as_requested() -> HashMap<String, String> {
+        let pairs = configuration(CONFIG, &SPEC).into_iter();
+        pairs
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect()
+    }
+
+    fn compare(shape: Shape, found: &HashMap<String, String>) -> (Vec<String>, Vec<&'static str>) {
+        match TopicReport::compare(CONFIG, &SPEC, shape, found) {
+            TopicReport::Existed {
+                differences,
+                not_compared,
+                ..
+            } => (differences, not_compared),
+            TopicReport::Created { .. } => panic!("it exists"),
+        }
+    }
+
+    #[test]
+    fn a_topic_as_requested_has_no_differences() {
+        assert_eq!(compare(SHAPE, &as_requested()), (vec![], vec![]));
+    }
+
+    #[test]
+    fn retention_is_requested_in_milliseconds() {
+        assert_eq!(as_requested()["retention.ms"], "604800000");
+    }
+
+    #[test]
+    fn every_difference_is_listed() {
+        let shape = Shape {
+            partitions: 12,
+            replication: 1,
+        };
+        let found = HashMap::from(
+            [
+                ("min.insync.replicas", "1"),
+                ("retention.ms", "-1"),
+                ("cleanup.policy", "compact"),
+            ]
+            .map(|(name, value)| (name.to_owned(), value.to_owned())),
+        );
+
+        let (differences, not_compared) = compare(shape, &found);
+
+        assert_eq!(
+            differences,
+            [
+                "partitions: requested 6, found 12",
+                "replication: requested 3, found 1",
+                "min.insync.replicas: requested 2, found 1",
+                "retention.ms: requested 604800000, found -1",
+                "cleanup.policy: requested delete, found compact",
+            ]
+        );
+        assert!(not_compared.is_empty());
+    }
+
+    #[test]
+    fn a_setting_that_the_broker_does_not_report_is_no_difference() {
+        let (differences, not_compared) = compare(SHAPE, &HashMap::new());
+
+        assert!(differences.is_empty());
+        assert_eq!(
+            not_compared,
+            ["min.insync.replicas", "retention.ms", "cleanup.policy"]
+        );
+    }
 
     #[test]
     fn a_report_lists_the_differences() {
-        let report = TopicReport {
+        let report = TopicReport::Existed {
             name: "events",
-            state: TopicState::Existed {
-                differences: vec![Difference {
-                    setting: "partitions",
-                    requested: "6".to_owned(),
-                    found: "3".to_owned(),
-                }],
-                not_compared: vec!["retention.ms"],
-            },
+            differences: vec!["partitions: requested 6, found 3".to_owned()],
+            not_compared: vec!["retention.ms"],
         };
 
         assert!(!report.is_as_requested());

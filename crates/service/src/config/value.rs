@@ -23,7 +23,7 @@ pub(super) fn mistake<T: FromSetting>(text: &str, expected: &str) -> String {
 }
 
 /// Parses with `FromStr`. Its errors are written for programmers, so `expected` replaces them.
-fn parse<T: std::str::FromStr>(text: &str, expected: &str) -> Result<T, String> {
+pub fn parse<T: std::str::FromStr>(text: &str, expected: &str) -> Result<T, String> {
     text.parse().map_err(|_| expected.to_owned())
 }
 

@@ -6,12 +6,12 @@ use proto::orders::v1 as messages;
 use proto::processing::v1::{OrderCancelled, OrderFulfilled, OrderRejected, StockReserved};
 use service::deadline::Deadline;
 use telemetry::names::spans::PROCESS;
+use telemetry::testing;
 use uuid::Uuid;
 
 use super::*;
 use crate::domain::OrderStatus;
 use crate::fixture::{self, Fixture};
-use crate::recording;
 
 struct Harness {
     handler: OutcomeHandler,
@@ -69,7 +69,7 @@ async fn an_outcome_updates_its_order_and_wakes_its_watchers() {
 
 #[tokio::test]
 async fn an_attempt_records_the_new_status_and_reason_and_a_redelivery_records_none() {
-    recording::start();
+    testing::record_spans();
     let harness = Harness::start().await;
     let rejected = OrderRejected {
         order_id: harness.order_id.to_string(),
@@ -85,7 +85,7 @@ async fn an_attempt_records_the_new_status_and_reason_and_a_redelivery_records_n
         let handled = attempt.carry(harness.handle(record.clone())).await;
         handled.unwrap();
         drop(attempt);
-        let spans = recording::spans_of(trace);
+        let spans = testing::spans_of(trace);
         let attempt = spans.into_iter().find(|span| span.name == "attempt");
         recorded.push(attempt.unwrap().attributes);
     }

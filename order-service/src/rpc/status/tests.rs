@@ -165,7 +165,7 @@ fn the_largest_details_fit_the_header_limit_of_clients() {
     let mut violations = Violations::default();
     for line in 0..500 {
         let field = format_args!("lines[{line}].unit_price.currency_code");
-        violations.add(field, crate::domain::UnknownCurrency);
+        violations.add(field, crate::domain::Currency::RULE);
     }
 
     let missing = RpcError::ItemsUnavailable(unavailable(500));

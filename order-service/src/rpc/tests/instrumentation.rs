@@ -6,10 +6,11 @@ use opentelemetry_sdk::trace::SpanData;
 use telemetry::names::attributes::SHED_REASON;
 use telemetry::names::metrics::GRPC_SERVER_CALLS_SHED;
 use telemetry::names::spans::RPC_SERVER;
+use telemetry::testing;
 
 use super::*;
+use crate::fixture;
 use crate::names::attributes::{ORDER_AVAILABILITY, ORDER_ID};
-use crate::recording;
 
 /// Values that must not appear in a trace.
 const CUSTOMER: &str = "customer-77341";
@@ -28,12 +29,12 @@ async fn place(harness: &Harness) -> (Vec<SpanData>, messages::Order) {
     let placed = call.carry(harness.rpc.place_order(by_anyone(request)));
     let placed = placed.await.unwrap().into_inner();
     drop(call);
-    (recording::spans_of(trace), placed.order.unwrap())
+    (testing::spans_of(trace), placed.order.unwrap())
 }
 
 #[tokio::test]
 async fn the_span_of_place_order_has_the_order_and_neither_customer_nor_payment() {
-    recording::start();
+    testing::record_spans();
     let harness = Harness::start().await;
 
     let (spans, order) = place(&harness).await;
@@ -53,7 +54,7 @@ async fn the_span_of_place_order_has_the_order_and_neither_customer_nor_payment(
 
 #[tokio::test]
 async fn a_shed_call_is_counted_by_reason() {
-    recording::start();
+    testing::record_spans();
     let harness = Harness::start().await;
     let wait = Duration::from_secs(1);
 
@@ -66,7 +67,7 @@ async fn a_shed_call_is_counted_by_reason() {
             "customer_rate_limit",
         ),
     ] {
-        let counted = || recording::counted(&GRPC_SERVER_CALLS_SHED, &SHED_REASON, reason);
+        let counted = || fixture::counted(&GRPC_SERVER_CALLS_SHED, &SHED_REASON, reason);
         let before = counted();
         harness.rpc.refuse(error);
         // Other tests shed calls concurrently.

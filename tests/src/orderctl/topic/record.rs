@@ -1,6 +1,6 @@
 //! One record as people and programs read it.
 
-use proto::event::{OrderEvent, ProcessingEvent};
+use proto::event::{Event, OrderEvent, ProcessingEvent};
 use proto::record::{Headers, RecordError, decode};
 use rdkafka::Message;
 use rdkafka::message::{BorrowedMessage, Headers as _};

@@ -42,7 +42,7 @@ pub(super) enum Provocation {
 /// All cases, each with the number of the visit to crash at, chosen by `pick` below a likely maximum.
 pub(super) fn all(mut pick: impl FnMut(u64) -> u64) -> Vec<Case> {
     let mut cases = Vec::new();
-    for point in CrashPoint::ALL {
+    for &point in CrashPoint::ALL {
         for service in services(point) {
             for action in [Action::Abort, Action::Fail] {
                 cases.push(Case {
