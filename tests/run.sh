@@ -38,8 +38,8 @@ fi
 engine_independent=(
     hostile_connections::
     hostile_input::
-    secrets::neither_help_nor_complaints_show_a_secret
-    shutdown::a_wrong_configuration_ends_the_start_with_every_mistake_named
+    secrets::neither_help_nor_configuration_errors_show_a_secret
+    shutdown::a_wrong_configuration_ends_the_start_and_names_every_mistake
     shutdown::an_unknown_argument_is_refused
     shutdown::help_names_every_setting
 )

@@ -16,7 +16,7 @@ use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use serde::Serialize;
 
-use crate::topics::{Bytes, GROUPS, PARTITIONS, Partition, TopicRecord, file_of};
+use crate::topics::{Bytes, DumpedRecord, GROUPS, PARTITIONS, Partition, file_of};
 
 /// Timeout of one broker call, and of the next record of a partition that has more.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -158,7 +158,7 @@ fn partitions_of(client: &BaseConsumer, topic: &str) -> Result<Vec<i32>> {
     Ok(partitions.iter().map(|partition| partition.id()).collect())
 }
 
-fn record_of(message: &BorrowedMessage<'_>) -> TopicRecord {
+fn record_of(message: &BorrowedMessage<'_>) -> DumpedRecord {
     let bytes = |bytes: &[u8]| Bytes(bytes.to_vec());
     let headers = message.headers().map(|headers| {
         let headers = headers.iter();
@@ -171,7 +171,7 @@ fn record_of(message: &BorrowedMessage<'_>) -> TopicRecord {
             })
             .collect()
     });
-    TopicRecord {
+    DumpedRecord {
         partition: message.partition(),
         offset: message.offset(),
         timestamp: message.timestamp().to_millis(),

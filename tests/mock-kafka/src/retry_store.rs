@@ -27,7 +27,7 @@ pub const MAX_STORES: usize = 1_000;
 
 /// A row of `retry_events`.
 #[derive(Debug, FromRow)]
-pub struct Row {
+pub struct RetryEventRow {
     key: Option<Vec<u8>>,
     payload: Option<Vec<u8>>,
     pub state: String,
@@ -37,7 +37,7 @@ pub struct Row {
     pub rounds: i64,
 }
 
-impl Row {
+impl RetryEventRow {
     pub fn key(&self) -> String {
         text(self.key.as_deref())
     }
@@ -140,7 +140,7 @@ impl TestRetryStore {
         self.url.get().unwrap().expose().to_owned()
     }
 
-    pub async fn rows(&self) -> Vec<Row> {
+    pub async fn rows(&self) -> Vec<RetryEventRow> {
         match &self.open().await.0 {
             Database::Sqlite(file) => sqlx::query_as(ROWS).fetch_all(file.reader()).await,
             Database::Postgres(server) => sqlx::query_as(ROWS).fetch_all(server.pool()).await,

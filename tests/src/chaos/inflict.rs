@@ -1,4 +1,4 @@
-//! How a fault is begun and ended on a running stack.
+//! Begins and ends faults on a running stack.
 
 use anyhow::{Context as _, Result};
 
@@ -8,7 +8,7 @@ use crate::proxy::{self, Proxy};
 use crate::replay::Trouble;
 use crate::stack::{Process, Service, Stack};
 
-/// Of a thousand orders so many meet trouble with their payment: all the time, and while that is the fault.
+/// Failing payments per thousand orders: in normal operation, and while that is the fault.
 const TROUBLE: u32 = 80;
 const MUCH_TROUBLE: u32 = 600;
 
@@ -20,12 +20,12 @@ pub(super) struct Saboteur<'a> {
 }
 
 impl Saboteur<'_> {
-    /// Sets what goes wrong all the time.
+    /// Sets the faults that are active during the whole run.
     pub(super) fn prepare(&self) {
         self.trouble.set(TROUBLE);
     }
 
-    /// Begins a fault. Returns what happened that should not, if anything.
+    /// Begins a fault. Returns an unexpected event, if there was one.
     pub(super) async fn begin(&self, step: &Step) -> Result<Option<String>> {
         match step.fault {
             Fault::Kill(service) => self.kill(service, step.which).await,
@@ -68,7 +68,7 @@ impl Saboteur<'_> {
     }
 
     async fn stop(&self, process: Process) -> Option<String> {
-        // One that has not set up its signals yet would be killed by the first.
+        // A process that has not installed its signal handlers yet would be killed by the first signal.
         self.stack.until_ready(process).await;
         let ending = self.stack.stop_process(process).await?;
         (!ending.is_clean()).then(|| format!("{process} did not stop cleanly: {ending}"))

@@ -1,4 +1,4 @@
-//! Which faults come when: a pure function of seed, length and engines.
+//! The fault plan: a pure function of seed, length and engines.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,24 +11,24 @@ use super::fault::{Echo, Fault};
 use crate::proxy;
 use crate::stack::{Engines, Service};
 
-/// Orders come in before anything goes wrong, so that there is something to disturb.
+/// Orders are placed for this long before the first fault.
 const WARM_UP: Duration = Duration::from_secs(3);
 
-/// The last fault has ended so long before the orders do: a dead consumer's partitions move on after 10 s, and an order
-/// placed after the fault has to become final. Of a short run a third.
+/// The last fault ends this long before the last order: a dead consumer's partitions are reassigned after 10 s, and an
+/// order placed after the fault has to become final. In a short run it is a third of the length.
 const TAIL: Duration = Duration::from_secs(20);
 
-/// A pause between two faults, in seconds: from "hardly recovered" to "at rest".
+/// Pause between two faults, in seconds: from just recovered to idle.
 const PAUSE: (u64, u64) = (2, 6);
 
-/// Records are published again this often, in seconds.
+/// Interval of republished records, in seconds.
 const ECHO_EVERY: (u64, u64) = (8, 16);
 
-/// Payments make trouble this often and for so long, in seconds.
+/// Interval and duration of failing payments, in seconds.
 const PAYMENTS_EVERY: (u64, u64) = (30, 45);
 const PAYMENTS_LAST: (u64, u64) = (8, 15);
 
-/// What the pair runs on.
+/// The engines of the pair.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub enum EngineSet {
     /// The embedded broker and SQLite files, one replica of each service.
@@ -39,33 +39,31 @@ pub enum EngineSet {
 
 /// All faults of a run.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Plan {
+pub struct FaultPlan {
     /// The seed of the random numbers.
     pub seed: u64,
-    /// How long orders come in.
+    /// How long orders are placed.
     pub length: Duration,
-    /// What the pair runs on.
     pub engines: EngineSet,
-    /// What disrupts the pair, one after the other.
+    /// Faults that stop a component, in sequence.
     pub disruptions: Vec<Step>,
-    /// What only disturbs it, beside the disruptions.
+    /// Faults that stop no component, concurrent with the disruptions.
     pub disturbances: Vec<Step>,
 }
 
 /// One fault of a plan.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Step {
-    /// When it begins, at the earliest, counted from the first order.
+    /// Earliest start, counted from the first order.
     pub at: Duration,
     /// Duration; zero for an instantaneous fault.
     pub lasts: Duration,
-    /// The fault.
     pub fault: Fault,
-    /// A service of which a replica is killed in the middle of it.
+    /// A service of which a replica is killed during the fault.
     pub kill_amid: Option<Service>,
-    /// Which replica, partition or record is hit; any number, taken modulo how many there are.
+    /// Index of the replica, partition or record, taken modulo their number.
     pub which: usize,
-    /// How far into a topic, from 0 to 1.
+    /// Position in a topic, from 0 to 1.
     pub depth: f64,
 }
 
@@ -92,7 +90,7 @@ impl fmt::Display for EngineSet {
     }
 }
 
-impl Plan {
+impl FaultPlan {
     /// Draws a plan.
     pub fn new(seed: u64, length: Duration, engines: EngineSet) -> Self {
         let end = length.saturating_sub(TAIL.min(length / 3));
@@ -108,7 +106,7 @@ impl Plan {
         plan
     }
 
-    /// Every step, in the order of their beginnings.
+    /// Every step, by start time.
     pub fn steps(&self) -> Vec<Step> {
         let mut steps = [&*self.disruptions, &*self.disturbances].concat();
         steps.sort_by_key(|step| step.at);
@@ -116,7 +114,7 @@ impl Plan {
     }
 }
 
-/// Rounds in which everything that can be disrupted is, each time in another order.
+/// Rounds that contain every disruption once, each in another order.
 fn disruptions(dice: &mut Dice, engines: EngineSet, end: Duration) -> Vec<Step> {
     let mut steps = Vec::new();
     let mut at = WARM_UP;
@@ -138,7 +136,7 @@ fn disruptions(dice: &mut Dice, engines: EngineSet, end: Duration) -> Vec<Step> 
     steps
 }
 
-/// Every third outage of a server, or of the way to it, that lasts long enough meets a kill.
+/// Every third outage of a server, or of the connections to it, that lasts long enough includes a kill.
 fn kill_amid(dice: &mut Dice, fault: Fault, lasts: Duration) -> Option<Service> {
     let service = dice.one_of(&Service::PAIR);
     let drawn = dice.below(3) == 0;
@@ -168,7 +166,7 @@ fn round(dice: &mut Dice, engines: EngineSet) -> Vec<(Fault, Duration)> {
     round
 }
 
-/// A SQLite file is no server: it has no process and no connections.
+/// SQLite has no server process and no connections.
 fn servers(engines: EngineSet) -> &'static [Service] {
     match engines {
         EngineSet::Embedded => &[Service::Broker],
@@ -176,14 +174,15 @@ fn servers(engines: EngineSet) -> &'static [Service] {
     }
 }
 
-/// Shorter than everything; longer than a relay's lease (5 s); longer than a consumer's session too (10 s).
+/// Shorter than any timeout; longer than a relay's lease (5 s); longer than a consumer's session as well (10 s).
 fn freeze(dice: &mut Dice) -> Duration {
     let seconds = dice.one_of(&[2, 7, 13]);
     Duration::from_secs(seconds)
 }
 
 fn line_faults(dice: &mut Dice, server: Service) -> [(proxy::Fault, Duration); 5] {
-    // A statement of a database is answered in one round trip, and a commit waits for it; a broker has many under way.
+    // A database statement is answered in one round trip, and a commit waits for it; a broker has many requests in
+    // flight.
     let (fixed, bytes_per_second) = match server {
         Service::Database => (10, 200_000),
         _ => (100, 50_000),
@@ -193,7 +192,7 @@ fn line_faults(dice: &mut Dice, server: Service) -> [(proxy::Fault, Duration); 5
         jitter: Duration::from_millis(fixed),
     };
     let throttle = proxy::Fault::Throttle { bytes_per_second };
-    // A third is longer than any statement or request may take.
+    // The third value is longer than the timeout of any statement or request.
     let silent = Duration::from_secs(dice.one_of(&[3, 8, 20]));
     // From the middle of a handshake to a few thousand records.
     let bytes = dice.one_of(&[500, 20_000, 200_000]);
@@ -218,7 +217,7 @@ fn disturbances(dice: &mut Dice, end: Duration) -> Vec<Step> {
                 dice.one_of(&[ORDER_EVENTS, PROCESSING_EVENTS]),
                 Echo::Newest,
             ),
-            // Most orders have one event on their own topic; neighbours are on the other one.
+            // Most orders have one event on their own topic; adjacent records of one order are on the other topic.
             1 => (PROCESSING_EVENTS, Echo::Swapped),
             2 => (ORDER_EVENTS, Echo::Old),
             _ => (PROCESSING_EVENTS, Echo::Old),
@@ -250,7 +249,7 @@ fn step(dice: &mut Dice, at: Duration, lasts: Duration, fault: Fault) -> Step {
     }
 }
 
-impl fmt::Display for Plan {
+impl fmt::Display for FaultPlan {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = self.length.as_secs();
         let steps = self.steps();
@@ -275,7 +274,7 @@ impl fmt::Display for Step {
             write!(formatter, ", for {:?}", self.lasts)?;
         }
         match self.kill_amid {
-            Some(service) => write!(formatter, ", amid it kill {service}"),
+            Some(service) => write!(formatter, ", with a kill of {service}"),
             None => Ok(()),
         }
     }

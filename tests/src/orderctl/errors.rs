@@ -1,4 +1,4 @@
-//! What went wrong, in words or JSON, and the exit code that tells scripts which kind it was.
+//! Errors as text or JSON, and the exit code that tells scripts their kind.
 
 use std::process::ExitCode;
 
@@ -11,10 +11,10 @@ use crate::client::watch::WatchError;
 /// order-service refused: the same request will be refused again.
 const REFUSED: u8 = 1;
 
-/// There was no answer that stays: trying again may help.
+/// No final answer: a retry may succeed.
 const NO_ANSWER: u8 = 3;
 
-/// Anything else, such as an address that is none.
+/// Any other error, such as an invalid address.
 const OTHER: u8 = 4;
 
 /// The exit code of an error; 2 is taken by wrong usage.
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_of_the_service_is_told_with_its_details() {
+    fn an_error_of_the_service_is_printed_with_its_details() {
         assert_eq!(
             text(&invalid(), "http://h:1", false),
             "orderctl: INVALID_ARGUMENT: the request has 1 invalid field(s)\n  \
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_as_json() {
+    fn an_error_of_the_service_is_printed_as_json() {
         let parsed: serde_json::Value =
             serde_json::from_str(&text(&invalid(), "http://h:1", true)).unwrap();
 
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn where_nobody_answers_the_address_is_named() {
+    fn a_connection_error_names_the_address() {
         let failure = Failure::from(Status::unavailable("tcp connect error"));
 
         assert_eq!(
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn the_exit_code_tells_whether_trying_again_may_help() {
+    fn the_exit_code_tells_whether_a_retry_may_help() {
         let unavailable = Failure::from(Status::unavailable("no connection"));
         let late = Failure::timed_out(Duration::from_secs(1));
 

@@ -1,4 +1,4 @@
-//! Measurements, as they were received: what they are, not what they say.
+//! Received metrics: name, unit, instrument and attributes, without the values.
 
 use hyper::body::Bytes;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
@@ -12,30 +12,26 @@ use super::value::{Attributes, attributes, service};
 /// A metric of one export.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Metric {
-    /// Service name.
     pub service: String,
-    /// Metric name.
     pub name: String,
-    /// In which unit.
     pub unit: String,
-    /// With what.
     pub instrument: Instrument,
-    /// The attributes of each time series.
+    /// Attributes of each time series.
     pub series: Vec<Attributes>,
 }
 
-/// Attributes of the point.
+/// The kind of instrument.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Instrument {
-    /// Only grows.
+    /// A monotonic sum.
     Counter,
-    /// Is added to and taken from.
+    /// A non-monotonic sum.
     UpDownCounter,
-    /// Gauge: the current value.
+    /// The current value.
     Gauge,
-    /// Buckets with these boundaries.
+    /// With these bucket boundaries.
     Histogram(Vec<f64>),
-    /// Something that the services do not send.
+    /// Not sent by the services.
     Other,
 }
 

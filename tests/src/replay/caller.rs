@@ -1,4 +1,4 @@
-//! One caller: takes orders in turn, places each, and hands the accepted ones to a watcher of their own.
+//! One caller: takes turns, places an order in each, and hands accepted orders to a watcher task.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -8,24 +8,24 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep_until};
 use tonic::Response;
 
-use super::Replay;
 use super::history::History;
 use super::schedule::Turn;
-use super::tally::{Ending, Unanswered};
+use super::shared::Replay;
+use super::tally::{OrderEnd, Unanswered};
 use crate::client::failure::Failure;
 use crate::client::recorded;
 use crate::client::retry::until_answered;
 use crate::client::watch::Watch;
 
-/// Every so manieth accepted order is cancelled right after its confirmation, so that cancellation meets processing
-/// in each of its steps.
+/// Every Nth accepted order is cancelled right after its confirmation, so that cancellation meets processing in each of
+/// its steps.
 const CANCEL_EVERY: u64 = 40;
 
 pub(super) struct Caller {
     replay: Arc<Replay>,
 }
 
-/// An order on its way, with the moment that latencies count from.
+/// A confirmed order, with the time that latencies count from.
 struct Placed {
     order: Order,
     invoice: String,
@@ -37,7 +37,7 @@ impl Caller {
         Self { replay }
     }
 
-    /// Takes turns until there are none, or until the replay is stopped.
+    /// Takes turns until there are none left, or until the replay is stopped.
     pub(super) async fn run(self) -> anyhow::Result<()> {
         while let Some((turn, permit)) = self.next_turn().await {
             self.take(turn, permit).await?;
@@ -55,7 +55,7 @@ impl Caller {
             Some((turn, permit))
         };
         tokio::select! {
-            // Stop first: a turn that is due at the same time is not begun any more.
+            // The stop first: a turn that is due at the same time is not started.
             biased;
             () = self.replay.stop.cancelled() => None,
             turn = next => turn,
@@ -90,7 +90,7 @@ impl Caller {
 
     async fn place(&self, request: &PlaceOrderRequest, invoice: &str) -> Result<Order, Failure> {
         let deadline = Instant::now() + self.replay.plan.wait_limits.confirmation;
-        // Each attempt goes to the next replica: the one that did not answer may be gone for a while.
+        // Each attempt goes to the next replica: the one that did not answer may be down for a while.
         let answer = until_answered(deadline, || {
             let (mut client, request) = (self.replay.calls.next(), request.clone());
             let journal = &self.replay.journal;
@@ -105,7 +105,7 @@ impl Caller {
         }
     }
 
-    /// Leaves the order to a task of its own, which keeps the permit until the order is final.
+    /// Follows the order in a task of its own, which holds the permit until the order is final.
     fn follow(&self, order: Order, invoice: String, sent: Instant, permit: OwnedSemaphorePermit) {
         let accepted_before = self.replay.accepted.fetch_add(1, Ordering::Relaxed);
         let cancel = (accepted_before + 1).is_multiple_of(CANCEL_EVERY);
@@ -156,7 +156,7 @@ impl Placed {
         });
         let end = tokio::select! {
             end = end => end.map_err(Into::into),
-            () = replay.give_up.cancelled() => Err(Ending::Stopped),
+            () = replay.give_up.cancelled() => Err(OrderEnd::Stopped),
         };
         read.watched(0, &history.entries, end.is_ok());
         match end {

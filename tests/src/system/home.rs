@@ -1,4 +1,4 @@
-//! A directory for one system: removed when the test succeeds, kept and named when it does not.
+//! A directory for one system: removed when the test succeeds, otherwise kept and printed.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-/// The directory of one system.
 #[derive(Debug)]
 pub(super) struct Home {
     path: PathBuf,

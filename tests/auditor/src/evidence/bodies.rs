@@ -7,8 +7,8 @@ use prost::Message as _;
 use proto::orders::v1::{Order, OrderLine, OrderPlaced};
 use sqlx::SqliteConnection;
 
-use super::batch::{Batch, Value};
-use super::uuid;
+use super::batch::{Batch, SqlValue};
+use super::blob_id::uuid;
 
 /// Rows per read, so that a large run does not have to fit into memory.
 const PAGE: usize = 5_000;
@@ -31,7 +31,7 @@ async fn decode_all(
     connection: &mut SqliteConnection,
     page: &'static str,
     mut into: Batch,
-    decode: fn(&[u8]) -> Result<Vec<Value>>,
+    decode: fn(&[u8]) -> Result<Vec<SqlValue>>,
 ) -> Result<()> {
     let mut last = Vec::new();
     loop {
@@ -56,7 +56,7 @@ async fn decode_all(
     }
 }
 
-fn order(body: &[u8]) -> Result<Vec<Value>> {
+fn order(body: &[u8]) -> Result<Vec<SqlValue>> {
     let order = Order::decode(body)?;
     let total = order.total.context("it has no total")?;
     Ok(vec![
@@ -67,7 +67,7 @@ fn order(body: &[u8]) -> Result<Vec<Value>> {
     ])
 }
 
-fn saga(body: &[u8]) -> Result<Vec<Value>> {
+fn saga(body: &[u8]) -> Result<Vec<SqlValue>> {
     let saga = OrderPlaced::decode(body)?;
     Ok(vec![pieces(&saga.lines)?.into()])
 }

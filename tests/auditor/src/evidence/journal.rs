@@ -7,13 +7,15 @@ use anyhow::{Context as _, Result};
 use sqlx::SqliteConnection;
 use uuid::Uuid;
 
-use super::batch::{Batch, Value};
-use crate::journal::{self, Answered, Asked, Intent, Invoked, Line, ObservedRead, ReadKind, Seen};
+use super::batch::{Batch, SqlValue};
+use crate::journal::{
+    self, Answered, Asked, Intent, Invoked, JournalLine, ObservedRead, ReadKind, Seen,
+};
 
 /// Reads a journal; returns the number of truncated lines at its end.
 pub(super) async fn load(connection: &mut SqliteConnection, path: &Path) -> Result<u64> {
     let mut lines = journal::open(path)?;
-    let mut load = Load::new(connection);
+    let mut load = JournalLoader::new(connection);
     while let Some((number, line)) = lines.next_line()? {
         let number = i64::try_from(number)?;
         let loaded = load.line(number, line).await;
@@ -38,7 +40,7 @@ pub(super) async fn confirm_everything(connection: &mut SqliteConnection) -> Res
 }
 
 /// State while reading a journal.
-struct Load<'a> {
+struct JournalLoader<'a> {
     connection: &'a mut SqliteConnection,
     /// Calls without an end so far, with the line of their start.
     open: HashMap<u64, (i64, Invoked)>,
@@ -50,7 +52,7 @@ struct Load<'a> {
     seen: Batch,
 }
 
-impl<'a> Load<'a> {
+impl<'a> JournalLoader<'a> {
     fn new(connection: &'a mut SqliteConnection) -> Self {
         Self {
             connection,
@@ -64,16 +66,16 @@ impl<'a> Load<'a> {
         }
     }
 
-    async fn line(&mut self, number: i64, line: Line) -> Result<()> {
+    async fn line(&mut self, number: i64, line: JournalLine) -> Result<()> {
         match line {
-            Line::Invoked(invoked) => {
+            JournalLine::Invoked(invoked) => {
                 self.open.insert(invoked.call, (number, invoked));
                 Ok(())
             }
-            Line::Ok(answer) => self.answered(number, answer).await,
-            Line::Refused(end) => self.ended(number, end.call, "refused").await,
-            Line::Unknown(end) => self.ended(number, end.call, "unknown").await,
-            Line::Read(reading) => self.read(number, reading).await,
+            JournalLine::Ok(answer) => self.answered(number, answer).await,
+            JournalLine::Refused(end) => self.ended(number, end.call, "refused").await,
+            JournalLine::Unknown(end) => self.ended(number, end.call, "unknown").await,
+            JournalLine::Read(reading) => self.read(number, reading).await,
         }
     }
 
@@ -203,7 +205,7 @@ impl<'a> Load<'a> {
     }
 }
 
-fn intent_columns(intent: &Intent) -> Result<[Value; 6]> {
+fn intent_columns(intent: &Intent) -> Result<[SqlValue; 6]> {
     Ok([
         Uuid::try_parse(&intent.request_id).ok().into(),
         intent.customer_id.clone().into(),

@@ -10,9 +10,9 @@ use proto::topics;
 use sqlx::SqliteConnection;
 use uuid::Uuid;
 
-use super::batch::{Batch, Value};
+use super::batch::{Batch, SqlValue};
 use super::bodies;
-use crate::topics::{PARTITIONS, Partition, TopicRecord, file_of, read};
+use crate::topics::{DumpedRecord, PARTITIONS, Partition, file_of, read};
 
 /// Headers of a dead letter that name its original record.
 const ORIGIN: [&str; 3] = [
@@ -26,7 +26,7 @@ pub(super) async fn load(connection: &mut SqliteConnection, directory: &Path) ->
     load_partitions(connection, &directory.join(PARTITIONS)).await?;
     let mut records = Batch::new("records", 18);
     for topic in topics::ALL {
-        for record in read::<TopicRecord>(&file_of(directory, topic))? {
+        for record in read::<DumpedRecord>(&file_of(directory, topic))? {
             let row = row(topic, record?)?;
             records.push(connection, row).await?;
         }
@@ -39,7 +39,7 @@ async fn load_partitions(connection: &mut SqliteConnection, file: &Path) -> Resu
     let mut committed = Batch::new("committed", 4);
     for partition in read::<Partition>(file)? {
         let partition = partition?;
-        let place = || -> [Value; 2] {
+        let place = || -> [SqlValue; 2] {
             let number = i64::from(partition.partition);
             [partition.topic.clone().into(), number.into()]
         };
@@ -68,7 +68,7 @@ struct Known {
     reason: Option<&'static str>,
 }
 
-fn row(topic: &str, record: TopicRecord) -> Result<Vec<Value>> {
+fn row(topic: &str, record: DumpedRecord) -> Result<Vec<SqlValue>> {
     let headers: Headers = record
         .headers
         .into_iter()

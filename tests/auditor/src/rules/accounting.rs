@@ -5,7 +5,7 @@ use anyhow::Result;
 use super::rule::{Check, Count, Rule};
 use crate::Limits;
 use crate::evidence::Evidence;
-use crate::verdict::{Findings, RuleReport, Violation};
+use crate::verdict::{Findings, RuleReport, RuleViolation};
 
 /// The name of the rule.
 pub const NAME: &str = "accounting";
@@ -18,9 +18,9 @@ pub(super) async fn report(evidence: &mut Evidence, limits: &Limits) -> Result<R
     let most = limits.set_aside.unwrap_or(u64::MAX);
     if set_aside > most {
         let mut findings = Findings::default();
-        findings.add(Violation {
+        findings.add(RuleViolation {
             fault: format!("{set_aside} orders are set aside, at most {most} may be"),
-            ..Violation::default()
+            ..RuleViolation::default()
         });
         report.add(findings);
         report.add(ASIDE.findings(evidence).await?);

@@ -6,7 +6,7 @@ use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 
 use crate::evidence::{Evidence, uuid};
-use crate::verdict::{Findings, RuleReport, SPELLED_OUT, Violation};
+use crate::verdict::{Findings, RuleReport, RuleViolation, SPELLED_OUT};
 
 /// A check, as a query for its violations.
 ///
@@ -69,14 +69,14 @@ impl Check {
     }
 }
 
-fn violation(row: &SqliteRow) -> Result<(Option<Vec<u8>>, Violation)> {
+fn violation(row: &SqliteRow) -> Result<(Option<Vec<u8>>, RuleViolation)> {
     let order_id: Option<Vec<u8>> = row.try_get("order_id")?;
     let place: Option<String> = row.try_get("place").or_else(absent)?;
-    let violation = Violation {
+    let violation = RuleViolation {
         order_id: order_id.as_deref().map(uuid),
         fault: row.try_get("fault")?,
         place,
-        ..Violation::default()
+        ..RuleViolation::default()
     };
     Ok((order_id, violation))
 }
@@ -93,8 +93,8 @@ fn absent<T>(error: sqlx::Error) -> Result<Option<T>, sqlx::Error> {
 async fn with_names(
     evidence: &mut Evidence,
     order_id: Option<Vec<u8>>,
-    mut violation: Violation,
-) -> Result<Violation> {
+    mut violation: RuleViolation,
+) -> Result<RuleViolation> {
     let Some(order_id) = order_id else {
         return Ok(violation);
     };

@@ -6,7 +6,7 @@ use anyhow::Result;
 use super::rule::{Check, Count, Rule};
 use crate::Limits;
 use crate::evidence::Evidence;
-use crate::verdict::{Findings, RuleReport, Violation};
+use crate::verdict::{Findings, RuleReport, RuleViolation};
 
 pub const NAME: &str = "wire-duplicates";
 
@@ -19,9 +19,9 @@ pub(super) async fn report(evidence: &mut Evidence, limits: &Limits) -> Result<R
     let most = limits.wire_duplicates.unwrap_or(u64::MAX);
     if duplicates > most {
         let mut findings = Findings::default();
-        findings.add(Violation {
+        findings.add(RuleViolation {
             fault: format!("{duplicates} records came again, at most {most} may"),
-            ..Violation::default()
+            ..RuleViolation::default()
         });
         report.add(findings);
         report.add(AGAIN.findings(evidence).await?);

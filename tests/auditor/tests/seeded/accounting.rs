@@ -2,7 +2,7 @@
 
 use auditor::Limits;
 use auditor::rules::{ACCOUNTING, NO_LOSS};
-use auditor::topics::{Bytes, TopicRecord};
+use auditor::topics::{Bytes, DumpedRecord};
 
 use super::books::{Books, ORDERS, OUTCOMES, event};
 use super::{after, assert_found};
@@ -10,7 +10,7 @@ use super::{after, assert_found};
 const LETTERS: &str = proto::topics::ORDER_EVENTS_DEAD_LETTERS;
 
 /// The fulfilled order's event as a dead letter.
-fn letter(origin: i64) -> TopicRecord {
+fn letter(origin: i64) -> DumpedRecord {
     let mut letter = event('a', '1', "OrderPlaced", 1);
     let headers = [
         ("x-dlq-original-topic", ORDERS.to_owned()),

@@ -9,8 +9,8 @@ mod topics;
 use std::path::{Path, PathBuf};
 
 use auditor::database::{Database, Databases};
-use auditor::journal::Line;
-use auditor::topics::{PARTITIONS, Partition, TopicRecord, file_of};
+use auditor::journal::JournalLine;
+use auditor::topics::{DumpedRecord, PARTITIONS, Partition, file_of};
 use auditor::verdict::Verdict;
 use auditor::{Inputs, Limits, check};
 use serde::Serialize;
@@ -21,9 +21,9 @@ pub(crate) use topics::{ORDERS, OUTCOMES, event};
 pub(crate) struct Books {
     folder: tempfile::TempDir,
     /// The topics, each with its records.
-    pub(crate) topics: Vec<(&'static str, Vec<TopicRecord>)>,
+    pub(crate) topics: Vec<(&'static str, Vec<DumpedRecord>)>,
     pub(crate) partitions: Vec<Partition>,
-    pub(crate) journal: Vec<Line>,
+    pub(crate) journal: Vec<JournalLine>,
     /// A truncated last line of the journal.
     pub(crate) journal_tail: &'static str,
 }
@@ -90,7 +90,7 @@ impl Books {
         }
     }
 
-    pub(crate) fn records(&mut self, topic: &str) -> &mut Vec<TopicRecord> {
+    pub(crate) fn records(&mut self, topic: &str) -> &mut Vec<DumpedRecord> {
         let found = self.topics.iter_mut().find(|(name, _)| *name == topic);
         &mut found.unwrap().1
     }
@@ -123,7 +123,7 @@ impl Books {
     }
 
     /// Appends a record to its partition, and commits its offset.
-    pub(crate) fn publish(&mut self, topic: &'static str, mut record: TopicRecord) {
+    pub(crate) fn publish(&mut self, topic: &'static str, mut record: DumpedRecord) {
         let partition = self.partition(topic, record.partition);
         record.offset = partition.end;
         partition.end += 1;

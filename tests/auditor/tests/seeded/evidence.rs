@@ -1,6 +1,6 @@
 //! Evidence that is not whole.
 
-use auditor::journal::Line;
+use auditor::journal::JournalLine;
 use auditor::rules::EVIDENCE;
 
 use super::assert_found;
@@ -81,7 +81,7 @@ async fn a_call_that_ends_twice_or_without_a_beginning_is_found() {
 async fn a_read_that_ends_before_it_begins_is_found() {
     let mut books = Books::sound().await;
     for line in &mut books.journal {
-        if let Line::Read(reading) = line {
+        if let JournalLine::Read(reading) = line {
             reading.ended = reading.begun - 1;
         }
     }

@@ -1,6 +1,6 @@
 //! Orders that were confirmed and are not there, not as they were asked for, or not at their end.
 
-use auditor::journal::Line;
+use auditor::journal::JournalLine;
 use auditor::rules::NO_LOSS;
 
 use super::books::{Books, ORDERS, OUTCOMES, id, order_id};
@@ -147,7 +147,7 @@ async fn an_order_of_another_request_is_found() {
 async fn an_order_that_holds_something_else_is_found() {
     let mut books = Books::sound().await;
     for line in &mut books.journal {
-        if let Line::Invoked(invoked) = line
+        if let JournalLine::Invoked(invoked) = line
             && let auditor::journal::Asked::Place(intent) = &mut invoked.what
         {
             intent.lines[0].1 = 7;

@@ -1,7 +1,7 @@
 //! What exists although nobody asked for it, or although it was refused.
 
 use auditor::Limits;
-use auditor::journal::{Line, Unanswered};
+use auditor::journal::{EndedCall, JournalLine};
 use auditor::rules::NO_PHANTOM;
 use auditor::topics::Bytes;
 use prost::Message as _;
@@ -11,8 +11,8 @@ use super::books::{Books, ORDERS, OUTCOMES, event};
 use super::{after, assert_found};
 
 /// Ends the call of the first order in another way than it ended.
-fn end_first_call(books: &mut Books, end: fn(Unanswered) -> Line) {
-    let end = end(Unanswered {
+fn end_first_call(books: &mut Books, end: fn(EndedCall) -> JournalLine) {
+    let end = end(EndedCall {
         call: 1,
         at: 1,
         why: "INVALID_ARGUMENT".into(),
@@ -23,7 +23,7 @@ fn end_first_call(books: &mut Books, end: fn(Unanswered) -> Line) {
 #[tokio::test]
 async fn an_order_whose_request_was_refused_is_found() {
     let mut books = Books::sound().await;
-    end_first_call(&mut books, Line::Refused);
+    end_first_call(&mut books, JournalLine::Refused);
 
     let verdict = books.audit().await;
 
@@ -37,7 +37,7 @@ async fn an_order_whose_request_was_refused_is_found() {
 #[tokio::test]
 async fn an_order_of_a_call_that_ended_unknown_is_none() {
     let mut books = Books::sound().await;
-    end_first_call(&mut books, Line::Unknown);
+    end_first_call(&mut books, JournalLine::Unknown);
 
     let verdict = books.audit().await;
 
@@ -68,7 +68,7 @@ async fn an_order_that_nobody_asked_for_is_found_unless_there_are_strangers() {
 #[tokio::test]
 async fn a_cancellation_that_nobody_asked_for_is_found() {
     let mut books = Books::sound().await;
-    books.journal.retain(|line| !matches!(line, Line::Invoked(it) if matches!(it.what, auditor::journal::Asked::Cancel { .. })));
+    books.journal.retain(|line| !matches!(line, JournalLine::Invoked(it) if matches!(it.what, auditor::journal::Asked::Cancel { .. })));
 
     let verdict = books.audit().await;
 
@@ -82,8 +82,8 @@ async fn a_cancellation_that_nobody_asked_for_is_found() {
 #[tokio::test]
 async fn an_order_that_holds_what_none_of_its_calls_asked_for_is_found() {
     let mut books = Books::sound().await;
-    end_first_call(&mut books, Line::Unknown);
-    let Line::Invoked(invoked) = &mut books.journal[0] else {
+    end_first_call(&mut books, JournalLine::Unknown);
+    let JournalLine::Invoked(invoked) = &mut books.journal[0] else {
         panic!("the first line begins the first call");
     };
     let auditor::journal::Asked::Place(intent) = &mut invoked.what else {

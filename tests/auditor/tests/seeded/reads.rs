@@ -1,6 +1,6 @@
 //! What a client was shown and is not so.
 
-use auditor::journal::{Line, ObservedRead, ReadKind};
+use auditor::journal::{JournalLine, ObservedRead, ReadKind};
 use auditor::rules::READS;
 
 use super::assert_found;
@@ -18,7 +18,7 @@ fn get(books: &mut Books) -> &mut ObservedRead {
 
 fn reading(books: &mut Books, is_it: fn(&ReadKind) -> bool) -> &mut ObservedRead {
     let mut readings = books.journal.iter_mut().filter_map(|line| match line {
-        Line::Read(reading) => Some(reading),
+        JournalLine::Read(reading) => Some(reading),
         _ => None,
     });
     readings.find(|reading| is_it(&reading.kind)).unwrap()

@@ -1,6 +1,8 @@
 //! The journal of a client that placed the three orders, cancelled the third, and watched all of them to their ends.
 
-use auditor::journal::{Answered, Asked, Intent, Invoked, Line, ObservedRead, ReadKind, Seen};
+use auditor::journal::{
+    Answered, Asked, Intent, Invoked, JournalLine, ObservedRead, ReadKind, Seen,
+};
 
 use super::Books;
 use super::history::{STORIES, Story, id, order_id};
@@ -21,7 +23,7 @@ impl Books {
         };
         self.journal
             .push(invoked(call, 100_000, Asked::Place(intent)));
-        self.journal.push(Line::Ok(Answered {
+        self.journal.push(JournalLine::Ok(Answered {
             call,
             at: 100_001,
             order_id: order_id(order),
@@ -31,7 +33,7 @@ impl Books {
     }
 }
 
-pub(super) fn lines() -> Vec<Line> {
+pub(super) fn lines() -> Vec<JournalLine> {
     let mut lines = Vec::new();
     for (index, story) in STORIES.iter().enumerate() {
         let call = u64::try_from(index).unwrap() * 2 + 1;
@@ -53,8 +55,8 @@ pub(super) fn lines() -> Vec<Line> {
     lines
 }
 
-fn invoked(call: u64, at: i64, what: Asked) -> Line {
-    Line::Invoked(Invoked { call, at, what })
+fn invoked(call: u64, at: i64, what: Asked) -> JournalLine {
+    JournalLine::Invoked(Invoked { call, at, what })
 }
 
 fn intent(story: &Story) -> Intent {
@@ -68,8 +70,8 @@ fn intent(story: &Story) -> Intent {
     }
 }
 
-fn ok(call: u64, at: i64, story: &Story, version: usize) -> Line {
-    Line::Ok(Answered {
+fn ok(call: u64, at: i64, story: &Story, version: usize) -> JournalLine {
+    JournalLine::Ok(Answered {
         call,
         at,
         order_id: story.order_id(),
@@ -79,7 +81,7 @@ fn ok(call: u64, at: i64, story: &Story, version: usize) -> Line {
 }
 
 /// GetOrder shows the last version, a watch all of them.
-fn read(story: &Story, kind: ReadKind, begun: i64) -> Line {
+fn read(story: &Story, kind: ReadKind, begun: i64) -> JournalLine {
     let first = match kind {
         ReadKind::Get => story.entries.len() - 1,
         ReadKind::Watch { .. } => 0,
@@ -95,7 +97,7 @@ fn read(story: &Story, kind: ReadKind, begun: i64) -> Line {
             _ => None,
         },
     });
-    Line::Read(ObservedRead {
+    JournalLine::Read(ObservedRead {
         order_id: story.order_id(),
         begun,
         ended: begun + 1,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
-use auditor::topics::{Bytes, GROUPS, Partition, TopicRecord};
+use auditor::topics::{Bytes, DumpedRecord, GROUPS, Partition};
 use proto::event::{Event, OrderEvent, ProcessingEvent};
 use proto::orders::v1::{CancellationRequested, OrderPlaced, RejectionReason};
 use proto::processing::v1::{
@@ -19,7 +19,7 @@ use super::history::{STORIES, id, order_id};
 pub(crate) const ORDERS: &str = topics::ORDER_EVENTS;
 pub(crate) const OUTCOMES: &str = topics::PROCESSING_EVENTS;
 
-pub(super) fn records() -> Vec<(&'static str, Vec<TopicRecord>)> {
+pub(super) fn records() -> Vec<(&'static str, Vec<DumpedRecord>)> {
     let mut orders = Vec::new();
     let mut outcomes = Vec::new();
     for story in &STORIES {
@@ -42,7 +42,7 @@ pub(super) fn records() -> Vec<(&'static str, Vec<TopicRecord>)> {
 }
 
 /// Three partitions per topic, as the records have them.
-pub(super) fn partitions(topics: &[(&'static str, Vec<TopicRecord>)]) -> Vec<Partition> {
+pub(super) fn partitions(topics: &[(&'static str, Vec<DumpedRecord>)]) -> Vec<Partition> {
     let mut partitions = Vec::new();
     for (topic, records) in topics {
         for partition in 0..3 {
@@ -63,7 +63,7 @@ pub(super) fn partitions(topics: &[(&'static str, Vec<TopicRecord>)]) -> Vec<Par
 }
 
 /// A record of an event about an order, on the order's partition. Its id has `kind` and the order's digit.
-pub(crate) fn event(kind: char, digit: char, name: &str, sequence: u64) -> TopicRecord {
+pub(crate) fn event(kind: char, digit: char, name: &str, sequence: u64) -> DumpedRecord {
     let order_id = order_id(digit);
     let meta = EventMeta {
         id: Uuid::try_parse(&id(kind, digit)).unwrap(),
@@ -113,11 +113,11 @@ fn outcome(name: &str, order_id: String) -> ProcessingEvent {
     }
 }
 
-fn record<E: Event>(meta: &EventMeta, event: &E) -> TopicRecord {
+fn record<E: Event>(meta: &EventMeta, event: &E) -> DumpedRecord {
     let record = record::encode(meta, event, &[]);
     let headers = record.headers.into_iter();
     let digit = meta.order_id.to_string().chars().last().unwrap();
-    TopicRecord {
+    DumpedRecord {
         // The orders of the books are 1 to 3; any other is on the first partition.
         partition: match digit {
             '2' => 1,
@@ -133,7 +133,7 @@ fn record<E: Event>(meta: &EventMeta, event: &E) -> TopicRecord {
 }
 
 /// The id of the event that a record is.
-pub(super) fn id_of(record: &TopicRecord) -> String {
+pub(super) fn id_of(record: &DumpedRecord) -> String {
     let header = record.headers.iter().find(|(name, _)| name == "ce_id");
     String::from_utf8(header.unwrap().1.0.clone()).unwrap()
 }
