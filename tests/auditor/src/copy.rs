@@ -1,4 +1,4 @@
-//! A PostgreSQL database as a SQLite file: same tables, same columns, same values.
+//! Copies a PostgreSQL database into a SQLite file: same tables, same columns, same values.
 //!
 //! | PostgreSQL | SQLite |
 //! |---|---|
@@ -150,7 +150,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn every_value_is_copied_as_what_it_is() {
+    async fn every_value_is_copied_with_its_type() {
         let server = postgres_server::shared();
         server.create_database("to_copy").unwrap();
         let url = server.url("to_copy");

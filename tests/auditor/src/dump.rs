@@ -30,7 +30,7 @@ const READ_AHEAD_KIBIBYTES: &str = "4096";
 /// When a topic is missing, the broker does not answer, or a file cannot be written.
 pub async fn all_topics(brokers: &str, directory: &Path) -> Result<()> {
     let (brokers, directory) = (brokers.to_owned(), directory.to_owned());
-    // librdkafka blocks its caller.
+    // librdkafka blocks the calling thread.
     tokio::task::spawn_blocking(move || Dump { brokers, directory }.write())
         .await?
         .context("cannot dump the topics")
@@ -113,7 +113,9 @@ impl Dump {
         reader.assign(&assignment)?;
         while !left.is_empty() {
             let Some(message) = reader.poll(ANSWER) else {
-                bail!("no record came for {ANSWER:?}, though these partitions have more: {left:?}");
+                bail!(
+                    "no record received for {ANSWER:?}, but these partitions have more: {left:?}"
+                );
             };
             let message = message?;
             // Records written during the dump are not part of it.

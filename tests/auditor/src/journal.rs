@@ -193,21 +193,21 @@ mod tests {
     const UNKNOWN: &str = r#"{"unknown":{"call":1,"at":5,"why":"UNAVAILABLE"}}"#;
 
     #[test]
-    fn an_unfinished_last_line_is_counted_and_left_out() {
+    fn a_truncated_last_line_is_counted_and_skipped() {
         let (lines, truncated) = read_all(&format!("{UNKNOWN}\n{}", &UNKNOWN[..20])).unwrap();
 
         assert_eq!((lines.len(), truncated), (1, 1));
     }
 
     #[test]
-    fn any_other_line_that_cannot_be_read_is_an_error_that_names_it() {
+    fn any_other_unreadable_line_is_an_error_with_its_number() {
         let error = read_all(&format!("{UNKNOWN}\n{}\n{UNKNOWN}\n", &UNKNOWN[..20])).unwrap_err();
 
         assert!(format!("{error:#}").contains("line 2"), "{error:#}");
     }
 
     #[test]
-    fn a_line_without_end_takes_no_memory_without_bound() {
+    fn the_memory_of_an_endless_line_is_bounded() {
         let endless = "x".repeat(2 * MAX_LINE as usize);
 
         assert!(read_all(&endless).is_err());

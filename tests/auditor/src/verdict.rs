@@ -152,7 +152,7 @@ impl fmt::Display for RuleViolation {
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let colour = if self.is_ok() { "green" } else { "red" };
-        write!(f, "audit: {colour}, {} orders in the books", self.orders)?;
+        write!(f, "audit: {colour}, {} orders in the database", self.orders)?;
         match self.unknown {
             0 => writeln!(f, ", all known to the client")?,
             unknown => writeln!(f, ", {unknown} of them unknown to the client")?,
@@ -176,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_violation_names_all_coordinates_that_are_known() {
+    fn a_violation_names_all_known_coordinates() {
         let text = RuleViolation {
             order_id: Some("0197".into()),
             request_id: Some("r".into()),
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn very_many_violations_of_one_kind_are_summed_up() {
+    fn many_violations_of_one_check_are_counted() {
         let mut findings = Findings::default();
         (0..25).for_each(|_| findings.add(RuleViolation::default()));
         let mut report = RuleReport::new("rule");

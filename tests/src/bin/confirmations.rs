@@ -117,7 +117,7 @@ fn start_postgres() -> Result<Option<Server>> {
             Ok(Some(server))
         }
         Err(error) => {
-            println!("PostgreSQL is left out: {error}");
+            println!("PostgreSQL is skipped: {error}");
             Ok(None)
         }
     }

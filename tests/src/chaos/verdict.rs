@@ -35,6 +35,6 @@ pub(super) fn wire(verdict: &Verdict, echoed: u64) -> Wire {
     let counted = |what| verdict.counted("wire-duplicates", what).unwrap_or(0);
     Wire {
         records: counted("records of events").saturating_sub(echoed),
-        duplicates: counted("came again").saturating_sub(echoed),
+        duplicates: counted("published again").saturating_sub(echoed),
     }
 }

@@ -123,7 +123,7 @@ impl Journal {
     /// Ends the run: fails if a line could not be written.
     pub fn close(&self) -> Result<()> {
         match self.0.failure.get() {
-            Some(failure) => bail!("the journal is not whole: {failure}"),
+            Some(failure) => bail!("the journal is incomplete: {failure}"),
             None => Ok(()),
         }
     }

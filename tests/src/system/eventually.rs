@@ -23,7 +23,7 @@ pub async fn eventually<T>(what: &str, look: impl AsyncFn() -> Result<Option<T>>
             return Ok(found);
         }
         if Instant::now() > deadline {
-            bail!("waited {WAIT_LIMIT:?}, but it never came true: {what}");
+            bail!("waited {WAIT_LIMIT:?}, timed out: {what}");
         }
         sleep(PAUSE).await;
     }

@@ -41,7 +41,7 @@ impl Drop for Home {
     fn drop(&mut self) {
         if !self.succeeded {
             eprintln!(
-                "the system did not finish well; its logs are in {}",
+                "the test failed; the logs of the system are in {}",
                 self.path.join("logs").display()
             );
         }

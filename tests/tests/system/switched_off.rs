@@ -33,11 +33,11 @@ async fn the_auditor_goes_red_when_the_inbox_is_off() -> Result<()> {
         is_found(&applied_again, "has the event StockReserved")
             && is_found(
                 &processed_again,
-                "was announced as StockReserved in 2 different events"
+                "was published as StockReserved in 2 different events"
             )
             && is_found(
                 &processed_again,
-                "was announced as OrderRejected in 2 different events"
+                "was published as OrderRejected in 2 different events"
             ),
         "{verdict}"
     );

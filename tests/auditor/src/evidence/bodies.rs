@@ -19,7 +19,7 @@ const ORDERS: &str =
 const SAGAS: &str =
     "SELECT order_id, lines FROM processing.sagas WHERE order_id > ? ORDER BY order_id LIMIT ?";
 
-/// Decodes all of them.
+/// Decodes all order and saga bodies.
 pub(super) async fn load(connection: &mut SqliteConnection) -> Result<()> {
     let orders = Batch::new("order_bodies", 5);
     decode_all(connection, ORDERS, orders, order).await?;
@@ -45,7 +45,7 @@ async fn decode_all(
         for (order_id, body) in page {
             let decoded = decode(&body);
             let decoded = decoded
-                .with_context(|| format!("what order {} is about is damaged", uuid(&order_id)))?;
+                .with_context(|| format!("the body of order {} is damaged", uuid(&order_id)))?;
             let mut row = vec![order_id.into()];
             row.extend(decoded);
             into.push(connection, row).await?;

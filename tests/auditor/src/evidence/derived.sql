@@ -59,7 +59,7 @@ SELECT known.order_id,
         WHEN placed.event_id IS NULL THEN 'its event is not on the topic'
         WHEN sagas.order_id IS NULL THEN 'its event is on the topic, but there is no saga'
         WHEN sagas.state NOT IN ('FULFILLED', 'REJECTED', 'CANCELLED')
-            THEN 'its saga stands still at ' || sagas.state
+            THEN 'its saga is stuck at ' || sagas.state
         WHEN outcome.event_id IS NULL
             AND 'processing-service' IN (SELECT service FROM waiting WHERE waiting.order_id = known.order_id)
             THEN 'its outcome waits in the outbox of processing-service'

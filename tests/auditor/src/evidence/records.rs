@@ -14,7 +14,7 @@ use super::batch::{Batch, SqlValue};
 use super::bodies;
 use crate::topics::{DumpedRecord, PARTITIONS, Partition, file_of, read};
 
-/// Headers of a dead letter that name its original record.
+/// Headers of a dead letter with the position of its original record.
 const ORIGIN: [&str; 3] = [
     "x-dlq-original-topic",
     "x-dlq-original-partition",

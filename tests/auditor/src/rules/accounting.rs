@@ -1,4 +1,5 @@
-//! Accounting: nothing is left over. Every order, every event and every record that was set aside has ended somewhere.
+//! Accounting: every order is final or in a retry store, every event is published, and every rejected record has a dead
+//! letter.
 
 use anyhow::Result;
 
@@ -7,7 +8,6 @@ use crate::Limits;
 use crate::evidence::Evidence;
 use crate::verdict::{Findings, RuleReport, RuleViolation};
 
-/// The name of the rule.
 pub const NAME: &str = "accounting";
 
 const SET_ASIDE: &str = "SELECT count(*) FROM outstanding WHERE is_set_aside";
@@ -19,7 +19,9 @@ pub(super) async fn report(evidence: &mut Evidence, limits: &Limits) -> Result<R
     if set_aside > most {
         let mut findings = Findings::default();
         findings.add(RuleViolation {
-            fault: format!("{set_aside} orders are set aside, at most {most} may be"),
+            fault: format!(
+                "{set_aside} orders have events in a retry store, at most {most} allowed"
+            ),
             ..RuleViolation::default()
         });
         report.add(findings);
@@ -29,9 +31,9 @@ pub(super) async fn report(evidence: &mut Evidence, limits: &Limits) -> Result<R
 }
 
 const ASIDE: Check = Check {
-    what: "an order is not set aside",
+    what: "an order has no event in a retry store",
     violations: "
-        SELECT order_id, place, 'did not come to its end: ' || whereabouts AS fault
+        SELECT order_id, place, 'is not final: ' || whereabouts AS fault
         FROM outstanding WHERE is_set_aside",
 };
 
@@ -51,7 +53,7 @@ const RULE: Rule = Rule {
             number: "SELECT count(*) FROM orders WHERE status = 'CANCELLED'",
         },
         Count {
-            what: "set aside",
+            what: "orders with events in a retry store",
             number: SET_ASIDE,
         },
         Count {
@@ -90,7 +92,7 @@ const RULE: Rule = Rule {
         Check {
             what: "every DEAD event has a dead letter",
             violations: "
-                SELECT order_id, place, 'is DEAD in the retry store of ' || service || ', but is no dead letter' AS fault
+                SELECT order_id, place, 'is DEAD in the retry store of ' || service || ', but has no dead letter' AS fault
                 FROM temp.retry_events WHERE state = 'DEAD' AND fault_class IS NOT NULL AND NOT EXISTS (
                     SELECT 1 FROM records AS letter WHERE letter.origin_topic = retry_events.topic
                       AND letter.origin_partition = retry_events.partition AND letter.origin_position = retry_events.position)",
@@ -100,7 +102,7 @@ const RULE: Rule = Rule {
             violations: "
                 SELECT letter.order_id, letter.place, 'has a dead letter ' || CASE WHEN record.place IS NULL
                     THEN 'of no record: ' || coalesce(letter.origin_topic || '/' || letter.origin_partition || '@'
-                        || letter.origin_position, 'it does not say where it is from')
+                        || letter.origin_position, 'it has no origin headers')
                     ELSE 'with another key or value than its record at ' || record.place END AS fault
                 FROM records AS letter LEFT JOIN records AS record
                   ON record.topic = letter.origin_topic AND record.partition = letter.origin_partition

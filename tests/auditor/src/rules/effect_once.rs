@@ -61,9 +61,9 @@ const RULE: Rule = Rule {
                 HAVING count(DISTINCT event_id) > 1",
         },
         Check {
-            what: "an outcome is announced once",
+            what: "an outcome is published once",
             violations: "
-                SELECT order_id, max(place) AS place, 'was announced as ' || event_type || ' in ' || count(*) || ' different events' AS fault
+                SELECT order_id, max(place) AS place, 'was published as ' || event_type || ' in ' || count(*) || ' different events' AS fault
                 FROM events GROUP BY topic, order_id, event_type HAVING count(*) > 1",
         },
         Check {
@@ -107,7 +107,7 @@ const RULE: Rule = Rule {
         Check {
             what: "a history entry equals its published event",
             violations: "
-                SELECT entries.order_id, place, 'has ' || entries.event_type || ' in its history for what was published as '
+                SELECT entries.order_id, place, 'has ' || entries.event_type || ' in its history, but the event is '
                     || events.event_type AS fault
                 FROM entries JOIN events USING (event_id)
                 WHERE entries.event_type <> events.event_type OR entries.order_id <> events.order_id",

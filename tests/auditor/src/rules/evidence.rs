@@ -30,7 +30,7 @@ const RULE: Rule = Rule {
             number: "SELECT count(*) FROM records",
         },
         Count {
-            what: "of them no events",
+            what: "of them not events",
             number: "SELECT count(*) FROM records WHERE fault IS NOT NULL",
         },
     ],
@@ -39,11 +39,11 @@ const RULE: Rule = Rule {
             what: "a call that ended has begun",
             violations: "
                 SELECT NULL AS order_id, 'line ' || line || ' of the journal ends call ' || call
-                    || ', which has not begun or has ended before' AS fault
+                    || ', which has not started or has ended already' AS fault
                 FROM strays",
         },
         Check {
-            what: "time does not go back",
+            what: "a read ends after its start",
             violations: "
                 SELECT order_id, 'was read from ' || begun || ' to ' || ended || ' (line ' || line || ')' AS fault
                 FROM reads WHERE ended < begun",

@@ -14,11 +14,11 @@ pub(super) const RULE: Rule = Rule {
             number: "SELECT count(DISTINCT order_id) FROM confirmed",
         },
         Count {
-            what: "of them at their end",
+            what: "of them final",
             number: "SELECT count(DISTINCT order_id) FROM confirmed WHERE order_id NOT IN (SELECT order_id FROM outstanding)",
         },
         Count {
-            what: "of them set aside",
+            what: "of them in a retry store",
             number: "SELECT count(DISTINCT order_id) FROM confirmed JOIN outstanding USING (order_id) WHERE is_set_aside",
         },
     ],

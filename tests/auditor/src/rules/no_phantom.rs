@@ -24,7 +24,7 @@ pub(super) async fn report(evidence: &mut Evidence, limits: &Limits) -> Result<R
 const ASKED_FOR: Check = Check {
     what: "every order was requested",
     violations: "
-        SELECT order_id, 'exists, but nobody asked for it' AS fault FROM orders
+        SELECT order_id, 'exists, but was not requested' AS fault FROM orders
         WHERE NOT EXISTS (SELECT 1 FROM asked WHERE asked.request_id = orders.request_id
                           AND asked.customer_id = orders.customer_id)",
 };
@@ -32,7 +32,7 @@ const ASKED_FOR: Check = Check {
 const CANCELLATION_ASKED_FOR: Check = Check {
     what: "every cancellation was requested",
     violations: "
-        SELECT order_id, 'is to be cancelled, but nobody asked for it' AS fault FROM order_events
+        SELECT order_id, 'has a cancellation that was not requested' AS fault FROM order_events
         WHERE event_type = 'CancellationRequested' AND NOT EXISTS (
             SELECT 1 FROM cancellations WHERE cancellations.order_id = order_events.order_id
               AND outcome <> 'refused')",
@@ -72,7 +72,7 @@ const RULE: Rule = Rule {
         Check {
             what: "an order equals the content of one of its calls",
             violations: "
-                SELECT order_id, 'holds what none of its calls asked for' AS fault
+                SELECT order_id, 'matches none of its calls' AS fault
                 FROM orders JOIN order_bodies AS bodies USING (order_id)
                 WHERE EXISTS (SELECT 1 FROM asked WHERE asked.request_id = orders.request_id
                               AND asked.customer_id = orders.customer_id AND asked.lines IS NOT NULL)
@@ -110,7 +110,7 @@ const RULE: Rule = Rule {
         Check {
             what: "a published order equals the placed order",
             violations: "
-                SELECT order_id, place, 'is announced with other lines or another total than were ordered' AS fault
+                SELECT order_id, place, 'is published with other lines or another total than ordered' AS fault
                 FROM events JOIN order_bodies AS bodies USING (order_id)
                 WHERE event_type = 'OrderPlaced'
                   AND (events.lines <> bodies.lines OR events.currency IS NOT bodies.currency

@@ -1,7 +1,7 @@
 //! Offsets: no group has committed beyond the end, or beyond work that is not done; after a clean stop, all of it.
 //!
-//! (Jepsen: inconsistent-offsets.) Work on a record is done when it had its effect, was found to have had it, or was set
-//! aside. An event of a type that this contract does not know may be passed over.
+//! (Jepsen: inconsistent-offsets.) Work on a record is done when it took effect, was recognised as a duplicate, or was
+//! moved to the retry store. An event of a type that this contract does not know may be skipped.
 
 use anyhow::Result;
 
@@ -10,7 +10,6 @@ use crate::Limits;
 use crate::evidence::Evidence;
 use crate::verdict::RuleReport;
 
-/// The name of the rule.
 pub const NAME: &str = "offsets";
 
 pub(super) async fn report(evidence: &mut Evidence, limits: &Limits) -> Result<RuleReport> {
@@ -25,7 +24,7 @@ const EVERYTHING: Check = Check {
     what: "after a clean stop everything is committed",
     violations: "
         SELECT NULL AS order_id, topic || '/' || partition || '@' || coalesce(position, low) AS place,
-            'the services stopped in order, but the records from here to ' || end_position || ' are not committed' AS fault
+            'after a clean stop the records from here to ' || end_position || ' are not committed' AS fault
         FROM partitions LEFT JOIN committed USING (topic, partition)
         WHERE topic IN ('orders.order.events.v1', 'processing.order.events.v1')
           AND low < end_position AND coalesce(position, -1) < end_position",
@@ -58,9 +57,9 @@ const RULE: Rule = Rule {
                 WHERE position > end_position",
         },
         Check {
-            what: "a committed record that is no event is in the retry store or a dead letter",
+            what: "a committed record that is not an event is in the retry store or a dead letter",
             violations: "
-                SELECT order_id, place, 'a record that is no event (' || fault || ') is committed by ' || consumer
+                SELECT order_id, place, 'a record that is not an event (' || fault || ') is committed by ' || consumer
                     || ', but neither in the retry store nor a dead letter' AS fault
                 FROM records JOIN committed USING (topic, partition)
                 WHERE records.position < committed.position AND fault IS NOT NULL
@@ -73,7 +72,7 @@ const RULE: Rule = Rule {
             what: "a committed event of an order has ended its saga",
             violations: "
                 SELECT order_id, place, event_type || ' is committed by ' || consumer || ', but its saga '
-                    || coalesce('is ' || state, 'is not there') AS fault
+                    || coalesce('is ' || state, 'is missing') AS fault
                 FROM records JOIN committed USING (topic, partition) LEFT JOIN processing.sagas USING (order_id)
                 WHERE topic = 'orders.order.events.v1' AND records.position < committed.position
                   AND event_type IS NOT NULL

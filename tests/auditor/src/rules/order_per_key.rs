@@ -41,7 +41,7 @@ pub(super) const RULE: Rule = Rule {
                 WHERE sequence <> before + 1",
         },
         Check {
-            what: "what was published is applied in sequence",
+            what: "outcomes are applied in sequence",
             violations: "
                 SELECT order_id, place, 'has event ' || sequence || ' (' || event_type
                     || ') at version ' || version || ', after event ' || before AS fault
@@ -54,7 +54,7 @@ pub(super) const RULE: Rule = Rule {
             what: "the inbox of order-service has no gap before the last outcome",
             violations: "
                 SELECT orders.order_id, 'has applied ' || count(inbox.event_id) || ' outcomes up to number '
-                    || max(inbox.sequence) || ', and says that the last is number ' || processing_sequence AS fault
+                    || max(inbox.sequence) || ', but its last sequence is ' || processing_sequence AS fault
                 FROM orders JOIN main.inbox ON inbox.entity_id = orders.order_id GROUP BY orders.order_id
                 HAVING count(inbox.event_id) <> max(inbox.sequence) OR max(inbox.sequence) <> processing_sequence",
         },

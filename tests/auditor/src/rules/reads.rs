@@ -1,8 +1,8 @@
 //! Reads are prefixes: every read returned a prefix of the final history, and never less than an earlier read.
 //!
-//! (Jepsen: nonmonotonic read, unseen.) For one order this is linearizability: its history only grows, so a read is correct
-//! if it is a prefix and not shorter than the history known before the read started. Known is every version that an earlier
-//! call or read of the same client had returned by its end.
+//! (Jepsen: nonmonotonic read, unseen.) For one order this is linearizability: its history only grows, so a read is
+//! correct if it is a prefix and not shorter than the history known before the read started. Known is every version
+//! that an earlier call or read of the same client had returned by its end.
 
 use super::rule::{Check, Count, Rule};
 

@@ -20,7 +20,7 @@ pub(super) async fn report(evidence: &mut Evidence, limits: &Limits) -> Result<R
     if duplicates > most {
         let mut findings = Findings::default();
         findings.add(RuleViolation {
-            fault: format!("{duplicates} records came again, at most {most} may"),
+            fault: format!("{duplicates} records were published again, at most {most} allowed"),
             ..RuleViolation::default()
         });
         report.add(findings);
@@ -44,7 +44,7 @@ const RULE: Rule = Rule {
             number: "SELECT sum(copies) FROM events",
         },
         Count {
-            what: "came again",
+            what: "published again",
             number: DUPLICATES,
         },
     ],

@@ -1,5 +1,5 @@
-//! Sound books to audit: one fulfilled, one rejected and one cancelled order in both databases, on the topics and in the
-//! journal. A test can change all of them before the audit.
+//! Valid evidence to audit: one fulfilled, one rejected and one cancelled order in both databases, on the topics and in
+//! the journal. A test can change all of it before the audit.
 
 mod databases;
 mod history;
@@ -20,7 +20,7 @@ pub(crate) use topics::{ORDERS, OUTCOMES, event};
 
 pub(crate) struct Books {
     folder: tempfile::TempDir,
-    /// The topics, each with its records.
+    /// The topics with their records.
     pub(crate) topics: Vec<(&'static str, Vec<DumpedRecord>)>,
     pub(crate) partitions: Vec<Partition>,
     pub(crate) journal: Vec<JournalLine>,
@@ -42,7 +42,7 @@ impl Books {
         }
     }
 
-    /// Changes the databases: `main` is order-service's, `processing` the other.
+    /// Runs SQL on the databases: `main` is order-service's, `processing` the other.
     pub(crate) async fn change(&self, sql: &'static str) {
         databases::change(self.folder.path(), sql).await;
     }

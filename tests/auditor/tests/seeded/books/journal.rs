@@ -1,4 +1,5 @@
-//! The journal of a client that placed the three orders, cancelled the third, and watched all of them to their ends.
+//! The journal of a client that placed the three orders, cancelled the third, and watched all of them to their final
+//! states.
 
 use auditor::journal::{
     Answered, Asked, Intent, Invoked, JournalLine, ObservedRead, ReadKind, Seen,
@@ -8,13 +9,13 @@ use super::Books;
 use super::history::{STORIES, Story, id, order_id};
 
 impl Books {
-    /// The journal says that an order was confirmed which exists nowhere else.
+    /// Adds to the journal a confirmation of an order that exists nowhere else.
     pub(crate) fn confirm(&mut self, digit: u32, invoice: &str) {
         let digit = char::from_digit(digit, 10).unwrap();
         self.confirm_as(99, invoice, digit, digit);
     }
 
-    /// The journal says that this order was confirmed for the request of that order.
+    /// Adds to the journal a confirmation of this order for the request of that order.
     pub(crate) fn confirm_as(&mut self, call: u64, invoice: &str, request: char, order: char) {
         let intent = Intent {
             request_id: id('f', request),
@@ -80,7 +81,7 @@ fn ok(call: u64, at: i64, story: &Story, version: usize) -> JournalLine {
     })
 }
 
-/// GetOrder shows the last version, a watch all of them.
+/// A GetOrder returned the last version, a watch all of them.
 fn read(story: &Story, kind: ReadKind, begun: i64) -> JournalLine {
     let first = match kind {
         ReadKind::Get => story.entries.len() - 1,

@@ -1,4 +1,4 @@
-//! What lies on the topics: each order on a partition of its own, all of it consumed.
+//! The topics: each order on a partition of its own, all records consumed.
 
 use std::collections::BTreeMap;
 use std::time::SystemTime;
@@ -41,7 +41,7 @@ pub(super) fn records() -> Vec<(&'static str, Vec<DumpedRecord>)> {
     ]
 }
 
-/// Three partitions per topic, as the records have them.
+/// Three partitions per topic with their offsets.
 pub(super) fn partitions(topics: &[(&'static str, Vec<DumpedRecord>)]) -> Vec<Partition> {
     let mut partitions = Vec::new();
     for (topic, records) in topics {
@@ -62,7 +62,7 @@ pub(super) fn partitions(topics: &[(&'static str, Vec<DumpedRecord>)]) -> Vec<Pa
     partitions
 }
 
-/// A record of an event about an order, on the order's partition. Its id has `kind` and the order's digit.
+/// An event record of an order, on the order's partition. Its id has `kind` and the order's digit.
 pub(crate) fn event(kind: char, digit: char, name: &str, sequence: u64) -> DumpedRecord {
     let order_id = order_id(digit);
     let meta = EventMeta {
@@ -118,7 +118,7 @@ fn record<E: Event>(meta: &EventMeta, event: &E) -> DumpedRecord {
     let headers = record.headers.into_iter();
     let digit = meta.order_id.to_string().chars().last().unwrap();
     DumpedRecord {
-        // The orders of the books are 1 to 3; any other is on the first partition.
+        // Orders 1 to 3 have a partition each; any other is on the first.
         partition: match digit {
             '2' => 1,
             '3' => 2,
@@ -132,7 +132,7 @@ fn record<E: Event>(meta: &EventMeta, event: &E) -> DumpedRecord {
     }
 }
 
-/// The id of the event that a record is.
+/// The event id of a record.
 pub(super) fn id_of(record: &DumpedRecord) -> String {
     let header = record.headers.iter().find(|(name, _)| name == "ce_id");
     String::from_utf8(header.unwrap().1.0.clone()).unwrap()
