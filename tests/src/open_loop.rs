@@ -40,7 +40,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::Status;
 
-use self::answer::Availability;
+use self::answer::OrderAvailability;
 pub use self::load::{Arrivals, Load};
 use self::measured::Measured;
 use self::recorder::{Recorder, Times};
@@ -54,7 +54,7 @@ use self::schedule::{TICK, due_times};
 pub async fn run<C, A>(load: Load, call: C) -> Result<Measured>
 where
     C: Fn(u64) -> A + Send + 'static,
-    A: Future<Output = Result<Availability, Status>> + Send + 'static,
+    A: Future<Output = Result<OrderAvailability, Status>> + Send + 'static,
 {
     let recorder = Arc::new(Recorder::new(load));
     let (calls, stop) = (TaskTracker::new(), CancellationToken::new());
@@ -91,7 +91,7 @@ struct Generator<C> {
 impl<C, A> Generator<C>
 where
     C: Fn(u64) -> A,
-    A: Future<Output = Result<Availability, Status>> + Send + 'static,
+    A: Future<Output = Result<OrderAvailability, Status>> + Send + 'static,
 {
     fn send_all(self) {
         let start = Instant::now() + TICK;

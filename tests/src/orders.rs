@@ -24,7 +24,7 @@ use anyhow::Context;
 use proto::orders::v1::PlaceOrderRequest;
 use uuid::Uuid;
 
-use self::catalogue::Catalogue;
+use self::catalogue::ShopCatalogue;
 use self::invoice::Invoice;
 use self::request::Inexpressible;
 
@@ -82,9 +82,9 @@ impl OrderBook {
     }
 
     /// A catalogue with stock for the first `count` orders.
-    pub fn catalogue(&self, count: usize) -> Catalogue {
+    pub fn catalogue(&self, count: usize) -> ShopCatalogue {
         let rounds = count.div_ceil(self.invoices.len()).max(1);
-        Catalogue::derive(&self.invoices, rounds)
+        ShopCatalogue::derive(&self.invoices, rounds)
     }
 }
 

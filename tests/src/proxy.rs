@@ -29,7 +29,7 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use connection::ProxiedLine;
-pub use fault::Fault;
+pub use fault::NetworkFault;
 
 /// Maximum connections. A replica opens a few dozen; more is a leak that should become visible here.
 const CONNECTIONS: usize = 1_024;
@@ -41,7 +41,7 @@ const LISTEN_AGAIN: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
-    fault: watch::Sender<Fault>,
+    fault: watch::Sender<NetworkFault>,
     listening: JoinHandle<()>,
 }
 
@@ -53,7 +53,7 @@ impl Proxy {
     pub async fn start(address: SocketAddr, upstream: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
-        let (fault, faults) = watch::channel(Fault::Pass);
+        let (fault, faults) = watch::channel(NetworkFault::Pass);
         let listening = tokio::spawn(listen(listener, address, upstream, faults));
         Ok(Self {
             address,
@@ -68,12 +68,12 @@ impl Proxy {
     }
 
     /// Sets the fault for all connections from now on.
-    pub fn set(&self, fault: Fault) {
+    pub fn set(&self, fault: NetworkFault) {
         self.fault.send_replace(fault);
     }
 
     /// The current fault.
-    pub fn fault(&self) -> Fault {
+    pub fn fault(&self) -> NetworkFault {
         *self.fault.borrow()
     }
 }
@@ -90,7 +90,7 @@ async fn listen(
     listener: TcpListener,
     address: SocketAddr,
     upstream: SocketAddr,
-    mut faults: watch::Receiver<Fault>,
+    mut faults: watch::Receiver<NetworkFault>,
 ) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let line = ProxiedLine::new(faults.clone());
@@ -103,10 +103,14 @@ async fn listen(
         tokio::select! {
             // The cut first: no connection is accepted after it.
             biased;
-            _ = faults.wait_for(|fault| *fault == Fault::Cut) => drop(open),
+            _ = faults.wait_for(|fault| *fault == NetworkFault::Cut) => drop(open),
             () = accept(&open, upstream, &places, &line) => {}
         }
-        if faults.wait_for(|fault| *fault != Fault::Cut).await.is_err() {
+        if faults
+            .wait_for(|fault| *fault != NetworkFault::Cut)
+            .await
+            .is_err()
+        {
             return;
         }
     }

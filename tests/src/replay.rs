@@ -29,7 +29,7 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use self::caller::Caller;
+use self::caller::ReplayCaller;
 pub use self::plan::{ReplayPlan, WaitLimits};
 use self::shared::Replay;
 use self::summary::Summary;
@@ -46,7 +46,7 @@ pub async fn run(
     let grace = tokio::spawn(replay.clone().end_grace());
     let mut callers = JoinSet::new();
     for _ in 0..replay.plan.concurrency.max(1) {
-        callers.spawn(Caller::new(replay.clone()).run());
+        callers.spawn(ReplayCaller::new(replay.clone()).run());
     }
     while let Some(caller) = callers.join_next().await {
         caller??;

@@ -57,13 +57,13 @@ use tokio::time::timeout;
 
 use apache_kafka::ApacheKafka;
 use data_directory::DataDirectory;
-use database::Postgres;
+use database::StackPostgres;
 use launches::Launches;
 use ports::Ports;
 use supervisor::Supervised;
 
 pub use apache_kafka::has_apache_kafka;
-pub use config::{Addresses, CatalogueSource, StackConfig};
+pub use config::{CatalogueSource, StackAddresses, StackConfig};
 pub use engines::{BrokerEngine, DatabaseEngine, Engines};
 pub use error::StackError;
 pub use options::StackOptions;
@@ -81,11 +81,11 @@ const NOTICES: usize = 64;
 pub struct Stack {
     config: StackConfig,
     directory: DataDirectory,
-    addresses: Addresses,
+    addresses: StackAddresses,
     _ports: Ports,
     catalogue: PathBuf,
     apache_kafka: Option<ApacheKafka>,
-    postgres: Option<Postgres>,
+    postgres: Option<StackPostgres>,
     proxies: Option<Proxies>,
     processes: BTreeMap<Process, Supervised>,
     notices: broadcast::Sender<Notice>,
@@ -115,7 +115,7 @@ impl Stack {
     async fn prepare(
         config: StackConfig,
         directory: DataDirectory,
-        (addresses, ports): (Addresses, Ports),
+        (addresses, ports): (StackAddresses, Ports),
     ) -> Result<Self, StackError> {
         let catalogue = match &config.catalogue {
             CatalogueSource::File(path) => readable(path)?,
@@ -126,7 +126,7 @@ impl Stack {
             BrokerEngine::Embedded | BrokerEngine::External(_) => None,
         };
         let postgres = match addresses.database {
-            Some(address) => Some(Postgres::open(directory.root(), address).await?),
+            Some(address) => Some(StackPostgres::open(directory.root(), address).await?),
             None => None,
         };
         let proxies = match &addresses.proxied {
@@ -213,7 +213,7 @@ impl Stack {
         subcommands::run(&self.launches(&programs_directory())).await
     }
 
-    pub fn addresses(&self) -> &Addresses {
+    pub fn addresses(&self) -> &StackAddresses {
         &self.addresses
     }
 

@@ -42,7 +42,7 @@ use crate::audit::{self, settled};
 use crate::client::connections::Connections;
 use crate::client::recorded;
 use crate::replay::journal::Journal;
-use crate::stack::{Addresses, Stack};
+use crate::stack::{Stack, StackAddresses};
 use home::Home;
 use stopping::stop_cleanly;
 
@@ -95,7 +95,7 @@ impl System {
         &self.stack
     }
 
-    pub fn addresses(&self) -> &Addresses {
+    pub fn addresses(&self) -> &StackAddresses {
         self.stack.addresses()
     }
 

@@ -16,7 +16,7 @@ use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use serde::Serialize;
 
-use crate::topics::{Bytes, DumpedRecord, GROUPS, PARTITIONS, Partition, file_of};
+use crate::topics::{Bytes, DumpedPartition, DumpedRecord, GROUPS, PARTITIONS, file_of};
 
 /// Timeout of one broker call, and of the next record of a partition that has more.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -100,7 +100,7 @@ impl Dump {
         &self,
         reader: &BaseConsumer,
         topic: &str,
-        partitions: &[Partition],
+        partitions: &[DumpedPartition],
     ) -> Result<()> {
         let mut file = JsonLines::create(&file_of(&self.directory, topic))?;
         let mut left = BTreeMap::new();
@@ -136,12 +136,12 @@ impl Dump {
 /// Offsets by topic and partition, then by group.
 type Committed = BTreeMap<(String, i32), BTreeMap<String, i64>>;
 
-fn ends(reader: &BaseConsumer, topic: &str, committed: &Committed) -> Result<Vec<Partition>> {
+fn ends(reader: &BaseConsumer, topic: &str, committed: &Committed) -> Result<Vec<DumpedPartition>> {
     let mut ends = Vec::new();
     for partition in partitions_of(reader, topic)? {
         let (low, end) = reader.fetch_watermarks(topic, partition, ANSWER)?;
         let place = (topic.to_owned(), partition);
-        ends.push(Partition {
+        ends.push(DumpedPartition {
             committed: committed.get(&place).cloned().unwrap_or_default(),
             topic: place.0,
             partition,

@@ -36,7 +36,7 @@ pub struct DumpedRecord {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Partition {
+pub struct DumpedPartition {
     pub topic: String,
     pub partition: i32,
     /// The first offset on the broker.

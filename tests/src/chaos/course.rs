@@ -7,9 +7,9 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::display::ChaosDisplay;
-use super::fault::{Echo, Fault};
+use super::fault::{ChaosFault, Echo};
 use super::inflict::Saboteur;
-use super::plan::{FaultPlan, Step};
+use super::plan::{FaultPlan, FaultStep};
 use super::recovery::{Inflicted, Recovery};
 use crate::replay::tally::Tally;
 use crate::stack::Stack;
@@ -67,7 +67,7 @@ impl FaultRunner<'_> {
     }
 
     /// Runs the steps in sequence, each at its time or when the previous one is over.
-    async fn take(&self, steps: &[Step]) -> Result<FaultsOutcome> {
+    async fn take(&self, steps: &[FaultStep]) -> Result<FaultsOutcome> {
         let mut outcome = FaultsOutcome::default();
         let last = steps
             .last()
@@ -80,14 +80,14 @@ impl FaultRunner<'_> {
                 break;
             }
             match step.fault {
-                Fault::Echo(topic, echo) => self.echo(step, topic, echo, &mut outcome).await,
+                ChaosFault::Echo(topic, echo) => self.echo(step, topic, echo, &mut outcome).await,
                 _ => self.inflict(step, &mut outcome).await?,
             }
         }
         Ok(outcome)
     }
 
-    async fn inflict(&self, step: &Step, outcome: &mut FaultsOutcome) -> Result<()> {
+    async fn inflict(&self, step: &FaultStep, outcome: &mut FaultsOutcome) -> Result<()> {
         self.display.begins(step);
         outcome.problems.extend(self.saboteur.begin(step).await?);
         let ends = Instant::now() + step.lasts;
@@ -123,7 +123,13 @@ impl FaultRunner<'_> {
     }
 
     /// Publishes records again; no-op while the broker is down.
-    async fn echo(&self, step: &Step, name: &'static str, echo: Echo, outcome: &mut FaultsOutcome) {
+    async fn echo(
+        &self,
+        step: &FaultStep,
+        name: &'static str,
+        echo: Echo,
+        outcome: &mut FaultsOutcome,
+    ) {
         let topic = Topic::new(self.stack.addresses().kafka.clone(), name);
         let depth = match echo {
             Echo::Newest | Echo::Swapped => 1.0,

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::time::{Instant, sleep};
 
-use super::plan::Step;
+use super::plan::FaultStep;
 use super::recovery::Recovery;
 use crate::replay::tally::Tally;
 
@@ -72,7 +72,7 @@ impl ChaosDisplay {
         }
     }
 
-    pub(super) fn begins(&self, step: &Step) {
+    pub(super) fn begins(&self, step: &FaultStep) {
         self.faults().insert(step.fault.to_string());
         let lasts = match step.lasts {
             Duration::ZERO => String::new(),
@@ -88,11 +88,11 @@ impl ChaosDisplay {
         ));
     }
 
-    pub(super) fn ends(&self, step: &Step) {
+    pub(super) fn ends(&self, step: &FaultStep) {
         self.faults().remove(&step.fault.to_string());
     }
 
-    pub(super) fn recovered(&self, step: &Step, recovery: Recovery) {
+    pub(super) fn recovered(&self, step: &FaultStep, recovery: Recovery) {
         match recovery {
             Recovery::NotNeeded => self.note(&format!("{}: over", step.fault)),
             Recovery::After(time) => self.note(&format!(
@@ -105,7 +105,7 @@ impl ChaosDisplay {
         }
     }
 
-    pub(super) fn echoes(&self, step: &Step, records: u64) {
+    pub(super) fn echoes(&self, step: &FaultStep, records: u64) {
         match records {
             0 => self.note(&format!("{}: skipped, no record available", step.fault)),
             _ => self.note(&format!("{}: {records} records", step.fault)),

@@ -7,7 +7,7 @@ use crate::stack::Service;
 
 /// An injected fault.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Fault {
+pub enum ChaosFault {
     /// `kill -9` of one replica; the stack restarts it at once.
     Kill(Service),
     /// `kill -9` of all replicas at once.
@@ -19,7 +19,7 @@ pub enum Fault {
     /// One replica is removed in order, then added again: its partitions and shards move twice.
     Scale(Service),
     /// A fault of the connections from the services to the broker or the database.
-    Line(Service, proxy::Fault),
+    Line(Service, proxy::NetworkFault),
     /// Most payments are slow, declined, unanswered or fail.
     Payments,
     /// Records are published again, byte for byte.
@@ -37,7 +37,7 @@ pub enum Echo {
     Swapped,
 }
 
-impl Fault {
+impl ChaosFault {
     /// The name in the report, without durations; the key for counts and comparisons.
     pub fn kind(&self) -> String {
         match self {
@@ -60,18 +60,18 @@ impl Fault {
     }
 }
 
-fn line_kind(fault: proxy::Fault) -> &'static str {
+fn line_kind(fault: proxy::NetworkFault) -> &'static str {
     match fault {
-        proxy::Fault::Pass => "pass to",
-        proxy::Fault::Latency { .. } => "latency to",
-        proxy::Fault::Throttle { .. } => "throttle to",
-        proxy::Fault::Cut => "cut off",
-        proxy::Fault::HalfOpen => "half-open to",
-        proxy::Fault::CloseAfter { .. } => "close connections to",
+        proxy::NetworkFault::Pass => "pass to",
+        proxy::NetworkFault::Latency { .. } => "latency to",
+        proxy::NetworkFault::Throttle { .. } => "throttle to",
+        proxy::NetworkFault::Cut => "cut off",
+        proxy::NetworkFault::HalfOpen => "half-open to",
+        proxy::NetworkFault::CloseAfter { .. } => "close connections to",
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for ChaosFault {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = match self {
             Self::Line(service, fault) => format!("connections to the {service}: {fault}"),

@@ -2,8 +2,8 @@
 
 use anyhow::{Context as _, Result};
 
-use super::fault::Fault;
-use super::plan::Step;
+use super::fault::ChaosFault;
+use super::plan::FaultStep;
 use crate::proxy::{self, Proxy};
 use crate::replay::Trouble;
 use crate::stack::{Process, Service, Stack};
@@ -26,35 +26,35 @@ impl Saboteur<'_> {
     }
 
     /// Begins a fault. Returns an unexpected event, if there was one.
-    pub(super) async fn begin(&self, step: &Step) -> Result<Option<String>> {
+    pub(super) async fn begin(&self, step: &FaultStep) -> Result<Option<String>> {
         match step.fault {
-            Fault::Kill(service) => self.kill(service, step.which).await,
-            Fault::KillAll(service) => {
+            ChaosFault::Kill(service) => self.kill(service, step.which).await,
+            ChaosFault::KillAll(service) => {
                 for process in self.stack.processes(service) {
                     self.stack.kill(process).await;
                 }
             }
-            Fault::Freeze(service) => self.stack.pause(self.process(service, step)?).await,
-            Fault::Stop(service) | Fault::Scale(service) => {
+            ChaosFault::Freeze(service) => self.stack.pause(self.process(service, step)?).await,
+            ChaosFault::Stop(service) | ChaosFault::Scale(service) => {
                 return Ok(self.stop(self.process(service, step)?).await);
             }
-            Fault::Line(server, fault) => self.proxy(server)?.set(fault),
-            Fault::Payments => self.trouble.set(MUCH_TROUBLE),
-            Fault::Echo(..) => {}
+            ChaosFault::Line(server, fault) => self.proxy(server)?.set(fault),
+            ChaosFault::Payments => self.trouble.set(MUCH_TROUBLE),
+            ChaosFault::Echo(..) => {}
         }
         Ok(None)
     }
 
     /// Reverts the fault; recovery takes additional time.
-    pub(super) async fn end(&self, step: &Step) -> Result<()> {
+    pub(super) async fn end(&self, step: &FaultStep) -> Result<()> {
         match step.fault {
-            Fault::Freeze(service) => self.stack.resume(self.process(service, step)?).await,
-            Fault::Stop(service) | Fault::Scale(service) => {
+            ChaosFault::Freeze(service) => self.stack.resume(self.process(service, step)?).await,
+            ChaosFault::Stop(service) | ChaosFault::Scale(service) => {
                 self.stack.launch(self.process(service, step)?).await?;
             }
-            Fault::Line(server, _) => self.proxy(server)?.set(proxy::Fault::Pass),
-            Fault::Payments => self.trouble.set(TROUBLE),
-            Fault::Kill(_) | Fault::KillAll(_) | Fault::Echo(..) => {}
+            ChaosFault::Line(server, _) => self.proxy(server)?.set(proxy::NetworkFault::Pass),
+            ChaosFault::Payments => self.trouble.set(TROUBLE),
+            ChaosFault::Kill(_) | ChaosFault::KillAll(_) | ChaosFault::Echo(..) => {}
         }
         Ok(())
     }
@@ -74,7 +74,7 @@ impl Saboteur<'_> {
         (!ending.is_clean()).then(|| format!("{process} did not stop cleanly: {ending}"))
     }
 
-    fn process(&self, service: Service, step: &Step) -> Result<Process> {
+    fn process(&self, service: Service, step: &FaultStep) -> Result<Process> {
         let processes = self.stack.processes(service);
         let process = processes.get(step.which % processes.len().max(1));
         process

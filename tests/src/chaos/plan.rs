@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use proto::topics::{ORDER_EVENTS, PROCESSING_EVENTS};
 
 use super::dice::Dice;
-use super::fault::{Echo, Fault};
+use super::fault::{ChaosFault, Echo};
 use crate::proxy;
 use crate::stack::{Engines, Service};
 
@@ -46,19 +46,19 @@ pub struct FaultPlan {
     pub length: Duration,
     pub engines: EngineSet,
     /// Faults that stop a component, in sequence.
-    pub disruptions: Vec<Step>,
+    pub disruptions: Vec<FaultStep>,
     /// Faults that stop no component, concurrent with the disruptions.
-    pub disturbances: Vec<Step>,
+    pub disturbances: Vec<FaultStep>,
 }
 
 /// One fault of a plan.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Step {
+pub struct FaultStep {
     /// Earliest start, counted from the first order.
     pub at: Duration,
     /// Duration; zero for an instantaneous fault.
     pub lasts: Duration,
-    pub fault: Fault,
+    pub fault: ChaosFault,
     /// A service of which a replica is killed during the fault.
     pub kill_amid: Option<Service>,
     /// Index of the replica, partition or record, taken modulo their number.
@@ -107,7 +107,7 @@ impl FaultPlan {
     }
 
     /// Every step, by start time.
-    pub fn steps(&self) -> Vec<Step> {
+    pub fn steps(&self) -> Vec<FaultStep> {
         let mut steps = [&*self.disruptions, &*self.disturbances].concat();
         steps.sort_by_key(|step| step.at);
         steps
@@ -115,7 +115,7 @@ impl FaultPlan {
 }
 
 /// Rounds that contain every disruption once, each in another order.
-fn disruptions(dice: &mut Dice, engines: EngineSet, end: Duration) -> Vec<Step> {
+fn disruptions(dice: &mut Dice, engines: EngineSet, end: Duration) -> Vec<FaultStep> {
     let mut steps = Vec::new();
     let mut at = WARM_UP;
     while at <= end {
@@ -126,7 +126,7 @@ fn disruptions(dice: &mut Dice, engines: EngineSet, end: Duration) -> Vec<Step> 
             if at + lasts > end {
                 continue;
             }
-            steps.push(Step {
+            steps.push(FaultStep {
                 kill_amid: kill_amid(dice, fault, lasts),
                 ..step(dice, at, lasts, fault)
             });
@@ -137,30 +137,31 @@ fn disruptions(dice: &mut Dice, engines: EngineSet, end: Duration) -> Vec<Step> 
 }
 
 /// Every third outage of a server, or of the connections to it, that lasts long enough includes a kill.
-fn kill_amid(dice: &mut Dice, fault: Fault, lasts: Duration) -> Option<Service> {
+fn kill_amid(dice: &mut Dice, fault: ChaosFault, lasts: Duration) -> Option<Service> {
     let service = dice.one_of(&Service::PAIR);
     let drawn = dice.below(3) == 0;
-    let is_outage = matches!(fault, Fault::Stop(_) | Fault::Line(..));
+    let is_outage = matches!(fault, ChaosFault::Stop(_) | ChaosFault::Line(..));
     (drawn && is_outage && lasts >= Duration::from_secs(3)).then_some(service)
 }
 
-fn round(dice: &mut Dice, engines: EngineSet) -> Vec<(Fault, Duration)> {
+fn round(dice: &mut Dice, engines: EngineSet) -> Vec<(ChaosFault, Duration)> {
     let at_once = Duration::ZERO;
     let mut round = Vec::new();
     for service in Service::PAIR {
-        round.push((Fault::Kill(service), at_once));
-        round.push((Fault::Freeze(service), freeze(dice)));
-        round.push((Fault::Scale(service), dice.seconds(2, 6)));
+        round.push((ChaosFault::Kill(service), at_once));
+        round.push((ChaosFault::Freeze(service), freeze(dice)));
+        round.push((ChaosFault::Scale(service), dice.seconds(2, 6)));
         if engines == EngineSet::Production {
-            round.push((Fault::KillAll(service), at_once));
+            round.push((ChaosFault::KillAll(service), at_once));
         }
     }
-    round.push((Fault::Freeze(Service::Broker), freeze(dice)));
+    round.push((ChaosFault::Freeze(Service::Broker), freeze(dice)));
     for server in servers(engines) {
-        round.push((Fault::Kill(*server), at_once));
-        round.push((Fault::Stop(*server), dice.seconds(1, 6)));
+        round.push((ChaosFault::Kill(*server), at_once));
+        round.push((ChaosFault::Stop(*server), dice.seconds(1, 6)));
         round.extend(
-            line_faults(dice, *server).map(|(fault, lasts)| (Fault::Line(*server, fault), lasts)),
+            line_faults(dice, *server)
+                .map(|(fault, lasts)| (ChaosFault::Line(*server, fault), lasts)),
         );
     }
     round
@@ -180,18 +181,18 @@ fn freeze(dice: &mut Dice) -> Duration {
     Duration::from_secs(seconds)
 }
 
-fn line_faults(dice: &mut Dice, server: Service) -> [(proxy::Fault, Duration); 5] {
+fn line_faults(dice: &mut Dice, server: Service) -> [(proxy::NetworkFault, Duration); 5] {
     // A database statement is answered in one round trip, and a commit waits for it; a broker has many requests in
     // flight.
     let (fixed, bytes_per_second) = match server {
         Service::Database => (10, 200_000),
         _ => (100, 50_000),
     };
-    let latency = proxy::Fault::Latency {
+    let latency = proxy::NetworkFault::Latency {
         fixed: Duration::from_millis(fixed),
         jitter: Duration::from_millis(fixed),
     };
-    let throttle = proxy::Fault::Throttle { bytes_per_second };
+    let throttle = proxy::NetworkFault::Throttle { bytes_per_second };
     // The third value is longer than the timeout of any statement or request.
     let silent = Duration::from_secs(dice.one_of(&[3, 8, 20]));
     // From the middle of a handshake to a few thousand records.
@@ -199,13 +200,16 @@ fn line_faults(dice: &mut Dice, server: Service) -> [(proxy::Fault, Duration); 5
     [
         (latency, dice.seconds(4, 8)),
         (throttle, dice.seconds(4, 8)),
-        (proxy::Fault::Cut, dice.seconds(1, 6)),
-        (proxy::Fault::HalfOpen, silent),
-        (proxy::Fault::CloseAfter { bytes }, dice.seconds(2, 5)),
+        (proxy::NetworkFault::Cut, dice.seconds(1, 6)),
+        (proxy::NetworkFault::HalfOpen, silent),
+        (
+            proxy::NetworkFault::CloseAfter { bytes },
+            dice.seconds(2, 5),
+        ),
     ]
 }
 
-fn disturbances(dice: &mut Dice, end: Duration) -> Vec<Step> {
+fn disturbances(dice: &mut Dice, end: Duration) -> Vec<FaultStep> {
     let mut steps = Vec::new();
     let mut at = WARM_UP + dice.seconds(1, 4);
     for kind in (0..).map(|turn| turn % 4) {
@@ -222,7 +226,12 @@ fn disturbances(dice: &mut Dice, end: Duration) -> Vec<Step> {
             2 => (ORDER_EVENTS, Echo::Old),
             _ => (PROCESSING_EVENTS, Echo::Old),
         };
-        steps.push(step(dice, at, Duration::ZERO, Fault::Echo(topic, echo)));
+        steps.push(step(
+            dice,
+            at,
+            Duration::ZERO,
+            ChaosFault::Echo(topic, echo),
+        ));
         at += dice.seconds(ECHO_EVERY.0, ECHO_EVERY.1);
     }
     let mut at = WARM_UP + dice.seconds(2, 20);
@@ -231,15 +240,15 @@ fn disturbances(dice: &mut Dice, end: Duration) -> Vec<Step> {
         if at + lasts > end {
             break;
         }
-        steps.push(step(dice, at, lasts, Fault::Payments));
+        steps.push(step(dice, at, lasts, ChaosFault::Payments));
         at += lasts + dice.seconds(PAYMENTS_EVERY.0, PAYMENTS_EVERY.1);
     }
     steps.sort_by_key(|step| step.at);
     steps
 }
 
-fn step(dice: &mut Dice, at: Duration, lasts: Duration, fault: Fault) -> Step {
-    Step {
+fn step(dice: &mut Dice, at: Duration, lasts: Duration, fault: ChaosFault) -> FaultStep {
+    FaultStep {
         at,
         lasts,
         fault,
@@ -267,7 +276,7 @@ impl fmt::Display for FaultPlan {
     }
 }
 
-impl fmt::Display for Step {
+impl fmt::Display for FaultStep {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{:7.1} s  {}", self.at.as_secs_f64(), self.fault)?;
         if !self.lasts.is_zero() {

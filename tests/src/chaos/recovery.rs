@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::fault::Fault;
+use super::fault::ChaosFault;
 
 /// A fault that was injected.
 #[derive(Clone, Debug)]
 pub(super) struct Inflicted {
-    pub(super) fault: Fault,
+    pub(super) fault: ChaosFault,
     pub(super) recovery: Recovery,
 }
 

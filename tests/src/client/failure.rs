@@ -12,7 +12,7 @@ use tonic_types::{ErrorDetails, StatusExt};
 
 /// An unsuccessful call.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
+pub struct CallFailure {
     pub code: Code,
     /// Human-readable message.
     pub message: String,
@@ -35,7 +35,7 @@ pub struct FieldViolation {
     pub description: String,
 }
 
-impl Failure {
+impl CallFailure {
     /// A local timeout.
     pub fn timed_out(after: Duration) -> Self {
         Self::from(Status::deadline_exceeded(format!(
@@ -54,7 +54,7 @@ impl Failure {
     }
 }
 
-impl From<Status> for Failure {
+impl From<Status> for CallFailure {
     fn from(status: Status) -> Self {
         let details = status.get_error_details();
         let info = details.error_info();
@@ -92,7 +92,7 @@ fn violations(details: &ErrorDetails) -> Vec<FieldViolation> {
     malformed.chain(unmet).collect()
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for CallFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", code_name(self.code))?;
         if let Some(reason) = &self.reason {
@@ -106,7 +106,7 @@ impl fmt::Display for Failure {
     }
 }
 
-impl std::error::Error for Failure {}
+impl std::error::Error for CallFailure {}
 
 /// The name of a code in the gRPC specification.
 pub fn code_name(code: Code) -> &'static str {
@@ -135,9 +135,9 @@ pub fn code_name(code: Code) -> &'static str {
 mod tests {
     use super::*;
 
-    fn spoken(code: Code, reason: &str) -> Failure {
+    fn spoken(code: Code, reason: &str) -> CallFailure {
         let details = ErrorDetails::with_error_info(reason, "order-service", []);
-        Failure::from(Status::with_error_details(code, "it is so", details))
+        CallFailure::from(Status::with_error_details(code, "it is so", details))
     }
 
     #[test]
@@ -146,7 +146,7 @@ mod tests {
         details.add_bad_request_violation("lines[0].quantity", "must be 1 to 100000");
         let status = Status::with_error_details(Code::InvalidArgument, "1 invalid field", details);
 
-        let failure = Failure::from(status);
+        let failure = CallFailure::from(status);
 
         assert_eq!(
             failure.to_string(),
@@ -165,7 +165,7 @@ mod tests {
         );
         let status = Status::with_error_details(Code::FailedPrecondition, "1 line(s)", details);
 
-        let failure = Failure::from(status);
+        let failure = CallFailure::from(status);
 
         assert_eq!(failure.violations[0].field, "lines[2].sku");
         assert_eq!(failure.violations[0].description, "is not in the catalogue");
@@ -176,13 +176,13 @@ mod tests {
     fn an_outage_is_transient() {
         assert!(spoken(Code::Unavailable, "STORE_UNAVAILABLE").is_transient());
         assert!(spoken(Code::ResourceExhausted, "OVERLOADED").is_transient());
-        assert!(Failure::timed_out(Duration::from_secs(1)).is_transient());
+        assert!(CallFailure::timed_out(Duration::from_secs(1)).is_transient());
     }
 
     #[test]
     fn a_broken_connection_is_distinguished_from_an_error_of_the_service() {
         for code in [Code::Unknown, Code::Internal, Code::Cancelled] {
-            assert!(Failure::from(Status::new(code, "connection reset")).is_transient());
+            assert!(CallFailure::from(Status::new(code, "connection reset")).is_transient());
             assert!(!spoken(code, "INTERNAL").is_transient());
         }
     }
@@ -195,7 +195,7 @@ mod tests {
             Code::AlreadyExists,
             Code::Unimplemented,
         ] {
-            assert!(!Failure::from(Status::new(code, "no")).is_transient());
+            assert!(!CallFailure::from(Status::new(code, "no")).is_transient());
         }
     }
 }

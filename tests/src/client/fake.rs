@@ -13,13 +13,13 @@ use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status};
 
-type Answer<Q, A> = Box<dyn Fn(Q) -> A + Send + Sync>;
+type FakeAnswer<Q, A> = Box<dyn Fn(Q) -> A + Send + Sync>;
 
 /// The handlers of the fake service. A watch streams its entries and then ends.
 pub(crate) struct Fake {
-    pub(crate) place: Answer<PlaceOrderRequest, Result<Order, Status>>,
-    pub(crate) cancel: Answer<CancelOrderRequest, Result<Order, Status>>,
-    pub(crate) watch: Answer<WatchOrderRequest, Vec<Result<OrderHistoryEntry, Status>>>,
+    pub(crate) place: FakeAnswer<PlaceOrderRequest, Result<Order, Status>>,
+    pub(crate) cancel: FakeAnswer<CancelOrderRequest, Result<Order, Status>>,
+    pub(crate) watch: FakeAnswer<WatchOrderRequest, Vec<Result<OrderHistoryEntry, Status>>>,
 }
 
 impl Default for Fake {

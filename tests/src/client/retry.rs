@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 use tonic::{Response, Status};
 
-use super::failure::Failure;
+use super::failure::CallFailure;
 
 /// Upper bound of the first pause: a slow commit deserves a quick retry.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
@@ -19,11 +19,11 @@ const ATTEMPT: Duration = Duration::from_secs(10);
 
 /// Exponential backoff between attempts.
 #[derive(Clone, Debug, Default)]
-pub struct Backoff {
+pub struct RetryBackoff {
     attempts: u32,
 }
 
-impl Backoff {
+impl RetryBackoff {
     /// The next pause: random between zero and the exponential bound, so that callers that failed together do not retry
     /// together.
     pub fn next_pause(&mut self) -> Duration {
@@ -42,11 +42,11 @@ impl Backoff {
 pub async fn until_answered<T, F>(
     deadline: Instant,
     mut call: impl FnMut() -> F,
-) -> Result<T, Failure>
+) -> Result<T, CallFailure>
 where
     F: Future<Output = Result<Response<T>, Status>>,
 {
-    let mut backoff = Backoff::default();
+    let mut backoff = RetryBackoff::default();
     loop {
         let attempt = ATTEMPT.min(deadline.saturating_duration_since(Instant::now()));
         let failure = match within(attempt, call()).await {
@@ -67,11 +67,11 @@ where
 pub async fn within<T>(
     limit: Duration,
     call: impl Future<Output = Result<Response<T>, Status>>,
-) -> Result<T, Failure> {
+) -> Result<T, CallFailure> {
     match timeout(limit, call).await {
         Ok(Ok(answer)) => Ok(answer.into_inner()),
         Ok(Err(status)) => Err(status.into()),
-        Err(_) => Err(Failure::timed_out(limit)),
+        Err(_) => Err(CallFailure::timed_out(limit)),
     }
 }
 
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn pauses_grow_up_to_a_cap() {
-        let mut backoff = Backoff::default();
+        let mut backoff = RetryBackoff::default();
 
         let bounds: Vec<_> = (0..10)
             .map(|_| {

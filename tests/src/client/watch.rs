@@ -10,8 +10,8 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tonic::{Request, Streaming};
 
 use super::OrderClient;
-use super::failure::Failure;
-use super::retry::{Backoff, until_answered};
+use super::failure::CallFailure;
+use super::retry::{RetryBackoff, until_answered};
 use super::token::BearerToken;
 use super::vocabulary::{is_final, status_name};
 
@@ -31,7 +31,7 @@ pub enum WatchError {
     },
     /// The service refused the watch.
     #[error("it cannot be watched")]
-    Refused(#[source] Failure),
+    Refused(#[source] CallFailure),
     /// The history skips or repeats a version.
     #[error("its history shows version {shown} after version {last}")]
     OutOfOrder {
@@ -74,7 +74,7 @@ struct SeenUpTo {
 }
 
 /// The result of reading one stream.
-enum Next {
+enum StreamEnd {
     Entry(OrderHistoryEntry),
     /// The connection broke; reopen the stream.
     Broken,
@@ -106,18 +106,18 @@ impl Watch {
         deadline: Instant,
         mut show: impl FnMut(&OrderHistoryEntry),
     ) -> Result<(), WatchError> {
-        let mut backoff = Backoff::default();
+        let mut backoff = RetryBackoff::default();
         loop {
             let mut stream = self.open(deadline).await?;
             let before = self.last.version;
-            while let Next::Entry(entry) = self.next(&mut stream, deadline).await? {
+            while let StreamEnd::Entry(entry) = self.next(&mut stream, deadline).await? {
                 show(&entry);
                 if is_final(entry.status) {
                     return self.expect_end(stream).await;
                 }
             }
             if self.last.version > before {
-                backoff = Backoff::default();
+                backoff = RetryBackoff::default();
             }
             sleep(backoff.next_pause()).await;
         }
@@ -148,19 +148,19 @@ impl Watch {
         &mut self,
         stream: &mut Streaming<WatchOrderResponse>,
         deadline: Instant,
-    ) -> Result<Next, WatchError> {
+    ) -> Result<StreamEnd, WatchError> {
         let message = timeout_at(deadline, stream.message())
             .await
             .map_err(|_| self.not_final())?;
-        let entry = match message.map_err(Failure::from) {
+        let entry = match message.map_err(CallFailure::from) {
             Ok(message) => message.and_then(|message| message.entry),
-            Err(failure) if failure.is_transient() => return Ok(Next::Broken),
+            Err(failure) if failure.is_transient() => return Ok(StreamEnd::Broken),
             Err(failure) => return Err(WatchError::Refused(failure)),
         };
         let version = self.last.version;
         let entry = entry.ok_or(WatchError::Ended { version })?;
         self.last = self.last.advance(&entry)?;
-        Ok(Next::Entry(entry))
+        Ok(StreamEnd::Entry(entry))
     }
 
     async fn expect_end(self, mut stream: Streaming<WatchOrderResponse>) -> Result<(), WatchError> {

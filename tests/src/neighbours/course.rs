@@ -17,7 +17,7 @@ use crate::audit;
 use crate::client::OrderClient;
 use crate::client::connections::Connections;
 use crate::client::recorded;
-use crate::open_loop::answer::{Availability, availability, within};
+use crate::open_loop::answer::{OrderAvailability, availability, within};
 use crate::open_loop::measured::Measured;
 use crate::open_loop::{self, Arrivals, Load};
 use crate::orders::basket;
@@ -133,7 +133,7 @@ async fn place(
     mut client: OrderClient,
     journal: &Journal,
     deadline: Duration,
-) -> Result<Availability, Status> {
+) -> Result<OrderAvailability, Status> {
     let mut request: Request<PlaceOrderRequest> = Request::new(basket::request());
     request.set_timeout(deadline);
     let order = recorded::place(&mut client, journal, request, None).await?;

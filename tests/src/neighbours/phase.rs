@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::proxy::Fault;
+use crate::proxy::NetworkFault;
 use crate::stack::{Service, Stack};
 
 /// Response time of processing-service while it is slow: far above the deadline of an availability query.
@@ -48,7 +48,7 @@ impl LoadPhase {
             Self::Stopped => stop(stack).await?,
             Self::Back => {
                 stack.start_service(Service::Processing).await?;
-                set(stack, Fault::Pass)?;
+                set(stack, NetworkFault::Pass)?;
             }
             Self::Frozen => {
                 for process in stack.processes(Service::Processing) {
@@ -61,7 +61,7 @@ impl LoadPhase {
                 }
             }
             Self::Slow => set(stack, late())?,
-            Self::HealthyAgain => set(stack, Fault::Pass)?,
+            Self::HealthyAgain => set(stack, NetworkFault::Pass)?,
         }
         Ok(())
     }
@@ -75,18 +75,18 @@ async fn stop(stack: &Stack) -> Result<()> {
         );
     }
     // The service's port is closed, so the proxy's port must be closed too.
-    set(stack, Fault::Cut)
+    set(stack, NetworkFault::Cut)
 }
 
 /// Half of the delay on the request, half on the answer.
-fn late() -> Fault {
-    Fault::Latency {
+fn late() -> NetworkFault {
+    NetworkFault::Latency {
         fixed: ANSWER / 2,
         jitter: Duration::ZERO,
     }
 }
 
-fn set(stack: &Stack, fault: Fault) -> Result<()> {
+fn set(stack: &Stack, fault: NetworkFault) -> Result<()> {
     let proxies = stack.proxies().context("the stack has no proxies")?;
     for proxy in &proxies.processing {
         proxy.set(fault);

@@ -17,7 +17,7 @@ use crate::client::failure::code_name;
 
 /// Stock availability of an accepted order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Availability {
+pub enum OrderAvailability {
     /// Confirmed by processing-service.
     Confirmed,
     /// Accepted without an answer of processing-service.
@@ -27,17 +27,17 @@ pub enum Availability {
 }
 
 /// The stock availability of an order.
-pub fn availability(order: &Order) -> Availability {
+pub fn availability(order: &Order) -> OrderAvailability {
     match order.availability() {
-        proto::orders::v1::Availability::Confirmed => Availability::Confirmed,
-        proto::orders::v1::Availability::Unverified => Availability::Unverified,
-        _ => Availability::NotChecked,
+        proto::orders::v1::Availability::Confirmed => OrderAvailability::Confirmed,
+        proto::orders::v1::Availability::Unverified => OrderAvailability::Unverified,
+        _ => OrderAvailability::NotChecked,
     }
 }
 
 /// Why there is no order.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Cause {
+pub struct ErrorCause {
     pub code: &'static str,
     /// The reason of the ErrorInfo; `None` when the error is not from the service.
     pub reason: Option<String>,
@@ -46,20 +46,20 @@ pub struct Cause {
 /// The classification of an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CallOutcome {
-    Accepted(Availability),
+    Accepted(OrderAvailability),
     /// Refused by the service without effect.
-    Refused(Cause),
+    Refused(ErrorCause),
     /// The outcome is unknown.
-    Failed(Cause),
+    Failed(ErrorCause),
 }
 
 impl CallOutcome {
     /// Classifies an answer.
-    pub fn of(answer: &Result<Availability, Status>) -> Self {
+    pub fn of(answer: &Result<OrderAvailability, Status>) -> Self {
         match answer {
             Ok(availability) => Self::Accepted(*availability),
             Err(status) => {
-                let cause = Cause::of(status);
+                let cause = ErrorCause::of(status);
                 match cause.reason.is_some() && says_nothing_was_done(status.code()) {
                     true => Self::Refused(cause),
                     false => Self::Failed(cause),
@@ -69,7 +69,7 @@ impl CallOutcome {
     }
 }
 
-impl Cause {
+impl ErrorCause {
     fn of(status: &Status) -> Self {
         // Only this detail: at full load a refusal has to be cheap for the client as well.
         let info = status.get_details_error_info();
@@ -116,7 +116,7 @@ fn too_late() -> Status {
     Status::deadline_exceeded("no answer before the deadline")
 }
 
-impl fmt::Display for Availability {
+impl fmt::Display for OrderAvailability {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.pad(match self {
             Self::Confirmed => "CONFIRMED",
@@ -126,7 +126,7 @@ impl fmt::Display for Availability {
     }
 }
 
-impl fmt::Display for Cause {
+impl fmt::Display for ErrorCause {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { code, reason } = self;
         match reason {
@@ -186,7 +186,10 @@ mod tests {
     fn an_order_is_accepted_with_its_availability() {
         let outcome = CallOutcome::of(&Ok(availability(&Order::default())));
 
-        assert_eq!(outcome, CallOutcome::Accepted(Availability::NotChecked));
+        assert_eq!(
+            outcome,
+            CallOutcome::Accepted(OrderAvailability::NotChecked)
+        );
     }
 
     #[tokio::test(start_paused = true)]

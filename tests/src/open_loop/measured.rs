@@ -7,7 +7,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 
-use super::answer::{Availability, Cause};
+use super::answer::{ErrorCause, OrderAvailability};
 use super::load::Load;
 
 /// Maximum distinguishable latency in microseconds: ten minutes, far beyond any deadline.
@@ -29,11 +29,11 @@ pub struct Measured {
     /// Calls that were not sent, because too many were in flight.
     pub dropped: u64,
     /// Accepted orders by availability.
-    pub accepted: BTreeMap<Availability, Latencies>,
+    pub accepted: BTreeMap<OrderAvailability, Latencies>,
     /// Calls refused by the service.
-    pub refused: BTreeMap<Cause, Latencies>,
+    pub refused: BTreeMap<ErrorCause, Latencies>,
     /// Calls that ended any other way.
-    pub failed: BTreeMap<Cause, Latencies>,
+    pub failed: BTreeMap<ErrorCause, Latencies>,
     /// How late the sends were.
     pub lag: Spread,
     /// The full text of the first error of each cause.

@@ -5,10 +5,10 @@ use std::time::Instant;
 
 use tonic::Status;
 
-use super::answer::{Availability, CallOutcome};
+use super::answer::{CallOutcome, OrderAvailability};
 use super::load::Load;
 use super::measured::Measured;
-use crate::client::failure::Failure;
+use crate::client::failure::CallFailure;
 
 /// When a call was due, when it was sent, and when it was answered.
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +42,7 @@ impl Recorder {
     }
 
     /// A call has ended.
-    pub(super) fn ended(&self, times: Times, answer: Result<Availability, Status>) {
+    pub(super) fn ended(&self, times: Times, answer: Result<OrderAvailability, Status>) {
         let outcome = CallOutcome::of(&answer);
         let mut measured = self.lock();
         measured.lag.record(times.sent - times.due);
@@ -58,7 +58,7 @@ impl Recorder {
         if let Err(status) = answer
             && latencies.is_first()
         {
-            let sample = Failure::from(status).to_string();
+            let sample = CallFailure::from(status).to_string();
             measured.samples.push(sample);
         }
     }

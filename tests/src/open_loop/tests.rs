@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use tonic::Status;
 
-use super::answer::Availability::NotChecked;
+use super::answer::OrderAvailability::NotChecked;
 use super::*;
 
 /// A tenth of a second of calls, one per tick.

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use proto::orders::v1::{Money, OrderLine};
 
 use crate::client::vocabulary::decimals;
-use crate::orders::price::UnitPrice;
+use crate::orders::price::DecimalPrice;
 
 /// The currency of a line that names none.
 const DEFAULT_CURRENCY: &str = "GBP";
@@ -56,7 +56,8 @@ fn is_currency(text: &str) -> bool {
 }
 
 fn money(price: &str, currency: &str) -> Result<Money, LineError> {
-    let price = UnitPrice::from_str(price).map_err(|error| LineError::Price(error.to_string()))?;
+    let price =
+        DecimalPrice::from_str(price).map_err(|error| LineError::Price(error.to_string()))?;
     let minor_units = price.minor_units(decimals(currency));
     Ok(Money {
         currency_code: currency.to_owned(),

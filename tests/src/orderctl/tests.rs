@@ -6,7 +6,7 @@ use proto::orders::v1::{Availability, Money, Order, OrderLine, OrderStatus, Reje
 use tonic::{Code, Request, Status};
 
 use super::*;
-use crate::client::failure::Failure;
+use crate::client::failure::CallFailure;
 use crate::client::fake::{Fake, entry};
 
 fn order() -> Order {
@@ -120,7 +120,7 @@ async fn every_kind_of_call_carries_the_token() {
         let with = run(OrderctlArguments::try_parse_from(with).unwrap()).await;
 
         let refusal = without.unwrap_err();
-        let failure = refusal.downcast_ref::<Failure>().unwrap();
+        let failure = refusal.downcast_ref::<CallFailure>().unwrap();
         assert_eq!(failure.code, Code::Unauthenticated, "{command}");
         assert!(with.is_ok(), "{command}: {with:?}");
     }

@@ -19,7 +19,7 @@ const SPARE: u64 = 10;
 
 /// The goods of the shop by SKU.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Catalogue {
+pub struct ShopCatalogue {
     /// Entries in SKU order.
     pub entries: BTreeMap<String, Entry>,
 }
@@ -32,7 +32,7 @@ pub struct Entry {
     pub opening_stock: u64,
 }
 
-impl Catalogue {
+impl ShopCatalogue {
     /// The catalogue for `rounds` rounds through the invoices.
     pub fn derive(invoices: &[Invoice], rounds: usize) -> Self {
         let mut entries: BTreeMap<String, Entry> = BTreeMap::new();
@@ -110,12 +110,12 @@ mod tests {
     use super::super::OrderBook;
     use super::*;
 
-    fn catalogue(lines: &str, rounds: usize) -> Catalogue {
+    fn catalogue(lines: &str, rounds: usize) -> ShopCatalogue {
         let text = format!(
-            "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n{lines}"
+            "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,DecimalPrice,CustomerID,Country\n{lines}"
         );
         let book = OrderBook::read(text.as_bytes()).unwrap();
-        Catalogue::derive(&book.invoices, rounds)
+        ShopCatalogue::derive(&book.invoices, rounds)
     }
 
     #[test]

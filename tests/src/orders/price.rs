@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 /// A decimal price: an optional sign, digits, and optionally a point and more digits.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UnitPrice(String);
+pub struct DecimalPrice(String);
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no decimal number")]
@@ -24,7 +24,7 @@ pub struct Inexact {
 /// Decimal places of a pound.
 pub const POUND_DECIMALS: usize = 2;
 
-impl UnitPrice {
+impl DecimalPrice {
     /// The price in minor units of a currency with this many decimal places.
     pub fn minor_units(&self, decimals: usize) -> Result<i64, Inexact> {
         let inexact = || Inexact {
@@ -47,7 +47,7 @@ impl UnitPrice {
     }
 }
 
-impl FromStr for UnitPrice {
+impl FromStr for DecimalPrice {
     type Err = NoDecimal;
 
     fn from_str(text: &str) -> Result<Self, NoDecimal> {
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     fn pence(text: &str) -> Option<i64> {
-        text.parse::<UnitPrice>()
+        text.parse::<DecimalPrice>()
             .unwrap()
             .minor_units(POUND_DECIMALS)
             .ok()
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn a_currency_without_decimals_accepts_only_whole_prices() {
-        let yen = |text: &str| text.parse::<UnitPrice>().unwrap().minor_units(0).ok();
+        let yen = |text: &str| text.parse::<DecimalPrice>().unwrap().minor_units(0).ok();
 
         assert_eq!(
             (yen("255"), yen("255.0"), yen("2.55")),
@@ -111,13 +111,13 @@ mod tests {
     #[test]
     fn text_that_is_not_a_decimal_number_is_not_a_price() {
         for text in ["", "-", ".", "1.", ".5", "1e3", "1,5", "+1", "£1", "--1"] {
-            assert!(text.parse::<UnitPrice>().is_err(), "{text}");
+            assert!(text.parse::<DecimalPrice>().is_err(), "{text}");
         }
     }
 
     #[test]
     fn only_a_price_above_zero_is_positive() {
-        let positive = |text: &str| text.parse::<UnitPrice>().unwrap().is_positive();
+        let positive = |text: &str| text.parse::<DecimalPrice>().unwrap().is_positive();
 
         assert!(positive("0.001") && positive("2.55"));
         assert!(!positive("0.0") && !positive("0") && !positive("-2.55"));

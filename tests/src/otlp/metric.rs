@@ -15,14 +15,14 @@ pub struct Metric {
     pub service: String,
     pub name: String,
     pub unit: String,
-    pub instrument: Instrument,
+    pub instrument: InstrumentKind,
     /// Attributes of each time series.
     pub series: Vec<Attributes>,
 }
 
 /// The kind of instrument.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Instrument {
+pub enum InstrumentKind {
     /// A monotonic sum.
     Counter,
     /// A non-monotonic sum.
@@ -51,8 +51,8 @@ fn received(sent: SentMetric, service: &str) -> Metric {
     let (instrument, series) = match sent.data {
         Some(Data::Sum(sum)) => {
             let instrument = match sum.is_monotonic {
-                true => Instrument::Counter,
-                false => Instrument::UpDownCounter,
+                true => InstrumentKind::Counter,
+                false => InstrumentKind::UpDownCounter,
             };
             let points = sum.data_points.into_iter();
             (instrument, series(points.map(|point| point.attributes)))
@@ -60,12 +60,12 @@ fn received(sent: SentMetric, service: &str) -> Metric {
         Some(Data::Gauge(gauge)) => {
             let points = gauge.data_points.into_iter();
             (
-                Instrument::Gauge,
+                InstrumentKind::Gauge,
                 series(points.map(|point| point.attributes)),
             )
         }
         Some(Data::Histogram(histogram)) => of_histogram(histogram.data_points),
-        _ => (Instrument::Other, Vec::new()),
+        _ => (InstrumentKind::Other, Vec::new()),
     };
     Metric {
         service: service.to_owned(),
@@ -76,9 +76,9 @@ fn received(sent: SentMetric, service: &str) -> Metric {
     }
 }
 
-fn of_histogram(points: Vec<HistogramDataPoint>) -> (Instrument, Vec<Attributes>) {
+fn of_histogram(points: Vec<HistogramDataPoint>) -> (InstrumentKind, Vec<Attributes>) {
     let boundaries = points.first().map(|point| point.explicit_bounds.clone());
-    let instrument = Instrument::Histogram(boundaries.unwrap_or_default());
+    let instrument = InstrumentKind::Histogram(boundaries.unwrap_or_default());
     let points = points.into_iter();
     (instrument, series(points.map(|point| point.attributes)))
 }

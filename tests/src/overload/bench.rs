@@ -8,7 +8,7 @@ use tonic::Status;
 
 use super::arguments::OverloadArguments;
 use crate::alone::Alone;
-use crate::open_loop::answer::{Availability, availability, within};
+use crate::open_loop::answer::{OrderAvailability, availability, within};
 use crate::open_loop::lean::LeanConnections;
 use crate::open_loop::measured::Measured;
 use crate::open_loop::{self, Load};
@@ -70,7 +70,7 @@ impl Bench {
     }
 }
 
-async fn place(connections: LeanConnections) -> Result<Availability, Status> {
+async fn place(connections: LeanConnections) -> Result<OrderAvailability, Status> {
     let answer: PlaceOrderResponse = connections.call(&basket::request()).await?;
     let order = answer.order;
     let order = order.ok_or_else(|| Status::data_loss("the answer has no order"))?;

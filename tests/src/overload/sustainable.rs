@@ -82,7 +82,7 @@ mod tests {
     use tonic_types::{ErrorDetails, StatusExt as _};
 
     use super::*;
-    use crate::open_loop::answer::Availability::NotChecked;
+    use crate::open_loop::answer::OrderAvailability::NotChecked;
     use crate::open_loop::{self, Arrivals, Load};
 
     /// Every tenth call is refused, and each answer is delayed by `delay`.

@@ -12,7 +12,7 @@ use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::Fault;
+use super::NetworkFault;
 
 /// Read size: a few packets.
 const CHUNK: usize = 8 * 1024;
@@ -23,7 +23,7 @@ const CHUNKS: usize = 64;
 /// A connection's view of the line: the current fault, and the bytes carried.
 #[derive(Clone, Debug)]
 pub(super) struct ProxiedLine {
-    faults: watch::Receiver<Fault>,
+    faults: watch::Receiver<NetworkFault>,
     carried: Arc<AtomicU64>,
 }
 
@@ -49,7 +49,7 @@ impl From<io::Error> for Broken {
 }
 
 impl ProxiedLine {
-    pub(super) fn new(faults: watch::Receiver<Fault>) -> Self {
+    pub(super) fn new(faults: watch::Receiver<NetworkFault>) -> Self {
         let carried = Arc::default();
         Self { faults, carried }
     }
@@ -59,20 +59,23 @@ impl ProxiedLine {
         Self::new(self.faults.clone())
     }
 
-    fn fault(&self) -> Fault {
+    fn fault(&self) -> NetworkFault {
         *self.faults.borrow()
     }
 
     /// Completes when the line is cut or the proxy is dropped.
     async fn is_cut(&mut self) {
-        let _ = self.faults.wait_for(|fault| *fault == Fault::Cut).await;
+        let _ = self
+            .faults
+            .wait_for(|fault| *fault == NetworkFault::Cut)
+            .await;
     }
 
     /// Completes when the line is half-open; never when the proxy is dropped, which counts as a cut.
     async fn is_silent(&mut self) {
         if self
             .faults
-            .wait_for(|fault| *fault == Fault::HalfOpen)
+            .wait_for(|fault| *fault == NetworkFault::HalfOpen)
             .await
             .is_err()
         {
@@ -84,7 +87,7 @@ impl ProxiedLine {
     async fn speaks(&mut self) {
         let _ = self
             .faults
-            .wait_for(|fault| *fault != Fault::HalfOpen)
+            .wait_for(|fault| *fault != NetworkFault::HalfOpen)
             .await;
     }
 

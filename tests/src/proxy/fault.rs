@@ -5,7 +5,7 @@ use std::time::Duration;
 
 /// A fault of the connections between two peers.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum Fault {
+pub enum NetworkFault {
     /// No fault: bytes are forwarded as they come.
     #[default]
     Pass,
@@ -26,7 +26,7 @@ pub enum Fault {
     CloseAfter { bytes: u64 },
 }
 
-impl Fault {
+impl NetworkFault {
     /// The delay of a byte that is read now.
     pub(super) fn delay(self) -> Duration {
         match self {
@@ -57,7 +57,7 @@ impl Fault {
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for NetworkFault {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Pass => write!(formatter, "pass"),

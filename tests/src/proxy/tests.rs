@@ -72,7 +72,7 @@ async fn bytes_are_forwarded_unchanged_and_in_order_and_a_close_is_forwarded() {
 async fn latency_delays_each_way_and_keeps_the_order() {
     let proxy = proxy().await;
     let mut connection = connect(&proxy).await;
-    proxy.set(Fault::Latency {
+    proxy.set(NetworkFault::Latency {
         fixed: Duration::from_millis(50),
         jitter: Duration::from_millis(20),
     });
@@ -81,7 +81,7 @@ async fn latency_delays_each_way_and_keeps_the_order() {
         let took = round_trip(&mut connection, &[number]).await;
         assert!(took >= Duration::from_millis(100), "{took:?}");
     }
-    proxy.set(Fault::Pass);
+    proxy.set(NetworkFault::Pass);
 
     let took = round_trip(&mut connection, b"again").await;
     assert!(took < Duration::from_millis(100), "{took:?}");
@@ -91,7 +91,7 @@ async fn latency_delays_each_way_and_keeps_the_order() {
 async fn a_throttled_line_is_limited_in_bytes_per_second_until_the_fault_ends() {
     let proxy = proxy().await;
     let mut connection = connect(&proxy).await;
-    proxy.set(Fault::Throttle {
+    proxy.set(NetworkFault::Throttle {
         bytes_per_second: 100_000,
     });
 
@@ -99,7 +99,7 @@ async fn a_throttled_line_is_limited_in_bytes_per_second_until_the_fault_ends() 
     let took = round_trip(&mut connection, &[7; 40_000]).await;
 
     assert!(took >= Duration::from_millis(250), "{took:?}");
-    proxy.set(Fault::Pass);
+    proxy.set(NetworkFault::Pass);
     let took = round_trip(&mut connection, &[7; 40_000]).await;
     assert!(took < Duration::from_millis(250), "{took:?}");
 }
@@ -110,7 +110,7 @@ async fn a_cut_resets_open_connections_and_refuses_new_ones_until_the_fault_ends
     let mut connection = connect(&proxy).await;
     round_trip(&mut connection, b"before").await;
 
-    proxy.set(Fault::Cut);
+    proxy.set(NetworkFault::Cut);
 
     let broken = timeout(SOON, connection.read(&mut [0])).await.unwrap();
     let kind = broken.unwrap_err().kind();
@@ -124,7 +124,7 @@ async fn a_cut_resets_open_connections_and_refuses_new_ones_until_the_fault_ends
         }
     });
     assert_eq!(refused.await.unwrap(), io::ErrorKind::ConnectionRefused);
-    proxy.set(Fault::Pass);
+    proxy.set(NetworkFault::Pass);
     let mended = async {
         loop {
             match TcpStream::connect(proxy.address()).await {
@@ -143,7 +143,7 @@ async fn a_half_open_line_accepts_forwards_nothing_and_delivers_when_the_fault_e
     let mut old = connect(&proxy).await;
     round_trip(&mut old, b"before").await;
 
-    proxy.set(Fault::HalfOpen);
+    proxy.set(NetworkFault::HalfOpen);
 
     let mut new = connect(&proxy).await;
     for connection in [&mut old, &mut new] {
@@ -151,7 +151,7 @@ async fn a_half_open_line_accepts_forwards_nothing_and_delivers_when_the_fault_e
         let silence = timeout(NOTHING, connection.read(&mut [0])).await;
         assert!(silence.is_err(), "{silence:?}");
     }
-    proxy.set(Fault::Pass);
+    proxy.set(NetworkFault::Pass);
     for connection in [&mut old, &mut new] {
         let mut back = [0; 5];
         let delivered = timeout(SOON, connection.read_exact(&mut back)).await;
@@ -163,11 +163,11 @@ async fn a_half_open_line_accepts_forwards_nothing_and_delivers_when_the_fault_e
 #[tokio::test]
 async fn a_half_open_line_that_is_cut_resets_its_connections() {
     let proxy = proxy().await;
-    proxy.set(Fault::HalfOpen);
+    proxy.set(NetworkFault::HalfOpen);
     let mut connection = connect(&proxy).await;
     connection.write_all(b"hello").await.unwrap();
 
-    proxy.set(Fault::Cut);
+    proxy.set(NetworkFault::Cut);
 
     let broken = timeout(SOON, connection.read(&mut [0])).await.unwrap();
     assert!(broken.is_err(), "{broken:?}");
@@ -176,7 +176,7 @@ async fn a_half_open_line_that_is_cut_resets_its_connections() {
 #[tokio::test]
 async fn a_connection_is_closed_in_the_middle_of_a_message_at_its_byte_limit() {
     let proxy = proxy().await;
-    proxy.set(Fault::CloseAfter { bytes: 100 + 40 });
+    proxy.set(NetworkFault::CloseAfter { bytes: 100 + 40 });
     let mut connection = connect(&proxy).await;
 
     connection.write_all(&[7; 100]).await.unwrap();

@@ -9,10 +9,10 @@ use tokio::time::{Instant, sleep_until};
 use tonic::Response;
 
 use super::history::History;
-use super::schedule::Turn;
+use super::schedule::ReplayTurn;
 use super::shared::Replay;
 use super::tally::{OrderEnd, Unanswered};
-use crate::client::failure::Failure;
+use crate::client::failure::CallFailure;
 use crate::client::recorded;
 use crate::client::retry::until_answered;
 use crate::client::watch::Watch;
@@ -21,18 +21,18 @@ use crate::client::watch::Watch;
 /// its steps.
 const CANCEL_EVERY: u64 = 40;
 
-pub(super) struct Caller {
+pub(super) struct ReplayCaller {
     replay: Arc<Replay>,
 }
 
 /// A confirmed order, with the time that latencies count from.
-struct Placed {
+struct ConfirmedOrder {
     order: Order,
     invoice: String,
     sent: Instant,
 }
 
-impl Caller {
+impl ReplayCaller {
     pub(super) fn new(replay: Arc<Replay>) -> Self {
         Self { replay }
     }
@@ -45,7 +45,7 @@ impl Caller {
         Ok(())
     }
 
-    async fn next_turn(&self) -> Option<(Turn, OwnedSemaphorePermit)> {
+    async fn next_turn(&self) -> Option<(ReplayTurn, OwnedSemaphorePermit)> {
         let next = async {
             let permit = self.replay.open_orders.clone().acquire_owned().await.ok()?;
             let turn = self.replay.schedule.next()?;
@@ -62,7 +62,7 @@ impl Caller {
         }
     }
 
-    async fn take(&self, turn: Turn, permit: OwnedSemaphorePermit) -> anyhow::Result<()> {
+    async fn take(&self, turn: ReplayTurn, permit: OwnedSemaphorePermit) -> anyhow::Result<()> {
         let replay = &self.replay;
         let order = replay.plan.orders.order(turn.number, replay.run);
         let sent = turn.due.unwrap_or_else(Instant::now);
@@ -88,7 +88,11 @@ impl Caller {
         Ok(())
     }
 
-    async fn place(&self, request: &PlaceOrderRequest, invoice: &str) -> Result<Order, Failure> {
+    async fn place(
+        &self,
+        request: &PlaceOrderRequest,
+        invoice: &str,
+    ) -> Result<Order, CallFailure> {
         let deadline = Instant::now() + self.replay.plan.wait_limits.confirmation;
         // Each attempt goes to the next replica: the one that did not answer may be down for a while.
         let answer = until_answered(deadline, || {
@@ -109,7 +113,7 @@ impl Caller {
     fn follow(&self, order: Order, invoice: String, sent: Instant, permit: OwnedSemaphorePermit) {
         let accepted_before = self.replay.accepted.fetch_add(1, Ordering::Relaxed);
         let cancel = (accepted_before + 1).is_multiple_of(CANCEL_EVERY);
-        let placed = Placed {
+        let placed = ConfirmedOrder {
             order,
             invoice,
             sent,
@@ -125,7 +129,7 @@ impl Caller {
     }
 }
 
-impl Placed {
+impl ConfirmedOrder {
     async fn cancel(&self, replay: &Replay) {
         let deadline = Instant::now() + replay.plan.wait_limits.confirmation;
         let client = replay.calls.next();
@@ -166,6 +170,6 @@ impl Placed {
     }
 }
 
-fn stopped() -> Failure {
-    Failure::from(tonic::Status::cancelled("the replay was stopped"))
+fn stopped() -> CallFailure {
+    CallFailure::from(tonic::Status::cancelled("the replay was stopped"))
 }

@@ -22,7 +22,7 @@ use auditor::journal::{
 use proto::orders::v1::{Order, OrderHistoryEntry, PlaceOrderRequest};
 use tonic::{Code, Status};
 
-use crate::client::failure::{Failure, code_name};
+use crate::client::failure::{CallFailure, code_name};
 use crate::client::vocabulary::{rejection_name, status_name};
 
 /// A journal being written. Clones write to the same file.
@@ -277,7 +277,7 @@ fn is_refused(code: Code) -> bool {
 }
 
 fn why(status: &Status) -> String {
-    let failure = Failure::from(status.clone());
+    let failure = CallFailure::from(status.clone());
     let code = code_name(failure.code);
     match failure.reason {
         Some(reason) => format!("{code} ({reason})"),

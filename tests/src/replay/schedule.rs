@@ -17,7 +17,7 @@ pub(super) struct Schedule {
 
 /// The turn of one order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Turn {
+pub(super) struct ReplayTurn {
     /// The order's number, from 0.
     pub(super) number: usize,
     /// When to send it. With a rate, latency counts from here even when every caller was busy then: counting from the
@@ -36,9 +36,9 @@ impl Schedule {
     }
 
     /// The next turn; `None` when all orders are handed out.
-    pub(super) fn next(&self) -> Option<Turn> {
+    pub(super) fn next(&self) -> Option<ReplayTurn> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        (number < self.count).then(|| Turn {
+        (number < self.count).then(|| ReplayTurn {
             number,
             due: self
                 .interval

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::history::History;
 use super::summary::{Counts, Latency, Problems, Summary};
-use crate::client::failure::Failure;
+use crate::client::failure::CallFailure;
 use crate::client::vocabulary::{rejection_name, status_name};
 use crate::client::watch::WatchError;
 use crate::orders::request::Inexpressible;
@@ -29,7 +29,7 @@ pub struct Tally {
 pub struct Unanswered {
     pub invoice: String,
     /// The error of the last attempt.
-    pub failure: Failure,
+    pub failure: CallFailure,
 }
 
 /// Why an accepted order was not followed to its final state.
@@ -102,7 +102,7 @@ impl Tally {
     }
 
     /// The service refuses an order.
-    pub fn refused_by_server(&self, failure: &Failure) {
+    pub fn refused_by_server(&self, failure: &CallFailure) {
         let reason = failure.reason.as_deref().unwrap_or(&failure.message);
         let fields = distinct(failure.violations.iter().map(|fault| any(&fault.field)));
         self.refused(format!("server: {reason} {fields}").trim_end().to_owned());
@@ -123,7 +123,7 @@ impl Tally {
     }
 
     /// Records the answer to a cancellation. "Too late" is a valid answer.
-    pub fn cancel_answered(&self, order_id: &str, answer: &Result<(), Failure>) {
+    pub fn cancel_answered(&self, order_id: &str, answer: &Result<(), CallFailure>) {
         let mut state = self.state();
         state.counts.cancellations += 1;
         if let Err(failure) = answer

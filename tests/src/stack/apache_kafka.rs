@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use tokio::process::Command;
 
 use super::tool::run;
-use super::{Addresses, StackError, programs_directory, tls};
+use super::{StackAddresses, StackError, programs_directory, tls};
 
 /// A fixed cluster id: a node refuses storage of another cluster, and there is only one.
 const CLUSTER_ID: &str = "b3JkZXJzLXRlc3RzLTAwMA";
@@ -89,7 +89,7 @@ impl ApacheKafka {
     /// Finds the jars, writes the settings and formats the storage if it is new.
     pub(super) async fn prepare(
         data_dir: &Path,
-        addresses: &Addresses,
+        addresses: &StackAddresses,
     ) -> Result<Self, StackError> {
         let kafka = Self {
             home: home()?,
@@ -153,7 +153,7 @@ impl ApacheKafka {
         self.directory.join("data")
     }
 
-    fn write_settings(&self, data_dir: &Path, addresses: &Addresses) -> io::Result<()> {
+    fn write_settings(&self, data_dir: &Path, addresses: &StackAddresses) -> io::Result<()> {
         let text = format!(
             "{SETTINGS}\nlog.dirs={}\n{}",
             self.storage().display(),
@@ -237,7 +237,7 @@ fn home() -> Result<PathBuf, StackError> {
     Err(StackError::NoApacheKafka { home })
 }
 
-fn listeners(data_dir: &Path, addresses: &Addresses) -> String {
+fn listeners(data_dir: &Path, addresses: &StackAddresses) -> String {
     let mut listeners = format!("PLAINTEXT://{}", addresses.kafka);
     let mut advertised = listeners.clone();
     let mut settings = String::new();

@@ -91,9 +91,9 @@ impl StackConfig {
     }
 
     /// Picks or checks the ports; fails when one is taken.
-    pub(super) fn choose_addresses(&self, ports: &mut Ports) -> Result<Addresses, StackError> {
+    pub(super) fn choose_addresses(&self, ports: &mut Ports) -> Result<StackAddresses, StackError> {
         let is_apache = self.engines.broker == BrokerEngine::Apache;
-        let mut addresses = Addresses {
+        let mut addresses = StackAddresses {
             orders: self.choose_for_replicas(ports, Service::Orders, self.order_port)?,
             processing: self.choose_for_replicas(
                 ports,
@@ -124,7 +124,7 @@ impl StackConfig {
     fn choose_proxied(
         &self,
         ports: &mut Ports,
-        addresses: &Addresses,
+        addresses: &StackAddresses,
     ) -> Result<Proxied, StackError> {
         let kafka = match self.engines.broker {
             BrokerEngine::Embedded => addresses.kafka.parse().ok(),
@@ -155,7 +155,7 @@ impl StackConfig {
 
 /// The addresses of the processes of a stack.
 #[derive(Clone, Debug)]
-pub struct Addresses {
+pub struct StackAddresses {
     /// order-service, gRPC, one per replica.
     pub orders: Vec<SocketAddr>,
     /// processing-service, gRPC, one per replica.
@@ -172,7 +172,7 @@ pub struct Addresses {
     pub(super) proxied: Option<Proxied>,
 }
 
-impl Addresses {
+impl StackAddresses {
     /// The URLs of all replicas of order-service, for clients.
     pub fn order_urls(&self) -> Vec<String> {
         self.orders.iter().map(url).collect()

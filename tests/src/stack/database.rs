@@ -12,12 +12,12 @@ use super::{Service, StackError};
 
 /// A cluster in the data directory and its address.
 #[derive(Clone, Debug)]
-pub(super) struct Postgres {
+pub(super) struct StackPostgres {
     cluster: Cluster,
     address: SocketAddr,
 }
 
-impl Postgres {
+impl StackPostgres {
     /// Opens the cluster below this data directory; created if missing.
     pub(super) async fn open(data_dir: &Path, address: SocketAddr) -> Result<Self, StackError> {
         let directory = data_dir.join("postgres");

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use nix::sys::signal::Signal;
 
 use super::apache_kafka::{ApacheKafka, PASSWORD, USER};
-use super::database::Postgres;
+use super::database::StackPostgres;
 use super::process::Launch;
 use super::{
-    Addresses, BrokerEngine, DataDirectory, Process, Service, StackConfig, StackError, tls,
+    BrokerEngine, DataDirectory, Process, Service, StackAddresses, StackConfig, StackError, tls,
 };
 
 /// SHUTDOWN_GRACE of a service; it is killed a little later.
@@ -31,11 +31,11 @@ const SEND_CLIENTS_AWAY: (Signal, i32) = (Signal::SIGINT, 0);
 pub(super) struct Launches<'a> {
     pub(super) config: &'a StackConfig,
     pub(super) directory: &'a DataDirectory,
-    pub(super) addresses: &'a Addresses,
+    pub(super) addresses: &'a StackAddresses,
     pub(super) programs: &'a Path,
     pub(super) catalogue: &'a Path,
     pub(super) apache_kafka: Option<&'a ApacheKafka>,
-    pub(super) postgres: Option<&'a Postgres>,
+    pub(super) postgres: Option<&'a StackPostgres>,
 }
 
 impl Launches<'_> {

@@ -12,7 +12,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
-use super::database::Postgres;
+use super::database::StackPostgres;
 
 /// Poll interval. A service starts in well under a second, and a user waits for it.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -62,7 +62,7 @@ async fn answers(address: String) -> bool {
 }
 
 /// Returns once the server accepts connections; has no timeout.
-pub(super) async fn database(postgres: &Postgres, address: SocketAddr) {
+pub(super) async fn database(postgres: &StackPostgres, address: SocketAddr) {
     while !(postgres.says_ready() && accepts_connections(&address.to_string()).await) {
         sleep(PAUSE).await;
     }

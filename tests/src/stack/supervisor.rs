@@ -32,10 +32,10 @@ const HOPELESS_EXIT_CODES: [i32; 2] = [64, 78];
 const KILL_TAKES: Duration = Duration::from_secs(5);
 
 /// Environment variables of one start; a restart after a crash does not get them.
-type Environment = Vec<(String, String)>;
+type StartEnvironment = Vec<(String, String)>;
 
 enum ProcessCommand {
-    Start(Environment, oneshot::Sender<io::Result<()>>),
+    Start(StartEnvironment, oneshot::Sender<io::Result<()>>),
     Signal(Signal),
     Stop(Duration, oneshot::Sender<Option<Ending>>),
     KillForGood(oneshot::Sender<Option<Ending>>),
@@ -53,7 +53,7 @@ impl Supervised {
     pub(super) fn new(launch: Launch, notices: broadcast::Sender<Notice>) -> Self {
         let (commands, received) = mpsc::channel(1);
         let (publish, state) = watch::channel(ProcessState::default());
-        let supervisor = Supervisor {
+        let supervisor = ProcessSupervisor {
             launch,
             child: None,
             started: Instant::now(),
@@ -68,7 +68,7 @@ impl Supervised {
 
     /// Starts it, unless it runs already, with these additional environment variables. A restart after a crash does not
     /// get them.
-    pub(super) async fn start(&self, environment: Environment) -> io::Result<()> {
+    pub(super) async fn start(&self, environment: StartEnvironment) -> io::Result<()> {
         let (done, answer) = oneshot::channel();
         self.command(ProcessCommand::Start(environment, done)).await;
         answer.await.unwrap_or_else(|_| Err(gone()))
@@ -111,7 +111,7 @@ fn gone() -> io::Error {
     io::Error::other("its supervisor is gone")
 }
 
-struct Supervisor {
+struct ProcessSupervisor {
     launch: Launch,
     child: Option<Child>,
     started: Instant,
@@ -121,7 +121,7 @@ struct Supervisor {
     notices: broadcast::Sender<Notice>,
 }
 
-impl Supervisor {
+impl ProcessSupervisor {
     async fn run(mut self, mut commands: mpsc::Receiver<ProcessCommand>) {
         loop {
             tokio::select! {

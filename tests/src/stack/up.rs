@@ -7,7 +7,7 @@ use clap::Args;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::interrupt::Interrupt;
-use super::{Addresses, Notice, Service, Stack, StackOptions};
+use super::{Notice, Service, Stack, StackAddresses, StackOptions};
 use crate::orders::{OrderBook, SAMPLE};
 use crate::waterfall::observation::Observation;
 use crate::waterfall::{self, text};
@@ -96,7 +96,7 @@ async fn stop(stack: Stack) -> bool {
 }
 
 /// Addresses, and commands to copy.
-fn welcome(addresses: &Addresses, data_dir: &Path) -> String {
+fn welcome(addresses: &StackAddresses, data_dir: &Path) -> String {
     let orderctl = orderctl();
     let orders = addresses.orders[0];
     let kafka = &addresses.kafka;
@@ -123,7 +123,7 @@ python3 -c \"import confluent_kafka as k; c = k.Consumer({{'bootstrap.servers': 
 }
 
 /// Every listener's address, and the data directory.
-fn whereabouts(addresses: &Addresses, data_dir: &Path) -> String {
+fn whereabouts(addresses: &StackAddresses, data_dir: &Path) -> String {
     let pair = [
         (Service::Orders, &addresses.orders),
         (Service::Processing, &addresses.processing),

@@ -16,7 +16,7 @@ use auditor::database::Database;
 use futures::future::try_join_all;
 use proto::orders::v1::{GetOrderRequest, Order, PlaceOrderRequest, PlaceOrderResponse};
 use sqlx::{Connection as _, PgConnection, SqliteConnection};
-use tests::proxy::Fault;
+use tests::proxy::NetworkFault;
 use tests::stack::{DatabaseEngine, Engines};
 use tests::system::{Draft, Service, System, eventually};
 use tokio::time::sleep;
@@ -79,7 +79,7 @@ async fn no_call_outlives_its_deadline_while_processing_is_frozen() -> Result<()
 async fn no_call_outlives_its_deadline_while_processing_answers_late() -> Result<()> {
     let system = System::start_through_proxies(&SETTINGS).await?;
     warm_up(&system).await?;
-    let late = Fault::Latency {
+    let late = NetworkFault::Latency {
         fixed: Duration::from_secs(5),
         jitter: Duration::ZERO,
     };
@@ -91,7 +91,7 @@ async fn no_call_outlives_its_deadline_while_processing_answers_late() -> Result
     // Requests in transit still arrive, although their callers have timed out.
     sleep(Duration::from_secs(5)).await;
     no_more_queries_arrive(&system, &calls).await?;
-    set(&system, Fault::Pass)?;
+    set(&system, NetworkFault::Pass)?;
     each_call_is_one_order(&system, &calls).await?;
     system.finish().await
 }
@@ -271,7 +271,7 @@ fn on_postgres() -> Engines {
     }
 }
 
-fn set(system: &System, fault: Fault) -> Result<()> {
+fn set(system: &System, fault: NetworkFault) -> Result<()> {
     let proxies = system.stack().proxies().context("there are proxies")?;
     for proxy in &proxies.processing {
         proxy.set(fault);

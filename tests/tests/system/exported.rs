@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result, ensure};
 use proto::orders::v1::PlaceOrderRequest;
 use serde_json::Value as Json;
-use tests::otlp::metric::{Instrument, Metric};
+use tests::otlp::metric::{InstrumentKind, Metric};
 use tests::otlp::span::Span;
 use tests::otlp::{AttributeValue, Attributes, Receiver, Signal};
 use tests::system::{Draft, Service, System, WAIT_LIMIT, eventually};
@@ -240,13 +240,13 @@ fn type_of(value: &AttributeValue) -> &'static str {
     }
 }
 
-fn written(instrument: &Instrument) -> (&'static str, &[f64]) {
+fn written(instrument: &InstrumentKind) -> (&'static str, &[f64]) {
     match instrument {
-        Instrument::Counter => ("counter", &[]),
-        Instrument::UpDownCounter => ("updowncounter", &[]),
-        Instrument::Gauge => ("gauge", &[]),
-        Instrument::Histogram(boundaries) => ("histogram", boundaries),
-        Instrument::Other => ("other", &[]),
+        InstrumentKind::Counter => ("counter", &[]),
+        InstrumentKind::UpDownCounter => ("updowncounter", &[]),
+        InstrumentKind::Gauge => ("gauge", &[]),
+        InstrumentKind::Histogram(boundaries) => ("histogram", boundaries),
+        InstrumentKind::Other => ("other", &[]),
     }
 }
 

@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use futures::future::try_join_all;
 use proto::orders::v1::order_service_client::OrderServiceClient;
 use proto::orders::v1::{GetOrderRequest, Order, WatchOrderRequest};
-use tests::client::retry::Backoff;
+use tests::client::retry::RetryBackoff;
 use tests::client::vocabulary::is_final;
 use tests::system::{Draft, Process, Service, System, WAIT_LIMIT};
 use tokio::time::sleep;
@@ -154,7 +154,7 @@ impl Caller {
         attempt: impl AsyncFn(OrderServiceClient<Channel>) -> Result<Response<T>, Status>,
     ) -> Result<T> {
         let begun = Instant::now();
-        let mut backoff = Backoff::default();
+        let mut backoff = RetryBackoff::default();
         loop {
             match attempt(self.next()).await {
                 Ok(answer) => return Ok(answer.into_inner()),

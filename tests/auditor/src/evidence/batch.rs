@@ -16,13 +16,13 @@ pub(super) enum SqlValue {
 }
 
 /// Rows for one table.
-pub(super) struct Batch {
+pub(super) struct RowBatch {
     table: &'static str,
     columns: usize,
     rows: Vec<Vec<SqlValue>>,
 }
 
-impl Batch {
+impl RowBatch {
     /// An empty batch for a table with this many columns.
     pub(super) fn new(table: &'static str, columns: usize) -> Self {
         let rows = Vec::new();

@@ -7,7 +7,7 @@ use prost::Message as _;
 use proto::orders::v1::{Order, OrderLine, OrderPlaced};
 use sqlx::SqliteConnection;
 
-use super::batch::{Batch, SqlValue};
+use super::batch::{RowBatch, SqlValue};
 use super::blob_id::uuid;
 
 /// Rows per read, so that a large run does not have to fit into memory.
@@ -21,16 +21,16 @@ const SAGAS: &str =
 
 /// Decodes all order and saga bodies.
 pub(super) async fn load(connection: &mut SqliteConnection) -> Result<()> {
-    let orders = Batch::new("order_bodies", 5);
+    let orders = RowBatch::new("order_bodies", 5);
     decode_all(connection, ORDERS, orders, order).await?;
-    let sagas = Batch::new("saga_bodies", 2);
+    let sagas = RowBatch::new("saga_bodies", 2);
     decode_all(connection, SAGAS, sagas, saga).await
 }
 
 async fn decode_all(
     connection: &mut SqliteConnection,
     page: &'static str,
-    mut into: Batch,
+    mut into: RowBatch,
     decode: fn(&[u8]) -> Result<Vec<SqlValue>>,
 ) -> Result<()> {
     let mut last = Vec::new();

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use sqlx::SqliteConnection;
 use uuid::Uuid;
 
-use super::batch::{Batch, SqlValue};
+use super::batch::{RowBatch, SqlValue};
 use crate::journal::{
     self, Answered, Asked, Intent, Invoked, JournalLine, ObservedRead, ReadKind, Seen,
 };
@@ -44,12 +44,12 @@ struct JournalLoader<'a> {
     connection: &'a mut SqliteConnection,
     /// Calls without an end so far, with the line of their start.
     open: HashMap<u64, (i64, Invoked)>,
-    asked: Batch,
-    confirmed: Batch,
-    cancellations: Batch,
-    strays: Batch,
-    reads: Batch,
-    seen: Batch,
+    asked: RowBatch,
+    confirmed: RowBatch,
+    cancellations: RowBatch,
+    strays: RowBatch,
+    reads: RowBatch,
+    seen: RowBatch,
 }
 
 impl<'a> JournalLoader<'a> {
@@ -57,12 +57,12 @@ impl<'a> JournalLoader<'a> {
         Self {
             connection,
             open: HashMap::new(),
-            asked: Batch::new("asked", 8),
-            confirmed: Batch::new("confirmed", 7),
-            cancellations: Batch::new("cancellations", 3),
-            strays: Batch::new("strays", 2),
-            reads: Batch::new("reads", 9),
-            seen: Batch::new("seen", 6),
+            asked: RowBatch::new("asked", 8),
+            confirmed: RowBatch::new("confirmed", 7),
+            cancellations: RowBatch::new("cancellations", 3),
+            strays: RowBatch::new("strays", 2),
+            reads: RowBatch::new("reads", 9),
+            seen: RowBatch::new("seen", 6),
         }
     }
 

@@ -3,7 +3,7 @@
 
 use anyhow::Result;
 
-use super::rule::{Check, Count, Rule};
+use super::rule::{Count, Rule, RuleCheck};
 use crate::Limits;
 use crate::evidence::Evidence;
 use crate::verdict::{Findings, RuleReport, RuleViolation};
@@ -30,7 +30,7 @@ pub(super) async fn report(evidence: &mut Evidence, limits: &Limits) -> Result<R
     Ok(report)
 }
 
-const ASIDE: Check = Check {
+const ASIDE: RuleCheck = RuleCheck {
     what: "an order has no event in a retry store",
     violations: "
         SELECT order_id, place, 'is not final: ' || whereabouts AS fault
@@ -67,20 +67,20 @@ const RULE: Rule = Rule {
         },
     ],
     checks: &[
-        Check {
+        RuleCheck {
             what: "an unconfirmed order reaches a final state too",
             violations: "
                 SELECT order_id, place, 'is ' || status || ' and was not confirmed, and is not final: ' || whereabouts AS fault
                 FROM outstanding JOIN orders USING (order_id)
                 WHERE NOT is_set_aside AND order_id NOT IN (SELECT order_id FROM confirmed)",
         },
-        Check {
+        RuleCheck {
             what: "every committed event is published",
             violations: "
                 SELECT order_id, service || ': ' || count(*) || ' events were never published' AS fault
                 FROM waiting GROUP BY service, order_id",
         },
-        Check {
+        RuleCheck {
             what: "no event in a retry store waits for a retry",
             violations: "
                 SELECT order_id, place, 'has an event in the retry store of ' || service || ' as WAITING'
@@ -89,7 +89,7 @@ const RULE: Rule = Rule {
                     SELECT 1 FROM temp.retry_events AS head WHERE head.service = retry_events.service AND head.key = retry_events.key
                       AND head.topic = retry_events.topic AND head.state = 'DEAD')",
         },
-        Check {
+        RuleCheck {
             what: "every DEAD event has a dead letter",
             violations: "
                 SELECT order_id, place, 'is DEAD in the retry store of ' || service || ', but has no dead letter' AS fault
@@ -97,7 +97,7 @@ const RULE: Rule = Rule {
                     SELECT 1 FROM records AS letter WHERE letter.origin_topic = retry_events.topic
                       AND letter.origin_partition = retry_events.partition AND letter.origin_position = retry_events.position)",
         },
-        Check {
+        RuleCheck {
             what: "a dead letter equals its original record",
             violations: "
                 SELECT letter.order_id, letter.place, 'has a dead letter ' || CASE WHEN record.place IS NULL

@@ -6,7 +6,7 @@
 use anyhow::Result;
 
 use super::ledger;
-use super::rule::{Check, Count, Rule};
+use super::rule::{Count, Rule, RuleCheck};
 use crate::evidence::Evidence;
 use crate::verdict::RuleReport;
 
@@ -45,7 +45,7 @@ const RULE: Rule = Rule {
         },
     ],
     checks: &[
-        Check {
+        RuleCheck {
             what: "an event is applied once",
             violations: "
                 SELECT min(order_id) AS order_id, 'has the event ' || min(event_type) || ' '
@@ -53,20 +53,20 @@ const RULE: Rule = Rule {
                     (SELECT place FROM events WHERE events.event_id = order_events.event_id) AS place
                 FROM order_events GROUP BY event_id HAVING count(*) > 1",
         },
-        Check {
+        RuleCheck {
             what: "no event type occurs twice in a history",
             violations: "
                 SELECT order_id, 'has ' || event_type || ' ' || count(*) || ' times in its history, as different events' AS fault
                 FROM order_events GROUP BY order_id, event_type
                 HAVING count(DISTINCT event_id) > 1",
         },
-        Check {
+        RuleCheck {
             what: "an outcome is published once",
             violations: "
                 SELECT order_id, max(place) AS place, 'was published as ' || event_type || ' in ' || count(*) || ' different events' AS fault
                 FROM events GROUP BY topic, order_id, event_type HAVING count(*) > 1",
         },
-        Check {
+        RuleCheck {
             what: "a final order has one final event, any other none",
             violations: "
                 SELECT orders.order_id,
@@ -77,7 +77,7 @@ const RULE: Rule = Rule {
                 GROUP BY orders.order_id
                 HAVING count(version_of_final) <> (orders.status IN ('FULFILLED', 'REJECTED', 'CANCELLED'))",
         },
-        Check {
+        RuleCheck {
             what: "versions run from 1 without gaps",
             violations: "
                 SELECT order_id, 'has ' || count(*) || ' events with versions from '
@@ -85,13 +85,13 @@ const RULE: Rule = Rule {
                 FROM order_events GROUP BY order_id
                 HAVING min(version) <> 1 OR max(version) <> count(*)",
         },
-        Check {
+        RuleCheck {
             what: "a history begins with the placement",
             violations: "
                 SELECT order_id, 'has a history that begins with ' || event_type AS fault
                 FROM order_events WHERE version = 1 AND event_type <> 'OrderPlaced'",
         },
-        Check {
+        RuleCheck {
             what: "an order equals the last entry of its history",
             violations: "
                 SELECT orders.order_id, 'is ' || orders.status || ' at version ' || orders.version
@@ -104,7 +104,7 @@ const RULE: Rule = Rule {
                    OR last.status IS NOT orders.status
                    OR last.rejection_reason IS NOT orders.rejection_reason",
         },
-        Check {
+        RuleCheck {
             what: "a history entry equals its published event",
             violations: "
                 SELECT entries.order_id, place, 'has ' || entries.event_type || ' in its history, but the event is '
@@ -112,34 +112,34 @@ const RULE: Rule = Rule {
                 FROM entries JOIN events USING (event_id)
                 WHERE entries.event_type <> events.event_type OR entries.order_id <> events.order_id",
         },
-        Check {
+        RuleCheck {
             what: "an applied outcome has an inbox row",
             violations: "
                 SELECT entries.order_id, entries.event_type || ' was applied without a row in the inbox of order-service' AS fault
                 FROM entries
                 WHERE topic = 'processing.order.events.v1' AND event_id NOT IN (SELECT event_id FROM main.inbox)",
         },
-        Check {
+        RuleCheck {
             what: "an inbox row of order-service belongs to an applied event",
             violations: "
                 SELECT entity_id AS order_id, 'has an event in the inbox of order-service that is not in its history' AS fault
                 FROM main.inbox WHERE event_id NOT IN (SELECT event_id FROM entries)",
         },
-        Check {
+        RuleCheck {
             what: "an ended saga has an inbox row",
             violations: "
                 SELECT order_id, 'has a saga that ended as ' || state || ' without a row in the inbox of processing-service' AS fault
                 FROM processing.sagas WHERE state IN ('FULFILLED', 'REJECTED', 'CANCELLED')
                   AND order_id NOT IN (SELECT entity_id FROM processing.inbox)",
         },
-        Check {
+        RuleCheck {
             what: "an inbox row of processing-service belongs to an ended saga",
             violations: "
                 SELECT entity_id AS order_id, 'has an event in the inbox of processing-service and no saga that has ended' AS fault
                 FROM processing.inbox WHERE entity_id NOT IN (
                     SELECT order_id FROM processing.sagas WHERE state IN ('FULFILLED', 'REJECTED', 'CANCELLED'))",
         },
-        Check {
+        RuleCheck {
             what: "a saga and its order have the same final state",
             violations: "
                 SELECT orders.order_id, 'is ' || orders.status || coalesce(' ' || orders.rejection_reason, '')
@@ -149,7 +149,7 @@ const RULE: Rule = Rule {
                 WHERE orders.status IN ('FULFILLED', 'REJECTED', 'CANCELLED')
                   AND (sagas.state IS NOT orders.status OR sagas.reason IS NOT orders.rejection_reason)",
         },
-        Check {
+        RuleCheck {
             what: "a fulfilled order is paid",
             violations: "
                 SELECT orders.order_id, 'is FULFILLED, but its payment is '
@@ -157,7 +157,7 @@ const RULE: Rule = Rule {
                 FROM orders LEFT JOIN processing.payments USING (order_id)
                 WHERE orders.status = 'FULFILLED' AND payments.state IS NOT 'CAPTURED'",
         },
-        Check {
+        RuleCheck {
             what: "only a fulfilled order is paid",
             violations: "
                 SELECT order_id, 'is ' || coalesce(sagas.state, 'unknown')
@@ -166,14 +166,14 @@ const RULE: Rule = Rule {
                 WHERE payments.state = 'CAPTURED'
                   AND coalesce(sagas.state, '') NOT IN ('CAPTURED', 'COMPENSATING', 'FULFILLED')",
         },
-        Check {
+        RuleCheck {
             what: "a fulfilled order is shipped",
             violations: "
                 SELECT order_id, 'is FULFILLED, but was not shipped' AS fault
                 FROM orders WHERE status = 'FULFILLED'
                   AND order_id NOT IN (SELECT order_id FROM processing.shipments)",
         },
-        Check {
+        RuleCheck {
             what: "only a fulfilled order is shipped",
             violations: "
                 SELECT order_id, 'is ' || coalesce(sagas.state, 'unknown') || ', but was shipped' AS fault

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::rule::{Check, Count, Rule};
+use super::rule::{Count, Rule, RuleCheck};
 use crate::evidence::Evidence;
 use crate::verdict::RuleReport;
 
@@ -35,20 +35,20 @@ const RULE: Rule = Rule {
         },
     ],
     checks: &[
-        Check {
+        RuleCheck {
             what: "a call that ended has begun",
             violations: "
                 SELECT NULL AS order_id, 'line ' || line || ' of the journal ends call ' || call
                     || ', which has not started or has ended already' AS fault
                 FROM strays",
         },
-        Check {
+        RuleCheck {
             what: "a read ends after its start",
             violations: "
                 SELECT order_id, 'was read from ' || begun || ' to ' || ended || ' (line ' || line || ')' AS fault
                 FROM reads WHERE ended < begun",
         },
-        Check {
+        RuleCheck {
             what: "every topic was dumped",
             violations: "
                 SELECT NULL AS order_id, 'the dump has no partition of the topic ' || column1 AS fault
@@ -56,7 +56,7 @@ const RULE: Rule = Rule {
                              ('orders.order.events.v1.dlq'), ('processing.order.events.v1.dlq'))
                 WHERE column1 NOT IN (SELECT topic FROM partitions)",
         },
-        Check {
+        RuleCheck {
             what: "every record is in the dump, from the first to the last",
             violations: "
                 SELECT NULL AS order_id, topic || '/' || partition || '@' || low AS place, 'the dump has '

@@ -2,17 +2,17 @@
 //!
 //! The demand of an order is taken from order-service, its effects from processing-service.
 
-use super::rule::Check;
+use super::rule::RuleCheck;
 
-pub(super) const CHECKS: &[Check] = &[
-    Check {
+pub(super) const CHECKS: &[RuleCheck] = &[
+    RuleCheck {
         what: "an order is processed with its ordered lines",
         violations: "
             SELECT order_id, 'was processed with other lines than ordered' AS fault
             FROM order_bodies AS ordered JOIN saga_bodies AS processed USING (order_id)
             WHERE ordered.pieces <> processed.pieces",
     },
-    Check {
+    RuleCheck {
         what: "a fulfilled order is paid with its total",
         violations: "
             SELECT order_id, 'costs ' || total || ' ' || order_bodies.currency || ', but ' || minor_units || ' '
@@ -21,7 +21,7 @@ pub(super) const CHECKS: &[Check] = &[
             WHERE orders.status = 'FULFILLED'
               AND (total <> minor_units OR order_bodies.currency <> payments.currency)",
     },
-    Check {
+    RuleCheck {
         what: "a PaymentCaptured event equals its payment",
         violations: "
             SELECT order_id, place, 'has a payment of ' || minor_units || ' ' || payments.currency
@@ -29,7 +29,7 @@ pub(super) const CHECKS: &[Check] = &[
             FROM events JOIN processing.payments USING (order_id)
             WHERE event_type = 'PaymentCaptured' AND (amount <> minor_units OR events.currency <> payments.currency)",
     },
-    Check {
+    RuleCheck {
         what: "the captured sum equals the total of fulfilled orders",
         violations: "
             WITH cost (currency, sum) AS (
@@ -43,14 +43,14 @@ pub(super) const CHECKS: &[Check] = &[
             FROM cost FULL JOIN captured USING (currency)
             WHERE cost.sum IS NOT captured.sum",
     },
-    Check {
+    RuleCheck {
         what: "opening stock = available + reserved + shipped",
         violations: "
             SELECT NULL AS order_id, 'SKU ' || sku || ': ' || available || ' available, ' || reserved || ' reserved and '
                 || shipped || ' shipped pieces differ from the opening stock of ' || opening AS fault
             FROM processing.stock WHERE opening <> available + reserved + shipped",
     },
-    Check {
+    RuleCheck {
         what: "reserved stock equals the demand of orders in progress",
         violations: "
             WITH held (sku, pieces) AS (
@@ -62,7 +62,7 @@ pub(super) const CHECKS: &[Check] = &[
             FROM processing.stock LEFT JOIN held USING (sku)
             WHERE reserved <> coalesce(pieces, 0)",
     },
-    Check {
+    RuleCheck {
         what: "shipped stock equals the demand of fulfilled orders",
         violations: "
             WITH sold (sku, pieces) AS (

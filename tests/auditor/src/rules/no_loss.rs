@@ -2,7 +2,7 @@
 //!
 //! (Jepsen: lost-write.) For an order that is not final, the violation names the last place where it was found.
 
-use super::rule::{Check, Count, Rule};
+use super::rule::{Count, Rule, RuleCheck};
 
 pub const NAME: &str = "no-loss";
 
@@ -23,7 +23,7 @@ pub(super) const RULE: Rule = Rule {
         },
     ],
     checks: &[
-        Check {
+        RuleCheck {
             what: "a confirmed order reaches a final state",
             violations: "
                 SELECT DISTINCT order_id, place, 'was confirmed and is lost' ||
@@ -31,20 +31,20 @@ pub(super) const RULE: Rule = Rule {
                 FROM confirmed JOIN outstanding USING (order_id) LEFT JOIN orders USING (order_id)
                 WHERE orders.order_id IS NULL OR NOT is_set_aside",
         },
-        Check {
+        RuleCheck {
             what: "a request is confirmed with one order",
             violations: "
                 SELECT min(order_id) AS order_id, 'is one of ' || count(DISTINCT order_id)
                     || ' that were confirmed for the same request' AS fault
                 FROM confirmed GROUP BY request_id, customer_id HAVING count(DISTINCT order_id) > 1",
         },
-        Check {
+        RuleCheck {
             what: "an order is confirmed to one request",
             violations: "
                 SELECT order_id, 'was confirmed for ' || count(DISTINCT request_id) || ' requests' AS fault
                 FROM confirmed GROUP BY order_id HAVING count(DISTINCT request_id) > 1",
         },
-        Check {
+        RuleCheck {
             what: "a confirmed order belongs to its request",
             violations: "
                 SELECT DISTINCT order_id, 'belongs to another request than it was confirmed for' AS fault
@@ -52,7 +52,7 @@ pub(super) const RULE: Rule = Rule {
                 WHERE orders.request_id <> confirmed.request_id
                    OR orders.customer_id <> confirmed.customer_id",
         },
-        Check {
+        RuleCheck {
             what: "a confirmed order has the requested lines and total",
             violations: "
                 SELECT DISTINCT order_id, 'was confirmed for ' || confirmed.total || ' ' || confirmed.currency
@@ -63,7 +63,7 @@ pub(super) const RULE: Rule = Rule {
                   AND (confirmed.lines <> bodies.lines OR confirmed.total <> bodies.total
                     OR confirmed.currency <> bodies.currency)",
         },
-        Check {
+        RuleCheck {
             what: "every history entry is on its topic",
             violations: "
                 SELECT entries.order_id, entries.event_type || ' (version ' || version

@@ -5,7 +5,7 @@
 
 use anyhow::Result;
 
-use super::rule::{Check, Count, Rule};
+use super::rule::{Count, Rule, RuleCheck};
 use crate::Limits;
 use crate::evidence::Evidence;
 use crate::verdict::RuleReport;
@@ -21,7 +21,7 @@ pub(super) async fn report(evidence: &mut Evidence, limits: &Limits) -> Result<R
     Ok(report)
 }
 
-const ASKED_FOR: Check = Check {
+const ASKED_FOR: RuleCheck = RuleCheck {
     what: "every order was requested",
     violations: "
         SELECT order_id, 'exists, but was not requested' AS fault FROM orders
@@ -29,7 +29,7 @@ const ASKED_FOR: Check = Check {
                           AND asked.customer_id = orders.customer_id)",
 };
 
-const CANCELLATION_ASKED_FOR: Check = Check {
+const CANCELLATION_ASKED_FOR: RuleCheck = RuleCheck {
     what: "every cancellation was requested",
     violations: "
         SELECT order_id, 'has a cancellation that was not requested' AS fault FROM order_events
@@ -60,7 +60,7 @@ const RULE: Rule = Rule {
         },
     ],
     checks: &[
-        Check {
+        RuleCheck {
             what: "no order exists for a refused request",
             violations: "
                 SELECT order_id, 'exists, but its request was refused' AS fault FROM orders
@@ -69,7 +69,7 @@ const RULE: Rule = Rule {
                   AND NOT EXISTS (SELECT 1 FROM asked WHERE asked.request_id = orders.request_id
                               AND asked.customer_id = orders.customer_id AND outcome <> 'refused')",
         },
-        Check {
+        RuleCheck {
             what: "an order equals the content of one of its calls",
             violations: "
                 SELECT order_id, 'matches none of its calls' AS fault
@@ -81,33 +81,33 @@ const RULE: Rule = Rule {
                               AND asked.lines = bodies.lines AND asked.total = bodies.total
                               AND asked.currency = bodies.currency)",
         },
-        Check {
+        RuleCheck {
             what: "a history belongs to an order",
             violations: "
                 SELECT DISTINCT order_id, 'has a history but does not exist' AS fault
                 FROM order_events WHERE order_id NOT IN (SELECT order_id FROM orders)",
         },
-        Check {
+        RuleCheck {
             what: "a processed order was placed",
             violations: "
                 SELECT order_id, 'was processed but never placed' AS fault
                 FROM processing.sagas WHERE order_id NOT IN (SELECT order_id FROM orders)",
         },
-        Check {
+        RuleCheck {
             what: "a published event of order-service is committed in its history",
             violations: "
                 SELECT order_id, place, event_type || ' is published, but is not in the order''s history' AS fault
                 FROM events WHERE topic = 'orders.order.events.v1'
                   AND event_id NOT IN (SELECT event_id FROM entries)",
         },
-        Check {
+        RuleCheck {
             what: "a published event of processing-service is committed in its database",
             violations: "
                 SELECT order_id, place, event_type || ' is published, but there is no saga' AS fault
                 FROM events WHERE topic = 'processing.order.events.v1'
                   AND order_id NOT IN (SELECT order_id FROM processing.sagas)",
         },
-        Check {
+        RuleCheck {
             what: "a published order equals the placed order",
             violations: "
                 SELECT order_id, place, 'is published with other lines or another total than ordered' AS fault

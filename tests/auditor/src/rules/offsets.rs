@@ -5,7 +5,7 @@
 
 use anyhow::Result;
 
-use super::rule::{Check, Count, Rule};
+use super::rule::{Count, Rule, RuleCheck};
 use crate::Limits;
 use crate::evidence::Evidence;
 use crate::verdict::RuleReport;
@@ -20,7 +20,7 @@ pub(super) async fn report(evidence: &mut Evidence, limits: &Limits) -> Result<R
     Ok(report)
 }
 
-const EVERYTHING: Check = Check {
+const EVERYTHING: RuleCheck = RuleCheck {
     what: "after a clean stop everything is committed",
     violations: "
         SELECT NULL AS order_id, topic || '/' || partition || '@' || coalesce(position, low) AS place,
@@ -48,7 +48,7 @@ const RULE: Rule = Rule {
         },
     ],
     checks: &[
-        Check {
+        RuleCheck {
             what: "no committed offset is beyond the end of its partition",
             violations: "
                 SELECT NULL AS order_id, topic || '/' || partition || '@' || end_position AS place,
@@ -56,7 +56,7 @@ const RULE: Rule = Rule {
                 FROM committed JOIN partitions USING (topic, partition)
                 WHERE position > end_position",
         },
-        Check {
+        RuleCheck {
             what: "a committed record that is not an event is in the retry store or a dead letter",
             violations: "
                 SELECT order_id, place, 'a record that is not an event (' || fault || ') is committed by ' || consumer
@@ -68,7 +68,7 @@ const RULE: Rule = Rule {
                   AND NOT EXISTS (SELECT 1 FROM records AS letter WHERE letter.origin_topic = records.topic
                       AND letter.origin_partition = records.partition AND letter.origin_position = records.position)",
         },
-        Check {
+        RuleCheck {
             what: "a committed event of an order has ended its saga",
             violations: "
                 SELECT order_id, place, event_type || ' is committed by ' || consumer || ', but its saga '
@@ -79,7 +79,7 @@ const RULE: Rule = Rule {
                   AND coalesce(state, '') NOT IN ('FULFILLED', 'REJECTED', 'CANCELLED')
                   AND order_id NOT IN (SELECT order_id FROM set_aside)",
         },
-        Check {
+        RuleCheck {
             what: "a committed outcome is applied",
             violations: "
                 SELECT order_id, place, event_type || ' is committed by ' || consumer

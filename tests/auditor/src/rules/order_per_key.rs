@@ -1,6 +1,6 @@
 //! Order per key: the first copies of an order's events are in sequence, on one partition, and applied in sequence.
 
-use super::rule::{Check, Count, Rule};
+use super::rule::{Count, Rule, RuleCheck};
 
 pub const NAME: &str = "order-per-key";
 
@@ -17,14 +17,14 @@ pub(super) const RULE: Rule = Rule {
         },
     ],
     checks: &[
-        Check {
+        RuleCheck {
             what: "the key of an event is its order",
             violations: "
                 SELECT order_id, place, 'has an event under the key ' || coalesce(CAST(key AS TEXT), 'null') AS fault
                 FROM records WHERE event_id IS NOT NULL
                   AND unhex(replace(CAST(key AS TEXT), '-', '')) IS NOT order_id",
         },
-        Check {
+        RuleCheck {
             what: "the events of an order are on one partition",
             violations: "
                 SELECT order_id, max(place) AS place, 'has events on ' || count(DISTINCT partition) || ' partitions' AS fault
@@ -32,7 +32,7 @@ pub(super) const RULE: Rule = Rule {
                   AND topic IN ('orders.order.events.v1', 'processing.order.events.v1')
                 GROUP BY topic, order_id HAVING count(DISTINCT partition) > 1",
         },
-        Check {
+        RuleCheck {
             what: "the events of an order are published in sequence",
             violations: "
                 SELECT order_id, place, 'has event ' || sequence || ' (' || event_type || ') after event ' || before AS fault
@@ -40,7 +40,7 @@ pub(super) const RULE: Rule = Rule {
                       FROM events)
                 WHERE sequence <> before + 1",
         },
-        Check {
+        RuleCheck {
             what: "outcomes are applied in sequence",
             violations: "
                 SELECT order_id, place, 'has event ' || sequence || ' (' || event_type
@@ -50,7 +50,7 @@ pub(super) const RULE: Rule = Rule {
                       FROM entries JOIN events USING (event_id))
                 WHERE sequence <= before",
         },
-        Check {
+        RuleCheck {
             what: "the inbox of order-service has no gap before the last outcome",
             violations: "
                 SELECT orders.order_id, 'has applied ' || count(inbox.event_id) || ' outcomes up to number '

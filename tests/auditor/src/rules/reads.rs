@@ -4,7 +4,7 @@
 //! correct if it is a prefix and not shorter than the history known before the read started. Known is every version
 //! that an earlier call or read of the same client had returned by its end.
 
-use super::rule::{Check, Count, Rule};
+use super::rule::{Count, Rule, RuleCheck};
 
 pub const NAME: &str = "reads";
 
@@ -21,7 +21,7 @@ pub(super) const RULE: Rule = Rule {
         },
     ],
     checks: &[
-        Check {
+        RuleCheck {
             what: "a returned version is in the history",
             violations: "
                 SELECT seen.order_id, 'was shown as ' || coalesce(seen.event_type || ' ', '') || seen.status
@@ -34,7 +34,7 @@ pub(super) const RULE: Rule = Rule {
                    OR (seen.event_type IS NOT NULL
                        AND (entry.event_type IS NOT seen.event_type OR entry.rejection_reason IS NOT seen.reason))",
         },
-        Check {
+        RuleCheck {
             what: "a watch returns every version once and in order",
             violations: "
                 SELECT reads.order_id, 'was watched from version ' || first_version || ', and ' || count(seen.version)
@@ -44,14 +44,14 @@ pub(super) const RULE: Rule = Rule {
                 HAVING count(DISTINCT seen.version) <> count(*) OR min(seen.version) <> first_version
                     OR max(seen.version) <> last_version OR count(*) <> last_version - first_version + 1",
         },
-        Check {
+        RuleCheck {
             what: "a completed watch has returned the whole history",
             violations: "
                 SELECT order_id, 'was watched to its end at version ' || last_version || ', but it is at version '
                     || version || ' (line ' || line || ')' AS fault
                 FROM reads JOIN orders USING (order_id) WHERE to_the_end AND last_version <> version",
         },
-        Check {
+        RuleCheck {
             what: "a read returns at least the version known before it started",
             violations: "
                 SELECT later.order_id, 'was read ' || CASE later.last_version WHEN 0 THEN 'as unknown'

@@ -12,7 +12,7 @@ use crate::verdict::{Findings, RuleReport, RuleViolation, SPELLED_OUT};
 ///
 /// Each row is a violation: `fault` is a sentence whose subject is the order, if there is an `order_id`; `place` is a
 /// position on a topic. Request and invoice are added from the journal.
-pub(super) struct Check {
+pub(super) struct RuleCheck {
     /// The condition; also part of the error when the query fails.
     pub(super) what: &'static str,
     pub(super) violations: &'static str,
@@ -28,7 +28,7 @@ pub(super) struct Count {
 pub(super) struct Rule {
     pub(super) name: &'static str,
     pub(super) counts: &'static [Count],
-    pub(super) checks: &'static [Check],
+    pub(super) checks: &'static [RuleCheck],
 }
 
 impl Rule {
@@ -44,7 +44,7 @@ impl Rule {
     }
 }
 
-impl Check {
+impl RuleCheck {
     pub(super) async fn findings(&self, evidence: &mut Evidence) -> Result<Findings> {
         let violations = self.run(evidence).await;
         violations.with_context(|| format!("cannot check that {}", self.what))

@@ -3,7 +3,7 @@
 
 use anyhow::Result;
 
-use super::rule::{Check, Count, Rule};
+use super::rule::{Count, Rule, RuleCheck};
 use crate::Limits;
 use crate::evidence::Evidence;
 use crate::verdict::{Findings, RuleReport, RuleViolation};
@@ -29,7 +29,7 @@ pub(super) async fn report(evidence: &mut Evidence, limits: &Limits) -> Result<R
     Ok(report)
 }
 
-const AGAIN: Check = Check {
+const AGAIN: RuleCheck = RuleCheck {
     what: "an event is published once",
     violations: "
         SELECT order_id, place, 'has ' || event_type || ' ' || copies || ' times on the topic' AS fault

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use auditor::database::{Database, Databases};
 use auditor::journal::JournalLine;
-use auditor::topics::{DumpedRecord, PARTITIONS, Partition, file_of};
+use auditor::topics::{DumpedPartition, DumpedRecord, PARTITIONS, file_of};
 use auditor::verdict::Verdict;
 use auditor::{Inputs, Limits, check};
 use serde::Serialize;
@@ -22,7 +22,7 @@ pub(crate) struct Books {
     folder: tempfile::TempDir,
     /// The topics with their records.
     pub(crate) topics: Vec<(&'static str, Vec<DumpedRecord>)>,
-    pub(crate) partitions: Vec<Partition>,
+    pub(crate) partitions: Vec<DumpedPartition>,
     pub(crate) journal: Vec<JournalLine>,
     /// A truncated last line of the journal.
     pub(crate) journal_tail: &'static str,
@@ -95,7 +95,7 @@ impl Books {
         &mut found.unwrap().1
     }
 
-    pub(crate) fn partition(&mut self, topic: &str, partition: i32) -> &mut Partition {
+    pub(crate) fn partition(&mut self, topic: &str, partition: i32) -> &mut DumpedPartition {
         let mut partitions = self.partitions.iter_mut();
         partitions
             .find(|it| it.topic == topic && it.partition == partition)

@@ -78,16 +78,19 @@ fn every_step_has_an_effect() {
     for seed in 0..200 {
         let plan = FaultPlan::new(seed, Duration::from_secs(600), EngineSet::Production);
         for step in plan.disruptions {
-            let is_at_once = matches!(step.fault, Fault::Kill(_) | Fault::KillAll(_));
+            let is_at_once = matches!(step.fault, ChaosFault::Kill(_) | ChaosFault::KillAll(_));
             assert_eq!(step.lasts.is_zero(), is_at_once, "{step}");
             // A process that the fault itself affects is not killed.
             if step.kill_amid.is_some() {
-                assert!(matches!(step.fault, Fault::Stop(_) | Fault::Line(..)));
+                assert!(matches!(
+                    step.fault,
+                    ChaosFault::Stop(_) | ChaosFault::Line(..)
+                ));
             }
             // Stopping a service of the pair is the removal of one replica; PostgreSQL's backends would not notice that
             // their parent is frozen.
-            assert!(!matches!(step.fault, Fault::Stop(Service::Orders)));
-            assert_ne!(step.fault, Fault::Freeze(Service::Database));
+            assert!(!matches!(step.fault, ChaosFault::Stop(Service::Orders)));
+            assert_ne!(step.fault, ChaosFault::Freeze(Service::Database));
         }
     }
 }

@@ -1,11 +1,11 @@
-use super::super::fault::{Echo, Fault};
+use super::super::fault::{ChaosFault, Echo};
 use super::super::plan::EngineSet;
 use super::*;
 use crate::replay::tally::Tally;
 use crate::stack::Service;
 use auditor::verdict::{RuleReport, RuleViolation};
 
-fn inflicted(fault: Fault, recovery: Recovery) -> Inflicted {
+fn inflicted(fault: ChaosFault, recovery: Recovery) -> Inflicted {
     Inflicted { fault, recovery }
 }
 
@@ -31,8 +31,8 @@ fn after(millis: u64) -> Recovery {
 
 #[test]
 fn faults_are_counted_and_recovery_times_summarised_per_kind() {
-    let kill = Fault::Kill(Service::Orders);
-    let echo = Fault::Echo("topic", Echo::Newest);
+    let kill = ChaosFault::Kill(Service::Orders);
+    let echo = ChaosFault::Echo("topic", Echo::Newest);
     let report = report(vec![
         inflicted(kill, after(3_000)),
         inflicted(kill, after(1_250)),
@@ -58,7 +58,7 @@ fn faults_are_counted_and_recovery_times_summarised_per_kind() {
 
 #[test]
 fn each_unexpected_event_fails_the_run() {
-    let kill = Fault::Kill(Service::Orders);
+    let kill = ChaosFault::Kill(Service::Orders);
     let missed = report(vec![inflicted(kill, Recovery::Missed)]);
     let mut died = report(Vec::new());
     died.problems.push("order-service died".to_owned());

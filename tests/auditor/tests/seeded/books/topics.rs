@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
-use auditor::topics::{Bytes, DumpedRecord, GROUPS, Partition};
+use auditor::topics::{Bytes, DumpedPartition, DumpedRecord, GROUPS};
 use proto::event::{Event, OrderEvent, ProcessingEvent};
 use proto::orders::v1::{CancellationRequested, OrderPlaced, RejectionReason};
 use proto::processing::v1::{
@@ -42,7 +42,7 @@ pub(super) fn records() -> Vec<(&'static str, Vec<DumpedRecord>)> {
 }
 
 /// Three partitions per topic with their offsets.
-pub(super) fn partitions(topics: &[(&'static str, Vec<DumpedRecord>)]) -> Vec<Partition> {
+pub(super) fn partitions(topics: &[(&'static str, Vec<DumpedRecord>)]) -> Vec<DumpedPartition> {
     let mut partitions = Vec::new();
     for (topic, records) in topics {
         for partition in 0..3 {
@@ -50,7 +50,7 @@ pub(super) fn partitions(topics: &[(&'static str, Vec<DumpedRecord>)]) -> Vec<Pa
             let end = i64::try_from(records.count()).unwrap();
             let group = GROUPS.iter().find(|(consumed, _)| consumed == topic);
             let committed = group.map(|(_, group)| ((*group).to_owned(), end));
-            partitions.push(Partition {
+            partitions.push(DumpedPartition {
                 topic: (*topic).to_owned(),
                 partition,
                 low: 0,
