@@ -55,9 +55,9 @@ if [ -n "$missing" ]; then
     cat >&2 <<END
 
 ################################################################################
-WARNING: NOT EVERYTHING WAS TESTED. Left out for want of:
+WARNING: NOT EVERYTHING WAS TESTED. Missing prerequisites:
 $(sed 's/^/  /' <<<"$missing")
-$(is_missing apache-kafka && echo "No test ran on Apache Kafka: what is green above says nothing about production.")
+$(is_missing apache-kafka && echo "No test ran on Apache Kafka: the result above says nothing about production.")
 ################################################################################
 END
     [ "${CI:-}" != true ]

@@ -7,7 +7,7 @@
 //! All loads are open loops ([`crate::open_loop`]) and alternate round by round, so that a change of the machine's
 //! speed affects all of them. Quote the medians over the rounds and their ratios.
 //!
-//! What must hold:
+//! Requirements:
 //!
 //! * Accepted work keeps its latency: p99 of accepted calls under overload is at most twice that of an unloaded service.
 //! * Refusals are fast: p99 of refused calls is below 10 ms.

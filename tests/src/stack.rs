@@ -16,8 +16,8 @@
 //! Guarantees: a start that fails stops what it had started and leaves the data directory as usable as before; the next
 //! start on a data directory continues from it, however the last stack ended.
 //!
-//! Reading order: `config` and `engines` (the settings), `service` (the processes), `data_directory` and `ports` (what
-//! is locked), `launches` and `process` (how a child is started and recognised), `apache_kafka`, `tls` and `database`
+//! Reading order: `config` and `engines` (the settings), `service` (the processes), `data_directory` and `ports` (the
+//! locks), `launches` and `process` (how a child is started and recognised), `apache_kafka`, `tls` and `database`
 //! (the servers), `proxies`, `supervisor` and `processes` (restarts and control), `readiness`, `subcommands`, [`up`]
 //! (the command).
 //!

@@ -68,14 +68,14 @@ pub struct System {
     clients: Connections,
     home: Home,
     /// Whether the journal is incomplete, because a test has made calls without it.
-    has_strangers: AtomicBool,
+    has_other_clients: AtomicBool,
     journal: Journal,
 }
 
 impl System {
     /// A client of order-service, round robin over its replicas. Its calls are not recorded in the journal.
     pub fn client(&self) -> OrderServiceClient<Channel> {
-        self.has_strangers.store(true, Ordering::Relaxed);
+        self.has_other_clients.store(true, Ordering::Relaxed);
         self.clients.next()
     }
 
@@ -87,7 +87,7 @@ impl System {
         let address = self.addresses().orders.get(replica);
         let address = address.context("there is no such replica")?;
         let endpoint = Endpoint::from_shared(format!("http://{address}"))?;
-        self.has_strangers.store(true, Ordering::Relaxed);
+        self.has_other_clients.store(true, Ordering::Relaxed);
         Ok(OrderServiceClient::new(endpoint.connect_lazy()))
     }
 
@@ -222,9 +222,10 @@ impl System {
     }
 
     fn complete(&self, limits: Limits) -> Limits {
-        let has_strangers = limits.has_strangers || self.has_strangers.load(Ordering::Relaxed);
+        let has_other_clients =
+            limits.has_other_clients || self.has_other_clients.load(Ordering::Relaxed);
         Limits {
-            has_strangers,
+            has_other_clients,
             ..limits
         }
     }

@@ -25,7 +25,7 @@ pub(super) async fn audit(stack: &Stack, journal: &Path, was_clean: bool) -> Res
         wire_duplicates: None,
         set_aside: Some(0),
         stopped_cleanly: was_clean,
-        has_strangers: false,
+        has_other_clients: false,
     };
     audit::now(stack, Some(journal), &limits).await
 }

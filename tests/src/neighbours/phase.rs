@@ -1,4 +1,4 @@
-//! The phases of a run: what is done to processing-service in each.
+//! The phases of a run: the state of processing-service in each.
 
 use std::fmt;
 use std::time::Duration;

@@ -116,7 +116,7 @@ impl fmt::Display for NeighboursReport {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             formatter,
-            "{:<14} {:>9} {:>9} {:>9}  PlaceOrder in milliseconds; what the answers were",
+            "{:<14} {:>9} {:>9} {:>9}  PlaceOrder in milliseconds; outcomes",
             "phase", "p50", "p99", "max"
         )?;
         for phase in &self.phases {

@@ -190,9 +190,9 @@ async fn a_connection_is_closed_in_the_middle_of_a_message_at_its_byte_limit() {
 
 #[tokio::test]
 async fn an_unreachable_server_breaks_the_connection() {
-    let nobody = TcpListener::bind(anywhere()).await.unwrap();
-    let upstream = nobody.local_addr().unwrap();
-    drop(nobody);
+    let unused = TcpListener::bind(anywhere()).await.unwrap();
+    let upstream = unused.local_addr().unwrap();
+    drop(unused);
     let proxy = Proxy::start(anywhere(), upstream).await.unwrap();
 
     let mut connection = connect(&proxy).await;

@@ -44,11 +44,10 @@ pub enum StackError {
     #[error("cannot start {process}")]
     Spawn { process: Process, source: io::Error },
     /// The process ended, or did not become ready in time.
-    #[error("{process} {what}; its log {} ends with:\n{tail}", log.display())]
+    #[error("{process} {event}; its log {} ends with:\n{tail}", log.display())]
     NotReady {
         process: Process,
-        /// What happened.
-        what: &'static str,
+        event: &'static str,
         log: PathBuf,
         tail: String,
     },

@@ -128,7 +128,7 @@ impl Stack {
     /// Waits until a process is ready. An exit on the way is a failure: at start it has nothing to recover from.
     async fn ready(&self, process: Process, supervised: &Supervised) -> Result<(), StackError> {
         let mut state = supervised.watch();
-        let what = tokio::select! {
+        let event = tokio::select! {
             () = self.until_ready(process) => return Ok(()),
             _ = state.wait_for(|state| state.phase != ProcessPhase::Running) => "ended while starting",
             () = tokio::time::sleep(READY_WITHIN) => "is not ready in time",
@@ -136,7 +136,7 @@ impl Stack {
         let log = self.log_file(process);
         Err(StackError::NotReady {
             process,
-            what,
+            event,
             tail: tail(&log),
             log,
         })

@@ -15,15 +15,18 @@ const PAUSE: Duration = Duration::from_millis(25);
 /// Polls until `look` returns a value, and returns it.
 ///
 /// # Errors
-/// When a poll fails, or when there is no value within [`WAIT_LIMIT`]: the message then names `what`.
-pub async fn eventually<T>(what: &str, look: impl AsyncFn() -> Result<Option<T>>) -> Result<T> {
+/// When a poll fails, or when there is no value within [`WAIT_LIMIT`]: the message then names `condition`.
+pub async fn eventually<T>(
+    condition: &str,
+    look: impl AsyncFn() -> Result<Option<T>>,
+) -> Result<T> {
     let deadline = Instant::now() + WAIT_LIMIT;
     loop {
         if let Some(found) = look().await? {
             return Ok(found);
         }
         if Instant::now() > deadline {
-            bail!("waited {WAIT_LIMIT:?}, timed out: {what}");
+            bail!("not true within {WAIT_LIMIT:?}: {condition}");
         }
         sleep(PAUSE).await;
     }

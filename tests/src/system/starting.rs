@@ -165,7 +165,7 @@ impl System {
         let Self {
             stack,
             home,
-            has_strangers,
+            has_other_clients,
             journal,
             ..
         } = self;
@@ -173,7 +173,7 @@ impl System {
         let config = config(home.path(), &[])?;
         let system = Self::start_as(home, config, journal).await?;
         Self {
-            has_strangers,
+            has_other_clients,
             ..system
         }
         .settled()
@@ -197,7 +197,7 @@ impl System {
             stack,
             clients,
             home,
-            has_strangers: AtomicBool::new(false),
+            has_other_clients: AtomicBool::new(false),
             journal,
         })
     }

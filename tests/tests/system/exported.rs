@@ -110,22 +110,22 @@ async fn all_exported_telemetry_is_in_the_registry() -> Result<()> {
         .with_context(|| format!("after {WAIT_LIMIT:?}"))?;
     system.finish().await?;
 
-    let mut strangers = Vec::new();
+    let mut unknown = Vec::new();
     for span in receiver.spans() {
-        strangers.extend(registry.objection_to_span(&span));
+        unknown.extend(registry.objection_to_span(&span));
     }
     for metric in receiver.metrics().context(MORE)? {
-        strangers.extend(registry.objection_to_metric(&metric));
+        unknown.extend(registry.objection_to_metric(&metric));
     }
     for record in receiver.logs().context(MORE)? {
         let known = registry
             .of_type("event")
             .any(|group| group["name"] == *record.message);
-        strangers.extend((!known).then(|| format!("log {:?}", record.message)));
+        unknown.extend((!known).then(|| format!("log {:?}", record.message)));
     }
-    strangers.sort();
-    strangers.dedup();
-    assert!(strangers.is_empty(), "{strangers:#?}");
+    unknown.sort();
+    unknown.dedup();
+    assert!(unknown.is_empty(), "{unknown:#?}");
     Ok(())
 }
 

@@ -30,7 +30,7 @@ pub(super) async fn confirm_everything(connection: &mut SqliteConnection) -> Res
     sqlx::raw_sql(
         "INSERT INTO confirmed (order_id, request_id, customer_id)
              SELECT order_id, request_id, customer_id FROM main.orders;
-         INSERT INTO asked (request_id, customer_id, outcome)
+         INSERT INTO place_calls (request_id, customer_id, outcome)
              SELECT request_id, customer_id, 'ok' FROM main.orders;
          INSERT INTO cancellations (order_id, outcome) SELECT order_id, 'ok' FROM main.orders",
     )
@@ -44,10 +44,10 @@ struct JournalLoader<'a> {
     connection: &'a mut SqliteConnection,
     /// Calls without an end so far, with the line of their start.
     open: HashMap<u64, (i64, Invoked)>,
-    asked: RowBatch,
+    place_calls: RowBatch,
     confirmed: RowBatch,
     cancellations: RowBatch,
-    strays: RowBatch,
+    unmatched_ends: RowBatch,
     reads: RowBatch,
     seen: RowBatch,
 }
@@ -57,10 +57,10 @@ impl<'a> JournalLoader<'a> {
         Self {
             connection,
             open: HashMap::new(),
-            asked: RowBatch::new("asked", 8),
+            place_calls: RowBatch::new("place_calls", 8),
             confirmed: RowBatch::new("confirmed", 7),
             cancellations: RowBatch::new("cancellations", 3),
-            strays: RowBatch::new("strays", 2),
+            unmatched_ends: RowBatch::new("unmatched_ends", 2),
             reads: RowBatch::new("reads", 9),
             seen: RowBatch::new("seen", 6),
         }
@@ -124,7 +124,7 @@ impl<'a> JournalLoader<'a> {
                 let mut row = vec![line.into()];
                 row.extend(intent_columns(intent)?);
                 row.push(outcome.into());
-                self.asked.push(self.connection, row).await
+                self.place_calls.push(self.connection, row).await
             }
             Asked::Cancel { order_id } => {
                 let order_id = Uuid::try_parse(order_id).ok();
@@ -136,7 +136,7 @@ impl<'a> JournalLoader<'a> {
 
     async fn stray(&mut self, number: i64, call: u64) -> Result<()> {
         let row = vec![number.into(), i64::try_from(call)?.into()];
-        self.strays.push(self.connection, row).await
+        self.unmatched_ends.push(self.connection, row).await
     }
 
     async fn read(&mut self, number: i64, reading: ObservedRead) -> Result<()> {
@@ -192,10 +192,10 @@ impl<'a> JournalLoader<'a> {
             self.asked_for(line, &invoked.what, "unknown").await?;
         }
         for batch in [
-            &mut self.asked,
+            &mut self.place_calls,
             &mut self.confirmed,
             &mut self.cancellations,
-            &mut self.strays,
+            &mut self.unmatched_ends,
             &mut self.reads,
             &mut self.seen,
         ] {

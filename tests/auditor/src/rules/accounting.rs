@@ -10,18 +10,16 @@ use crate::verdict::{Findings, RuleReport, RuleViolation};
 
 pub const NAME: &str = "accounting";
 
-const SET_ASIDE: &str = "SELECT count(*) FROM outstanding WHERE is_set_aside";
+const RETRY_STORE_ORDERS: &str = "SELECT count(*) FROM outstanding WHERE is_in_retry_store";
 
 pub(super) async fn report(evidence: &mut Evidence, limits: &Limits) -> Result<RuleReport> {
     let mut report = RULE.report(evidence).await?;
-    let set_aside = evidence.number(SET_ASIDE).await?;
+    let stored = evidence.number(RETRY_STORE_ORDERS).await?;
     let most = limits.set_aside.unwrap_or(u64::MAX);
-    if set_aside > most {
+    if stored > most {
         let mut findings = Findings::default();
         findings.add(RuleViolation {
-            fault: format!(
-                "{set_aside} orders have events in a retry store, at most {most} allowed"
-            ),
+            fault: format!("{stored} orders have events in a retry store, at most {most} allowed"),
             ..RuleViolation::default()
         });
         report.add(findings);
@@ -31,57 +29,57 @@ pub(super) async fn report(evidence: &mut Evidence, limits: &Limits) -> Result<R
 }
 
 const ASIDE: RuleCheck = RuleCheck {
-    what: "an order has no event in a retry store",
+    name: "an order has no event in a retry store",
     violations: "
-        SELECT order_id, place, 'is not final: ' || whereabouts AS fault
-        FROM outstanding WHERE is_set_aside",
+        SELECT order_id, place, 'is not final: ' || last_place AS fault
+        FROM outstanding WHERE is_in_retry_store",
 };
 
 const RULE: Rule = Rule {
     name: NAME,
     counts: &[
         Count {
-            what: "fulfilled",
+            name: "fulfilled",
             number: "SELECT count(*) FROM orders WHERE status = 'FULFILLED'",
         },
         Count {
-            what: "rejected",
+            name: "rejected",
             number: "SELECT count(*) FROM orders WHERE status = 'REJECTED'",
         },
         Count {
-            what: "cancelled",
+            name: "cancelled",
             number: "SELECT count(*) FROM orders WHERE status = 'CANCELLED'",
         },
         Count {
-            what: "orders with events in a retry store",
-            number: SET_ASIDE,
+            name: "orders with events in a retry store",
+            number: RETRY_STORE_ORDERS,
         },
         Count {
-            what: "in the retry store",
+            name: "in the retry store",
             number: "SELECT count(*) FROM temp.retry_events",
         },
         Count {
-            what: "dead letters",
+            name: "dead letters",
             number: "SELECT count(*) FROM records
                      WHERE topic IN ('orders.order.events.v1.dlq', 'processing.order.events.v1.dlq')",
         },
     ],
     checks: &[
         RuleCheck {
-            what: "an unconfirmed order reaches a final state too",
+            name: "an unconfirmed order reaches a final state too",
             violations: "
-                SELECT order_id, place, 'is ' || status || ' and was not confirmed, and is not final: ' || whereabouts AS fault
+                SELECT order_id, place, 'is ' || status || ' and was not confirmed, and is not final: ' || last_place AS fault
                 FROM outstanding JOIN orders USING (order_id)
-                WHERE NOT is_set_aside AND order_id NOT IN (SELECT order_id FROM confirmed)",
+                WHERE NOT is_in_retry_store AND order_id NOT IN (SELECT order_id FROM confirmed)",
         },
         RuleCheck {
-            what: "every committed event is published",
+            name: "every committed event is published",
             violations: "
                 SELECT order_id, service || ': ' || count(*) || ' events were never published' AS fault
                 FROM waiting GROUP BY service, order_id",
         },
         RuleCheck {
-            what: "no event in a retry store waits for a retry",
+            name: "no event in a retry store waits for a retry",
             violations: "
                 SELECT order_id, place, 'has an event in the retry store of ' || service || ' as WAITING'
                     || coalesce(' (' || fault_class || ': ' || fault_message || ')', '') AS fault
@@ -90,7 +88,7 @@ const RULE: Rule = Rule {
                       AND head.topic = retry_events.topic AND head.state = 'DEAD')",
         },
         RuleCheck {
-            what: "every DEAD event has a dead letter",
+            name: "every DEAD event has a dead letter",
             violations: "
                 SELECT order_id, place, 'is DEAD in the retry store of ' || service || ', but has no dead letter' AS fault
                 FROM temp.retry_events WHERE state = 'DEAD' AND fault_class IS NOT NULL AND NOT EXISTS (
@@ -98,7 +96,7 @@ const RULE: Rule = Rule {
                       AND letter.origin_partition = retry_events.partition AND letter.origin_position = retry_events.position)",
         },
         RuleCheck {
-            what: "a dead letter equals its original record",
+            name: "a dead letter equals its original record",
             violations: "
                 SELECT letter.order_id, letter.place, 'has a dead letter ' || CASE WHEN record.place IS NULL
                     THEN 'of no record: ' || coalesce(letter.origin_topic || '/' || letter.origin_partition || '@'

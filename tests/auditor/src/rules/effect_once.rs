@@ -24,29 +24,29 @@ const RULE: Rule = Rule {
     name: NAME,
     counts: &[
         Count {
-            what: "history entries",
+            name: "history entries",
             number: "SELECT count(*) FROM order_events",
         },
         Count {
-            what: "sagas",
+            name: "sagas",
             number: "SELECT count(*) FROM processing.sagas",
         },
         Count {
-            what: "payments",
+            name: "payments",
             number: "SELECT count(*) FROM processing.payments",
         },
         Count {
-            what: "shipments",
+            name: "shipments",
             number: "SELECT count(*) FROM processing.shipments",
         },
         Count {
-            what: "SKUs",
+            name: "SKUs",
             number: "SELECT count(*) FROM processing.stock",
         },
     ],
     checks: &[
         RuleCheck {
-            what: "an event is applied once",
+            name: "an event is applied once",
             violations: "
                 SELECT min(order_id) AS order_id, 'has the event ' || min(event_type) || ' '
                     || lower(hex(event_id)) || ' ' || count(*) || ' times in its history' AS fault,
@@ -54,20 +54,20 @@ const RULE: Rule = Rule {
                 FROM order_events GROUP BY event_id HAVING count(*) > 1",
         },
         RuleCheck {
-            what: "no event type occurs twice in a history",
+            name: "no event type occurs twice in a history",
             violations: "
                 SELECT order_id, 'has ' || event_type || ' ' || count(*) || ' times in its history, as different events' AS fault
                 FROM order_events GROUP BY order_id, event_type
                 HAVING count(DISTINCT event_id) > 1",
         },
         RuleCheck {
-            what: "an outcome is published once",
+            name: "an outcome is published once",
             violations: "
                 SELECT order_id, max(place) AS place, 'was published as ' || event_type || ' in ' || count(*) || ' different events' AS fault
                 FROM events GROUP BY topic, order_id, event_type HAVING count(*) > 1",
         },
         RuleCheck {
-            what: "a final order has one final event, any other none",
+            name: "a final order has one final event, any other none",
             violations: "
                 SELECT orders.order_id,
                     'is ' || orders.status || ' and has ' || count(version_of_final) || ' final events' AS fault
@@ -78,7 +78,7 @@ const RULE: Rule = Rule {
                 HAVING count(version_of_final) <> (orders.status IN ('FULFILLED', 'REJECTED', 'CANCELLED'))",
         },
         RuleCheck {
-            what: "versions run from 1 without gaps",
+            name: "versions run from 1 without gaps",
             violations: "
                 SELECT order_id, 'has ' || count(*) || ' events with versions from '
                     || min(version) || ' to ' || max(version) AS fault
@@ -86,13 +86,13 @@ const RULE: Rule = Rule {
                 HAVING min(version) <> 1 OR max(version) <> count(*)",
         },
         RuleCheck {
-            what: "a history begins with the placement",
+            name: "a history begins with the placement",
             violations: "
                 SELECT order_id, 'has a history that begins with ' || event_type AS fault
                 FROM order_events WHERE version = 1 AND event_type <> 'OrderPlaced'",
         },
         RuleCheck {
-            what: "an order equals the last entry of its history",
+            name: "an order equals the last entry of its history",
             violations: "
                 SELECT orders.order_id, 'is ' || orders.status || ' at version ' || orders.version
                     || ', but its history ends with ' || coalesce(last.status, 'nothing')
@@ -105,7 +105,7 @@ const RULE: Rule = Rule {
                    OR last.rejection_reason IS NOT orders.rejection_reason",
         },
         RuleCheck {
-            what: "a history entry equals its published event",
+            name: "a history entry equals its published event",
             violations: "
                 SELECT entries.order_id, place, 'has ' || entries.event_type || ' in its history, but the event is '
                     || events.event_type AS fault
@@ -113,34 +113,34 @@ const RULE: Rule = Rule {
                 WHERE entries.event_type <> events.event_type OR entries.order_id <> events.order_id",
         },
         RuleCheck {
-            what: "an applied outcome has an inbox row",
+            name: "an applied outcome has an inbox row",
             violations: "
                 SELECT entries.order_id, entries.event_type || ' was applied without a row in the inbox of order-service' AS fault
                 FROM entries
                 WHERE topic = 'processing.order.events.v1' AND event_id NOT IN (SELECT event_id FROM main.inbox)",
         },
         RuleCheck {
-            what: "an inbox row of order-service belongs to an applied event",
+            name: "an inbox row of order-service belongs to an applied event",
             violations: "
                 SELECT entity_id AS order_id, 'has an event in the inbox of order-service that is not in its history' AS fault
                 FROM main.inbox WHERE event_id NOT IN (SELECT event_id FROM entries)",
         },
         RuleCheck {
-            what: "an ended saga has an inbox row",
+            name: "an ended saga has an inbox row",
             violations: "
                 SELECT order_id, 'has a saga that ended as ' || state || ' without a row in the inbox of processing-service' AS fault
                 FROM processing.sagas WHERE state IN ('FULFILLED', 'REJECTED', 'CANCELLED')
                   AND order_id NOT IN (SELECT entity_id FROM processing.inbox)",
         },
         RuleCheck {
-            what: "an inbox row of processing-service belongs to an ended saga",
+            name: "an inbox row of processing-service belongs to an ended saga",
             violations: "
                 SELECT entity_id AS order_id, 'has an event in the inbox of processing-service and no saga that has ended' AS fault
                 FROM processing.inbox WHERE entity_id NOT IN (
                     SELECT order_id FROM processing.sagas WHERE state IN ('FULFILLED', 'REJECTED', 'CANCELLED'))",
         },
         RuleCheck {
-            what: "a saga and its order have the same final state",
+            name: "a saga and its order have the same final state",
             violations: "
                 SELECT orders.order_id, 'is ' || orders.status || coalesce(' ' || orders.rejection_reason, '')
                     || ', but processing has it as '
@@ -150,7 +150,7 @@ const RULE: Rule = Rule {
                   AND (sagas.state IS NOT orders.status OR sagas.reason IS NOT orders.rejection_reason)",
         },
         RuleCheck {
-            what: "a fulfilled order is paid",
+            name: "a fulfilled order is paid",
             violations: "
                 SELECT orders.order_id, 'is FULFILLED, but its payment is '
                     || coalesce(payments.state, 'missing') AS fault
@@ -158,7 +158,7 @@ const RULE: Rule = Rule {
                 WHERE orders.status = 'FULFILLED' AND payments.state IS NOT 'CAPTURED'",
         },
         RuleCheck {
-            what: "only a fulfilled order is paid",
+            name: "only a fulfilled order is paid",
             violations: "
                 SELECT order_id, 'is ' || coalesce(sagas.state, 'unknown')
                     || ', but its payment is captured and not refunded' AS fault
@@ -167,14 +167,14 @@ const RULE: Rule = Rule {
                   AND coalesce(sagas.state, '') NOT IN ('CAPTURED', 'COMPENSATING', 'FULFILLED')",
         },
         RuleCheck {
-            what: "a fulfilled order is shipped",
+            name: "a fulfilled order is shipped",
             violations: "
                 SELECT order_id, 'is FULFILLED, but was not shipped' AS fault
                 FROM orders WHERE status = 'FULFILLED'
                   AND order_id NOT IN (SELECT order_id FROM processing.shipments)",
         },
         RuleCheck {
-            what: "only a fulfilled order is shipped",
+            name: "only a fulfilled order is shipped",
             violations: "
                 SELECT order_id, 'is ' || coalesce(sagas.state, 'unknown') || ', but was shipped' AS fault
                 FROM processing.shipments LEFT JOIN processing.sagas USING (order_id)

@@ -18,38 +18,38 @@ const RULE: Rule = Rule {
     name: NAME,
     counts: &[
         Count {
-            what: "calls to place",
-            number: "SELECT count(*) FROM asked",
+            name: "calls to place",
+            number: "SELECT count(*) FROM place_calls",
         },
         Count {
-            what: "calls to cancel",
+            name: "calls to cancel",
             number: "SELECT count(*) FROM cancellations WHERE line IS NOT NULL",
         },
         Count {
-            what: "records",
+            name: "records",
             number: "SELECT count(*) FROM records",
         },
         Count {
-            what: "of them not events",
+            name: "of them not events",
             number: "SELECT count(*) FROM records WHERE fault IS NOT NULL",
         },
     ],
     checks: &[
         RuleCheck {
-            what: "a call that ended has begun",
+            name: "a call that ended has begun",
             violations: "
                 SELECT NULL AS order_id, 'line ' || line || ' of the journal ends call ' || call
                     || ', which has not started or has ended already' AS fault
-                FROM strays",
+                FROM unmatched_ends",
         },
         RuleCheck {
-            what: "a read ends after its start",
+            name: "a read ends after its start",
             violations: "
                 SELECT order_id, 'was read from ' || begun || ' to ' || ended || ' (line ' || line || ')' AS fault
                 FROM reads WHERE ended < begun",
         },
         RuleCheck {
-            what: "every topic was dumped",
+            name: "every topic was dumped",
             violations: "
                 SELECT NULL AS order_id, 'the dump has no partition of the topic ' || column1 AS fault
                 FROM (VALUES ('orders.order.events.v1'), ('processing.order.events.v1'),
@@ -57,7 +57,7 @@ const RULE: Rule = Rule {
                 WHERE column1 NOT IN (SELECT topic FROM partitions)",
         },
         RuleCheck {
-            what: "every record is in the dump, from the first to the last",
+            name: "every record is in the dump, from the first to the last",
             violations: "
                 SELECT NULL AS order_id, topic || '/' || partition || '@' || low AS place, 'the dump has '
                     || count(records.position) || ' of ' || end_position || ' records of a partition, from '

@@ -6,14 +6,14 @@ use super::rule::RuleCheck;
 
 pub(super) const CHECKS: &[RuleCheck] = &[
     RuleCheck {
-        what: "an order is processed with its ordered lines",
+        name: "an order is processed with its ordered lines",
         violations: "
             SELECT order_id, 'was processed with other lines than ordered' AS fault
             FROM order_bodies AS ordered JOIN saga_bodies AS processed USING (order_id)
             WHERE ordered.pieces <> processed.pieces",
     },
     RuleCheck {
-        what: "a fulfilled order is paid with its total",
+        name: "a fulfilled order is paid with its total",
         violations: "
             SELECT order_id, 'costs ' || total || ' ' || order_bodies.currency || ', but ' || minor_units || ' '
                 || payments.currency || ' were captured (minor units)' AS fault
@@ -22,7 +22,7 @@ pub(super) const CHECKS: &[RuleCheck] = &[
               AND (total <> minor_units OR order_bodies.currency <> payments.currency)",
     },
     RuleCheck {
-        what: "a PaymentCaptured event equals its payment",
+        name: "a PaymentCaptured event equals its payment",
         violations: "
             SELECT order_id, place, 'has a payment of ' || minor_units || ' ' || payments.currency
                 || ', but ' || amount || ' ' || events.currency || ' were published (minor units)' AS fault
@@ -30,7 +30,7 @@ pub(super) const CHECKS: &[RuleCheck] = &[
             WHERE event_type = 'PaymentCaptured' AND (amount <> minor_units OR events.currency <> payments.currency)",
     },
     RuleCheck {
-        what: "the captured sum equals the total of fulfilled orders",
+        name: "the captured sum equals the total of fulfilled orders",
         violations: "
             WITH cost (currency, sum) AS (
                 SELECT currency, sum(total) FROM orders JOIN order_bodies USING (order_id)
@@ -44,14 +44,14 @@ pub(super) const CHECKS: &[RuleCheck] = &[
             WHERE cost.sum IS NOT captured.sum",
     },
     RuleCheck {
-        what: "opening stock = available + reserved + shipped",
+        name: "opening stock = available + reserved + shipped",
         violations: "
             SELECT NULL AS order_id, 'SKU ' || sku || ': ' || available || ' available, ' || reserved || ' reserved and '
                 || shipped || ' shipped pieces differ from the opening stock of ' || opening AS fault
             FROM processing.stock WHERE opening <> available + reserved + shipped",
     },
     RuleCheck {
-        what: "reserved stock equals the demand of orders in progress",
+        name: "reserved stock equals the demand of orders in progress",
         violations: "
             WITH held (sku, pieces) AS (
                 SELECT line.value ->> 0, sum(line.value ->> 1)
@@ -63,7 +63,7 @@ pub(super) const CHECKS: &[RuleCheck] = &[
             WHERE reserved <> coalesce(pieces, 0)",
     },
     RuleCheck {
-        what: "shipped stock equals the demand of fulfilled orders",
+        name: "shipped stock equals the demand of fulfilled orders",
         violations: "
             WITH sold (sku, pieces) AS (
                 SELECT line.value ->> 0, sum(line.value ->> 1)

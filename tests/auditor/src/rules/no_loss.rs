@@ -10,42 +10,42 @@ pub(super) const RULE: Rule = Rule {
     name: NAME,
     counts: &[
         Count {
-            what: "orders confirmed",
+            name: "orders confirmed",
             number: "SELECT count(DISTINCT order_id) FROM confirmed",
         },
         Count {
-            what: "of them final",
+            name: "of them final",
             number: "SELECT count(DISTINCT order_id) FROM confirmed WHERE order_id NOT IN (SELECT order_id FROM outstanding)",
         },
         Count {
-            what: "of them in a retry store",
-            number: "SELECT count(DISTINCT order_id) FROM confirmed JOIN outstanding USING (order_id) WHERE is_set_aside",
+            name: "of them in a retry store",
+            number: "SELECT count(DISTINCT order_id) FROM confirmed JOIN outstanding USING (order_id) WHERE is_in_retry_store",
         },
     ],
     checks: &[
         RuleCheck {
-            what: "a confirmed order reaches a final state",
+            name: "a confirmed order reaches a final state",
             violations: "
                 SELECT DISTINCT order_id, place, 'was confirmed and is lost' ||
-                    coalesce(' at ' || status, '') || ': ' || whereabouts AS fault
+                    coalesce(' at ' || status, '') || ': ' || last_place AS fault
                 FROM confirmed JOIN outstanding USING (order_id) LEFT JOIN orders USING (order_id)
-                WHERE orders.order_id IS NULL OR NOT is_set_aside",
+                WHERE orders.order_id IS NULL OR NOT is_in_retry_store",
         },
         RuleCheck {
-            what: "a request is confirmed with one order",
+            name: "a request is confirmed with one order",
             violations: "
                 SELECT min(order_id) AS order_id, 'is one of ' || count(DISTINCT order_id)
                     || ' that were confirmed for the same request' AS fault
                 FROM confirmed GROUP BY request_id, customer_id HAVING count(DISTINCT order_id) > 1",
         },
         RuleCheck {
-            what: "an order is confirmed to one request",
+            name: "an order is confirmed to one request",
             violations: "
                 SELECT order_id, 'was confirmed for ' || count(DISTINCT request_id) || ' requests' AS fault
                 FROM confirmed GROUP BY order_id HAVING count(DISTINCT request_id) > 1",
         },
         RuleCheck {
-            what: "a confirmed order belongs to its request",
+            name: "a confirmed order belongs to its request",
             violations: "
                 SELECT DISTINCT order_id, 'belongs to another request than it was confirmed for' AS fault
                 FROM confirmed JOIN orders USING (order_id)
@@ -53,7 +53,7 @@ pub(super) const RULE: Rule = Rule {
                    OR orders.customer_id <> confirmed.customer_id",
         },
         RuleCheck {
-            what: "a confirmed order has the requested lines and total",
+            name: "a confirmed order has the requested lines and total",
             violations: "
                 SELECT DISTINCT order_id, 'was confirmed for ' || confirmed.total || ' ' || confirmed.currency
                     || ' and lines ' || confirmed.lines || ', but is for ' || bodies.total || ' ' || bodies.currency
@@ -64,7 +64,7 @@ pub(super) const RULE: Rule = Rule {
                     OR confirmed.currency <> bodies.currency)",
         },
         RuleCheck {
-            what: "every history entry is on its topic",
+            name: "every history entry is on its topic",
             violations: "
                 SELECT entries.order_id, entries.event_type || ' (version ' || version
                     || ') is in its history, but is not on the topic ' || entries.topic AS fault

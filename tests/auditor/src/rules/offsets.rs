@@ -21,7 +21,7 @@ pub(super) async fn report(evidence: &mut Evidence, limits: &Limits) -> Result<R
 }
 
 const EVERYTHING: RuleCheck = RuleCheck {
-    what: "after a clean stop everything is committed",
+    name: "after a clean stop everything is committed",
     violations: "
         SELECT NULL AS order_id, topic || '/' || partition || '@' || coalesce(position, low) AS place,
             'after a clean stop the records from here to ' || end_position || ' are not committed' AS fault
@@ -34,22 +34,22 @@ const RULE: Rule = Rule {
     name: NAME,
     counts: &[
         Count {
-            what: "partitions",
+            name: "partitions",
             number: "SELECT count(*) FROM partitions",
         },
         Count {
-            what: "committed",
+            name: "committed",
             number: "SELECT count(*) FROM committed",
         },
         Count {
-            what: "records below",
+            name: "records below",
             number: "SELECT count(*) FROM records JOIN committed USING (topic, partition)
                      WHERE records.position < committed.position",
         },
     ],
     checks: &[
         RuleCheck {
-            what: "no committed offset is beyond the end of its partition",
+            name: "no committed offset is beyond the end of its partition",
             violations: "
                 SELECT NULL AS order_id, topic || '/' || partition || '@' || end_position AS place,
                     consumer || ' has committed ' || position || ', but the partition ends here' AS fault
@@ -57,7 +57,7 @@ const RULE: Rule = Rule {
                 WHERE position > end_position",
         },
         RuleCheck {
-            what: "a committed record that is not an event is in the retry store or a dead letter",
+            name: "a committed record that is not an event is in the retry store or a dead letter",
             violations: "
                 SELECT order_id, place, 'a record that is not an event (' || fault || ') is committed by ' || consumer
                     || ', but neither in the retry store nor a dead letter' AS fault
@@ -69,7 +69,7 @@ const RULE: Rule = Rule {
                       AND letter.origin_partition = records.partition AND letter.origin_position = records.position)",
         },
         RuleCheck {
-            what: "a committed event of an order has ended its saga",
+            name: "a committed event of an order has ended its saga",
             violations: "
                 SELECT order_id, place, event_type || ' is committed by ' || consumer || ', but its saga '
                     || coalesce('is ' || state, 'is missing') AS fault
@@ -77,10 +77,10 @@ const RULE: Rule = Rule {
                 WHERE topic = 'orders.order.events.v1' AND records.position < committed.position
                   AND event_type IS NOT NULL
                   AND coalesce(state, '') NOT IN ('FULFILLED', 'REJECTED', 'CANCELLED')
-                  AND order_id NOT IN (SELECT order_id FROM set_aside)",
+                  AND order_id NOT IN (SELECT order_id FROM orders_in_retry_store)",
         },
         RuleCheck {
-            what: "a committed outcome is applied",
+            name: "a committed outcome is applied",
             violations: "
                 SELECT order_id, place, event_type || ' is committed by ' || consumer
                     || ', but is not in the order''s history' AS fault
@@ -89,7 +89,7 @@ const RULE: Rule = Rule {
                   AND event_type IS NOT NULL
                   AND event_id NOT IN (SELECT event_id FROM entries)
                   AND sequence > coalesce(processing_sequence, 0)
-                  AND order_id NOT IN (SELECT order_id FROM set_aside)",
+                  AND order_id NOT IN (SELECT order_id FROM orders_in_retry_store)",
         },
     ],
 };

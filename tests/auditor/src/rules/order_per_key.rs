@@ -8,24 +8,24 @@ pub(super) const RULE: Rule = Rule {
     name: NAME,
     counts: &[
         Count {
-            what: "keys",
+            name: "keys",
             number: "SELECT count(DISTINCT order_id) FROM events",
         },
         Count {
-            what: "events",
+            name: "events",
             number: "SELECT count(*) FROM events",
         },
     ],
     checks: &[
         RuleCheck {
-            what: "the key of an event is its order",
+            name: "the key of an event is its order",
             violations: "
                 SELECT order_id, place, 'has an event under the key ' || coalesce(CAST(key AS TEXT), 'null') AS fault
                 FROM records WHERE event_id IS NOT NULL
                   AND unhex(replace(CAST(key AS TEXT), '-', '')) IS NOT order_id",
         },
         RuleCheck {
-            what: "the events of an order are on one partition",
+            name: "the events of an order are on one partition",
             violations: "
                 SELECT order_id, max(place) AS place, 'has events on ' || count(DISTINCT partition) || ' partitions' AS fault
                 FROM records WHERE event_id IS NOT NULL
@@ -33,7 +33,7 @@ pub(super) const RULE: Rule = Rule {
                 GROUP BY topic, order_id HAVING count(DISTINCT partition) > 1",
         },
         RuleCheck {
-            what: "the events of an order are published in sequence",
+            name: "the events of an order are published in sequence",
             violations: "
                 SELECT order_id, place, 'has event ' || sequence || ' (' || event_type || ') after event ' || before AS fault
                 FROM (SELECT *, lag(sequence, 1, 0) OVER (PARTITION BY topic, order_id ORDER BY position) AS before
@@ -41,7 +41,7 @@ pub(super) const RULE: Rule = Rule {
                 WHERE sequence <> before + 1",
         },
         RuleCheck {
-            what: "outcomes are applied in sequence",
+            name: "outcomes are applied in sequence",
             violations: "
                 SELECT order_id, place, 'has event ' || sequence || ' (' || event_type
                     || ') at version ' || version || ', after event ' || before AS fault
@@ -51,7 +51,7 @@ pub(super) const RULE: Rule = Rule {
                 WHERE sequence <= before",
         },
         RuleCheck {
-            what: "the inbox of order-service has no gap before the last outcome",
+            name: "the inbox of order-service has no gap before the last outcome",
             violations: "
                 SELECT orders.order_id, 'has applied ' || count(inbox.event_id) || ' outcomes up to number '
                     || max(inbox.sequence) || ', but its last sequence is ' || processing_sequence AS fault

@@ -12,17 +12,17 @@ pub(super) const RULE: Rule = Rule {
     name: NAME,
     counts: &[
         Count {
-            what: "reads and answers",
+            name: "reads and answers",
             number: "SELECT count(*) FROM reads",
         },
         Count {
-            what: "versions shown",
+            name: "versions shown",
             number: "SELECT count(*) FROM seen",
         },
     ],
     checks: &[
         RuleCheck {
-            what: "a returned version is in the history",
+            name: "a returned version is in the history",
             violations: "
                 SELECT seen.order_id, 'was shown as ' || coalesce(seen.event_type || ' ', '') || seen.status
                     || coalesce(' ' || seen.reason, '') || ' at version ' || seen.version || ' (line ' || seen.line
@@ -35,7 +35,7 @@ pub(super) const RULE: Rule = Rule {
                        AND (entry.event_type IS NOT seen.event_type OR entry.rejection_reason IS NOT seen.reason))",
         },
         RuleCheck {
-            what: "a watch returns every version once and in order",
+            name: "a watch returns every version once and in order",
             violations: "
                 SELECT reads.order_id, 'was watched from version ' || first_version || ', and ' || count(seen.version)
                     || ' versions up to ' || last_version || ' were shown (line ' || reads.line || ')' AS fault
@@ -45,14 +45,14 @@ pub(super) const RULE: Rule = Rule {
                     OR max(seen.version) <> last_version OR count(*) <> last_version - first_version + 1",
         },
         RuleCheck {
-            what: "a completed watch has returned the whole history",
+            name: "a completed watch has returned the whole history",
             violations: "
                 SELECT order_id, 'was watched to its end at version ' || last_version || ', but it is at version '
                     || version || ' (line ' || line || ')' AS fault
                 FROM reads JOIN orders USING (order_id) WHERE to_the_end AND last_version <> version",
         },
         RuleCheck {
-            what: "a read returns at least the version known before it started",
+            name: "a read returns at least the version known before it started",
             violations: "
                 SELECT later.order_id, 'was read ' || CASE later.last_version WHEN 0 THEN 'as unknown'
                         ELSE 'at version ' || later.last_version END

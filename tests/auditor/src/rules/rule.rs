@@ -14,13 +14,13 @@ use crate::verdict::{Findings, RuleReport, RuleViolation, SPELLED_OUT};
 /// position on a topic. Request and invoice are added from the journal.
 pub(super) struct RuleCheck {
     /// The condition; also part of the error when the query fails.
-    pub(super) what: &'static str,
+    pub(super) name: &'static str,
     pub(super) violations: &'static str,
 }
 
 /// The amount of evidence, as a query for a number.
 pub(super) struct Count {
-    pub(super) what: &'static str,
+    pub(super) name: &'static str,
     pub(super) number: &'static str,
 }
 
@@ -35,7 +35,7 @@ impl Rule {
     pub(super) async fn report(&self, evidence: &mut Evidence) -> Result<RuleReport> {
         let mut report = RuleReport::new(self.name);
         for count in self.counts {
-            report.count(count.what, evidence.number(count.number).await?);
+            report.count(count.name, evidence.number(count.number).await?);
         }
         for check in self.checks {
             report.add(check.findings(evidence).await?);
@@ -47,7 +47,7 @@ impl Rule {
 impl RuleCheck {
     pub(super) async fn findings(&self, evidence: &mut Evidence) -> Result<Findings> {
         let violations = self.run(evidence).await;
-        violations.with_context(|| format!("cannot check that {}", self.what))
+        violations.with_context(|| format!("cannot check that {}", self.name))
     }
 
     async fn run(&self, evidence: &mut Evidence) -> Result<Findings> {
@@ -102,7 +102,7 @@ async fn with_names(
         "SELECT request_id, invoice FROM (
              SELECT request_id, invoice, 1 AS rank FROM confirmed WHERE order_id = ?1
              UNION ALL
-             SELECT orders.request_id, asked.invoice, 2 FROM orders LEFT JOIN asked USING (request_id, customer_id)
+             SELECT orders.request_id, place_calls.invoice, 2 FROM orders LEFT JOIN place_calls USING (request_id, customer_id)
              WHERE orders.order_id = ?1)
          ORDER BY rank LIMIT 1",
     )

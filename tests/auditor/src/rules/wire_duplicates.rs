@@ -30,7 +30,7 @@ pub(super) async fn report(evidence: &mut Evidence, limits: &Limits) -> Result<R
 }
 
 const AGAIN: RuleCheck = RuleCheck {
-    what: "an event is published once",
+    name: "an event is published once",
     violations: "
         SELECT order_id, place, 'has ' || event_type || ' ' || copies || ' times on the topic' AS fault
         FROM events WHERE copies > 1 ORDER BY copies DESC",
@@ -40,11 +40,11 @@ const RULE: Rule = Rule {
     name: NAME,
     counts: &[
         Count {
-            what: "records of events",
+            name: "records of events",
             number: "SELECT sum(copies) FROM events",
         },
         Count {
-            what: "published again",
+            name: "published again",
             number: DUPLICATES,
         },
     ],

@@ -75,7 +75,7 @@ async fn valid_evidence_is_green_with_the_strictest_limits() {
             wire_duplicates: Some(0),
             set_aside: Some(0),
             stopped_cleanly: true,
-            has_strangers: false,
+            has_other_clients: false,
         })
         .await;
 

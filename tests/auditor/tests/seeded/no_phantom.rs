@@ -55,7 +55,7 @@ async fn an_order_without_a_call_is_a_violation_unless_other_clients_exist() {
     let strict = books.audit().await;
     let lenient = books
         .audit_within(Limits {
-            has_strangers: true,
+            has_other_clients: true,
             ..Limits::default()
         })
         .await;
