@@ -112,7 +112,7 @@ mod tests {
 
     fn catalogue(lines: &str, rounds: usize) -> ShopCatalogue {
         let text = format!(
-            "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,DecimalPrice,CustomerID,Country\n{lines}"
+            "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n{lines}"
         );
         let book = OrderBook::read(text.as_bytes()).unwrap();
         ShopCatalogue::derive(&book.invoices, rounds)

@@ -86,7 +86,7 @@ impl Columns {
             sku: column("StockCode")?,
             description: column("Description")?,
             quantity: column("Quantity")?,
-            unit_price: column("DecimalPrice")?,
+            unit_price: column("UnitPrice")?,
             customer: column("CustomerID")?,
         })
     }
@@ -106,7 +106,7 @@ impl Columns {
                 quantity: quantity
                     .parse()
                     .with_context(|| format!("Quantity {quantity:?} is no whole number"))?,
-                unit_price: text(self.unit_price).parse().context("DecimalPrice")?,
+                unit_price: text(self.unit_price).parse().context("UnitPrice")?,
             },
         })
     }
@@ -136,7 +136,7 @@ mod tests {
     use super::*;
 
     const HEADER: &str =
-        "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,DecimalPrice,CustomerID,Country\n";
+        "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n";
 
     fn read_lines(lines: &str) -> anyhow::Result<Vec<Invoice>> {
         read(format!("{HEADER}{lines}").as_bytes())
@@ -176,10 +176,7 @@ mod tests {
                 "536366,1,A,six,,1.85,1,UK",
                 "line 3: Quantity \"six\" is no whole number",
             ),
-            (
-                "536366,1,A,6,,1.85.1,1,UK",
-                "line 3: DecimalPrice: \"1.85.1\"",
-            ),
+            ("536366,1,A,6,,1.85.1,1,UK", "line 3: UnitPrice: \"1.85.1\""),
             (",1,A,6,,1.85,1,UK", "line 3: InvoiceNo is empty"),
             ("536366,1,A,6", "line: 3"),
         ] {

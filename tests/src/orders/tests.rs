@@ -129,7 +129,7 @@ fn beyond_its_end_the_book_is_repeated_with_new_request_ids() {
 #[test]
 fn a_file_without_orders_is_refused() {
     let header =
-        "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,DecimalPrice,CustomerID,Country\n";
+        "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n";
 
     let error = OrderBook::read(header.as_bytes()).unwrap_err();
 
