@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Looks for what the tests need beside a build of the services, and installs what is missing where that is allowed: on
-# Debian and its relatives, as root.
+# Checks the prerequisites of the tests beyond a build of the services, and installs missing ones where that is allowed:
+# on Debian and its derivatives, as root.
 #
-# Prints a line for each thing that cannot be had, `NAME: what to do`, and nothing else to standard output:
+# Prints a line for each missing prerequisite, `NAME: how to install it`, and nothing else to standard output:
 #
 #   postgresql     the server's programs; without them no test that needs a database can run
 #   apache-kafka   the broker's jars (see tests/apache-kafka), which need Java 17 and Maven
-#   promtool       checks and tests alerts, and checks every question of a dashboard
+#   promtool       checks and tests alerts, and checks every query of a dashboard
 #   openssl        headers for TLS in the Kafka client, and the program for certificates
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

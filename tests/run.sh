@@ -2,8 +2,8 @@
 # Runs every test: first all of the workspace, with the system tests on the embedded broker and SQLite, then the system
 # tests again on Apache Kafka and PostgreSQL, with two replicas of each service, but those that no engine has a part in.
 #
-# What cannot be had (see prerequisites.sh) is left out, and the last lines say so; with CI=true that is a failure.
-# With arguments, one `cargo test` with these arguments runs instead, on the engines that TEST_ENGINES names.
+# A missing prerequisite (see prerequisites.sh) skips its tests, and the last lines say so; with CI=true that is a
+# failure. With arguments, one `cargo test` with these arguments runs instead, on the engines in TEST_ENGINES.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -32,14 +32,14 @@ if [ $# -gt 0 ]; then
     exit
 fi
 
-# Runs once, on the embedded engines: what is judged before any engine is asked. The subject is a process that ends at
-# its command line or its settings, or bytes, connections and fields that order-service refuses by itself. Everything
-# else depends on the engines, or may, and runs on both; so does a test that is not named here.
+# Run once, on the embedded engines, because no engine takes part: processes that end at their command line or settings,
+# and bytes, connections and fields that order-service refuses before it uses the database. All other tests depend on
+# the engines, or may, and run on both; so does a test that is not named here.
 engine_independent=(
     hostile_connections::
     hostile_input::
-    secrets::neither_help_nor_complaints_show_a_secret
-    shutdown::a_wrong_configuration_ends_the_start_with_every_mistake_named
+    secrets::neither_help_nor_configuration_errors_show_a_secret
+    shutdown::a_wrong_configuration_ends_the_start_and_names_every_mistake
     shutdown::an_unknown_argument_is_refused
     shutdown::help_names_every_setting
 )
@@ -55,9 +55,9 @@ if [ -n "$missing" ]; then
     cat >&2 <<END
 
 ################################################################################
-WARNING: NOT EVERYTHING WAS TESTED. Left out for want of:
+WARNING: NOT EVERYTHING WAS TESTED. Missing prerequisites:
 $(sed 's/^/  /' <<<"$missing")
-$(is_missing apache-kafka && echo "No test ran on Apache Kafka: what is green above says nothing about production.")
+$(is_missing apache-kafka && echo "No test ran on Apache Kafka: the result above says nothing about production.")
 ################################################################################
 END
     [ "${CI:-}" != true ]

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Puts the jars of Apache Kafka below the target directory and shows that a broker starts with this Java.
+# Puts the jars of Apache Kafka below the target directory and verifies that a broker starts with this Java.
 #
-# Done once: the file `ready` says that everything is there. The first start also writes an archive of loaded classes
-# (-XX:ArchiveClassesAtExit), with which every later start takes half the time.
+# Done once: the file `ready` marks completion. The first start also writes a class-data archive
+# (-XX:ArchiveClassesAtExit), which halves the time of every later start.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -11,7 +11,7 @@ sources=tests/apache-kafka
 target="${CARGO_TARGET_DIR:-target}"
 mkdir -p "$target/apache-kafka"
 home="$(cd "$target/apache-kafka" && pwd)"
-# What was made for another pom.xml is made again.
+# A change of pom.xml repeats the preparation.
 made_for="$(sha256sum <"$sources/pom.xml")"
 
 fail() { echo "apache-kafka: $*" >&2; exit 1; }
@@ -27,7 +27,7 @@ command -v mvn >/dev/null || fail "Maven is needed (Debian: apt-get install mave
 rm -rf "$home/ready" "$home/lib" "$home/classes.jsa" "$home/storage"
 mvn --batch-mode --quiet -Dstyle.color=never --file "$sources/pom.xml" package -Dlib="$home/lib"
 
-# A broker of its own in a directory of its own, on ports below those of outgoing connections.
+# A broker with its own directory, on ports below the ephemeral range.
 scratch="$(mktemp -d)"
 trap 'rm -rf "$scratch"' EXIT
 port=$((20000 + RANDOM % 6000 * 2))
@@ -46,7 +46,7 @@ rootLogger.appenderRef.stdout.ref = STDOUT
 appender.stdout.type = Console
 appender.stdout.name = STDOUT
 END
-# As the harness starts it: the archive is used only with the class path that it was made with.
+# As the harness starts it: the archive is valid only for the same class path.
 options=(-Xmx320m -XX:TieredStopAtLevel=1 -XX:+UseSerialGC "-Dlog4j2.configurationFile=$scratch/log4j2.properties")
 "$java" "${options[@]}" -cp "$home/lib/*" kafka.tools.StorageTool format --cluster-id b3JkZXJzLXRlc3RzLTAwMA \
     --config "$scratch/server.properties" >"$scratch/log" 2>&1 ||

@@ -1,8 +1,8 @@
 #!/bin/sh
-# Cargo calls this instead of rustc for the crates of this workspace: they are compiled so that libFuzzer sees which code
-# an input reaches. The dependencies stay as they are, and are shared with every other build.
+# Cargo calls this instead of rustc for the crates of this workspace: they are compiled with coverage instrumentation
+# for libFuzzer. Dependencies are not instrumented, and are shared with every other build.
 case " $* " in
-    # A build script is a program of its own, without libFuzzer; so is the question which compiler this is.
+    # Not for build scripts, which are programs without libFuzzer, nor for the compiler version query.
     *" --crate-name build_script_"* | *" -vV "*) exec "$@" ;;
 esac
 exec "$@" \

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Fuzzes every target for some seconds: tests/fuzz/run.sh [SECONDS [TARGET...]]
 #
-# Begins with the corpus in tests/fuzz/corpus. What reaches new code is kept beside the build output and serves the next
-# run. An input that brings a target down is left there too, and its path is printed: it becomes a named test.
+# Starts from the corpus in tests/fuzz/corpus. Inputs that reach new code are kept in the target directory for the next
+# run. A failing input is stored there too, and its path is printed: make a named test of it.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -13,7 +13,7 @@ targets=("${@:2}")
 target_directory="${CARGO_TARGET_DIR:-target}"
 found="$target_directory/fuzz"
 
-# A crate that is instrumented has a name of its own in the build output: nothing else is built again.
+# Instrumented crates have their own names in the build output: nothing else is rebuilt.
 RUSTC_WORKSPACE_WRAPPER="$PWD/tests/fuzz/instrument.sh" \
     "${CARGO:-cargo}" build --locked --package fuzz --bin fuzz
 

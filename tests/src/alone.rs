@@ -1,7 +1,6 @@
-//! order-service alone, in a directory of its own, with no broker and no neighbour: for measuring its synchronous half,
-//! from a client's call to the answer after the commit.
-//!
-//! Accepted orders are never published, so its outbox grows while it runs: [`Alone::backlog`].
+//! order-service alone in a directory of its own, without a broker and without processing-service: for measuring its
+//! synchronous half, from a client's call to the answer after the commit. Accepted orders are never published, so the
+//! outbox grows while it runs: [`Alone::backlog`].
 
 use std::fs;
 use std::process::{Child, Command, Stdio};
@@ -16,17 +15,16 @@ use crate::client::connections::connect;
 use crate::orders::basket;
 use crate::stack::programs_directory;
 
-/// How long it may take until it takes orders. It may have to bring its schema up to date first.
+/// Startup timeout; includes migrating the schema.
 const START: Duration = Duration::from_secs(20);
 
-/// Between two attempts.
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// The setting that names the database.
 const DATABASE_URL: &str = "DATABASE_URL";
 
-/// What the system counts CPU time in (`USER_HZ`), and where it does: user time behind the name of the program and eleven
-/// fields, then system time.
+/// `USER_HZ`: the unit of CPU time in `/proc/PID/stat`. User time is the twelfth field after the program name, system
+/// time the next.
 const TICK: Duration = Duration::from_millis(10);
 const USER_TIME: usize = 11;
 
@@ -37,7 +35,7 @@ const UNDISTURBED: [(&str, &str); 3] = [
     ("BACKLOG_ROWS", "4000000000"),
 ];
 
-/// A running order-service; killed when dropped.
+/// A running order-service; killed on drop.
 #[derive(Debug)]
 pub struct Alone {
     process: Child,
@@ -47,10 +45,10 @@ pub struct Alone {
 }
 
 impl Alone {
-    /// Starts it with these settings beside its own, and returns when it takes orders.
+    /// Starts it with these settings beside its own, and returns when it accepts orders.
     ///
     /// # Errors
-    /// When it is not built, ends, or takes no orders in time.
+    /// When the program is not built, exits, or accepts no orders in time.
     pub async fn start<N, V>(settings: &[(N, V)]) -> Result<Self>
     where
         N: AsRef<str>,
@@ -77,7 +75,7 @@ impl Alone {
             .envs(settings.iter().copied())
             .stdout(Stdio::null())
             .spawn()
-            .context("order-service does not start; make release builds it")?;
+            .context("order-service does not start; build it with `make release`")?;
         let url = settings.iter().find(|(name, _)| *name == DATABASE_URL);
         let database = match url {
             Some((_, url)) => url.parse()?,
@@ -105,20 +103,20 @@ impl Alone {
         Ok(())
     }
 
-    /// A service that died would show as a very fast or very slow one.
+    /// Checks that the process still runs: a service that died would be measured as a very fast or very slow one.
     ///
     /// # Errors
-    /// When it has ended.
+    /// When it has exited.
     pub fn check(&mut self) -> Result<()> {
         let ended = self.process.try_wait()?;
         ensure!(ended.is_none(), "order-service ended: {ended:?}");
         Ok(())
     }
 
-    /// The CPU time that it has used so far, all its threads together.
+    /// CPU time used so far by all threads.
     ///
     /// # Errors
-    /// When the system does not tell.
+    /// When `/proc/PID/stat` cannot be read.
     pub fn cpu_time(&self) -> Result<Duration> {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.process.id()))?;
         let (_, after_name) = stat.rsplit_once(')').context("no name in stat")?;
@@ -132,7 +130,7 @@ impl Alone {
         &self.address
     }
 
-    /// How many events wait for a broker.
+    /// Number of events in the outbox.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -144,7 +142,7 @@ impl Alone {
 
 impl Drop for Alone {
     fn drop(&mut self) {
-        // Nothing of it is needed any more.
+        // An error means that the process has exited.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }

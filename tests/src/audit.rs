@@ -1,6 +1,5 @@
-//! The audit of a stack: waits until it has come to rest, dumps its topics, and runs the [`auditor`].
-//!
-//! The rules are in the auditor. This file knows where a stack keeps its evidence, and when to read it.
+//! The audit of a stack: waits until the stack is idle, dumps its topics, and runs the [`auditor`]. The rules are in
+//! the auditor; this file knows where a stack keeps its evidence and when to read it.
 
 pub mod settled;
 
@@ -16,7 +15,7 @@ use crate::stack::{Ending, Process, Service, Stack};
 /// The directory of the dumped topics in the data directory.
 const TOPICS: &str = "topics";
 
-/// Audits a stack as it is now. Work in progress counts as lost.
+/// Audits a running stack. Work in progress counts as lost.
 ///
 /// # Errors
 /// When the topics or the databases cannot be read.
@@ -31,8 +30,8 @@ pub async fn now(stack: &Stack, journal: Option<&Path>, limits: &Limits) -> Resu
     auditor::check(&inputs, limits).await
 }
 
-/// Audits a stack at its end: waits until it is idle, stops both services cleanly, and requires their offsets at the end.
-/// Broker and databases keep running. Work that is unfinished after `limit` is in the verdict.
+/// Audits a stack at its end: waits until it is idle, stops both services cleanly, and requires that their committed
+/// offsets are at the end. Broker and databases keep running. Work unfinished after `limit` appears in the verdict.
 ///
 /// # Errors
 /// When the topics or the databases cannot be read, or when a service does not stop cleanly.
@@ -54,7 +53,7 @@ pub async fn of_the_stopped(
         );
     }
     let limits = Limits {
-        // A service that was down, or not given enough time, has not committed its offsets.
+        // A service that was down, or had too little time, has not committed its offsets.
         stopped_cleanly: has_settled && endings.len() == pair.len(),
         ..limits
     };

@@ -1,7 +1,7 @@
-//! The client's side of order-service: connections, what an error says, retries, and watching an order to its end.
+//! The client of order-service: connections, error details, retries, and following an order to its final state.
 //!
-//! The replay and `orderctl` stand on it. It does what a well-behaved client does: every call has a deadline, only
-//! transient errors are retried, and a retry is the same request with the same request id.
+//! Used by the replay and `orderctl`. It is a well-behaved client: every call has a deadline, only transient errors are
+//! retried, and a retry is the same request with the same request id.
 
 pub mod connections;
 pub mod failure;
@@ -14,6 +14,5 @@ pub mod watch;
 #[cfg(test)]
 pub(crate) mod fake;
 
-/// The generated client on the connection used here.
 pub type OrderClient =
     proto::orders::v1::order_service_client::OrderServiceClient<tonic::transport::Channel>;

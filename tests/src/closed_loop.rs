@@ -1,4 +1,4 @@
-//! Callers that call again as soon as they are answered: what a service can do at most.
+//! A closed loop: callers that call again as soon as they are answered, for maximum throughput.
 
 use std::future::Future;
 use std::time::{Duration, Instant};
@@ -7,27 +7,25 @@ use anyhow::Result;
 use futures::future::try_join_all;
 use hdrhistogram::Histogram;
 
-/// What one round showed.
+/// The result of one round.
 #[derive(Debug)]
 pub struct Round {
-    /// Calls that were answered.
+    /// Completed calls.
     pub calls: u64,
-    /// How many that is per second.
     pub per_second: f64,
     latency: Histogram<u64>,
 }
 
 impl Round {
-    /// The latency in milliseconds that this part of the calls stayed below.
+    /// Latency quantile in milliseconds.
     pub fn millis(&self, quantile: f64) -> f64 {
-        #[expect(clippy::cast_precision_loss, reason = "a latency is for people")]
+        #[expect(clippy::cast_precision_loss, reason = "displayed only")]
         let micros = self.latency.value_at_quantile(quantile) as f64;
         micros / 1_000.0
     }
 }
 
-/// Calls from so many callers for a while, over these channels. Calls in work at the end are waited for and counted with
-/// their time.
+/// Runs this many callers over these channels for a time. Calls in flight at the end are awaited and counted.
 ///
 /// # Errors
 /// When a call fails.
@@ -61,7 +59,7 @@ where
     for latency in try_join_all(callers).await? {
         all.add(latency)?;
     }
-    #[expect(clippy::cast_precision_loss, reason = "a rate is for people")]
+    #[expect(clippy::cast_precision_loss, reason = "displayed only")]
     let per_second = all.len() as f64 / start.elapsed().as_secs_f64();
     Ok(Round {
         calls: all.len(),
@@ -70,7 +68,6 @@ where
     })
 }
 
-/// The one in the middle.
 pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)

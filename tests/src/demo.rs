@@ -1,10 +1,10 @@
-//! `local-stack demo`: a fresh stack, real orders, their outcomes, and the proof that everything adds up.
+//! `local-stack demo`: a fresh stack, real orders, their outcomes, and the audit.
 //!
 //! ```text
 //! fresh data directory → stack with the catalogue of the orders → replay → settle → stop the pair → audit → stop → report, a trace
 //! ```
 //!
-//! The stack is stopped in order whatever the replay and the audit say, and also on Ctrl-C; a second Ctrl-C kills it.
+//! The stack is stopped in order whatever the result of replay and audit, and also on Ctrl-C; a second Ctrl-C kills it.
 
 pub(crate) mod fresh_directory;
 
@@ -24,8 +24,8 @@ use crate::orders::{OrderBook, SAMPLE};
 use crate::replay::progress::Progress;
 use crate::replay::summary::Summary;
 use crate::replay::tally::Tally;
-use crate::replay::{self, Plan, Trouble, WaitLimits};
-use crate::report::Report;
+use crate::replay::{self, ReplayPlan, Trouble, WaitLimits};
+use crate::report::ReplayReport;
 use crate::stack::interrupt::Interrupt;
 use crate::stack::{Notice, Stack, StackOptions};
 use crate::waterfall::observation::Observation;
@@ -34,32 +34,32 @@ use crate::waterfall::{self, svg, text};
 /// Default data directory: below the directory that `make` runs in.
 const DATA_DIRECTORY: &str = ".local/demo";
 
-/// The journal's name in the data directory.
+/// File name of the journal in the data directory.
 const JOURNAL: &str = "journal.jsonl";
 
-/// What a last event may take to be published and applied, a restart of the broker included.
+/// Maximum time until the last event is published and applied, including a restart of the broker.
 const SETTLE: Duration = Duration::from_secs(60);
 
-/// Replay real orders through a fresh stack and check what became of them.
+/// Replay real orders through a fresh stack and audit their outcomes.
 #[derive(Clone, Debug, Args)]
 pub struct DemoArguments {
     /// CSV file of invoices with the columns of the Online Retail data set.
     #[arg(long, value_name = "FILE", default_value = SAMPLE, hide_default_value = true)]
     orders: PathBuf,
 
-    /// Place the first N orders; more than the file holds goes round again [default: all, once].
+    /// Place the first N orders; beyond the end of the file it is repeated [default: all, once].
     #[arg(long, value_name = "N", value_parser = positive_count)]
     count: Option<usize>,
 
-    /// Place R orders per second, on time whether or not answers come [default: as fast as the callers go].
+    /// Place R orders per second, on time without waiting for answers [default: as fast as the callers can].
     #[arg(long, value_name = "R", value_parser = positive_rate)]
     rate: Option<f64>,
 
-    /// Calls open at once.
+    /// Calls in flight.
     #[arg(long, value_name = "N", default_value = "32", value_parser = positive_count)]
     concurrency: usize,
 
-    /// Write the figures of the report to this file.
+    /// Write the report's figures as JSON to this file.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 
@@ -99,20 +99,20 @@ pub async fn run(arguments: DemoArguments) -> Result<()> {
     }
 }
 
-/// Enough to choose a typical one from, and few enough to cost a demo at full speed nothing that it shows.
+/// Enough traces to choose a median one from, and few enough not to slow the demo.
 fn sampling(count: usize) -> f64 {
     const ORDERS: f64 = 200.0;
     (ORDERS / count as f64).min(1.0)
 }
 
-/// Shows the trace of an order like most of them, if one was recorded here.
+/// Prints the trace of an order of median duration, if one was recorded here.
 fn show_an_order(observation: &Observation, picture: Option<&Path>) -> Result<()> {
     let Some(trace) = observation.typical_order() else {
         return Ok(());
     };
     let rows = waterfall::rows(&trace);
     println!(
-        "\nThe trace of an order like most of them:\n\n{}",
+        "\nThe trace of an order of median duration:\n\n{}",
         text::render(&rows, text::width_of_terminal())
     );
     if let Some(path) = picture {
@@ -122,8 +122,13 @@ fn show_an_order(observation: &Observation, picture: Option<&Path>) -> Result<()
     Ok(())
 }
 
-fn plan(arguments: &DemoArguments, orders: Arc<OrderBook>, count: usize, stack: &Stack) -> Plan {
-    Plan {
+fn plan(
+    arguments: &DemoArguments,
+    orders: Arc<OrderBook>,
+    count: usize,
+    stack: &Stack,
+) -> ReplayPlan {
+    ReplayPlan {
         addresses: stack.addresses().order_urls(),
         orders,
         count,
@@ -137,7 +142,7 @@ fn plan(arguments: &DemoArguments, orders: Arc<OrderBook>, count: usize, stack: 
 
 async fn run_on(
     stack: Stack,
-    plan: Plan,
+    plan: ReplayPlan,
     arguments: &DemoArguments,
     interrupt: &Interrupt,
 ) -> Result<()> {
@@ -160,30 +165,34 @@ async fn run_on(
     Ok(())
 }
 
-async fn replay_and_audit(stack: &Stack, plan: Plan, interrupt: &Interrupt) -> Result<Report> {
+async fn replay_and_audit(
+    stack: &Stack,
+    plan: ReplayPlan,
+    interrupt: &Interrupt,
+) -> Result<ReplayReport> {
     let journal = plan.journal.clone();
     let summary = replay(stack, plan, interrupt).await?;
     let restarts = restarts(stack);
     let limits = Limits {
-        // A user may kill a process manually; then events may be published again.
+        // A user may kill a process by hand; then events may be published again.
         wire_duplicates: (stack.restarts() == 0).then_some(0),
         set_aside: Some(0),
         ..Limits::default()
     };
     let audit = audit::of_the_stopped(stack, Some(&journal), limits, SETTLE).await?;
-    Ok(Report {
+    Ok(ReplayReport {
         summary,
         restarts,
         audit,
     })
 }
 
-async fn replay(stack: &Stack, plan: Plan, interrupt: &Interrupt) -> Result<Summary> {
+async fn replay(stack: &Stack, plan: ReplayPlan, interrupt: &Interrupt) -> Result<Summary> {
     let tally = Arc::new(Tally::new()?);
     let progress = Progress::new(tally.clone(), plan.count)?;
     let summary = tokio::select! {
         summary = replay::run(plan, tally, interrupt.stop.clone()) => summary,
-        // These two never end.
+        // Both futures never complete.
         () = progress.run() => bail!("the progress display ended"),
         () = show_notices(stack, &progress, interrupt) => bail!("the notices ended"),
     };
@@ -191,7 +200,7 @@ async fn replay(stack: &Stack, plan: Plan, interrupt: &Interrupt) -> Result<Summ
     summary
 }
 
-/// Shows what happens to the processes; when one of them stays down, the replay cannot continue and is stopped.
+/// Prints process events; when a process is given up, the replay is stopped, because it cannot continue.
 async fn show_notices(stack: &Stack, progress: &Progress, interrupt: &Interrupt) {
     let mut notices = stack.notices();
     loop {
@@ -202,9 +211,9 @@ async fn show_notices(stack: &Stack, progress: &Progress, interrupt: &Interrupt)
                     interrupt.stop.cancel();
                 }
             }
-            // Lines of text are lost, nothing else.
+            // Only lines of output are lost.
             Err(RecvError::Lagged(_)) => {}
-            // Cannot be while the stack lives.
+            // Cannot happen while the stack exists.
             Err(RecvError::Closed) => std::future::pending().await,
         }
     }
@@ -217,7 +226,7 @@ fn restarts(stack: &Stack) -> BTreeMap<String, u32> {
     restarts.collect()
 }
 
-/// Stops everything in order and names what did not stop cleanly.
+/// Stops everything in order and returns the processes that did not stop cleanly.
 async fn stop(stack: Stack) -> Vec<String> {
     let endings = stack.stop().await.into_iter();
     let unclean = endings.filter(|(_, ending)| !ending.is_clean());
@@ -246,7 +255,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counts_and_rates_that_mean_nothing_are_refused() {
+    fn invalid_counts_and_rates_are_refused() {
         assert_eq!(positive_count("5").ok(), Some(5));
         assert_eq!(positive_rate("0.5").ok(), Some(0.5));
         for text in ["0", "-1", "", "x", "NaN", "inf"] {

@@ -1,7 +1,7 @@
 //! Everything that drives the pair from outside: real orders, their replay, the audit, the local stack, a client.
 //!
-//! It talks to the services as any client does, over gRPC and Kafka; only the audit (a crate of its own) looks into their databases.
-//! No service may depend on it.
+//! Talks to the services as any client does, over gRPC and Kafka; only the audit (a crate of its own) reads their
+//! databases. No service may depend on this crate.
 
 pub mod alone;
 pub mod audit;

@@ -5,63 +5,36 @@
 //!                └──────────────── the same orders per second all the time, open loop ────┘
 //! ```
 //!
-//! order-service reaches processing-service through a proxy, which answers late when that is the phase and refuses
-//! connections while the service is stopped, as its own port would. All replicas are hit, so that none can answer.
+//! order-service reaches processing-service through a proxy, which delays answers in the slow phase and refuses
+//! connections while the service is stopped, as the service's own port would. All replicas are affected, so that none
+//! can answer.
 //!
-//! Each phase has its own figures: latency of PlaceOrder ([`crate::open_loop`]), how many orders were accepted with which
-//! availability, what was refused, and what the breakers of order-service did, as its log tells. A phase counts from its
-//! first call, for what matters of a fault is its beginning; only the first phase warms up.
+//! Each phase has its own figures: latency of PlaceOrder ([`crate::open_loop`]), accepted orders per availability,
+//! refusals, and circuit breaker transitions, read from order-service's log. A phase counts from its first call,
+//! because the onset of a fault matters most; only the first phase has a warm-up.
 //!
-//! At the end every order that was confirmed to a client has to be final, and the auditor must find nothing.
+//! At the end every order that was confirmed to a client must be final, and the audit must find no violation.
 //!
-//! Reading order: `phase` (what happens to processing-service), `breaker` (what order-service says of it), `course` (the
-//! run on a stack), `report`.
+//! Reading order: `phase` (state of processing-service), `breaker` (transitions in the log), `course` (the run on a
+//! stack), `report`.
 
+mod arguments;
 mod breaker;
 mod course;
 mod phase;
 mod report;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Result, bail, ensure};
-use clap::Parser;
 
-use self::course::Course;
+pub use self::arguments::NeighboursArguments;
+use self::course::PhaseRunner;
 use crate::chaos::plan::EngineSet;
-use crate::demo::{fresh_directory, positive_rate};
+use crate::demo::fresh_directory;
 use crate::orders::basket;
 use crate::stack::interrupt::Interrupt;
 use crate::stack::{CatalogueSource, Stack, StackConfig};
-
-/// Load the stack while processing-service is healthy, stopped, frozen and slow, and say what its clients notice.
-#[derive(Clone, Debug, Parser)]
-#[command(name = "neighbours", version)]
-pub struct NeighboursArguments {
-    /// What the pair runs on: the embedded broker and SQLite, or Apache Kafka and PostgreSQL with two replicas each.
-    #[arg(long, value_enum, default_value = "embedded")]
-    engines: EngineSet,
-
-    /// Orders per second, sent on time whether or not answers come.
-    #[arg(long, value_name = "R", default_value = "100", value_parser = positive_rate)]
-    rate: f64,
-
-    /// Length of each phase.
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
-    seconds: u64,
-
-    /// Deadline of a call in milliseconds, sent to the service.
-    #[arg(long, value_name = "MS", default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(1..))]
-    deadline: u64,
-
-    /// Write the figures of the report to this file.
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-
-    /// Directory for databases, journal and logs; what an earlier run left there is removed.
-    #[arg(long, value_name = "DIR", default_value = ".local/neighbours")]
-    data_dir: PathBuf,
-}
 
 /// Runs the program.
 ///
@@ -91,13 +64,13 @@ fn config(data_dir: &Path, engines: EngineSet) -> StackConfig {
     }
 }
 
-/// Runs all phases, and stops the stack whatever came of them.
+/// Runs all phases, and stops the stack in every case.
 async fn on_stack(
     stack: Stack,
     arguments: &NeighboursArguments,
     interrupt: &Interrupt,
 ) -> Result<()> {
-    let course = Course::new(&stack, arguments)?;
+    let course = PhaseRunner::new(&stack, arguments)?;
     let report = tokio::select! {
         report = course.run() => report,
         () = interrupt.stop.cancelled() => Err(anyhow::anyhow!("the run was interrupted")),

@@ -5,23 +5,24 @@
 //!             (asleep in between)                    └─ none is ─────────▶ dropped, and counted
 //! ```
 //!
-//! * Latency counts from the time when the call was **due**. A client that waits for a slow server before it sends again
-//!   asks least often just when the answers take longest, and its percentiles say so little of the stall that it hides
-//!   (coordinated omission). The latency from the real send, without that correction, is kept beside it.
-//! * Calls that are open are bounded, or a server that stands still would fill the client's memory. What is due beyond the
-//!   bound is not sent, and said: such a run has offered less than it was asked to.
-//! * The generator measures itself: how late its sends were. When it could not keep up, the figures say more of it than of
-//!   the server, and the report says that.
-//! * It shares the machine with what it measures: one thread that sleeps between ticks, one task per call, one lock that is
-//!   held for nanoseconds; no timer wakes for a single send.
+//! * Latency counts from the time when the call was **due**. A client that waits for a slow server before it sends
+//!   again calls least often when answers take longest, so its percentiles hide the stall (coordinated omission). The
+//!   latency from the actual send, without that correction, is kept beside it.
+//! * Calls in flight are bounded, because a stalled server would fill the client's memory. Calls due beyond the bound
+//!   are dropped and reported: such a run has offered less than requested.
+//! * The generator measures itself: how late its sends were. When it could not keep up, the figures describe the
+//!   generator rather than the server, and the report says so.
+//! * It shares the machine with the server: one thread that sleeps between ticks, one task per call, one lock that is
+//!   held for nanoseconds; no timer per send.
 //!
-//! It does not try again: a retry would be another call, and the load would depend on the answers.
+//! No retries: a retry would be another call, and the load would depend on the answers.
 //!
-//! Reading order: [`schedule`] (what is due when), [`answer`] (what an answer counts as), [`measured`] (what is kept of it),
-//! [`lean`] (a client that leaves the cores to the server).
+//! Reading order: [`schedule`] (when calls are due), [`answer`] (classification of answers), [`measured`] (the
+//! figures), [`lean`] (a client with little CPU use).
 
 pub mod answer;
 pub mod lean;
+mod load;
 pub mod measured;
 pub mod schedule;
 
@@ -30,7 +31,7 @@ mod recorder;
 use std::future::Future;
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Result, ensure};
 use tokio::runtime::Handle;
@@ -39,35 +40,21 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::Status;
 
-use self::answer::Availability;
+use self::answer::OrderAvailability;
+pub use self::load::{Arrivals, Load};
 use self::measured::Measured;
 use self::recorder::{Recorder, Times};
-use self::schedule::{Arrivals, TICK, due_times};
+use self::schedule::{TICK, due_times};
 
-/// What to offer.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Load {
-    /// How the calls are spread over time.
-    pub arrivals: Arrivals,
-    /// Calls per second.
-    pub per_second: f64,
-    /// Calls that are due in this time are sent and not counted: connections are opened, caches are filled.
-    pub warm_up: Duration,
-    /// How long after that calls are due and counted.
-    pub length: Duration,
-    /// Most calls that are open at once.
-    pub outstanding: usize,
-}
-
-/// Offers a load and returns when its last call has ended. `call` makes the call of a number, counted from 0; it has a
-/// deadline of its own, for instance by [`answer::within`].
+/// Offers a load and returns when its last call has ended. `call` makes call number N, from 0, and must have a deadline
+/// of its own, for instance [`answer::within`].
 ///
 /// # Errors
 /// When a call panicked, so that it is missing in the figures.
 pub async fn run<C, A>(load: Load, call: C) -> Result<Measured>
 where
     C: Fn(u64) -> A + Send + 'static,
-    A: Future<Output = Result<Availability, Status>> + Send + 'static,
+    A: Future<Output = Result<OrderAvailability, Status>> + Send + 'static,
 {
     let recorder = Arc::new(Recorder::new(load));
     let (calls, stop) = (TaskTracker::new(), CancellationToken::new());
@@ -90,7 +77,7 @@ where
     Ok(measured)
 }
 
-/// Sends what is due. It has a thread of its own, so that the answers do not make it late as long as a core is free.
+/// Sends due calls from its own thread, so that processing answers does not delay sends while a core is free.
 struct Generator<C> {
     call: C,
     load: Load,
@@ -104,7 +91,7 @@ struct Generator<C> {
 impl<C, A> Generator<C>
 where
     C: Fn(u64) -> A,
-    A: Future<Output = Result<Availability, Status>> + Send + 'static,
+    A: Future<Output = Result<OrderAvailability, Status>> + Send + 'static,
 {
     fn send_all(self) {
         let start = Instant::now() + TICK;
@@ -130,7 +117,7 @@ where
         let call = (self.call)(number);
         let recorder = self.recorder.clone();
         let whole = async move {
-            // Here and not above: a task that waited for its turn was sent as late as that.
+            // Measured inside the task: time that the task waited for its turn counts as late sending.
             let sent = Instant::now();
             let answer = call.await;
             let answered = Instant::now();
@@ -148,7 +135,7 @@ where
     }
 }
 
-/// The thread's own sleep is late by tens of microseconds; the runtime's timers would be by a millisecond.
+/// `thread::sleep` is late by tens of microseconds; the runtime's timers by a millisecond.
 fn sleep_until(due: Instant) {
     let ahead = due.saturating_duration_since(Instant::now());
     if !ahead.is_zero() {

@@ -1,9 +1,10 @@
 //! `orderctl`: order-service and its topics from the command line.
 //!
-//! One subcommand is one file. Every unary call has a deadline; nothing is tried again behind the person's back, except
-//! that a watch which breaks is resumed. Results go to standard output, errors to standard error, both as JSON if asked.
+//! One file per subcommand. Every unary call has a deadline; there are no retries, except that a broken watch is
+//! resumed. Results go to standard output, errors to standard error, both as JSON on request.
 
 mod cancel;
+mod context;
 mod get;
 mod list;
 mod order_line;
@@ -21,6 +22,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
+use self::context::CallContext;
 use crate::client::OrderClient;
 use crate::client::connections::connect;
 use crate::client::token::BearerToken;
@@ -33,7 +35,7 @@ use crate::client::token::BearerToken;
     after_help = "Exit codes: 0 done; 1 order-service refused; 2 wrong usage; 3 no answer that stays (unavailable, too \
                   late); 4 anything else."
 )]
-pub struct Arguments {
+pub struct OrderctlArguments {
     /// Address of order-service.
     #[arg(
         long,
@@ -48,68 +50,47 @@ pub struct Arguments {
     #[arg(long, global = true)]
     pub json: bool,
 
-    /// Seconds that a call may take.
+    /// Timeout of a call in seconds.
     #[arg(long, global = true, default_value_t = 10.0, value_name = "SECONDS", value_parser = seconds)]
     timeout: f64,
 
-    /// File with the bearer token to show, where order-service wants one.
+    /// File with the bearer token, if order-service requires one.
     #[arg(long, global = true, env = "ORDERCTL_TOKEN_FILE", value_name = "FILE")]
     token_file: Option<PathBuf>,
 
     #[command(subcommand)]
-    command: Command,
+    command: OrderctlCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
-    Place(place::Arguments),
-    Get(get::Arguments),
-    List(list::Arguments),
-    Watch(watch::Arguments),
-    Cancel(cancel::Arguments),
-    Topic(topic::Arguments),
+enum OrderctlCommand {
+    Place(place::PlaceArguments),
+    Get(get::GetArguments),
+    List(list::ListArguments),
+    Watch(watch::WatchArguments),
+    Cancel(cancel::CancelArguments),
+    Topic(topic::TopicArguments),
 }
 
-/// What every subcommand needs to call order-service and to print.
-struct Context {
-    client: OrderClient,
-    token: Option<BearerToken>,
-    timeout: Duration,
-    json: bool,
-}
-
-/// Does what the command line says.
+/// Runs the subcommand.
 ///
 /// # Errors
-/// Whatever kept it from being done; [`errors`] has the words and the exit code.
-pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
+/// The error of the subcommand; [`errors`] maps it to text and exit code.
+pub async fn run(arguments: OrderctlArguments) -> anyhow::Result<()> {
     let token = arguments.token_file.as_deref().map(BearerToken::read);
-    let context = Context {
+    let context = CallContext {
         token: token.transpose()?,
         client: OrderClient::new(connect(&arguments.address)?),
         timeout: Duration::from_secs_f64(arguments.timeout),
         json: arguments.json,
     };
     match arguments.command {
-        Command::Place(arguments) => place::run(context, arguments).await,
-        Command::Get(arguments) => get::run(context, arguments).await,
-        Command::List(arguments) => list::run(context, arguments).await,
-        Command::Watch(arguments) => watch::run(context, arguments).await,
-        Command::Cancel(arguments) => cancel::run(context, arguments).await,
-        Command::Topic(arguments) => topic::run(arguments, context.json).await,
-    }
-}
-
-impl Context {
-    /// A request with the token and a deadline, so that the service stops working on it when the caller no longer
-    /// waits.
-    fn request<T>(&self, message: T) -> tonic::Request<T> {
-        let mut request = tonic::Request::new(message);
-        request.set_timeout(self.timeout);
-        if let Some(token) = &self.token {
-            token.show(&mut request);
-        }
-        request
+        OrderctlCommand::Place(arguments) => place::run(context, arguments).await,
+        OrderctlCommand::Get(arguments) => get::run(context, arguments).await,
+        OrderctlCommand::List(arguments) => list::run(context, arguments).await,
+        OrderctlCommand::Watch(arguments) => watch::run(context, arguments).await,
+        OrderctlCommand::Cancel(arguments) => cancel::run(context, arguments).await,
+        OrderctlCommand::Topic(arguments) => topic::run(arguments, context.json).await,
     }
 }
 

@@ -1,12 +1,12 @@
 //! Real orders for the replay: invoices of the Online Retail data set, read from CSV, as requests to order-service.
 //!
 //! One invoice becomes one order: StockCode is the SKU, UnitPrice in pounds becomes pence, CustomerID the customer.
-//! The data is messy and stays messy. Nothing is rounded, repaired or left out in silence: what the contract can
-//! express is sent, so that order-service judges it; what it cannot express is refused here, with the field named.
+//! The data is messy and stays so. Nothing is rounded, repaired or dropped silently: values that the contract can
+//! represent are sent, so that order-service judges them; all others are refused here, with the field named.
 //!
 //! Reading order: [`invoice`] (lines to invoices), [`price`] (pounds to pence), [`request`] (invoice to request),
-//! [`payment`] (which test token an invoice pays with), [`catalogue`] (what the shop has in stock); beside them [`basket`]
-//! (orders that are all alike).
+//! [`payment`] (the test token of an invoice), [`catalogue`] (the stock); and [`basket`] (identical orders for
+//! measurements).
 
 pub mod invoice;
 pub mod price;
@@ -24,14 +24,13 @@ use anyhow::Context;
 use proto::orders::v1::PlaceOrderRequest;
 use uuid::Uuid;
 
-use self::catalogue::Catalogue;
+use self::catalogue::ShopCatalogue;
 use self::invoice::Invoice;
 use self::request::Inexpressible;
 
-/// The sample that is replayed when no file is named; `data/README.md` credits its source.
+/// The sample that is replayed by default; `data/README.md` credits its source.
 pub const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data/online-retail-sample.csv");
 
-/// All orders of one file, in file order.
 #[derive(Clone, Debug)]
 pub struct OrderBook {
     invoices: Vec<Invoice>,
@@ -40,14 +39,14 @@ pub struct OrderBook {
 /// One order of a run.
 #[derive(Clone, Debug)]
 pub struct Order {
-    /// The invoice that it comes from.
+    /// The source invoice.
     pub invoice: String,
-    /// What to send, or why nothing can be sent.
+    /// The request, or why the invoice cannot be represented.
     pub request: Result<PlaceOrderRequest, Inexpressible>,
 }
 
 impl OrderBook {
-    /// Reads a file of invoices. A line that cannot be read fails the whole file and is named.
+    /// Reads a file of invoices. An invalid line fails the whole file and is named in the error.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
         let file = std::fs::File::open(path)
             .with_context(|| format!("cannot open the orders file {}", path.display()))?;
@@ -57,11 +56,11 @@ impl OrderBook {
     /// Reads invoices from CSV text.
     pub fn read(text: impl std::io::Read) -> anyhow::Result<Self> {
         let invoices = invoice::read(text)?;
-        anyhow::ensure!(!invoices.is_empty(), "it holds no invoice");
+        anyhow::ensure!(!invoices.is_empty(), "the file has no invoices");
         Ok(Self { invoices })
     }
 
-    /// How many orders the file holds.
+    /// Number of orders in the file.
     pub fn len(&self) -> usize {
         self.invoices.len()
     }
@@ -71,8 +70,8 @@ impl OrderBook {
         self.invoices.is_empty()
     }
 
-    /// Order number `n` of run `run`, from 0. Beyond the end of the file it goes round again: the same invoice, but
-    /// another request id, hence another order.
+    /// Order number `n` of run `run`, from 0. Beyond the end the file is repeated: the same invoice with another
+    /// request id, hence another order.
     pub fn order(&self, n: usize, run: Uuid) -> Order {
         let invoice = &self.invoices[n % self.invoices.len()];
         let round = n / self.invoices.len();
@@ -83,9 +82,9 @@ impl OrderBook {
     }
 
     /// A catalogue with stock for the first `count` orders.
-    pub fn catalogue(&self, count: usize) -> Catalogue {
+    pub fn catalogue(&self, count: usize) -> ShopCatalogue {
         let rounds = count.div_ceil(self.invoices.len()).max(1);
-        Catalogue::derive(&self.invoices, rounds)
+        ShopCatalogue::derive(&self.invoices, rounds)
     }
 }
 

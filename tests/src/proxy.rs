@@ -1,4 +1,4 @@
-//! A TCP proxy that breaks connections on command: it stands between the services and their broker or database.
+//! A TCP proxy that injects network faults between the services and their broker or database.
 //!
 //! ```text
 //! service ──▶ proxy ──▶ broker, database
@@ -6,12 +6,12 @@
 //!               └── set(Fault): pass, latency, throttle, cut, half-open, close after N bytes
 //! ```
 //!
-//! * A fault holds for every connection, those that are open and those that come, until the next one is set.
+//! * A fault applies to all connections, open and new, until the next one is set.
 //! * Data is forwarded in order and unchanged; a fault loses bytes only together with their connection.
-//! * Memory is bounded: so many connections, so many bytes on their way each; beyond that the proxy does not read, and
-//!   its peers wait as they would for a slow network.
-//! * It knows no protocol. A client that gets another address from its server, as Kafka clients do, bypasses it, unless
-//!   the server tells the proxy's.
+//! * Memory is bounded in connections and in buffered bytes per connection; beyond that the proxy does not read, and
+//!   its peers experience backpressure as on a slow network.
+//! * It knows no protocol. A client that gets another address from its server, as Kafka clients do, bypasses the proxy,
+//!   unless the server advertises the proxy's address.
 //!
 //! Reading order: [`fault`], `connection`.
 
@@ -28,20 +28,20 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-use connection::Line;
-pub use fault::Fault;
+use connection::ProxiedLine;
+pub use fault::NetworkFault;
 
-/// Connections at once. A replica opens a few dozen; more than that is a leak that should not go unseen here.
+/// Maximum connections. A replica opens a few dozen; more is a leak that should become visible here.
 const CONNECTIONS: usize = 1_024;
 
-/// Between two attempts to listen again after a cut: something else may have the port for a moment.
+/// Pause before listening again after a cut: another process may hold the port for a moment.
 const LISTEN_AGAIN: Duration = Duration::from_millis(20);
 
-/// A proxy at work. Dropped, it resets every connection and listens no more.
+/// A running proxy. On drop it resets every connection and stops listening.
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
-    fault: watch::Sender<Fault>,
+    fault: watch::Sender<NetworkFault>,
     listening: JoinHandle<()>,
 }
 
@@ -49,11 +49,11 @@ impl Proxy {
     /// Listens on `address` (port 0: any) and forwards to `upstream`, without a fault.
     ///
     /// # Errors
-    /// When the address cannot be had.
+    /// When it cannot listen on the address.
     pub async fn start(address: SocketAddr, upstream: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
-        let (fault, faults) = watch::channel(Fault::Pass);
+        let (fault, faults) = watch::channel(NetworkFault::Pass);
         let listening = tokio::spawn(listen(listener, address, upstream, faults));
         Ok(Self {
             address,
@@ -62,38 +62,38 @@ impl Proxy {
         })
     }
 
-    /// Where it listens.
+    /// The address that it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// What happens to connections from now on.
-    pub fn set(&self, fault: Fault) {
+    /// Sets the fault for all connections from now on.
+    pub fn set(&self, fault: NetworkFault) {
         self.fault.send_replace(fault);
     }
 
-    /// What happens to connections now.
-    pub fn fault(&self) -> Fault {
+    /// The current fault.
+    pub fn fault(&self) -> NetworkFault {
         *self.fault.borrow()
     }
 }
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        // The connections end with the sender of faults.
+        // The connections end when the sender of faults is dropped.
         self.listening.abort();
     }
 }
 
-/// Accepts while the line is not cut. A cut closes the socket, so that the system itself refuses connections.
+/// Accepts until the fault is `Cut`, which closes the socket, so that the operating system refuses connections.
 async fn listen(
     listener: TcpListener,
     address: SocketAddr,
     upstream: SocketAddr,
-    mut faults: watch::Receiver<Fault>,
+    mut faults: watch::Receiver<NetworkFault>,
 ) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
-    let line = Line::new(faults.clone());
+    let line = ProxiedLine::new(faults.clone());
     let mut listener = Some(listener);
     loop {
         let open = match listener.take() {
@@ -101,12 +101,16 @@ async fn listen(
             None => listen_again(address).await,
         };
         tokio::select! {
-            // A cut first: nothing is accepted beside it.
+            // The cut first: no connection is accepted after it.
             biased;
-            _ = faults.wait_for(|fault| *fault == Fault::Cut) => drop(open),
+            _ = faults.wait_for(|fault| *fault == NetworkFault::Cut) => drop(open),
             () = accept(&open, upstream, &places, &line) => {}
         }
-        if faults.wait_for(|fault| *fault != Fault::Cut).await.is_err() {
+        if faults
+            .wait_for(|fault| *fault != NetworkFault::Cut)
+            .await
+            .is_err()
+        {
             return;
         }
     }
@@ -121,12 +125,12 @@ async fn listen_again(address: SocketAddr) -> TcpListener {
     }
 }
 
-/// Accepts for ever, each connection in a task of its own that ends with the connection or with the proxy.
+/// Accepts forever, each connection in a task of its own that ends with the connection or with the proxy.
 async fn accept(
     listener: &TcpListener,
     upstream: SocketAddr,
     places: &Arc<Semaphore>,
-    line: &Line,
+    line: &ProxiedLine,
 ) {
     loop {
         let Ok(place) = Arc::clone(places).acquire_owned().await else {
@@ -134,7 +138,7 @@ async fn accept(
         };
         let client: TcpStream = match listener.accept().await {
             Ok((client, _)) => client,
-            // The peer is gone already, or the process is out of descriptors for a moment.
+            // The peer is gone already, or the process is temporarily out of file descriptors.
             Err(_) => {
                 sleep(LISTEN_AGAIN).await;
                 continue;

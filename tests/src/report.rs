@@ -1,7 +1,7 @@
-//! The report of a run: figures for people, the same figures as JSON, and the verdict that the exit code tells.
+//! The report of a run: figures as text and JSON, and the verdict, which is also the exit code.
 //!
-//! A run passes only if every order got an answer, every accepted order was seen to reach one final state, and the
-//! audit found nothing.
+//! A run passes only if every order was answered, every accepted order was seen to reach one final state, and the audit
+//! found no violation.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,24 +13,23 @@ use serde_json::{Value, json};
 
 use crate::replay::summary::{Latency, Summary};
 
-/// Everything that is known of a run when it is over.
+/// The result of a run.
 #[derive(Clone, Debug)]
-pub struct Report {
-    /// What the client saw.
+pub struct ReplayReport {
+    /// The client's view.
     pub summary: Summary,
-    /// How often each process was restarted.
+    /// Number of restarts per process.
     pub restarts: BTreeMap<String, u32>,
-    /// What the audit found.
     pub audit: Verdict,
 }
 
-impl Report {
-    /// Whether everything that a run has to show is so.
+impl ReplayReport {
+    /// Whether the run passed.
     pub fn passed(&self) -> bool {
         self.failures().is_empty()
     }
 
-    /// What keeps the run from passing, a sentence each.
+    /// Why the run did not pass, one sentence each.
     pub fn failures(&self) -> Vec<String> {
         let counts = &self.summary.counts;
         let answered = counts.accepted + counts.refused_total();
@@ -128,8 +127,8 @@ impl Report {
     }
 }
 
-/// The report as it ends a run in a terminal.
-impl fmt::Display for Report {
+/// The report as printed at the end of a run.
+impl fmt::Display for ReplayReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.write_figures(f)?;
         writeln!(f)?;
@@ -142,7 +141,7 @@ impl fmt::Display for Report {
         if failures.is_empty() {
             return writeln!(
                 f,
-                "PASSED: every accepted order reached exactly one final state, and everything adds up"
+                "PASSED: every accepted order reached exactly one final state, and the audit found no violation"
             );
         }
         writeln!(f, "FAILED:")?;
@@ -153,7 +152,7 @@ impl fmt::Display for Report {
     }
 }
 
-/// A figure under its heading; the deeper, the further right.
+/// A figure with its indented name.
 fn figure(f: &mut fmt::Formatter<'_>, depth: usize, name: &str, value: u64) -> fmt::Result {
     let indent = 2 * depth;
     let width = 60 - indent;

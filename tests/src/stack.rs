@@ -4,7 +4,7 @@
 //! Stack::start   lock the data directory → end orphans → check the ports → broker, database → topics, schemas
 //!                → every replica of both services → ready
 //!    running     a child that dies is restarted on the same data and the same port, and counted
-//! Stack::stop    order-service → processing-service → broker → database: asked, a deadline, SIGKILL
+//! Stack::stop    order-service → processing-service → broker → database: SIGTERM, a deadline, SIGKILL
 //! ```
 //!
 //! | | embedded | production |
@@ -16,13 +16,13 @@
 //! Guarantees: a start that fails stops what it had started and leaves the data directory as usable as before; the next
 //! start on a data directory continues from it, however the last stack ended.
 //!
-//! Reading order: `config` and `engines` (what it is told), `service` (what it consists of), `data_directory` and
-//! `ports` (what must be free), `launches` and `process` (how a child is started and recognised), `apache_kafka`, `tls`
-//! and `database` (the servers), `proxies` (what stands between them and the services), `supervisor` and `processes` (how a child is kept alive and driven), `readiness`, `subcommands`, [`up`] (the
-//! command).
+//! Reading order: `config` and `engines` (the settings), `service` (the processes), `data_directory` and `ports` (the
+//! locks), `launches` and `process` (how a child is started and recognised), `apache_kafka`, `tls` and `database`
+//! (the servers), `proxies`, `supervisor` and `processes` (restarts and control), `readiness`, `subcommands`, [`up`]
+//! (the command).
 //!
-//! One replica on the embedded engines, because that broker's groups are dependable with one member only, and a SQLite
-//! file has one owner.
+//! One replica on the embedded engines, because the groups of that broker work reliably with one member only, and a
+//! SQLite file has one owner.
 
 mod apache_kafka;
 mod config;
@@ -36,6 +36,7 @@ mod options;
 mod ports;
 mod process;
 mod processes;
+mod programs;
 mod proxies;
 mod readiness;
 mod service;
@@ -43,6 +44,7 @@ mod status;
 mod subcommands;
 mod supervisor;
 mod tls;
+mod tool;
 pub mod up;
 
 use std::collections::BTreeMap;
@@ -55,23 +57,23 @@ use tokio::time::timeout;
 
 use apache_kafka::ApacheKafka;
 use data_directory::DataDirectory;
-use database::Postgres;
+use database::StackPostgres;
 use launches::Launches;
 use ports::Ports;
 use supervisor::Supervised;
 
 pub use apache_kafka::has_apache_kafka;
-pub use config::{Addresses, CatalogueSource, StackConfig};
+pub use config::{CatalogueSource, StackAddresses, StackConfig};
 pub use engines::{BrokerEngine, DatabaseEngine, Engines};
 pub use error::StackError;
-pub use launches::programs_directory;
 pub use options::StackOptions;
+pub use programs::programs_directory;
 pub use proxies::Proxies;
 pub use service::{Process, Service};
-pub use status::{Ending, Notice, Phase, State};
+pub use status::{Ending, Notice, ProcessPhase, ProcessState};
 pub use tls::make_authority;
 
-/// Notices kept for a listener that is slow; there are few.
+/// Capacity of the channel; notices are rare.
 const NOTICES: usize = 64;
 
 /// A running stack. Stop it with [`Stack::stop`]; a stack that is dropped kills its children.
@@ -79,11 +81,11 @@ const NOTICES: usize = 64;
 pub struct Stack {
     config: StackConfig,
     directory: DataDirectory,
-    addresses: Addresses,
+    addresses: StackAddresses,
     _ports: Ports,
     catalogue: PathBuf,
     apache_kafka: Option<ApacheKafka>,
-    postgres: Option<Postgres>,
+    postgres: Option<StackPostgres>,
     proxies: Option<Proxies>,
     processes: BTreeMap<Process, Supervised>,
     notices: broadcast::Sender<Notice>,
@@ -93,7 +95,7 @@ impl Stack {
     /// Starts everything and returns when everything is ready.
     ///
     /// # Errors
-    /// As [`StackError`] lists them; whatever had been started is stopped again.
+    /// See [`StackError`]; all started processes are stopped again.
     pub async fn start(config: StackConfig) -> Result<Self, StackError> {
         config.engines.check()?;
         let directory = DataDirectory::open(&config.data_dir)?;
@@ -113,7 +115,7 @@ impl Stack {
     async fn prepare(
         config: StackConfig,
         directory: DataDirectory,
-        (addresses, ports): (Addresses, Ports),
+        (addresses, ports): (StackAddresses, Ports),
     ) -> Result<Self, StackError> {
         let catalogue = match &config.catalogue {
             CatalogueSource::File(path) => readable(path)?,
@@ -124,7 +126,7 @@ impl Stack {
             BrokerEngine::Embedded | BrokerEngine::External(_) => None,
         };
         let postgres = match addresses.database {
-            Some(address) => Some(Postgres::open(directory.root(), address).await?),
+            Some(address) => Some(StackPostgres::open(directory.root(), address).await?),
             None => None,
         };
         let proxies = match &addresses.proxied {
@@ -203,35 +205,32 @@ impl Stack {
         }
     }
 
-    /// Has the services make their topics and schemas, as they do before their first start.
+    /// Runs the subcommands of the services that create topics and schemas, as before a first start.
     ///
     /// # Errors
-    /// When a service cannot.
+    /// When a subcommand fails.
     pub async fn make_topics_and_schemas(&self) -> Result<(), StackError> {
         subcommands::run(&self.launches(&programs_directory())).await
     }
 
-    /// Where the processes listen.
-    pub fn addresses(&self) -> &Addresses {
+    pub fn addresses(&self) -> &StackAddresses {
         &self.addresses
     }
 
-    /// The proxies between the services and their servers, if the stack has them.
     pub fn proxies(&self) -> Option<&Proxies> {
         self.proxies.as_ref()
     }
 
-    /// The directory that holds everything.
+    /// The data directory.
     pub fn data_dir(&self) -> &Path {
         self.directory.root()
     }
 
-    /// The settings that the replicas of a service of the pair share, as environment variables.
+    /// The settings shared by the replicas of a service of the pair, as environment variables.
     pub fn settings(&self, service: Service) -> Vec<(String, String)> {
         self.launches(&programs_directory()).settings(service)
     }
 
-    /// The databases of both services.
     pub fn databases(&self) -> Databases {
         Databases {
             orders: self.database(Service::Orders),
@@ -239,7 +238,6 @@ impl Stack {
         }
     }
 
-    /// The database of a service.
     pub fn database(&self, service: Service) -> Database {
         match &self.postgres {
             Some(postgres) => Database::Postgres(postgres.url(service)),
@@ -247,17 +245,16 @@ impl Stack {
         }
     }
 
-    /// The log file of a process.
     pub fn log_file(&self, process: Process) -> PathBuf {
         self.directory.log_file(process)
     }
 
-    /// Hears about every death and restart from now on.
+    /// Subscribes to process exits and restarts from now on.
     pub fn notices(&self) -> broadcast::Receiver<Notice> {
         self.notices.subscribe()
     }
 
-    /// Stops everything in order and says how each running process ended.
+    /// Stops everything in order and returns how each running process ended.
     pub async fn stop(self) -> Vec<(Process, Ending)> {
         let mut endings = Vec::new();
         for service in Service::IN_STOP_ORDER {

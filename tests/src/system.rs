@@ -1,4 +1,4 @@
-//! The harness of the system tests: a whole stack of its own for one test, and verbs to drive it.
+//! The harness of the system tests: a stack per test, and verbs to drive it.
 //!
 //! ```text
 //! let system = System::start().await?;
@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Every test ends with [`System::finish`]: the audit must be green and every process must stop cleanly. A system that
-//! is dropped without it has failed, and says where its logs are.
+//! is dropped without it has failed; its log directory is kept and printed.
 
 mod crash_plan;
 mod draft;
@@ -22,6 +22,7 @@ mod processes;
 mod program;
 mod starting;
 mod stock;
+mod stopping;
 mod topic;
 mod topic_changes;
 mod watching;
@@ -41,9 +42,9 @@ use crate::audit::{self, settled};
 use crate::client::connections::Connections;
 use crate::client::recorded;
 use crate::replay::journal::Journal;
-use crate::stack::{Addresses, Stack};
+use crate::stack::{Stack, StackAddresses};
 use home::Home;
-use processes::stop_cleanly;
+use stopping::stop_cleanly;
 
 pub use crate::stack::{Process, Service};
 pub use crash_plan::CrashPlan;
@@ -55,31 +56,30 @@ pub use stock::Stock;
 pub use topic::{Topic, TopicRecord};
 pub use watching::statuses;
 
-/// What every system sells, with the opening stock.
+/// The catalogue of every system: SKU and opening stock.
 pub const STOCK: [(&str, u64); 3] = [("MUG", 1_000), ("TEAPOT", 5), ("LAMP", 100_000)];
 
-/// The journal of a system, in its directory.
+/// File name of the journal in the system's directory.
 const JOURNAL: &str = "journal.jsonl";
 
-/// A running system of its own.
 #[derive(Debug)]
 pub struct System {
     stack: Stack,
     clients: Connections,
     home: Home,
-    /// Whether the journal does not know every call: a test has made some itself.
-    has_strangers: AtomicBool,
+    /// Whether the journal is incomplete, because a test has made calls without it.
+    has_other_clients: AtomicBool,
     journal: Journal,
 }
 
 impl System {
-    /// A client of order-service, round robin over its replicas. Its calls are not in the journal.
+    /// A client of order-service, round robin over its replicas. Its calls are not recorded in the journal.
     pub fn client(&self) -> OrderServiceClient<Channel> {
-        self.has_strangers.store(true, Ordering::Relaxed);
+        self.has_other_clients.store(true, Ordering::Relaxed);
         self.clients.next()
     }
 
-    /// A client of one replica of order-service. Its calls are not in the journal.
+    /// A client of one replica of order-service. Its calls are not recorded in the journal.
     ///
     /// # Errors
     /// When there is no such replica.
@@ -87,17 +87,15 @@ impl System {
         let address = self.addresses().orders.get(replica);
         let address = address.context("there is no such replica")?;
         let endpoint = Endpoint::from_shared(format!("http://{address}"))?;
-        self.has_strangers.store(true, Ordering::Relaxed);
+        self.has_other_clients.store(true, Ordering::Relaxed);
         Ok(OrderServiceClient::new(endpoint.connect_lazy()))
     }
 
-    /// The stack that the system runs on.
     pub fn stack(&self) -> &Stack {
         &self.stack
     }
 
-    /// Where the processes listen.
-    pub fn addresses(&self) -> &Addresses {
+    pub fn addresses(&self) -> &StackAddresses {
         self.stack.addresses()
     }
 
@@ -109,10 +107,10 @@ impl System {
         self.place(draft.request()).await
     }
 
-    /// Places an order like a well-behaved client: retries with the same request id while the service is down.
+    /// Places an order as a well-behaved client: retries with the same request id while the service is down.
     ///
     /// # Errors
-    /// When it is refused, or not confirmed for too long.
+    /// When it is refused, or not confirmed within [`WAIT_LIMIT`].
     pub async fn place_order_retrying(&self, draft: &Draft) -> Result<Order> {
         eventually("the order is confirmed", async || {
             match self.place_order(draft).await {
@@ -124,7 +122,7 @@ impl System {
         .await
     }
 
-    /// Sends a PlaceOrder request as it is.
+    /// Sends a PlaceOrder request unchanged.
     ///
     /// # Errors
     /// The status that order-service answers.
@@ -140,7 +138,7 @@ impl System {
         recorded::get(&mut self.clients.next(), &self.journal, order_id).await
     }
 
-    /// Asks to cancel an order.
+    /// Requests the cancellation of an order.
     ///
     /// # Errors
     /// The status that order-service answers.
@@ -165,29 +163,28 @@ impl System {
         Ok(self.clients.next().list_orders(request).await?.into_inner())
     }
 
-    /// A topic of this system's broker.
     pub fn topic(&self, name: &'static str) -> Topic {
         Topic::new(self.addresses().kafka.clone(), name)
     }
 
-    /// Where everything of this system is kept.
+    /// The data directory of this system.
     pub fn data_dir(&self) -> &Path {
         self.stack.data_dir()
     }
 
-    /// Waits until nothing is under way any more and audits what has become of the orders.
+    /// Waits until no work is in progress and audits the orders.
     ///
     /// # Errors
     /// When the databases cannot be read, or when the audit finds violations.
     pub async fn audit(&self) -> Result<()> {
-        // Work that is unfinished after that is reported by the audit.
+        // Unfinished work after that is reported by the audit.
         settled::wait(&self.stack, WAIT_LIMIT).await?;
         let verdict = self.verdict(Limits::default()).await?;
         ensure!(verdict.is_ok(), "{verdict}");
         Ok(())
     }
 
-    /// What the auditor says of the system as it is now.
+    /// Runs the auditor on the running system.
     ///
     /// # Errors
     /// When topics, databases or journal cannot be read.
@@ -196,11 +193,11 @@ impl System {
         audit::now(&self.stack, Some(&self.journal_file()), &limits).await
     }
 
-    /// Ends the test: every order must be final, the audit green, and every process must stop cleanly. No order may be
-    /// set aside, and unless a process was restarted no event may have come twice.
+    /// Ends the test: every order must be final, the audit green, and every process must stop cleanly. No event may be
+    /// in the retry store, and unless a process was restarted no event may be published twice.
     ///
     /// # Errors
-    /// Whatever of this does not hold.
+    /// When one of these does not hold.
     pub async fn finish(self) -> Result<()> {
         let limits = Limits {
             wire_duplicates: (self.stack.restarts() == 0).then_some(0),
@@ -210,10 +207,10 @@ impl System {
         self.finish_within(limits).await.map(drop)
     }
 
-    /// Ends a test that explains more, or less, than [`System::finish`] allows for.
+    /// Ends a test whose limits are wider, or narrower, than those of [`System::finish`].
     ///
     /// # Errors
-    /// When the audit finds more than that, or a process does not stop cleanly.
+    /// When the audit exceeds these limits, or a process does not stop cleanly.
     pub async fn finish_within(self, limits: Limits) -> Result<Verdict> {
         self.journal.close()?;
         let (limits, journal) = (self.complete(limits), self.journal_file());
@@ -225,9 +222,10 @@ impl System {
     }
 
     fn complete(&self, limits: Limits) -> Limits {
-        let has_strangers = limits.has_strangers || self.has_strangers.load(Ordering::Relaxed);
+        let has_other_clients =
+            limits.has_other_clients || self.has_other_clients.load(Ordering::Relaxed);
         Limits {
-            has_strangers,
+            has_other_clients,
             ..limits
         }
     }
@@ -236,7 +234,7 @@ impl System {
         self.home.path().join(JOURNAL)
     }
 
-    /// Ends a test that has no orders to audit: every process must stop cleanly.
+    /// Ends a test without an audit: every process must stop cleanly.
     ///
     /// # Errors
     /// When one does not.
@@ -247,7 +245,7 @@ impl System {
     }
 }
 
-/// What a client sees while a service restarts: no connection, a connection that breaks, or a polite refusal.
+/// The transient errors while a service restarts: no connection, a broken connection, or UNAVAILABLE.
 fn is_transient(status: &Status) -> bool {
     matches!(
         status.code(),

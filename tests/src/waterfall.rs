@@ -1,7 +1,7 @@
-//! One order as a waterfall: each span a row, below the span that it is part of, with a bar where it lies in time.
+//! One order as a waterfall: a row per span, indented below its parent, with a bar at its position in time.
 //!
-//! Spans in, rows out; [`text`] writes them for a terminal, [`svg`] as a picture. [`observation`] is where the spans of a
-//! local stack come from.
+//! Spans in, rows out; [`text`] renders them for a terminal, [`svg`] as a picture. [`observation`] collects the spans
+//! of a local stack.
 
 pub mod observation;
 pub mod svg;
@@ -14,39 +14,34 @@ use proto::topics;
 use crate::otlp::span::{Span, SpanKind};
 use crate::otlp::trace::Trace;
 
-/// The call that an order begins with.
+/// The name of the root span.
 const PLACE_ORDER: &str = "orders.v1.OrderService/PlaceOrder";
 
-/// A span in its place.
+/// A span of the waterfall.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Row {
-    /// How many spans it is part of.
+pub struct WaterfallRow {
+    /// Number of ancestors.
     pub depth: usize,
-    /// Service name.
     pub service: String,
-    /// On which side of a conversation.
     pub kind: SpanKind,
-    /// Span name.
     pub name: String,
-    /// From the start of the trace to its own.
+    /// Start, relative to the start of the trace.
     pub offset: Duration,
-    /// How long it took.
     pub duration: Duration,
     /// Whether it has links to other spans.
     pub is_linked: bool,
-    /// Whether it failed.
     pub failed: bool,
 }
 
-impl Row {
-    /// When it ended, from the start of the trace.
+impl WaterfallRow {
+    /// End, relative to the start of the trace.
     pub fn end(&self) -> Duration {
         self.offset + self.duration
     }
 }
 
-/// The rows of a trace, each span before its parts and those by their start.
-pub fn rows(trace: &Trace) -> Vec<Row> {
+/// The rows of a trace, each span before its children, children by start time.
+pub fn rows(trace: &Trace) -> Vec<WaterfallRow> {
     let start = trace.spans().first().map_or(0, |span| span.start);
     let mut rows = Vec::new();
     for root in trace.roots() {
@@ -55,8 +50,8 @@ pub fn rows(trace: &Trace) -> Vec<Row> {
     rows
 }
 
-fn add(trace: &Trace, span: &Span, (start, depth): (u64, usize), rows: &mut Vec<Row>) {
-    rows.push(Row {
+fn add(trace: &Trace, span: &Span, (start, depth): (u64, usize), rows: &mut Vec<WaterfallRow>) {
+    rows.push(WaterfallRow {
         depth,
         service: span.service.clone(),
         kind: span.kind,
@@ -71,13 +66,13 @@ fn add(trace: &Trace, span: &Span, (start, depth): (u64, usize), rows: &mut Vec<
     }
 }
 
-/// How long it took from the first start to the last end.
-pub fn length(rows: &[Row]) -> Duration {
-    rows.iter().map(Row::end).max().unwrap_or_default()
+/// Time from the first start to the last end.
+pub fn length(rows: &[WaterfallRow]) -> Duration {
+    rows.iter().map(WaterfallRow::end).max().unwrap_or_default()
 }
 
-/// Whether a trace tells of an order from its call to its outcome: every event of processing-service that it was sent is
-/// also taken in, and there are as many as a fulfilled order has.
+/// Whether a trace has an order from its call to its outcome: every published event of processing-service was also
+/// consumed, and there are as many as for a fulfilled order.
 pub fn is_complete(trace: &Trace) -> bool {
     /// Reserved, paid, shipped.
     const EVENTS: usize = 3;
@@ -89,7 +84,7 @@ pub fn is_complete(trace: &Trace) -> bool {
     calls == 1 && came >= EVENTS && came == went
 }
 
-/// The trace whose length is the median of those that are complete: an order like most of them.
+/// The complete trace of median duration.
 pub fn typical(traces: Vec<Trace>) -> Option<Trace> {
     let mut traces: Vec<_> = traces.into_iter().filter(is_complete).collect();
     traces.sort_by_key(|trace| length(&rows(trace)));

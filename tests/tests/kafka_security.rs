@@ -1,7 +1,8 @@
-//! The services on an Apache Kafka that wants TLS and a login (SCRAM): it works, and configuration mistakes are reported.
+//! The services with an Apache Kafka that requires TLS and SCRAM: orders are processed, and configuration mistakes are
+//! reported.
 //!
-//! A build without the cargo feature `kafka-tls` is recognised, and so is a machine without Apache Kafka; the tests are
-//! then left out, unless `TEST_KAFKA_TLS` says `required`.
+//! Skipped in a build without the cargo feature `kafka-tls` and on a machine without Apache Kafka, unless
+//! `TEST_KAFKA_TLS` is `required`.
 
 use std::env;
 
@@ -12,7 +13,7 @@ use tests::stack::{has_apache_kafka, make_authority};
 use tests::system::{Draft, Service, System, run_to_end};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_order_takes_its_way_over_tls_and_scram() -> Result<()> {
+async fn an_order_is_processed_over_tls_and_scram() -> Result<()> {
     if are_left_out().await? {
         return Ok(());
     }
@@ -27,7 +28,7 @@ async fn an_order_takes_its_way_over_tls_and_scram() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_password_is_named_and_holds_up_no_confirmation() -> Result<()> {
+async fn a_wrong_password_is_logged_and_delays_no_confirmation() -> Result<()> {
     if are_left_out().await? {
         return Ok(());
     }
@@ -41,7 +42,7 @@ async fn a_wrong_password_is_named_and_holds_up_no_confirmation() -> Result<()> 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_broker_that_no_trusted_authority_vouches_for_is_not_talked_to() -> Result<()> {
+async fn a_broker_with_an_untrusted_certificate_is_refused() -> Result<()> {
     if are_left_out().await? {
         return Ok(());
     }
@@ -63,7 +64,7 @@ async fn confirms_without_publishing(setting: &str, wrong: &str) -> Result<Strin
 
     assert_eq!(order.status(), OrderStatus::Accepted);
     for process in system.stack().processes(Service::Orders) {
-        // At the level of an error, because waiting does not help.
+        // Logged as an error, because waiting does not help.
         system.logs(process, "\"ERROR\"").await?;
     }
     let log = system.log(Service::Orders)?;
@@ -73,12 +74,13 @@ async fn confirms_without_publishing(setting: &str, wrong: &str) -> Result<Strin
         system.order(&order.order_id).await?.status(),
         OrderStatus::Accepted
     );
-    // The order stays open, so there is nothing to audit.
+    // The order stays open, so the audit is not run.
     system.discard().await?;
     Ok(log)
 }
 
-/// Whether the prerequisites are missing; fails if they are required. Prints a line that cannot be mistaken for a success.
+/// Whether the prerequisites are missing; fails if they are required. Prints a line that cannot be mistaken for a
+/// success.
 async fn are_left_out() -> Result<bool> {
     let Some(why) = not_ready().await? else {
         return Ok(false);
@@ -92,7 +94,7 @@ async fn are_left_out() -> Result<bool> {
 async fn not_ready() -> Result<Option<String>> {
     if !has_apache_kafka() {
         return Ok(Some(
-            "Apache Kafka is not there: run `make apache-kafka`".to_owned(),
+            "Apache Kafka is missing: run `make apache-kafka`".to_owned(),
         ));
     }
     for service in Service::PAIR {
@@ -104,7 +106,7 @@ async fn not_ready() -> Result<Option<String>> {
     Ok(None)
 }
 
-/// It never starts, because its listen address is invalid; the test checks its other complaints.
+/// The program never starts, because its listen address is invalid; the test checks its other error messages.
 async fn is_built_with_tls(service: Service) -> Result<bool> {
     let wants_tls = [
         ("KAFKA_SECURITY_PROTOCOL", "ssl"),

@@ -1,5 +1,5 @@
-//! The life of an order, from the client's call to its outcome. Start reading here: every line below is a promise that
-//! the rest of the repository keeps, and this page is run as a test.
+//! The life of an order, from the client's call to its outcome. Start reading here: every line below is a guarantee of
+//! the repository, and this page is run as a test.
 
 use anyhow::Result;
 use proto::orders::v1::OrderStatus;

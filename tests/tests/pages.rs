@@ -1,4 +1,4 @@
-//! The pages are code: what they name exists, and the configuration table is the one in the code.
+//! The documentation is checked against the code: names in it exist, and the configuration table matches the settings.
 
 #![allow(
     clippy::unwrap_used,
@@ -35,7 +35,7 @@ fn read(page: &str) -> String {
     fs::read_to_string(root().join(page)).unwrap_or_else(|error| panic!("{page}: {error}"))
 }
 
-/// Every page that is read by people: those above, and all of `docs`.
+/// Every page: those above, and all of `docs`.
 fn pages() -> Vec<String> {
     let mut pages: Vec<_> = PAGES.map(str::to_owned).into();
     for folder in ["docs", "docs/adr", "docs/runbooks"] {
@@ -72,7 +72,7 @@ fn links(text: &str) -> Vec<(String, String)> {
 }
 
 #[test]
-fn every_link_leads_to_a_file_that_has_the_test_it_names() {
+fn every_link_leads_to_a_file_with_the_named_test() {
     let mut missing = Vec::new();
     for page in pages() {
         let folder = root().join(&page).parent().unwrap().to_owned();
@@ -99,7 +99,7 @@ fn names_a_test(label: &str, path: &Path) -> bool {
     is_name && path.extension().is_some_and(|extension| extension == "rs")
 }
 
-/// F1 to F18 are the list of faults that the pair was built against; F19 was added.
+/// F1 to F18 are the faults that the pair was designed for; F19 was added.
 #[test]
 fn every_fault_has_a_row_that_names_a_test() {
     let page = read("docs/faults.md");
@@ -139,7 +139,7 @@ fn is_row(line: &str) -> bool {
 type Reason = (String, String, String);
 
 #[test]
-fn every_reason_of_an_error_has_its_row_and_no_row_is_of_another() {
+fn every_error_reason_has_a_row_and_every_row_an_error_reason() {
     let page = read("docs/errors.md");
     let sections = [
         ("## Of every service", any_services_reasons()),
@@ -212,7 +212,7 @@ fn reason_as_written((reason, code, delay): (&str, Code, Option<Duration>)) -> R
 }
 
 #[test]
-fn the_configuration_page_is_the_one_in_the_code() {
+fn the_configuration_page_matches_the_code() {
     let expected = configuration_page();
 
     if std::env::var_os("UPDATE_PAGES").is_some() {

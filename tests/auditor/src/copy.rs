@@ -1,4 +1,4 @@
-//! A PostgreSQL database as a SQLite file: same tables, same columns, same values.
+//! Copies a PostgreSQL database into a SQLite file: same tables, same columns, same values.
 //!
 //! | PostgreSQL | SQLite |
 //! |---|---|
@@ -49,7 +49,7 @@ pub(super) async fn make(url: &str, file: &Path) -> Result<()> {
     Ok(())
 }
 
-struct Table {
+struct CopiedTable {
     name: String,
     columns: Vec<Column>,
 }
@@ -69,10 +69,10 @@ enum Kind {
     Text,
 }
 
-async fn tables(source: &mut PgConnection) -> Result<Vec<Table>> {
+async fn tables(source: &mut PgConnection) -> Result<Vec<CopiedTable>> {
     let rows: Vec<(String, Vec<String>, Vec<String>)> =
         sqlx::query_as(TABLES).fetch_all(source).await?;
-    let tables = rows.into_iter().map(|(name, columns, types)| Table {
+    let tables = rows.into_iter().map(|(name, columns, types)| CopiedTable {
         name,
         columns: columns
             .into_iter()
@@ -95,7 +95,7 @@ impl Column {
     }
 }
 
-impl Table {
+impl CopiedTable {
     /// Columns have no type, so each value keeps its own. The rules look rows up by order: hence the indexes.
     async fn create(&self, target: &mut SqliteConnection) -> Result<()> {
         let name = &self.name;
@@ -150,7 +150,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn every_value_is_copied_as_what_it_is() {
+    async fn every_value_is_copied_with_its_type() {
         let server = postgres_server::shared();
         server.create_database("to_copy").unwrap();
         let url = server.url("to_copy");

@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_url_says_which_engine_it_is_on() {
+    fn a_url_selects_the_engine() {
         let read = |url: &str| url.parse::<Database>();
 
         assert!(

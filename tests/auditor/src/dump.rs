@@ -16,7 +16,7 @@ use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use serde::Serialize;
 
-use crate::topics::{Bytes, GROUPS, PARTITIONS, Partition, TopicRecord, file_of};
+use crate::topics::{Bytes, DumpedPartition, DumpedRecord, GROUPS, PARTITIONS, file_of};
 
 /// Timeout of one broker call, and of the next record of a partition that has more.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -30,7 +30,7 @@ const READ_AHEAD_KIBIBYTES: &str = "4096";
 /// When a topic is missing, the broker does not answer, or a file cannot be written.
 pub async fn all_topics(brokers: &str, directory: &Path) -> Result<()> {
     let (brokers, directory) = (brokers.to_owned(), directory.to_owned());
-    // librdkafka blocks its caller.
+    // librdkafka blocks the calling thread.
     tokio::task::spawn_blocking(move || Dump { brokers, directory }.write())
         .await?
         .context("cannot dump the topics")
@@ -100,7 +100,7 @@ impl Dump {
         &self,
         reader: &BaseConsumer,
         topic: &str,
-        partitions: &[Partition],
+        partitions: &[DumpedPartition],
     ) -> Result<()> {
         let mut file = JsonLines::create(&file_of(&self.directory, topic))?;
         let mut left = BTreeMap::new();
@@ -113,7 +113,9 @@ impl Dump {
         reader.assign(&assignment)?;
         while !left.is_empty() {
             let Some(message) = reader.poll(ANSWER) else {
-                bail!("no record came for {ANSWER:?}, though these partitions have more: {left:?}");
+                bail!(
+                    "no record received for {ANSWER:?}, but these partitions have more: {left:?}"
+                );
             };
             let message = message?;
             // Records written during the dump are not part of it.
@@ -134,12 +136,12 @@ impl Dump {
 /// Offsets by topic and partition, then by group.
 type Committed = BTreeMap<(String, i32), BTreeMap<String, i64>>;
 
-fn ends(reader: &BaseConsumer, topic: &str, committed: &Committed) -> Result<Vec<Partition>> {
+fn ends(reader: &BaseConsumer, topic: &str, committed: &Committed) -> Result<Vec<DumpedPartition>> {
     let mut ends = Vec::new();
     for partition in partitions_of(reader, topic)? {
         let (low, end) = reader.fetch_watermarks(topic, partition, ANSWER)?;
         let place = (topic.to_owned(), partition);
-        ends.push(Partition {
+        ends.push(DumpedPartition {
             committed: committed.get(&place).cloned().unwrap_or_default(),
             topic: place.0,
             partition,
@@ -158,7 +160,7 @@ fn partitions_of(client: &BaseConsumer, topic: &str) -> Result<Vec<i32>> {
     Ok(partitions.iter().map(|partition| partition.id()).collect())
 }
 
-fn record_of(message: &BorrowedMessage<'_>) -> TopicRecord {
+fn record_of(message: &BorrowedMessage<'_>) -> DumpedRecord {
     let bytes = |bytes: &[u8]| Bytes(bytes.to_vec());
     let headers = message.headers().map(|headers| {
         let headers = headers.iter();
@@ -171,7 +173,7 @@ fn record_of(message: &BorrowedMessage<'_>) -> TopicRecord {
             })
             .collect()
     });
-    TopicRecord {
+    DumpedRecord {
         partition: message.partition(),
         offset: message.offset(),
         timestamp: message.timestamp().to_millis(),

@@ -7,6 +7,7 @@
 //! | `temp` | the journal, the topics, and tables derived from all data: see `evidence/tables.sql` |
 
 mod batch;
+mod blob_id;
 mod bodies;
 mod journal;
 mod records;
@@ -14,8 +15,8 @@ mod retry_events;
 
 use anyhow::{Context as _, Result};
 use sqlx::SqliteConnection;
-use uuid::Uuid;
 
+pub(crate) use self::blob_id::uuid;
 use crate::Inputs;
 use crate::database::{Files, read_only};
 
@@ -78,9 +79,4 @@ async fn connect(files: &Files) -> Result<SqliteConnection> {
         .await
         .with_context(|| format!("cannot read the database {}", files.processing.display()))?;
     Ok(connection)
-}
-
-/// An id from the database in its text form.
-pub(crate) fn uuid(blob: &[u8]) -> String {
-    Uuid::from_slice(blob).map_or_else(|_| format!("{blob:02x?}"), |id| id.to_string())
 }

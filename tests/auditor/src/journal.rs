@@ -20,14 +20,14 @@ use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Line {
+pub enum JournalLine {
     /// A call, before it starts.
     Invoked(Invoked),
     Ok(Answered),
     /// A definite refusal: no effect.
-    Refused(Unanswered),
+    Refused(EndedCall),
     /// It may have taken effect or not.
-    Unknown(Unanswered),
+    Unknown(EndedCall),
     Read(ObservedRead),
 }
 
@@ -78,7 +78,7 @@ pub struct Answered {
 
 /// The end of a failed call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Unanswered {
+pub struct EndedCall {
     pub call: u64,
     /// End time, as in [`Invoked::at`].
     pub at: i64,
@@ -152,7 +152,7 @@ impl Lines {
     ///
     /// # Errors
     /// When a line other than a truncated last one cannot be read.
-    pub fn next_line(&mut self) -> Result<Option<(u64, Line)>> {
+    pub fn next_line(&mut self) -> Result<Option<(u64, JournalLine)>> {
         let mut text = Vec::new();
         let mut limited = self.reader.by_ref().take(MAX_LINE);
         let length = limited.read_until(b'\n', &mut text)?;
@@ -179,7 +179,7 @@ impl Lines {
 mod tests {
     use super::*;
 
-    fn read_all(text: &str) -> Result<(Vec<Line>, u64)> {
+    fn read_all(text: &str) -> Result<(Vec<JournalLine>, u64)> {
         let file = tempfile::NamedTempFile::new()?;
         std::fs::write(file.path(), text)?;
         let mut journal = open(file.path())?;
@@ -193,21 +193,21 @@ mod tests {
     const UNKNOWN: &str = r#"{"unknown":{"call":1,"at":5,"why":"UNAVAILABLE"}}"#;
 
     #[test]
-    fn an_unfinished_last_line_is_counted_and_left_out() {
+    fn a_truncated_last_line_is_counted_and_skipped() {
         let (lines, truncated) = read_all(&format!("{UNKNOWN}\n{}", &UNKNOWN[..20])).unwrap();
 
         assert_eq!((lines.len(), truncated), (1, 1));
     }
 
     #[test]
-    fn any_other_line_that_cannot_be_read_is_an_error_that_names_it() {
+    fn any_other_unreadable_line_is_an_error_with_its_number() {
         let error = read_all(&format!("{UNKNOWN}\n{}\n{UNKNOWN}\n", &UNKNOWN[..20])).unwrap_err();
 
         assert!(format!("{error:#}").contains("line 2"), "{error:#}");
     }
 
     #[test]
-    fn a_line_without_end_takes_no_memory_without_bound() {
+    fn the_memory_of_an_endless_line_is_bounded() {
         let endless = "x".repeat(2 * MAX_LINE as usize);
 
         assert!(read_all(&endless).is_err());

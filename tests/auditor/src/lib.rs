@@ -53,7 +53,7 @@ pub struct Limits {
     /// Whether the services consumed everything and stopped cleanly: committed offsets must then be the partition ends.
     pub stopped_cleanly: bool,
     /// Whether clients without a journal placed or cancelled orders too.
-    pub has_strangers: bool,
+    pub has_other_clients: bool,
 }
 
 /// Audits a run.

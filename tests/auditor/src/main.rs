@@ -56,13 +56,13 @@ struct CheckArguments {
     wire_duplicates_at_most: Option<u64>,
     /// Maximum number of orders with events in a retry store [default: unlimited, only reported].
     #[arg(long, value_name = "N")]
-    set_aside_at_most: Option<u64>,
+    retry_store_orders_at_most: Option<u64>,
     /// The services consumed everything and stopped cleanly: committed offsets must be the partition ends.
     #[arg(long)]
     stopped_cleanly: bool,
     /// Other clients placed orders too: an order without a call in the journal is no violation.
     #[arg(long)]
-    has_strangers: bool,
+    has_other_clients: bool,
 }
 
 /// Exit code when an input cannot be read: nothing is proved.
@@ -89,9 +89,9 @@ async fn main() -> ExitCode {
 async fn audit(arguments: CheckArguments) -> Result<bool> {
     let limits = Limits {
         wire_duplicates: arguments.wire_duplicates_at_most,
-        set_aside: arguments.set_aside_at_most,
+        set_aside: arguments.retry_store_orders_at_most,
         stopped_cleanly: arguments.stopped_cleanly,
-        has_strangers: arguments.has_strangers,
+        has_other_clients: arguments.has_other_clients,
     };
     let inputs = Inputs {
         databases: Databases {

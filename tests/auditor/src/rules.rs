@@ -2,14 +2,14 @@
 //!
 //! | rule | holds when |
 //! |---|---|
-//! | [`no_loss`] | every confirmed order exists, was published, and is final or set aside (its event is in a retry store) |
+//! | [`no_loss`] | every confirmed order exists, was published, and is final or has an event in a retry store |
 //! | [`no_phantom`] | nothing exists that was not requested, or that was refused |
 //! | [`effect_once`] | every event took effect once: history, stock, money, shipment |
 //! | [`wire_duplicates`] | no more records are repeated than the faults of the run explain |
 //! | [`order_per_key`] | events of an order are in sequence, on one partition, and applied in sequence |
 //! | [`reads`] | every read returned a prefix of the final history, and never less than an earlier read |
 //! | [`offsets`] | no offset is committed beyond unfinished work |
-//! | [`accounting`] | nothing is left over: every order, event and record is accounted for |
+//! | [`accounting`] | every order, event and record is accounted for |
 //! | [`evidence`] | the evidence itself is complete |
 
 mod rule;

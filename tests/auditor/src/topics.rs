@@ -25,7 +25,7 @@ pub const GROUPS: [(&str, &str); 2] = [
 pub const PARTITIONS: &str = "partitions.jsonl";
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TopicRecord {
+pub struct DumpedRecord {
     pub partition: i32,
     pub offset: i64,
     /// Unix milliseconds, if the broker reports it.
@@ -36,7 +36,7 @@ pub struct TopicRecord {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Partition {
+pub struct DumpedPartition {
     pub topic: String,
     pub partition: i32,
     /// The first offset on the broker.

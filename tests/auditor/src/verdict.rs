@@ -22,14 +22,14 @@ pub struct RuleReport {
     /// Amounts of evidence, which distinguish a rule that found nothing from one that had nothing to check.
     pub counted: Vec<(&'static str, u64)>,
     /// The first violations of each check.
-    pub violations: Vec<Violation>,
+    pub violations: Vec<RuleViolation>,
     /// Number of violations that are not listed.
     pub more: u64,
 }
 
 /// A violation and its coordinates, as far as known.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Violation {
+pub struct RuleViolation {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub order_id: Option<String>,
     /// The request that placed the order.
@@ -110,12 +110,12 @@ impl RuleReport {
 /// The violations of one check: the first ones in full, the others as a number.
 #[derive(Debug, Default)]
 pub(crate) struct Findings {
-    spelled_out: Vec<Violation>,
+    spelled_out: Vec<RuleViolation>,
     more: u64,
 }
 
 impl Findings {
-    pub(crate) fn add(&mut self, violation: Violation) {
+    pub(crate) fn add(&mut self, violation: RuleViolation) {
         if self.spelled_out.len() < SPELLED_OUT {
             self.spelled_out.push(violation);
         } else {
@@ -128,7 +128,7 @@ impl Findings {
     }
 }
 
-impl fmt::Display for Violation {
+impl fmt::Display for RuleViolation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names = [("request", &self.request_id), ("invoice", &self.invoice)];
         let known = names
@@ -152,7 +152,7 @@ impl fmt::Display for Violation {
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let colour = if self.is_ok() { "green" } else { "red" };
-        write!(f, "audit: {colour}, {} orders in the books", self.orders)?;
+        write!(f, "audit: {colour}, {} orders in the database", self.orders)?;
         match self.unknown {
             0 => writeln!(f, ", all known to the client")?,
             unknown => writeln!(f, ", {unknown} of them unknown to the client")?,
@@ -176,8 +176,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_violation_names_all_coordinates_that_are_known() {
-        let text = Violation {
+    fn a_violation_names_all_known_coordinates() {
+        let text = RuleViolation {
             order_id: Some("0197".into()),
             request_id: Some("r".into()),
             invoice: Some("536365".into()),
@@ -193,9 +193,9 @@ mod tests {
     }
 
     #[test]
-    fn very_many_violations_of_one_kind_are_summed_up() {
+    fn many_violations_of_one_check_are_counted() {
         let mut findings = Findings::default();
-        (0..25).for_each(|_| findings.add(Violation::default()));
+        (0..25).for_each(|_| findings.add(RuleViolation::default()));
         let mut report = RuleReport::new("rule");
         report.add(findings);
 

@@ -1,4 +1,4 @@
-//! Starts the library's broker on an address and a file, and tells a wanted stop from a failure.
+//! Starts the library's broker on an address and a file, and distinguishes a requested stop from a failure.
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
@@ -12,18 +12,18 @@ use uuid::Uuid;
 
 use crate::groups::Groups;
 
-/// Consumer offsets and topics are filed under these two: a change would orphan every existing file.
+/// Consumer offsets and topics are stored under these two: a change would orphan every existing file.
 pub(crate) const CLUSTER_ID: &str = "local";
 pub(crate) const NODE_ID: i32 = 1;
 
-/// Serves until SIGTERM or SIGINT; tells its clients to come back to `advertised`.
+/// Serves until SIGTERM or SIGINT; advertises `advertised` to its clients.
 ///
 /// # Errors
-/// When the address cannot be bound, the file cannot be opened, or the broker ends without having been asked to.
+/// When the address cannot be bound, the file cannot be opened, or the broker ends without a signal.
 pub(crate) async fn run(listen: SocketAddr, advertised: SocketAddr, database: &Path) -> Result<()> {
     ensure!(
         listen.port() != 0,
-        "--listen needs a port: clients are told to come back to it"
+        "--listen needs a port: it is advertised to clients"
     );
     ensure_free(listen)?;
     let stop_wanted = StopSignals::listen()?;
@@ -44,15 +44,15 @@ pub(crate) async fn run(listen: SocketAddr, advertised: SocketAddr, database: &P
     let ended = broker.main(Instant::now()).await;
 
     ended.context("the broker failed")?;
-    // The library answers "fine" when its accept loop dies, so only a signal counts as a clean end.
+    // The library returns Ok when its accept loop fails, so only a signal counts as a clean end.
     ensure!(
         stop_wanted.received().await,
-        "the broker ended by itself; the lines above say why"
+        "the broker ended without a signal; see the lines above"
     );
     Ok(())
 }
 
-/// The storage of the library on this file, which tells clients to come back to `advertised`.
+/// The library's storage on this file, which advertises `advertised` to clients.
 pub(crate) async fn open_storage(
     database: &Path,
     advertised: SocketAddr,
@@ -72,19 +72,19 @@ pub(crate) async fn open_storage(
 }
 
 fn url(address: SocketAddr) -> Result<Url> {
-    Url::parse(&format!("tcp://{address}")).with_context(|| format!("{address} is no URL"))
+    Url::parse(&format!("tcp://{address}")).with_context(|| format!("{address} is not a URL"))
 }
 
 /// The library looks up the headers of each record by (topition, offset) in a table without an index: with a dozen
-/// headers per record, reading a topic would take time in the square of its length.
+/// headers per record, reading a topic would take quadratic time.
 const INDEX_HEADERS: &str =
     "CREATE INDEX IF NOT EXISTS header_by_record ON header (topition, offset_id)";
 
-/// A member that died before this process did would come back from the file as if it lived, and keep its partitions from
-/// the others without end. A group that starts empty is joined anew by every live member. The offsets are elsewhere.
+/// A member that died before this process did would be restored from the file as alive, and keep its partitions
+/// forever. A group that starts empty is rejoined by every live member. Offsets are stored elsewhere.
 const FORGET_GROUP_MEMBERS: &str = "DELETE FROM consumer_group_detail";
 
-/// Repairs in the library's file what the library does not.
+/// Repairs the library's file before the start.
 async fn repair(database: &Path) -> Result<()> {
     let name = database.file_name().unwrap_or(database.as_os_str());
     let connection = libsql::Builder::new_local(name).build().await?.connect()?;
@@ -97,15 +97,15 @@ async fn repair(database: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The library reports a taken port as a panic in a task; asking first gives the one-line answer.
+/// The library reports a port in use as a panic in a task; this check gives a one-line error.
 fn ensure_free(listen: SocketAddr) -> Result<()> {
     TcpListener::bind(listen)
         .map(drop)
         .with_context(|| format!("cannot listen on {listen}"))
 }
 
-/// The library resolves the URL's path below the working directory and does not decode percent signs. PartitionLag in the
-/// file's own directory and naming the file alone makes every directory usable, with spaces and all.
+/// The library resolves the URL's path below the working directory and does not decode percent signs. Changing into the
+/// file's own directory and using the bare file name makes every directory usable, including those with spaces.
 fn storage_url(database: &Path) -> Result<Url> {
     let Some(name) = database.file_name().and_then(|name| name.to_str()) else {
         bail!("{} does not name a file", database.display());
@@ -123,7 +123,7 @@ fn storage_url(database: &Path) -> Result<Url> {
     Ok(url)
 }
 
-/// Remembers a stop signal that arrives while the library handles it too.
+/// Records a stop signal that arrives while the library handles it too.
 struct StopSignals {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
@@ -138,10 +138,10 @@ impl StopSignals {
         })
     }
 
-    /// Whether one of them came since `listen`; does not wait.
+    /// Whether one of the signals arrived since `listen`; does not wait.
     async fn received(mut self) -> bool {
         tokio::select! {
-            // In this order: a signal that is there already must win over "nothing yet".
+            // In this order: a pending signal must win over the fallback.
             biased;
             _ = self.interrupt.recv() => true,
             _ = self.terminate.recv() => true,

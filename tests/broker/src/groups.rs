@@ -1,15 +1,16 @@
 //! The library's group coordinator, with two repairs.
 //!
-//! **Groups without assignments.** A follower of a group sends SyncGroup without assignments and waits for the leader's. When the leader is dead and the
-//! library has just given it up, the library takes the follower's empty list for the leader's word: the group forms with
-//! no assignments, and nobody gets a partition any more. Whether that or a JoinGroup comes first is a race, so roughly
-//! every second kill of a consumer met it. A list that is empty is therefore passed on as none at all, which the library
-//! answers with REBALANCE_IN_PROGRESS: the follower joins again and becomes the leader.
+//! **Groups without assignments.** A follower of a group sends SyncGroup without assignments and waits for the
+//! leader's. When the leader is dead and the library has just removed it, the library takes the follower's empty list
+//! for the leader's: the group forms with no assignments, and no member gets a partition any more. Whether that
+//! SyncGroup or a JoinGroup arrives first is a race, which about every second kill of a consumer lost. An empty list is
+//! therefore passed on as no list, which the library answers with REBALANCE_IN_PROGRESS: the follower joins again and
+//! becomes the leader.
 //!
-//! **Leaders that are gone.** A leader that leaves while its group forms is forgotten as a member and remembered as the
-//! leader: everybody who joins is told to follow it, without end. A coordinator that reads the group from the file drops
-//! such a leader. So a member that is told to follow another member is asked to join once more through one that has read nothing
-//! yet, which changes nothing where that member exists.
+//! **Dead leaders.** A leader that leaves while its group forms is removed as a member but kept as the leader: every
+//! joining member becomes its follower, forever. A coordinator that reads the group from the file drops such a leader.
+//! So a member that would follow another one joins once more through a coordinator without cached state, which changes
+//! nothing if the leader exists.
 
 use async_trait::async_trait;
 use tansu_broker::Result;
@@ -39,7 +40,7 @@ impl<S: Storage> Groups<S> {
     }
 }
 
-/// Whether a member is told to follow another one.
+/// Whether a member becomes a follower.
 fn follows_another(answer: &Body) -> bool {
     let Body::JoinGroupResponse(JoinGroupResponse {
         error_code,

@@ -1,13 +1,14 @@
 //! A Kafka-compatible broker on one SQLite file, for the local stack and the tests.
 //!
-//! A thin command line around the `tansu-broker` library: one node, one listener, one file. A process of its own because
-//! its SQLite (libsql) and the services' SQLite (libsqlite3-sys) export the same symbols and must never meet in one binary.
+//! A thin command line around the `tansu-broker` library: one node, one listener, one file. It is a process of its own
+//! because its SQLite (libsql) and the services' SQLite (libsqlite3-sys) export the same symbols and cannot be linked
+//! into one binary.
 //!
 //! Guarantees: an acknowledged record survives a kill of this process; the same file started again serves the same
 //! topics, records and consumer offsets. It stops on SIGTERM and SIGINT with exit code 0.
 //!
-//! Deliberately not for production: it commits without fsync (a power cut may lose the last records), speaks neither TLS
-//! nor SASL here, has no usable transactions, and its group coordinator is dependable with one member per group only.
+//! Not for production: it commits without fsync (a power failure may lose the last records), supports neither TLS nor
+//! SASL here, has no usable transactions, and its group coordinator works reliably with one member per group only.
 
 mod broker;
 mod groups;
@@ -27,15 +28,15 @@ struct Arguments {
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9092")]
     listen: SocketAddr,
 
-    /// Address that clients are told to come back to, such as that of a proxy [default: the address to listen on].
+    /// Advertised address, such as that of a proxy [default: the address to listen on].
     #[arg(long, value_name = "HOST:PORT")]
     advertise: Option<SocketAddr>,
 
-    /// File that keeps topics, records and consumer offsets; created when missing.
+    /// File for topics, records and consumer offsets; created if missing.
     #[arg(long, value_name = "FILE", default_value = "broker.db")]
     database: PathBuf,
 
-    /// What to log on standard error, for example "info" or "tansu_broker=debug".
+    /// Log filter for standard error, for example "info" or "tansu_broker=debug".
     #[arg(
         long,
         value_name = "FILTER",

@@ -1,4 +1,4 @@
-//! The broker as a program: what a wrong start gets. Everything else it does is tested with the services.
+//! The broker's command line: errors of an invalid start. Everything else is tested with the services.
 
 #![allow(clippy::expect_used, reason = "a test may fail by panicking")]
 
@@ -14,7 +14,7 @@ fn broker(arguments: &[&str]) -> Output {
 }
 
 #[test]
-fn an_address_that_is_taken_is_named() {
+fn an_address_in_use_is_named() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = taken.local_addr().expect("an address").to_string();
 

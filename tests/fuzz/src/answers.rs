@@ -1,11 +1,11 @@
-//! What processing-service answers order-service, as order-service judges it.
+//! Answers of processing-service as validated by order-service.
 
 use order_service::availability::{self, Verdict};
 use order_service::domain::{Currency, Money, OrderLine, OrderLines, Quantity, Sku, UnitPrice};
 use prost::Message;
 use proto::inventory::v1::CheckAvailabilityResponse;
 
-/// The bytes as the answer about an order of three lines, two of them of one SKU.
+/// The bytes as the answer for an order of three lines, two of them with one SKU.
 pub(crate) fn answers(bytes: &[u8]) {
     let (Ok(answer), Some(lines)) = (CheckAvailabilityResponse::decode(bytes), lines()) else {
         return;

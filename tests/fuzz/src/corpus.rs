@@ -1,4 +1,4 @@
-//! The corpus: real inputs, kept as files in `corpus`, written by `UPDATE_CORPUS=1 cargo test -p fuzz`, and damaged here
+//! The corpus: real inputs as files in `corpus`, written by `UPDATE_CORPUS=1 cargo test -p fuzz`, and mutated here
 //! without a fuzzer.
 
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use crate::{TARGETS, Target};
 
-/// Damaged copies of each file of the corpus: a second or two for all.
+/// Mutated copies of each corpus file: a second or two for all.
 const DAMAGED_COPIES: usize = 10_000;
 
 fn order_id() -> Uuid {
@@ -198,7 +198,7 @@ fn files(target: &str) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn the_corpus_holds_what_the_services_write_today() {
+fn the_corpus_matches_the_current_output_of_the_services() {
     let seeds = [
         ("events", events()),
         ("requests", requests()),
@@ -222,7 +222,7 @@ fn the_corpus_holds_what_the_services_write_today() {
     }
 }
 
-/// One of the ways in which bytes come to harm.
+/// Applies a random mutation.
 fn damage(bytes: &mut Vec<u8>, random: &mut StdRng) {
     if bytes.is_empty() {
         return bytes.push(random.random());
@@ -255,7 +255,7 @@ fn assert_survives_damage(target: Target, file: &[u8], random: &mut StdRng) {
 }
 
 #[test]
-fn no_target_is_brought_down_by_damaged_input() {
+fn no_target_fails_on_mutated_input() {
     let mut random = StdRng::seed_from_u64(1);
     for (name, target) in TARGETS {
         let files = files(name);

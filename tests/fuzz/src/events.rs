@@ -1,4 +1,4 @@
-//! Records as a broker delivers them, in both directions, and what the services make of them.
+//! Records in both directions, as delivered by a broker, and their decoding by the services.
 
 use kafka::headers;
 use order_service::conversion as orders;
@@ -6,7 +6,7 @@ use processing_service::conversion as processing;
 use proto::event::{Event, OrderEvent, ProcessingEvent};
 use proto::record::{self, Received};
 
-/// The stored form of the headers, its length in front, then the value.
+/// The stored form of the headers, prefixed with its length, then the value.
 pub(crate) fn events(bytes: &[u8]) {
     let Some((headers, payload)) = crate::split(bytes) else {
         return;
@@ -24,7 +24,7 @@ pub(crate) fn events(bytes: &[u8]) {
     }
 }
 
-/// What is read can be written and read again.
+/// A decoded event can be encoded and decoded again.
 fn decode<E: Event + PartialEq + std::fmt::Debug>(
     headers: &headers::Headers,
     payload: &[u8],

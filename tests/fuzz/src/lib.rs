@@ -1,10 +1,10 @@
-//! Everything that decodes bytes from outside, as functions that a fuzzer calls: they must not panic, hang or take memory
-//! that the input does not account for, and what they accept must survive being written and read again.
+//! All decoders of external bytes as fuzz targets: they must not panic, hang or use more memory than the input accounts
+//! for, and accepted input must survive encoding and decoding.
 //!
-//! Two drivers: libFuzzer, which looks at the code that an input reaches (`make fuzz`, and some seconds of each target in
-//! the checks), and the tests here, which damage the corpus at random and need nothing.
+//! Two drivers: libFuzzer, which is guided by code coverage (`make fuzz`, and a few seconds per target in the checks),
+//! and the tests here, which mutate the corpus at random and have no prerequisites.
 //!
-//! Not here: `traceparent` is read by OpenTelemetry, and tried where we call it (`telemetry::propagation`).
+//! Not here: `traceparent` is parsed by OpenTelemetry, and tested in `telemetry::propagation`.
 
 mod answers;
 mod events;
@@ -15,7 +15,7 @@ mod storage;
 /// Takes any bytes.
 pub type Target = fn(&[u8]);
 
-/// All targets by the names of their corpora.
+/// All targets by the name of their corpus.
 pub const TARGETS: [(&str, Target); 7] = [
     ("events", events::events),
     ("requests", requests::requests),
@@ -26,7 +26,7 @@ pub const TARGETS: [(&str, Target); 7] = [
     ("stored_orders", storage::orders),
 ];
 
-/// Cuts an input in two: the first part's length stands in front of it.
+/// Splits an input in two: it begins with the length of the first part.
 fn split(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (length, rest) = bytes.split_first_chunk::<2>()?;
     rest.split_at_checked(usize::from(u16::from_le_bytes(*length)))

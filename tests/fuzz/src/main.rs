@@ -1,4 +1,4 @@
-//! libFuzzer's program: it feeds the target that `FUZZ_TARGET` names. `tests/fuzz/run.sh` builds and runs it.
+//! The libFuzzer program: it runs the target in `FUZZ_TARGET`. Built and run by `tests/fuzz/run.sh`.
 #![no_main]
 
 use std::sync::LazyLock;
@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 static TARGET: LazyLock<fuzz::Target> = LazyLock::new(|| {
     let name = std::env::var("FUZZ_TARGET").unwrap_or_default();
     let found = fuzz::TARGETS.iter().find(|(known, _)| *known == name);
-    let (_, target) = found.unwrap_or_else(|| panic!("FUZZ_TARGET={name} is no target"));
+    let (_, target) = found.unwrap_or_else(|| panic!("FUZZ_TARGET={name} is not a target"));
     *target
 });
 

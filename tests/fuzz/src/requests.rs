@@ -1,4 +1,4 @@
-//! Messages of clients behind gRPC's framing.
+//! Client messages without the gRPC framing.
 
 use grpc::server::violations::Violations;
 use order_service::conversion;
@@ -9,10 +9,10 @@ use prost::Message;
 use proto::inventory::v1::CheckAvailabilityRequest;
 use proto::orders::v1 as messages;
 
-/// What the faults of an answer may take: as much as all its headers with the least tolerant client.
+/// Maximum size of the violations in an error: the header limit of the strictest client.
 const MAX_FAULTS_BYTES: usize = 8 * 1024;
 
-/// The same bytes as each of the requests that have fields to parse.
+/// The same bytes as each of the requests with fields to parse.
 pub(crate) fn requests(bytes: &[u8]) {
     if let Ok(request) = messages::PlaceOrderRequest::decode(bytes) {
         place_order(request);
@@ -47,7 +47,7 @@ fn assert_small(faults: &Violations) {
     assert!((1..=MAX_FAULTS_BYTES).contains(&bytes), "{bytes} bytes");
 }
 
-/// The name of a customer, its length in front, then a token.
+/// The name of a customer, prefixed with its length, then a token.
 pub(crate) fn page_tokens(bytes: &[u8]) {
     let Some((customer, token)) = crate::split(bytes) else {
         return;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use service::config::Configuration;
 
-/// Lines of `NAME=value`, as both services' settings.
+/// Lines of `NAME=value` as the settings of both services.
 pub(crate) fn settings(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let settings: BTreeMap<String, String> = text
@@ -16,7 +16,7 @@ pub(crate) fn settings(bytes: &[u8]) {
     refuse_by_name(processing_service::config::Config::from_source(&settings).err());
 }
 
-/// A refusal names what is wrong.
+/// A configuration error names the settings.
 fn refuse_by_name(refused: Option<service::config::ConfigError>) {
     if let Some(error) = refused {
         assert!(!error.mistakes().is_empty());

@@ -1,4 +1,4 @@
-//! Columns that hold encoded values: a damaged one must not take a service down.
+//! Columns with encoded values: a damaged value must not crash a service.
 
 use kafka::headers;
 use order_service::conversion as orders;
@@ -13,7 +13,7 @@ pub(crate) fn headers(bytes: &[u8]) {
     }
 }
 
-/// The lines of an order, as each service keeps them.
+/// The lines of an order in the storage format of each service.
 pub(crate) fn orders(bytes: &[u8]) {
     if let Ok(lines) = orders::decode_body(bytes) {
         let stored = orders::encode_body(&lines);

@@ -47,7 +47,7 @@ pub const GROUP: &str = "group";
 pub const DEAD_LETTERS: &str = "events.dlq";
 pub const PARTITIONS: i32 = 3;
 
-/// Conditions come true within this time, or never.
+/// Deadline of every wait.
 const WAIT_LIMIT: Duration = Duration::from_secs(60);
 
 pub async fn eventually(what: &str, condition: impl AsyncFn() -> bool) {
@@ -57,10 +57,10 @@ pub async fn eventually(what: &str, condition: impl AsyncFn() -> bool) {
         }
     };
     let in_time = tokio::time::timeout(WAIT_LIMIT, wait).await;
-    assert!(in_time.is_ok(), "never happened: {what}");
+    assert!(in_time.is_ok(), "timed out: {what}");
 }
 
-/// A record as it was found on a topic.
+/// A record read from a topic.
 #[derive(Debug)]
 pub struct Published {
     pub key: String,
@@ -79,7 +79,7 @@ impl Published {
     }
 }
 
-/// Retries in memory for longer than any test takes.
+/// In-memory retries for longer than any test takes.
 pub const LONG_RETRY: RetryPolicy = RetryPolicy {
     retry_for: Duration::from_secs(120),
     retry_store_delay: Duration::from_secs(1_800),
@@ -92,7 +92,7 @@ pub const SHORT_RETRY: RetryPolicy = RetryPolicy {
     ..LONG_RETRY
 };
 
-/// A broker, and the retry store of its consumers.
+/// A broker and the retry store of its consumers.
 pub struct Broker {
     cluster: MockCluster<'static, DefaultProducerContext>,
     producer: FutureProducer,
@@ -129,7 +129,7 @@ impl Broker {
         self.cluster.request_errors(RDKafkaApiKey::Produce, errors);
     }
 
-    /// Every produce request is refused for good, until [`Broker::accept_produce`].
+    /// Every produce request is refused permanently, until [`Broker::accept_produce`].
     pub fn refuse_all_produce(&self) {
         let errors = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED; 10_000];
         self.refuse_produce(&errors);
@@ -156,7 +156,7 @@ impl Broker {
         self.producer.send(record, WAIT_LIMIT).await.unwrap();
     }
 
-    /// All records of the topic, in the order of its partitions.
+    /// All records of the topic, by partition.
     pub fn read(&self, topic: &str) -> Vec<Published> {
         let consumer: BaseConsumer = client(&self.cluster)
             .set("group.id", "reader")
@@ -182,14 +182,14 @@ impl Broker {
         published
     }
 
-    /// Publishes to a partition of the test's choice.
+    /// Publishes to a given partition.
     pub async fn publish_to(&self, partition: i32, key: &str, payload: &str) {
         let record = FutureRecord::to(TOPIC).key(key).payload(payload);
         let record = record.partition(partition);
         self.producer.send(record, WAIT_LIMIT).await.unwrap();
     }
 
-    /// Publishes to a partition of the test's choice, without a key.
+    /// Publishes to a given partition, without a key.
     pub async fn publish_keyless(&self, partition: i32, payload: &str) {
         let record = FutureRecord::<[u8], _>::to(TOPIC).payload(payload);
         let record = record.partition(partition);
@@ -211,7 +211,7 @@ impl Broker {
         self.producer.send(record, WAIT_LIMIT).await.unwrap();
     }
 
-    /// The offset that the group committed, 0 before the first.
+    /// The group's committed offset, 0 before the first commit.
     pub async fn committed(&self, partition: i32) -> i64 {
         let mut config = client(&self.cluster);
         config.set("group.id", GROUP);
@@ -235,7 +235,7 @@ impl Broker {
             .request_errors(RDKafkaApiKey::Heartbeat, &errors);
     }
 
-    /// The next commits are refused, as during a rebalance.
+    /// The next `times` commits are refused, as during a rebalance.
     pub fn refuse_commits(&self, times: usize) {
         let errors = vec![RDKafkaRespErr::RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS; times];
         self.cluster
@@ -320,7 +320,7 @@ impl Running {
         Self { stop, task }
     }
 
-    /// Aborts it without its shutdown.
+    /// Aborts it without a shutdown.
     pub async fn kill(self) {
         self.task.abort();
         assert!(self.task.await.unwrap_err().is_cancelled());
@@ -362,7 +362,7 @@ impl Database {
         self.signal.notify();
     }
 
-    /// Overwrites the stored headers of the rows that a condition names.
+    /// Overwrites the stored headers of the rows that match a condition.
     pub async fn set_headers(&self, headers: &[u8], rows: &str) {
         let mut transaction = self.sqlite.begin().await.unwrap();
         let update = format!("UPDATE outbox SET headers = ? WHERE {rows}");

@@ -31,7 +31,7 @@ fn open(url: &str) -> Postgres {
     Postgres::new(&DatabaseUrl::from_setting(url).unwrap(), 5).unwrap()
 }
 
-/// A database of one test, as several processes see it.
+/// A test database shared by several simulated processes.
 pub struct SharedDatabase {
     url: String,
     postgres: Arc<Postgres>,
@@ -62,7 +62,7 @@ impl SharedDatabase {
         write(&mut connection, records).await;
     }
 
-    /// A relay with connections of its own, as in another process: no signal tells it of what is written.
+    /// A relay with its own connections, as in another process: it gets no signal about new rows.
     pub fn start_relay(&self, broker: &Broker) -> Running {
         let database = Database::Postgres(Arc::new(open(&self.url)));
         let relay = Relay::new(
@@ -83,7 +83,7 @@ impl SharedDatabase {
         .await;
     }
 
-    /// How many shards each relay holds, the fewest first; free ones are not counted.
+    /// Number of shards held by each relay, in ascending order; free shards are not counted.
     pub async fn shards_per_relay(&self) -> Vec<i64> {
         sqlx::query_scalar(
             "SELECT count(*) FROM outbox_lease WHERE expires_at > now() GROUP BY owner ORDER BY 1",

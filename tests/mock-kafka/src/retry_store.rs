@@ -22,12 +22,12 @@ use uuid::Uuid;
 const ROWS: &str = "
 SELECT key, payload, state, fault_class, fault_message, attempts, rounds FROM retry_events ORDER BY id";
 
-/// More than any test stores at once.
+/// More than any test stores concurrently.
 pub const MAX_STORES: usize = 1_000;
 
 /// A row of `retry_events`.
 #[derive(Debug, FromRow)]
-pub struct Row {
+pub struct RetryEventRow {
     key: Option<Vec<u8>>,
     payload: Option<Vec<u8>>,
     pub state: String,
@@ -37,7 +37,7 @@ pub struct Row {
     pub rounds: i64,
 }
 
-impl Row {
+impl RetryEventRow {
     pub fn key(&self) -> String {
         text(self.key.as_deref())
     }
@@ -51,7 +51,7 @@ fn text(bytes: Option<&[u8]>) -> String {
     String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned()
 }
 
-/// Opened at its first use.
+/// Opened on first use.
 pub struct TestRetryStore {
     url: OnceCell<DatabaseUrl>,
     database: OnceCell<(Database, Arc<dyn RetryStore>)>,
@@ -68,7 +68,6 @@ pub struct TestRetryStore {
 }
 
 impl TestRetryStore {
-    /// On SQLite.
     pub fn sqlite() -> Arc<Self> {
         let directory = tempfile::tempdir().unwrap();
         let url = sqlite_url(&directory);
@@ -119,28 +118,28 @@ impl TestRetryStore {
         self.asked_to_store.load(Ordering::Acquire)
     }
 
-    /// Whether any session started after a crash.
+    /// Whether any session began after a crash.
     pub fn has_begun_after_a_crash(&self) -> bool {
         self.after_a_crash.load(Ordering::Acquire)
     }
 
-    /// Sessions of a partition begun so far.
+    /// Number of sessions of a partition begun so far.
     pub fn times_begun(&self, partition: i32) -> usize {
         count(&self.begun, partition)
     }
 
-    /// Sessions of a partition ended cleanly so far.
+    /// Number of sessions of a partition ended cleanly so far.
     pub fn times_ended(&self, partition: i32) -> usize {
         count(&self.ended, partition)
     }
 
-    /// For another process.
+    /// The URL for another process.
     pub async fn url(&self) -> String {
         self.open().await;
         self.url.get().unwrap().expose().to_owned()
     }
 
-    pub async fn rows(&self) -> Vec<Row> {
+    pub async fn rows(&self) -> Vec<RetryEventRow> {
         match &self.open().await.0 {
             Database::Sqlite(file) => sqlx::query_as(ROWS).fetch_all(file.reader()).await,
             Database::Postgres(server) => sqlx::query_as(ROWS).fetch_all(server.pool()).await,
@@ -154,7 +153,7 @@ impl TestRetryStore {
         rows.map(|row| (row.payload(), row.state)).collect()
     }
 
-    /// Everything that waits for its time is due.
+    /// Makes all waiting events due.
     pub async fn time_passes(&self) {
         self.execute(
             "UPDATE retry_events SET next_attempt_at = 0 WHERE next_attempt_at IS NOT NULL",
@@ -162,7 +161,7 @@ impl TestRetryStore {
         .await;
     }
 
-    /// The waiting events are due for their last round.
+    /// Makes the waiting events due for their last round.
     pub async fn begin_last_round(&self) {
         self.execute(
             "UPDATE retry_events SET rounds = 2, next_attempt_at = 0 WHERE state = 'WAITING'",
@@ -213,7 +212,7 @@ impl TestRetryStore {
         self.database.get_or_init(open).await
     }
 
-    /// The real one, unless it is unreachable.
+    /// The real store; an error while it is unreachable.
     async fn real(&self) -> Result<&dyn RetryStore, RetryStoreError> {
         if self.away.load(Ordering::Acquire) {
             self.turned_away.fetch_add(1, Ordering::AcqRel);

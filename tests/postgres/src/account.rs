@@ -1,4 +1,4 @@
-//! Who runs the server: PostgreSQL refuses to run as root, which is who runs tests in a container.
+//! The account of the server process: PostgreSQL refuses to run as root, and tests in a container run as root.
 
 use std::fs;
 use std::io;
@@ -11,10 +11,10 @@ use nix::unistd::{User, geteuid};
 
 use crate::ServerError;
 
-/// Accounts to step down to, the package's own first.
+/// Unprivileged accounts to use, the package's own first.
 const UNPRIVILEGED: [&str; 2] = ["postgres", "nobody"];
 
-/// May enter a directory: execute permission for others.
+/// Execute permission for others: they may enter the directory.
 const OTHERS_MAY_ENTER: u32 = 0o001;
 
 /// The account that runs the server.
@@ -22,7 +22,7 @@ const OTHERS_MAY_ENTER: u32 = 0o001;
 pub(crate) enum Account {
     /// The account of this process.
     Own,
-    /// An unprivileged one, because this process is root's.
+    /// An unprivileged account, because this process runs as root.
     Other(User),
 }
 
@@ -36,7 +36,7 @@ impl Account {
         user.map(Self::Other).ok_or(ServerError::NoAccount)
     }
 
-    /// User and group to run as; `None` to stay as one is.
+    /// User and group to run as; `None` for the current ones.
     pub(crate) fn ids(&self) -> Option<(u32, u32)> {
         match self {
             Self::Own => None,
@@ -60,7 +60,7 @@ impl Account {
         }
     }
 
-    /// Refuses a directory that the account could not get to, before the server does in its own words.
+    /// Checks that the account can enter a directory, for a clearer error than the server's.
     pub(crate) fn check_way_to(&self, directory: &Path) -> Result<(), ServerError> {
         let Self::Other(user) = self else {
             return Ok(());
@@ -75,7 +75,7 @@ impl Account {
     }
 }
 
-/// The first directory above this one that a user cannot enter as one of the others.
+/// The first directory above this one that a user cannot enter as "others".
 fn first_closed(directory: &Path, user: u32) -> Option<PathBuf> {
     let is_closed = |path: &&Path| {
         fs::metadata(path).is_ok_and(|directory| {
@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_closed_directory_on_the_way_is_found() {
+    fn an_inaccessible_parent_directory_is_found() {
         let home = tempfile::tempdir().unwrap();
         let directory = home.path().join("below");
         let stranger = fs::metadata(home.path()).unwrap().uid() + 1;

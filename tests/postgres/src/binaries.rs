@@ -1,4 +1,4 @@
-//! Where the server's programs are: Debian keeps them out of PATH, one directory per major version.
+//! Location of the server's programs: Debian keeps them out of PATH, one directory per major version.
 
 use std::env;
 use std::fs;
@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 
 use crate::ServerError;
 
-/// Where Debian and its relatives install them, as `VERSION/bin`.
+/// Installation directory on Debian and its derivatives, as `VERSION/bin`.
 const DEBIAN: &str = "/usr/lib/postgresql";
 
-/// The directory with `initdb`, `postgres` and `psql`: `PG_BIN` if set, else the newest installed, else from PATH.
+/// The directory with `initdb`, `postgres` and `psql`: `PG_BIN` if set, else the newest installed version, else from
+/// PATH.
 pub(crate) fn find() -> Result<PathBuf, ServerError> {
     let named = env::var_os("PG_BIN").map(PathBuf::from);
     let candidates = match named {

@@ -1,7 +1,7 @@
-//! The files of one server (what PostgreSQL calls a cluster), and the command that serves them.
+//! The files of one server (a PostgreSQL cluster), and the command that serves them.
 //!
-//! There are two roles: the superuser that made the cluster, and [`USER`], which may create databases and owns them. The
-//! services get the second one, so that nothing in them relies on more.
+//! There are two roles: the superuser that created the cluster, and [`USER`], which may create databases and owns them.
+//! The services use the second one, so that they cannot depend on more rights.
 
 use std::fs::{self, DirBuilder};
 use std::io::{self, Write as _};
@@ -12,16 +12,16 @@ use std::process::{Command, Output, Stdio};
 use crate::account::Account;
 use crate::{ServerError, binaries};
 
-/// Who connects: owner of the databases, no superuser.
+/// The role of all clients: owner of the databases, not a superuser.
 pub const USER: &str = "service";
 
-/// The password of [`USER`]. No secret: the server listens on loopback and holds nothing but test data.
+/// The password of [`USER`]. Not secret: the server listens on loopback and has only test data.
 pub const PASSWORD: &str = "service-password";
 
-/// The database that every server has.
+/// The database that exists on every server.
 pub const DEFAULT_DATABASE: &str = "postgres";
 
-/// Sessions at once: two replicas of each service with their pools, the harness, and room.
+/// Maximum sessions: two replicas of each service with their pools, the harness, and a reserve.
 const CONNECTIONS: u32 = 100;
 
 /// The files of a server and the account that owns them.
@@ -33,7 +33,7 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// The cluster in this directory; makes it first if there is none.
+    /// Opens the cluster in this directory; creates it if there is none.
     ///
     /// # Errors
     /// When PostgreSQL is not installed, the directory cannot be used, or `initdb` fails.
@@ -52,12 +52,12 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// The program to run, by its full path.
+    /// The full path of the server program.
     pub fn program(&self) -> PathBuf {
         self.programs.join("postgres")
     }
 
-    /// Its arguments to serve this cluster on a port of 127.0.0.1.
+    /// The arguments for serving this cluster on a port of 127.0.0.1.
     pub fn arguments(&self, port: u16) -> Vec<String> {
         vec![
             "-D".to_owned(),
@@ -67,22 +67,22 @@ impl Cluster {
         ]
     }
 
-    /// User and group that it must run as; `None` when it runs as who starts it.
+    /// User and group that it must run as; `None` for those of the starting process.
     pub fn run_as(&self) -> Option<(u32, u32)> {
         self.account.ids()
     }
 
     /// Whether the server that was started on this cluster accepts connections.
     pub fn is_ready(&self) -> bool {
-        // The server's own word, one line among others: asking it by connection would cost a process.
+        // From the server's own status file: a connection would need a process.
         fs::read_to_string(self.directory.join("postmaster.pid"))
             .is_ok_and(|text| text.lines().any(|line| line.trim_end() == "ready"))
     }
 
-    /// Creates a database on the server at this port, unless it is there.
+    /// Creates a database on the server at this port, unless it exists.
     ///
     /// # Errors
-    /// When the server does not do so.
+    /// When the server refuses.
     pub fn ensure_database(&self, port: u16, name: &str) -> Result<(), ServerError> {
         let exists = format!(
             "SELECT 1 FROM pg_database WHERE datname = {}",
@@ -94,7 +94,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// Runs a statement as [`USER`] in the default database and returns what it printed.
+    /// Runs a statement as [`USER`] in the default database and returns its output.
     pub(crate) fn query(&self, port: u16, statement: &str) -> Result<String, ServerError> {
         let mut command = Command::new(self.programs.join("psql"));
         command
@@ -108,12 +108,12 @@ impl Cluster {
         run(&mut command, "")
     }
 
-    /// Makes a command run as the cluster's owner, in a directory that it may enter.
+    /// Runs a command as the cluster's owner, in a directory that it may enter.
     pub(crate) fn owned<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         self.account.run_as(command).current_dir("/")
     }
 
-    /// Made beside its place and moved there when it is whole: what is there is never half a cluster.
+    /// Created beside its final place and renamed when complete: an existing directory is never half a cluster.
     fn create(&self) -> Result<(), ServerError> {
         let draft = Self {
             directory: self.directory.with_extension("draft"),
@@ -143,9 +143,9 @@ impl Cluster {
     fn init(&self) -> Result<(), ServerError> {
         let mut command = Command::new(self.programs.join("initdb"));
         command
-            // Who may log in is written below.
+            // Access rules are written below.
             .args(["--username=superuser", "--auth=reject"])
-            // Sorts by bytes and needs no locale of the machine.
+            // Bytewise collation, which needs no locale of the machine.
             .args(["--encoding=UTF8", "--no-locale"])
             // Syncing an empty cluster protects nothing.
             .arg("--no-sync")
@@ -190,7 +190,7 @@ pub fn url(port: u16, database: &str) -> String {
     format!("postgres://{USER}:{PASSWORD}@127.0.0.1:{port}/{database}")
 }
 
-/// Runs a program to its end on some input, and returns what it printed.
+/// Runs a program to its end with this input, and returns its output.
 fn run(command: &mut Command, input: &str) -> Result<String, ServerError> {
     let program = command.get_program().to_string_lossy().into_owned();
     let output = output_of(command, input).map_err(|source| ServerError::Run {
@@ -207,7 +207,7 @@ fn run(command: &mut Command, input: &str) -> Result<String, ServerError> {
     })
 }
 
-/// The input is a line at most, so that it fits into the pipe before anybody reads.
+/// The input is at most one line, so it fits into the pipe before the program reads.
 fn output_of(command: &mut Command, input: &str) -> io::Result<Output> {
     let mut child = command
         .stdin(Stdio::piped())

@@ -1,72 +1,49 @@
-//! Why there is no server. Each message says what to do about it, because a person reads it in a terminal.
+//! Errors of a server start. Each message says how to fix it, because it is read in a terminal.
 
 use std::io;
 use std::path::PathBuf;
 
 use thiserror::Error;
 
-/// Why there is no server.
 #[derive(Debug, Error)]
 pub enum ServerError {
-    /// PostgreSQL is not installed, or hidden.
+    /// PostgreSQL is not installed, or not found.
     #[error(
         "the programs of a PostgreSQL server are not installed (looked in PG_BIN, /usr/lib/postgresql/*/bin and PATH): \
          on Debian `apt-get install postgresql`, elsewhere name their directory in PG_BIN"
     )]
     NotInstalled,
-    /// A root without an account to step down to.
+    /// Root without an unprivileged account to use.
     #[error(
         "PostgreSQL does not run as root, and there is neither a user `postgres` nor `nobody` to run it as"
     )]
     NoAccount,
-    /// The account cannot enter a directory on the way.
+    /// The account cannot enter a parent directory.
     #[error(
         "PostgreSQL does not run as root, and the user {user} that runs it cannot enter {}: choose another directory, \
          such as one below /tmp",
         directory.display()
     )]
     Unreachable {
-        /// The account.
         user: String,
-        /// What it cannot enter.
+        /// The directory that it cannot enter.
         directory: PathBuf,
     },
     /// The directory cannot be used.
     #[error("cannot use {} for a PostgreSQL server", path.display())]
-    Directory {
-        /// The directory or a file in it.
-        path: PathBuf,
-        /// What the operating system says.
-        source: io::Error,
-    },
+    Directory { path: PathBuf, source: io::Error },
     /// A program could not be started.
     #[error("cannot run {program}")]
-    Run {
-        /// The program.
-        program: String,
-        /// What the operating system says.
-        source: io::Error,
-    },
-    /// A program did not do what it should.
+    Run { program: String, source: io::Error },
+    /// A program failed.
     #[error("{program} failed: {output}")]
-    Failed {
-        /// The program.
-        program: String,
-        /// What it said.
-        output: String,
-    },
+    Failed { program: String, output: String },
     /// The server does not come up.
     #[error("the PostgreSQL server does not start; its log ends with:\n{log}")]
-    NotReady {
-        /// The end of its log.
-        log: String,
-    },
-    /// Somebody else took the port first.
+    NotReady { log: String },
+    /// Another process took the port first.
     #[error("port {port} is taken")]
-    PortTaken {
-        /// The port.
-        port: u16,
-    },
+    PortTaken { port: u16 },
     /// No port is free.
     #[error("no free port found")]
     NoFreePort,

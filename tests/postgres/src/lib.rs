@@ -1,4 +1,4 @@
-//! A PostgreSQL server of its own for a test binary or a local stack, from the binaries that are installed.
+//! A private PostgreSQL server for a test binary or a local stack, from the installed binaries.
 //!
 //! ```no_run
 //! # fn main() -> Result<(), postgres_server::ServerError> {
@@ -11,15 +11,15 @@
 //! # }
 //! ```
 //!
-//! It listens on 127.0.0.1 only, on a port of its own, and asks for a password (SCRAM). As root it runs as an
-//! unprivileged user, because PostgreSQL refuses to run as root.
+//! It listens on 127.0.0.1 only, on its own port, and requires a password (SCRAM). As root it runs as an unprivileged
+//! user, because PostgreSQL refuses to run as root.
 //!
-//! Nobody has to clean up after a [`Server`]: it ends with the process that started it, also when that is killed.
+//! A [`Server`] needs no cleanup: it ends with the process that started it, also when that is killed.
 //!
 //! It knows neither tables nor Rust drivers: the caller brings the driver.
 //!
-//! Reading order: `binaries` and `account` (what is needed), [`cluster`] (its files and how it is started), `server`
-//! (one that runs as long as its owner).
+//! Reading order: `binaries` and `account` (prerequisites), [`cluster`] (the files and how they are served), `server`
+//! (a server with the lifetime of its owner).
 
 mod account;
 mod binaries;

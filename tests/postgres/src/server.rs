@@ -1,8 +1,8 @@
-//! A server that runs as long as the process that started it.
+//! A server with the lifetime of the process that started it.
 //!
 //! A small shell script stands between the two: its standard input is a pipe that only this process holds. When the
-//! pipe closes, because the [`Server`] was dropped or because the process is gone for whatever reason, the script ends
-//! the server (its own child, so the pid cannot be a stranger's) and removes the files.
+//! pipe closes, because the [`Server`] was dropped or the process ended for any reason, the script stops the server
+//! (its own child, so its pid cannot be reused) and removes the files.
 
 use std::fs::{self, Permissions};
 use std::net::TcpListener;
@@ -21,22 +21,22 @@ use crate::ServerError;
 use crate::account::Account;
 use crate::cluster::{Cluster, identifier, url};
 
-/// From the start to the first connection; a fraction of a second on a machine that has nothing else to do.
+/// Startup timeout; a start takes a fraction of a second on an idle machine.
 const READY_WITHIN: Duration = Duration::from_secs(60);
 
-/// Between two looks at whether it is ready.
+/// Poll interval.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Lines of the log shown when it does not come up.
+/// Lines of the log in the error of a failed start.
 const LOG_TAIL_LINES: usize = 15;
 
 /// The server's log, beside its data.
 const LOG: &str = "log";
 
-/// What the server says last when somebody else has its port.
+/// The last line of the server's log when another process has its port.
 const NO_SOCKET: &str = "could not create any TCP/IP sockets";
 
-/// `QUIT` is the stop that does not tidy up: nothing of the data is needed again.
+/// `QUIT` is the immediate shutdown: the data is not needed again.
 const WATCH: &str = r#"
 log=$1 directory=$2
 shift 2
@@ -48,11 +48,11 @@ wait "$server"
 rm -rf "$directory"
 "#;
 
-/// A PostgreSQL server with files of its own, for tests. It ends, and its files go, when it is dropped or when this
-/// process ends.
+/// A PostgreSQL server with its own files, for tests. It ends, and its files are removed, when it is dropped or when
+/// this process ends.
 ///
-/// Unless asked for, it does not wait for the disk (`fsync = off`): a test kills processes, and what a process has
-/// written survives it; only a crash of the whole machine would show the difference.
+/// By default it does not sync to disk (`fsync = off`): a test kills processes, and written data survives that; only a
+/// crash of the whole machine would lose it.
 #[derive(Debug)]
 pub struct Server {
     cluster: Cluster,
@@ -71,7 +71,7 @@ impl Server {
         Self::start_with(&["-c", "fsync=off"])
     }
 
-    /// As [`Server::start`], but commits wait for the disk, as in production: for measurements.
+    /// As [`Server::start`], but commits are synced to disk as in production: for measurements.
     ///
     /// # Errors
     /// As [`Server::start`].
@@ -79,7 +79,7 @@ impl Server {
         Self::start_with(&[])
     }
 
-    /// A port that is free now may be another's when the server takes it: then the next one is tried.
+    /// Another process may take a free port before the server does: then the next one is tried.
     fn start_with(arguments: &[&str]) -> Result<Self, ServerError> {
         loop {
             match Self::start_on(free_port()?, arguments) {
@@ -114,19 +114,18 @@ impl Server {
         url(self.port, database)
     }
 
-    /// Creates an empty database.
     ///
     /// # Errors
-    /// When the server refuses, as it does when there is one of this name.
+    /// When the server refuses, for example because the database exists.
     pub fn create_database(&self, name: &str) -> Result<(), ServerError> {
         self.execute(&format!("CREATE DATABASE {}", identifier(name)))
     }
 
-    /// Creates a database of a fresh name with everything that is in `template`, and returns its URL. Takes some tens
-    /// of milliseconds. Nobody may be connected to the template.
+    /// Creates a database with a new name as a copy of `template`, and returns its URL. Takes some tens of
+    /// milliseconds. There must be no connection to the template.
     ///
     /// # Errors
-    /// When the server refuses, as it does when somebody is connected to the template.
+    /// When the server refuses, for example because of a connection to the template.
     pub fn copy_of(&self, template: &str) -> Result<String, ServerError> {
         let number = self.copies.fetch_add(1, Ordering::Relaxed);
         let name = format!("{template}_{number}");
@@ -135,7 +134,7 @@ impl Server {
         Ok(self.url(&name))
     }
 
-    /// Runs a statement in the default database, as the user whom the URLs name.
+    /// Runs a statement in the default database, as the user in the URLs.
     ///
     /// # Errors
     /// When the server refuses.
@@ -162,15 +161,15 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         drop(self.watch.stdin.take());
-        // Fails only when somebody else has reaped our child.
+        // Fails only if another part of the process has reaped the child.
         let _ = self.watch.wait();
     }
 }
 
-/// The server that all tests of this binary share. It ends with the binary.
+/// The server shared by all tests of this binary. It ends with the binary.
 ///
 /// # Panics
-/// When it cannot be started: without it no test of the caller means anything.
+/// When it cannot be started: the tests of the caller need it.
 #[expect(
     clippy::panic,
     reason = "only tests call it, and a test fails by panicking"
@@ -183,7 +182,7 @@ pub fn shared() -> &'static Server {
     })
 }
 
-/// Given to the account that runs the server: the script works in it.
+/// Owned by the account that runs the server: the script works in it.
 fn own_directory() -> Result<TempDir, ServerError> {
     let unusable = |source| ServerError::Directory {
         path: std::env::temp_dir(),
@@ -215,7 +214,7 @@ fn spawn(
         .args(cluster.arguments(port))
         .args(arguments)
         .stdin(Stdio::piped())
-        // Ctrl-C reaches the test alone; the pipe then tells the script.
+        // Ctrl-C signals the test only; the closed pipe then stops the script.
         .process_group(0);
     cluster
         .owned(&mut command)
@@ -226,22 +225,21 @@ fn spawn(
         })
 }
 
-/// Below the range from which the operating system takes the ports of outgoing connections, so that no client sits on it,
-/// and below those that the local stack picks for processes that do not listen at once.
+/// Below the ephemeral port range, so that no outgoing connection uses it, and below the ports that the local stack
+/// picks for processes that do not listen at once.
 const FIRST_PORT: u16 = 12_000;
 const PORTS: u16 = 8_000;
 
-/// One in a few is free on any machine that works at all; a process that has looked at so many does not need more.
+/// A fair share of all ports is free on any healthy machine; a process that has tried this many does not need more.
 const ATTEMPTS: u32 = 1_000;
 
-/// Between two ports that are looked at: a prime, so that all are before one is again.
+/// Between two tried ports: a prime, so that all are tried before one is repeated.
 const STRIDE: u32 = 61;
 
-/// A port that nobody has, and that this process has not looked at before: servers that it starts at once would
-/// otherwise find the same one.
+/// A free port that this process has not tried before: otherwise servers started concurrently would find the same one.
 fn free_port() -> Result<u16, ServerError> {
     static LOOKED_AT: AtomicU32 = AtomicU32::new(0);
-    // Processes that start at once begin at different places.
+    // Processes that start concurrently begin at different ports.
     let start = std::process::id().wrapping_mul(7_919) % u32::from(PORTS);
     let mut attempts = std::iter::from_fn(|| {
         let attempt = LOOKED_AT.fetch_add(1, Ordering::Relaxed);
@@ -267,7 +265,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_port_that_somebody_took_first_is_told_from_a_server_that_does_not_start() {
+    fn a_port_conflict_is_distinguished_from_a_server_that_does_not_start() {
         let other = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = other.local_addr().unwrap().port();
 
@@ -277,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn no_port_is_offered_twice() {
+    fn no_port_is_tried_twice() {
         assert_ne!(free_port().unwrap(), free_port().unwrap());
     }
 }

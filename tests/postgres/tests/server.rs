@@ -1,4 +1,4 @@
-//! A server from its start to its end, and what a test does with it in between.
+//! A server from start to end, and its use in tests.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
@@ -18,7 +18,7 @@ fn a_dropped_server_is_gone() {
 }
 
 #[test]
-fn copies_have_what_the_template_has_and_are_independent() {
+fn copies_have_the_content_of_the_template_and_are_independent() {
     let server = shared();
     server.create_database("original").unwrap();
 
@@ -32,7 +32,7 @@ fn copies_have_what_the_template_has_and_are_independent() {
 }
 
 #[test]
-fn who_connects_is_no_superuser() {
+fn clients_are_not_superusers() {
     let refused = shared().execute("ALTER SYSTEM SET fsync = on");
 
     let message = refused.unwrap_err().to_string();

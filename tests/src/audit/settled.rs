@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::stack::Stack;
 
-/// The last event of a run is published and applied within milliseconds.
+/// Poll interval. The last event of a run is published and applied within milliseconds.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Timeout of one broker call.
@@ -38,7 +38,7 @@ async fn databases(stack: &Stack, deadline: Instant) -> Result<bool> {
     let mut orders = databases.orders.reader().await?;
     let mut processing = databases.processing.reader().await?;
     until(deadline, async || {
-        // In this order: work that leaves one service appears in the other.
+        // Order matters: work that leaves one service appears in the other.
         let left = orders.number(UNSETTLED_ORDERS).await?
             + processing.number(UNSETTLED_SAGAS).await?
             + orders.number(UNSETTLED_ORDERS).await?;
@@ -47,13 +47,13 @@ async fn databases(stack: &Stack, deadline: Instant) -> Result<bool> {
     .await
 }
 
-/// A record without effect, such as a duplicate, is only visible in its committed offset.
+/// A record without effect, such as a duplicate, is visible only in the committed offset.
 async fn offsets(stack: &Stack, deadline: Instant) -> Result<bool> {
     for (topic, group) in GROUPS {
         let lag = Lag::of(&stack.addresses().kafka, topic, group)?;
         let consumed = until(deadline, async || {
             let lag = lag.clone();
-            // librdkafka blocks its caller.
+            // librdkafka blocks the calling thread.
             tokio::task::spawn_blocking(move || lag.is_zero()).await?
         });
         let consumed = consumed.await;
@@ -76,7 +76,7 @@ async fn until(deadline: Instant, mut is_so: impl AsyncFnMut() -> Result<bool>) 
     }
 }
 
-/// The lag of a group, read from outside of the group.
+/// The lag of a group, read without joining it.
 #[derive(Clone)]
 struct Lag {
     client: std::sync::Arc<BaseConsumer>,

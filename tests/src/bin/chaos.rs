@@ -1,4 +1,4 @@
-//! Orders come in, things break, and at the end everything has to add up: see [`tests::chaos`].
+//! Fault injection under load, followed by an audit: see [`tests::chaos`].
 
 use std::process::ExitCode;
 

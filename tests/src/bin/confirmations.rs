@@ -1,11 +1,12 @@
-//! How many durable confirmations a second order-service gives: on SQLite, on PostgreSQL, and on PostgreSQL with a
-//! transaction per request, beside empty calls to the same server.
+//! Durable confirmations per second of order-service: on SQLite, on PostgreSQL, and on PostgreSQL with one transaction
+//! per request, beside empty calls to the same server.
 //!
-//! Each service runs alone, with no broker: it measures the synchronous half, from the client's call to the answer
-//! after the commit. All kinds are measured in turn, round by round, with the same number of callers and connections, so
-//! that a change of the machine's speed hits all of them. Quote the medians and their ratios.
+//! Each service runs alone, without a broker: this measures the synchronous half, from the client's call to the answer
+//! after the commit. All variants are measured in turn, round by round, with the same number of callers and
+//! connections, so that a change of the machine's speed affects all of them. Quote the medians and their ratios.
 //!
-//! A transaction per request is the same code with `COMMIT_MAX_BATCH=1` and as many commits at once as serve it best.
+//! One transaction per request is the same code with `COMMIT_MAX_BATCH=1` and the number of concurrent commits that is
+//! fastest.
 //!
 //! `make bench ARGS='--callers 256 --rounds 5 --seconds 3'`
 
@@ -24,14 +25,14 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
 #[derive(Debug, Parser)]
-struct Arguments {
-    /// Calls open at once.
+struct ConfirmationsArguments {
+    /// Calls in flight.
     #[arg(long, default_value = "256")]
     callers: usize,
     /// Connections that the callers share.
     #[arg(long, default_value = "4")]
     connections: usize,
-    /// Measurements of each kind.
+    /// Measurements of each variant.
     #[arg(long, default_value = "5")]
     rounds: usize,
     /// Length of one measurement.
@@ -39,7 +40,7 @@ struct Arguments {
     seconds: u64,
 }
 
-impl Arguments {
+impl ConfirmationsArguments {
     async fn measure<F: Future<Output = Result<()>>>(
         &self,
         channels: &[Channel],
@@ -50,7 +51,7 @@ impl Arguments {
     }
 }
 
-/// What is measured.
+/// A variant under measurement.
 struct Contender {
     name: &'static str,
     service: Alone,
@@ -75,7 +76,7 @@ impl Contender {
         })
     }
 
-    async fn round(&mut self, arguments: &Arguments) -> Result<()> {
+    async fn round(&mut self, arguments: &ConfirmationsArguments) -> Result<()> {
         let round = arguments.measure(&self.channels, place_order).await?;
         self.service.check()?;
         show(self.name, &round);
@@ -107,7 +108,7 @@ fn show(what: &str, round: &Round) {
     );
 }
 
-/// PostgreSQL as in production, with a database for each contender.
+/// PostgreSQL with production durability, and a database per variant.
 fn start_postgres() -> Result<Option<Server>> {
     match Server::start_durable() {
         Ok(server) => {
@@ -116,20 +117,23 @@ fn start_postgres() -> Result<Option<Server>> {
             Ok(Some(server))
         }
         Err(error) => {
-            println!("PostgreSQL is left out: {error}");
+            println!("PostgreSQL is skipped: {error}");
             Ok(None)
         }
     }
 }
 
-/// More connections did not make it faster.
+/// More connections were not faster.
 const SINGLE_COMMITS: [(&str, &str); 3] = [
     ("COMMIT_MAX_BATCH", "1"),
     ("COMMIT_WRITERS", "32"),
     ("DATABASE_POOL", "36"),
 ];
 
-async fn contenders(arguments: &Arguments, postgres: Option<&Server>) -> Result<Vec<Contender>> {
+async fn contenders(
+    arguments: &ConfirmationsArguments,
+    postgres: Option<&Server>,
+) -> Result<Vec<Contender>> {
     let connections = arguments.connections;
     let mut contenders = vec![Contender::start("SQLite", &[], connections).await?];
     if let Some(server) = postgres {
@@ -146,7 +150,7 @@ async fn contenders(arguments: &Arguments, postgres: Option<&Server>) -> Result<
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let arguments = Arguments::parse();
+    let arguments = ConfirmationsArguments::parse();
     let postgres = start_postgres()?;
     let mut contenders = contenders(&arguments, postgres.as_ref()).await?;
     let mut empty = Vec::new();

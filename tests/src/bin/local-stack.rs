@@ -1,4 +1,4 @@
-//! The whole system on one machine, by one command: `up` keeps it running, `demo` replays real orders through it.
+//! The whole system on one machine, with one command: `up` keeps it running, `demo` replays real orders through it.
 
 use std::process::ExitCode;
 
@@ -9,22 +9,22 @@ use tests::stack::up::{self, UpArguments};
 /// The whole system on one machine: a Kafka broker, databases and both services.
 #[derive(Debug, Parser)]
 #[command(version)]
-struct Arguments {
+struct LocalStackArguments {
     #[command(subcommand)]
-    command: Command,
+    command: LocalStackCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum LocalStackCommand {
     Up(UpArguments),
     Demo(DemoArguments),
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let outcome = match Arguments::parse().command {
-        Command::Up(arguments) => up::run(arguments).await,
-        Command::Demo(arguments) => demo::run(arguments).await,
+    let outcome = match LocalStackArguments::parse().command {
+        LocalStackCommand::Up(arguments) => up::run(arguments).await,
+        LocalStackCommand::Demo(arguments) => demo::run(arguments).await,
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,13 +1,13 @@
-//! A client for people: places, shows, lists, watches and cancels orders, and reads the topics of the pair.
+//! A command-line client: places, shows, lists, watches and cancels orders, and reads the topics of both services.
 
 use std::process::ExitCode;
 
 use clap::Parser;
-use tests::orderctl::{self, Arguments};
+use tests::orderctl::{self, OrderctlArguments};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = OrderctlArguments::parse();
     let (address, json) = (arguments.address.clone(), arguments.json);
     match orderctl::run(arguments).await {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,4 +1,4 @@
-//! What becomes of accepted work when more is asked for than can be done: see [`tests::overload`].
+//! Accepted and refused calls of order-service at three times its sustainable load: see [`tests::overload`].
 
 use std::process::ExitCode;
 

@@ -1,9 +1,9 @@
-//! What telemetry costs: durable confirmations a second and CPU time per order, with nothing exported and with a part of
-//! the traces recorded, side by side.
+//! The cost of telemetry: durable confirmations per second and CPU time per order, with nothing exported and with
+//! several sampling ratios, side by side.
 //!
-//! Each contender is an order-service of its own, with no broker. All are measured in turn, round by round, so that a
-//! change of the machine's speed hits all of them. What they export goes to a receiver in this process that reads it and
-//! forgets it: its CPU time is the client's, and not counted, but takes its share of the machine.
+//! Each variant is an order-service of its own, without a broker. All are measured in turn, round by round, so that a
+//! change of the machine's speed affects all of them. Exports go to a receiver in this process that reads and discards
+//! them: its CPU time is not counted, but takes its share of the machine.
 //!
 //! `make telemetry-cost ARGS='--database postgres --callers 256 --rounds 5 --seconds 3'`
 
@@ -22,17 +22,17 @@ use tests::orders::basket;
 use tonic::transport::Channel;
 
 #[derive(Debug, Parser)]
-struct Arguments {
-    /// Where orders are kept.
+struct TelemetryCostArguments {
+    /// Database engine of order-service.
     #[arg(long, value_enum, default_value = "sqlite")]
     database: Database,
-    /// Calls open at once.
+    /// Calls in flight.
     #[arg(long, default_value = "256")]
     callers: usize,
     /// Connections that the callers share.
     #[arg(long, default_value = "4")]
     connections: usize,
-    /// Measurements of each contender.
+    /// Measurements of each variant.
     #[arg(long, default_value = "5")]
     rounds: usize,
     /// Length of one measurement.
@@ -46,7 +46,7 @@ enum Database {
     Postgres,
 }
 
-/// Name and sampling ratio of each contender; `None` disables the export of traces.
+/// Name and sampling ratio of each variant; `None` disables the export of traces.
 const CONTENDERS: [(&str, Option<&str>); 4] = [
     ("off", None),
     ("1 %", Some("0.01")),
@@ -54,7 +54,7 @@ const CONTENDERS: [(&str, Option<&str>); 4] = [
     ("100 %", Some("1")),
 ];
 
-struct Contender {
+struct TelemetryVariant {
     name: &'static str,
     service: Alone,
     channels: Vec<Channel>,
@@ -62,7 +62,7 @@ struct Contender {
     micros_per_order: Vec<f64>,
 }
 
-impl Contender {
+impl TelemetryVariant {
     async fn start(
         name: &'static str,
         settings: &[(&str, &str)],
@@ -80,13 +80,13 @@ impl Contender {
         })
     }
 
-    async fn round(&mut self, arguments: &Arguments) -> Result<()> {
+    async fn round(&mut self, arguments: &TelemetryCostArguments) -> Result<()> {
         let length = Duration::from_secs(arguments.seconds);
         let before = self.service.cpu_time()?;
         let round = measure(arguments.callers, length, &self.channels, place_order).await?;
         self.service.check()?;
         let used = self.service.cpu_time()?.saturating_sub(before);
-        #[expect(clippy::cast_precision_loss, reason = "a cost is for people")]
+        #[expect(clippy::cast_precision_loss, reason = "displayed only")]
         let micros = used.as_secs_f64() * 1e6 / round.calls as f64;
         println!(
             "{:<6} {:>8.0}/s   {micros:>6.1} µs of CPU per order   p50 {:>6.2} ms   p99 {:>6.2} ms",
@@ -109,9 +109,9 @@ async fn place_order(channel: Channel) -> Result<()> {
 }
 
 async fn contenders(
-    arguments: &Arguments,
+    arguments: &TelemetryCostArguments,
     receiver: &str,
-) -> Result<(Vec<Contender>, Option<Server>)> {
+) -> Result<(Vec<TelemetryVariant>, Option<Server>)> {
     let postgres = match arguments.database {
         Database::Postgres => Some(Server::start_durable()?),
         Database::Sqlite => None,
@@ -133,18 +133,18 @@ async fn contenders(
             .iter()
             .map(|(key, value)| (*key, &**value))
             .collect();
-        contenders.push(Contender::start(name, &settings, arguments.connections).await?);
+        contenders.push(TelemetryVariant::start(name, &settings, arguments.connections).await?);
     }
     Ok((contenders, postgres))
 }
 
-/// Reads what comes and forgets it; returns its address.
+/// Reads and discards requests; returns the address.
 fn start_receiver() -> Result<String> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;
     std::thread::spawn(move || {
         for connection in listener.incoming().flatten() {
-            // Ends when the exporter hangs up.
+            // Ends when the exporter closes the connection.
             std::thread::spawn(move || while forget_request(&connection).is_ok() {});
         }
     });
@@ -157,7 +157,7 @@ fn forget_request(connection: &TcpStream) -> Result<()> {
     loop {
         let mut line = String::new();
         if reader.read_line(&mut line)? == 0 {
-            bail!("hung up");
+            bail!("connection closed");
         }
         let line = line.trim_end().to_ascii_lowercase();
         if let Some(value) = line.strip_prefix("content-length:") {
@@ -176,7 +176,7 @@ fn forget_request(connection: &TcpStream) -> Result<()> {
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let arguments = Arguments::parse();
+    let arguments = TelemetryCostArguments::parse();
     let receiver = start_receiver()?;
     let (mut contenders, _postgres) = contenders(&arguments, &receiver).await?;
     for _ in 0..arguments.rounds {

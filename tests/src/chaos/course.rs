@@ -1,4 +1,4 @@
-//! The course of the faults: begins and ends them in time, and waits for the pair to recover.
+//! Runs the fault plan: begins and ends each fault in time, and waits for the pair to recover.
 
 use std::time::Duration;
 
@@ -6,74 +6,55 @@ use anyhow::Result;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::display::Display;
-use super::fault::{Echo, Fault};
+use super::display::ChaosDisplay;
+use super::fault::{ChaosFault, Echo};
 use super::inflict::Saboteur;
-use super::plan::{Plan, Step};
+use super::plan::{FaultPlan, FaultStep};
+use super::recovery::{Inflicted, Recovery};
 use crate::replay::tally::Tally;
 use crate::stack::Stack;
 use crate::system::{Topic, TopicRecord};
 
-/// A pair that takes longer has not recovered: a dead consumer's partitions move on after 10 s, a broken connection is
-/// given up after 15 s.
+/// Maximum recovery time: a dead consumer's partitions are reassigned after 10 s, a broken connection is given up after
+/// 15 s.
 const RECOVERY: Duration = Duration::from_secs(60);
 
-/// Between two looks for an order that has become final; the precision of the times of recovery.
+/// Poll interval while waiting for recovery; the precision of recovery times.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// Records that are published again at once.
+/// Records published again at once.
 const ECHOED: i64 = 20;
 
-/// A fault that was inflicted.
-#[derive(Clone, Debug)]
-pub(super) struct Inflicted {
-    pub(super) fault: Fault,
-    pub(super) recovery: Recovery,
-}
-
-/// How the pair came back.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Recovery {
-    /// There was nothing to come back from.
-    NotNeeded,
-    /// So long after the fault's end an order that was placed after it was final.
-    After(Duration),
-    /// That did not come in time.
-    Missed,
-    /// The run was interrupted first.
-    Interrupted,
-}
-
-/// What came of a plan.
+/// The outcome of a plan.
 #[derive(Debug, Default)]
-pub(super) struct Outcome {
+pub(super) struct FaultsOutcome {
     pub(super) inflicted: Vec<Inflicted>,
-    /// Records that were published again.
+    /// Records published again.
     pub(super) echoed: u64,
-    /// What should not have happened, a sentence each.
+    /// Unexpected events, one sentence each.
     pub(super) problems: Vec<String>,
 }
 
 /// Everything that a fault needs.
 #[derive(Debug)]
-pub(super) struct Course<'a> {
-    pub(super) plan: &'a Plan,
+pub(super) struct FaultRunner<'a> {
+    pub(super) plan: &'a FaultPlan,
     pub(super) stack: &'a Stack,
     pub(super) saboteur: Saboteur<'a>,
     pub(super) tally: &'a Tally,
-    pub(super) display: &'a Display,
+    pub(super) display: &'a ChaosDisplay,
     /// When the first order was sent.
     pub(super) start: Instant,
-    /// No further fault.
+    /// Cancelled: no further fault begins.
     pub(super) stop: CancellationToken,
 }
 
-impl Course<'_> {
+impl FaultRunner<'_> {
     /// Runs the plan.
     ///
     /// # Errors
     /// When a fault cannot be inflicted.
-    pub(super) async fn run(&self) -> Result<Outcome> {
+    pub(super) async fn run(&self) -> Result<FaultsOutcome> {
         self.saboteur.prepare();
         let (mut outcome, beside) = tokio::try_join!(
             self.take(&self.plan.disruptions),
@@ -85,28 +66,28 @@ impl Course<'_> {
         Ok(outcome)
     }
 
-    /// One step after the other, each at its time or when the one before is over.
-    async fn take(&self, steps: &[Step]) -> Result<Outcome> {
-        let mut outcome = Outcome::default();
+    /// Runs the steps in sequence, each at its time or when the previous one is over.
+    async fn take(&self, steps: &[FaultStep]) -> Result<FaultsOutcome> {
+        let mut outcome = FaultsOutcome::default();
         let last = steps
             .last()
             .map_or(Duration::ZERO, |step| step.at + step.lasts);
         for step in steps {
             let due = self.sleep_until(self.start + step.at).await;
-            // Late faults are dropped: the end of the run is without faults.
+            // Late faults are skipped: the end of the run is without faults.
             let is_late = self.start.elapsed() + step.lasts > last + LOOK_EVERY * 50;
             if !due || is_late {
                 break;
             }
             match step.fault {
-                Fault::Echo(topic, echo) => self.echo(step, topic, echo, &mut outcome).await,
+                ChaosFault::Echo(topic, echo) => self.echo(step, topic, echo, &mut outcome).await,
                 _ => self.inflict(step, &mut outcome).await?,
             }
         }
         Ok(outcome)
     }
 
-    async fn inflict(&self, step: &Step, outcome: &mut Outcome) -> Result<()> {
+    async fn inflict(&self, step: &FaultStep, outcome: &mut FaultsOutcome) -> Result<()> {
         self.display.begins(step);
         outcome.problems.extend(self.saboteur.begin(step).await?);
         let ends = Instant::now() + step.lasts;
@@ -127,7 +108,7 @@ impl Course<'_> {
         Ok(())
     }
 
-    /// Waits until an order is final that was placed after `end`.
+    /// Waits until an order that was placed after `end` is final.
     async fn recovery(&self, end: Instant) -> Recovery {
         while self.tally.newest_final() < Some(end) {
             if end.elapsed() > RECOVERY {
@@ -142,7 +123,13 @@ impl Course<'_> {
     }
 
     /// Publishes records again; no-op while the broker is down.
-    async fn echo(&self, step: &Step, name: &'static str, echo: Echo, outcome: &mut Outcome) {
+    async fn echo(
+        &self,
+        step: &FaultStep,
+        name: &'static str,
+        echo: Echo,
+        outcome: &mut FaultsOutcome,
+    ) {
         let topic = Topic::new(self.stack.addresses().kafka.clone(), name);
         let depth = match echo {
             Echo::Newest | Echo::Swapped => 1.0,
@@ -153,7 +140,8 @@ impl Course<'_> {
             Echo::Swapped => records.map(swapped),
             _ => records,
         };
-        // What an unreachable broker does not acknowledge counts as not written; if it was, the pair gets the blame.
+        // A record that an unreachable broker does not acknowledge counts as not written; if it was written after all,
+        // it counts as a duplicate of the pair.
         let echoed = match records {
             Ok(records) => topic.publish_all(&records).await.unwrap_or(0),
             Err(_) => 0,
@@ -168,7 +156,7 @@ impl Course<'_> {
         }
     }
 
-    /// Whether the time came before the end of the run.
+    /// Returns false when the run ended first.
     async fn sleep_until(&self, at: Instant) -> bool {
         tokio::select! {
             () = self.stop.cancelled() => false,
@@ -177,7 +165,7 @@ impl Course<'_> {
     }
 }
 
-/// Of each key with several records the last two, the later one first.
+/// The last two records of each key with several records, the later one first.
 fn swapped(records: Vec<TopicRecord>) -> Vec<TopicRecord> {
     let mut pairs = Vec::new();
     for (at, later) in records.iter().enumerate().rev() {
@@ -210,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_of_one_order_come_in_the_wrong_order() {
+    fn adjacent_records_of_one_order_are_swapped() {
         let records = [(1, "a"), (2, "b"), (3, "a"), (4, "c"), (5, "a"), (6, "b")];
         let records = records.map(|(offset, key)| record(offset, key)).to_vec();
 

@@ -1,9 +1,9 @@
-//! Numbers drawn from a seed: SplitMix64, written out here, so that a seed means the same with every release of every
-//! library.
+//! Random numbers from a seed: SplitMix64, implemented here so that a seed gives the same numbers with every release of
+//! every library.
 
 use std::time::Duration;
 
-/// A source of numbers that looks random and is not.
+/// A seeded random number generator.
 #[derive(Clone, Debug)]
 pub(super) struct Dice(u64);
 
@@ -20,7 +20,7 @@ impl Dice {
         bits ^ (bits >> 31)
     }
 
-    /// From 0 up to, and without, `end`.
+    /// From 0 to `end`, exclusive.
     pub(super) fn below(&mut self, end: usize) -> usize {
         let drawn = self.next() % (end.max(1) as u64);
         usize::try_from(drawn).unwrap_or_default()
@@ -35,13 +35,13 @@ impl Dice {
         all[self.below(all.len())]
     }
 
-    /// Between two numbers of seconds, in tenths.
+    /// A duration between two numbers of seconds, in steps of 0.1 s.
     pub(super) fn seconds(&mut self, from: u64, to: u64) -> Duration {
         let tenths = usize::try_from((to - from) * 10 + 1).unwrap_or(1);
         Duration::from_millis(from * 1_000 + 100 * self.below(tenths) as u64)
     }
 
-    /// The same values in another order (Fisher and Yates).
+    /// Shuffles the values (Fisher and Yates).
     pub(super) fn shuffle<T>(&mut self, values: &mut [T]) {
         for last in (1..values.len()).rev() {
             values.swap(last, self.below(last + 1));

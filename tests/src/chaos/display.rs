@@ -1,4 +1,4 @@
-//! What a person sees while it runs: a line for everything that happens, and one that says how far it is.
+//! Terminal output of a run: one line per event, and a progress line.
 
 use std::collections::BTreeSet;
 use std::io::{IsTerminal as _, Write as _};
@@ -9,28 +9,28 @@ use anyhow::{Context as _, Result};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::time::{Instant, sleep};
 
-use super::course::Recovery;
-use super::plan::Step;
+use super::plan::FaultStep;
+use super::recovery::Recovery;
 use crate::replay::tally::Tally;
 
-/// Fast enough to look alive.
+/// Redraw interval of the progress line on a terminal.
 const REDRAW: Duration = Duration::from_millis(100);
 
-/// A log that is read later needs no more.
+/// Interval of progress lines in a log file.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
-/// Shows how far a run is.
+/// Shows the progress of a run.
 #[derive(Debug)]
-pub(super) struct Display {
+pub(super) struct ChaosDisplay {
     tally: Arc<Tally>,
     started: Instant,
-    /// On a terminal.
+    /// `None` when standard output is not a terminal.
     bar: Option<ProgressBar>,
-    /// The faults that are on.
+    /// The active faults.
     faults: Mutex<BTreeSet<String>>,
 }
 
-impl Display {
+impl ChaosDisplay {
     pub(super) fn new(tally: Arc<Tally>) -> Result<Self> {
         let bar = std::io::stdout().is_terminal().then(|| {
             let target = ProgressDrawTarget::stdout();
@@ -64,7 +64,7 @@ impl Display {
         }
     }
 
-    /// Leaves the last state standing.
+    /// Prints the last state and leaves it on the screen.
     pub(super) fn finish(&self) {
         match &self.bar {
             Some(bar) => bar.abandon_with_message(self.line()),
@@ -72,7 +72,7 @@ impl Display {
         }
     }
 
-    pub(super) fn begins(&self, step: &Step) {
+    pub(super) fn begins(&self, step: &FaultStep) {
         self.faults().insert(step.fault.to_string());
         let lasts = match step.lasts {
             Duration::ZERO => String::new(),
@@ -80,7 +80,7 @@ impl Display {
         };
         let amid = step
             .kill_amid
-            .map(|service| format!(", amid it kill {service}"));
+            .map(|service| format!(", with a kill of {service}"));
         self.note(&format!(
             "{}{lasts}{}",
             step.fault,
@@ -88,11 +88,11 @@ impl Display {
         ));
     }
 
-    pub(super) fn ends(&self, step: &Step) {
+    pub(super) fn ends(&self, step: &FaultStep) {
         self.faults().remove(&step.fault.to_string());
     }
 
-    pub(super) fn recovered(&self, step: &Step, recovery: Recovery) {
+    pub(super) fn recovered(&self, step: &FaultStep, recovery: Recovery) {
         match recovery {
             Recovery::NotNeeded => self.note(&format!("{}: over", step.fault)),
             Recovery::After(time) => self.note(&format!(
@@ -105,14 +105,14 @@ impl Display {
         }
     }
 
-    pub(super) fn echoes(&self, step: &Step, records: u64) {
+    pub(super) fn echoes(&self, step: &FaultStep, records: u64) {
         match records {
-            0 => self.note(&format!("{}: left out, no record to be had", step.fault)),
+            0 => self.note(&format!("{}: skipped, no record available", step.fault)),
             _ => self.note(&format!("{}: {records} records", step.fault)),
         }
     }
 
-    /// Shows something that happened.
+    /// Prints an event.
     pub(super) fn note(&self, text: &str) {
         let text = format!("{:7.1} s  {text}", self.started.elapsed().as_secs_f64());
         match &self.bar {
@@ -138,7 +138,7 @@ impl Display {
     }
 
     fn faults(&self) -> MutexGuard<'_, BTreeSet<String>> {
-        // A set of names is whole at any time.
+        // The set is complete at any time, so a poisoned lock is harmless.
         self.faults.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

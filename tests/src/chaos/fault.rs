@@ -1,14 +1,14 @@
-//! What can be done to the pair, by kind.
+//! The kinds of faults that are injected.
 
 use std::fmt;
 
 use crate::proxy;
 use crate::stack::Service;
 
-/// Something that goes wrong.
+/// An injected fault.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Fault {
-    /// `kill -9` of one replica; the stack starts it again at once.
+pub enum ChaosFault {
+    /// `kill -9` of one replica; the stack restarts it at once.
     Kill(Service),
     /// `kill -9` of all replicas at once.
     KillAll(Service),
@@ -19,8 +19,8 @@ pub enum Fault {
     /// One replica is removed in order, then added again: its partitions and shards move twice.
     Scale(Service),
     /// A fault of the connections from the services to the broker or the database.
-    Line(Service, proxy::Fault),
-    /// Most payments are slow, declined, without an answer or impossible.
+    Line(Service, proxy::NetworkFault),
+    /// Most payments are slow, declined, unanswered or fail.
     Payments,
     /// Records are published again, byte for byte.
     Echo(&'static str, Echo),
@@ -29,16 +29,16 @@ pub enum Fault {
 /// Which records are published again.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Echo {
-    /// The newest ones, whose orders are in work.
+    /// The newest ones, whose orders are still in progress.
     Newest,
-    /// A stretch of old ones, as after a reset of offsets.
+    /// A range of old ones, as after a reset of offsets.
     Old,
-    /// Neighbours of one order, the later one first.
+    /// Adjacent records of one order, the later one first.
     Swapped,
 }
 
-impl Fault {
-    /// The name in the report, without figures; the key for counts and comparisons.
+impl ChaosFault {
+    /// The name in the report, without durations; the key for counts and comparisons.
     pub fn kind(&self) -> String {
         match self {
             Self::Kill(service) => format!("kill {service}"),
@@ -47,10 +47,10 @@ impl Fault {
             Self::Stop(service) => format!("restart {service}"),
             Self::Scale(service) => format!("remove and add {service}"),
             Self::Line(service, fault) => format!("{} {service}", line_kind(*fault)),
-            Self::Payments => "payment trouble".to_owned(),
+            Self::Payments => "failing payments".to_owned(),
             Self::Echo(_, Echo::Newest) => "duplicates".to_owned(),
             Self::Echo(_, Echo::Old) => "replay".to_owned(),
-            Self::Echo(_, Echo::Swapped) => "swapped neighbours".to_owned(),
+            Self::Echo(_, Echo::Swapped) => "swapped records".to_owned(),
         }
     }
 
@@ -60,18 +60,18 @@ impl Fault {
     }
 }
 
-fn line_kind(fault: proxy::Fault) -> &'static str {
+fn line_kind(fault: proxy::NetworkFault) -> &'static str {
     match fault {
-        proxy::Fault::Pass => "pass to",
-        proxy::Fault::Latency { .. } => "latency to",
-        proxy::Fault::Throttle { .. } => "throttle to",
-        proxy::Fault::Cut => "cut off",
-        proxy::Fault::HalfOpen => "half-open to",
-        proxy::Fault::CloseAfter { .. } => "close connections to",
+        proxy::NetworkFault::Pass => "pass to",
+        proxy::NetworkFault::Latency { .. } => "latency to",
+        proxy::NetworkFault::Throttle { .. } => "throttle to",
+        proxy::NetworkFault::Cut => "cut off",
+        proxy::NetworkFault::HalfOpen => "half-open to",
+        proxy::NetworkFault::CloseAfter { .. } => "close connections to",
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for ChaosFault {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = match self {
             Self::Line(service, fault) => format!("connections to the {service}: {fault}"),

@@ -1,14 +1,14 @@
-//! How a fault is begun and ended on a running stack.
+//! Begins and ends faults on a running stack.
 
 use anyhow::{Context as _, Result};
 
-use super::fault::Fault;
-use super::plan::Step;
+use super::fault::ChaosFault;
+use super::plan::FaultStep;
 use crate::proxy::{self, Proxy};
 use crate::replay::Trouble;
 use crate::stack::{Process, Service, Stack};
 
-/// Of a thousand orders so many meet trouble with their payment: all the time, and while that is the fault.
+/// Failing payments per thousand orders: in normal operation, and while that is the fault.
 const TROUBLE: u32 = 80;
 const MUCH_TROUBLE: u32 = 600;
 
@@ -20,41 +20,41 @@ pub(super) struct Saboteur<'a> {
 }
 
 impl Saboteur<'_> {
-    /// Sets what goes wrong all the time.
+    /// Sets the faults that are active during the whole run.
     pub(super) fn prepare(&self) {
         self.trouble.set(TROUBLE);
     }
 
-    /// Begins a fault. Returns what happened that should not, if anything.
-    pub(super) async fn begin(&self, step: &Step) -> Result<Option<String>> {
+    /// Begins a fault. Returns an unexpected event, if there was one.
+    pub(super) async fn begin(&self, step: &FaultStep) -> Result<Option<String>> {
         match step.fault {
-            Fault::Kill(service) => self.kill(service, step.which).await,
-            Fault::KillAll(service) => {
+            ChaosFault::Kill(service) => self.kill(service, step.which).await,
+            ChaosFault::KillAll(service) => {
                 for process in self.stack.processes(service) {
                     self.stack.kill(process).await;
                 }
             }
-            Fault::Freeze(service) => self.stack.pause(self.process(service, step)?).await,
-            Fault::Stop(service) | Fault::Scale(service) => {
+            ChaosFault::Freeze(service) => self.stack.pause(self.process(service, step)?).await,
+            ChaosFault::Stop(service) | ChaosFault::Scale(service) => {
                 return Ok(self.stop(self.process(service, step)?).await);
             }
-            Fault::Line(server, fault) => self.proxy(server)?.set(fault),
-            Fault::Payments => self.trouble.set(MUCH_TROUBLE),
-            Fault::Echo(..) => {}
+            ChaosFault::Line(server, fault) => self.proxy(server)?.set(fault),
+            ChaosFault::Payments => self.trouble.set(MUCH_TROUBLE),
+            ChaosFault::Echo(..) => {}
         }
         Ok(None)
     }
 
     /// Reverts the fault; recovery takes additional time.
-    pub(super) async fn end(&self, step: &Step) -> Result<()> {
+    pub(super) async fn end(&self, step: &FaultStep) -> Result<()> {
         match step.fault {
-            Fault::Freeze(service) => self.stack.resume(self.process(service, step)?).await,
-            Fault::Stop(service) | Fault::Scale(service) => {
+            ChaosFault::Freeze(service) => self.stack.resume(self.process(service, step)?).await,
+            ChaosFault::Stop(service) | ChaosFault::Scale(service) => {
                 self.stack.launch(self.process(service, step)?).await?;
             }
-            Fault::Line(server, _) => self.proxy(server)?.set(proxy::Fault::Pass),
-            Fault::Payments => self.trouble.set(TROUBLE),
-            Fault::Kill(_) | Fault::KillAll(_) | Fault::Echo(..) => {}
+            ChaosFault::Line(server, _) => self.proxy(server)?.set(proxy::NetworkFault::Pass),
+            ChaosFault::Payments => self.trouble.set(TROUBLE),
+            ChaosFault::Kill(_) | ChaosFault::KillAll(_) | ChaosFault::Echo(..) => {}
         }
         Ok(())
     }
@@ -68,13 +68,13 @@ impl Saboteur<'_> {
     }
 
     async fn stop(&self, process: Process) -> Option<String> {
-        // One that has not set up its signals yet would be killed by the first.
+        // A process that has not installed its signal handlers yet would be killed by the first signal.
         self.stack.until_ready(process).await;
         let ending = self.stack.stop_process(process).await?;
         (!ending.is_clean()).then(|| format!("{process} did not stop cleanly: {ending}"))
     }
 
-    fn process(&self, service: Service, step: &Step) -> Result<Process> {
+    fn process(&self, service: Service, step: &FaultStep) -> Result<Process> {
         let processes = self.stack.processes(service);
         let process = processes.get(step.which % processes.len().max(1));
         process

@@ -1,4 +1,4 @@
-//! Which faults come when: a pure function of seed, length and engines.
+//! The fault plan: a pure function of seed, length and engines.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,28 +7,28 @@ use clap::ValueEnum;
 use proto::topics::{ORDER_EVENTS, PROCESSING_EVENTS};
 
 use super::dice::Dice;
-use super::fault::{Echo, Fault};
+use super::fault::{ChaosFault, Echo};
 use crate::proxy;
 use crate::stack::{Engines, Service};
 
-/// Orders come in before anything goes wrong, so that there is something to disturb.
+/// Orders are placed for this long before the first fault.
 const WARM_UP: Duration = Duration::from_secs(3);
 
-/// The last fault has ended so long before the orders do: a dead consumer's partitions move on after 10 s, and an order
-/// placed after the fault has to become final. Of a short run a third.
+/// The last fault ends this long before the last order: a dead consumer's partitions are reassigned after 10 s, and an
+/// order placed after the fault has to become final. In a short run it is a third of the length.
 const TAIL: Duration = Duration::from_secs(20);
 
-/// A pause between two faults, in seconds: from "hardly recovered" to "at rest".
+/// Pause between two faults, in seconds: from just recovered to idle.
 const PAUSE: (u64, u64) = (2, 6);
 
-/// Records are published again this often, in seconds.
+/// Interval of republished records, in seconds.
 const ECHO_EVERY: (u64, u64) = (8, 16);
 
-/// Payments make trouble this often and for so long, in seconds.
+/// Interval and duration of failing payments, in seconds.
 const PAYMENTS_EVERY: (u64, u64) = (30, 45);
 const PAYMENTS_LAST: (u64, u64) = (8, 15);
 
-/// What the pair runs on.
+/// The engines of the pair.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub enum EngineSet {
     /// The embedded broker and SQLite files, one replica of each service.
@@ -39,33 +39,31 @@ pub enum EngineSet {
 
 /// All faults of a run.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Plan {
+pub struct FaultPlan {
     /// The seed of the random numbers.
     pub seed: u64,
-    /// How long orders come in.
+    /// How long orders are placed.
     pub length: Duration,
-    /// What the pair runs on.
     pub engines: EngineSet,
-    /// What disrupts the pair, one after the other.
-    pub disruptions: Vec<Step>,
-    /// What only disturbs it, beside the disruptions.
-    pub disturbances: Vec<Step>,
+    /// Faults that stop a component, in sequence.
+    pub disruptions: Vec<FaultStep>,
+    /// Faults that stop no component, concurrent with the disruptions.
+    pub disturbances: Vec<FaultStep>,
 }
 
 /// One fault of a plan.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Step {
-    /// When it begins, at the earliest, counted from the first order.
+pub struct FaultStep {
+    /// Earliest start, counted from the first order.
     pub at: Duration,
     /// Duration; zero for an instantaneous fault.
     pub lasts: Duration,
-    /// The fault.
-    pub fault: Fault,
-    /// A service of which a replica is killed in the middle of it.
+    pub fault: ChaosFault,
+    /// A service of which a replica is killed during the fault.
     pub kill_amid: Option<Service>,
-    /// Which replica, partition or record is hit; any number, taken modulo how many there are.
+    /// Index of the replica, partition or record, taken modulo their number.
     pub which: usize,
-    /// How far into a topic, from 0 to 1.
+    /// Position in a topic, from 0 to 1.
     pub depth: f64,
 }
 
@@ -92,7 +90,7 @@ impl fmt::Display for EngineSet {
     }
 }
 
-impl Plan {
+impl FaultPlan {
     /// Draws a plan.
     pub fn new(seed: u64, length: Duration, engines: EngineSet) -> Self {
         let end = length.saturating_sub(TAIL.min(length / 3));
@@ -108,16 +106,16 @@ impl Plan {
         plan
     }
 
-    /// Every step, in the order of their beginnings.
-    pub fn steps(&self) -> Vec<Step> {
+    /// Every step, by start time.
+    pub fn steps(&self) -> Vec<FaultStep> {
         let mut steps = [&*self.disruptions, &*self.disturbances].concat();
         steps.sort_by_key(|step| step.at);
         steps
     }
 }
 
-/// Rounds in which everything that can be disrupted is, each time in another order.
-fn disruptions(dice: &mut Dice, engines: EngineSet, end: Duration) -> Vec<Step> {
+/// Rounds that contain every disruption once, each in another order.
+fn disruptions(dice: &mut Dice, engines: EngineSet, end: Duration) -> Vec<FaultStep> {
     let mut steps = Vec::new();
     let mut at = WARM_UP;
     while at <= end {
@@ -128,7 +126,7 @@ fn disruptions(dice: &mut Dice, engines: EngineSet, end: Duration) -> Vec<Step> 
             if at + lasts > end {
                 continue;
             }
-            steps.push(Step {
+            steps.push(FaultStep {
                 kill_amid: kill_amid(dice, fault, lasts),
                 ..step(dice, at, lasts, fault)
             });
@@ -138,37 +136,38 @@ fn disruptions(dice: &mut Dice, engines: EngineSet, end: Duration) -> Vec<Step> 
     steps
 }
 
-/// Every third outage of a server, or of the way to it, that lasts long enough meets a kill.
-fn kill_amid(dice: &mut Dice, fault: Fault, lasts: Duration) -> Option<Service> {
+/// Every third outage of a server, or of the connections to it, that lasts long enough includes a kill.
+fn kill_amid(dice: &mut Dice, fault: ChaosFault, lasts: Duration) -> Option<Service> {
     let service = dice.one_of(&Service::PAIR);
     let drawn = dice.below(3) == 0;
-    let is_outage = matches!(fault, Fault::Stop(_) | Fault::Line(..));
+    let is_outage = matches!(fault, ChaosFault::Stop(_) | ChaosFault::Line(..));
     (drawn && is_outage && lasts >= Duration::from_secs(3)).then_some(service)
 }
 
-fn round(dice: &mut Dice, engines: EngineSet) -> Vec<(Fault, Duration)> {
+fn round(dice: &mut Dice, engines: EngineSet) -> Vec<(ChaosFault, Duration)> {
     let at_once = Duration::ZERO;
     let mut round = Vec::new();
     for service in Service::PAIR {
-        round.push((Fault::Kill(service), at_once));
-        round.push((Fault::Freeze(service), freeze(dice)));
-        round.push((Fault::Scale(service), dice.seconds(2, 6)));
+        round.push((ChaosFault::Kill(service), at_once));
+        round.push((ChaosFault::Freeze(service), freeze(dice)));
+        round.push((ChaosFault::Scale(service), dice.seconds(2, 6)));
         if engines == EngineSet::Production {
-            round.push((Fault::KillAll(service), at_once));
+            round.push((ChaosFault::KillAll(service), at_once));
         }
     }
-    round.push((Fault::Freeze(Service::Broker), freeze(dice)));
+    round.push((ChaosFault::Freeze(Service::Broker), freeze(dice)));
     for server in servers(engines) {
-        round.push((Fault::Kill(*server), at_once));
-        round.push((Fault::Stop(*server), dice.seconds(1, 6)));
+        round.push((ChaosFault::Kill(*server), at_once));
+        round.push((ChaosFault::Stop(*server), dice.seconds(1, 6)));
         round.extend(
-            line_faults(dice, *server).map(|(fault, lasts)| (Fault::Line(*server, fault), lasts)),
+            line_faults(dice, *server)
+                .map(|(fault, lasts)| (ChaosFault::Line(*server, fault), lasts)),
         );
     }
     round
 }
 
-/// A SQLite file is no server: it has no process and no connections.
+/// SQLite has no server process and no connections.
 fn servers(engines: EngineSet) -> &'static [Service] {
     match engines {
         EngineSet::Embedded => &[Service::Broker],
@@ -176,37 +175,41 @@ fn servers(engines: EngineSet) -> &'static [Service] {
     }
 }
 
-/// Shorter than everything; longer than a relay's lease (5 s); longer than a consumer's session too (10 s).
+/// Shorter than any timeout; longer than a relay's lease (5 s); longer than a consumer's session as well (10 s).
 fn freeze(dice: &mut Dice) -> Duration {
     let seconds = dice.one_of(&[2, 7, 13]);
     Duration::from_secs(seconds)
 }
 
-fn line_faults(dice: &mut Dice, server: Service) -> [(proxy::Fault, Duration); 5] {
-    // A statement of a database is answered in one round trip, and a commit waits for it; a broker has many under way.
+fn line_faults(dice: &mut Dice, server: Service) -> [(proxy::NetworkFault, Duration); 5] {
+    // A database statement is answered in one round trip, and a commit waits for it; a broker has many requests in
+    // flight.
     let (fixed, bytes_per_second) = match server {
         Service::Database => (10, 200_000),
         _ => (100, 50_000),
     };
-    let latency = proxy::Fault::Latency {
+    let latency = proxy::NetworkFault::Latency {
         fixed: Duration::from_millis(fixed),
         jitter: Duration::from_millis(fixed),
     };
-    let throttle = proxy::Fault::Throttle { bytes_per_second };
-    // A third is longer than any statement or request may take.
+    let throttle = proxy::NetworkFault::Throttle { bytes_per_second };
+    // The third value is longer than the timeout of any statement or request.
     let silent = Duration::from_secs(dice.one_of(&[3, 8, 20]));
     // From the middle of a handshake to a few thousand records.
     let bytes = dice.one_of(&[500, 20_000, 200_000]);
     [
         (latency, dice.seconds(4, 8)),
         (throttle, dice.seconds(4, 8)),
-        (proxy::Fault::Cut, dice.seconds(1, 6)),
-        (proxy::Fault::HalfOpen, silent),
-        (proxy::Fault::CloseAfter { bytes }, dice.seconds(2, 5)),
+        (proxy::NetworkFault::Cut, dice.seconds(1, 6)),
+        (proxy::NetworkFault::HalfOpen, silent),
+        (
+            proxy::NetworkFault::CloseAfter { bytes },
+            dice.seconds(2, 5),
+        ),
     ]
 }
 
-fn disturbances(dice: &mut Dice, end: Duration) -> Vec<Step> {
+fn disturbances(dice: &mut Dice, end: Duration) -> Vec<FaultStep> {
     let mut steps = Vec::new();
     let mut at = WARM_UP + dice.seconds(1, 4);
     for kind in (0..).map(|turn| turn % 4) {
@@ -218,12 +221,17 @@ fn disturbances(dice: &mut Dice, end: Duration) -> Vec<Step> {
                 dice.one_of(&[ORDER_EVENTS, PROCESSING_EVENTS]),
                 Echo::Newest,
             ),
-            // Most orders have one event on their own topic; neighbours are on the other one.
+            // Most orders have one event on their own topic; adjacent records of one order are on the other topic.
             1 => (PROCESSING_EVENTS, Echo::Swapped),
             2 => (ORDER_EVENTS, Echo::Old),
             _ => (PROCESSING_EVENTS, Echo::Old),
         };
-        steps.push(step(dice, at, Duration::ZERO, Fault::Echo(topic, echo)));
+        steps.push(step(
+            dice,
+            at,
+            Duration::ZERO,
+            ChaosFault::Echo(topic, echo),
+        ));
         at += dice.seconds(ECHO_EVERY.0, ECHO_EVERY.1);
     }
     let mut at = WARM_UP + dice.seconds(2, 20);
@@ -232,15 +240,15 @@ fn disturbances(dice: &mut Dice, end: Duration) -> Vec<Step> {
         if at + lasts > end {
             break;
         }
-        steps.push(step(dice, at, lasts, Fault::Payments));
+        steps.push(step(dice, at, lasts, ChaosFault::Payments));
         at += lasts + dice.seconds(PAYMENTS_EVERY.0, PAYMENTS_EVERY.1);
     }
     steps.sort_by_key(|step| step.at);
     steps
 }
 
-fn step(dice: &mut Dice, at: Duration, lasts: Duration, fault: Fault) -> Step {
-    Step {
+fn step(dice: &mut Dice, at: Duration, lasts: Duration, fault: ChaosFault) -> FaultStep {
+    FaultStep {
         at,
         lasts,
         fault,
@@ -250,7 +258,7 @@ fn step(dice: &mut Dice, at: Duration, lasts: Duration, fault: Fault) -> Step {
     }
 }
 
-impl fmt::Display for Plan {
+impl fmt::Display for FaultPlan {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = self.length.as_secs();
         let steps = self.steps();
@@ -268,14 +276,14 @@ impl fmt::Display for Plan {
     }
 }
 
-impl fmt::Display for Step {
+impl fmt::Display for FaultStep {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{:7.1} s  {}", self.at.as_secs_f64(), self.fault)?;
         if !self.lasts.is_zero() {
             write!(formatter, ", for {:?}", self.lasts)?;
         }
         match self.kill_amid {
-            Some(service) => write!(formatter, ", amid it kill {service}"),
+            Some(service) => write!(formatter, ", with a kill of {service}"),
             None => Ok(()),
         }
     }

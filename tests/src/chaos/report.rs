@@ -1,5 +1,5 @@
-//! The report of a run: the plan, what each kind of fault cost, what became of the orders, and the verdict that the exit
-//! code tells.
+//! The report of a run: the plan, the recovery time per kind of fault, the outcome of the orders, and the verdict,
+//! which is also the exit code.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,36 +10,36 @@ use anyhow::Context as _;
 use auditor::verdict::Verdict;
 use serde_json::{Value, json};
 
-use super::course::{Inflicted, Recovery};
-use super::plan::Plan;
+use super::plan::FaultPlan;
+use super::recovery::{Inflicted, Recovery};
 use super::verdict::Wire;
 use crate::replay::summary::Summary;
 
-/// Everything that is known of a run when it is over.
+/// The result of a run.
 #[derive(Clone, Debug)]
-pub(super) struct Report {
-    pub(super) plan: Plan,
+pub(super) struct ChaosReport {
+    pub(super) plan: FaultPlan,
     pub(super) summary: Summary,
     pub(super) inflicted: Vec<Inflicted>,
-    /// Records that were published again on purpose.
+    /// Records published again on purpose.
     pub(super) echoed: u64,
     pub(super) wire: Wire,
     pub(super) restarts: u32,
-    /// What should not have happened, a sentence each.
+    /// Unexpected events, one sentence each.
     pub(super) problems: Vec<String>,
     pub(super) audit: Verdict,
 }
 
-/// Times of recovery of one kind of fault, in order.
+/// Sorted recovery times per kind of fault.
 type Recoveries = BTreeMap<String, Vec<Duration>>;
 
-impl Report {
-    /// Whether everything that a run has to show is so.
+impl ChaosReport {
+    /// Whether the run passed.
     pub(super) fn passed(&self) -> bool {
         self.failures().is_empty()
     }
 
-    /// What keeps the run from passing, a sentence each.
+    /// Why the run did not pass, one sentence each.
     fn failures(&self) -> Vec<String> {
         let counts = &self.summary.counts;
         let mut failures = self.problems.clone();
@@ -133,7 +133,7 @@ impl Report {
     }
 }
 
-/// In seconds, to the hundredth; the times are sorted.
+/// Seconds, two decimals; `times` must be sorted.
 fn median(times: &[Duration]) -> f64 {
     times.get(times.len() / 2).map_or(0.0, seconds)
 }
@@ -146,7 +146,7 @@ fn seconds(time: &Duration) -> f64 {
     (time.as_secs_f64() * 100.0).round() / 100.0
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for ChaosReport {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(formatter, "{}", self.plan)?;
         self.write_faults(formatter)?;
@@ -166,12 +166,12 @@ impl fmt::Display for Report {
     }
 }
 
-impl Report {
+impl ChaosReport {
     fn write_faults(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let recoveries = self.recoveries();
         writeln!(
             formatter,
-            "{:<36} {:>5}  recovered after, median and longest",
+            "{:<36} {:>5}  recovery time, median and maximum",
             "fault", "times"
         )?;
         for (kind, count) in self.faults() {

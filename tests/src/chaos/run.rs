@@ -1,4 +1,4 @@
-//! One run: the stack, the orders, the faults, the end.
+//! One chaos run: start the stack, place orders, inject faults, settle, audit.
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
@@ -12,47 +12,47 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::ChaosArguments;
-use super::course::{Course, Outcome};
-use super::display::Display;
+use super::arguments::ChaosArguments;
+use super::course::{FaultRunner, FaultsOutcome};
+use super::display::ChaosDisplay;
 use super::inflict::Saboteur;
-use super::plan::Plan;
-use super::report::Report;
+use super::plan::FaultPlan;
+use super::report::ChaosReport;
 use super::verdict;
 use crate::audit::settled;
 use crate::demo::fresh_directory;
 use crate::orders::{OrderBook, SAMPLE};
 use crate::replay::summary::Summary;
 use crate::replay::tally::Tally;
-use crate::replay::{self, Trouble, WaitLimits};
+use crate::replay::{self, ReplayPlan, Trouble, WaitLimits};
 use crate::stack::interrupt::Interrupt;
 use crate::stack::{CatalogueSource, Notice, Service, Stack, StackConfig};
 
-/// The journal's name in the data directory.
+/// File name of the journal in the data directory.
 const JOURNAL: &str = "journal.jsonl";
 
-/// Calls open at once. A frozen replica keeps those that it was sent for up to 10 s; the others go on.
+/// Calls in flight. A frozen replica holds its calls for up to 10 s; the others continue.
 const CONCURRENCY: usize = 512;
 
-/// After the last order everything may take so long to become final.
+/// Maximum time from the last order until all orders are final.
 const QUIET: Duration = Duration::from_secs(180);
 
-/// What a last event may take to be published and applied.
+/// Maximum time until the last event is published and applied.
 const SETTLE: Duration = Duration::from_secs(60);
 
-/// What the parts of a run share.
+/// State shared by the parts of a run.
 struct Run<'a> {
-    plan: &'a Plan,
+    plan: &'a FaultPlan,
     stack: &'a Stack,
     tally: Arc<Tally>,
     trouble: Trouble,
-    display: Display,
+    display: ChaosDisplay,
     interrupt: &'a Interrupt,
-    /// What should not have happened to the processes, a sentence each.
+    /// Unexpected process exits, one sentence each.
     deaths: Mutex<Vec<String>>,
 }
 
-pub(super) async fn run(arguments: ChaosArguments, plan: Plan) -> Result<()> {
+pub(super) async fn run(arguments: ChaosArguments, plan: FaultPlan) -> Result<()> {
     let interrupt = Interrupt::listen()?;
     let book = Arc::new(OrderBook::open(Path::new(SAMPLE))?);
     let count = (arguments.rate * plan.length.as_secs_f64()).ceil() as usize;
@@ -63,7 +63,7 @@ pub(super) async fn run(arguments: ChaosArguments, plan: Plan) -> Result<()> {
         () = interrupt.stop.cancelled() => bail!("interrupted while the stack was starting"),
     };
     let trouble = Trouble::default();
-    let orders = replay::Plan {
+    let orders = ReplayPlan {
         addresses: stack.addresses().order_urls(),
         orders: book,
         count,
@@ -90,7 +90,7 @@ pub(super) async fn run(arguments: ChaosArguments, plan: Plan) -> Result<()> {
     Ok(())
 }
 
-fn config(data_dir: &Path, plan: &Plan, catalogue: String) -> StackConfig {
+fn config(data_dir: &Path, plan: &FaultPlan, catalogue: String) -> StackConfig {
     StackConfig {
         engines: plan.engines.engines(),
         through_proxies: true,
@@ -98,18 +98,18 @@ fn config(data_dir: &Path, plan: &Plan, catalogue: String) -> StackConfig {
     }
 }
 
-/// Runs the plan, and stops the stack whatever came of it.
+/// Runs the plan, and stops the stack in every case.
 async fn on_stack(
     stack: Stack,
-    plan: &Plan,
-    orders: replay::Plan,
+    plan: &FaultPlan,
+    orders: ReplayPlan,
     interrupt: &Interrupt,
-) -> Result<Report> {
+) -> Result<ChaosReport> {
     let tally = Arc::new(Tally::new()?);
     let run = Run {
         plan,
         stack: &stack,
-        display: Display::new(tally.clone())?,
+        display: ChaosDisplay::new(tally.clone())?,
         tally,
         trouble: orders.trouble.clone(),
         interrupt,
@@ -124,11 +124,11 @@ async fn on_stack(
 }
 
 impl Run<'_> {
-    async fn report(&self, orders: replay::Plan) -> Result<Report> {
+    async fn report(&self, orders: ReplayPlan) -> Result<ChaosReport> {
         let journal = orders.journal.clone();
         let (summary, outcome) = tokio::select! {
             result = self.orders_and_faults(orders) => result?,
-            // These two never end.
+            // Both futures never complete.
             () = self.display.run() => bail!("the display ended"),
             () = self.watch_processes() => bail!("the notices ended"),
         };
@@ -136,11 +136,11 @@ impl Run<'_> {
         self.settle_and_audit(summary, outcome, &journal).await
     }
 
-    /// Places all orders and inflicts all faults.
-    async fn orders_and_faults(&self, orders: replay::Plan) -> Result<(Summary, Outcome)> {
+    /// Places all orders and injects all faults.
+    async fn orders_and_faults(&self, orders: ReplayPlan) -> Result<(Summary, FaultsOutcome)> {
         let (stop_orders, stop_faults) = (CancellationToken::new(), CancellationToken::new());
         let start = Instant::now();
-        let course = Course {
+        let course = FaultRunner {
             plan: self.plan,
             stack: self.stack,
             saboteur: Saboteur {
@@ -154,7 +154,7 @@ impl Run<'_> {
         };
         let replay = async {
             let summary = replay::run(orders, self.tally.clone(), stop_orders.clone()).await;
-            // There is nothing left to disturb, also when it failed.
+            // Faults are of no use once the orders have ended, also after an error.
             stop_faults.cancel();
             summary
         };
@@ -172,13 +172,13 @@ impl Run<'_> {
         }
     }
 
-    /// Waits until nothing is under way, stops the pair, and audits; the servers stay for that.
+    /// Waits until no work is in progress, stops the pair, and audits; broker and databases keep running for the audit.
     async fn settle_and_audit(
         &self,
         summary: Summary,
-        outcome: Outcome,
+        outcome: FaultsOutcome,
         journal: &Path,
-    ) -> Result<Report> {
+    ) -> Result<ChaosReport> {
         let is_settled = settled::wait(self.stack, SETTLE).await?;
         let mut problems = outcome.problems;
         problems.extend(self.deaths.lock().await.drain(..));
@@ -189,7 +189,7 @@ impl Run<'_> {
         let was_clean = is_settled && unclean.is_empty();
         problems.extend(unclean);
         let audit = verdict::audit(self.stack, journal, was_clean).await?;
-        Ok(Report {
+        Ok(ChaosReport {
             plan: self.plan.clone(),
             summary,
             inflicted: outcome.inflicted,
@@ -201,7 +201,7 @@ impl Run<'_> {
         })
     }
 
-    /// Says what did not stop cleanly.
+    /// Returns the processes that did not stop cleanly.
     async fn stop_pair(&self) -> Vec<String> {
         let mut problems = Vec::new();
         for service in Service::PAIR {
@@ -210,7 +210,7 @@ impl Run<'_> {
         problems
     }
 
-    /// Notes every death that is not this program's doing; a process that stays down ends the run.
+    /// Records every unexpected process exit; a process that is given up ends the run.
     async fn watch_processes(&self) {
         let mut notices = self.stack.notices();
         loop {
@@ -224,9 +224,9 @@ impl Run<'_> {
                         self.interrupt.stop.cancel();
                     }
                 }
-                // Lines of text are lost, nothing else.
+                // Only lines of output are lost.
                 Err(RecvError::Lagged(_)) => {}
-                // Cannot be while the stack lives.
+                // Cannot happen while the stack exists.
                 Err(RecvError::Closed) => std::future::pending().await,
             }
         }

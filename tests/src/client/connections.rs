@@ -1,7 +1,7 @@
 //! Connections to order-service, to one replica or to several.
 //!
-//! An HTTP/2 connection carries a limited number of streams at once (servers commonly allow 100 to 200); a call beyond
-//! that waits unseen for a free one. Many calls in flight are therefore spread over connections.
+//! An HTTP/2 connection carries a limited number of streams at once (servers commonly allow 100 to 200); further calls
+//! wait in the client. Many calls in flight are therefore spread over several connections.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,17 +12,17 @@ use tonic::transport::{Channel, Endpoint};
 
 use super::OrderClient;
 
-/// Streams per connection: the least that HTTP/2 recommends a server to allow (RFC 9113, section 6.5.2).
+/// Streams per connection: the minimum that HTTP/2 recommends for a server's limit (RFC 9113, section 6.5.2).
 const STREAMS: usize = 100;
 
-/// Time to connect: a local address answers or refuses at once; a remote one gets a few round trips.
+/// Connect timeout: a local address answers or refuses at once; a remote one gets a few round trips.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A peer that vanished without closing (a lost machine, a cut cable) is noticed after interval plus timeout.
+/// A peer that vanished without closing (machine lost, cable cut) is detected after interval plus timeout.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A set of connections that are used in turn. They are opened by their first call and again after they broke.
+/// A set of connections used round robin. Each is opened by its first call, and opened again after it broke.
 #[derive(Clone, Debug)]
 pub struct Connections {
     clients: Arc<Vec<OrderClient>>,
@@ -30,7 +30,8 @@ pub struct Connections {
 }
 
 impl Connections {
-    /// Connections for so many calls at once to addresses such as `http://127.0.0.1:50051`, which take turns.
+    /// Enough connections for this many concurrent calls to addresses such as `http://127.0.0.1:50051`, round robin
+    /// over them.
     pub fn to(addresses: &[impl AsRef<str>], calls: usize) -> anyhow::Result<Self> {
         let endpoints = addresses.iter().map(|address| endpoint(address.as_ref()));
         let endpoints = endpoints.collect::<anyhow::Result<Vec<_>>>()?;
@@ -39,7 +40,7 @@ impl Connections {
         Ok(Self::over(&endpoints, connections))
     }
 
-    /// So many connections to one address, whatever the number of calls: for a server that is known to allow the streams.
+    /// This many connections to one address, whatever the number of calls: for a server known to allow the streams.
     pub fn exactly(connections: usize, address: &str) -> anyhow::Result<Self> {
         Ok(Self::over(&[endpoint(address)?], connections.max(1)))
     }
@@ -53,7 +54,7 @@ impl Connections {
         }
     }
 
-    /// The next connection in turn.
+    /// The next connection, round robin.
     pub fn next(&self) -> OrderClient {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         self.clients[turn % self.clients.len()].clone()

@@ -1,7 +1,6 @@
-//! What an error says: the google.rpc details of a status, in one value.
+//! The google.rpc details of an error status as one value.
 //!
-//! order-service puts an ErrorInfo into every error. An error without one was not spoken by it: it was born on the
-//! way, in a broken connection or a local timeout.
+//! order-service puts an ErrorInfo into every error. An error without one comes from the transport or a local timeout.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,50 +12,49 @@ use tonic_types::{ErrorDetails, StatusExt};
 
 /// An unsuccessful call.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
-    /// The gRPC code.
+pub struct CallFailure {
     pub code: Code,
-    /// The message for people.
+    /// Human-readable message.
     pub message: String,
-    /// The reason of the ErrorInfo; `None` when the service did not speak.
+    /// The reason of the ErrorInfo; `None` when the error is not from the service.
     pub reason: Option<String>,
     /// The metadata of the ErrorInfo.
     pub metadata: BTreeMap<String, String>,
-    /// Every field that a malformed request got wrong, and every line that asks for what cannot be had.
+    /// The invalid fields of a malformed request, and the lines that are not available.
     pub violations: Vec<FieldViolation>,
     /// The retry delay, if the service sent one.
     pub retry_delay: Option<Duration>,
 }
 
-/// One field of a request that broke a rule, or cannot be met.
+/// A field that is invalid or a line that is not available.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct FieldViolation {
     /// The field's path in the request.
     pub field: String,
-    /// The violated rule or the missing field.
+    /// The violated rule or the missing quantity.
     pub description: String,
 }
 
-impl Failure {
-    /// No answer came in time.
+impl CallFailure {
+    /// A local timeout.
     pub fn timed_out(after: Duration) -> Self {
         Self::from(Status::deadline_exceeded(format!(
             "no answer within {after:?}"
         )))
     }
 
-    /// Whether the same request may succeed later. What the service itself calls wrong stays wrong.
+    /// Whether a retry of the same request may succeed. An error that the service declares permanent stays permanent.
     pub fn is_transient(&self) -> bool {
         match self.code {
             Code::Unavailable | Code::DeadlineExceeded | Code::ResourceExhausted => true,
-            // How tonic reports a connection that broke under a call.
+            // tonic reports a connection that broke during a call with these codes.
             Code::Unknown | Code::Internal | Code::Cancelled => self.reason.is_none(),
             _ => false,
         }
     }
 }
 
-impl From<Status> for Failure {
+impl From<Status> for CallFailure {
     fn from(status: Status) -> Self {
         let details = status.get_error_details();
         let info = details.error_info();
@@ -94,7 +92,7 @@ fn violations(details: &ErrorDetails) -> Vec<FieldViolation> {
     malformed.chain(unmet).collect()
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for CallFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", code_name(self.code))?;
         if let Some(reason) = &self.reason {
@@ -108,7 +106,7 @@ impl fmt::Display for Failure {
     }
 }
 
-impl std::error::Error for Failure {}
+impl std::error::Error for CallFailure {}
 
 /// The name of a code in the gRPC specification.
 pub fn code_name(code: Code) -> &'static str {
@@ -137,9 +135,9 @@ pub fn code_name(code: Code) -> &'static str {
 mod tests {
     use super::*;
 
-    fn spoken(code: Code, reason: &str) -> Failure {
+    fn spoken(code: Code, reason: &str) -> CallFailure {
         let details = ErrorDetails::with_error_info(reason, "order-service", []);
-        Failure::from(Status::with_error_details(code, "it is so", details))
+        CallFailure::from(Status::with_error_details(code, "it is so", details))
     }
 
     #[test]
@@ -148,7 +146,7 @@ mod tests {
         details.add_bad_request_violation("lines[0].quantity", "must be 1 to 100000");
         let status = Status::with_error_details(Code::InvalidArgument, "1 invalid field", details);
 
-        let failure = Failure::from(status);
+        let failure = CallFailure::from(status);
 
         assert_eq!(
             failure.to_string(),
@@ -158,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_that_cannot_be_had_are_read_as_well() {
+    fn unavailable_lines_are_read_from_the_details() {
         let mut details = ErrorDetails::with_error_info("ITEMS_UNAVAILABLE", "order-service", []);
         details.add_precondition_failure_violation(
             "UNKNOWN_SKU",
@@ -167,7 +165,7 @@ mod tests {
         );
         let status = Status::with_error_details(Code::FailedPrecondition, "1 line(s)", details);
 
-        let failure = Failure::from(status);
+        let failure = CallFailure::from(status);
 
         assert_eq!(failure.violations[0].field, "lines[2].sku");
         assert_eq!(failure.violations[0].description, "is not in the catalogue");
@@ -175,29 +173,29 @@ mod tests {
     }
 
     #[test]
-    fn an_outage_passes_by_itself() {
+    fn an_outage_is_transient() {
         assert!(spoken(Code::Unavailable, "STORE_UNAVAILABLE").is_transient());
         assert!(spoken(Code::ResourceExhausted, "OVERLOADED").is_transient());
-        assert!(Failure::timed_out(Duration::from_secs(1)).is_transient());
+        assert!(CallFailure::timed_out(Duration::from_secs(1)).is_transient());
     }
 
     #[test]
-    fn a_broken_connection_is_told_from_an_error_of_the_service() {
+    fn a_broken_connection_is_distinguished_from_an_error_of_the_service() {
         for code in [Code::Unknown, Code::Internal, Code::Cancelled] {
-            assert!(Failure::from(Status::new(code, "connection reset")).is_transient());
+            assert!(CallFailure::from(Status::new(code, "connection reset")).is_transient());
             assert!(!spoken(code, "INTERNAL").is_transient());
         }
     }
 
     #[test]
-    fn a_refusal_stays_a_refusal() {
+    fn a_refusal_is_permanent() {
         for code in [
             Code::InvalidArgument,
             Code::NotFound,
             Code::AlreadyExists,
             Code::Unimplemented,
         ] {
-            assert!(!Failure::from(Status::new(code, "no")).is_transient());
+            assert!(!CallFailure::from(Status::new(code, "no")).is_transient());
         }
     }
 }

@@ -1,4 +1,4 @@
-//! An order-service of closures, so that a test says in a few lines what the service does.
+//! A fake order-service made of closures, so that a test states its behaviour in a few lines.
 
 use std::pin::Pin;
 
@@ -13,13 +13,13 @@ use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status};
 
-type Answer<Q, A> = Box<dyn Fn(Q) -> A + Send + Sync>;
+type FakeAnswer<Q, A> = Box<dyn Fn(Q) -> A + Send + Sync>;
 
-/// What the service answers. A watch streams its entries and then ends.
+/// The handlers of the fake service. A watch streams its entries and then ends.
 pub(crate) struct Fake {
-    pub(crate) place: Answer<PlaceOrderRequest, Result<Order, Status>>,
-    pub(crate) cancel: Answer<CancelOrderRequest, Result<Order, Status>>,
-    pub(crate) watch: Answer<WatchOrderRequest, Vec<Result<OrderHistoryEntry, Status>>>,
+    pub(crate) place: FakeAnswer<PlaceOrderRequest, Result<Order, Status>>,
+    pub(crate) cancel: FakeAnswer<CancelOrderRequest, Result<Order, Status>>,
+    pub(crate) watch: FakeAnswer<WatchOrderRequest, Vec<Result<OrderHistoryEntry, Status>>>,
 }
 
 impl Default for Fake {
@@ -33,12 +33,12 @@ impl Default for Fake {
 }
 
 impl Fake {
-    /// Serves on a free port until the test's runtime ends, and gives its address.
+    /// Serves on a free port until the test's runtime ends; returns the address.
     pub(crate) async fn serve(self) -> String {
         self.serve_if(Ok).await
     }
 
-    /// The same, for calls that pass this check.
+    /// Like [`Fake::serve`], but only for calls that pass this check.
     pub(crate) async fn serve_if(
         self,
         check: impl Fn(Request<()>) -> Result<Request<()>, Status> + Clone + Send + Sync + 'static,

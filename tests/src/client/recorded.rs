@@ -1,4 +1,4 @@
-//! Calls with journal entries before their start and after their end.
+//! Calls that are recorded in the journal: one entry before the start, one after the end.
 
 use proto::orders::v1::{CancelOrderRequest, GetOrderRequest, Order, PlaceOrderRequest};
 use tonic::{Code, IntoRequest, Status};
@@ -41,7 +41,7 @@ pub async fn cancel(
     order
 }
 
-/// Reads an order. A read that fails has shown nothing; one that finds no order has.
+/// Reads an order. A failed read has observed nothing; NOT_FOUND is an observation.
 ///
 /// # Errors
 /// The status that order-service answers.

@@ -1,4 +1,4 @@
-//! Trying again: capped exponential backoff with full jitter, until a deadline.
+//! Retry: capped exponential backoff with full jitter, until a deadline.
 
 use std::future::Future;
 use std::time::Duration;
@@ -6,26 +6,26 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 use tonic::{Response, Status};
 
-use super::failure::Failure;
+use super::failure::CallFailure;
 
-/// The first pause is drawn from this: a commit that took a moment longer is worth a quick second try.
+/// Upper bound of the first pause: a slow commit deserves a quick retry.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 
-/// No pause is drawn from more than this: a restarted service is found again within about a second.
+/// Upper bound of all pauses: a restarted service is reached within about a second.
 const MAX_PAUSE: Duration = Duration::from_secs(1);
 
 /// Timeout of one attempt. A confirmation takes tens of milliseconds; one that takes seconds is stuck.
 const ATTEMPT: Duration = Duration::from_secs(10);
 
-/// The growing pauses between attempts.
+/// Exponential backoff between attempts.
 #[derive(Clone, Debug, Default)]
-pub struct Backoff {
+pub struct RetryBackoff {
     attempts: u32,
 }
 
-impl Backoff {
-    /// The next pause: anything between nothing and the exponential bound, so that callers that failed together do not
-    /// come back together.
+impl RetryBackoff {
+    /// The next pause: random between zero and the exponential bound, so that callers that failed together do not retry
+    /// together.
     pub fn next_pause(&mut self) -> Duration {
         let bound = self.bound();
         self.attempts = self.attempts.saturating_add(1);
@@ -38,15 +38,15 @@ impl Backoff {
     }
 }
 
-/// Calls until there is an answer that stays: a success, an error that would come again, or no time left.
+/// Retries until there is a final answer: success, a permanent error, or the deadline.
 pub async fn until_answered<T, F>(
     deadline: Instant,
     mut call: impl FnMut() -> F,
-) -> Result<T, Failure>
+) -> Result<T, CallFailure>
 where
     F: Future<Output = Result<Response<T>, Status>>,
 {
-    let mut backoff = Backoff::default();
+    let mut backoff = RetryBackoff::default();
     loop {
         let attempt = ATTEMPT.min(deadline.saturating_duration_since(Instant::now()));
         let failure = match within(attempt, call()).await {
@@ -63,15 +63,15 @@ where
     }
 }
 
-/// One attempt with a limit that also covers connecting and waiting for a free stream.
+/// One attempt with a timeout that also covers connecting and waiting for a free stream.
 pub async fn within<T>(
     limit: Duration,
     call: impl Future<Output = Result<Response<T>, Status>>,
-) -> Result<T, Failure> {
+) -> Result<T, CallFailure> {
     match timeout(limit, call).await {
         Ok(Ok(answer)) => Ok(answer.into_inner()),
         Ok(Err(status)) => Err(status.into()),
-        Err(_) => Err(Failure::timed_out(limit)),
+        Err(_) => Err(CallFailure::timed_out(limit)),
     }
 }
 
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_outage_is_waited_out() {
+    async fn an_outage_is_retried_until_it_ends() {
         let attempts = Cell::new(0);
 
         let answer = until_answered(in_an_hour(), || async {
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_refusal_is_not_tried_again() {
+    async fn a_refusal_is_not_retried() {
         let attempts = Cell::new(0);
 
         let answer = until_answered(in_an_hour(), || async {
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_deadline_ends_it() {
+    async fn the_deadline_ends_the_retries() {
         let deadline = Instant::now() + Duration::from_secs(30);
 
         let down = until_answered(deadline, || async {
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn pauses_grow_up_to_a_cap() {
-        let mut backoff = Backoff::default();
+        let mut backoff = RetryBackoff::default();
 
         let bounds: Vec<_> = (0..10)
             .map(|_| {

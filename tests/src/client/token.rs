@@ -1,4 +1,4 @@
-//! The bearer token that a caller shows where order-service wants one.
+//! The bearer token for an order-service that requires authentication.
 
 use std::path::Path;
 
@@ -6,12 +6,12 @@ use anyhow::Context as _;
 use tonic::Request;
 use tonic::metadata::{Ascii, MetadataValue};
 
-/// A token, which no debug output shows.
+/// A token; debug output redacts it.
 #[derive(Clone, Debug)]
 pub struct BearerToken(MetadataValue<Ascii>);
 
 impl BearerToken {
-    /// Reads it from a file: on a command line everybody on the machine could see it.
+    /// Reads the token from a file: on the command line it would be visible to every user of the machine.
     pub fn read(file: &Path) -> anyhow::Result<Self> {
         let text = std::fs::read_to_string(file)
             .with_context(|| format!("reading the token in {}", file.display()))?;
@@ -24,7 +24,7 @@ impl BearerToken {
         Ok(Self(value))
     }
 
-    /// Shows it with a request.
+    /// Adds the token to a request.
     pub fn show<T>(&self, request: &mut Request<T>) {
         let metadata = request.metadata_mut();
         metadata.insert("authorization", self.0.clone());
@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_is_shown_to_the_service_and_to_nobody_else() {
+    fn a_token_is_sent_to_the_service_and_redacted_in_debug_output() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "abc.def.ghi\n").unwrap();
         let mut request = Request::new(());
@@ -50,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_without_a_token_is_named() {
+    fn an_empty_token_file_is_named() {
         let file = tempfile::NamedTempFile::new().unwrap();
 
         let error = BearerToken::read(file.path()).unwrap_err();

@@ -1,20 +1,20 @@
-//! The words of the contract as people read them: `FULFILLED` for `ORDER_STATUS_FULFILLED`.
+//! Display names of the contract's enums: `FULFILLED` for `ORDER_STATUS_FULFILLED`.
 
 use proto::orders::v1::{Availability, Money, OrderStatus, RejectionReason};
 
-/// The name of a status; `UNSPECIFIED` for a number that this contract does not know.
+/// The name of a status; `UNSPECIFIED` for an unknown number.
 pub fn status_name(status: i32) -> &'static str {
     let status = OrderStatus::try_from(status).unwrap_or_default();
     bare(status.as_str_name(), "ORDER_STATUS_")
 }
 
-/// The name of a rejection reason; `UNSPECIFIED` for a number that this contract does not know.
+/// The name of a rejection reason; `UNSPECIFIED` for an unknown number.
 pub fn rejection_name(reason: i32) -> &'static str {
     let reason = RejectionReason::try_from(reason).unwrap_or_default();
     bare(reason.as_str_name(), "REJECTION_REASON_")
 }
 
-/// What was known of the stock; `UNSPECIFIED` for a number that this contract does not know.
+/// The name of a stock availability; `UNSPECIFIED` for an unknown number.
 pub fn availability_name(availability: i32) -> &'static str {
     let availability = Availability::try_from(availability).unwrap_or_default();
     bare(availability.as_str_name(), "AVAILABILITY_")
@@ -28,7 +28,7 @@ pub fn is_final(status: i32) -> bool {
     )
 }
 
-/// Decimal places of a currency that the contract accepts; two for any other, which order-service will refuse.
+/// Decimal places of a currency that the contract accepts; two for any other, which order-service refuses.
 pub fn decimals(currency_code: &str) -> usize {
     match currency_code {
         "JPY" => 0,
@@ -36,7 +36,7 @@ pub fn decimals(currency_code: &str) -> usize {
     }
 }
 
-/// An amount as people write it: `2.55 GBP`, `255 JPY`.
+/// An amount for display: `2.55 GBP`, `255 JPY`.
 pub fn amount(money: &Money) -> String {
     let Money {
         currency_code,
@@ -44,7 +44,7 @@ pub fn amount(money: &Money) -> String {
     } = money;
     let decimals = decimals(currency_code);
     let sign = if *minor_units < 0 { "-" } else { "" };
-    // At least one digit stands before the point.
+    // At least one digit before the decimal point.
     let digits = format!(
         "{:0>width$}",
         minor_units.unsigned_abs(),
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_go_without_their_prefix() {
+    fn names_have_no_prefix() {
         assert_eq!(
             status_name(OrderStatus::CancelRequested.into()),
             "CANCEL_REQUESTED"
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn amounts_read_as_people_write_them() {
+    fn amounts_have_the_decimal_places_of_their_currency() {
         let written = |minor_units, currency: &str| {
             amount(&Money {
                 currency_code: currency.into(),

@@ -1,7 +1,7 @@
-//! Following an order to its end, across streams that break.
+//! Follows an order to its final state and resumes broken streams.
 //!
-//! A stream that breaks is opened again after the version seen last, so that every event is seen once and in order.
-//! What the stream shows is checked on the way: versions grow by one, and nothing follows the final event.
+//! A broken stream is resumed after the last version seen, so that every event is delivered once and in order. The
+//! stream is checked: versions increase by one, and no event follows the final one.
 
 use std::time::Duration;
 
@@ -10,44 +10,45 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tonic::{Request, Streaming};
 
 use super::OrderClient;
-use super::failure::Failure;
-use super::retry::{Backoff, until_answered};
+use super::failure::CallFailure;
+use super::retry::{RetryBackoff, until_answered};
 use super::token::BearerToken;
 use super::vocabulary::{is_final, status_name};
 
-/// The stream has to end after the final event; a server that leaves it open is not waited for any longer.
+/// After the final event the stream has to end; the client waits no longer than this for it.
 const STREAM_END: Duration = Duration::from_secs(1);
 
-/// Why an order could not be followed to its end.
+/// Why an order was not followed to its final state.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WatchError {
-    /// No final state came in time.
+    /// No final state in time.
     #[error("it was not final in time: {status} at version {version}")]
     NotFinal {
-        /// The version seen last; 0 when none was seen.
+        /// The last version seen; 0 when none was seen.
         version: i64,
-        /// The status seen last.
+        /// The last status seen.
         status: &'static str,
     },
     /// The service refused the watch.
     #[error("it cannot be watched")]
-    Refused(#[source] Failure),
-    /// The history has a hole, or shows an event twice.
+    Refused(#[source] CallFailure),
+    /// The history skips or repeats a version.
     #[error("its history shows version {shown} after version {last}")]
     OutOfOrder {
-        /// The version before.
+        /// The previous version.
         last: i64,
-        /// The version that came.
+        /// The received version.
         shown: i64,
     },
-    /// The service ended the stream as if the order were final. So it is when the watch began after its last version.
+    /// The service ended the stream as for a final order. This also happens when the watch began after the last
+    /// version.
     #[error("its history ended at version {version} without a final event")]
     Ended {
-        /// The version seen last.
+        /// The last version seen.
         version: i64,
     },
-    /// Something happened to a final order.
-    #[error("its history goes on after it was {status} at version {version}")]
+    /// An event after the final one.
+    #[error("its history continues after it was {status} at version {version}")]
     AfterFinal {
         /// The version of the final event.
         version: i64,
@@ -56,67 +57,67 @@ pub enum WatchError {
     },
 }
 
-/// A watch on one order.
+/// A watch of one order.
 #[derive(Debug)]
 pub struct Watch {
     client: OrderClient,
     token: Option<BearerToken>,
     order_id: String,
-    last: Seen,
+    last: SeenUpTo,
 }
 
-/// How far the history was seen.
+/// The last version and status seen.
 #[derive(Clone, Copy, Debug)]
-struct Seen {
+struct SeenUpTo {
     version: i64,
     status: i32,
 }
 
-/// What a stream brings next.
-enum Next {
+/// The result of reading one stream.
+enum StreamEnd {
     Entry(OrderHistoryEntry),
-    /// The connection is gone: open it again.
+    /// The connection broke; reopen the stream.
     Broken,
 }
 
 impl Watch {
-    /// A watch that shows what comes after a version; 0 shows everything.
+    /// A watch that starts after a version; 0 starts at the beginning.
     pub fn new(client: OrderClient, order_id: &str, after_version: i64) -> Self {
         Self {
             client,
             token: None,
             order_id: order_id.to_owned(),
-            last: Seen {
+            last: SeenUpTo {
                 version: after_version,
                 status: 0,
             },
         }
     }
 
-    /// The same with this token.
+    /// Sets the token.
     #[must_use]
     pub fn with_token(self, token: Option<BearerToken>) -> Self {
         Self { token, ..self }
     }
 
-    /// Hands every event to `show` until the order is final.
+    /// Passes every event to `show` until the order is final.
     pub async fn until_final(
         mut self,
         deadline: Instant,
         mut show: impl FnMut(&OrderHistoryEntry),
     ) -> Result<(), WatchError> {
-        let mut backoff = Backoff::default();
+        let mut backoff = RetryBackoff::default();
         loop {
             let mut stream = self.open(deadline).await?;
             let before = self.last.version;
-            while let Next::Entry(entry) = self.next(&mut stream, deadline).await? {
+            while let StreamEnd::Entry(entry) = self.next(&mut stream, deadline).await? {
                 show(&entry);
                 if is_final(entry.status) {
                     return self.expect_end(stream).await;
                 }
             }
             if self.last.version > before {
-                backoff = Backoff::default();
+                backoff = RetryBackoff::default();
             }
             sleep(backoff.next_pause()).await;
         }
@@ -147,23 +148,23 @@ impl Watch {
         &mut self,
         stream: &mut Streaming<WatchOrderResponse>,
         deadline: Instant,
-    ) -> Result<Next, WatchError> {
+    ) -> Result<StreamEnd, WatchError> {
         let message = timeout_at(deadline, stream.message())
             .await
             .map_err(|_| self.not_final())?;
-        let entry = match message.map_err(Failure::from) {
+        let entry = match message.map_err(CallFailure::from) {
             Ok(message) => message.and_then(|message| message.entry),
-            Err(failure) if failure.is_transient() => return Ok(Next::Broken),
+            Err(failure) if failure.is_transient() => return Ok(StreamEnd::Broken),
             Err(failure) => return Err(WatchError::Refused(failure)),
         };
         let version = self.last.version;
         let entry = entry.ok_or(WatchError::Ended { version })?;
         self.last = self.last.advance(&entry)?;
-        Ok(Next::Entry(entry))
+        Ok(StreamEnd::Entry(entry))
     }
 
     async fn expect_end(self, mut stream: Streaming<WatchOrderResponse>) -> Result<(), WatchError> {
-        // A stream that breaks now is none of our business: the outcome was seen.
+        // An error after the final event is ignored: the outcome is known.
         match timeout(STREAM_END, stream.message()).await {
             Ok(Ok(Some(_))) => Err(WatchError::AfterFinal {
                 version: self.last.version,
@@ -181,7 +182,7 @@ impl Watch {
     }
 }
 
-impl Seen {
+impl SeenUpTo {
     fn advance(self, entry: &OrderHistoryEntry) -> Result<Self, WatchError> {
         if entry.version != self.version + 1 {
             return Err(WatchError::OutOfOrder {

@@ -1,8 +1,7 @@
-//! The demo starts from nothing: what an earlier demo left is removed, and nothing else ever.
+//! Prepares the demo's data directory: removes the data of an earlier demo, and nothing else.
 //!
-//! A directory is the demo's own if the demo made it, which a marker file in it says. Any other directory that holds
-//! something is refused. The lock and the process files stay: by them the stack finds children that outlived their
-//! parent.
+//! A directory belongs to the demo if it contains the marker file. Any other non-empty directory is refused. The lock
+//! and the process files are kept: the stack uses them to find child processes that outlived their parent.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -10,13 +9,13 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 
-/// Says that everything beside it may be removed.
+/// Marker file: everything beside it may be removed.
 const MARKER: &str = "made-by-demo";
 
-/// What the stack needs to take over from one that crashed.
+/// Kept, so that the stack can take over from one that crashed.
 const KEPT: [&str; 3] = [MARKER, "lock", "run"];
 
-/// Leaves an empty directory that carries the marker.
+/// Leaves an empty directory with the marker.
 pub(crate) fn prepare(path: &Path) -> Result<()> {
     let context = || format!("cannot prepare the data directory {}", path.display());
     fs::create_dir_all(path).with_context(context)?;
@@ -82,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_earlier_demo_left_is_removed() {
+    fn the_data_of_an_earlier_demo_is_removed() {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("below").join("demo");
         prepare(&path).unwrap();
@@ -100,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_demo_did_not_make_is_left_alone() {
+    fn a_directory_without_the_marker_is_left_untouched() {
         let home = tempfile::tempdir().unwrap();
         fs::write(home.path().join("thesis.txt"), "x").unwrap();
 
@@ -111,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_in_use_is_left_alone() {
+    fn a_directory_in_use_is_left_untouched() {
         let home = tempfile::tempdir().unwrap();
         prepare(home.path()).unwrap();
         let lock = File::create(home.path().join("lock")).unwrap();

@@ -1,6 +1,6 @@
-//! What the circuit breakers of order-service did, as its log tells.
+//! Circuit breaker transitions, read from order-service's log.
 //!
-//! A log is a file of JSON lines with a constant `message`; every message that speaks of a breaker is a transition.
+//! A log is a file of JSON lines with a constant `message`; every message that contains "breaker" is a transition.
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
@@ -9,22 +9,21 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
 
-/// What every message of a breaker says.
 const BREAKER: &str = "breaker";
 
-/// How often breakers did something, in the order in which it was first done.
+/// Number of occurrences of each transition, in order of first occurrence.
 pub(super) type Transitions = Vec<(String, u64)>;
 
-/// A log that others write, read on from where it was left.
+/// Incremental reader of a log file.
 #[derive(Debug)]
 pub(super) struct BreakerLog {
     path: PathBuf,
-    /// Bytes up to the end of the last whole line that was read.
+    /// Offset after the last complete line read.
     read: u64,
 }
 
 #[derive(Deserialize)]
-struct Line {
+struct LogLine {
     message: String,
 }
 
@@ -33,7 +32,7 @@ impl BreakerLog {
         Self { path, read: 0 }
     }
 
-    /// Messages of breakers since the last call.
+    /// Breaker messages since the last call.
     fn news(&mut self) -> Result<Vec<String>> {
         let context = || format!("cannot read the log {}", self.path.display());
         let mut file = File::open(&self.path).with_context(context)?;
@@ -41,7 +40,7 @@ impl BreakerLog {
             .with_context(context)?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).with_context(context)?;
-        // A line that is being written is for the next time.
+        // An incomplete last line is left for the next call.
         let whole = bytes.iter().rposition(|byte| *byte == b'\n');
         bytes.truncate(whole.map_or(0, |end| end + 1));
         self.read += bytes.len() as u64;
@@ -49,7 +48,7 @@ impl BreakerLog {
     }
 }
 
-/// What the breakers of all replicas did since the last call.
+/// Transitions of all replicas since the last call.
 pub(super) fn transitions(logs: &mut [BreakerLog]) -> Result<Transitions> {
     let mut transitions = Transitions::new();
     for log in logs {
@@ -63,10 +62,10 @@ pub(super) fn transitions(logs: &mut [BreakerLog]) -> Result<Transitions> {
     Ok(transitions)
 }
 
-/// Lines that are not JSON are not from the service's logger: a panic, or output of a library.
+/// Lines that are not JSON do not come from the service's logger: a panic, or output of a library.
 fn messages(lines: &str) -> Vec<String> {
     let lines = lines.lines().filter(|line| line.contains(BREAKER));
-    let messages = lines.filter_map(|line| serde_json::from_str::<Line>(line).ok());
+    let messages = lines.filter_map(|line| serde_json::from_str::<LogLine>(line).ok());
     messages
         .map(|line| line.message)
         .filter(|message| message.contains(BREAKER))
@@ -86,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn transitions_are_counted_in_the_order_in_which_they_came() {
+    fn transitions_are_counted_in_order_of_first_occurrence() {
         let home = tempfile::tempdir().unwrap();
         let (log, mut file) = log(&home);
         for message in [
@@ -113,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_counts_once_and_only_when_it_is_whole() {
+    fn a_line_counts_once_and_only_when_it_is_complete() {
         let home = tempfile::tempdir().unwrap();
         let (log, mut file) = log(&home);
         let mut logs = [log];

@@ -1,4 +1,4 @@
-//! One run on a stack: every phase under the same load, then the end of all orders, and the audit.
+//! One run on a stack: every phase under the same load, then until all orders are final, then the audit.
 
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -9,35 +9,34 @@ use auditor::Limits;
 use proto::orders::v1::PlaceOrderRequest;
 use tonic::{Request, Status};
 
-use super::NeighboursArguments;
+use super::arguments::NeighboursArguments;
 use super::breaker::{BreakerLog, Transitions, transitions};
-use super::phase::Phase;
-use super::report::{Passed, Report};
+use super::phase::LoadPhase;
+use super::report::{NeighboursReport, Passed};
 use crate::audit;
 use crate::client::OrderClient;
 use crate::client::connections::Connections;
 use crate::client::recorded;
-use crate::open_loop::answer::{Availability, availability, within};
+use crate::open_loop::answer::{OrderAvailability, availability, within};
 use crate::open_loop::measured::Measured;
-use crate::open_loop::schedule::Arrivals;
-use crate::open_loop::{self, Load};
+use crate::open_loop::{self, Arrivals, Load};
 use crate::orders::basket;
 use crate::replay::journal::Journal;
 use crate::stack::{Service, Stack};
 
-/// The journal's name in the data directory.
+/// File name of the journal in the data directory.
 const JOURNAL: &str = "journal.jsonl";
 
-/// The first phase begins when connections are open and consumers have their partitions.
+/// Warm-up of the first phase: connections are opened and consumers get their partitions.
 const WARM_UP: Duration = Duration::from_secs(3);
 
-/// After the last phase everything may take so long to become final: orders placed while processing-service was down, and a
-/// consumer group that finds its members anew.
+/// Maximum time from the last phase until all orders are final: it covers orders placed while processing-service was
+/// down, and a rebalance.
 const QUIET: Duration = Duration::from_secs(180);
 
 /// All phases of a run.
 #[derive(Debug)]
-pub(super) struct Course<'a> {
+pub(super) struct PhaseRunner<'a> {
     stack: &'a Stack,
     arguments: &'a NeighboursArguments,
     deadline: Duration,
@@ -48,7 +47,7 @@ pub(super) struct Course<'a> {
     logs: Mutex<Vec<BreakerLog>>,
 }
 
-impl<'a> Course<'a> {
+impl<'a> PhaseRunner<'a> {
     pub(super) fn new(stack: &'a Stack, arguments: &'a NeighboursArguments) -> Result<Self> {
         let journal_file = stack.data_dir().join(JOURNAL);
         let deadline = Duration::from_millis(arguments.deadline);
@@ -67,11 +66,11 @@ impl<'a> Course<'a> {
     }
 
     /// Runs all phases.
-    pub(super) async fn run(&self) -> Result<Report> {
+    pub(super) async fn run(&self) -> Result<NeighboursReport> {
         let mut phases = Vec::new();
-        // What the start brought is no transition of a phase.
+        // Discards the transitions of the start.
         self.transitions()?;
-        for phase in Phase::ALL {
+        for phase in LoadPhase::ALL {
             phase.begin(self.stack).await?;
             let measured = self.load(phase).await?;
             println!("{phase:<14} {measured}");
@@ -83,27 +82,27 @@ impl<'a> Course<'a> {
         }
         self.journal.close()?;
         let limits = Limits {
-            // Only counted: a frozen or stopped service may publish again.
+            // Not limited: a frozen or stopped service may publish again.
             wire_duplicates: None,
             set_aside: Some(0),
             ..Limits::default()
         };
         let journal = Some(self.journal_file.as_path());
         let audit = audit::of_the_stopped(self.stack, journal, limits, QUIET).await?;
-        Ok(Report {
+        Ok(NeighboursReport {
             engines: self.arguments.engines,
             phases,
             audit,
         })
     }
 
-    /// The load of a phase. It ends with its last call, so that no answer is counted in the wrong phase.
-    async fn load(&self, phase: Phase) -> Result<Measured> {
+    /// The load of a phase. Returns after its last call, so that no answer is counted in the wrong phase.
+    async fn load(&self, phase: LoadPhase) -> Result<Measured> {
         let load = Load {
             arrivals: Arrivals::Poisson,
             per_second: self.arguments.rate,
             warm_up: match phase {
-                Phase::Healthy => WARM_UP,
+                LoadPhase::Healthy => WARM_UP,
                 _ => Duration::ZERO,
             },
             length: Duration::from_secs(self.arguments.seconds),
@@ -125,7 +124,7 @@ impl<'a> Course<'a> {
     }
 }
 
-/// Calls that are open when every one of them goes to its deadline, and half as many again: none is dropped.
+/// Calls in flight when every call takes its whole deadline, plus half: none is dropped.
 fn outstanding(rate: f64, deadline: Duration) -> usize {
     (rate * deadline.as_secs_f64() * 1.5).ceil() as usize + 1
 }
@@ -134,7 +133,7 @@ async fn place(
     mut client: OrderClient,
     journal: &Journal,
     deadline: Duration,
-) -> Result<Availability, Status> {
+) -> Result<OrderAvailability, Status> {
     let mut request: Request<PlaceOrderRequest> = Request::new(basket::request());
     request.set_timeout(deadline);
     let order = recorded::place(&mut client, journal, request, None).await?;

@@ -1,37 +1,36 @@
-//! What happens to processing-service, phase by phase.
+//! The phases of a run: the state of processing-service in each.
 
 use std::fmt;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::proxy::Fault;
+use crate::proxy::NetworkFault;
 use crate::stack::{Service, Stack};
 
 /// Response time of processing-service while it is slow: far above the deadline of an availability query.
 const ANSWER: Duration = Duration::from_secs(5);
 
-/// A stretch of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Phase {
-    /// As it should be.
+pub(super) enum LoadPhase {
+    /// Normal operation.
     Healthy,
     /// processing-service was stopped cleanly and is down.
     Stopped,
-    /// It is there again.
+    /// Restarted after the stop.
     Back,
-    /// It keeps its connections and does nothing (SIGSTOP).
+    /// Keeps its connections and does nothing (SIGSTOP).
     Frozen,
-    /// It goes on (SIGCONT).
+    /// Continues (SIGCONT).
     Thawed,
-    /// It answers late.
+    /// Answers late.
     Slow,
-    /// As it should be, after all that.
+    /// Normal operation after all faults.
     HealthyAgain,
 }
 
-impl Phase {
-    /// All of them, each fault followed by its end.
+impl LoadPhase {
+    /// All phases, each fault followed by its end.
     pub(super) const ALL: [Self; 7] = [
         Self::Healthy,
         Self::Stopped,
@@ -42,14 +41,14 @@ impl Phase {
         Self::HealthyAgain,
     ];
 
-    /// Makes it so.
+    /// Puts processing-service into the state of this phase.
     pub(super) async fn begin(self, stack: &Stack) -> Result<()> {
         match self {
             Self::Healthy => {}
             Self::Stopped => stop(stack).await?,
             Self::Back => {
                 stack.start_service(Service::Processing).await?;
-                set(stack, Fault::Pass)?;
+                set(stack, NetworkFault::Pass)?;
             }
             Self::Frozen => {
                 for process in stack.processes(Service::Processing) {
@@ -62,7 +61,7 @@ impl Phase {
                 }
             }
             Self::Slow => set(stack, late())?,
-            Self::HealthyAgain => set(stack, Fault::Pass)?,
+            Self::HealthyAgain => set(stack, NetworkFault::Pass)?,
         }
         Ok(())
     }
@@ -75,19 +74,19 @@ async fn stop(stack: &Stack) -> Result<()> {
             "{process} did not stop cleanly: {ending}"
         );
     }
-    // Its port is closed, so the proxy's port must be closed too.
-    set(stack, Fault::Cut)
+    // The service's port is closed, so the proxy's port must be closed too.
+    set(stack, NetworkFault::Cut)
 }
 
-/// The answer is late by half on its way there and by half on its way back.
-fn late() -> Fault {
-    Fault::Latency {
+/// Half of the delay on the request, half on the answer.
+fn late() -> NetworkFault {
+    NetworkFault::Latency {
         fixed: ANSWER / 2,
         jitter: Duration::ZERO,
     }
 }
 
-fn set(stack: &Stack, fault: Fault) -> Result<()> {
+fn set(stack: &Stack, fault: NetworkFault) -> Result<()> {
     let proxies = stack.proxies().context("the stack has no proxies")?;
     for proxy in &proxies.processing {
         proxy.set(fault);
@@ -95,7 +94,7 @@ fn set(stack: &Stack, fault: Fault) -> Result<()> {
     Ok(())
 }
 
-impl fmt::Display for Phase {
+impl fmt::Display for LoadPhase {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.pad(match self {
             Self::Healthy => "healthy",

@@ -1,4 +1,4 @@
-//! The figures of a run, phase by phase, and what became of all orders.
+//! The figures of a run per phase, and the outcome of all orders.
 
 use std::fmt;
 use std::path::Path;
@@ -8,27 +8,27 @@ use auditor::verdict::Verdict;
 use serde_json::{Value, json};
 
 use super::breaker::Transitions;
-use super::phase::Phase;
+use super::phase::LoadPhase;
 use crate::chaos::plan::EngineSet;
 use crate::open_loop::measured::{Measured, millis};
 
-/// Everything that is known of a run when it is over.
+/// The result of a run.
 #[derive(Debug)]
-pub(super) struct Report {
+pub(super) struct NeighboursReport {
     pub(super) engines: EngineSet,
     pub(super) phases: Vec<Passed>,
     pub(super) audit: Verdict,
 }
 
-/// A phase that is over.
+/// The result of a phase.
 #[derive(Debug)]
 pub(super) struct Passed {
-    pub(super) phase: Phase,
+    pub(super) phase: LoadPhase,
     pub(super) measured: Measured,
     pub(super) transitions: Transitions,
 }
 
-impl Report {
+impl NeighboursReport {
     /// Whether every order became final and the audit is green; the audit names an order that is not final.
     pub(super) fn passed(&self) -> bool {
         self.audit.is_ok()
@@ -112,11 +112,11 @@ impl fmt::Display for Passed {
     }
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for NeighboursReport {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             formatter,
-            "{:<14} {:>9} {:>9} {:>9}  PlaceOrder in milliseconds; what the answers were",
+            "{:<14} {:>9} {:>9} {:>9}  PlaceOrder in milliseconds; outcomes",
             "phase", "p50", "p99", "max"
         )?;
         for phase in &self.phases {
@@ -124,7 +124,7 @@ impl fmt::Display for Report {
         }
         write!(formatter, "\n{}", self.audit)?;
         match self.passed() {
-            true => write!(formatter, "PASSED: every order final, and nothing to find"),
+            true => write!(formatter, "PASSED: every order final, no violation"),
             false => write!(formatter, "FAILED: the audit is red"),
         }
     }

@@ -1,8 +1,8 @@
-//! What an answer counts as: accepted, refused, or failed.
+//! Classification of answers: accepted, refused, or failed.
 //!
-//! **Refused** is what the service itself said no to: with an ErrorInfo, and with a code that says that nothing was done.
-//! Everything else without an order is **failed**: a broken connection, a deadline that passed, an internal error. Nobody
-//! knows what became of such an order.
+//! **Refused** is an answer of the service: it has an ErrorInfo, and a code that states that the call had no effect.
+//! Every other answer without an order is **failed**: a broken connection, a deadline exceeded, an internal error. The
+//! outcome of such an order is unknown.
 
 use std::fmt;
 use std::future::Future;
@@ -15,53 +15,51 @@ use tonic_types::StatusExt as _;
 
 use crate::client::failure::code_name;
 
-/// What an accepted order says of its goods.
+/// Stock availability of an accepted order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Availability {
-    /// processing-service has said that they can be had.
+pub enum OrderAvailability {
+    /// Confirmed by processing-service.
     Confirmed,
-    /// Accepted without that answer.
+    /// Accepted without an answer of processing-service.
     Unverified,
     /// No availability query was made.
     NotChecked,
 }
 
-/// What an accepted order says of its goods.
-pub fn availability(order: &Order) -> Availability {
+/// The stock availability of an order.
+pub fn availability(order: &Order) -> OrderAvailability {
     match order.availability() {
-        proto::orders::v1::Availability::Confirmed => Availability::Confirmed,
-        proto::orders::v1::Availability::Unverified => Availability::Unverified,
-        _ => Availability::NotChecked,
+        proto::orders::v1::Availability::Confirmed => OrderAvailability::Confirmed,
+        proto::orders::v1::Availability::Unverified => OrderAvailability::Unverified,
+        _ => OrderAvailability::NotChecked,
     }
 }
 
 /// Why there is no order.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Cause {
-    /// The name of the gRPC code.
+pub struct ErrorCause {
     pub code: &'static str,
-    /// The reason of the ErrorInfo; `None` when the service did not speak.
+    /// The reason of the ErrorInfo; `None` when the error is not from the service.
     pub reason: Option<String>,
 }
 
-/// What an answer counts as.
+/// The classification of an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// There is an order.
-    Accepted(Availability),
+pub enum CallOutcome {
+    Accepted(OrderAvailability),
     /// Refused by the service without effect.
-    Refused(Cause),
-    /// There is no telling.
-    Failed(Cause),
+    Refused(ErrorCause),
+    /// The outcome is unknown.
+    Failed(ErrorCause),
 }
 
-impl Outcome {
-    /// What an answer counts as.
-    pub fn of(answer: &Result<Availability, Status>) -> Self {
+impl CallOutcome {
+    /// Classifies an answer.
+    pub fn of(answer: &Result<OrderAvailability, Status>) -> Self {
         match answer {
             Ok(availability) => Self::Accepted(*availability),
             Err(status) => {
-                let cause = Cause::of(status);
+                let cause = ErrorCause::of(status);
                 match cause.reason.is_some() && says_nothing_was_done(status.code()) {
                     true => Self::Refused(cause),
                     false => Self::Failed(cause),
@@ -71,7 +69,7 @@ impl Outcome {
     }
 }
 
-impl Cause {
+impl ErrorCause {
     fn of(status: &Status) -> Self {
         // Only this detail: at full load a refusal has to be cheap for the client as well.
         let info = status.get_details_error_info();
@@ -95,7 +93,7 @@ fn says_nothing_was_done(code: Code) -> bool {
     )
 }
 
-/// A call that ends at its deadline, wherever it waits: for a connection, for a free stream, for the answer.
+/// Runs a call with a deadline that covers connecting, waiting for a free stream, and the answer.
 ///
 /// # Errors
 /// The status of the call, or DEADLINE_EXCEEDED.
@@ -105,7 +103,7 @@ pub async fn within<T>(
 ) -> Result<T, Status> {
     let begun = Instant::now();
     match timeout(deadline, call).await {
-        // What tonic calls a `grpc-timeout` that passed at the client.
+        // tonic reports an expired client-side `grpc-timeout` with this code.
         Ok(Err(status)) if status.code() == Code::Cancelled && begun.elapsed() >= deadline => {
             Err(too_late())
         }
@@ -118,7 +116,7 @@ fn too_late() -> Status {
     Status::deadline_exceeded("no answer before the deadline")
 }
 
-impl fmt::Display for Availability {
+impl fmt::Display for OrderAvailability {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.pad(match self {
             Self::Confirmed => "CONFIRMED",
@@ -128,7 +126,7 @@ impl fmt::Display for Availability {
     }
 }
 
-impl fmt::Display for Cause {
+impl fmt::Display for ErrorCause {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { code, reason } = self;
         match reason {
@@ -144,55 +142,58 @@ mod tests {
 
     use super::*;
 
-    fn spoken(code: Code, reason: &str) -> Outcome {
+    fn spoken(code: Code, reason: &str) -> CallOutcome {
         let details = ErrorDetails::with_error_info(reason, "order-service", []);
-        Outcome::of(&Err(Status::with_error_details(code, "no", details)))
+        CallOutcome::of(&Err(Status::with_error_details(code, "no", details)))
     }
 
-    fn unspoken(code: Code) -> Outcome {
-        Outcome::of(&Err(Status::new(code, "it broke")))
+    fn unspoken(code: Code) -> CallOutcome {
+        CallOutcome::of(&Err(Status::new(code, "it broke")))
     }
 
     #[test]
-    fn what_the_service_says_no_to_is_refused_with_code_and_reason() {
+    fn an_error_of_the_service_is_refused_with_code_and_reason() {
         let refused = spoken(Code::ResourceExhausted, "OVERLOADED");
 
-        let Outcome::Refused(cause) = refused else {
+        let CallOutcome::Refused(cause) = refused else {
             panic!("{refused:?}");
         };
         assert_eq!(cause.to_string(), "RESOURCE_EXHAUSTED (OVERLOADED)");
     }
 
     #[test]
-    fn what_nobody_said_has_failed_whatever_its_code() {
+    fn an_error_without_error_info_has_failed_whatever_its_code() {
         for code in [Code::ResourceExhausted, Code::Unavailable, Code::Cancelled] {
             let failed = unspoken(code);
 
-            assert!(matches!(failed, Outcome::Failed(_)), "{failed:?}");
+            assert!(matches!(failed, CallOutcome::Failed(_)), "{failed:?}");
         }
     }
 
     #[test]
-    fn an_order_of_which_nothing_is_known_has_failed_also_when_the_service_says_it() {
+    fn an_unknown_outcome_has_failed_even_with_error_info() {
         for (code, reason) in [
             (Code::DeadlineExceeded, "DEADLINE_EXCEEDED"),
             (Code::Internal, "INTERNAL"),
         ] {
             let failed = spoken(code, reason);
 
-            assert!(matches!(failed, Outcome::Failed(_)), "{failed:?}");
+            assert!(matches!(failed, CallOutcome::Failed(_)), "{failed:?}");
         }
     }
 
     #[test]
     fn an_order_is_accepted_with_its_availability() {
-        let outcome = Outcome::of(&Ok(availability(&Order::default())));
+        let outcome = CallOutcome::of(&Ok(availability(&Order::default())));
 
-        assert_eq!(outcome, Outcome::Accepted(Availability::NotChecked));
+        assert_eq!(
+            outcome,
+            CallOutcome::Accepted(OrderAvailability::NotChecked)
+        );
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_call_ends_at_its_deadline_by_one_name() {
+    async fn every_timeout_is_reported_as_deadline_exceeded() {
         let deadline = Duration::from_secs(2);
         let tonic_gives_up = async {
             tokio::time::sleep(deadline).await;

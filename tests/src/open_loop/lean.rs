@@ -1,8 +1,8 @@
-//! The least that a unary gRPC call costs its client: a stream of HTTP/2 and nothing around it.
+//! A minimal unary gRPC client: one HTTP/2 stream per call and nothing around it.
 //!
-//! Where client and server share two cores, a comfortable client takes most of them under load, and the measurement is
-//! its own. This one encodes the message, reads the status and, if there is one, the answer; it has no balancer, no
-//! buffer, no retries and no timers.
+//! Where client and server share two cores, a full client takes most of the CPU under load and the measurement shows
+//! the client. This one encodes the message and reads the status and the answer; it has no balancer, no buffer, no
+//! retries and no timers.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,13 +18,13 @@ use tokio::net::TcpStream;
 use tonic::Status;
 use tonic::codegen::http::{HeaderValue, Request, Uri};
 
-/// What stands before a message: a byte that says that it is not compressed, and its length.
+/// gRPC message prefix: the compression flag and the length.
 const PREFIX: usize = 5;
 
-/// Bytes of answers that may be on their way: never the limit.
+/// Flow-control window for answers in flight: large enough never to be the limit.
 const WINDOW: u32 = 4 * 1024 * 1024;
 
-/// Open connections to one server, which are used in turn; clones share them.
+/// Open connections to one server, used round robin; clones share them.
 #[derive(Clone, Debug)]
 pub struct LeanConnections {
     uri: Uri,
@@ -34,7 +34,7 @@ pub struct LeanConnections {
 }
 
 impl LeanConnections {
-    /// Connects so often, for calls of the method at this path, which the server is told to give up after `deadline`.
+    /// Opens this many connections for calls of the method at `path`; each call sends `deadline` to the server.
     ///
     /// # Errors
     /// When the server does not answer.
@@ -56,7 +56,7 @@ impl LeanConnections {
         })
     }
 
-    /// Calls with a message.
+    /// Calls the method with a message.
     ///
     /// # Errors
     /// The status of the answer, or UNAVAILABLE when the connection fails.
@@ -65,7 +65,7 @@ impl LeanConnections {
         let sender = self.connections[turn].clone();
         let mut sender = sender.ready().await.map_err(broken)?;
         let (answer, mut body) = sender.send_request(self.head(), false).map_err(broken)?;
-        // A server that has refused the call already takes no message; its answer is on the way.
+        // An error means that the server has refused the call already; its answer follows.
         let _ = body.send_data(frame(message), true);
         let (head, body) = answer.await.map_err(broken)?.into_parts();
         match Status::from_header_map(&head.headers) {
@@ -94,7 +94,7 @@ async fn connect(address: SocketAddr) -> Result<SendRequest<Bytes>> {
         .initial_window_size(WINDOW)
         .initial_connection_window_size(WINDOW);
     let (sender, connection) = builder.handshake(tcp).await.context("HTTP/2")?;
-    // Its end shows in the calls.
+    // A broken connection shows up as failed calls.
     tokio::spawn(connection);
     Ok(sender)
 }
@@ -103,9 +103,9 @@ fn frame(message: &impl Message) -> Bytes {
     let length = message.encoded_len();
     let mut frame = BytesMut::with_capacity(PREFIX + length);
     frame.put_u8(0);
-    // A message beyond 4 GiB would not have been made.
+    // Messages are far below 4 GiB.
     frame.put_u32(u32::try_from(length).unwrap_or(u32::MAX));
-    // There is room: it was counted.
+    // Cannot fail: the capacity was reserved.
     let _ = message.encode(&mut frame);
     frame.freeze()
 }
@@ -114,7 +114,7 @@ async fn whole_answer<A: Message + Default>(mut body: RecvStream) -> Result<A, S
     let mut received = BytesMut::new();
     while let Some(data) = body.data().await {
         let data = data.map_err(broken)?;
-        // The window is far larger than an answer; giving it back is a matter of order.
+        // An error is harmless: the window is far larger than an answer.
         let _ = body.flow_control().release_capacity(data.len());
         received.extend_from_slice(&data);
     }
@@ -125,7 +125,7 @@ async fn whole_answer<A: Message + Default>(mut body: RecvStream) -> Result<A, S
         None => return Err(Status::data_loss("the answer has no status")),
     }
     let message = received.get(PREFIX..).unwrap_or_default();
-    A::decode(message).map_err(|_| Status::data_loss("the answer is not one"))
+    A::decode(message).map_err(|_| Status::data_loss("invalid answer"))
 }
 
 fn broken(error: h2::Error) -> Status {

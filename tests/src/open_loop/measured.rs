@@ -7,37 +7,36 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 
-use super::Load;
-use super::answer::{Availability, Cause};
+use super::answer::{ErrorCause, OrderAvailability};
+use super::load::Load;
 
 /// Maximum distinguishable latency in microseconds: ten minutes, far beyond any deadline.
 const LONGEST: u64 = 600_000_000;
 
-/// Decimal digits of a latency that are kept: a percentile is off by a thousandth at most.
+/// Decimal digits of precision: a percentile is off by a thousandth at most.
 const DIGITS: u8 = 3;
 
-/// The generator keeps up while 99 of 100 sends are less late than this. It is half of the smallest bound that is measured
-/// with it; on cores that it shares, the system may give it its turn some milliseconds late.
+/// The generator keeps up while 99 of 100 sends are late by less than this: half of the smallest bound that is measured
+/// with it. On shared cores the scheduler may delay it by some milliseconds.
 const KEEPS_UP: Duration = Duration::from_millis(5);
 
-/// What became of the calls of a load. Warm-up is not in it.
+/// The result of a load, without the warm-up.
 #[derive(Clone, Debug)]
 pub struct Measured {
-    /// What was asked for.
     pub load: Load,
     /// Calls that were due.
     pub offered: u64,
-    /// Those of them that were not sent, because too many were open.
+    /// Calls that were not sent, because too many were in flight.
     pub dropped: u64,
-    /// Orders, by what they say of their goods.
-    pub accepted: BTreeMap<Availability, Latencies>,
+    /// Accepted orders by availability.
+    pub accepted: BTreeMap<OrderAvailability, Latencies>,
     /// Calls refused by the service.
-    pub refused: BTreeMap<Cause, Latencies>,
+    pub refused: BTreeMap<ErrorCause, Latencies>,
     /// Calls that ended any other way.
-    pub failed: BTreeMap<Cause, Latencies>,
+    pub failed: BTreeMap<ErrorCause, Latencies>,
     /// How late the sends were.
     pub lag: Spread,
-    /// The first error of each cause, in full.
+    /// The full text of the first error of each cause.
     pub samples: Vec<String>,
 }
 
@@ -46,7 +45,7 @@ pub struct Measured {
 pub struct Latencies {
     /// From when the calls were due.
     pub corrected: Spread,
-    /// From when they were really sent.
+    /// From when they were sent.
     pub uncorrected: Spread,
 }
 
@@ -68,27 +67,24 @@ impl Measured {
         }
     }
 
-    /// The latencies of all orders.
     pub fn all_accepted(&self) -> Latencies {
         all(self.accepted.values())
     }
 
-    /// The latencies of all refusals.
     pub fn all_refused(&self) -> Latencies {
         all(self.refused.values())
     }
 
-    /// The latencies of all failures.
     pub fn all_failed(&self) -> Latencies {
         all(self.failed.values())
     }
 
-    /// So many per second of the measured time.
+    /// A count per second of the measured time.
     pub fn per_second(&self, count: u64) -> f64 {
         count as f64 / self.load.length.as_secs_f64()
     }
 
-    /// Whether the generator sent in time, so that the figures are those of the server.
+    /// Whether the generator sent in time, so that the figures describe the server.
     pub fn generator_kept_up(&self) -> bool {
         self.lag.quantile(0.99) < KEEPS_UP
     }
@@ -135,7 +131,6 @@ fn by_name<K: ToString>(kinds: &BTreeMap<K, Latencies>) -> BTreeMap<String, Valu
 }
 
 impl Latencies {
-    /// How many calls.
     pub fn count(&self) -> u64 {
         self.corrected.0.len()
     }
@@ -160,16 +155,15 @@ impl Spread {
     }
 
     fn add(&mut self, other: &Self) {
-        // Both have the same bounds, so it cannot fail.
+        // Cannot fail: both histograms have the same bounds.
         let _ = self.0.add(&other.0);
     }
 
-    /// The time that such a share of the calls did not exceed.
+    /// The latency that this share of the calls did not exceed.
     pub fn quantile(&self, quantile: f64) -> Duration {
         Duration::from_micros(self.0.value_at_quantile(quantile))
     }
 
-    /// The longest.
     pub fn max(&self) -> Duration {
         Duration::from_micros(self.0.max())
     }
@@ -192,7 +186,7 @@ impl Default for Spread {
     }
 }
 
-/// A line for people, as long as a run goes on.
+/// One line for the terminal.
 impl fmt::Display for Measured {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let offered = self.per_second(self.offered);
@@ -227,7 +221,7 @@ impl fmt::Display for Latencies {
     }
 }
 
-/// In milliseconds, for people.
+/// Milliseconds for display.
 pub fn millis(time: Duration) -> f64 {
     time.as_secs_f64() * 1_000.0
 }

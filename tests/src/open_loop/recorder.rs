@@ -1,16 +1,16 @@
-//! Where every call of a load reports to.
+//! Collects the results of all calls of a load.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use tonic::Status;
 
-use super::Load;
-use super::answer::{Availability, Outcome};
+use super::answer::{CallOutcome, OrderAvailability};
+use super::load::Load;
 use super::measured::Measured;
-use crate::client::failure::Failure;
+use crate::client::failure::CallFailure;
 
-/// When a call was due, when it was really sent, and when its answer was there.
+/// When a call was due, when it was sent, and when it was answered.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Times {
     pub(super) due: Instant,
@@ -32,32 +32,33 @@ impl Recorder {
         }
     }
 
-    /// A call is due.
     pub(super) fn offered(&self) {
         self.lock().offered += 1;
     }
 
-    /// It is not sent, because too many are open.
+    /// A due call was not sent, because too many are in flight.
     pub(super) fn dropped(&self) {
         self.lock().dropped += 1;
     }
 
-    /// It has ended.
-    pub(super) fn ended(&self, times: Times, answer: Result<Availability, Status>) {
-        let outcome = Outcome::of(&answer);
+    /// A call has ended.
+    pub(super) fn ended(&self, times: Times, answer: Result<OrderAvailability, Status>) {
+        let outcome = CallOutcome::of(&answer);
         let mut measured = self.lock();
         measured.lag.record(times.sent - times.due);
         let latencies = match &outcome {
-            Outcome::Accepted(availability) => measured.accepted.entry(*availability).or_default(),
-            Outcome::Refused(cause) => measured.refused.entry(cause.clone()).or_default(),
-            Outcome::Failed(cause) => measured.failed.entry(cause.clone()).or_default(),
+            CallOutcome::Accepted(availability) => {
+                measured.accepted.entry(*availability).or_default()
+            }
+            CallOutcome::Refused(cause) => measured.refused.entry(cause.clone()).or_default(),
+            CallOutcome::Failed(cause) => measured.failed.entry(cause.clone()).or_default(),
         };
         latencies.corrected.record(times.answered - times.due);
         latencies.uncorrected.record(times.answered - times.sent);
         if let Err(status) = answer
             && latencies.is_first()
         {
-            let sample = Failure::from(status).to_string();
+            let sample = CallFailure::from(status).to_string();
             measured.samples.push(sample);
         }
     }
@@ -67,7 +68,7 @@ impl Recorder {
     }
 
     fn lock(&self) -> MutexGuard<'_, Measured> {
-        // Figures that a panic left unfinished are found by `Measured::is_whole`.
+        // Incomplete figures after a panic are detected by `Measured::is_whole`.
         self.measured.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,34 +1,23 @@
 //! When calls are due.
 //!
-//! Time has ticks: what would be due between two of them is due at the later one, and latency counts from there. So the
-//! generator wakes once for all calls of a tick, and its sleep is no part of their latency. The server sees the calls of a
-//! tick at once, which is harder on it than the same rate without ticks, if anything.
+//! Time is divided into ticks: a call due between two ticks is due at the later one, and latency counts from there. So
+//! the generator wakes once for all calls of a tick, and its sleep is not part of their latency. The server gets the
+//! calls of a tick at once, which is a harder load than the same rate without ticks.
 
 use std::time::Duration;
 
-use clap::ValueEnum;
+use super::load::{Arrivals, Load};
 
-use super::Load;
-
-/// A thousand wakes a second cost next to nothing, and no bound that is measured with it is below some milliseconds.
+/// A thousand wake-ups per second cost almost nothing, and the smallest measured bound is several milliseconds.
 pub const TICK: Duration = Duration::from_millis(1);
 
-/// How calls are spread over time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Arrivals {
-    /// Evenly.
-    Constant,
-    /// Like many independent callers: the gaps are exponentially distributed (Poisson process).
-    Poisson,
-}
-
-/// When each call of a load is due, counted from its start: warm-up first, in order.
+/// The due time of each call of a load, counted from its start, including the warm-up, in order.
 pub fn due_times(load: &Load) -> impl Iterator<Item = Duration> + use<> {
     let end = load.warm_up + load.length;
     let (arrivals, per_second) = (load.arrivals, load.per_second);
     let mut before = 0.0;
     let seconds = (0_u64..).map(move |number| match arrivals {
-        // From the number and not from the one before: rounding would add up.
+        // From the number, not from the previous time: rounding errors would add up.
         Arrivals::Constant => number as f64 / per_second,
         Arrivals::Poisson => {
             before += gap(per_second);
@@ -41,9 +30,9 @@ pub fn due_times(load: &Load) -> impl Iterator<Item = Duration> + use<> {
         .map(at_its_tick)
 }
 
-/// Seconds between two calls.
+/// Seconds between two calls, exponentially distributed.
 fn gap(per_second: f64) -> f64 {
-    // A share below 1, so that the logarithm is one of a positive number.
+    // `random` is below 1, so the argument of the logarithm is positive.
     -(1.0 - rand::random::<f64>()).ln() / per_second
 }
 
@@ -77,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn what_falls_between_two_ticks_is_due_at_the_later_one() {
+    fn a_call_between_two_ticks_is_due_at_the_later_one() {
         let due: Vec<_> = due_times(&load(Arrivals::Constant, 3_000.0, 2)).collect();
 
         let millis: Vec<_> = due[..8].iter().map(Duration::as_micros).collect();

@@ -1,8 +1,9 @@
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use tonic::Status;
 
-use super::answer::Availability::NotChecked;
+use super::answer::OrderAvailability::NotChecked;
 use super::*;
 
 /// A tenth of a second of calls, one per tick.
@@ -38,11 +39,11 @@ fn a_call_that_was_sent_late_counts_from_when_it_was_due() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_stalls_its_client_shows_in_the_corrected_latency_alone() {
+async fn a_stall_of_the_client_shows_only_in_the_corrected_latency() {
     let stall = Duration::from_millis(400);
 
-    // The server takes no call for a while, so that its client cannot send: the last call is due 100 ms after the first,
-    // so each is late by most of the stall.
+    // The server accepts no call for a while, so that its client cannot send: the last call is due 100 ms after the
+    // first, so each is late by most of the stall.
     let measured = run(load(), move |number| {
         if number == 0 {
             thread::sleep(stall);
@@ -57,7 +58,7 @@ async fn a_server_that_stalls_its_client_shows_in_the_corrected_latency_alone() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_due_beyond_the_bound_is_counted_as_dropped() {
+async fn calls_due_beyond_the_bound_are_counted_as_dropped() {
     let load = Load {
         outstanding: 10,
         ..load()
@@ -94,7 +95,7 @@ async fn warm_up_is_sent_and_not_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn kinds_of_outcome_have_latencies_of_their_own_and_one_sample_each() {
+async fn each_kind_of_outcome_has_its_own_latencies_and_one_sample() {
     let measured = run(load(), |number| async move {
         match number % 4 {
             0 => Err(Status::unavailable(format!("connection {number} broke"))),
@@ -110,7 +111,7 @@ async fn kinds_of_outcome_have_latencies_of_their_own_and_one_sample_each() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_load_that_nobody_waits_for_sends_no_further_call() {
+async fn a_dropped_run_sends_no_further_call() {
     let sent = Arc::new(AtomicU64::new(0));
     let load = Load {
         length: Duration::from_secs(3_600),
@@ -125,7 +126,7 @@ async fn a_load_that_nobody_waits_for_sends_no_further_call() {
     until(|| sent.load(Ordering::Relaxed) > 0).await;
     running.abort();
 
-    // The generator holds the other one until it ends.
+    // The generator holds the other reference until it ends.
     until(|| Arc::strong_count(&sent) == 1).await;
 }
 

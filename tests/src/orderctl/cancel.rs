@@ -1,18 +1,19 @@
-//! `orderctl cancel`: ask to cancel an order. Whether that came in time shows later: watch the order.
+//! `orderctl cancel`: requests the cancellation of an order. Whether it was in time shows later: watch the order.
 
 use proto::orders::v1::CancelOrderRequest;
 
-use super::{Context, orders};
+use super::context::CallContext;
+use super::orders;
 use crate::client::retry::within;
 
-/// Ask to cancel an order.
+/// Request the cancellation of an order.
 #[derive(Debug, clap::Args)]
-pub(super) struct Arguments {
-    /// The order's id.
+pub(super) struct CancelArguments {
+    /// Order id.
     order_id: String,
 }
 
-pub(super) async fn run(context: Context, arguments: Arguments) -> anyhow::Result<()> {
+pub(super) async fn run(context: CallContext, arguments: CancelArguments) -> anyhow::Result<()> {
     let order_id = arguments.order_id;
     let request = context.request(CancelOrderRequest { order_id });
     let mut client = context.client.clone();

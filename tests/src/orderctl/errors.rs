@@ -1,20 +1,20 @@
-//! What went wrong, in words or JSON, and the exit code that tells scripts which kind it was.
+//! Errors as text or JSON, and the exit code that tells scripts their kind.
 
 use std::process::ExitCode;
 
 use anyhow::Error;
 use serde_json::json;
 
-use crate::client::failure::{Failure, code_name};
+use crate::client::failure::{CallFailure, code_name};
 use crate::client::watch::WatchError;
 
 /// order-service refused: the same request will be refused again.
 const REFUSED: u8 = 1;
 
-/// There was no answer that stays: trying again may help.
+/// No final answer: a retry may succeed.
 const NO_ANSWER: u8 = 3;
 
-/// Anything else, such as an address that is none.
+/// Any other error, such as an invalid address.
 const OTHER: u8 = 4;
 
 /// The exit code of an error; 2 is taken by wrong usage.
@@ -23,7 +23,7 @@ pub fn exit_code(error: &Error) -> ExitCode {
 }
 
 fn code(error: &Error) -> u8 {
-    match (error.downcast_ref::<Failure>(), error.downcast_ref()) {
+    match (error.downcast_ref::<CallFailure>(), error.downcast_ref()) {
         (Some(failure), _) if failure.is_transient() => NO_ANSWER,
         (Some(_), _) => REFUSED,
         (None, Some(WatchError::NotFinal { .. })) => NO_ANSWER,
@@ -33,7 +33,7 @@ fn code(error: &Error) -> u8 {
 
 /// An error as printed on standard error. The address is included if there was no answer.
 pub fn text(error: &Error, address: &str, as_json: bool) -> String {
-    let failure = error.downcast_ref::<Failure>();
+    let failure = error.downcast_ref::<CallFailure>();
     match (failure, as_json) {
         (Some(failure), true) => json(failure),
         (Some(failure), false) => words(failure, address),
@@ -42,7 +42,7 @@ pub fn text(error: &Error, address: &str, as_json: bool) -> String {
     }
 }
 
-fn words(failure: &Failure, address: &str) -> String {
+fn words(failure: &CallFailure, address: &str) -> String {
     let mut text = format!("orderctl: {}: {}", code_name(failure.code), failure.message);
     match &failure.reason {
         Some(reason) => text.push_str(&format!("\n  reason {reason}")),
@@ -63,7 +63,7 @@ fn words(failure: &Failure, address: &str) -> String {
     text
 }
 
-fn json(failure: &Failure) -> String {
+fn json(failure: &CallFailure) -> String {
     let error = json!({
         "code": code_name(failure.code),
         "message": failure.message,
@@ -89,11 +89,11 @@ mod tests {
         details.add_bad_request_violation("lines[0].quantity", "must be 1 to 100000");
         let message = "the request has 1 invalid field(s)";
         let status = Status::with_error_details(Code::InvalidArgument, message, details);
-        Failure::from(status).into()
+        CallFailure::from(status).into()
     }
 
     #[test]
-    fn an_error_of_the_service_is_told_with_its_details() {
+    fn an_error_of_the_service_is_printed_with_its_details() {
         assert_eq!(
             text(&invalid(), "http://h:1", false),
             "orderctl: INVALID_ARGUMENT: the request has 1 invalid field(s)\n  \
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_as_json() {
+    fn an_error_of_the_service_is_printed_as_json() {
         let parsed: serde_json::Value =
             serde_json::from_str(&text(&invalid(), "http://h:1", true)).unwrap();
 
@@ -114,8 +114,8 @@ mod tests {
     }
 
     #[test]
-    fn where_nobody_answers_the_address_is_named() {
-        let failure = Failure::from(Status::unavailable("tcp connect error"));
+    fn a_connection_error_names_the_address() {
+        let failure = CallFailure::from(Status::unavailable("tcp connect error"));
 
         assert_eq!(
             text(&failure.into(), "http://h:1", false),
@@ -124,9 +124,9 @@ mod tests {
     }
 
     #[test]
-    fn the_exit_code_tells_whether_trying_again_may_help() {
-        let unavailable = Failure::from(Status::unavailable("no connection"));
-        let late = Failure::timed_out(Duration::from_secs(1));
+    fn the_exit_code_tells_whether_a_retry_may_help() {
+        let unavailable = CallFailure::from(Status::unavailable("no connection"));
+        let late = CallFailure::timed_out(Duration::from_secs(1));
 
         assert_eq!(code(&invalid()), REFUSED);
         assert_eq!(code(&unavailable.into()), NO_ANSWER);

@@ -1,4 +1,4 @@
-//! A history entry as people and programs read it.
+//! A history entry as text or JSON.
 
 use proto::orders::v1::OrderHistoryEntry;
 use serde_json::{Value, json};

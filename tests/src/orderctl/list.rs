@@ -3,18 +3,19 @@
 use proto::orders::v1::{ListOrdersRequest, ListOrdersResponse};
 use serde_json::{Value, json};
 
-use super::{Context, orders, output};
+use super::context::CallContext;
+use super::{orders, output};
 use crate::client::retry::within;
 use crate::orders::invoice::GUEST;
 
 /// List a customer's orders, newest first.
 #[derive(Debug, clap::Args)]
-pub(super) struct Arguments {
+pub(super) struct ListArguments {
     /// The customer.
     #[arg(long, default_value = GUEST)]
     customer: String,
 
-    /// Orders per page; 0 leaves it to the service.
+    /// Orders per page; 0 uses the service's default.
     #[arg(
         long,
         default_value_t = 0,
@@ -23,7 +24,7 @@ pub(super) struct Arguments {
     )]
     page_size: i32,
 
-    /// Where to go on: the token that the page before ended with.
+    /// Page token that the previous page ended with.
     #[arg(
         long,
         default_value = "",
@@ -32,12 +33,12 @@ pub(super) struct Arguments {
     )]
     page_token: String,
 
-    /// Every page from there on.
+    /// Print all following pages.
     #[arg(long)]
     all: bool,
 }
 
-pub(super) async fn run(context: Context, arguments: Arguments) -> anyhow::Result<()> {
+pub(super) async fn run(context: CallContext, arguments: ListArguments) -> anyhow::Result<()> {
     let mut request = ListOrdersRequest {
         customer_id: arguments.customer,
         page_size: arguments.page_size,

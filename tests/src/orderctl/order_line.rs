@@ -5,16 +5,16 @@ use std::str::FromStr;
 use proto::orders::v1::{Money, OrderLine};
 
 use crate::client::vocabulary::decimals;
-use crate::orders::price::UnitPrice;
+use crate::orders::price::DecimalPrice;
 
 /// The currency of a line that names none.
 const DEFAULT_CURRENCY: &str = "GBP";
 
-/// A line as it is written on the command line. A SKU may hold colons: the other parts are taken from the end.
+/// An order line from the command line. A SKU may contain colons: the other parts are split off from the end.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct LineArgument(pub(super) OrderLine);
 
-/// Why the text is no line.
+/// Why the text is not an order line.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum LineError {
     #[error(
@@ -56,7 +56,8 @@ fn is_currency(text: &str) -> bool {
 }
 
 fn money(price: &str, currency: &str) -> Result<Money, LineError> {
-    let price = UnitPrice::from_str(price).map_err(|error| LineError::Price(error.to_string()))?;
+    let price =
+        DecimalPrice::from_str(price).map_err(|error| LineError::Price(error.to_string()))?;
     let minor_units = price.minor_units(decimals(currency));
     Ok(Money {
         currency_code: currency.to_owned(),
@@ -80,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_read() {
+    fn a_line_is_parsed() {
         assert_eq!("85123A:2:2.55".parse(), Ok(line("85123A", 2, 255, "GBP")));
         assert_eq!(
             "85123A:2:2.5:EUR".parse(),
@@ -91,12 +92,12 @@ mod tests {
     }
 
     #[test]
-    fn what_the_service_can_judge_is_left_to_it() {
+    fn representable_values_are_left_to_the_service_to_judge() {
         assert_eq!(":0:-1:xyz".parse(), Ok(line("", 0, -100, "xyz")));
     }
 
     #[test]
-    fn what_cannot_be_expressed_is_explained() {
+    fn values_that_cannot_be_represented_are_explained() {
         for (text, complaint) in [
             ("85123A", "expected SKU:QUANTITY:PRICE"),
             ("85123A:2", "expected SKU:QUANTITY:PRICE"),

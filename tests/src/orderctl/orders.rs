@@ -1,4 +1,4 @@
-//! An order as people and programs read it.
+//! An order as text or JSON.
 
 use std::time::SystemTime;
 

@@ -1,17 +1,18 @@
-//! `orderctl place`: order something, and perhaps stay to see what becomes of it.
+//! `orderctl place`: places an order and optionally follows it.
 
 use proto::orders::v1::PlaceOrderRequest;
 use uuid::Uuid;
 
+use super::context::CallContext;
 use super::order_line::LineArgument;
-use super::{Context, orders, watch};
+use super::{orders, watch};
 use crate::client::retry::within;
 use crate::orders::invoice::GUEST;
 use crate::orders::payment;
 
 /// Place an order.
 #[derive(Debug, clap::Args)]
-pub(super) struct Arguments {
+pub(super) struct PlaceArguments {
     /// The customer.
     #[arg(long, default_value = GUEST)]
     customer: String,
@@ -29,7 +30,7 @@ pub(super) struct Arguments {
     #[arg(long, default_value = payment::APPROVED)]
     token: String,
 
-    /// The UUID of this intent; repeat it to repeat a call without ordering twice [default: a new one].
+    /// Idempotency key of the order, a UUID; repeat it to retry a call without ordering twice [default: a new one].
     #[arg(long, value_name = "UUID")]
     request_id: Option<String>,
 
@@ -38,7 +39,7 @@ pub(super) struct Arguments {
     watch: bool,
 }
 
-pub(super) async fn run(context: Context, arguments: Arguments) -> anyhow::Result<()> {
+pub(super) async fn run(context: CallContext, arguments: PlaceArguments) -> anyhow::Result<()> {
     let new = || Uuid::now_v7().to_string();
     let request = PlaceOrderRequest {
         request_id: arguments.request_id.unwrap_or_else(new),

@@ -6,7 +6,7 @@ use proto::orders::v1::{Availability, Money, Order, OrderLine, OrderStatus, Reje
 use tonic::{Code, Request, Status};
 
 use super::*;
-use crate::client::failure::Failure;
+use crate::client::failure::CallFailure;
 use crate::client::fake::{Fake, entry};
 
 fn order() -> Order {
@@ -39,20 +39,21 @@ fn order() -> Order {
 
 #[test]
 fn the_command_line_is_consistent() {
-    Arguments::command().debug_assert();
+    OrderctlArguments::command().debug_assert();
 }
 
 #[test]
-fn a_line_is_all_that_placing_needs() {
-    let arguments = Arguments::try_parse_from(["orderctl", "place", "--line", "85123A:2:2.55"]);
+fn placing_requires_only_a_line() {
+    let arguments =
+        OrderctlArguments::try_parse_from(["orderctl", "place", "--line", "85123A:2:2.55"]);
 
     assert!(arguments.is_ok());
-    assert!(Arguments::try_parse_from(["orderctl", "place"]).is_err());
+    assert!(OrderctlArguments::try_parse_from(["orderctl", "place"]).is_err());
 }
 
 #[test]
 fn a_malformed_line_is_a_usage_error_that_says_what_is_expected() {
-    let parsed = Arguments::try_parse_from(["orderctl", "place", "--line", "85123A"]);
+    let parsed = OrderctlArguments::try_parse_from(["orderctl", "place", "--line", "85123A"]);
 
     let error = parsed.unwrap_err();
     assert_eq!(error.exit_code(), 2);
@@ -63,7 +64,7 @@ fn a_malformed_line_is_a_usage_error_that_says_what_is_expected() {
 }
 
 #[test]
-fn an_order_reads_as_a_table() {
+fn an_order_is_printed_as_a_table() {
     assert_eq!(
         orders::text(&order()),
         "order     0197\n\
@@ -78,7 +79,7 @@ fn an_order_reads_as_a_table() {
 }
 
 #[test]
-fn an_order_is_json_for_programs() {
+fn an_order_is_printed_as_json() {
     let json = orders::json(&order());
 
     assert_eq!(json["status"], "REJECTED");
@@ -106,7 +107,7 @@ async fn with_token() -> String {
 }
 
 #[tokio::test]
-async fn a_token_is_shown_with_every_kind_of_call() {
+async fn every_kind_of_call_carries_the_token() {
     let address = with_token().await;
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), "abc").unwrap();
@@ -114,12 +115,12 @@ async fn a_token_is_shown_with_every_kind_of_call() {
 
     for command in ["cancel", "watch"] {
         let words = ["orderctl", "--address", &address, command, "0197"];
-        let without = run(Arguments::try_parse_from(words).unwrap()).await;
+        let without = run(OrderctlArguments::try_parse_from(words).unwrap()).await;
         let with = words.into_iter().chain(["--token-file", file]);
-        let with = run(Arguments::try_parse_from(with).unwrap()).await;
+        let with = run(OrderctlArguments::try_parse_from(with).unwrap()).await;
 
         let refusal = without.unwrap_err();
-        let failure = refusal.downcast_ref::<Failure>().unwrap();
+        let failure = refusal.downcast_ref::<CallFailure>().unwrap();
         assert_eq!(failure.code, Code::Unauthenticated, "{command}");
         assert!(with.is_ok(), "{command}: {with:?}");
     }

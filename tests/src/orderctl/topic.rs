@@ -1,6 +1,6 @@
 //! `orderctl topic`: every record of a topic from its beginning, with headers and decoded event.
 //!
-//! It reads without joining the group of any service and commits nothing, so it does not affect consumers.
+//! Reads without joining a consumer group and commits nothing, so it does not affect consumers.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -15,12 +15,12 @@ use self::record::print;
 
 mod record;
 
-/// How long the broker may take to say which partitions there are.
+/// Timeout of the metadata request.
 const METADATA_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Print the records of a topic: key, CloudEvents headers, decoded event.
 #[derive(Debug, clap::Args)]
-pub(super) struct Arguments {
+pub(super) struct TopicArguments {
     /// The Kafka broker.
     #[arg(long, default_value = "127.0.0.1:9092", value_name = "HOST:PORT")]
     kafka: String,
@@ -29,16 +29,16 @@ pub(super) struct Arguments {
     #[arg(long, default_value = proto::topics::ORDER_EVENTS)]
     topic: String,
 
-    /// Stop after so many records.
+    /// Stop after N records.
     #[arg(long, value_name = "N")]
     count: Option<u64>,
 
-    /// Go on after the end and wait for new records, until Ctrl-C.
+    /// Wait for new records at the end, until Ctrl-C.
     #[arg(long)]
     follow: bool,
 }
 
-pub(super) async fn run(arguments: Arguments, json: bool) -> anyhow::Result<()> {
+pub(super) async fn run(arguments: TopicArguments, json: bool) -> anyhow::Result<()> {
     let consumer = consumer(&arguments.kafka)?;
     let (consumer, mut unfinished) = begin(consumer, arguments.topic.clone()).await?;
     let mut left = arguments.count;
@@ -64,13 +64,13 @@ fn consumer(kafka: &str) -> anyhow::Result<StreamConsumer> {
         // Required by the client; without a subscription no group is joined.
         .set("group.id", "orderctl")
         .set("enable.auto.commit", "false")
-        // Tells where the topic ends.
+        // Reports the end of each partition.
         .set("enable.partition.eof", "true")
         .create()
         .context("the Kafka client cannot be set up")
 }
 
-/// Assigns every partition from its beginning. Asking for metadata blocks, hence the thread of its own.
+/// Assigns every partition from its beginning. The metadata request blocks, hence its own thread.
 async fn begin(
     consumer: StreamConsumer,
     topic: String,
@@ -101,7 +101,7 @@ fn partitions(consumer: &StreamConsumer, topic: &str) -> anyhow::Result<HashSet<
     Ok(partitions)
 }
 
-/// The client reconnects by itself; connection errors are not shown while following a topic.
+/// Connection errors, from which the client recovers by itself; not shown while following a topic.
 fn is_passing(error: &KafkaError) -> bool {
     let code = error.rdkafka_error_code();
     code.is_some_and(|code| {

@@ -1,16 +1,15 @@
-//! An order for measurements in which the goods do not matter: two lines, always the same, always to be had.
+//! An order for measurements in which the goods do not matter: always the same two lines, always in stock.
 
 use proto::orders::v1::{Money, OrderLine, PlaceOrderRequest};
 use uuid::Builder;
 
 use super::payment::APPROVED;
 
-/// More than any run orders.
 const IN_STOCK: u64 = 1_000_000_000;
 
 const LINES: [(&str, i32); 2] = [("85123A", 6), ("71053", 2)];
 
-/// Another order with each call.
+/// A new order per call.
 pub fn request() -> PlaceOrderRequest {
     PlaceOrderRequest {
         request_id: request_id(),
@@ -20,13 +19,13 @@ pub fn request() -> PlaceOrderRequest {
     }
 }
 
-/// The text of a `catalogue.csv` that has the goods.
+/// The text of a `catalogue.csv` with these goods.
 pub fn catalogue() -> String {
     let lines = LINES.map(|(sku, _)| format!("{sku},{sku},{IN_STOCK}\n"));
     format!("sku,name,opening_stock\n{}", lines.concat())
 }
 
-/// A version 4 UUID from the thread's generator: the operating system is not asked for each call of a load.
+/// A version 4 UUID from the thread's generator, without a system call per request.
 fn request_id() -> String {
     let id = Builder::from_random_bytes(rand::random()).into_uuid();
     id.to_string()
@@ -48,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_order_is_another_one() {
+    fn each_request_has_its_own_request_id() {
         assert_ne!(request().request_id, request().request_id);
     }
 

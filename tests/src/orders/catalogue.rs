@@ -1,39 +1,39 @@
-//! What the shop has in stock: derived from the orders themselves.
+//! The shop's stock, derived from the orders.
 //!
-//! Every stock code of goods is in it; codes such as `POST` or `BANK CHARGES` are not, so an order with one of them is
-//! rejected as UNKNOWN_SKU. The opening stock covers every line that can be ordered except bulk, which is therefore
-//! OUT_OF_STOCK. Both outcomes follow from the file alone, in whichever order processing takes the orders.
+//! It has every stock code of goods. Codes such as `POST` or `BANK CHARGES` are missing, so an order with one of them
+//! is rejected as UNKNOWN_SKU. The opening stock covers every valid line except bulk, which is therefore OUT_OF_STOCK.
+//! Both outcomes follow from the file alone, whatever the order of processing.
 
 use std::collections::BTreeMap;
 
 use super::invoice::{Invoice, InvoiceLine};
 use super::price::POUND_DECIMALS;
 
-/// A line of so many pieces or more is bulk, which is not stocked. In the sample: five lines, two of them (74,215 and
-/// 80,995 pieces) were mistakes of the shop and cancelled within minutes.
+/// A line of at least this many pieces is bulk, which is not stocked. In the sample: five lines, two of them (74,215
+/// and 80,995 pieces) mistakes of the shop that were cancelled within minutes.
 const BULK: i64 = 1_000;
 
-/// Pieces of each SKU beyond the demand of the file, for manual orders. Less than [`BULK`], or bulk would fit.
+/// Pieces of each SKU beyond the demand of the file, for manual orders. Less than [`BULK`], otherwise bulk would be in
+/// stock.
 const SPARE: u64 = 10;
 
 /// The goods of the shop by SKU.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Catalogue {
-    /// The entries in the order of their SKUs.
+pub struct ShopCatalogue {
+    /// Entries in SKU order.
     pub entries: BTreeMap<String, Entry>,
 }
 
 /// One kind of goods.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Product name.
     pub name: String,
     /// Pieces in stock before the first order.
     pub opening_stock: u64,
 }
 
-impl Catalogue {
-    /// The catalogue for so many rounds through the invoices.
+impl ShopCatalogue {
+    /// The catalogue for `rounds` rounds through the invoices.
     pub fn derive(invoices: &[Invoice], rounds: usize) -> Self {
         let mut entries: BTreeMap<String, Entry> = BTreeMap::new();
         for line in invoices.iter().flat_map(|invoice| &invoice.lines) {
@@ -51,7 +51,7 @@ impl Catalogue {
         Self { entries }
     }
 
-    /// The text of `catalogue.csv`, which processing-service reads.
+    /// The text of the `catalogue.csv` that processing-service reads.
     pub fn to_csv(&self) -> anyhow::Result<String> {
         let mut writer = csv::Writer::from_writer(Vec::new());
         writer.write_record(["sku", "name", "opening_stock"])?;
@@ -71,7 +71,7 @@ impl Entry {
         }
     }
 
-    /// The first name stands, but a clerk's remark on a loss ("smashed", "?") gives way to the name on a sale.
+    /// The first name is kept, but a clerk's remark on a loss ("smashed", "?") is replaced by the name on a sale.
     fn prefer_name(&mut self, line: &InvoiceLine) {
         let is_remark = self.name.chars().any(char::is_lowercase) || self.name.len() < 4;
         if is_remark && is_orderable(line) && !line.description.is_empty() {
@@ -80,7 +80,7 @@ impl Entry {
     }
 }
 
-/// The data set's goods have codes that begin with five digits.
+/// In the data set, the codes of goods begin with five digits.
 fn is_goods(sku: &str) -> bool {
     sku.len() >= 5 && sku.bytes().take(5).all(|byte| byte.is_ascii_digit())
 }
@@ -110,16 +110,16 @@ mod tests {
     use super::super::OrderBook;
     use super::*;
 
-    fn catalogue(lines: &str, rounds: usize) -> Catalogue {
+    fn catalogue(lines: &str, rounds: usize) -> ShopCatalogue {
         let text = format!(
             "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n{lines}"
         );
         let book = OrderBook::read(text.as_bytes()).unwrap();
-        Catalogue::derive(&book.invoices, rounds)
+        ShopCatalogue::derive(&book.invoices, rounds)
     }
 
     #[test]
-    fn only_goods_are_in_it() {
+    fn the_catalogue_has_only_goods() {
         let catalogue = catalogue(
             "1,85123A,HOLDER,6,,2.55,1,UK\n1,POST,POSTAGE,1,,18.0,1,UK\n1,M,Manual,1,,1.0,1,UK\n",
             1,
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn stock_covers_what_can_be_ordered_but_bulk() {
+    fn stock_covers_all_orders_except_bulk() {
         let catalogue = catalogue(
             "1,85123A,HOLDER,6,,2.55,1,UK\n\
              2,85123A,HOLDER,7,,2.55,1,UK\n\
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn goods_are_called_by_their_name_on_a_sale() {
+    fn goods_have_their_name_on_a_sale() {
         let catalogue = catalogue(
             "1,84988,?,3000,,0.0,,UK\n2,84988,SET OF 72 DOILIES,1,,1.45,1,UK\n3,22139,,56,,0.0,,UK\n",
             1,
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_written_as_the_file_that_processing_reads() {
+    fn the_catalogue_is_written_in_the_format_of_processing_service() {
         let catalogue = catalogue("1,82567,\"AIRLINE LOUNGE,METAL SIGN\",2,,2.1,1,UK\n", 1);
 
         assert_eq!(

@@ -1,14 +1,14 @@
-//! Lines of CSV to invoices.
+//! Parses CSV lines into invoices.
 //!
-//! A file whose text is not what its columns promise is malformed and fails with the line's number. A value that is
-//! well formed and merely makes no sense as an order, such as a negative quantity, is data and is kept as it is.
+//! A file whose text does not match its columns is malformed and fails with the line number. A well-formed value that
+//! is invalid in an order, such as a negative quantity, is kept as it is.
 
 use std::collections::HashMap;
 
 use anyhow::Context;
 use csv::{ReaderBuilder, StringRecord, Trim};
 
-use super::price::UnitPrice;
+use super::price::DecimalPrice;
 
 /// All lines that share an invoice number.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,17 +24,17 @@ pub struct Invoice {
 /// One line of an invoice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvoiceLine {
-    /// StockCode, as written: `85123a` and `85123A` are two.
+    /// StockCode, case-sensitive: `85123a` and `85123A` are different.
     pub sku: String,
-    /// Description; may be empty, and is at times a clerk's remark.
+    /// Description; may be empty, and is sometimes a clerk's remark.
     pub description: String,
-    /// Quantity; negative for what came back.
+    /// Quantity; negative for returns.
     pub quantity: i64,
     /// UnitPrice in pounds.
-    pub unit_price: UnitPrice,
+    pub unit_price: DecimalPrice,
 }
 
-/// The customer of an invoice without an account.
+/// The customer id of an invoice without an account.
 pub const GUEST: &str = "guest";
 
 /// Reads invoices in the order of their first lines.
@@ -59,7 +59,7 @@ pub fn read(text: impl std::io::Read) -> anyhow::Result<Vec<Invoice>> {
     Ok(invoices)
 }
 
-/// Where the columns that an order needs stand.
+/// Indexes of the columns that an order needs.
 struct Columns {
     invoice: usize,
     sku: usize,
@@ -69,7 +69,7 @@ struct Columns {
     customer: usize,
 }
 
-struct Row {
+struct InvoiceRow {
     invoice: String,
     customer: String,
     line: InvoiceLine,
@@ -91,13 +91,13 @@ impl Columns {
         })
     }
 
-    fn row(&self, record: &StringRecord) -> anyhow::Result<Row> {
-        // The reader refuses records that are shorter than the header, so every column is there.
+    fn row(&self, record: &StringRecord) -> anyhow::Result<InvoiceRow> {
+        // The reader refuses records shorter than the header, so every column exists.
         let text = |column: usize| record.get(column).unwrap_or_default();
         let invoice = text(self.invoice);
         anyhow::ensure!(!invoice.is_empty(), "InvoiceNo is empty");
         let quantity = text(self.quantity);
-        Ok(Row {
+        Ok(InvoiceRow {
             invoice: invoice.to_owned(),
             customer: text(self.customer).to_owned(),
             line: InvoiceLine {
@@ -112,7 +112,7 @@ impl Columns {
     }
 }
 
-impl Row {
+impl InvoiceRow {
     fn opening_invoice(&self) -> Invoice {
         Invoice {
             number: self.invoice.clone(),
@@ -122,7 +122,7 @@ impl Row {
     }
 }
 
-/// `12748.0` is how a table with gaps prints the number 12748; empty and zero stand for no account.
+/// `12748.0` is the number 12748 as printed by tools that store the column as a float; empty and zero mean no account.
 fn customer_id(text: &str) -> String {
     let id = text.strip_suffix(".0").unwrap_or(text);
     match id {

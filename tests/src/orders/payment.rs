@@ -1,7 +1,7 @@
-//! Which test token an invoice pays with.
+//! The payment test token of an invoice.
 //!
-//! The data set says nothing of payments, so the token is drawn from the invoice number: always the same for the same
-//! invoice, and with enough trouble among them that every branch of processing is walked in each run.
+//! The data set has no payments, so the token is derived from a hash of the invoice number: always the same for the
+//! same invoice, with enough failing tokens to exercise every branch of processing in each run.
 
 use uuid::Uuid;
 
@@ -16,8 +16,8 @@ pub const TIMEOUT_ONCE: &str = "tok_timeout_once";
 /// Every attempt fails.
 pub const UNAVAILABLE: &str = "tok_unavailable";
 
-/// The token of an invoice. Of 1,000 invoices about 940 are approved, 40 declined, 10 time out once, 5 are slow and
-/// 5 meet a gateway that is down.
+/// The token of an invoice. Of 1,000 invoices about 940 are approved, 40 declined, 10 time out once, 5 are slow and 5
+/// fail because the gateway is unavailable.
 pub fn token(invoice: &str) -> &'static str {
     let (bits, _) = Uuid::new_v5(&Uuid::NAMESPACE_OID, invoice.as_bytes()).as_u64_pair();
     match bits % 1000 {
@@ -36,12 +36,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_invoice_always_pays_with_the_same_token() {
+    fn an_invoice_always_has_the_same_token() {
         assert_eq!(token("536365"), token("536365"));
     }
 
     #[test]
-    fn most_payments_are_approved_and_each_kind_of_trouble_occurs() {
+    fn most_payments_are_approved_and_each_kind_of_failure_occurs() {
         let mut tokens: HashMap<&str, usize> = HashMap::new();
 
         for invoice in 536_365..538_458 {

@@ -1,15 +1,14 @@
 //! Decimal prices to minor units, exactly.
 //!
-//! Decimal text is read as decimal text. A float would turn 2.55 into 254.999…, and rounding would invent a price; a
-//! price that is no whole number of minor units therefore stays what it is, and cannot be ordered at.
+//! Decimal text is parsed as decimal text. A float would turn 2.55 into 254.999…, and rounding would invent a price; a
+//! price that is not a whole number of minor units is therefore refused.
 
 use std::str::FromStr;
 
-/// A price as people write it: an optional sign, digits, and perhaps a point and more digits.
+/// A decimal price: an optional sign, digits, and optionally a point and more digits.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UnitPrice(String);
+pub struct DecimalPrice(String);
 
-/// The text is no decimal number.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no decimal number")]
 pub struct NoDecimal(String);
@@ -25,8 +24,8 @@ pub struct Inexact {
 /// Decimal places of a pound.
 pub const POUND_DECIMALS: usize = 2;
 
-impl UnitPrice {
-    /// The price in the minor units of a currency with so many decimal places.
+impl DecimalPrice {
+    /// The price in minor units of a currency with this many decimal places.
     pub fn minor_units(&self, decimals: usize) -> Result<i64, Inexact> {
         let inexact = || Inexact {
             price: self.0.clone(),
@@ -42,13 +41,13 @@ impl UnitPrice {
         digits.parse().map_err(|_| inexact())
     }
 
-    /// Whether the price is more than nothing, be it expressible or not.
+    /// Whether the price is above zero, also when it is not representable.
     pub fn is_positive(&self) -> bool {
         !self.0.starts_with('-') && self.0.bytes().any(|byte| matches!(byte, b'1'..=b'9'))
     }
 }
 
-impl FromStr for UnitPrice {
+impl FromStr for DecimalPrice {
     type Err = NoDecimal;
 
     fn from_str(text: &str) -> Result<Self, NoDecimal> {
@@ -68,7 +67,7 @@ mod tests {
     use super::*;
 
     fn pence(text: &str) -> Option<i64> {
-        text.parse::<UnitPrice>()
+        text.parse::<DecimalPrice>()
             .unwrap()
             .minor_units(POUND_DECIMALS)
             .ok()
@@ -94,8 +93,8 @@ mod tests {
     }
 
     #[test]
-    fn a_currency_without_decimals_has_whole_prices_only() {
-        let yen = |text: &str| text.parse::<UnitPrice>().unwrap().minor_units(0).ok();
+    fn a_currency_without_decimals_accepts_only_whole_prices() {
+        let yen = |text: &str| text.parse::<DecimalPrice>().unwrap().minor_units(0).ok();
 
         assert_eq!(
             (yen("255"), yen("255.0"), yen("2.55")),
@@ -104,21 +103,21 @@ mod tests {
     }
 
     #[test]
-    fn a_price_beyond_the_wire_is_refused() {
+    fn a_price_beyond_64_bits_is_refused() {
         assert_eq!(pence("92233720368547758.07"), Some(i64::MAX));
         assert_eq!(pence("92233720368547758.08"), None);
     }
 
     #[test]
-    fn what_is_no_decimal_number_is_no_price() {
+    fn text_that_is_not_a_decimal_number_is_not_a_price() {
         for text in ["", "-", ".", "1.", ".5", "1e3", "1,5", "+1", "£1", "--1"] {
-            assert!(text.parse::<UnitPrice>().is_err(), "{text}");
+            assert!(text.parse::<DecimalPrice>().is_err(), "{text}");
         }
     }
 
     #[test]
-    fn only_more_than_nothing_is_positive() {
-        let positive = |text: &str| text.parse::<UnitPrice>().unwrap().is_positive();
+    fn only_a_price_above_zero_is_positive() {
+        let positive = |text: &str| text.parse::<DecimalPrice>().unwrap().is_positive();
 
         assert!(positive("0.001") && positive("2.55"));
         assert!(!positive("0.0") && !positive("0") && !positive("-2.55"));

@@ -1,6 +1,6 @@
-//! An invoice as a request to order-service, or the reason why there can be none.
+//! An invoice as a PlaceOrderRequest, or why it cannot be represented as one.
 //!
-//! Only what the wire cannot carry is refused here: a quantity beyond 32 bits, and a price that is no whole number of
+//! Only unrepresentable values are refused here: a quantity beyond 32 bits, and a price that is not a whole number of
 //! pence. A zero or negative quantity or price is representable, so it is sent, and order-service refuses it.
 
 use std::fmt;
@@ -15,30 +15,28 @@ use super::price::POUND_DECIMALS;
 /// The currency of the data set.
 const CURRENCY: &str = "GBP";
 
-/// Every field of an invoice that the contract cannot express.
+/// The fields of an invoice that the contract cannot represent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inexpressible {
-    /// The fields, in the order of the lines; never empty.
-    pub violations: Vec<Violation>,
+    /// The fields in line order; never empty.
+    pub violations: Vec<OrderViolation>,
 }
 
-/// One field that the contract cannot express.
+/// One field that the contract cannot represent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Violation {
+pub struct OrderViolation {
     /// The field's path in `PlaceOrderRequest`, such as `lines[2].quantity`.
     pub field: String,
     /// The kind, as an upper-case code for counting.
     pub reason: &'static str,
-    /// Human-readable description.
     pub description: String,
 }
 
-/// The request id of an invoice in one round of one run: the same for every retry, another in every other run.
+/// The request id of an invoice in one round of one run: the same for every retry, different in every other run.
 pub fn id(invoice: &Invoice, round: usize, run: Uuid) -> Uuid {
     Uuid::new_v5(&run, format!("{}/{round}", invoice.number).as_bytes())
 }
 
-/// The request that orders what an invoice lists.
 pub fn of(invoice: &Invoice, request_id: Uuid) -> Result<PlaceOrderRequest, Inexpressible> {
     let mut lines = Vec::with_capacity(invoice.lines.len());
     let mut violations = Vec::new();
@@ -65,17 +63,17 @@ pub fn of(invoice: &Invoice, request_id: Uuid) -> Result<PlaceOrderRequest, Inex
     })
 }
 
-fn quantity(line: &InvoiceLine, position: usize) -> Result<i32, Violation> {
-    i32::try_from(line.quantity).map_err(|_| Violation {
+fn quantity(line: &InvoiceLine, position: usize) -> Result<i32, OrderViolation> {
+    i32::try_from(line.quantity).map_err(|_| OrderViolation {
         field: format!("lines[{position}].quantity"),
         reason: "QUANTITY_OUT_OF_RANGE",
         description: format!("{} is no 32-bit number", line.quantity),
     })
 }
 
-fn unit_price(line: &InvoiceLine, position: usize) -> Result<Money, Violation> {
+fn unit_price(line: &InvoiceLine, position: usize) -> Result<Money, OrderViolation> {
     let minor_units = line.unit_price.minor_units(POUND_DECIMALS);
-    let minor_units = minor_units.map_err(|error| Violation {
+    let minor_units = minor_units.map_err(|error| OrderViolation {
         field: format!("lines[{position}].unit_price.minor_units"),
         reason: "PRICE_INEXACT",
         description: error.to_string(),
@@ -132,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_zero_or_negative_is_left_to_the_server() {
+    fn zero_and_negative_values_are_left_to_the_server_to_judge() {
         let request = of(
             &invoice(&[(0, "2.55"), (-6, "0.0"), (1, "-2.5")]),
             Uuid::nil(),
@@ -147,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn every_inexpressible_field_is_named_at_once() {
+    fn all_unrepresentable_fields_are_named() {
         let lines = [(1, "2.55"), (6, "0.001"), (2_147_483_648, "1.0")];
 
         let refusal = of(&invoice(&lines), Uuid::nil()).unwrap_err();
@@ -165,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_id_repeats_within_a_round_and_nowhere_else() {
+    fn a_request_id_is_repeated_only_within_a_round() {
         let (run, other_run) = (Uuid::new_v4(), Uuid::new_v4());
         let invoice = invoice(&[(1, "1.0")]);
 

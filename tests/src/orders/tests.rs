@@ -1,4 +1,4 @@
-//! What the shipped files hold. `data/README.md` states the same figures.
+//! The content of the shipped data files. `data/README.md` states the same figures.
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
@@ -25,7 +25,7 @@ fn valid_by_quantity_and_price(book: &OrderBook) -> usize {
 }
 
 #[test]
-fn the_sample_holds_the_published_numbers() {
+fn the_sample_has_the_published_numbers() {
     let book = sample();
 
     assert_eq!(book.len(), 2_093);
@@ -35,7 +35,7 @@ fn the_sample_holds_the_published_numbers() {
 }
 
 #[test]
-fn each_order_of_the_sample_is_acceptable_or_refused_for_a_known_reason() {
+fn each_order_of_the_sample_is_valid_or_refused_for_a_known_reason() {
     let book = sample();
     let mut verdicts: BTreeMap<&str, usize> = BTreeMap::new();
 
@@ -70,7 +70,7 @@ fn has_zero_price(request: &PlaceOrderRequest) -> bool {
 }
 
 #[test]
-fn bulk_and_codes_that_are_no_goods_cannot_be_fulfilled() {
+fn bulk_and_non_goods_codes_cannot_be_fulfilled() {
     let book = sample();
     let catalogue = book.catalogue(book.len());
 
@@ -100,7 +100,7 @@ fn bulk_and_codes_that_are_no_goods_cannot_be_fulfilled() {
 }
 
 #[test]
-fn whole_baskets_are_read_with_their_other_notation() {
+fn the_basket_files_with_their_different_notation_are_read() {
     let book = OrderBook::open(Path::new(BASKETS)).unwrap();
 
     assert_eq!(book.len(), 66);
@@ -112,7 +112,7 @@ fn whole_baskets_are_read_with_their_other_notation() {
 }
 
 #[test]
-fn beyond_its_end_the_book_goes_round_again_with_new_request_ids() {
+fn beyond_its_end_the_book_is_repeated_with_new_request_ids() {
     let book = sample();
     let run = Uuid::new_v4();
 
@@ -133,7 +133,7 @@ fn a_file_without_orders_is_refused() {
 
     let error = OrderBook::read(header.as_bytes()).unwrap_err();
 
-    assert_eq!(error.to_string(), "it holds no invoice");
+    assert_eq!(error.to_string(), "the file has no invoices");
 }
 
 #[test]

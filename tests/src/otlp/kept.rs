@@ -4,17 +4,17 @@ use std::collections::VecDeque;
 
 use hyper::body::Bytes;
 
-use super::Signal;
+use super::signal::Signal;
 use super::span::Span;
 
-/// Forgets the oldest first.
+/// A ring buffer: evicts the oldest first.
 #[derive(Debug)]
 pub(super) struct Kept {
     most_spans: usize,
     spans: VecDeque<Span>,
     spans_received: u64,
     bytes_left: usize,
-    /// `None` once entries were evicted: an incomplete buffer proves nothing.
+    /// `None` after an overflow: an incomplete buffer proves nothing.
     bodies: Option<Vec<(Signal, Bytes)>>,
 }
 

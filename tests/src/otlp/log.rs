@@ -1,4 +1,4 @@
-//! Log records, as they were received.
+//! Received log records.
 
 use hyper::body::Bytes;
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
@@ -8,16 +8,12 @@ use prost::{DecodeError, Message as _};
 use super::span::digits;
 use super::value::{Attributes, attributes, service, value};
 
-/// A log record.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LogRecord {
-    /// Service name.
     pub service: String,
     /// Hexadecimal trace id; empty outside of a trace.
     pub trace_id: String,
-    /// The message.
     pub message: String,
-    /// More about it.
     pub attributes: Attributes,
 }
 

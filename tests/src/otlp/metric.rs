@@ -1,4 +1,4 @@
-//! Measurements, as they were received: what they are, not what they say.
+//! Received metrics: name, unit, instrument and attributes, without the values.
 
 use hyper::body::Bytes;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
@@ -12,30 +12,26 @@ use super::value::{Attributes, attributes, service};
 /// A metric of one export.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Metric {
-    /// Service name.
     pub service: String,
-    /// Metric name.
     pub name: String,
-    /// In which unit.
     pub unit: String,
-    /// With what.
-    pub instrument: Instrument,
-    /// The attributes of each time series.
+    pub instrument: InstrumentKind,
+    /// Attributes of each time series.
     pub series: Vec<Attributes>,
 }
 
-/// Attributes of the point.
+/// The kind of instrument.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Instrument {
-    /// Only grows.
+pub enum InstrumentKind {
+    /// A monotonic sum.
     Counter,
-    /// Is added to and taken from.
+    /// A non-monotonic sum.
     UpDownCounter,
-    /// Gauge: the current value.
+    /// The current value.
     Gauge,
-    /// Buckets with these boundaries.
+    /// With these bucket boundaries.
     Histogram(Vec<f64>),
-    /// Something that the services do not send.
+    /// Not sent by the services.
     Other,
 }
 
@@ -55,8 +51,8 @@ fn received(sent: SentMetric, service: &str) -> Metric {
     let (instrument, series) = match sent.data {
         Some(Data::Sum(sum)) => {
             let instrument = match sum.is_monotonic {
-                true => Instrument::Counter,
-                false => Instrument::UpDownCounter,
+                true => InstrumentKind::Counter,
+                false => InstrumentKind::UpDownCounter,
             };
             let points = sum.data_points.into_iter();
             (instrument, series(points.map(|point| point.attributes)))
@@ -64,12 +60,12 @@ fn received(sent: SentMetric, service: &str) -> Metric {
         Some(Data::Gauge(gauge)) => {
             let points = gauge.data_points.into_iter();
             (
-                Instrument::Gauge,
+                InstrumentKind::Gauge,
                 series(points.map(|point| point.attributes)),
             )
         }
         Some(Data::Histogram(histogram)) => of_histogram(histogram.data_points),
-        _ => (Instrument::Other, Vec::new()),
+        _ => (InstrumentKind::Other, Vec::new()),
     };
     Metric {
         service: service.to_owned(),
@@ -80,9 +76,9 @@ fn received(sent: SentMetric, service: &str) -> Metric {
     }
 }
 
-fn of_histogram(points: Vec<HistogramDataPoint>) -> (Instrument, Vec<Attributes>) {
+fn of_histogram(points: Vec<HistogramDataPoint>) -> (InstrumentKind, Vec<Attributes>) {
     let boundaries = points.first().map(|point| point.explicit_bounds.clone());
-    let instrument = Instrument::Histogram(boundaries.unwrap_or_default());
+    let instrument = InstrumentKind::Histogram(boundaries.unwrap_or_default());
     let points = points.into_iter();
     (instrument, series(points.map(|point| point.attributes)))
 }

@@ -13,18 +13,20 @@ use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use super::{Manner, Signal, State, lock, span};
+use super::signal::Signal;
+use super::span;
+use super::state::{Manner, ReceiverState, lock};
 
-/// A batch of 512 spans has some hundred kilobytes.
+/// A batch of 512 spans is a few hundred kilobytes.
 const MAX_BYTES_OF_A_REQUEST: usize = 16 << 20;
 
-/// Serves until it is aborted, and its connections with it.
-pub(super) async fn run(listener: TcpListener, state: Arc<Mutex<State>>) {
+/// Serves until it is aborted; its connections are aborted with it.
+pub(super) async fn run(listener: TcpListener, state: Arc<Mutex<ReceiverState>>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => {
-                // An error is of one connection, or of too many open files, which others will close.
+                // An error affects one connection, or is a temporary lack of file descriptors.
                 if let Ok((connection, _)) = accepted {
                     connections.spawn(serve(connection, Arc::clone(&state)));
                 }
@@ -34,7 +36,7 @@ pub(super) async fn run(listener: TcpListener, state: Arc<Mutex<State>>) {
     }
 }
 
-async fn serve(connection: TcpStream, state: Arc<Mutex<State>>) {
+async fn serve(connection: TcpStream, state: Arc<Mutex<ReceiverState>>) {
     let service = service_fn(move |request| {
         let state = Arc::clone(&state);
         async move { Ok::<_, Infallible>(answer(receive(request, &state).await)) }
@@ -45,7 +47,7 @@ async fn serve(connection: TcpStream, state: Arc<Mutex<State>>) {
         .await;
 }
 
-/// An empty body is an answer without anything rejected, in each of the three signals.
+/// In all three signals, an empty body means that nothing was rejected.
 fn answer(outcome: Result<(), StatusCode>) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::default());
     match outcome {
@@ -60,7 +62,10 @@ fn answer(outcome: Result<(), StatusCode>) -> Response<Full<Bytes>> {
     response
 }
 
-async fn receive(request: Request<Incoming>, state: &Mutex<State>) -> Result<(), StatusCode> {
+async fn receive(
+    request: Request<Incoming>,
+    state: &Mutex<ReceiverState>,
+) -> Result<(), StatusCode> {
     let signal = signal_of(&request)?;
     let body = Limited::new(request.into_body(), MAX_BYTES_OF_A_REQUEST).collect();
     let body = body.await.map_err(|_| StatusCode::PAYLOAD_TOO_LARGE)?;
@@ -90,7 +95,7 @@ fn signal_of(request: &Request<Incoming>) -> Result<Signal, StatusCode> {
     Ok(signal)
 }
 
-fn keep(signal: Signal, body: Bytes, state: &Mutex<State>) -> Result<(), StatusCode> {
+fn keep(signal: Signal, body: Bytes, state: &Mutex<ReceiverState>) -> Result<(), StatusCode> {
     let spans = match signal {
         Signal::Traces => span::decode(body.clone()).map_err(|_| StatusCode::BAD_REQUEST)?,
         // Decoded lazily, on access.

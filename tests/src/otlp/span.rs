@@ -1,4 +1,4 @@
-//! Spans, as they were received.
+//! Received spans.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,28 +10,22 @@ use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, Span as SentSpan};
 use prost::{DecodeError, Message as _};
 
-use super::value::{Attributes, Value, attributes, service};
+use super::value::{AttributeValue, Attributes, attributes, service};
 
-/// Something that was done, from its start to its end.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Span {
-    /// The trace that it is part of; ids are hexadecimal digits, here and below.
+    /// Ids are hexadecimal digits, here and below.
     pub trace_id: String,
-    /// Its own id.
     pub span_id: String,
-    /// The span that it is part of, if there is one.
+    /// The id of the parent span, if there is one.
     pub parent: Option<String>,
-    /// Span name.
     pub name: String,
-    /// On which side of a conversation.
     pub kind: SpanKind,
-    /// Service name.
     pub service: String,
-    /// More about it.
     pub attributes: Attributes,
-    /// Other spans that it has to do with.
+    /// Linked spans.
     pub links: Vec<Link>,
-    /// Whether it failed.
+    /// Whether the status is an error.
     pub failed: bool,
     /// Nanoseconds since 1970.
     pub start: u64,
@@ -39,43 +33,40 @@ pub struct Span {
     pub end: u64,
 }
 
-/// On which side of a conversation something was done.
+/// The role of the span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SpanKind {
-    /// On none.
+    /// An internal operation.
     Internal,
-    /// It answered.
+    /// Handles a synchronous request.
     Server,
-    /// It asked.
+    /// Makes a synchronous request.
     Client,
-    /// It sent a message for later.
+    /// Sends a message.
     Producer,
-    /// It took in a message from before.
+    /// Handles a message.
     Consumer,
 }
 
-/// A span of this or of another trace.
+/// A link to a span of this or another trace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Link {
-    /// Its trace.
     pub trace_id: String,
-    /// Its own id.
     pub span_id: String,
 }
 
 impl Span {
-    /// An attribute as text; empty if there is none.
+    /// The value of an attribute as text; empty if there is none.
     pub fn attribute(&self, name: &str) -> String {
         let value = self.attributes.get(name);
-        value.map(Value::to_string).unwrap_or_default()
+        value.map(AttributeValue::to_string).unwrap_or_default()
     }
 
-    /// How long it took.
     pub fn duration(&self) -> Duration {
         Duration::from_nanos(self.end.saturating_sub(self.start))
     }
 
-    /// Whether it has a link to this span.
+    /// Whether the span has a link to this span.
     pub fn links_to(&self, trace_id: &str, span_id: &str) -> bool {
         let mut links = self.links.iter();
         links.any(|link| link.trace_id == trace_id && link.span_id == span_id)

@@ -1,4 +1,4 @@
-//! The receiver against what a sender may do.
+//! The receiver against valid, invalid and excessive requests.
 
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span as SentSpan};
@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 
 use super::*;
 
-/// A request with spans of these ids, all of one trace.
+/// A request with spans of these ids, all in one trace.
 fn export(span_ids: std::ops::Range<u64>) -> Vec<u8> {
     let spans = span_ids.map(|id| SentSpan {
         trace_id: vec![7; 16],
@@ -45,7 +45,7 @@ fn in_chunks(path: &str, body: &[u8]) -> Vec<u8> {
     request
 }
 
-/// Sends a request and returns the status that is answered.
+/// Sends a request and returns the status of the answer.
 async fn send(connection: &mut TcpStream, request: &[u8]) -> String {
     connection.write_all(request).await.unwrap();
     let mut answer = vec![0; 1_024];
@@ -68,7 +68,7 @@ async fn one_connection_carries_many_requests_with_a_length_or_in_chunks() {
 }
 
 #[tokio::test]
-async fn what_is_no_export_is_refused_and_the_connection_goes_on() {
+async fn an_invalid_export_is_refused_and_the_connection_stays_open() {
     let receiver = Receiver::start().await.unwrap();
     let mut connection = TcpStream::connect(receiver.address).await.unwrap();
 
@@ -83,7 +83,7 @@ async fn what_is_no_export_is_refused_and_the_connection_goes_on() {
 }
 
 #[tokio::test]
-async fn the_oldest_spans_are_forgotten_and_lost_bodies_are_not_passed_over() {
+async fn the_oldest_spans_are_evicted_and_lost_bodies_are_reported() {
     let receiver = Receiver::keeping(Kept::new(4, 10)).await.unwrap();
     let mut connection = TcpStream::connect(receiver.address).await.unwrap();
 

@@ -1,4 +1,4 @@
-//! Attributes: names with values of a few types.
+//! Attributes: names with typed values.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,25 +6,21 @@ use std::fmt;
 use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 
-/// By name.
-pub type Attributes = BTreeMap<String, Value>;
+/// Values by name.
+pub type Attributes = BTreeMap<String, AttributeValue>;
 
-/// What an attribute says.
+/// An attribute value.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Value {
-    /// A text.
+pub enum AttributeValue {
     Text(String),
-    /// A whole number.
     Int(i64),
-    /// A number.
     Float(f64),
-    /// Yes or no.
     Flag(bool),
-    /// Something that the services do not send: nothing, bytes, a list or a map.
+    /// A type that the services do not send: empty, bytes, a list or a map.
     Other,
 }
 
-impl fmt::Display for Value {
+impl fmt::Display for AttributeValue {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Text(text) => formatter.pad(text),
@@ -43,14 +39,14 @@ pub(super) fn attributes(pairs: Vec<KeyValue>) -> Attributes {
         .collect()
 }
 
-pub(super) fn value(value: Option<any_value::Value>) -> Value {
+pub(super) fn value(value: Option<any_value::Value>) -> AttributeValue {
     use any_value::Value as Sent;
     match value {
-        Some(Sent::StringValue(text)) => Value::Text(text),
-        Some(Sent::IntValue(number)) => Value::Int(number),
-        Some(Sent::DoubleValue(number)) => Value::Float(number),
-        Some(Sent::BoolValue(flag)) => Value::Flag(flag),
-        _ => Value::Other,
+        Some(Sent::StringValue(text)) => AttributeValue::Text(text),
+        Some(Sent::IntValue(number)) => AttributeValue::Int(number),
+        Some(Sent::DoubleValue(number)) => AttributeValue::Float(number),
+        Some(Sent::BoolValue(flag)) => AttributeValue::Flag(flag),
+        _ => AttributeValue::Other,
     }
 }
 

@@ -1,4 +1,4 @@
-//! One load after the other on one order-service.
+//! Offers loads to one order-service in sequence.
 
 use std::time::Duration;
 
@@ -6,15 +6,15 @@ use anyhow::Result;
 use proto::orders::v1::PlaceOrderResponse;
 use tonic::Status;
 
-use super::OverloadArguments;
+use super::arguments::OverloadArguments;
 use crate::alone::Alone;
-use crate::open_loop::answer::{Availability, availability, within};
+use crate::open_loop::answer::{OrderAvailability, availability, within};
 use crate::open_loop::lean::LeanConnections;
 use crate::open_loop::measured::Measured;
 use crate::open_loop::{self, Load};
 use crate::orders::basket;
 
-/// Longer than a service needs to clear what an overload before has left, and to fill its batches again.
+/// Longer than a service needs to clear the work left by an overload and to fill its batches again.
 const WARM_UP: Duration = Duration::from_secs(1);
 
 const PLACE_ORDER: &str = "/orders.v1.OrderService/PlaceOrder";
@@ -48,7 +48,7 @@ impl Bench {
         &self.service
     }
 
-    /// Offers so many orders per second, and prints what became of them.
+    /// Offers this many orders per second and prints the result.
     pub(super) async fn offer(&mut self, per_second: f64, length: Duration) -> Result<Measured> {
         let load = Load {
             arrivals: self.arguments.arrivals,
@@ -70,7 +70,7 @@ impl Bench {
     }
 }
 
-async fn place(connections: LeanConnections) -> Result<Availability, Status> {
+async fn place(connections: LeanConnections) -> Result<OrderAvailability, Status> {
     let answer: PlaceOrderResponse = connections.call(&basket::request()).await?;
     let order = answer.order;
     let order = order.ok_or_else(|| Status::data_loss("the answer has no order"))?;

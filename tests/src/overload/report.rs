@@ -7,35 +7,34 @@ use std::path::Path;
 use anyhow::Context as _;
 use serde_json::{Value, json};
 
-use super::OverloadArguments;
-use super::verdict::Verdict;
+use super::arguments::OverloadArguments;
+use super::verdict::OverloadVerdict;
 use crate::open_loop::measured::{Latencies, Measured, millis};
 
-/// Everything that is known of a run when it is over.
+/// The result of a run.
 #[derive(Clone, Debug)]
-pub(super) struct Report {
+pub(super) struct OverloadReport {
     pub(super) arguments: OverloadArguments,
     /// Orders per second.
     pub(super) sustainable: f64,
-    /// What happened beyond that; `None` when it was given.
+    /// Why the next step was not sustained; `None` when the load was given.
     pub(super) limit: Option<String>,
-    pub(super) rounds: Vec<Round>,
-    /// Events that wait for a broker in the end.
+    pub(super) rounds: Vec<OverloadRound>,
+    /// Unpublished events at the end.
     pub(super) backlog: i64,
 }
 
 /// One measurement of each load.
 #[derive(Clone, Debug)]
-pub(super) struct Round {
+pub(super) struct OverloadRound {
     pub(super) unloaded: Measured,
     pub(super) sustainable: Measured,
     pub(super) overloaded: Measured,
 }
 
-/// A figure of one measurement; `None` when there was nothing to measure.
+/// A figure of one measurement; `None` without data.
 type Figure = fn(&Measured) -> Option<f64>;
 
-/// The columns of the table.
 const COLUMNS: [(&str, Figure); 14] = [
     ("offered/s", |load| Some(load.per_second(load.offered))),
     ("accepted/s", |load| rate(load, &load.all_accepted())),
@@ -53,7 +52,7 @@ const COLUMNS: [(&str, Figure); 14] = [
     ("lag max", |load| Some(millis(load.lag.max()))),
 ];
 
-#[expect(clippy::unnecessary_wraps, reason = "it is a column like the others")]
+#[expect(clippy::unnecessary_wraps, reason = "same type as the other columns")]
 fn rate(load: &Measured, latencies: &Latencies) -> Option<f64> {
     Some(load.per_second(latencies.count()))
 }
@@ -62,11 +61,11 @@ fn quantile(latencies: &Latencies, quantile: f64) -> Option<f64> {
     (latencies.count() > 0).then(|| millis(latencies.corrected.quantile(quantile)))
 }
 
-impl Report {
-    pub(super) fn verdict(&self) -> Verdict {
+impl OverloadReport {
+    pub(super) fn verdict(&self) -> OverloadVerdict {
         let p99_accepted: Figure = |load| quantile(&load.all_accepted(), 0.99);
         let p99_refused: Figure = |load| quantile(&load.all_refused(), 0.99);
-        Verdict {
+        OverloadVerdict {
             unloaded: median(&self.unloaded(), p99_accepted),
             accepted: median(&self.overloaded(), p99_accepted),
             refused: median(&self.overloaded(), p99_refused),
@@ -128,7 +127,7 @@ fn median(loads: &[&Measured], figure: Figure) -> Option<f64> {
     figures.get(figures.len() / 2).copied()
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for OverloadReport {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             formatter,
@@ -140,7 +139,7 @@ impl fmt::Display for Report {
         }
         writeln!(
             formatter,
-            "events that wait for a broker in the end: {}\n\nmedians over {} rounds",
+            "unpublished events at the end: {}\n\nmedians over {} rounds",
             self.backlog,
             self.rounds.len()
         )?;
@@ -152,7 +151,7 @@ impl fmt::Display for Report {
     }
 }
 
-impl Report {
+impl OverloadReport {
     fn write_table(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{:<12}", "")?;
         for (name, _) in COLUMNS {
@@ -172,7 +171,7 @@ impl Report {
     }
 }
 
-/// Everything but orders, with examples, and a warning of rounds that say more of the generator.
+/// All outcomes except accepted orders, with examples, and a warning for rounds in which the generator was late.
 fn write_causes(
     formatter: &mut fmt::Formatter<'_>,
     name: &str,
@@ -196,7 +195,7 @@ fn write_causes(
     }
 }
 
-/// Added up over the rounds.
+/// Summed over the rounds.
 fn causes(loads: &[&Measured]) -> BTreeMap<String, u64> {
     let mut counts = BTreeMap::new();
     for load in loads {

@@ -1,4 +1,4 @@
-//! How much a service can do: rising steps until it strains.
+//! Finds the sustainable load: rising steps until a bound is exceeded.
 
 use std::time::Duration;
 
@@ -7,20 +7,20 @@ use anyhow::{Context as _, Result};
 use super::bench::Bench;
 use crate::open_loop::measured::{Measured, millis};
 
-/// The first step, in orders per second: what the slowest machine does.
+/// The first step in orders per second: the throughput of the slowest machine.
 const FIRST: f64 = 100.0;
 
-/// Big steps first, then small ones from the last good one on: the result is right to a tenth.
+/// Large steps first, then small ones from the last sustained load: the result is accurate to a tenth.
 const FACTORS: [f64; 2] = [1.5, 1.1];
 
-/// A step that fails is tried again: on a machine that does other work as well, one measurement may be unlucky.
+/// A failed step is repeated: on a machine with other work, one measurement may be an outlier.
 const ATTEMPTS: u32 = 2;
 
-/// The greatest load that a service sustains.
+/// The greatest sustained load.
 #[derive(Clone, Debug)]
 pub(super) struct Sustainable {
     pub(super) per_second: f64,
-    /// What happened at the next step.
+    /// Why the next step was not sustained.
     pub(super) limit: String,
 }
 
@@ -82,11 +82,10 @@ mod tests {
     use tonic_types::{ErrorDetails, StatusExt as _};
 
     use super::*;
-    use crate::open_loop::answer::Availability::NotChecked;
-    use crate::open_loop::schedule::Arrivals;
-    use crate::open_loop::{self, Load};
+    use crate::open_loop::answer::OrderAvailability::NotChecked;
+    use crate::open_loop::{self, Arrivals, Load};
 
-    /// Every tenth call refused, and each answer late by so much.
+    /// Every tenth call is refused, and each answer is delayed by `delay`.
     async fn measured(refuses: bool, delay: Duration) -> Measured {
         let load = Load {
             arrivals: Arrivals::Constant,
@@ -108,7 +107,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_load_is_sustained_until_p99_leaves_its_bound_or_refusals_begin() {
+    async fn a_load_is_sustained_until_p99_exceeds_its_bound_or_calls_are_refused() {
         let (soon, late) = (Duration::ZERO, Duration::from_millis(300));
         let bound = Duration::from_millis(250);
 

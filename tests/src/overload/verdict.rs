@@ -1,18 +1,19 @@
-//! What must hold under overload.
+//! The bounds that must hold under overload.
 
 use std::fmt;
 
 use serde_json::{Value, json};
 
-/// p99 of accepted orders may be so many times that of an unloaded service.
+/// Maximum ratio of p99 of accepted orders to that of an unloaded service.
 const TIMES_UNLOADED: f64 = 2.0;
 
-/// p99 of a refusal, in milliseconds: a no that takes longer costs the client time in which it could have asked elsewhere.
+/// Maximum p99 of a refusal in milliseconds: a late refusal costs the client time that it could use for another
+/// service.
 const REFUSED_MS: f64 = 10.0;
 
-/// Medians over the rounds, in milliseconds; `None` where there was nothing to measure in any round.
+/// Medians over the rounds in milliseconds; `None` without data in any round.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Verdict {
+pub(super) struct OverloadVerdict {
     /// p99 of orders of the unloaded service.
     pub(super) unloaded: Option<f64>,
     /// p99 of orders that were accepted under overload.
@@ -21,13 +22,13 @@ pub(super) struct Verdict {
     pub(super) refused: Option<f64>,
 }
 
-impl Verdict {
+impl OverloadVerdict {
     pub(super) fn holds(&self) -> bool {
         self.accepted_keep_their_latency() && self.refused_are_told_early()
     }
 
     fn accepted_keep_their_latency(&self) -> bool {
-        // A service that accepts nothing any more keeps no latency.
+        // A service that accepts no calls does not meet the bound.
         let both = self.unloaded.zip(self.accepted);
         both.is_some_and(|(unloaded, accepted)| accepted <= TIMES_UNLOADED * unloaded)
     }
@@ -47,7 +48,7 @@ impl Verdict {
     }
 }
 
-impl fmt::Display for Verdict {
+impl fmt::Display for OverloadVerdict {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let held = |holds| if holds { "holds" } else { "DOES NOT HOLD" };
         let accepted = held(self.accepted_keep_their_latency());
@@ -75,8 +76,8 @@ impl fmt::Display for Verdict {
 mod tests {
     use super::*;
 
-    fn verdict(accepted: Option<f64>, refused: Option<f64>) -> Verdict {
-        Verdict {
+    fn verdict(accepted: Option<f64>, refused: Option<f64>) -> OverloadVerdict {
+        OverloadVerdict {
             unloaded: Some(3.0),
             accepted,
             refused,
@@ -84,18 +85,18 @@ mod tests {
     }
 
     #[test]
-    fn accepted_work_may_take_twice_as_long_and_no_longer() {
+    fn accepted_work_may_take_at_most_twice_as_long() {
         assert!(verdict(Some(6.0), Some(1.0)).holds());
         assert!(!verdict(Some(6.1), Some(1.0)).holds());
     }
 
     #[test]
-    fn a_service_that_accepts_nothing_does_not_keep_its_latency() {
+    fn a_service_that_accepts_nothing_fails_the_latency_bound() {
         assert!(!verdict(None, Some(1.0)).holds());
     }
 
     #[test]
-    fn a_refusal_comes_early_and_nothing_refused_is_never_late() {
+    fn refusals_must_be_fast_and_no_refusals_pass() {
         assert!(!verdict(Some(3.0), Some(10.0)).holds());
         assert!(verdict(Some(3.0), None).holds());
     }

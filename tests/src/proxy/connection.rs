@@ -12,30 +12,30 @@ use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::Fault;
+use super::NetworkFault;
 
-/// Bytes read at once: what a network delivers at once, a few packets.
+/// Read size: a few packets.
 const CHUNK: usize = 8 * 1024;
 
-/// Chunks on their way in one direction: half a megabyte, which at 100 ms of latency is 5 MB a second.
+/// Maximum queued chunks per direction: half a megabyte, which at 100 ms of latency is 5 MB per second.
 const CHUNKS: usize = 64;
 
-/// What a connection knows of the line: the fault of the moment, and how much it has carried.
+/// A connection's view of the line: the current fault, and the bytes carried.
 #[derive(Clone, Debug)]
-pub(super) struct Line {
-    faults: watch::Receiver<Fault>,
+pub(super) struct ProxiedLine {
+    faults: watch::Receiver<NetworkFault>,
     carried: Arc<AtomicU64>,
 }
 
-/// Bytes and when they arrive.
+/// Bytes and their arrival time.
 struct Chunk {
     due: Instant,
     bytes: Vec<u8>,
 }
 
-/// Why a connection does not end as its peers want it.
+/// Why a connection is ended by the proxy.
 enum Broken {
-    /// It is to be reset.
+    /// Reset with RST.
     Reset,
     /// The byte limit is reached.
     UsedUp,
@@ -43,36 +43,39 @@ enum Broken {
 
 impl From<io::Error> for Broken {
     fn from(_: io::Error) -> Self {
-        // A peer that died: the other one shall see a connection that breaks, too.
+        // The peer died: the other peer must see a broken connection, too.
         Self::Reset
     }
 }
 
-impl Line {
-    pub(super) fn new(faults: watch::Receiver<Fault>) -> Self {
+impl ProxiedLine {
+    pub(super) fn new(faults: watch::Receiver<NetworkFault>) -> Self {
         let carried = Arc::default();
         Self { faults, carried }
     }
 
-    /// The line as a new connection finds it.
+    /// A fresh counter for a new connection.
     pub(super) fn of_a_connection(&self) -> Self {
         Self::new(self.faults.clone())
     }
 
-    fn fault(&self) -> Fault {
+    fn fault(&self) -> NetworkFault {
         *self.faults.borrow()
     }
 
-    /// Completes when the line is cut, and when the proxy is gone.
+    /// Completes when the line is cut or the proxy is dropped.
     async fn is_cut(&mut self) {
-        let _ = self.faults.wait_for(|fault| *fault == Fault::Cut).await;
+        let _ = self
+            .faults
+            .wait_for(|fault| *fault == NetworkFault::Cut)
+            .await;
     }
 
-    /// Completes when the line is silent; never when the proxy is gone, which counts as a cut.
+    /// Completes when the line is half-open; never when the proxy is dropped, which counts as a cut.
     async fn is_silent(&mut self) {
         if self
             .faults
-            .wait_for(|fault| *fault == Fault::HalfOpen)
+            .wait_for(|fault| *fault == NetworkFault::HalfOpen)
             .await
             .is_err()
         {
@@ -80,15 +83,15 @@ impl Line {
         }
     }
 
-    /// Completes when the line is not silent, or not any more.
+    /// Completes when the line is not half-open.
     async fn speaks(&mut self) {
         let _ = self
             .faults
-            .wait_for(|fault| *fault != Fault::HalfOpen)
+            .wait_for(|fault| *fault != NetworkFault::HalfOpen)
             .await;
     }
 
-    /// Waits, at most until the fault changes.
+    /// Waits for `time`, or until the fault changes.
     async fn busy(&mut self, time: Duration) {
         if time.is_zero() {
             return;
@@ -99,7 +102,7 @@ impl Line {
         }
     }
 
-    /// Counts bytes and says how many of them may pass.
+    /// Counts bytes and returns how many of them may pass.
     fn carry(&self, bytes: usize) -> usize {
         let carried = self.carried.load(Ordering::Relaxed);
         let allowed = self.fault().allows(carried, bytes);
@@ -108,8 +111,8 @@ impl Line {
     }
 }
 
-/// Carries a connection until it ends on either side, or by a fault.
-pub(super) async fn carry(mut client: TcpStream, upstream: SocketAddr, mut line: Line) {
+/// Carries a connection until either side or a fault ends it.
+pub(super) async fn carry(mut client: TcpStream, upstream: SocketAddr, mut line: ProxiedLine) {
     let Some(mut server) = connect(upstream, &mut line).await else {
         return reset(&client);
     };
@@ -119,7 +122,7 @@ pub(super) async fn carry(mut client: TcpStream, upstream: SocketAddr, mut line:
     }
 }
 
-async fn connect(upstream: SocketAddr, line: &mut Line) -> Option<TcpStream> {
+async fn connect(upstream: SocketAddr, line: &mut ProxiedLine) -> Option<TcpStream> {
     let mut silent = line.clone();
     let connected = async {
         silent.speaks().await;
@@ -135,9 +138,9 @@ async fn connect(upstream: SocketAddr, line: &mut Line) -> Option<TcpStream> {
 async fn forward(
     client: &mut TcpStream,
     server: &mut TcpStream,
-    line: &mut Line,
+    line: &mut ProxiedLine,
 ) -> Result<(), Broken> {
-    // Small messages wait for nothing: what delays here shall be the fault alone.
+    // Without Nagle's algorithm: the fault alone may cause a delay.
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
     let (from_client, to_client) = client.split();
@@ -151,7 +154,7 @@ async fn forward(
     }
 }
 
-async fn one_way(from: ReadHalf<'_>, to: WriteHalf<'_>, line: Line) -> Result<(), Broken> {
+async fn one_way(from: ReadHalf<'_>, to: WriteHalf<'_>, line: ProxiedLine) -> Result<(), Broken> {
     let (chunks, waiting) = mpsc::channel(CHUNKS);
     let taken_in = take_in(from, chunks, line.clone());
     let given_out = give_out(waiting, to, line);
@@ -161,12 +164,12 @@ async fn one_way(from: ReadHalf<'_>, to: WriteHalf<'_>, line: Line) -> Result<()
 async fn take_in(
     mut from: ReadHalf<'_>,
     chunks: mpsc::Sender<Chunk>,
-    mut line: Line,
+    mut line: ProxiedLine,
 ) -> Result<(), Broken> {
     loop {
         let mut bytes = vec![0; CHUNK];
         let read = tokio::select! {
-            // Silence first: nothing is read beside it.
+            // Half-open first: nothing is read after it.
             biased;
             () = line.is_silent() => None,
             read = from.read(&mut bytes) => Some(read?),
@@ -188,7 +191,7 @@ async fn take_in(
 async fn give_out(
     mut waiting: mpsc::Receiver<Chunk>,
     mut to: WriteHalf<'_>,
-    mut line: Line,
+    mut line: ProxiedLine,
 ) -> Result<(), Broken> {
     while let Some(chunk) = waiting.recv().await {
         sleep_until(chunk.due).await;
@@ -206,6 +209,6 @@ async fn give_out(
 
 /// Closes a connection with RST instead of FIN.
 fn reset(connection: &TcpStream) {
-    // Fails only for a connection that is gone already.
+    // Fails only for a connection that is closed already.
     let _ = connection.set_zero_linger();
 }

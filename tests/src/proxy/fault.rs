@@ -1,41 +1,33 @@
-//! What a proxy can do to its connections.
+//! The network faults that a proxy can inject.
 
 use std::fmt;
 use std::time::Duration;
 
-/// A fault of the line between two peers.
+/// A fault of the connections between two peers.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum Fault {
-    /// None: bytes pass as they come.
+pub enum NetworkFault {
+    /// No fault: bytes are forwarded as they come.
     #[default]
     Pass,
-    /// Every byte arrives later: by a fixed time, and by a random time up to `jitter` more. Order is kept.
-    Latency {
-        /// At least so much.
-        fixed: Duration,
-        /// At most so much more.
-        jitter: Duration,
-    },
-    /// Each connection carries at most so many bytes a second, each way.
+    /// Every byte is delayed: by a fixed time plus a random time up to `jitter`. Order is kept.
+    Latency { fixed: Duration, jitter: Duration },
+    /// Maximum bytes per second of each connection, per direction.
     Throttle {
-        /// The limit; 0 counts as 1.
+        /// 0 counts as 1.
         bytes_per_second: u32,
     },
     /// Open connections are reset, new ones are refused.
     Cut,
-    /// Connections are accepted and kept, and nothing is forwarded either way: each side sees a peer that is silent. When
-    /// the fault ends, the data sent meanwhile arrives, as after a healed network partition.
+    /// Connections are accepted and kept, and nothing is forwarded either way: each side sees a silent peer. When the
+    /// fault ends, the data sent meanwhile arrives, as after a healed network partition.
     HalfOpen,
-    /// A connection is closed in order, also in the middle of a message, once it has carried so many bytes, both ways
-    /// together. One that has carried more already is closed with its next byte.
-    CloseAfter {
-        /// The bytes.
-        bytes: u64,
-    },
+    /// A connection is closed with FIN, also in the middle of a message, once it has carried this many bytes in both
+    /// directions together. A connection that has carried more already is closed with its next byte.
+    CloseAfter { bytes: u64 },
 }
 
-impl Fault {
-    /// How much later a byte arrives that is read now.
+impl NetworkFault {
+    /// The delay of a byte that is read now.
     pub(super) fn delay(self) -> Duration {
         match self {
             Self::Latency { fixed, jitter } => fixed + jitter.mul_f64(rand::random::<f64>()),
@@ -43,7 +35,7 @@ impl Fault {
         }
     }
 
-    /// How long the line is busy with so many bytes.
+    /// The transmission time of this many bytes.
     pub(super) fn busy(self, bytes: usize) -> Duration {
         match self {
             Self::Throttle { bytes_per_second } => {
@@ -53,7 +45,7 @@ impl Fault {
         }
     }
 
-    /// How many bytes of `more` may still pass on a connection that has carried `carried`.
+    /// How many of `more` bytes may pass on a connection that has carried `carried`.
     pub(super) fn allows(self, carried: u64, more: usize) -> usize {
         match self {
             Self::CloseAfter { bytes } => {
@@ -65,7 +57,7 @@ impl Fault {
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for NetworkFault {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Pass => write!(formatter, "pass"),

@@ -5,10 +5,10 @@ use tokio::time::{Instant, timeout};
 
 use super::*;
 
-/// Long enough to be sure that nothing comes.
+/// Long enough to be sure that nothing arrives.
 const NOTHING: Duration = Duration::from_millis(200);
 
-/// A limit for everything that has to happen.
+/// Timeout of every expected event.
 const SOON: Duration = Duration::from_secs(10);
 
 fn anywhere() -> SocketAddr {
@@ -41,7 +41,7 @@ async fn connect(proxy: &Proxy) -> TcpStream {
     TcpStream::connect(proxy.address()).await.unwrap()
 }
 
-/// Sends bytes and waits until they are back.
+/// Sends bytes and waits for the echo.
 async fn round_trip(connection: &mut TcpStream, bytes: &[u8]) -> Duration {
     let sent = Instant::now();
     let mut back = vec![0; bytes.len()];
@@ -55,7 +55,7 @@ async fn round_trip(connection: &mut TcpStream, bytes: &[u8]) -> Duration {
 }
 
 #[tokio::test]
-async fn bytes_pass_unchanged_and_in_order_and_an_end_is_passed_on() {
+async fn bytes_are_forwarded_unchanged_and_in_order_and_a_close_is_forwarded() {
     let proxy = proxy().await;
     let mut connection = connect(&proxy).await;
     let bytes: Vec<u8> = (0..1_000_000_u32).map(|number| number as u8).collect();
@@ -72,7 +72,7 @@ async fn bytes_pass_unchanged_and_in_order_and_an_end_is_passed_on() {
 async fn latency_delays_each_way_and_keeps_the_order() {
     let proxy = proxy().await;
     let mut connection = connect(&proxy).await;
-    proxy.set(Fault::Latency {
+    proxy.set(NetworkFault::Latency {
         fixed: Duration::from_millis(50),
         jitter: Duration::from_millis(20),
     });
@@ -81,36 +81,36 @@ async fn latency_delays_each_way_and_keeps_the_order() {
         let took = round_trip(&mut connection, &[number]).await;
         assert!(took >= Duration::from_millis(100), "{took:?}");
     }
-    proxy.set(Fault::Pass);
+    proxy.set(NetworkFault::Pass);
 
     let took = round_trip(&mut connection, b"again").await;
     assert!(took < Duration::from_millis(100), "{took:?}");
 }
 
 #[tokio::test]
-async fn a_throttled_line_carries_so_many_bytes_a_second_until_it_is_let_go() {
+async fn a_throttled_line_is_limited_in_bytes_per_second_until_the_fault_ends() {
     let proxy = proxy().await;
     let mut connection = connect(&proxy).await;
-    proxy.set(Fault::Throttle {
+    proxy.set(NetworkFault::Throttle {
         bytes_per_second: 100_000,
     });
 
-    // Both ways at once: the line is busy a tenth of a second per 10,000 bytes.
+    // Both directions at once: the line is busy for 0.1 s per 10,000 bytes.
     let took = round_trip(&mut connection, &[7; 40_000]).await;
 
     assert!(took >= Duration::from_millis(250), "{took:?}");
-    proxy.set(Fault::Pass);
+    proxy.set(NetworkFault::Pass);
     let took = round_trip(&mut connection, &[7; 40_000]).await;
     assert!(took < Duration::from_millis(250), "{took:?}");
 }
 
 #[tokio::test]
-async fn a_cut_resets_open_connections_and_refuses_new_ones_until_it_is_mended() {
+async fn a_cut_resets_open_connections_and_refuses_new_ones_until_the_fault_ends() {
     let proxy = proxy().await;
     let mut connection = connect(&proxy).await;
     round_trip(&mut connection, b"before").await;
 
-    proxy.set(Fault::Cut);
+    proxy.set(NetworkFault::Cut);
 
     let broken = timeout(SOON, connection.read(&mut [0])).await.unwrap();
     let kind = broken.unwrap_err().kind();
@@ -124,7 +124,7 @@ async fn a_cut_resets_open_connections_and_refuses_new_ones_until_it_is_mended()
         }
     });
     assert_eq!(refused.await.unwrap(), io::ErrorKind::ConnectionRefused);
-    proxy.set(Fault::Pass);
+    proxy.set(NetworkFault::Pass);
     let mended = async {
         loop {
             match TcpStream::connect(proxy.address()).await {
@@ -138,12 +138,12 @@ async fn a_cut_resets_open_connections_and_refuses_new_ones_until_it_is_mended()
 }
 
 #[tokio::test]
-async fn a_half_open_line_accepts_and_is_silent_either_way_and_delivers_when_it_is_whole_again() {
+async fn a_half_open_line_accepts_forwards_nothing_and_delivers_when_the_fault_ends() {
     let proxy = proxy().await;
     let mut old = connect(&proxy).await;
     round_trip(&mut old, b"before").await;
 
-    proxy.set(Fault::HalfOpen);
+    proxy.set(NetworkFault::HalfOpen);
 
     let mut new = connect(&proxy).await;
     for connection in [&mut old, &mut new] {
@@ -151,7 +151,7 @@ async fn a_half_open_line_accepts_and_is_silent_either_way_and_delivers_when_it_
         let silence = timeout(NOTHING, connection.read(&mut [0])).await;
         assert!(silence.is_err(), "{silence:?}");
     }
-    proxy.set(Fault::Pass);
+    proxy.set(NetworkFault::Pass);
     for connection in [&mut old, &mut new] {
         let mut back = [0; 5];
         let delivered = timeout(SOON, connection.read_exact(&mut back)).await;
@@ -161,22 +161,22 @@ async fn a_half_open_line_accepts_and_is_silent_either_way_and_delivers_when_it_
 }
 
 #[tokio::test]
-async fn a_half_open_line_that_is_cut_resets_what_it_kept() {
+async fn a_half_open_line_that_is_cut_resets_its_connections() {
     let proxy = proxy().await;
-    proxy.set(Fault::HalfOpen);
+    proxy.set(NetworkFault::HalfOpen);
     let mut connection = connect(&proxy).await;
     connection.write_all(b"hello").await.unwrap();
 
-    proxy.set(Fault::Cut);
+    proxy.set(NetworkFault::Cut);
 
     let broken = timeout(SOON, connection.read(&mut [0])).await.unwrap();
     assert!(broken.is_err(), "{broken:?}");
 }
 
 #[tokio::test]
-async fn a_connection_is_closed_in_the_middle_of_a_message_when_it_has_carried_its_bytes() {
+async fn a_connection_is_closed_in_the_middle_of_a_message_at_its_byte_limit() {
     let proxy = proxy().await;
-    proxy.set(Fault::CloseAfter { bytes: 100 + 40 });
+    proxy.set(NetworkFault::CloseAfter { bytes: 100 + 40 });
     let mut connection = connect(&proxy).await;
 
     connection.write_all(&[7; 100]).await.unwrap();
@@ -189,10 +189,10 @@ async fn a_connection_is_closed_in_the_middle_of_a_message_when_it_has_carried_i
 }
 
 #[tokio::test]
-async fn a_server_that_is_away_is_a_connection_that_breaks() {
-    let nobody = TcpListener::bind(anywhere()).await.unwrap();
-    let upstream = nobody.local_addr().unwrap();
-    drop(nobody);
+async fn an_unreachable_server_breaks_the_connection() {
+    let unused = TcpListener::bind(anywhere()).await.unwrap();
+    let upstream = unused.local_addr().unwrap();
+    drop(unused);
     let proxy = Proxy::start(anywhere(), upstream).await.unwrap();
 
     let mut connection = connect(&proxy).await;
@@ -214,7 +214,7 @@ async fn connections_end_with_the_proxy() {
 }
 
 #[tokio::test]
-async fn a_reader_that_stalls_makes_the_sender_wait_instead_of_filling_the_memory() {
+async fn a_stalled_reader_stalls_the_sender_and_memory_stays_bounded() {
     let sink = TcpListener::bind(anywhere()).await.unwrap();
     let proxy = Proxy::start(anywhere(), sink.local_addr().unwrap())
         .await
@@ -222,12 +222,12 @@ async fn a_reader_that_stalls_makes_the_sender_wait_instead_of_filling_the_memor
     let mut sender = connect(&proxy).await;
     let (stalled, _) = sink.accept().await.unwrap();
 
-    // More than the sockets of all four ends hold together with the queue between them.
+    // More than the sockets of all four ends and the queue between them hold together.
     const MOST: usize = 64 * 1024 * 1024;
     let mut taken = 0;
     while let Ok(written) = timeout(NOTHING * 5, sender.write(&[7; 64 * 1024])).await {
         taken += written.unwrap();
-        assert!(taken < MOST, "the proxy swallows everything");
+        assert!(taken < MOST, "the proxy buffers without bound");
     }
 
     assert!(taken > 0);

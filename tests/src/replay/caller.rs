@@ -1,4 +1,4 @@
-//! One caller: takes orders in turn, places each, and hands the accepted ones to a watcher of their own.
+//! One caller: takes turns, places an order in each, and hands accepted orders to a watcher task.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -8,36 +8,36 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep_until};
 use tonic::Response;
 
-use super::Replay;
 use super::history::History;
-use super::schedule::Turn;
-use super::tally::{Ending, Unanswered};
-use crate::client::failure::Failure;
+use super::schedule::ReplayTurn;
+use super::shared::Replay;
+use super::tally::{OrderEnd, Unanswered};
+use crate::client::failure::CallFailure;
 use crate::client::recorded;
 use crate::client::retry::until_answered;
 use crate::client::watch::Watch;
 
-/// Every so manieth accepted order is cancelled right after its confirmation, so that cancellation meets processing
-/// in each of its steps.
+/// Every Nth accepted order is cancelled right after its confirmation, so that cancellation meets processing in each of
+/// its steps.
 const CANCEL_EVERY: u64 = 40;
 
-pub(super) struct Caller {
+pub(super) struct ReplayCaller {
     replay: Arc<Replay>,
 }
 
-/// An order on its way, with the moment that latencies count from.
-struct Placed {
+/// A confirmed order, with the time that latencies count from.
+struct ConfirmedOrder {
     order: Order,
     invoice: String,
     sent: Instant,
 }
 
-impl Caller {
+impl ReplayCaller {
     pub(super) fn new(replay: Arc<Replay>) -> Self {
         Self { replay }
     }
 
-    /// Takes turns until there are none, or until the replay is stopped.
+    /// Takes turns until there are none left, or until the replay is stopped.
     pub(super) async fn run(self) -> anyhow::Result<()> {
         while let Some((turn, permit)) = self.next_turn().await {
             self.take(turn, permit).await?;
@@ -45,7 +45,7 @@ impl Caller {
         Ok(())
     }
 
-    async fn next_turn(&self) -> Option<(Turn, OwnedSemaphorePermit)> {
+    async fn next_turn(&self) -> Option<(ReplayTurn, OwnedSemaphorePermit)> {
         let next = async {
             let permit = self.replay.open_orders.clone().acquire_owned().await.ok()?;
             let turn = self.replay.schedule.next()?;
@@ -55,14 +55,14 @@ impl Caller {
             Some((turn, permit))
         };
         tokio::select! {
-            // Stop first: a turn that is due at the same time is not begun any more.
+            // The stop first: a turn that is due at the same time is not started.
             biased;
             () = self.replay.stop.cancelled() => None,
             turn = next => turn,
         }
     }
 
-    async fn take(&self, turn: Turn, permit: OwnedSemaphorePermit) -> anyhow::Result<()> {
+    async fn take(&self, turn: ReplayTurn, permit: OwnedSemaphorePermit) -> anyhow::Result<()> {
         let replay = &self.replay;
         let order = replay.plan.orders.order(turn.number, replay.run);
         let sent = turn.due.unwrap_or_else(Instant::now);
@@ -88,9 +88,13 @@ impl Caller {
         Ok(())
     }
 
-    async fn place(&self, request: &PlaceOrderRequest, invoice: &str) -> Result<Order, Failure> {
+    async fn place(
+        &self,
+        request: &PlaceOrderRequest,
+        invoice: &str,
+    ) -> Result<Order, CallFailure> {
         let deadline = Instant::now() + self.replay.plan.wait_limits.confirmation;
-        // Each attempt goes to the next replica: the one that did not answer may be gone for a while.
+        // Each attempt goes to the next replica: the one that did not answer may be down for a while.
         let answer = until_answered(deadline, || {
             let (mut client, request) = (self.replay.calls.next(), request.clone());
             let journal = &self.replay.journal;
@@ -105,11 +109,11 @@ impl Caller {
         }
     }
 
-    /// Leaves the order to a task of its own, which keeps the permit until the order is final.
+    /// Follows the order in a task of its own, which holds the permit until the order is final.
     fn follow(&self, order: Order, invoice: String, sent: Instant, permit: OwnedSemaphorePermit) {
         let accepted_before = self.replay.accepted.fetch_add(1, Ordering::Relaxed);
         let cancel = (accepted_before + 1).is_multiple_of(CANCEL_EVERY);
-        let placed = Placed {
+        let placed = ConfirmedOrder {
             order,
             invoice,
             sent,
@@ -125,7 +129,7 @@ impl Caller {
     }
 }
 
-impl Placed {
+impl ConfirmedOrder {
     async fn cancel(&self, replay: &Replay) {
         let deadline = Instant::now() + replay.plan.wait_limits.confirmation;
         let client = replay.calls.next();
@@ -156,7 +160,7 @@ impl Placed {
         });
         let end = tokio::select! {
             end = end => end.map_err(Into::into),
-            () = replay.give_up.cancelled() => Err(Ending::Stopped),
+            () = replay.give_up.cancelled() => Err(OrderEnd::Stopped),
         };
         read.watched(0, &history.entries, end.is_ok());
         match end {
@@ -166,6 +170,6 @@ impl Placed {
     }
 }
 
-fn stopped() -> Failure {
-    Failure::from(tonic::Status::cancelled("the replay was stopped"))
+fn stopped() -> CallFailure {
+    CallFailure::from(tonic::Status::cancelled("the replay was stopped"))
 }

@@ -1,4 +1,4 @@
-//! The history of one order as the client saw it.
+//! The history of one order as seen by the client.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -10,13 +10,12 @@ use crate::client::vocabulary::{rejection_name, status_name};
 /// One order and its events so far. `Display` shows them as a table, with times relative to the placement.
 #[derive(Clone, Debug, PartialEq)]
 pub struct History {
-    /// The order.
     pub order_id: String,
-    /// The invoice that was ordered.
+    /// The source invoice.
     pub invoice: String,
-    /// Number of positions in the order.
+    /// Number of order lines.
     pub lines: usize,
-    /// The events in version order.
+    /// Events in version order.
     pub entries: Vec<OrderHistoryEntry>,
 }
 
@@ -31,12 +30,11 @@ impl History {
         }
     }
 
-    /// Adds the next event.
     pub fn push(&mut self, entry: &OrderHistoryEntry) {
         self.entries.push(entry.clone());
     }
 
-    /// The status after the last event, as a number of the contract.
+    /// The status after the last event.
     pub fn status(&self) -> i32 {
         self.entries.last().map_or(0, |entry| entry.status)
     }
@@ -75,7 +73,7 @@ fn occurred(entry: &OrderHistoryEntry) -> Option<SystemTime> {
     SystemTime::try_from(entry.occur_time?).ok()
 }
 
-/// Two services decide the times, each by its own clock, so a difference may be negative.
+/// The times come from two services with their own clocks, so a difference may be negative.
 fn relative(placed: SystemTime, at: SystemTime) -> String {
     let millis = |elapsed: Duration| elapsed.as_secs_f64() * 1000.0;
     match at.duration_since(placed) {
@@ -91,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_reads_as_a_table_relative_to_the_placement() {
+    fn a_history_is_a_table_with_times_relative_to_the_placement() {
         let placed = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
         let entry = |version, event: &str, status: OrderStatus, after: u64| OrderHistoryEntry {
             order_id: "0197".into(),

@@ -1,12 +1,12 @@
-//! Writes the journal: each call before it starts, its result after it ends, and every read.
+//! Writes the journal: each call before its start, its result after its end, and every read.
 //!
-//! Each line is written to the file at once, so that a client that is killed loses at most the line that it was writing.
-//! A journal that is [synced](Journal::synced) also outlives the machine: what is about to be asked is then on the disk
-//! before the call is made. That costs a flush per call, and blocks its thread for it.
+//! Each line is written to the file at once, so that a killed client loses at most the line in progress. A journal that
+//! is [synced](Journal::synced) also survives a crash of the machine: the start of a call is on disk before the call is
+//! made. That costs an fsync per call, which blocks its thread.
 //!
-//! A line that cannot be written fails the whole run when it [ends](Journal::close), and no call is made without its line.
+//! A failed write fails the whole run at its [end](Journal::close), and no call is made without its line.
 //!
-//! The format, and how it is read, is the auditor's: [`auditor::journal`].
+//! The format is defined, and read, by [`auditor::journal`].
 
 use std::fs::File;
 use std::io::Write as _;
@@ -17,26 +17,26 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail};
 use auditor::journal::{
-    Answered, Asked, Intent, Invoked, Line, ObservedRead, ReadKind, Seen, Unanswered,
+    Answered, Asked, EndedCall, Intent, Invoked, JournalLine, ObservedRead, ReadKind, Seen,
 };
 use proto::orders::v1::{Order, OrderHistoryEntry, PlaceOrderRequest};
 use tonic::{Code, Status};
 
-use crate::client::failure::{Failure, code_name};
+use crate::client::failure::{CallFailure, code_name};
 use crate::client::vocabulary::{rejection_name, status_name};
 
-/// A journal being written. Clones write the same one.
+/// A journal being written. Clones write to the same file.
 #[derive(Clone, Debug)]
 pub struct Journal(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    // Held for one write to the file, some microseconds, and never across an await.
+    // Held for one write, some microseconds, and never across an await.
     file: Mutex<File>,
     is_synced: bool,
     calls: AtomicU64,
     clock: Clock,
-    /// Why the first line that could not be written could not.
+    /// The error of the first failed write.
     failure: OnceLock<String>,
 }
 
@@ -45,14 +45,14 @@ struct Shared {
 #[error("the call could not be written into the journal")]
 pub struct Unwritten;
 
-/// The time of day when the journal was opened, and a clock that never goes back since.
+/// The wall-clock time when the journal was opened, and a monotonic clock since then.
 #[derive(Debug)]
 struct Clock {
     opened: SystemTime,
     since: Instant,
 }
 
-/// A call that is under way. Dropped without an end, it ends unknown.
+/// A call in flight. Dropped without an end, its outcome is unknown.
 #[derive(Debug)]
 #[must_use]
 pub struct Call {
@@ -61,7 +61,7 @@ pub struct Call {
     is_open: bool,
 }
 
-/// A read that is under way.
+/// A read in flight.
 #[derive(Debug)]
 #[must_use]
 pub struct OpenRead {
@@ -76,7 +76,7 @@ impl Journal {
         Self::start(path, false)
     }
 
-    /// Starts an empty journal whose beginnings of calls are on the disk before the calls are made.
+    /// Starts an empty journal that syncs the start of each call to disk before the call is made.
     pub fn synced(path: &Path) -> Result<Self> {
         Self::start(path, true)
     }
@@ -96,7 +96,7 @@ impl Journal {
         })))
     }
 
-    /// An order is about to be placed.
+    /// Records that an order is about to be placed.
     pub fn place(
         &self,
         request: &PlaceOrderRequest,
@@ -105,13 +105,13 @@ impl Journal {
         self.invoke(Asked::Place(intent(request, invoice)))
     }
 
-    /// An order is about to be cancelled.
+    /// Records that a cancellation is about to be requested.
     pub fn cancel(&self, order_id: &str) -> Result<Call, Unwritten> {
         let order_id = order_id.to_owned();
         self.invoke(Asked::Cancel { order_id })
     }
 
-    /// An order is about to be read.
+    /// Records that an order is about to be read.
     pub fn read(&self, order_id: &str) -> OpenRead {
         OpenRead {
             journal: self.clone(),
@@ -123,7 +123,7 @@ impl Journal {
     /// Ends the run: fails if a line could not be written.
     pub fn close(&self) -> Result<()> {
         match self.0.failure.get() {
-            Some(failure) => bail!("the journal is not whole: {failure}"),
+            Some(failure) => bail!("the journal is incomplete: {failure}"),
             None => Ok(()),
         }
     }
@@ -131,7 +131,7 @@ impl Journal {
     fn invoke(&self, what: Asked) -> Result<Call, Unwritten> {
         let number = self.0.calls.fetch_add(1, Ordering::Relaxed);
         let at = self.now();
-        let line = Line::Invoked(Invoked {
+        let line = JournalLine::Invoked(Invoked {
             call: number,
             at,
             what,
@@ -144,20 +144,20 @@ impl Journal {
         })
     }
 
-    fn write(&self, line: &Line, is_synced: bool) -> Result<(), Unwritten> {
+    fn write(&self, line: &JournalLine, is_synced: bool) -> Result<(), Unwritten> {
         self.try_write(line, is_synced).map_err(|error| {
-            // The first tells why; the others follow from it.
+            // The first error is the cause of the others.
             let _ = self.0.failure.set(format!("{error:#}"));
             Unwritten
         })
     }
 
-    /// Writes what has happened; that it could not be written is remembered.
-    fn note(&self, line: &Line) {
+    /// Writes a line; an error is stored and reported at the end.
+    fn note(&self, line: &JournalLine) {
         let _ = self.write(line, false);
     }
 
-    fn try_write(&self, line: &Line, is_synced: bool) -> Result<()> {
+    fn try_write(&self, line: &JournalLine, is_synced: bool) -> Result<()> {
         let mut text = serde_json::to_vec(line)?;
         text.push(b'\n');
         let file = self.0.file.lock();
@@ -179,12 +179,12 @@ impl Journal {
 }
 
 impl Call {
-    /// The call has ended so.
+    /// Records the end of the call.
     pub fn end(mut self, answer: Result<&Order, &Status>) {
         self.is_open = false;
         let (call, at) = (self.number, self.journal.now());
         let line = match answer {
-            Ok(order) => Line::Ok(Answered {
+            Ok(order) => JournalLine::Ok(Answered {
                 call,
                 at,
                 order_id: order.order_id.clone(),
@@ -193,10 +193,10 @@ impl Call {
             }),
             Err(status) => {
                 let why = why(status);
-                let end = Unanswered { call, at, why };
+                let end = EndedCall { call, at, why };
                 match is_refused(status.code()) {
-                    true => Line::Refused(end),
-                    false => Line::Unknown(end),
+                    true => JournalLine::Refused(end),
+                    false => JournalLine::Unknown(end),
                 }
             }
         };
@@ -207,18 +207,18 @@ impl Call {
 impl Drop for Call {
     fn drop(&mut self) {
         if self.is_open {
-            let end = Unanswered {
+            let end = EndedCall {
                 call: self.number,
                 at: self.journal.now(),
-                why: "no answer was waited for".to_owned(),
+                why: "the caller stopped waiting".to_owned(),
             };
-            self.journal.note(&Line::Unknown(end));
+            self.journal.note(&JournalLine::Unknown(end));
         }
     }
 }
 
 impl OpenRead {
-    /// GetOrder returned the order, or NOT_FOUND.
+    /// Records that GetOrder returned the order, or NOT_FOUND.
     pub fn got(self, order: Option<&Order>) {
         let seen = order.map(|order| Seen {
             version: order.version,
@@ -229,7 +229,7 @@ impl OpenRead {
         self.end(ReadKind::Get, seen.into_iter().collect());
     }
 
-    /// WatchOrder showed these events after a version; `to_the_end`: and then ended the stream.
+    /// Records that WatchOrder returned these events after a version; `to_the_end`: and then ended the stream.
     pub fn watched(self, after: i64, entries: &[OrderHistoryEntry], to_the_end: bool) {
         let seen = entries.iter().map(|entry| Seen {
             version: entry.version,
@@ -242,7 +242,7 @@ impl OpenRead {
 
     fn end(self, kind: ReadKind, seen: Vec<Seen>) {
         let ended = self.journal.now();
-        let line = Line::Read(ObservedRead {
+        let line = JournalLine::Read(ObservedRead {
             order_id: self.order_id,
             begun: self.begun,
             ended,
@@ -255,13 +255,13 @@ impl OpenRead {
 
 impl From<Unwritten> for Status {
     fn from(unwritten: Unwritten) -> Self {
-        // Not to be tried again, and no answer of the service.
+        // ABORTED: not to be retried, and not an answer of the service.
         Self::aborted(unwritten.to_string())
     }
 }
 
-/// Whether a status says that the call has had no effect. Only what the service decides can say so; a code that a broken
-/// connection, a timeout or an overloaded server may lead to says nothing.
+/// Whether a status states that the call had no effect. Only decisions of the service do; a code that may also come
+/// from a broken connection, a timeout or an overloaded server states nothing.
 fn is_refused(code: Code) -> bool {
     matches!(
         code,
@@ -277,7 +277,7 @@ fn is_refused(code: Code) -> bool {
 }
 
 fn why(status: &Status) -> String {
-    let failure = Failure::from(status.clone());
+    let failure = CallFailure::from(status.clone());
     let code = code_name(failure.code);
     match failure.reason {
         Some(reason) => format!("{code} ({reason})"),

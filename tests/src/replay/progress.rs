@@ -1,4 +1,4 @@
-//! Live progress: bars on a terminal, a plain line every second anywhere else.
+//! Live progress: bars on a terminal, otherwise a plain line every second.
 
 use std::io::{IsTerminal, Write};
 use std::sync::Arc;
@@ -11,22 +11,22 @@ use tokio::time::{Instant, sleep};
 use super::summary::Counts;
 use super::tally::Tally;
 
-/// Fast enough to look alive.
+/// Redraw interval on a terminal.
 const REDRAW: Duration = Duration::from_millis(100);
 
-/// A log that is read later needs no more.
+/// Interval of progress lines in a log file.
 const LINE_EVERY: Duration = Duration::from_secs(1);
 
-/// Shows how far a run is.
+/// Shows the progress of a run.
 #[derive(Debug)]
 pub struct Progress {
     tally: Arc<Tally>,
-    display: Display,
+    display: ReplayDisplay,
     started: Instant,
 }
 
 #[derive(Debug)]
-enum Display {
+enum ReplayDisplay {
     Bars(Box<Bars>),
     Lines,
 }
@@ -40,12 +40,12 @@ struct Bars {
 }
 
 impl Progress {
-    /// A display of a run of so many orders, as bars when standard output is a terminal.
+    /// Uses bars when standard output is a terminal.
     pub fn new(tally: Arc<Tally>, count: usize) -> anyhow::Result<Self> {
         let display = if std::io::stdout().is_terminal() {
-            Display::Bars(Box::new(Bars::new(count as u64)?))
+            ReplayDisplay::Bars(Box::new(Bars::new(count as u64)?))
         } else {
-            Display::Lines
+            ReplayDisplay::Lines
         };
         Ok(Self {
             tally,
@@ -54,14 +54,14 @@ impl Progress {
         })
     }
 
-    /// Shows something that happened, without disturbing the bars.
+    /// Prints an event without disturbing the bars.
     pub fn note(&self, text: &str) {
         match &self.display {
-            Display::Bars(bars) => {
-                // A terminal that is gone takes no notes.
+            ReplayDisplay::Bars(bars) => {
+                // The terminal is gone; the note is dropped.
                 let _ = bars.all.println(text);
             }
-            Display::Lines => print_line(text),
+            ReplayDisplay::Lines => print_line(text),
         }
     }
 
@@ -69,11 +69,11 @@ impl Progress {
     pub async fn run(&self) {
         loop {
             match &self.display {
-                Display::Bars(bars) => {
+                ReplayDisplay::Bars(bars) => {
                     bars.show(&self.tally.counts());
                     sleep(REDRAW).await;
                 }
-                Display::Lines => {
+                ReplayDisplay::Lines => {
                     sleep(LINE_EVERY).await;
                     self.show_line();
                 }
@@ -81,16 +81,16 @@ impl Progress {
         }
     }
 
-    /// Shows the last state and leaves it standing.
+    /// Prints the last state and leaves it on the screen.
     pub fn finish(&self) {
         match &self.display {
-            Display::Bars(bars) => {
+            ReplayDisplay::Bars(bars) => {
                 bars.show(&self.tally.counts());
                 for bar in [&bars.placed, &bars.ended, &bars.details] {
                     bar.abandon();
                 }
             }
-            Display::Lines => self.show_line(),
+            ReplayDisplay::Lines => self.show_line(),
         }
     }
 
@@ -118,7 +118,7 @@ impl Bars {
     fn show(&self, counts: &Counts) {
         self.placed.set_position(answered(counts));
         if self.placed.length() == Some(answered(counts)) {
-            // Its rate stands still from here on.
+            // Stops the rate display.
             self.placed.abandon();
         }
         self.ended.set_length(counts.accepted);
@@ -141,7 +141,7 @@ fn details(counts: &Counts) -> String {
         counts.cancelled,
     );
     if counts.unanswered > 0 {
-        text.push_str(&format!("; without an answer {}", counts.unanswered));
+        text.push_str(&format!("; unanswered {}", counts.unanswered));
     }
     text
 }
@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_says_how_far_the_run_is() {
+    fn a_line_shows_the_progress() {
         let counts = Counts {
             submitted: 20,
             accepted: 14,

@@ -11,17 +11,17 @@ pub(super) struct Schedule {
     next: AtomicUsize,
     count: usize,
     start: Instant,
-    /// Time between two orders; `None`: no order waits.
+    /// Time between two orders; `None`: no pacing.
     interval: Option<Duration>,
 }
 
-/// One order's turn.
+/// The turn of one order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Turn {
+pub(super) struct ReplayTurn {
     /// The order's number, from 0.
     pub(super) number: usize,
-    /// When to send it. With a rate, latency counts from here even when every caller was busy then: a schedule that
-    /// waited for the service would hide exactly the stalls that it should show.
+    /// When to send it. With a rate, latency counts from here even when every caller was busy then: counting from the
+    /// actual send would hide stalls (coordinated omission).
     pub(super) due: Option<Instant>,
 }
 
@@ -35,10 +35,10 @@ impl Schedule {
         }
     }
 
-    /// The next turn; `None` when all orders are given out.
-    pub(super) fn next(&self) -> Option<Turn> {
+    /// The next turn; `None` when all orders are handed out.
+    pub(super) fn next(&self) -> Option<ReplayTurn> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        (number < self.count).then(|| Turn {
+        (number < self.count).then(|| ReplayTurn {
             number,
             due: self
                 .interval
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_order_is_given_out_once() {
+    fn each_order_is_handed_out_once() {
         let schedule = Schedule::new(3, None);
 
         let numbers: Vec<_> = std::iter::from_fn(|| schedule.next())

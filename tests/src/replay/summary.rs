@@ -1,19 +1,19 @@
-//! The result of a run in figures.
+//! The figures of a run.
 
 use std::collections::BTreeMap;
 
 use super::history::History;
 
-/// How far a run is.
+/// Counts of orders.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Orders begun.
+    /// Orders started.
     pub submitted: u64,
     /// Orders confirmed.
     pub accepted: u64,
-    /// Orders that the client could not express or the service refused, by reason.
+    /// Orders that the client could not represent or the service refused, by reason.
     pub refused: BTreeMap<String, u64>,
-    /// Orders without an answer, though tried again and again.
+    /// Orders without an answer after all retries.
     pub unanswered: u64,
     /// Accepted orders that became FULFILLED.
     pub fulfilled: u64,
@@ -21,14 +21,13 @@ pub struct Counts {
     pub rejected: BTreeMap<String, u64>,
     /// Accepted orders that became CANCELLED.
     pub cancelled: u64,
-    /// Accepted orders whose cancellation was asked for.
+    /// Accepted orders for which a cancellation was requested.
     pub cancellations: u64,
 }
 
 /// The result of a run.
 #[derive(Clone, Debug)]
 pub struct Summary {
-    /// What became of the orders.
     pub counts: Counts,
     /// From first send to confirmation.
     pub confirm: Latency,
@@ -38,40 +37,38 @@ pub struct Summary {
     pub confirmations_per_second: f64,
     /// Final orders per second, from the first send to the last outcome.
     pub orders_per_second: f64,
-    /// The history of one order, a fulfilled one if there was one.
+    /// The history of one order, of a fulfilled one if possible.
     pub example: Option<History>,
-    /// Sentences on orders that did not go as they must.
+    /// Orders with an unexpected course, one sentence each.
     pub problems: Problems,
 }
 
 /// Two percentiles.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Latency {
-    /// Half were faster, in milliseconds.
+    /// Median in milliseconds.
     pub p50_ms: f64,
-    /// 99 of 100 were faster, in milliseconds.
+    /// 99th percentile in milliseconds.
     pub p99_ms: f64,
 }
 
-/// So many orders are named when something is wrong with them; the rest is counted.
+/// Maximum number of problems listed in full; the others are only counted.
 pub(super) const NAMED: usize = 20;
 
-/// Sentences on orders that did not go as they must, the first twenty in full.
+/// Orders with an unexpected course, the first twenty in full.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Problems {
-    /// How many there were.
     pub count: u64,
-    /// The first of them.
     pub named: Vec<String>,
 }
 
 impl Counts {
-    /// Orders refused, for whatever reason.
+    /// All refused orders.
     pub fn refused_total(&self) -> u64 {
         self.refused.values().sum()
     }
 
-    /// Accepted orders that became REJECTED, for whatever reason.
+    /// All accepted orders that became REJECTED.
     pub fn rejected_total(&self) -> u64 {
         self.rejected.values().sum()
     }
@@ -83,7 +80,6 @@ impl Counts {
 }
 
 impl Problems {
-    /// Adds a sentence.
     pub fn add(&mut self, sentence: String) {
         self.count += 1;
         if self.named.len() < NAMED {
@@ -91,7 +87,7 @@ impl Problems {
         }
     }
 
-    /// The sentences, and how many more there are.
+    /// The sentences, and the number of omitted ones.
     pub fn sentences(&self) -> Vec<String> {
         let mut sentences = self.named.clone();
         let unnamed = self.count - self.named.len() as u64;

@@ -1,4 +1,4 @@
-//! What happened so far, counted: the one place that every caller and watcher reports to.
+//! Live counts and latencies, updated by every caller and watcher.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,33 +9,32 @@ use tokio::time::Instant;
 
 use super::history::History;
 use super::summary::{Counts, Latency, Problems, Summary};
-use crate::client::failure::Failure;
+use crate::client::failure::CallFailure;
 use crate::client::vocabulary::{rejection_name, status_name};
 use crate::client::watch::WatchError;
 use crate::orders::request::Inexpressible;
 
-/// Longest latency that the histograms tell apart from longer ones, in microseconds: an hour.
+/// Maximum of the latency histograms in microseconds: one hour.
 const LONGEST: u64 = 3_600_000_000;
 
 /// Counts and latencies, shared by all callers.
 #[derive(Debug)]
 pub struct Tally {
     // Held for nanoseconds and never across an await.
-    state: Mutex<State>,
+    state: Mutex<TallyState>,
 }
 
-/// An order that got no answer.
+/// An unanswered order.
 #[derive(Debug)]
 pub struct Unanswered {
-    /// The invoice.
     pub invoice: String,
     /// The error of the last attempt.
-    pub failure: Failure,
+    pub failure: CallFailure,
 }
 
-/// Why an accepted order was not followed to its end.
+/// Why an accepted order was not followed to its final state.
 #[derive(Debug, thiserror::Error)]
-pub enum Ending {
+pub enum OrderEnd {
     /// The watch failed.
     #[error(transparent)]
     Watch(#[from] WatchError),
@@ -45,7 +44,7 @@ pub enum Ending {
 }
 
 #[derive(Debug)]
-struct State {
+struct TallyState {
     counts: Counts,
     confirm: Histogram<u64>,
     outcome: Histogram<u64>,
@@ -58,10 +57,9 @@ struct State {
 }
 
 impl Tally {
-    /// Nothing happened yet.
     pub fn new() -> anyhow::Result<Self> {
         Ok(Self {
-            state: Mutex::new(State {
+            state: Mutex::new(TallyState {
                 counts: Counts::default(),
                 confirm: Histogram::new_with_max(LONGEST, 3)?,
                 outcome: Histogram::new_with_max(LONGEST, 3)?,
@@ -75,12 +73,12 @@ impl Tally {
         })
     }
 
-    /// How far the run is.
+    /// The current counts.
     pub fn counts(&self) -> Counts {
         self.state().counts.clone()
     }
 
-    /// An order is begun.
+    /// An order is started.
     pub fn submitted(&self, sent: Instant) {
         let mut state = self.state();
         state.counts.submitted += 1;
@@ -95,7 +93,7 @@ impl Tally {
         record(&mut state.confirm, after);
     }
 
-    /// An order cannot be expressed.
+    /// An order cannot be represented.
     pub fn refused_by_client(&self, refusal: &Inexpressible) {
         let fields = refusal.violations.iter();
         let fields = fields.map(|violation| (violation.field.as_str(), violation.reason));
@@ -104,7 +102,7 @@ impl Tally {
     }
 
     /// The service refuses an order.
-    pub fn refused_by_server(&self, failure: &Failure) {
+    pub fn refused_by_server(&self, failure: &CallFailure) {
         let reason = failure.reason.as_deref().unwrap_or(&failure.message);
         let fields = distinct(failure.violations.iter().map(|fault| any(&fault.field)));
         self.refused(format!("server: {reason} {fields}").trim_end().to_owned());
@@ -124,8 +122,8 @@ impl Tally {
         ));
     }
 
-    /// A cancellation was answered. That it came too late is as good an answer as any.
-    pub fn cancel_answered(&self, order_id: &str, answer: &Result<(), Failure>) {
+    /// Records the answer to a cancellation. "Too late" is a valid answer.
+    pub fn cancel_answered(&self, order_id: &str, answer: &Result<(), CallFailure>) {
         let mut state = self.state();
         state.counts.cancellations += 1;
         if let Err(failure) = answer
@@ -136,7 +134,7 @@ impl Tally {
         }
     }
 
-    /// An accepted order is final: when it was sent, and when its last event was seen.
+    /// Records a final order: when it was sent, and when its last event was seen.
     pub fn ended(&self, sent: Instant, last_seen: Instant, history: History) {
         let mut state = self.state();
         state.last_outcome = Some(Instant::now());
@@ -158,17 +156,17 @@ impl Tally {
         state.keep_example(history);
     }
 
-    /// When the latest sent of the orders that are final was sent.
+    /// The latest send time of all final orders.
     pub fn newest_final(&self) -> Option<Instant> {
         self.state().newest_final
     }
 
-    /// An accepted order was not seen to its end.
-    pub fn not_ended(&self, history: &History, ending: &Ending) {
+    /// Records an accepted order that was not followed to its final state.
+    pub fn not_ended(&self, history: &History, ending: &OrderEnd) {
         let order_id = &history.order_id;
         let invoice = &history.invoice;
         let sentence = match ending {
-            Ending::Watch(WatchError::Refused(failure)) => {
+            OrderEnd::Watch(WatchError::Refused(failure)) => {
                 format!("order {order_id} (invoice {invoice}): {ending}: {failure}")
             }
             _ => format!("order {order_id} (invoice {invoice}): {ending}"),
@@ -193,13 +191,13 @@ impl Tally {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        // Every change is complete before anything can panic, so a poisoned tally is still a true one.
+    fn state(&self) -> MutexGuard<'_, TallyState> {
+        // Every change is complete before anything can panic, so a poisoned lock is harmless.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl TallyState {
     fn rate(&self, events: u64, until: Option<Instant>) -> f64 {
         let span = self.first_send.zip(until);
         span.map_or(0.0, |(first, last)| {
@@ -208,7 +206,7 @@ impl State {
         })
     }
 
-    /// Keeps the first history, until the first of a fulfilled order comes.
+    /// Keeps the first history until there is one of a fulfilled order.
     fn keep_example(&mut self, history: History) {
         let is_fulfilled = |history: &History| status_name(history.status()) == "FULFILLED";
         if !self.example.as_ref().is_some_and(is_fulfilled)
@@ -232,7 +230,7 @@ fn latency(histogram: &Histogram<u64>) -> Latency {
     }
 }
 
-/// `lines[7].quantity` as `lines[].quantity`: reasons are counted, not positions.
+/// `lines[7].quantity` as `lines[].quantity`: reasons are counted without positions.
 fn any(field: &str) -> String {
     let mut inside = false;
     let without_positions = field.chars().filter(|letter| {

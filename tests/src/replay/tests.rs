@@ -1,19 +1,24 @@
-//! Whole replays against a service that refuses, fails, forgets to answer and loses streams.
+//! Whole replays against a service that refuses, fails, loses answers and breaks streams.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use proto::orders::v1::{Order, OrderStatus, PlaceOrderRequest};
+use tokio::time::sleep;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
+use uuid::Uuid;
 
 use super::*;
 use crate::client::fake::{Fake, entry};
-use auditor::journal::{Line, open};
+use crate::orders::OrderBook;
+use auditor::journal::{JournalLine, open};
 
 const INVOICES: usize = 100;
 
-/// One hundred invoices; every tenth has a price that is no whole number of pence, every tenth after it is free.
+/// One hundred invoices; every tenth has a price that is not a whole number of pence, every tenth after it is free.
 fn book() -> Arc<OrderBook> {
     let header =
         "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n";
@@ -104,8 +109,8 @@ impl Shaky {
     }
 }
 
-fn plan(address: String, folder: &tempfile::TempDir) -> Plan {
-    Plan {
+fn plan(address: String, folder: &tempfile::TempDir) -> ReplayPlan {
+    ReplayPlan {
         addresses: vec![address],
         orders: book(),
         count: INVOICES,
@@ -120,13 +125,13 @@ fn plan(address: String, folder: &tempfile::TempDir) -> Plan {
     }
 }
 
-async fn replay(plan: Plan) -> Summary {
+async fn replay(plan: ReplayPlan) -> Summary {
     let tally = Arc::new(Tally::new().unwrap());
     run(plan, tally, CancellationToken::new()).await.unwrap()
 }
 
 #[tokio::test]
-async fn every_order_gets_its_answer_and_every_accepted_one_its_outcome() {
+async fn every_order_is_answered_and_every_accepted_order_becomes_final() {
     let folder = tempfile::tempdir().unwrap();
     let service = Arc::new(Shaky::default());
     let plan = plan(service.serve().await, &folder);
@@ -165,18 +170,18 @@ async fn every_order_gets_its_answer_and_every_accepted_one_its_outcome() {
     );
 }
 
-fn kind(line: &Line) -> &'static str {
+fn kind(line: &JournalLine) -> &'static str {
     match line {
-        Line::Invoked(_) => "invoked",
-        Line::Ok(_) => "ok",
-        Line::Refused(_) => "refused",
-        Line::Unknown(_) => "unknown",
-        Line::Read(_) => "read",
+        JournalLine::Invoked(_) => "invoked",
+        JournalLine::Ok(_) => "ok",
+        JournalLine::Refused(_) => "refused",
+        JournalLine::Unknown(_) => "unknown",
+        JournalLine::Read(_) => "read",
     }
 }
 
 #[tokio::test]
-async fn a_lost_answer_is_asked_for_again_with_the_same_request_id() {
+async fn a_lost_answer_is_retried_with_the_same_request_id() {
     let folder = tempfile::tempdir().unwrap();
     let service = Arc::new(Shaky::default());
 
@@ -187,10 +192,10 @@ async fn a_lost_answer_is_asked_for_again_with_the_same_request_id() {
 }
 
 #[tokio::test]
-async fn beyond_the_file_the_replay_goes_round_again() {
+async fn beyond_the_end_of_the_file_the_replay_repeats_it() {
     let folder = tempfile::tempdir().unwrap();
     let service = Arc::new(Shaky::default());
-    let plan = Plan {
+    let plan = ReplayPlan {
         count: 2 * INVOICES,
         ..plan(service.serve().await, &folder)
     };
@@ -202,9 +207,9 @@ async fn beyond_the_file_the_replay_goes_round_again() {
 }
 
 #[tokio::test]
-async fn a_service_that_is_not_there_ends_the_replay_at_the_deadline() {
+async fn an_unreachable_service_ends_the_replay_at_the_deadline() {
     let folder = tempfile::tempdir().unwrap();
-    let plan = Plan {
+    let plan = ReplayPlan {
         count: 8,
         wait_limits: WaitLimits {
             confirmation: Duration::from_millis(300),
@@ -246,7 +251,7 @@ async fn an_order_that_does_not_become_final_is_named() {
         }),
         ..Fake::default()
     };
-    let plan = Plan {
+    let plan = ReplayPlan {
         count: 2,
         wait_limits: WaitLimits {
             confirmation: Duration::from_secs(5),
@@ -267,7 +272,7 @@ async fn an_order_that_does_not_become_final_is_named() {
 async fn a_rate_spreads_the_orders_over_time() {
     let folder = tempfile::tempdir().unwrap();
     let service = Arc::new(Shaky::default());
-    let plan = Plan {
+    let plan = ReplayPlan {
         count: 50,
         rate: Some(100.0),
         ..plan(service.serve().await, &folder)
@@ -280,10 +285,10 @@ async fn a_rate_spreads_the_orders_over_time() {
 }
 
 #[tokio::test]
-async fn a_stop_ends_the_replay_and_keeps_what_was_counted() {
+async fn a_stop_ends_the_replay_and_keeps_the_counts() {
     let folder = tempfile::tempdir().unwrap();
     let service = Arc::new(Shaky::default());
-    let plan = Plan {
+    let plan = ReplayPlan {
         count: 1_000_000,
         rate: Some(50.0),
         ..plan(service.serve().await, &folder)

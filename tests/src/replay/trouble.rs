@@ -1,4 +1,4 @@
-//! Trouble with payments, more or less of it while a replay runs.
+//! Failing payments; the rate can change while a replay runs.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -9,22 +9,22 @@ use crate::orders::payment::{DECLINED, SLOW, TIMEOUT_ONCE, UNAVAILABLE};
 
 const TOKENS: [&str; 4] = [DECLINED, SLOW, TIMEOUT_ONCE, UNAVAILABLE];
 
-/// Of a thousand orders so many pay with a token that makes trouble, each kind equally often.
+/// Failing payments per thousand orders, each kind equally often.
 #[derive(Clone, Debug, Default)]
 pub struct Trouble {
     per_mille: Arc<AtomicU32>,
 }
 
 impl Trouble {
-    /// From now on it is so many.
+    /// Sets the rate.
     pub fn set(&self, per_mille: u32) {
         self.per_mille.store(per_mille, Ordering::Relaxed);
     }
 
-    /// The request with the token that the order of this number pays with. A retry sends what this returned:
-    /// the same request id with another token would be another order.
+    /// The request with the payment token of the order with this number. A retry must send the returned request: the
+    /// same request id with another token would be another order.
     pub(super) fn touch(&self, number: usize, request: PlaceOrderRequest) -> PlaceOrderRequest {
-        // Neighbours shall not share their fate: Knuth's multiplicative hash spreads the numbers.
+        // Spreads the failures over adjacent orders: Knuth's multiplicative hash.
         let spread = (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
         if spread % 1_000 >= u64::from(self.per_mille.load(Ordering::Relaxed)) {
             return request;
@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn a_share_of_the_orders_meets_each_kind_of_trouble() {
+    fn a_share_of_the_orders_has_each_kind_of_failing_payment() {
         let trouble = Trouble::default();
         trouble.set(400);
 
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn without_trouble_the_invoices_tokens_stay() {
+    fn at_rate_zero_the_tokens_of_the_invoices_are_kept() {
         assert_eq!(tokens(&Trouble::default()).len(), 1);
     }
 }

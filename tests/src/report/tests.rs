@@ -1,11 +1,11 @@
-//! What a report says, and when a run passes.
+//! The content of a report, and when a run passes.
 
 use super::*;
 use crate::replay::summary::{Counts, Problems};
-use auditor::verdict::{RuleReport, Violation};
+use auditor::verdict::{RuleReport, RuleViolation};
 
-fn report() -> Report {
-    Report {
+fn report() -> ReplayReport {
+    ReplayReport {
         summary: Summary {
             counts: Counts {
                 submitted: 10,
@@ -41,13 +41,13 @@ fn report() -> Report {
 }
 
 #[test]
-fn a_run_in_which_all_adds_up_passes() {
+fn a_run_without_violations_passes() {
     assert_eq!(report().failures(), Vec::<String>::new());
     assert!(report().to_string().contains("PASSED"));
 }
 
 #[test]
-fn an_order_without_an_answer_fails_the_run() {
+fn an_unanswered_order_fails_the_run() {
     let mut report = report();
     report.summary.counts.submitted = 11;
     report.summary.counts.unanswered = 1;
@@ -75,9 +75,9 @@ fn a_red_audit_fails_the_run() {
     report.audit.rules = vec![RuleReport {
         rule: "effect-once",
         counted: Vec::new(),
-        violations: vec![Violation {
+        violations: vec![RuleViolation {
             fault: "SKU 85123A: 3 pieces are missing".into(),
-            ..Violation::default()
+            ..RuleViolation::default()
         }],
         more: 0,
     }];
@@ -87,7 +87,7 @@ fn a_red_audit_fails_the_run() {
 }
 
 #[test]
-fn the_json_holds_the_promised_figures() {
+fn the_json_has_the_documented_figures() {
     let json = report().to_json();
 
     let expected = json!({
@@ -113,7 +113,7 @@ fn the_json_holds_the_promised_figures() {
 }
 
 #[test]
-fn the_figures_stand_in_columns() {
+fn the_figures_are_aligned_in_columns() {
     let text = report().to_string();
 
     let first: Vec<_> = text.lines().take(6).collect();

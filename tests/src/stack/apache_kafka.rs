@@ -1,4 +1,4 @@
-//! Apache Kafka on one node: where its jars are, its settings, its storage, its command line.
+//! Apache Kafka on one node: location of the jars, settings, storage, command line.
 //!
 //! `make apache-kafka` has Maven put the jars below the target directory; nothing is fetched here. The broker is started
 //! as `java … kafka.Kafka server.properties`, without the distribution's shell scripts.
@@ -7,22 +7,22 @@ use std::env;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 
 use tokio::process::Command;
 
-use super::{Addresses, StackError, programs_directory, tls};
+use super::tool::run;
+use super::{StackAddresses, StackError, programs_directory, tls};
 
-/// Any valid id: a node refuses storage of another cluster, and there is only one.
+/// A fixed cluster id: a node refuses storage of another cluster, and there is only one.
 const CLUSTER_ID: &str = "b3JkZXJzLXRlc3RzLTAwMA";
 
-/// A user of the listener with SCRAM.
+/// The account of the SCRAM listener.
 pub(super) const USER: &str = "service";
 /// No secret: the broker listens on loopback and holds nothing but test data.
 pub(super) const PASSWORD: &str = "service-password";
 
-/// Half a gigabyte resident at most. The first compiler alone and the simplest collector: a broker of a test lives for
-/// seconds, and the start is most of them.
+/// At most half a gigabyte resident. Only the first compiler tier and the simplest garbage collector: a broker of a
+/// test lives for seconds, and most of that is the start.
 const JVM_OPTIONS: [&str; 3] = ["-Xmx320m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"];
 
 const LOG4J: &str = "\
@@ -89,7 +89,7 @@ impl ApacheKafka {
     /// Finds the jars, writes the settings and formats the storage if it is new.
     pub(super) async fn prepare(
         data_dir: &Path,
-        addresses: &Addresses,
+        addresses: &StackAddresses,
     ) -> Result<Self, StackError> {
         let kafka = Self {
             home: home()?,
@@ -130,7 +130,8 @@ impl ApacheKafka {
             "-XX:SharedArchiveFile={}",
             self.home.join("classes.jsa").display()
         );
-        // The archive knows the class path as text: it must be the same here and where it was made.
+        // The class-data archive stores the class path as text: it must be identical here and where the archive was
+        // made.
         let class_path = self.home.join("lib/*").display().to_string();
         let options = JVM_OPTIONS.map(ToOwned::to_owned).into_iter();
         let rest = [
@@ -152,7 +153,7 @@ impl ApacheKafka {
         self.directory.join("data")
     }
 
-    fn write_settings(&self, data_dir: &Path, addresses: &Addresses) -> io::Result<()> {
+    fn write_settings(&self, data_dir: &Path, addresses: &StackAddresses) -> io::Result<()> {
         let text = format!(
             "{SETTINGS}\nlog.dirs={}\n{}",
             self.storage().display(),
@@ -195,8 +196,8 @@ impl ApacheKafka {
     }
 }
 
-/// Several processes and threads may do this at once: the copy appears under its name when it is whole, and the first one
-/// stays.
+/// Safe for concurrent processes and threads: the copy is renamed into place when it is complete, and the first one
+/// wins.
 fn keep(storage: &Path, kept: &Path) -> io::Result<()> {
     let copy = tempfile::tempdir_in(kept.parent().unwrap_or(kept))?;
     copy_files(storage, &copy.path().join("storage"))?;
@@ -225,18 +226,18 @@ pub fn has_apache_kafka() -> bool {
     home().is_ok()
 }
 
-/// Where `make apache-kafka` puts the jars: below the target directory that the programs lie in.
+/// Where `make apache-kafka` puts the jars: below the target directory of the programs.
 fn home() -> Result<PathBuf, StackError> {
     let programs = programs_directory();
     let home = programs.parent().unwrap_or(&programs).join("apache-kafka");
-    // Written when everything else is there.
+    // Written last.
     if home.join("ready").is_file() {
         return Ok(home);
     }
     Err(StackError::NoApacheKafka { home })
 }
 
-fn listeners(data_dir: &Path, addresses: &Addresses) -> String {
+fn listeners(data_dir: &Path, addresses: &StackAddresses) -> String {
     let mut listeners = format!("PLAINTEXT://{}", addresses.kafka);
     let mut advertised = listeners.clone();
     let mut settings = String::new();
@@ -264,30 +265,4 @@ fn listeners(data_dir: &Path, addresses: &Addresses) -> String {
          listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,PROXIED:PLAINTEXT,SECURED:SASL_SSL\n\
          {settings}"
     )
-}
-
-/// Runs a command to its end; an error includes its output.
-pub(super) async fn run(mut command: Command) -> Result<(), StackError> {
-    let program = command
-        .as_std()
-        .get_program()
-        .to_string_lossy()
-        .into_owned();
-    let output = command
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output()
-        .await
-        .map_err(|source| StackError::Run {
-            program: program.clone(),
-            source,
-        })?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let said = [output.stdout, output.stderr].concat();
-    Err(StackError::ToolFailed {
-        program,
-        said: String::from_utf8_lossy(&said).trim().to_owned(),
-    })
 }

@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::ports::Ports;
-use super::proxies::Proxied;
+use super::proxies::{Proxied, ProxyRoute};
 use super::{BrokerEngine, DatabaseEngine, Engines, Process, Service, StackError};
 
-/// The products that processing-service knows.
+/// The catalogue of processing-service.
 #[derive(Clone, Debug)]
 pub enum CatalogueSource {
     /// A CSV file with the header `sku,name,opening_stock`.
@@ -16,12 +16,10 @@ pub enum CatalogueSource {
     Text(String),
 }
 
-/// What to start, and where.
 #[derive(Clone, Debug)]
 pub struct StackConfig {
     /// Where databases, logs and process files are kept; created when missing.
     pub data_dir: PathBuf,
-    /// The broker, the database, and how many replicas of each service.
     pub engines: Engines,
     /// Port of order-service; 0 picks a free one, here and below. Further replicas get free ports.
     pub order_port: u16,
@@ -36,21 +34,21 @@ pub struct StackConfig {
     /// The services reach the stack's own broker and database, and order-service reaches processing-service, through
     /// proxies ([`super::Stack::proxies`]).
     pub through_proxies: bool,
-    /// Topics and schemas are made, and the services are started. Otherwise only the broker and the database are.
+    /// Whether topics and schemas are created and the services started. Otherwise only the broker and the database are
+    /// started.
     pub services_are_started: bool,
     /// An OTLP collector for the telemetry of both services.
     pub otlp: Option<String>,
-    /// The part of the traces that is recorded, from 0 to 1; `None` leaves it to the services.
+    /// Sampling ratio of traces, from 0 to 1; `None` uses the services' default.
     pub sampling: Option<f64>,
-    /// What there is to sell.
     pub catalogue: CatalogueSource,
-    /// Further environment variables of the processes of a service; they win over what the stack sets. The subcommands
-    /// that make topics and schemas do not get them.
+    /// Further environment variables of the processes of a service; they override those of the stack. The subcommands
+    /// that create topics and schemas do not get them.
     pub environment: Vec<(Service, String, String)>,
 }
 
 impl StackConfig {
-    /// A stack in `data_dir` with ports picked and everything else as by default.
+    /// A stack in `data_dir` with free ports and otherwise default settings.
     pub fn on_free_ports(data_dir: impl Into<PathBuf>, catalogue: CatalogueSource) -> Self {
         Self {
             data_dir: data_dir.into(),
@@ -79,7 +77,7 @@ impl StackConfig {
             .map(|(_, name, value)| (name.clone(), value.clone()))
     }
 
-    /// Every process of the stack, in the order in which they are stopped.
+    /// Every process of the stack, in stop order.
     pub fn processes(&self) -> Vec<Process> {
         let replicas = |service| Process::replicas(service, self.engines.replicas);
         let mut processes = Service::PAIR.map(replicas).concat();
@@ -92,10 +90,10 @@ impl StackConfig {
         processes
     }
 
-    /// Settles the ports, or says which one is taken.
-    pub(super) fn choose_addresses(&self, ports: &mut Ports) -> Result<Addresses, StackError> {
+    /// Picks or checks the ports; fails when one is taken.
+    pub(super) fn choose_addresses(&self, ports: &mut Ports) -> Result<StackAddresses, StackError> {
         let is_apache = self.engines.broker == BrokerEngine::Apache;
-        let mut addresses = Addresses {
+        let mut addresses = StackAddresses {
             orders: self.choose_for_replicas(ports, Service::Orders, self.order_port)?,
             processing: self.choose_for_replicas(
                 ports,
@@ -117,9 +115,30 @@ impl StackConfig {
             proxied: None,
         };
         if self.through_proxies {
-            addresses.proxied = Some(Proxied::choose(ports, &self.engines, &addresses)?);
+            addresses.proxied = Some(self.choose_proxied(ports, &addresses)?);
         }
         Ok(addresses)
+    }
+
+    /// Chooses the ports of the proxies before the servers that the stack starts itself.
+    fn choose_proxied(
+        &self,
+        ports: &mut Ports,
+        addresses: &StackAddresses,
+    ) -> Result<Proxied, StackError> {
+        let kafka = match self.engines.broker {
+            BrokerEngine::Embedded => addresses.kafka.parse().ok(),
+            // A listener of its own, which advertises the proxy.
+            BrokerEngine::Apache => Some(ports.pick()?),
+            BrokerEngine::External(_) => None,
+        };
+        let mut route = |server| ports.pick().map(|proxy| ProxyRoute { proxy, server });
+        let replicas = addresses.processing.iter().copied();
+        Ok(Proxied {
+            kafka: kafka.map(&mut route).transpose()?,
+            database: addresses.database.map(&mut route).transpose()?,
+            processing: replicas.map(&mut route).collect::<Result<_, _>>()?,
+        })
     }
 
     fn choose_for_replicas(
@@ -134,32 +153,31 @@ impl StackConfig {
     }
 }
 
-/// Where the processes of a stack listen.
+/// The addresses of the processes of a stack.
 #[derive(Clone, Debug)]
-pub struct Addresses {
+pub struct StackAddresses {
     /// order-service, gRPC, one per replica.
     pub orders: Vec<SocketAddr>,
     /// processing-service, gRPC, one per replica.
     pub processing: Vec<SocketAddr>,
     /// The Kafka broker, embedded or not.
     pub kafka: String,
-    /// Apache Kafka's listener with TLS and SCRAM, if it is asked for.
+    /// Apache Kafka's listener with TLS and SCRAM, if requested.
     pub kafka_secured: Option<SocketAddr>,
     /// The PostgreSQL server, if the stack has one.
     pub database: Option<SocketAddr>,
-    /// Where Apache Kafka talks to itself.
+    /// Apache Kafka's controller listener.
     pub(super) kafka_controller: Option<SocketAddr>,
-    /// The proxies that the services use instead, if they do.
+    /// The proxies of the services, if requested.
     pub(super) proxied: Option<Proxied>,
 }
 
-impl Addresses {
-    /// The addresses of all replicas of order-service, for clients.
+impl StackAddresses {
+    /// The URLs of all replicas of order-service, for clients.
     pub fn order_urls(&self) -> Vec<String> {
         self.orders.iter().map(url).collect()
     }
 
-    /// The gRPC address of a process of the pair.
     pub(super) fn grpc(&self, process: Process) -> SocketAddr {
         match process.service {
             Service::Processing => self.processing[process.index()],
@@ -167,19 +185,19 @@ impl Addresses {
         }
     }
 
-    /// Where the services find the broker.
+    /// The broker address of the services.
     pub(super) fn kafka_of_services(&self) -> String {
         let proxy = self.proxied.as_ref().and_then(|proxied| proxied.kafka);
         proxy.map_or_else(|| self.kafka.clone(), |path| path.proxy.to_string())
     }
 
-    /// Where the services find the PostgreSQL server, if there is one.
+    /// The address of the PostgreSQL server for the services, if there is one.
     pub(super) fn database_of_services(&self) -> Option<SocketAddr> {
         let proxy = self.proxied.as_ref().and_then(|proxied| proxied.database);
         proxy.map(|path| path.proxy).or(self.database)
     }
 
-    /// Where order-service finds every replica of processing-service.
+    /// The addresses of the processing-service replicas for order-service.
     pub(super) fn processing_of_orders(&self) -> Vec<String> {
         match &self.proxied {
             Some(proxied) => {

@@ -1,7 +1,7 @@
-//! The directory that a stack keeps everything in: databases, logs, process files. One running stack owns it.
+//! The data directory of a stack: databases, logs, process files. One running stack owns it.
 //!
-//! Ownership is a lock on the file `lock`, which the operating system drops however the owner dies, so that there is no
-//! stale state to clean up by hand.
+//! Ownership is a lock on the file `lock`, which the operating system releases however the owner exits, so that there
+//! is no stale state to clean up.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Process, Service, StackError};
 
-/// A data directory that is locked for this process until it is dropped.
+/// A data directory locked by this process until it is dropped.
 #[derive(Debug)]
 pub(super) struct DataDirectory {
     root: PathBuf,
@@ -17,7 +17,7 @@ pub(super) struct DataDirectory {
 }
 
 impl DataDirectory {
-    /// Creates what is missing and takes the lock.
+    /// Creates the missing directories and takes the lock.
     pub(super) fn open(path: &Path) -> Result<Self, StackError> {
         let failed = |source| StackError::DataDirectory {
             path: path.to_owned(),
@@ -25,7 +25,7 @@ impl DataDirectory {
         };
         fs::create_dir_all(path.join("logs")).map_err(failed)?;
         fs::create_dir_all(path.join("run")).map_err(failed)?;
-        // Children run inside this directory, so a path relative to our own working directory would mislead them.
+        // Children run inside this directory, so a path relative to our own working directory would be wrong for them.
         let root = path.canonicalize().map_err(failed)?;
         let lock = open_for_locking(&root.join("lock")).map_err(failed)?;
         match lock.try_lock() {
@@ -39,17 +39,17 @@ impl DataDirectory {
         &self.root
     }
 
-    /// Where everything that a process writes to its standard streams ends up, run after run.
+    /// Standard output and error of a process, appended in each run.
     pub(super) fn log_file(&self, process: Process) -> PathBuf {
         self.root.join("logs").join(format!("{process}.log"))
     }
 
-    /// Holds the process's pid and, as long as it lives, its lock.
+    /// The file with the pid of the process; locked while the process lives.
     pub(super) fn process_file(&self, process: Process) -> PathBuf {
         self.root.join("run").join(format!("{process}.pid"))
     }
 
-    /// Every process that an earlier stack ran here, in the order in which they are stopped.
+    /// Every process that an earlier stack ran here, in stop order.
     pub(super) fn processes(&self) -> Vec<Process> {
         let entries = fs::read_dir(self.root.join("run"));
         let names = entries.into_iter().flatten().flatten();
@@ -70,7 +70,7 @@ impl DataDirectory {
             .join(format!("{service}-{subcommand}.log"))
     }
 
-    /// Stores the text of a catalogue that was made for this stack.
+    /// Stores the catalogue text of this stack.
     pub(super) fn write_catalogue(&self, text: &str) -> Result<PathBuf, StackError> {
         let path = self.root.join("catalogue.csv");
         match fs::write(&path, text) {
@@ -81,8 +81,8 @@ impl DataDirectory {
 }
 
 impl Drop for DataDirectory {
-    /// Closing the file is not enough: the lock belongs to the open file, and a child that another thread is just starting
-    /// has inherited it until its `exec`.
+    /// Closing the file does not unlock it: the lock belongs to the open file description, which a child that another
+    /// thread is just starting has inherited until its `exec`.
     fn drop(&mut self) {
         let _ = self.lock.unlock();
     }

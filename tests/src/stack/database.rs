@@ -1,6 +1,6 @@
 //! The PostgreSQL server of a stack: one server, a database per service.
 //!
-//! It waits for the disk as in production, so that measurements include the cost of durability.
+//! It syncs to disk as in production, so that measurements include the cost of durability.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -10,15 +10,15 @@ use tokio::task::spawn_blocking;
 
 use super::{Service, StackError};
 
-/// A cluster in the data directory and where it is served.
+/// A cluster in the data directory and its address.
 #[derive(Clone, Debug)]
-pub(super) struct Postgres {
+pub(super) struct StackPostgres {
     cluster: Cluster,
     address: SocketAddr,
 }
 
-impl Postgres {
-    /// The cluster below this data directory, made if it is not there.
+impl StackPostgres {
+    /// Opens the cluster below this data directory; created if missing.
     pub(super) async fn open(data_dir: &Path, address: SocketAddr) -> Result<Self, StackError> {
         let directory = data_dir.join("postgres");
         let cluster = blocking(move || Cluster::open(&directory)).await?;
@@ -42,7 +42,7 @@ impl Postgres {
         url(self.address, service)
     }
 
-    /// Creates the databases that are missing; the server must run.
+    /// Creates missing databases; the server must run.
     pub(super) async fn ensure_databases(&self) -> Result<(), StackError> {
         for service in Service::PAIR {
             let Self { cluster, address } = self.clone();
@@ -51,13 +51,13 @@ impl Postgres {
         Ok(())
     }
 
-    /// Whether the server says so itself. A server that was killed leaves its word behind, so ask for its port too.
+    /// Whether the server's own status file says ready. A killed server leaves that file behind, so check its port too.
     pub(super) fn says_ready(&self) -> bool {
         self.cluster.is_ready()
     }
 }
 
-/// The URL of a service's database, by way of this address.
+/// The URL of a service's database at this address.
 pub(super) fn url(address: SocketAddr, service: Service) -> String {
     postgres_server::url(address.port(), database(service))
 }
@@ -74,7 +74,7 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, StackError> {
     match spawn_blocking(work).await {
         Ok(result) => Ok(result?),
-        // It does not panic, so it was cancelled together with everything else.
+        // The task does not panic, so it was cancelled with the whole start.
         Err(_) => Err(StackError::NoPostgres),
     }
 }

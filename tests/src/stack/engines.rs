@@ -1,4 +1,4 @@
-//! Which broker and which database a stack runs on, and with how many replicas of each service.
+//! Broker and database engine of a stack, and the number of replicas.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,14 +7,11 @@ use clap::ValueEnum;
 
 use super::StackError;
 
-/// What the services run on.
 #[derive(Clone, Debug)]
 pub struct Engines {
-    /// The Kafka broker.
     pub broker: BrokerEngine,
-    /// The database.
     pub database: DatabaseEngine,
-    /// How many replicas of each service.
+    /// Replicas of each service.
     pub replicas: u16,
 }
 
@@ -25,21 +22,21 @@ pub enum BrokerEngine {
     Embedded,
     /// Apache Kafka, one node.
     Apache,
-    /// A broker that is there already, at `HOST:PORT`.
+    /// An existing broker at `HOST:PORT`.
     External(String),
 }
 
 /// The database engine of a stack.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub enum DatabaseEngine {
-    /// A file per service.
+    /// A SQLite file per service.
     Sqlite,
     /// A PostgreSQL server with a database per service, from the installed binaries.
     Postgres,
 }
 
 impl Engines {
-    /// The embedded broker and SQLite files: needs nothing but the build.
+    /// The embedded broker and SQLite files: needs only the build.
     pub fn embedded() -> Self {
         Self {
             broker: BrokerEngine::Embedded,
@@ -57,7 +54,7 @@ impl Engines {
         }
     }
 
-    /// Refuses several replicas where they cannot work.
+    /// Refuses several replicas on engines that do not support them.
     pub(super) fn check(&self) -> Result<(), StackError> {
         let shareable =
             self.broker != BrokerEngine::Embedded && self.database == DatabaseEngine::Postgres;
@@ -98,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn several_replicas_are_refused_where_they_share_a_file_or_a_group_of_one() {
+    fn several_replicas_are_refused_on_the_embedded_engines() {
         let two = |broker, database| Engines {
             broker,
             database,
@@ -118,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broker_is_a_name_or_an_address() {
+    fn a_broker_is_parsed_from_a_name_or_an_address() {
         assert_eq!("apache".parse(), Ok(BrokerEngine::Apache));
         assert_eq!(
             "kafka:9092".parse(),

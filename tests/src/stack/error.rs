@@ -1,4 +1,4 @@
-//! Why a stack cannot start. Each message says what to do about it, because a person reads it in a terminal.
+//! Why a stack cannot start. Each message says how to fix it, because it is read in a terminal.
 
 use std::io;
 use std::path::PathBuf;
@@ -8,39 +8,24 @@ use thiserror::Error;
 
 use super::{Process, Service};
 
-/// Why a stack cannot start.
 #[derive(Debug, Error)]
 pub enum StackError {
     /// Another stack owns the directory.
     #[error("{} is in use by a running stack: stop it, or choose another directory with --data-dir", path.display())]
-    InUse {
-        /// The directory.
-        path: PathBuf,
-    },
+    InUse { path: PathBuf },
     /// The directory cannot be used.
     #[error("cannot use the data directory {}", path.display())]
     DataDirectory {
         /// The directory or the file in it.
         path: PathBuf,
-        /// What the operating system says.
         source: io::Error,
     },
     /// A port that the stack needs is in use.
     #[error("port {port}, meant for {service}, is taken: choose another with {} (0 picks a free one)", service.port_option())]
-    PortTaken {
-        /// Whose port it should be.
-        service: Service,
-        /// The port.
-        port: u16,
-    },
+    PortTaken { service: Service, port: u16 },
     /// A port cannot be used for another reason, such as a missing right.
     #[error("cannot listen on port {port}")]
-    Port {
-        /// The port.
-        port: u16,
-        /// What the operating system says.
-        source: io::Error,
-    },
+    Port { port: u16, source: io::Error },
     /// A proxy cannot listen.
     #[error("a proxy before the broker or the database cannot listen")]
     Proxy(#[source] io::Error),
@@ -51,73 +36,43 @@ pub enum StackError {
     #[error(
         "{process} of an earlier stack still runs on this data directory and cannot be stopped"
     )]
-    InFlight {
-        /// The process.
-        process: Process,
-        /// What went wrong.
-        source: io::Error,
-    },
-    /// The program is not there.
+    InFlight { process: Process, source: io::Error },
+    /// The program is not built.
     #[error("there is no {}: build it with `cargo build --workspace --bins` (with the same --release)", path.display())]
-    NotBuilt {
-        /// Where it should be.
-        path: PathBuf,
-    },
+    NotBuilt { path: PathBuf },
     /// The operating system would not start the process.
     #[error("cannot start {process}")]
-    Spawn {
-        /// The process.
-        process: Process,
-        /// What the operating system says.
-        source: io::Error,
-    },
+    Spawn { process: Process, source: io::Error },
     /// The process ended, or did not become ready in time.
-    #[error("{process} {what}; its log {} ends with:\n{tail}", log.display())]
+    #[error("{process} {event}; its log {} ends with:\n{tail}", log.display())]
     NotReady {
-        /// The process.
         process: Process,
-        /// The actual outcome.
-        what: &'static str,
-        /// Its log file.
+        event: &'static str,
         log: PathBuf,
-        /// The end of its log.
         tail: String,
     },
     /// The broker named on the command line does not answer.
     #[error("no Kafka broker answers at {address} (--kafka)")]
-    NoBroker {
-        /// Its address.
-        address: String,
-    },
-    /// A service could not make its topics or its schema.
+    NoBroker { address: String },
+    /// A subcommand for topics or schemas failed.
     #[error("{service} {subcommand} failed: {said}")]
     Subcommand {
-        /// The service.
         service: Service,
-        /// The expected file.
         subcommand: &'static str,
-        /// Its output.
         said: String,
     },
-    /// Several replicas where they cannot share what they need.
+    /// Several replicas on engines that do not support them.
     #[error(
         "{replicas} replicas need --kafka apache (or HOST:PORT) and --database postgres: the embedded broker serves one \
          member per group, and a SQLite file has one owner"
     )]
-    NotShareable {
-        /// The requested value.
-        replicas: u16,
-    },
-    /// A stack without services.
+    NotShareable { replicas: u16 },
+    /// Zero replicas.
     #[error("at least one replica is needed")]
     NoReplicas,
-    /// The jars of Apache Kafka are not there.
+    /// The jars of Apache Kafka are missing.
     #[error("Apache Kafka is not in {}: run `make apache-kafka` (needs Java 17 and Maven)", home.display())]
-    NoApacheKafka {
-        /// Where it should be.
-        home: PathBuf,
-    },
-    /// There is no PostgreSQL server.
+    NoApacheKafka { home: PathBuf },
     #[error(transparent)]
     Postgres(#[from] ServerError),
     /// The preparation of the PostgreSQL server was interrupted.
@@ -125,18 +80,8 @@ pub enum StackError {
     NoPostgres,
     /// A tool could not be run.
     #[error("cannot run {program}")]
-    Run {
-        /// The tool.
-        program: String,
-        /// What the operating system says.
-        source: io::Error,
-    },
+    Run { program: String, source: io::Error },
     /// A tool failed.
     #[error("{program} failed: {said}")]
-    ToolFailed {
-        /// The tool.
-        program: String,
-        /// What it said.
-        said: String,
-    },
+    ToolFailed { program: String, said: String },
 }

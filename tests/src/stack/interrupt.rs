@@ -1,4 +1,4 @@
-//! Ctrl-C, once and twice. SIGTERM counts as one, for scripts.
+//! Ctrl-C: the first stops, the second kills. SIGTERM counts as one, for scripts.
 
 use std::time::Duration;
 
@@ -7,20 +7,19 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-/// Signals that come this close together are one: `timeout` and some shells signal a program and its whole group.
+/// Signals within this time count as one: `timeout` and some shells signal a program and its whole process group.
 const ONE_INTERRUPT: Duration = Duration::from_millis(500);
 
-/// What the person at the terminal wants.
 #[derive(Debug)]
 pub(crate) struct Interrupt {
-    /// Asked once: end in order.
+    /// First signal: stop in order.
     pub(crate) stop: CancellationToken,
-    /// Asked twice: end at once.
+    /// Second signal: stop at once.
     pub(crate) kill: CancellationToken,
 }
 
 impl Interrupt {
-    /// Listens from now on; the task ends with the process.
+    /// Starts listening; the task ends with the process.
     pub(crate) fn listen() -> Result<Self> {
         let mut signals = Signals {
             interrupt: signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?,

@@ -1,42 +1,41 @@
-//! What each process of a stack is started with: program, arguments, environment.
+//! Program, arguments and environment of each process of a stack.
 
 use std::path::{Path, PathBuf};
 
 use nix::sys::signal::Signal;
 
-use super::apache_kafka::ApacheKafka;
-use super::database::Postgres;
+use super::apache_kafka::{ApacheKafka, PASSWORD, USER};
+use super::database::StackPostgres;
 use super::process::Launch;
 use super::{
-    Addresses, BrokerEngine, DataDirectory, Process, Service, StackConfig, StackError, tls,
+    BrokerEngine, DataDirectory, Process, Service, StackAddresses, StackConfig, StackError, tls,
 };
 
-/// Time for a clean stop of a service (its SHUTDOWN_GRACE); it is killed a little later.
+/// SHUTDOWN_GRACE of a service; it is killed a little later.
 pub(super) const SHUTDOWN_GRACE_SECONDS: u64 = 20;
 
-/// The embedded broker holds every fetch for its full wait, also one that finds something: a long wait would be the
-/// latency of every event.
+/// The embedded broker holds every fetch for its full wait, even when records are available: a long wait would delay
+/// every event.
 const EMBEDDED_FETCH_WAIT: &str = "20ms";
 
-/// Asks an ordinary program to stop; it exits with 0.
+/// Stop signal of an ordinary program; a clean exit code is 0.
 const TERMINATE: (Signal, i32) = (Signal::SIGTERM, 0);
 
-/// A Java program that was asked to stop exits with 128 + 15, also when all went well.
+/// Stop signal of a Java program; it exits with 128 + 15, also after a clean stop.
 const TERMINATE_JAVA: (Signal, i32) = (Signal::SIGTERM, 143);
 
-/// PostgreSQL's "fast shutdown" disconnects clients. On SIGTERM it would wait for them.
+/// PostgreSQL's "fast shutdown", which disconnects clients. On SIGTERM it would wait for them.
 const SEND_CLIENTS_AWAY: (Signal, i32) = (Signal::SIGINT, 0);
 
-/// Makes the launches of one stack.
 #[derive(Debug)]
 pub(super) struct Launches<'a> {
     pub(super) config: &'a StackConfig,
     pub(super) directory: &'a DataDirectory,
-    pub(super) addresses: &'a Addresses,
+    pub(super) addresses: &'a StackAddresses,
     pub(super) programs: &'a Path,
     pub(super) catalogue: &'a Path,
     pub(super) apache_kafka: Option<&'a ApacheKafka>,
-    pub(super) postgres: Option<&'a Postgres>,
+    pub(super) postgres: Option<&'a StackPostgres>,
 }
 
 impl Launches<'_> {
@@ -48,7 +47,7 @@ impl Launches<'_> {
         }
     }
 
-    /// A program of this workspace.
+    /// The path of a program of this workspace.
     pub(super) fn program(&self, name: &str) -> Result<PathBuf, StackError> {
         let program = self.programs.join(name);
         if program.is_file() {
@@ -60,7 +59,7 @@ impl Launches<'_> {
     fn service(&self, process: Process) -> Result<Launch, StackError> {
         let mut environment = self.settings(process.service);
         environment.push(variable("GRPC_LISTEN", self.addresses.grpc(process)));
-        // Last, so that it wins over what the stack says.
+        // Last, so that it overrides the stack's settings.
         environment.extend(self.config.environment_of(process.service));
         Ok(Launch {
             environment,
@@ -92,7 +91,7 @@ impl Launches<'_> {
         let postgres = self.postgres.ok_or(StackError::NoPostgres)?;
         Ok(Launch {
             arguments: postgres.arguments(),
-            // It may run as a user without access to the parents of the data directory.
+            // The server may run as a user without access to the parents of the data directory.
             working_directory: PathBuf::from("/"),
             run_as: postgres.run_as(),
             stop: SEND_CLIENTS_AWAY,
@@ -106,7 +105,7 @@ impl Launches<'_> {
             program,
             arguments: Vec::new(),
             environment: Vec::new(),
-            // The databases are named relative to it, so that no path needs quoting in a URL.
+            // Database paths are relative to it, so that no path needs quoting in a URL.
             working_directory: self.directory.root().to_owned(),
             log_file: self.directory.log_file(process),
             process_file: self.directory.process_file(process),
@@ -154,7 +153,7 @@ impl Launches<'_> {
             Some(address) => {
                 let brokers = variable("KAFKA_BROKERS", address);
                 std::iter::once(brokers)
-                    .chain(tls::client_settings(self.directory.root()))
+                    .chain(secured_settings(self.directory.root()))
                     .collect()
             }
         };
@@ -170,19 +169,17 @@ impl Launches<'_> {
     }
 }
 
-pub(super) fn variable(name: &str, value: impl ToString) -> (String, String) {
-    (name.to_owned(), value.to_string())
+/// The TLS and SCRAM settings of a service.
+fn secured_settings(data_dir: &Path) -> [(String, String); 5] {
+    [
+        variable("KAFKA_SECURITY_PROTOCOL", "sasl_ssl"),
+        variable("KAFKA_CA_FILE", tls::authority(data_dir).display()),
+        variable("KAFKA_SASL_MECHANISM", "SCRAM-SHA-512"),
+        variable("KAFKA_SASL_USERNAME", USER),
+        variable("KAFKA_SASL_PASSWORD", PASSWORD),
+    ]
 }
 
-/// Where the programs lie: beside the running one, or one up when that is a test in `target/PROFILE/deps`.
-pub fn programs_directory() -> PathBuf {
-    let directory = std::env::current_exe()
-        .ok()
-        .and_then(|path| path.parent().map(Path::to_owned))
-        // Without a known place the lookup fails later, with a message that names the missing program.
-        .unwrap_or_default();
-    match directory.parent() {
-        Some(parent) if directory.ends_with("deps") => parent.to_owned(),
-        _ => directory,
-    }
+fn variable(name: &str, value: impl ToString) -> (String, String) {
+    (name.to_owned(), value.to_string())
 }

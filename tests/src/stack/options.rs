@@ -1,4 +1,4 @@
-//! The command line options that every use of the local stack shares.
+//! Command line options shared by `up` and `demo`.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,6 @@ use clap::Args;
 
 use super::{BrokerEngine, CatalogueSource, DatabaseEngine, Engines, StackConfig};
 
-/// The command line options that every use of the local stack shares.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Stack")]
 pub struct StackOptions {
@@ -15,8 +14,8 @@ pub struct StackOptions {
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 
-    /// The Kafka broker: `embedded`, `apache` for Apache Kafka (see `make apache-kafka`), or HOST:PORT of one that runs.
-    /// There, topics are made as KAFKA_TOPIC_REPLICATION and KAFKA_TOPIC_MIN_INSYNC say.
+    /// The Kafka broker: `embedded`, `apache` for Apache Kafka (see `make apache-kafka`), or HOST:PORT of a running
+    /// one. There, topics are created with KAFKA_TOPIC_REPLICATION and KAFKA_TOPIC_MIN_INSYNC.
     #[arg(long, value_name = "BROKER", default_value_t = BrokerEngine::Embedded)]
     kafka: BrokerEngine,
 
@@ -24,16 +23,16 @@ pub struct StackOptions {
     #[arg(long, value_enum, default_value = "sqlite")]
     database: DatabaseEngine,
 
-    /// Replicas of each service; more than one need PostgreSQL and a broker that is not the embedded one.
+    /// Replicas of each service; more than one requires PostgreSQL and a broker other than the embedded one.
     #[arg(long, value_name = "N", default_value_t = 1)]
     replicas: u16,
 
     /// Send the telemetry of both services to this OTLP collector, for example http://127.0.0.1:4318. The trace of an
-    /// order is then shown there, and not here.
+    /// order is then shown there, not here.
     #[arg(long, value_name = "URL")]
     otlp: Option<String>,
 
-    /// Record this part of the traces, from 0 to 1 [default: all, and in a demo about those of 200 orders].
+    /// Sampling ratio of traces, from 0 to 1 [default: all; in a demo about 200 orders].
     #[arg(long, value_name = "RATIO", value_parser = ratio)]
     sampling: Option<f64>,
 
@@ -53,18 +52,18 @@ pub struct StackOptions {
     #[arg(long, value_name = "PORT", default_value_t = 0)]
     database_port: u16,
 
-    /// CSV file `sku,name,opening_stock` of what there is to sell; derived from the replayed orders when not given.
+    /// Catalogue as a CSV file `sku,name,opening_stock` [default: derived from the replayed orders].
     #[arg(long, value_name = "FILE")]
     catalogue: Option<PathBuf>,
 }
 
 impl StackOptions {
-    /// The directory that was asked for, if any.
+    /// The requested directory, if any.
     pub fn data_dir(&self) -> Option<&Path> {
         self.data_dir.as_deref()
     }
 
-    /// What to start: the options, in `data_dir` and with the text `catalogue` where they name none of their own.
+    /// The configuration, with `data_dir` and `catalogue` as defaults.
     pub fn into_config(self, data_dir: &Path, catalogue: String) -> StackConfig {
         let data_dir = self.data_dir.unwrap_or_else(|| data_dir.to_owned());
         let catalogue = self

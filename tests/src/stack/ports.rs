@@ -1,7 +1,7 @@
-//! Which ports the stack listens on, all on loopback. Checked before anything starts, so that a taken port changes nothing.
+//! The loopback ports of the stack. Checked before anything starts, so that a taken port changes nothing.
 //!
-//! A picked port is held by a lock on a file of its name until the stack is gone: seconds pass before its process listens
-//! on it, and another stack must not pick it meanwhile.
+//! A picked port is reserved by a lock on a file named after it until the stack is gone: its process listens only
+//! seconds later, and another stack must not pick the port meanwhile.
 
 use std::env;
 use std::fs::{self, File};
@@ -14,15 +14,15 @@ use nix::unistd::geteuid;
 use super::data_directory::open_for_locking;
 use super::{Service, StackError};
 
-/// Free ports are picked from here: below the range from which Linux and macOS take the local ports of outgoing
-/// connections. In that range a client that retries a dead server's port can end up connected to itself.
+/// Lowest picked port: below the ephemeral port ranges of Linux and macOS. In those ranges a client that retries a dead
+/// server's port can end up connected to itself.
 const FIRST_PICKED: u16 = 20_000;
 const PICKED: u16 = 12_000;
 
-/// Ports tried before giving up; one in a few is free on any machine that works at all.
+/// Attempts before giving up; a fair share of all ports is free on any healthy machine.
 const ATTEMPTS: usize = 100;
 
-/// The ports of one stack; picked ones are its own as long as this lives.
+/// The ports of one stack; picked ones are reserved until it is dropped.
 #[derive(Debug)]
 pub(super) struct Ports {
     locks: PathBuf,
@@ -31,7 +31,7 @@ pub(super) struct Ports {
 
 impl Ports {
     pub(super) fn new() -> Result<Self, StackError> {
-        // One directory per user, because a user cannot lock another's files.
+        // One directory per user, because a user cannot lock another user's files.
         let locks = env::temp_dir().join(format!("local-stack-ports-{}", geteuid()));
         let held = Vec::new();
         match fs::create_dir_all(&locks) {
@@ -43,7 +43,7 @@ impl Ports {
         }
     }
 
-    /// Makes the address of a service: `port` itself if it is free, any free one if it is 0.
+    /// The address of a service: `port` if it is free, any free port if it is 0.
     pub(super) fn choose(&mut self, service: Service, port: u16) -> Result<SocketAddr, StackError> {
         if port == 0 {
             return self.pick();
@@ -58,10 +58,10 @@ impl Ports {
         }
     }
 
-    /// Any free port.
+    /// Picks a free port.
     pub(super) fn pick(&mut self) -> Result<SocketAddr, StackError> {
         for _ in 0..ATTEMPTS {
-            // The low bits of a version 4 UUID are random; two stacks that start at once pick differently.
+            // The low bits of a version 4 UUID are random; two stacks that start at once pick different ports.
             let [.., high, low] = uuid::Uuid::new_v4().into_bytes();
             let port = FIRST_PICKED + u16::from_be_bytes([high, low]) % PICKED;
             let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
@@ -72,7 +72,7 @@ impl Ports {
         Err(StackError::NoFreePort)
     }
 
-    /// Whether the port is free.
+    /// Reserves the port; returns false when it is taken.
     fn hold(&mut self, port: u16) -> bool {
         let Ok(file) = open_for_locking(&self.locks.join(port.to_string())) else {
             return false;

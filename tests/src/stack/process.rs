@@ -1,8 +1,8 @@
-//! How a process is launched, and how one that outlived an earlier stack is recognised and ended.
+//! How a process is launched, and how a process that outlived an earlier stack is recognised and stopped.
 //!
-//! A child's standard input is its process file, locked. The lock belongs to the open file that the child inherits, so it
-//! is held exactly as long as the child lives, on every Unix and without reading a process table: a held lock proves that
-//! the pid in the file is still that child and no stranger that got the number later.
+//! A child's standard input is its process file, locked. The lock belongs to the open file description that the child
+//! inherits, so it is held exactly as long as the child lives, on every Unix and without reading a process table: a
+//! held lock proves that the pid in the file is still that child and was not reused.
 
 use std::fs::{File, TryLockError};
 use std::io::{self, Seek as _, Write as _};
@@ -31,7 +31,7 @@ pub(super) struct Launch {
     pub(super) process_file: PathBuf,
     /// User and group, if it must not run as the current user.
     pub(super) run_as: Option<(u32, u32)>,
-    /// The signal that asks it to stop, and the exit code of a process that did so cleanly.
+    /// The stop signal, and the exit code of a clean stop.
     pub(super) stop: (Signal, i32),
 }
 
@@ -57,7 +57,7 @@ impl Launch {
             .stdout(Stdio::from(log.try_clone()?))
             .stderr(Stdio::from(log))
             .process_group(0)
-            // The last resort when a stack is dropped without `stop`, as in a test that panics.
+            // Fallback for a stack that is dropped without `stop`, as in a test that panics.
             .kill_on_drop(true)
             .spawn()?;
         record_pid(&mut process_file, child.id())?;
@@ -83,13 +83,13 @@ fn record_pid(file: &mut File, pid: Option<u32>) -> io::Result<()> {
     }
 }
 
-/// How long a process of an earlier stack gets to end by itself before it is killed.
+/// Grace period of a process of an earlier stack before SIGKILL.
 const LEFTOVER_GRACE: Duration = Duration::from_secs(10);
 
-/// How long the operating system may take to end a killed process.
+/// Maximum time until a killed process is gone.
 const KILL_GRACE: Duration = Duration::from_secs(5);
 
-/// Ends what an earlier stack, itself killed, left running on this data directory.
+/// Stops the processes that an earlier stack, itself killed, left running on this data directory.
 pub(super) async fn end_in_flight(directory: &DataDirectory) -> Result<(), StackError> {
     for process in directory.processes() {
         end_orphan(process, &directory.process_file(process))
@@ -113,7 +113,7 @@ async fn end_orphan(process: Process, process_file: &Path) -> io::Result<()> {
         (Signal::SIGKILL, KILL_GRACE),
     ] {
         match kill(Pid::from_raw(pid), signal) {
-            // Gone since we looked: its lock is about to show it.
+            // It has exited meanwhile, and its lock will be released.
             Ok(()) | Err(Errno::ESRCH) => {}
             Err(error) => return Err(error.into()),
         }
@@ -144,7 +144,7 @@ pub(super) mod tests {
         replica: None,
     };
 
-    /// Stands in for a service: any program, in the place of processing-service.
+    /// A launch of any program in the place of processing-service.
     pub(in super::super) fn launch(
         directory: &DataDirectory,
         program: &str,
@@ -164,7 +164,7 @@ pub(super) mod tests {
     }
 
     #[tokio::test]
-    async fn a_child_of_an_earlier_stack_is_ended() {
+    async fn a_child_of_an_earlier_stack_is_stopped() {
         let home = tempfile::tempdir().expect("a temporary directory");
         let directory = DataDirectory::open(home.path()).expect("a data directory");
         let mut child = launch(&directory, "sleep", &["60"])
@@ -178,7 +178,7 @@ pub(super) mod tests {
     }
 
     #[tokio::test]
-    async fn a_pid_whose_process_is_gone_is_left_alone() {
+    async fn a_pid_without_a_held_lock_is_not_signalled() {
         let home = tempfile::tempdir().expect("a temporary directory");
         let directory = DataDirectory::open(home.path()).expect("a data directory");
         let bystander = std::process::id().to_string();

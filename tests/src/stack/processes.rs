@@ -1,4 +1,4 @@
-//! Driving the processes of a running stack: started, killed, frozen, stopped, one by one or all of a service.
+//! Starts, kills, freezes and stops the processes of a running stack, singly or per service.
 
 use std::fs;
 use std::path::Path;
@@ -9,41 +9,41 @@ use nix::sys::signal::Signal;
 
 use super::launches::SHUTDOWN_GRACE_SECONDS;
 use super::supervisor::Supervised;
-use super::{Ending, Phase, Process, Service, Stack, StackError, State, readiness};
+use super::{Ending, Process, ProcessPhase, ProcessState, Service, Stack, StackError, readiness};
 
-/// Start to ready takes well under a second; a debug build on a machine that compiles something else takes longer.
+/// Startup takes well under a second; a debug build on a busy machine takes longer.
 const READY_WITHIN: Duration = Duration::from_secs(60);
 
-/// What a service needs beyond its own shutdown grace before it is killed.
+/// Time beyond the shutdown grace of a service before it is killed.
 const SERVICE_STOP: Duration = Duration::from_secs(SHUTDOWN_GRACE_SECONDS + 5);
 
 /// The embedded broker waits up to 5 s for connections that clients keep open; the other servers need less.
 const SERVER_STOP: Duration = Duration::from_secs(8);
 
-/// Lines of a log shown when its process does not come up.
+/// Lines of the log in the error of a failed start.
 const LOG_TAIL_LINES: usize = 15;
 
 impl Stack {
-    /// Every process, in the order in which they are stopped.
+    /// Every process, in stop order.
     pub fn all_processes(&self) -> impl Iterator<Item = Process> {
         self.processes.keys().copied()
     }
 
-    /// The processes of a service; none when it is not the stack's own.
+    /// The processes of a service; empty for an external one.
     pub fn processes(&self, service: Service) -> Vec<Process> {
         self.all_processes()
             .filter(|process| process.service == service)
             .collect()
     }
 
-    /// What a process does at the moment. One that is not the stack's own is always down.
-    pub fn state(&self, process: Process) -> State {
+    /// The state of a process. A process that is not part of the stack is always down.
+    pub fn state(&self, process: Process) -> ProcessState {
         self.processes
             .get(&process)
-            .map_or_else(State::default, Supervised::state)
+            .map_or_else(ProcessState::default, Supervised::state)
     }
 
-    /// How many restarts there were over all processes.
+    /// Restarts of all processes.
     pub fn restarts(&self) -> u32 {
         self.processes
             .values()
@@ -66,7 +66,7 @@ impl Stack {
         self.signal(process, Signal::SIGSTOP).await;
     }
 
-    /// Lets a paused process go on.
+    /// Resumes a frozen process with SIGCONT.
     pub async fn resume(&self, process: Process) {
         self.signal(process, Signal::SIGCONT).await;
     }
@@ -99,7 +99,7 @@ impl Stack {
         }
     }
 
-    /// Starts a process that is down and does not wait for it.
+    /// Starts a process that is down without waiting until it is ready.
     ///
     /// # Errors
     /// When it cannot be started.
@@ -107,8 +107,7 @@ impl Stack {
         self.launch_once_with(process, Vec::new()).await
     }
 
-    /// As [`Stack::launch`], with environment variables that it has for this one start: when it dies, it is restarted
-    /// without them.
+    /// As [`Stack::launch`], with environment variables for this start only: a restart after a crash does not get them.
     ///
     /// # Errors
     /// When it cannot be started.
@@ -126,24 +125,24 @@ impl Stack {
             .map_err(|source| StackError::Spawn { process, source })
     }
 
-    /// Waits until a process is ready. A death on the way is a failure: at start it has nothing to recover from.
+    /// Waits until a process is ready. An exit on the way is a failure: at start it has nothing to recover from.
     async fn ready(&self, process: Process, supervised: &Supervised) -> Result<(), StackError> {
         let mut state = supervised.watch();
-        let what = tokio::select! {
+        let event = tokio::select! {
             () = self.until_ready(process) => return Ok(()),
-            _ = state.wait_for(|state| state.phase != Phase::Running) => "ended while starting",
+            _ = state.wait_for(|state| state.phase != ProcessPhase::Running) => "ended while starting",
             () = tokio::time::sleep(READY_WITHIN) => "is not ready in time",
         };
         let log = self.log_file(process);
         Err(StackError::NotReady {
             process,
-            what,
+            event,
             tail: tail(&log),
             log,
         })
     }
 
-    /// Asks a process whether it is ready until it is; how long to wait is the caller's business.
+    /// Waits until a process is ready, without a timeout of its own.
     pub async fn until_ready(&self, process: Process) {
         match process.service {
             Service::Orders | Service::Processing => {
@@ -158,12 +157,12 @@ impl Stack {
         }
     }
 
-    /// Whether a process of the pair says that it is ready.
+    /// Whether a process of the pair reports ready.
     pub async fn is_ready(&self, process: Process) -> bool {
         readiness::is_serving(self.addresses.grpc(process)).await
     }
 
-    /// Stops the processes of a service, all at once, keeps them down, and says how each that ran has ended.
+    /// Stops the processes of a service concurrently, keeps them down, and returns how each running one ended.
     pub async fn stop_service(&self, service: Service) -> Vec<(Process, Ending)> {
         let processes = self.processes(service).into_iter();
         let stops =

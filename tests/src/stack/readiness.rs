@@ -1,5 +1,5 @@
-//! When a process counts as ready: a service when its own health check says so, a broker when it answers a
-//! metadata request, a database when it says so and accepts connections.
+//! Readiness checks: of a service its gRPC health check, of a broker a metadata request, of a database its status file
+//! and a connection.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -12,15 +12,15 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
-use super::database::Postgres;
+use super::database::StackPostgres;
 
-/// Between two questions. A service starts in well under a second, and a person waits for it.
+/// Poll interval. A service starts in well under a second, and a user waits for it.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// One question; an answer takes a millisecond, but a machine may be busy.
+/// Timeout of one check; an answer takes a millisecond, but the machine may be busy.
 const QUESTION: Duration = Duration::from_secs(2);
 
-/// Returns once the service reports SERVING; asks for ever.
+/// Returns once the service reports SERVING; has no timeout.
 pub(super) async fn service(address: SocketAddr) {
     while !is_serving(address).await {
         sleep(PAUSE).await;
@@ -37,7 +37,7 @@ pub(super) async fn is_serving(address: SocketAddr) -> bool {
     matches!(timeout(QUESTION, check).await, Ok(Some(true)))
 }
 
-/// Returns once the broker answers; asks for ever.
+/// Returns once the broker answers; has no timeout.
 pub(super) async fn broker(address: &str) {
     while !answers(address.to_owned()).await {
         sleep(PAUSE).await;
@@ -48,21 +48,21 @@ async fn answers(address: String) -> bool {
     if !accepts_connections(&address).await {
         return false;
     }
-    // librdkafka blocks its caller, and a new client has no back-off from earlier failures.
+    // librdkafka blocks the calling thread, and a new client has no backoff from earlier failures.
     let asked = tokio::task::spawn_blocking(move || {
         let client: BaseConsumer = ClientConfig::new()
             .set("bootstrap.servers", address)
             .create()
             .ok()?;
         let metadata = client.fetch_metadata(None, QUESTION).ok()?;
-        // Apache Kafka answers before its node has joined; nothing can be created on it then.
+        // Apache Kafka answers before its node has joined; topics cannot be created yet.
         (!metadata.brokers().is_empty()).then_some(())
     });
     matches!(asked.await, Ok(Some(())))
 }
 
-/// Returns once the server accepts connections; asks for ever.
-pub(super) async fn database(postgres: &Postgres, address: SocketAddr) {
+/// Returns once the server accepts connections; has no timeout.
+pub(super) async fn database(postgres: &StackPostgres, address: SocketAddr) {
     while !(postgres.says_ready() && accepts_connections(&address.to_string()).await) {
         sleep(PAUSE).await;
     }

@@ -1,4 +1,4 @@
-//! The services of a stack and their processes: a service is one program with one task, a process is one replica of it.
+//! The services of a stack and their processes: a service is one program, a process is one replica of it.
 
 use std::fmt;
 
@@ -16,14 +16,14 @@ pub enum Service {
 }
 
 impl Service {
-    /// In stop order: first the service that takes new work, last the one that the other depends on.
+    /// Stop order: first the service that accepts new work, last the database.
     pub const IN_STOP_ORDER: [Self; 4] =
         [Self::Orders, Self::Processing, Self::Broker, Self::Database];
 
-    /// The two that this repository is about.
+    /// The two services of this repository.
     pub const PAIR: [Self; 2] = [Self::Orders, Self::Processing];
 
-    /// Its name, which also names its files, and of the pair the program and the consumer group.
+    /// The name of the service, also of its files; for the pair also of its program and consumer group.
     pub fn name(self) -> &'static str {
         match self {
             Self::Orders => "order-service",
@@ -33,7 +33,7 @@ impl Service {
         }
     }
 
-    /// The command line option that sets its port.
+    /// The command line option of its port.
     pub fn port_option(self) -> &'static str {
         match self {
             Self::Orders => "--order-port",
@@ -50,12 +50,11 @@ impl fmt::Display for Service {
     }
 }
 
-/// A process of the stack: one replica of a service. Sorts in the order in which processes are stopped.
+/// One replica of a service. Sorts in stop order.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Process {
-    /// The service.
     pub service: Service,
-    /// Which one of several, from 1; `None` when there is only one.
+    /// The replica number, from 1; `None` when there is only one.
     pub replica: Option<u16>,
 }
 
@@ -68,7 +67,7 @@ impl Process {
         }
     }
 
-    /// All processes of a service that runs with so many replicas.
+    /// All processes of a service with this many replicas.
     pub(super) fn replicas(service: Service, count: u16) -> Vec<Self> {
         if count == 1 {
             return vec![Self::only(service)];
@@ -81,12 +80,12 @@ impl Process {
             .collect()
     }
 
-    /// Its place among the replicas, from 0.
+    /// The index among the replicas, from 0.
     pub(super) fn index(self) -> usize {
         self.replica.map_or(0, |number| usize::from(number) - 1)
     }
 
-    /// The process with this name, as files of an earlier stack have it.
+    /// The process with this name, as in the file names of an earlier stack.
     pub(super) fn from_name(name: &str) -> Option<Self> {
         Service::IN_STOP_ORDER.into_iter().find_map(|service| {
             let replica = match name.strip_prefix(service.name())? {
@@ -112,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_process_is_found_by_its_name_again() {
+    fn the_name_of_a_process_is_parsed_back() {
         for service in Service::IN_STOP_ORDER {
             for process in [Process::replicas(service, 1), Process::replicas(service, 2)].concat() {
                 assert_eq!(Process::from_name(&process.to_string()), Some(process));

@@ -5,35 +5,33 @@ use std::process::ExitStatus;
 
 use super::Process;
 
-/// What a process does at the moment.
+/// The lifecycle state of a process.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum Phase {
+pub enum ProcessPhase {
     /// Stopped on request, or not started yet.
     #[default]
     Down,
-    /// Running.
     Running,
-    /// Died; a restart is due.
+    /// Exited; a restart is pending.
     Restarting,
-    /// Died too often, or in a way that a restart cannot help.
+    /// Exited too often, or with an exit code that a restart cannot fix.
     GivenUp,
 }
 
 /// The published state of a supervised process.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct State {
-    /// Current state.
-    pub phase: Phase,
+pub struct ProcessState {
+    pub phase: ProcessPhase,
     /// Number of restarts after unexpected exits.
     pub restarts: u32,
 }
 
-/// Something that happened to a process without having been asked for.
+/// An unrequested process event.
 #[derive(Clone, Debug)]
 pub enum Notice {
-    /// It died and will be restarted.
+    /// It exited and will be restarted.
     Died(Process, ExitStatus),
-    /// It runs again; the number counts its restarts.
+    /// It runs again, with its number of restarts.
     Restarted(Process, u32),
     /// It is not restarted any more.
     GivenUp(Process, String),
@@ -46,7 +44,9 @@ impl fmt::Display for Notice {
             Self::Restarted(process, count) => {
                 write!(formatter, "{process} restarted (restart {count})")
             }
-            Self::GivenUp(process, why) => write!(formatter, "{process} is given up: {why}"),
+            Self::GivenUp(process, why) => {
+                write!(formatter, "{process} is not restarted any more: {why}")
+            }
         }
     }
 }
@@ -54,16 +54,15 @@ impl fmt::Display for Notice {
 /// How a process ended after a stop request.
 #[derive(Clone, Copy, Debug)]
 pub struct Ending {
-    /// Its exit status.
     pub status: ExitStatus,
-    /// It did not end within the time it had, so it was killed.
+    /// Killed after the grace period.
     pub forced: bool,
-    /// The exit code of a process of its kind that has stopped cleanly.
+    /// The exit code of a clean stop of this process.
     pub(super) clean_code: i32,
 }
 
 impl Ending {
-    /// It ended by itself, in time, with the exit code that says so.
+    /// Whether it exited in time and with the exit code of a clean stop.
     pub fn is_clean(&self) -> bool {
         !self.forced && self.status.code() == Some(self.clean_code)
     }
@@ -71,7 +70,7 @@ impl Ending {
 
 impl fmt::Display for Ending {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let how = if self.forced { "forced" } else { "by itself" };
+        let how = if self.forced { "forced" } else { "in time" };
         write!(formatter, "{how}, {}", self.status)
     }
 }

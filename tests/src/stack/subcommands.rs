@@ -1,6 +1,7 @@
-//! Has the services make what they need before they run: their topics, and on PostgreSQL their schema.
+//! Runs the subcommands that create the topics and, on PostgreSQL, the schemas of the services.
 //!
-//! It uses their own subcommands, as an operator does, so that no test stands on topics or tables of the harness's making.
+//! These are the services' own subcommands, as an operator runs them, so that no test depends on topics or tables made
+//! by the harness.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -55,7 +56,7 @@ async fn run_one(
     })
 }
 
-/// Its output is stored beside the logs of the processes.
+/// Stores its output beside the logs of the processes.
 fn keep(
     launches: &Launches<'_>,
     service: Service,

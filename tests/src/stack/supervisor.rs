@@ -1,7 +1,7 @@
 //! Supervises one child process: restarts it when it dies, stops it on request, reports its state.
 //!
-//! A task per process owns the child; everyone else sends commands and reads the published state. A process that dies
-//! again and again, or that says its configuration is wrong, is given up instead of being restarted for ever.
+//! A task per process owns the child; all others send commands and read the published state. A process that exits early
+//! several times in a row, or with an exit code for a wrong configuration, is not restarted any more.
 
 use std::io;
 use std::process::ExitStatus;
@@ -14,46 +14,46 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::process::Launch;
-use super::{Ending, Notice, Phase, State};
+use super::{Ending, Notice, ProcessPhase, ProcessState};
 
-/// Pause before a restart; it doubles with each early death, so that a crash loop does not eat the machine.
+/// Pause before a restart; doubled after each early exit, so that a crash loop does not use up the CPU.
 const FIRST_RESTART_PAUSE: Duration = Duration::from_millis(100);
 
-/// A process that lived shorter than this died early.
+/// An exit within this time after the start is early.
 const EARLY_DEATH: Duration = Duration::from_secs(5);
 
-/// Early deaths in a row after which restarting is no help; the pauses add up to about 3 s by then.
+/// Early exits in a row before the supervisor gives up; the pauses add up to about 3 s by then.
 const EARLY_DEATHS_TOLERATED: u32 = 5;
 
-/// Exit codes that say "wrong invocation" and "wrong configuration": the next start would end the same.
+/// EX_USAGE and EX_CONFIG: the next start would fail the same way.
 const HOPELESS_EXIT_CODES: [i32; 2] = [64, 78];
 
-/// Longest time that the operating system takes to end a killed process.
+/// Maximum time until a killed process is gone.
 const KILL_TAKES: Duration = Duration::from_secs(5);
 
-/// Environment variables of one start; a restart after a death does not get them.
-type Environment = Vec<(String, String)>;
+/// Environment variables of one start; a restart after a crash does not get them.
+type StartEnvironment = Vec<(String, String)>;
 
-enum Command {
-    Start(Environment, oneshot::Sender<io::Result<()>>),
+enum ProcessCommand {
+    Start(StartEnvironment, oneshot::Sender<io::Result<()>>),
     Signal(Signal),
     Stop(Duration, oneshot::Sender<Option<Ending>>),
     KillForGood(oneshot::Sender<Option<Ending>>),
 }
 
-/// The handle on a supervised process. Dropping it kills the process.
+/// The handle of a supervised process. Dropping it kills the process.
 #[derive(Debug)]
 pub(super) struct Supervised {
-    commands: mpsc::Sender<Command>,
-    state: watch::Receiver<State>,
+    commands: mpsc::Sender<ProcessCommand>,
+    state: watch::Receiver<ProcessState>,
 }
 
 impl Supervised {
     /// Supervises a process that is not started yet.
     pub(super) fn new(launch: Launch, notices: broadcast::Sender<Notice>) -> Self {
         let (commands, received) = mpsc::channel(1);
-        let (publish, state) = watch::channel(State::default());
-        let supervisor = Supervisor {
+        let (publish, state) = watch::channel(ProcessState::default());
+        let supervisor = ProcessSupervisor {
             launch,
             child: None,
             started: Instant::now(),
@@ -66,43 +66,43 @@ impl Supervised {
         Self { commands, state }
     }
 
-    /// Starts it, unless it runs already, with these environment variables beside its own. When it dies it is restarted
-    /// without them.
-    pub(super) async fn start(&self, environment: Environment) -> io::Result<()> {
+    /// Starts it, unless it runs already, with these additional environment variables. A restart after a crash does not
+    /// get them.
+    pub(super) async fn start(&self, environment: StartEnvironment) -> io::Result<()> {
         let (done, answer) = oneshot::channel();
-        self.command(Command::Start(environment, done)).await;
+        self.command(ProcessCommand::Start(environment, done)).await;
         answer.await.unwrap_or_else(|_| Err(gone()))
     }
 
-    /// Sends it a signal, if it runs. One that it dies of is a death like any other: it is restarted.
+    /// Sends a signal, if it runs. If the signal kills it, it is restarted.
     pub(super) async fn signal(&self, signal: Signal) {
-        self.command(Command::Signal(signal)).await;
+        self.command(ProcessCommand::Signal(signal)).await;
     }
 
-    /// Asks it to stop and kills it after `grace`. `None` when it was not running.
+    /// Sends the stop signal, and SIGKILL after `grace`. `None` when it was not running.
     pub(super) async fn stop(&self, grace: Duration) -> Option<Ending> {
         let (done, answer) = oneshot::channel();
-        self.command(Command::Stop(grace, done)).await;
+        self.command(ProcessCommand::Stop(grace, done)).await;
         answer.await.ok().flatten()
     }
 
-    /// Kills it with SIGKILL, and it stays down. `None` when it was not running.
+    /// Kills it with SIGKILL and keeps it down. `None` when it was not running.
     pub(super) async fn kill_for_good(&self) -> Option<Ending> {
         let (done, answer) = oneshot::channel();
-        self.command(Command::KillForGood(done)).await;
+        self.command(ProcessCommand::KillForGood(done)).await;
         answer.await.ok().flatten()
     }
 
-    pub(super) fn state(&self) -> State {
+    pub(super) fn state(&self) -> ProcessState {
         *self.state.borrow()
     }
 
-    pub(super) fn watch(&self) -> watch::Receiver<State> {
+    pub(super) fn watch(&self) -> watch::Receiver<ProcessState> {
         self.state.clone()
     }
 
-    /// The task ends only with the runtime, so the send cannot matter after it.
-    async fn command(&self, command: Command) {
+    /// The task ends only with the runtime; a failed send has no effect after that.
+    async fn command(&self, command: ProcessCommand) {
         let _ = self.commands.send(command).await;
     }
 }
@@ -111,21 +111,21 @@ fn gone() -> io::Error {
     io::Error::other("its supervisor is gone")
 }
 
-struct Supervisor {
+struct ProcessSupervisor {
     launch: Launch,
     child: Option<Child>,
     started: Instant,
     restart_at: Option<Instant>,
     early_deaths: u32,
-    state: watch::Sender<State>,
+    state: watch::Sender<ProcessState>,
     notices: broadcast::Sender<Notice>,
 }
 
-impl Supervisor {
-    async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
+impl ProcessSupervisor {
+    async fn run(mut self, mut commands: mpsc::Receiver<ProcessCommand>) {
         loop {
             tokio::select! {
-                // A command goes first: the death that follows a wanted stop is no reason to restart.
+                // Commands first: the exit after a requested stop must not cause a restart.
                 biased;
                 command = commands.recv() => match command {
                     Some(command) => self.obey(command).await,
@@ -137,20 +137,20 @@ impl Supervisor {
         }
     }
 
-    async fn obey(&mut self, command: Command) {
+    async fn obey(&mut self, command: ProcessCommand) {
         match command {
-            Command::Start(environment, done) => {
+            ProcessCommand::Start(environment, done) => {
                 let _ = done.send(self.start(&environment));
             }
-            Command::Signal(signal) => {
+            ProcessCommand::Signal(signal) => {
                 if let Some(child) = &self.child {
                     send(child, signal);
                 }
             }
-            Command::Stop(grace, done) => {
+            ProcessCommand::Stop(grace, done) => {
                 let _ = done.send(self.stop(grace, self.launch.stop).await);
             }
-            Command::KillForGood(done) => {
+            ProcessCommand::KillForGood(done) => {
                 let (_, clean_code) = self.launch.stop;
                 let kill = (Signal::SIGKILL, clean_code);
                 let _ = done.send(self.stop(KILL_TAKES, kill).await);
@@ -165,7 +165,8 @@ impl Supervisor {
         self.restart_at = None;
         self.child = Some(self.launch.spawn(environment)?);
         self.started = Instant::now();
-        self.state.send_modify(|state| state.phase = Phase::Running);
+        self.state
+            .send_modify(|state| state.phase = ProcessPhase::Running);
         Ok(())
     }
 
@@ -176,7 +177,8 @@ impl Supervisor {
             Some(child) => end(child, grace, signal).await,
             None => None,
         };
-        self.state.send_modify(|state| state.phase = Phase::Down);
+        self.state
+            .send_modify(|state| state.phase = ProcessPhase::Down);
         ending
     }
 
@@ -207,7 +209,7 @@ impl Supervisor {
                 let restarts = self.state.borrow().restarts;
                 self.notify(Notice::Restarted(self.launch.process, restarts));
             }
-            // Children of a killed process may hold on to its lock for a moment.
+            // Children of a killed process may hold its lock for a moment.
             Err(error) => {
                 self.early_deaths += 1;
                 self.try_again(&format!("cannot be started: {error}"));
@@ -215,7 +217,7 @@ impl Supervisor {
         }
     }
 
-    /// Restarts it after a pause that grows with each early death, or gives it up after too many.
+    /// Restarts it after a pause that grows with each early exit, or gives up after too many.
     fn try_again(&mut self, why: &str) {
         if self.early_deaths > EARLY_DEATHS_TOLERATED {
             return self.give_up(why.to_owned());
@@ -223,16 +225,17 @@ impl Supervisor {
         let pause = FIRST_RESTART_PAUSE * 2_u32.pow(self.early_deaths.saturating_sub(1));
         self.restart_at = Some(Instant::now() + pause);
         self.state
-            .send_modify(|state| state.phase = Phase::Restarting);
+            .send_modify(|state| state.phase = ProcessPhase::Restarting);
     }
 
     fn give_up(&mut self, why: String) {
         self.restart_at = None;
-        self.state.send_modify(|state| state.phase = Phase::GivenUp);
+        self.state
+            .send_modify(|state| state.phase = ProcessPhase::GivenUp);
         self.notify(Notice::GivenUp(self.launch.process, why));
     }
 
-    /// Having no receiver is fine: the state has the essentials too.
+    /// No receiver is fine: the state has the essentials too.
     fn notify(&self, notice: Notice) {
         let _ = self.notices.send(notice);
     }
@@ -269,10 +272,10 @@ async fn end(mut child: Child, grace: Duration, stop: (Signal, i32)) -> Option<E
     Some(ending(status, true))
 }
 
-/// Cannot hit another process: the id is reserved until the child is reaped.
+/// Cannot hit another process: the pid is reserved until the child is reaped.
 fn send(child: &Child, signal: Signal) {
     if let Some(pid) = child.id().and_then(|pid| i32::try_from(pid).ok()) {
-        // An error means that it is dead already, which its waiter notices.
+        // An error means that it has exited already, which its waiter notices.
         let _ = kill(Pid::from_raw(pid), signal);
     }
 }

@@ -1,4 +1,5 @@
-//! Certificates for the listener with TLS, made with `openssl`: a certificate authority of the stack, and the certificates that it signs.
+//! TLS certificates made with `openssl`: a certificate authority of the stack, and the broker certificate that it
+//! signs.
 
 use std::fs;
 use std::io;
@@ -7,8 +8,7 @@ use std::path::{Path, PathBuf};
 use tokio::process::Command;
 
 use super::StackError;
-use super::apache_kafka::{PASSWORD, USER, run};
-use super::launches::variable;
+use super::tool::run;
 
 /// Validity: long enough for a data directory that is used again later.
 const DAYS: &str = "365";
@@ -17,7 +17,7 @@ fn folder(data_dir: &Path) -> PathBuf {
     data_dir.join("tls")
 }
 
-/// The certificate of the authority that signs in this directory.
+/// The CA certificate of this directory.
 pub(super) fn authority(data_dir: &Path) -> PathBuf {
     folder(data_dir).join("ca.pem")
 }
@@ -27,18 +27,7 @@ pub(super) fn broker_certificate(data_dir: &Path) -> PathBuf {
     folder(data_dir).join("broker.pem")
 }
 
-/// The settings with which a service trusts this authority and logs in.
-pub(super) fn client_settings(data_dir: &Path) -> [(String, String); 5] {
-    [
-        variable("KAFKA_SECURITY_PROTOCOL", "sasl_ssl"),
-        variable("KAFKA_CA_FILE", authority(data_dir).display()),
-        variable("KAFKA_SASL_MECHANISM", "SCRAM-SHA-512"),
-        variable("KAFKA_SASL_USERNAME", USER),
-        variable("KAFKA_SASL_PASSWORD", PASSWORD),
-    ]
-}
-
-/// Makes an authority in this directory and returns its certificate.
+/// Creates a CA in this directory and returns its certificate.
 ///
 /// # Errors
 /// When `openssl` cannot be run or fails.
@@ -69,7 +58,7 @@ pub async fn make_authority(data_dir: &Path) -> Result<PathBuf, StackError> {
     Ok(authority(data_dir))
 }
 
-/// Makes an authority and a certificate of the broker, unless they are there.
+/// Creates a CA and a broker certificate, unless they exist.
 pub(super) async fn make_broker_certificate(data_dir: &Path) -> Result<(), StackError> {
     if broker_certificate(data_dir).is_file() {
         return Ok(());

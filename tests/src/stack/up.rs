@@ -1,4 +1,4 @@
-//! `local-stack up`: starts the stack, says how to use it, keeps it running until Ctrl-C.
+//! `local-stack up`: starts the stack, prints how to use it, keeps it running until Ctrl-C.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use clap::Args;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::interrupt::Interrupt;
-use super::{Addresses, Notice, Service, Stack, StackOptions};
+use super::{Notice, Service, Stack, StackAddresses, StackOptions};
 use crate::orders::{OrderBook, SAMPLE};
 use crate::waterfall::observation::Observation;
 use crate::waterfall::{self, text};
@@ -15,7 +15,7 @@ use crate::waterfall::{self, text};
 /// Default data directory: below the directory that `make` runs in.
 const DATA_DIRECTORY: &str = ".local/up";
 
-/// The stock suffices for so many replays of the sample.
+/// The stock lasts for this many replays of the sample.
 const ROUNDS: usize = 10;
 
 /// Start the stack and keep it running until Ctrl-C.
@@ -28,7 +28,7 @@ pub struct UpArguments {
 /// Runs until Ctrl-C or SIGTERM, then stops everything in order.
 ///
 /// # Errors
-/// When the stack does not start, when a process cannot be kept running, or when one had to be forced to stop.
+/// When the stack does not start, when a process is given up, or when one had to be killed.
 pub async fn run(arguments: UpArguments) -> Result<()> {
     let interrupt = Interrupt::listen()?;
     let book = OrderBook::open(Path::new(SAMPLE))?;
@@ -47,11 +47,11 @@ pub async fn run(arguments: UpArguments) -> Result<()> {
     let given_up = tokio::select! {
         () = interrupt.stop.cancelled() => None,
         notice = first_given_up(&stack) => Some(notice),
-        // It never ends.
+        // Never completes.
         () = show_first_order(&observation) => None,
     };
 
-    println!("stopping; a second Ctrl-C kills what is left");
+    println!("stopping; a second Ctrl-C kills all remaining processes");
     tokio::select! {
         clean = stop(stack) => ensure!(clean, "not everything stopped cleanly"),
         () = interrupt.kill.cancelled() => bail!("killed before everything had stopped"),
@@ -62,30 +62,30 @@ pub async fn run(arguments: UpArguments) -> Result<()> {
     }
 }
 
-/// Shows the trace of the first fulfilled order, once.
+/// Prints the trace of the first fulfilled order, once.
 async fn show_first_order(observation: &Observation) {
     let rows = waterfall::rows(&observation.first_order().await);
     println!(
-        "\nThe trace of the first order, which is what its spans say; a backend shows every one: --otlp URL\n\n{}",
+        "\nThe trace of the first order; a tracing backend shows every order: --otlp URL\n\n{}",
         text::render(&rows, text::width_of_terminal())
     );
     std::future::pending().await
 }
 
-/// Says what happens to the processes; returns when one of them stays down.
+/// Prints process events; returns when a process is given up.
 async fn first_given_up(stack: &Stack) -> Notice {
     let mut notices = stack.notices();
     loop {
         match notices.recv().await {
             Ok(notice @ Notice::GivenUp(..)) => return notice,
             Ok(notice) => eprintln!("{notice}"),
-            // Lagging loses lines of text only; closed cannot be while the stack lives.
+            // A lag loses only lines of output; the channel is not closed while the stack exists.
             Err(RecvError::Lagged(_) | RecvError::Closed) => {}
         }
     }
 }
 
-/// Whether every process ended by itself.
+/// Whether every process stopped cleanly.
 async fn stop(stack: Stack) -> bool {
     let mut clean = true;
     for (process, ending) in stack.stop().await {
@@ -96,7 +96,7 @@ async fn stop(stack: Stack) -> bool {
 }
 
 /// Addresses, and commands to copy.
-fn welcome(addresses: &Addresses, data_dir: &Path) -> String {
+fn welcome(addresses: &StackAddresses, data_dir: &Path) -> String {
     let orderctl = orderctl();
     let orders = addresses.orders[0];
     let kafka = &addresses.kafka;
@@ -122,8 +122,8 @@ python3 -c \"import confluent_kafka as k; c = k.Consumer({{'bootstrap.servers': 
     )
 }
 
-/// A line for everything that listens, and where the data is.
-fn whereabouts(addresses: &Addresses, data_dir: &Path) -> String {
+/// Every listener's address, and the data directory.
+fn whereabouts(addresses: &StackAddresses, data_dir: &Path) -> String {
     let pair = [
         (Service::Orders, &addresses.orders),
         (Service::Processing, &addresses.processing),
@@ -141,7 +141,7 @@ fn whereabouts(addresses: &Addresses, data_dir: &Path) -> String {
     lines + &format!("  {:<20}{}\n", "data and logs", data_dir.display())
 }
 
-/// How to call the client that was built together with this program: as short as it works from here.
+/// The shortest command that runs the `orderctl` built together with this program.
 fn orderctl() -> String {
     let Ok(program) = std::env::current_exe().map(|path| path.with_file_name("orderctl")) else {
         return "orderctl".to_owned();

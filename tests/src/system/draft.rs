@@ -1,4 +1,4 @@
-//! An order about to be placed, as a test thinks of it.
+//! A test order before it is placed.
 
 use proto::orders::v1::{Money, OrderLine, PlaceOrderRequest};
 use uuid::Uuid;
@@ -6,15 +6,15 @@ use uuid::Uuid;
 /// The customer of the tests.
 pub const CUSTOMER: &str = "customer-1";
 
-/// An order about to be placed: by [`CUSTOMER`], in pounds, with an approved payment by default.
-/// Placing the same draft twice repeats the request.
+/// A test order: by [`CUSTOMER`], in pounds, with an approved payment by default. Placing the same draft twice repeats
+/// the request id.
 #[derive(Clone, Debug)]
 pub struct Draft {
     request: PlaceOrderRequest,
 }
 
 impl Draft {
-    /// An order of some pieces of one thing.
+    /// One line of one SKU.
     pub fn of(sku: &str, quantity: i32) -> Self {
         let request = PlaceOrderRequest {
             request_id: Uuid::new_v4().to_string(),
@@ -25,7 +25,7 @@ impl Draft {
         Self { request }.and(sku, quantity)
     }
 
-    /// Another line.
+    /// Adds a line.
     #[must_use]
     pub fn and(mut self, sku: &str, quantity: i32) -> Self {
         self.request.lines.push(OrderLine {
@@ -39,14 +39,14 @@ impl Draft {
         self
     }
 
-    /// Another payment token.
+    /// Sets the payment token.
     #[must_use]
     pub fn paid_with(mut self, payment_token: &str) -> Self {
         payment_token.clone_into(&mut self.request.payment_token);
         self
     }
 
-    /// The request to send.
+    /// The request of this draft.
     pub fn request(&self) -> PlaceOrderRequest {
         self.request.clone()
     }

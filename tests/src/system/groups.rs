@@ -1,4 +1,4 @@
-//! The consumer groups of the pair, as the broker sees them.
+//! The consumer groups of the pair as reported by the broker.
 
 use std::time::Duration;
 
@@ -8,12 +8,12 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 
 use super::{Service, System, eventually};
 
-/// One answer of the broker.
+/// Timeout of one broker call.
 const ANSWER: Duration = Duration::from_secs(10);
 
 impl System {
-    /// Waits until every process of the pair is a member of its group and no rebalance is under way. A service is ready
-    /// before that: it takes orders at once, and its first events come a little later.
+    /// Waits until every process of the pair is a member of its group and no rebalance is in progress. A service
+    /// reports ready before that: it accepts orders at once, and its first events come a little later.
     ///
     /// # Errors
     /// When that takes too long.
@@ -29,10 +29,10 @@ impl System {
         Ok(())
     }
 
-    /// State and number of members of a service's group.
+    /// State and member count of a service's group.
     async fn group(&self, service: Service) -> Result<(String, usize)> {
         let brokers = self.addresses().kafka.clone();
-        // librdkafka blocks its caller.
+        // librdkafka blocks the calling thread.
         tokio::task::spawn_blocking(move || describe(&brokers, service.name())).await?
     }
 }

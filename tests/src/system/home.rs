@@ -1,4 +1,4 @@
-//! A directory for one system: removed when the test succeeds, kept and named when it does not.
+//! A directory for one system: removed when the test succeeds, otherwise kept and printed.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-/// The directory of one system.
 #[derive(Debug)]
 pub(super) struct Home {
     path: PathBuf,
@@ -42,7 +41,7 @@ impl Drop for Home {
     fn drop(&mut self) {
         if !self.succeeded {
             eprintln!(
-                "the system did not finish well; its logs are in {}",
+                "the test failed; the logs of the system are in {}",
                 self.path.join("logs").display()
             );
         }

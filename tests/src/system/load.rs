@@ -1,4 +1,4 @@
-//! Orders placed without end while a test does something to the system.
+//! Continuous load while a test does something to the system.
 
 use std::time::Duration;
 
@@ -12,21 +12,21 @@ use tonic::Code;
 
 use super::{Draft, System, eventually, is_transient};
 
-/// Clients at once, each with one call open.
+/// Concurrent clients, each with one call in flight.
 const CLIENTS: usize = 8;
 
-/// Between the orders of one client: together 160 orders a second, which two cores manage beside everything else.
+/// Pause between the orders of one client: together 160 orders per second, which two cores sustain.
 const PACE: Duration = Duration::from_millis(50);
 
-/// A client does not wait longer for one answer: the replica that it asked may be frozen.
+/// Timeout of one call: the called replica may be frozen.
 const ANSWER: Duration = Duration::from_secs(2);
 
 impl System {
-    /// Has clients place orders while `work` runs, and returns every order that was confirmed to one of them, with what
-    /// the work returned. A client whose call is not answered repeats it, at the next replica.
+    /// Places orders while `work` runs, and returns every confirmed order together with the result of `work`. A client
+    /// whose call is not answered retries it at the next replica.
     ///
     /// # Errors
-    /// When the work fails, or when an order is refused or not confirmed for too long.
+    /// When the work fails, or when an order is refused or not confirmed in time.
     pub async fn under_load<T>(
         &self,
         work: impl Future<Output = Result<T>>,
@@ -34,7 +34,7 @@ impl System {
         let done = CancellationToken::new();
         let clients = try_join_all((0..CLIENTS).map(|_| self.place_until(&done)));
         let work = async {
-            // Also when it fails: the clients end, and the error is seen.
+            // Also on failure: the clients end, and the error is returned.
             let _end = done.clone().drop_guard();
             work.await
         };
@@ -59,7 +59,7 @@ impl System {
                 Ok(Ok(order)) => Ok(Some(order)),
                 Err(_) => Ok(None),
                 Ok(Err(status)) if is_transient(&status) => Ok(None),
-                // A replica that was frozen finds many calls given up and ends the connection that they came on.
+                // A replica that was frozen finds many cancelled calls and closes their connection.
                 Ok(Err(status)) if status.code() == Code::ResourceExhausted => Ok(None),
                 Ok(Err(status)) => Err(status.into()),
             }
@@ -70,7 +70,7 @@ impl System {
     /// Waits until all these orders are final.
     ///
     /// # Errors
-    /// When one is not in time.
+    /// When one is not final in time.
     pub async fn all_become_final(&self, orders: &[Order]) -> Result<()> {
         stream::iter(orders)
             .map(|order| self.watch_until_final(&order.order_id))

@@ -1,14 +1,14 @@
-//! How much memory a process of a system takes.
+//! Memory use of a process of a system.
 
 use anyhow::{Context as _, Result};
 
 use super::{Process, System};
 
 impl System {
-    /// Bytes of memory that a process has in use now (proc(5): VmRSS).
+    /// Resident memory of a process in bytes (proc(5): VmRSS).
     ///
     /// # Errors
-    /// When it does not run, or on another system than Linux.
+    /// When it does not run, or on a system other than Linux.
     pub fn memory_of(&self, process: Process) -> Result<u64> {
         let file = self.data_dir().join("run").join(format!("{process}.pid"));
         let pid = std::fs::read_to_string(&file)

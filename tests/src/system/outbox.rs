@@ -1,4 +1,4 @@
-//! What a service has committed and not yet seen published, read from its database.
+//! Committed and unpublished events of a service, read from its database.
 
 use anyhow::{Context as _, Result};
 
@@ -7,7 +7,7 @@ use super::{Service, System};
 const ROWS: &str = "SELECT count(*) FROM outbox";
 
 impl System {
-    /// The rows in the outbox of a service of the pair.
+    /// Number of rows in the outbox of a service of the pair.
     ///
     /// # Errors
     /// When the database cannot be read.

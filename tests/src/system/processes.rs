@@ -1,4 +1,4 @@
-//! Kill, stop and start the processes of a system, and read their logs.
+//! Kills, stops and starts the processes of a system, and reads their logs.
 
 use std::process::Output;
 
@@ -6,13 +6,13 @@ use anyhow::{Context as _, Result, ensure};
 
 use super::program::run_in;
 use super::{Process, Service, System, WAIT_LIMIT, eventually, run_to_end};
-use crate::stack::{Ending, Stack};
+use crate::stack::Ending;
 
 impl System {
     /// Kills every process of a service with SIGKILL and waits until the stack has restarted them and they are ready.
     ///
     /// # Errors
-    /// When one does not come back.
+    /// When one does not restart.
     pub async fn kill(&self, service: Service) -> Result<()> {
         let processes = self.stack.processes(service);
         let restarts = |process: &Process| self.stack.state(*process).restarts;
@@ -29,7 +29,7 @@ impl System {
     /// Kills one process with SIGKILL and waits until the stack has restarted it and it is ready again.
     ///
     /// # Errors
-    /// When it does not come back.
+    /// When it does not restart.
     pub async fn kill_process(&self, process: Process) -> Result<()> {
         let before = self.stack.state(process).restarts;
         self.stack.kill(process).await;
@@ -41,10 +41,10 @@ impl System {
         self.stack.kill_for_good(process).await;
     }
 
-    /// Runs a subcommand of a service of the pair with the settings that its replicas have, and fails if it does.
+    /// Runs a subcommand of a service of the pair with the settings of its replicas; fails if the subcommand fails.
     ///
     /// # Errors
-    /// When it does not end with 0.
+    /// When its exit code is not 0.
     pub async fn run(&self, service: Service, subcommand: &str) -> Result<String> {
         let settings = self.stack.settings(service);
         let settings: Vec<(&str, &str)> = settings
@@ -57,7 +57,7 @@ impl System {
         Ok(said)
     }
 
-    /// Runs `dead-letters` of a service with the settings that its replicas have, as an operator does.
+    /// Runs `dead-letters` of a service with the settings of its replicas, as an operator does.
     ///
     /// # Errors
     /// When it cannot be run or does not end.
@@ -74,14 +74,14 @@ impl System {
     /// Waits until one process is ready.
     ///
     /// # Errors
-    /// When it is not in time.
+    /// When it is not ready in time.
     pub async fn until_ready(&self, process: Process) -> Result<()> {
         tokio::time::timeout(WAIT_LIMIT, self.stack.until_ready(process))
             .await
             .with_context(|| format!("{process} does not become ready"))
     }
 
-    /// Waits until the log of a process has this text.
+    /// Waits until the log of a process contains this text.
     ///
     /// # Errors
     /// When it does not come in time.
@@ -103,8 +103,7 @@ impl System {
             .with_context(|| format!("{process} is not ready again after a kill"))
     }
 
-    /// Stops a service as an operator does, all its processes at once, and keeps it down. Of several endings the worst is
-    /// returned.
+    /// Stops all processes of a service concurrently and keeps them down. Returns the worst of their endings.
     ///
     /// # Errors
     /// When it was not running.
@@ -125,7 +124,7 @@ impl System {
         Ok(self.stack.start_service(service).await?)
     }
 
-    /// Everything that the processes of a service have logged, one after the other.
+    /// The concatenated logs of the processes of a service.
     ///
     /// # Errors
     /// When a log cannot be read.
@@ -135,7 +134,7 @@ impl System {
         Ok(logs.collect::<Result<Vec<_>>>()?.concat())
     }
 
-    /// Everything that a process has logged.
+    /// The log of a process.
     ///
     /// # Errors
     /// When its log cannot be read.
@@ -143,15 +142,4 @@ impl System {
         let path = self.stack.log_file(process);
         std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
     }
-}
-
-/// Stops a stack in order; fails when a process does not stop cleanly.
-pub(super) async fn stop_cleanly(stack: Stack) -> Result<()> {
-    for (process, ending) in stack.stop().await {
-        ensure!(
-            ending.is_clean(),
-            "{process} did not stop cleanly: {ending}"
-        );
-    }
-    Ok(())
 }

@@ -1,4 +1,4 @@
-//! Runs a service's program directly, for its output before it serves.
+//! Runs a service's program to its end, for its output and exit code.
 
 use std::path::Path;
 use std::process::{Output, Stdio};
@@ -22,7 +22,7 @@ pub async fn run_to_end(
     run_in(Path::new("."), service, arguments, environment).await
 }
 
-/// The same, in a directory: paths in settings may be relative.
+/// Like [`run_to_end`], in a directory: paths in settings may be relative.
 pub(super) async fn run_in(
     directory: &Path,
     service: Service,

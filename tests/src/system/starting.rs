@@ -1,4 +1,4 @@
-//! How a system is started: on the engines that `TEST_ENGINES` names, with the services or without them, secured or not.
+//! Starts a system: on the engines in `TEST_ENGINES`, with or without the services, secured or not.
 
 use std::env;
 use std::path::Path;
@@ -7,19 +7,19 @@ use std::sync::atomic::AtomicBool;
 use anyhow::{Result, bail};
 
 use super::home::Home;
-use super::processes::stop_cleanly;
+use super::stopping::stop_cleanly;
 use super::{JOURNAL, STOCK, Service, System};
 use crate::client::connections::Connections;
 use crate::replay::journal::Journal;
 use crate::stack::{BrokerEngine, CatalogueSource, Engines, Stack, StackConfig};
 
-/// Which engines the systems run on: `embedded` (default) or `production`.
+/// The engines of the systems: `embedded` (default) or `production`.
 const ENGINES: &str = "TEST_ENGINES";
 
-/// The engines that the systems run on.
+/// The engines in `TEST_ENGINES`.
 ///
 /// # Errors
-/// When the variable names no engines.
+/// When the variable has another value.
 pub fn engines() -> Result<Engines> {
     match env::var(ENGINES).as_deref() {
         Err(_) | Ok("" | "embedded") => Ok(Engines::embedded()),
@@ -28,11 +28,11 @@ pub fn engines() -> Result<Engines> {
     }
 }
 
-/// Whether they are the production engines; says so when they are not, for a test that is about those only.
+/// Whether `TEST_ENGINES` is `production`; prints a line when not, for tests that need these engines.
 fn are_production() -> Result<bool> {
     let are_production = engines()?.replicas > 1;
     if !are_production {
-        println!("left out: only on the production engines ({ENGINES}=production)");
+        println!("skipped: only on the production engines ({ENGINES}=production)");
     }
     Ok(are_production)
 }
@@ -56,8 +56,8 @@ impl System {
         Self::start_on(home, config).await?.settled().await
     }
 
-    /// Starts a system with one replica of each service, on whichever engines, with environment variables for single
-    /// services.
+    /// Starts a system with one replica of each service on the engines in `TEST_ENGINES`, with environment variables
+    /// for single services.
     ///
     /// # Errors
     /// When the stack does not start.
@@ -80,8 +80,7 @@ impl System {
         Self::start_on(home, config).await?.settled().await
     }
 
-    /// Starts a system on these engines, whichever the other tests run on, with environment variables for single
-    /// services.
+    /// Starts a system on these engines, whatever `TEST_ENGINES` says, with environment variables for single services.
     ///
     /// # Errors
     /// When the stack does not start.
@@ -95,8 +94,8 @@ impl System {
         Self::start_on(home, config).await
     }
 
-    /// Starts a system on the production engines, with environment variables for single services. `None`, and a line
-    /// that says so, when the tests run on the embedded engines, where the caller's subject does not exist.
+    /// Starts a system on the production engines, with environment variables for single services. `None`, and a printed
+    /// line, when the tests run on the embedded engines.
     ///
     /// # Errors
     /// When the stack does not start.
@@ -109,7 +108,7 @@ impl System {
         Self::start_with(environment).await.map(Some)
     }
 
-    /// Starts a system on the production engines with so many replicas of each service. `None` as
+    /// Starts a system on the production engines with this many replicas of each service. `None` as for
     /// [`System::start_on_production`].
     ///
     /// # Errors
@@ -126,7 +125,7 @@ impl System {
     }
 
     /// Starts only the broker and the database, on the production engines: no topics, no tables, no services. `None` as
-    /// [`System::start_on_production`].
+    /// for [`System::start_on_production`].
     ///
     /// # Errors
     /// When they do not start.
@@ -166,7 +165,7 @@ impl System {
         let Self {
             stack,
             home,
-            has_strangers,
+            has_other_clients,
             journal,
             ..
         } = self;
@@ -174,7 +173,7 @@ impl System {
         let config = config(home.path(), &[])?;
         let system = Self::start_as(home, config, journal).await?;
         Self {
-            has_strangers,
+            has_other_clients,
             ..system
         }
         .settled()
@@ -192,18 +191,18 @@ impl System {
         let addresses: Vec<_> = replicas
             .map(|address| format!("http://{address}"))
             .collect();
-        // Lazy: a connection is opened again by itself when its replica comes back.
+        // Lazy: a connection is reopened when its replica is back.
         let clients = Connections::to(&addresses, addresses.len())?;
         Ok(Self {
             stack,
             clients,
             home,
-            has_strangers: AtomicBool::new(false),
+            has_other_clients: AtomicBool::new(false),
             journal,
         })
     }
 
-    /// The embedded broker settles its groups of one at once, and would not tell.
+    /// The embedded broker settles its single-member groups at once and does not report their state.
     async fn settled(self) -> Result<Self> {
         if engines()?.broker != BrokerEngine::Embedded {
             self.until_groups_are_settled().await?;

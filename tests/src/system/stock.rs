@@ -1,4 +1,4 @@
-//! What processing-service did, read from its database: stock and payments. Reading only, as an auditor may.
+//! Stock and payments, read from processing-service's database.
 
 use anyhow::{Context as _, Result};
 use auditor::database::DatabaseReader;
@@ -6,23 +6,20 @@ use uuid::Uuid;
 
 use super::{Service, System, eventually};
 
-/// Both engines understand numbered parameters.
+/// Both engines support numbered parameters.
 const STOCK: &str = "SELECT available, reserved, shipped FROM stock WHERE sku = $1";
 const PAYMENT: &str = "SELECT state FROM payments WHERE order_id = $1";
 
-/// Pieces of one SKU.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stock {
-    /// Free to reserve.
     pub available: i64,
-    /// Set aside for orders in work.
+    /// Reserved for orders in progress.
     pub reserved: i64,
-    /// Gone to customers.
+    /// Shipped to customers.
     pub shipped: i64,
 }
 
 impl System {
-    /// The stock of a SKU.
     ///
     /// # Errors
     /// When the database cannot be read, or does not know the SKU.
@@ -65,10 +62,10 @@ impl System {
         .context("cannot read the payment")
     }
 
-    /// Waits until an order's payment is in this state.
+    /// Waits until an order's payment has this state.
     ///
     /// # Errors
-    /// When the database cannot be read, or it takes too long.
+    /// When the database cannot be read, or on timeout.
     pub async fn payment_is(&self, order_id: &str, state: &str) -> Result<()> {
         eventually(&format!("the payment is {state}"), async || {
             let payment = self.payment(order_id).await?;

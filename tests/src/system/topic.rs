@@ -1,4 +1,4 @@
-//! A topic of the system's broker, seen by a Kafka client that knows nothing of the services.
+//! A topic of the system's broker, accessed by a Kafka client independent of the services.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -13,33 +13,30 @@ use rdkafka::producer::future_producer::DeliveryFuture;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-/// One answer of the broker.
+/// Timeout of one broker call.
 pub(super) const ANSWER: Duration = Duration::from_secs(10);
 
-/// A topic of the system's broker.
 #[derive(Clone, Debug)]
 pub struct Topic {
     pub(super) brokers: String,
     pub(super) name: &'static str,
 }
 
-/// A record as it lies on the topic.
+/// A record on a topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TopicRecord {
-    /// Where it lies.
     pub partition: i32,
-    /// At which offset.
     pub offset: i64,
-    /// The order id, if it is one of ours.
+    /// The order id, for records of the services.
     pub key: Option<Vec<u8>>,
-    /// The headers, in order.
+    /// In order.
     pub headers: Headers,
     /// The value.
     pub payload: Option<Vec<u8>>,
 }
 
 impl TopicRecord {
-    /// The text of a header.
+    /// The value of a header as text.
     pub fn header(&self, name: &str) -> Option<&str> {
         proto::record::header(&self.headers, name)
     }
@@ -55,7 +52,7 @@ impl Topic {
         Self { brokers, name }
     }
 
-    /// Every record that lies on the topic now, by partition and offset.
+    /// Every record on the topic, by partition and offset.
     ///
     /// # Errors
     /// When the broker does not answer.
@@ -66,8 +63,8 @@ impl Topic {
             .with_context(|| format!("cannot read the topic {}", self.name))
     }
 
-    /// Up to `count` records of the partition that is the `number`th, going round: from `share` of what lies on it, where
-    /// 0 is the oldest and 1 the newest.
+    /// Up to `count` records of partition `number` modulo the number of partitions: from the relative position `share`,
+    /// where 0 is the oldest record and 1 the newest.
     ///
     /// # Errors
     /// When the broker does not answer.
@@ -78,7 +75,7 @@ impl Topic {
             .with_context(|| format!("cannot read the topic {}", self.name))
     }
 
-    /// The records about one order, in the order of publication.
+    /// The records of one order, in order of publication.
     ///
     /// # Errors
     /// When the broker does not answer.
@@ -88,7 +85,7 @@ impl Topic {
         Ok(records)
     }
 
-    /// Whether a consumer group has committed everything that lies on the topic now.
+    /// Whether a consumer group has committed the end of every partition.
     ///
     /// # Errors
     /// When the broker does not answer.
@@ -99,8 +96,8 @@ impl Topic {
             .with_context(|| format!("cannot read the offsets of {group} on {}", self.name))
     }
 
-    /// Publishes a record with the partition, key, headers and value of this one. Partition -1 is the one where our
-    /// senders put its key.
+    /// Publishes a record with the partition, key, headers and value of this one. Partition -1 selects the one that the
+    /// services' partitioner chooses for the key.
     ///
     /// # Errors
     /// When the broker does not acknowledge it.
@@ -108,7 +105,7 @@ impl Topic {
         self.publish_together(std::slice::from_ref(record)).await
     }
 
-    /// Publishes these records as [`Topic::publish`] does, all at once; those of a partition in their order.
+    /// Publishes these records as [`Topic::publish`] does, concurrently; the order within a partition is kept.
     ///
     /// # Errors
     /// When the broker does not acknowledge one.
@@ -122,11 +119,11 @@ impl Topic {
         Ok(())
     }
 
-    /// Publishes these records as [`Topic::publish`] does, one after the other, up to the first that the broker does not
-    /// acknowledge; returns how many it did.
+    /// Publishes these records as [`Topic::publish`] does, in sequence, until the broker does not acknowledge one;
+    /// returns the number of acknowledged records.
     ///
     /// # Errors
-    /// When there can be no producer.
+    /// When no producer can be created.
     pub async fn publish_all(&self, records: &[TopicRecord]) -> Result<u64> {
         let producer = self.producer()?;
         let mut acknowledged = 0;
@@ -170,7 +167,7 @@ impl Topic {
         message
     }
 
-    /// Partitions are assigned by hand and nothing is committed, so the group is never joined.
+    /// Partitions are assigned manually and nothing is committed, so the group is never joined.
     pub(super) fn consumer(&self, group: &str) -> Result<BaseConsumer> {
         let consumer = ClientConfig::new()
             .set("bootstrap.servers", &self.brokers)

@@ -1,4 +1,4 @@
-//! What an operator, or an accident, does to a topic and to the offsets of a group on it.
+//! Changes to a topic and to the committed offsets of a group.
 
 use anyhow::{Result, bail};
 use rdkafka::ClientConfig;
@@ -13,7 +13,7 @@ use super::topic::ANSWER;
 use super::{Service, Topic};
 
 impl Topic {
-    /// Creates the topic with so many partitions.
+    /// Creates the topic with this many partitions.
     ///
     /// # Errors
     /// When the broker does not create it.
@@ -23,10 +23,10 @@ impl Topic {
         was_done(admin.create_topics(&[topic], &AdminOptions::new()).await?)
     }
 
-    /// Gives the topic further partitions, so that it has so many.
+    /// Increases the number of partitions to this number.
     ///
     /// # Errors
-    /// When the broker does not do so.
+    /// When the broker refuses.
     pub async fn grow_to(&self, partitions: usize) -> Result<()> {
         let more = NewPartitions::new(self.name, partitions);
         let admin = self.admin()?;
@@ -37,10 +37,10 @@ impl Topic {
         )
     }
 
-    /// Deletes the topic and everything on it.
+    /// Deletes the topic with all its records.
     ///
     /// # Errors
-    /// When the broker does not do so.
+    /// When the broker refuses.
     pub async fn delete(&self) -> Result<()> {
         let admin = self.admin()?;
         was_done(
@@ -50,19 +50,19 @@ impl Topic {
         )
     }
 
-    /// Has a group, none of whose members runs, begin again with the first record of every partition.
+    /// Resets the offsets of a group to the start of every partition. No member of the group may run.
     ///
     /// # Errors
-    /// When the broker does not do so.
+    /// When the broker refuses.
     pub async fn rewind(&self, group: Service) -> Result<()> {
         self.set_offsets(group, |low, _| low).await
     }
 
-    /// Sets the offsets of a group, none of whose members runs, to what `choose` makes of the first offset and the end
-    /// of each partition.
+    /// Sets the offsets of a group to the result of `choose`, called with the first offset and the end of each
+    /// partition. No member of the group may run.
     ///
     /// # Errors
-    /// When the broker does not do so.
+    /// When the broker refuses.
     pub async fn set_offsets(
         &self,
         group: Service,
@@ -79,7 +79,7 @@ impl Topic {
             }
             Ok(consumer.commit(&offsets, CommitMode::Sync)?)
         };
-        // librdkafka blocks its caller.
+        // librdkafka blocks the calling thread.
         tokio::task::spawn_blocking(set).await?
     }
 

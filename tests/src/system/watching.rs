@@ -1,4 +1,4 @@
-//! Following an order to its end, resuming a broken stream as a well-behaved client does.
+//! Follows an order to its final state and resumes broken streams, as a well-behaved client does.
 
 use anyhow::{Context as _, Result, bail};
 use proto::orders::v1::{OrderHistoryEntry, OrderStatus, WatchOrderRequest, WatchOrderResponse};
@@ -19,7 +19,7 @@ impl System {
     /// The order's history up to and including the first event that shows this status.
     ///
     /// # Errors
-    /// When that does not come in time, or watching is refused.
+    /// When there is no such event in time, or the watch is refused.
     pub async fn watch_until(
         &self,
         order_id: &str,
@@ -69,7 +69,7 @@ impl System {
                 .map_or(after_version, |entry: &OrderHistoryEntry| entry.version);
             let (read, shown) = (self.journal.read(order_id), history.len());
             let end = self.follow_once(order_id, seen, &mut history).await;
-            // A watch that was refused has shown nothing, and may be of an id that is none.
+            // A refused watch has shown nothing, and its id may be invalid.
             if end.is_ok() || history.len() > shown {
                 read.watched(seen, &history[shown..], end.is_ok());
             }
@@ -107,7 +107,7 @@ impl System {
     }
 }
 
-/// The statuses of a history, in order, for comparison with what a test expects.
+/// The statuses of a history in order.
 pub fn statuses(history: &[OrderHistoryEntry]) -> Vec<OrderStatus> {
     history.iter().map(OrderHistoryEntry::status).collect()
 }

@@ -1,6 +1,6 @@
-//! A local stack whose traces can be shown: it exports to a receiver here, unless it is configured with another one.
+//! Collects the traces of a local stack: it exports to a receiver here, unless another one is configured.
 //!
-//! With another one (`--otlp`) everything goes there and nothing is shown here: its own pages show more.
+//! With another receiver (`--otlp`) nothing is shown here.
 
 use std::io;
 use std::time::Duration;
@@ -12,13 +12,13 @@ use crate::otlp::Receiver;
 use crate::otlp::trace::Trace;
 use crate::stack::{Service, StackConfig};
 
-/// In milliseconds. The default of five seconds is long for an interactive wait.
+/// Export interval in milliseconds. The default of five seconds is too long for an interactive wait.
 const EXPORT_EVERY: &str = "500";
 
-/// When the trace of an order has not grown for so long, its last spans have come: both services have exported since.
+/// A trace that has not grown for this long is complete: both services have exported since.
 const SETTLED: Duration = Duration::from_secs(2);
 
-/// Where the traces of a stack go.
+/// The destination of the traces of a stack.
 #[derive(Debug)]
 pub struct Observation {
     /// `None` if they go elsewhere.
@@ -26,7 +26,7 @@ pub struct Observation {
 }
 
 impl Observation {
-    /// Has a stack that is about to start export to a receiver of its own, if it does not to another.
+    /// Configures a stack before its start to export to a receiver here, unless another one is configured.
     ///
     /// # Errors
     /// When there is no port for the receiver.
@@ -49,12 +49,12 @@ impl Observation {
         })
     }
 
-    /// The trace of an order like most of them.
+    /// The trace of an order of median duration.
     pub fn typical_order(&self) -> Option<Trace> {
         typical(self.receiver.as_ref()?.traces())
     }
 
-    /// The trace of the first order that ends well; waits for ever if the traces go elsewhere.
+    /// The trace of the first fulfilled order; never completes if the traces go elsewhere.
     pub async fn first_order(&self) -> Trace {
         let Some(receiver) = &self.receiver else {
             return std::future::pending().await;

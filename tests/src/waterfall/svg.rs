@@ -1,24 +1,24 @@
-//! The waterfall as a picture: readable on a light and on a dark page, its text real text.
+//! The waterfall as an SVG picture, readable on light and dark pages, with real text.
 
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::{Row, length};
+use super::{WaterfallRow, length};
 
-/// Pixels, here and below.
+/// In pixels, here and below.
 const WIDTH: usize = 1_200;
 const ROW: usize = 22;
-/// Room for the scale.
+/// Height of the scale.
 const TOP: usize = 34;
-/// Room for the legend.
+/// Height of the legend.
 const BOTTOM: usize = 36;
-/// Where the bars begin.
+/// Left edge of the bars.
 const BARS: usize = 620;
-/// Room for the time behind the last bar.
+/// Width of the time behind the last bar.
 const RIGHT: usize = 90;
 const INDENT: usize = 14;
 
-/// Middle tones, visible on white and on black; a service without an entry is grey.
+/// Readable on white and on black; a service without an entry is grey.
 const COLOURS: [(&str, &str); 2] = [
     ("order-service", "#4c8dd6"),
     ("processing-service", "#d98a3d"),
@@ -26,8 +26,7 @@ const COLOURS: [(&str, &str); 2] = [
 const GREY: &str = "#8b949e";
 const RED: &str = "#d9534f";
 
-/// The picture.
-pub fn render(rows: &[Row]) -> String {
+pub fn render(rows: &[WaterfallRow]) -> String {
     let height = TOP + rows.len() * ROW + BOTTOM;
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" \
@@ -42,13 +41,13 @@ pub fn render(rows: &[Row]) -> String {
     svg + &legend(height - BOTTOM / 2) + "</svg>\n"
 }
 
-/// Five lines, with their times.
+/// Five lines with their times.
 fn scale(whole: Duration, bottom: usize) -> String {
     let mut svg = String::new();
     for quarter in 0..=4_u32 {
         let time = whole * quarter / 4;
         let x = x(time, whole);
-        // Writing to a text does not fail, here and below.
+        // Writing to a string cannot fail, here and below.
         let _ = writeln!(
             svg,
             "<line x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{TOP}\" y2=\"{bottom}\" stroke=\"{GREY}\" stroke-opacity=\"0.3\"/>\
@@ -60,7 +59,7 @@ fn scale(whole: Duration, bottom: usize) -> String {
     svg
 }
 
-fn of_row(row: &Row, top: usize, whole: Duration) -> String {
+fn of_row(row: &WaterfallRow, top: usize, whole: Duration) -> String {
     let colour = if row.failed {
         RED
     } else {
@@ -76,7 +75,7 @@ fn of_row(row: &Row, top: usize, whole: Duration) -> String {
          <text x=\"{:.1}\" y=\"{baseline}\" font-size=\"11\">{}</text>\n",
         10 + row.depth * INDENT,
         top + 4,
-        // What took no time is seen as well.
+        // A minimum width keeps spans of zero duration visible.
         (end - start).max(2.0),
         ROW - 8,
         end.max(start + 2.0) + 6.0,

@@ -1,4 +1,4 @@
-//! Golden text, and what a picture must have.
+//! Expected text, and the required content of the picture.
 
 use super::*;
 use crate::otlp::Attributes;
@@ -21,7 +21,7 @@ fn span(id: &str, parent: Option<&str>, name: &str, (start, end): (u64, u64)) ->
     }
 }
 
-/// A call with two parts, one of which goes on in the other service after the call.
+/// A call with two children, one of which continues in the other service after the call.
 fn trace() -> Trace {
     let commit = Span {
         kind: SpanKind::Internal,
@@ -44,7 +44,7 @@ fn trace() -> Trace {
 }
 
 #[test]
-fn a_span_stands_below_the_one_that_it_is_part_of_and_where_it_lies_in_time() {
+fn a_span_is_indented_below_its_parent_with_a_bar_at_its_position_in_time() {
     let text = text::render(&rows(&trace()), 80);
 
     let expected = "\
@@ -71,7 +71,7 @@ fn no_line_is_wider_than_the_terminal() {
 }
 
 #[test]
-fn a_trace_without_spans_is_no_order_and_breaks_nothing() {
+fn an_empty_trace_is_incomplete_and_renders() {
     let nothing = Trace::default();
 
     assert!(!is_complete(&nothing));

@@ -5,29 +5,29 @@ use std::time::Duration;
 
 use console::Term;
 
-use super::{Row, length};
+use super::{WaterfallRow, length};
 
-/// Columns where there is no terminal.
+/// Columns without a terminal.
 const USUAL_WIDTH: usize = 100;
 
-/// Below this there is no room for bars beside the names.
+/// Below this width there is no space for bars beside the names.
 const MIN_WIDTH: usize = 60;
 
 /// Columns of the two times with their spaces.
 const TIMES: usize = 18;
 
-/// Of the part that names and bars share, so much is for names, in percent.
+/// The names' share of the remaining columns in percent.
 const NAMES: usize = 65;
 
-/// The columns of the terminal that this program writes to.
+/// The width of the terminal on standard output.
 pub fn width_of_terminal() -> usize {
     let size = Term::stdout().size_checked();
     size.map_or(USUAL_WIDTH, |(_, columns)| usize::from(columns))
 }
 
-/// The rows as lines of at most `width` columns: what was done by whom, when it began, how long it took, a bar to scale.
-/// `~` marks a span with links, `!` one that failed.
-pub fn render(rows: &[Row], width: usize) -> String {
+/// The rows as lines of at most `width` columns: service and span name, start, duration, a bar to scale. `~` marks a
+/// span with links, `!` a failed one.
+pub fn render(rows: &[WaterfallRow], width: usize) -> String {
     let width = width.max(MIN_WIDTH) - TIMES;
     let names = width * NAMES / 100;
     let bars = width - names;
@@ -41,13 +41,13 @@ pub fn render(rows: &[Row], width: usize) -> String {
             milliseconds(row.duration),
             bar(row, whole, bars - 1)
         );
-        // Writing to a text does not fail.
+        // Writing to a string cannot fail.
         let _ = writeln!(text, "{}", line.trim_end());
     }
     text + "~ has links to other spans   ! failed\n"
 }
 
-fn label(row: &Row) -> String {
+fn label(row: &WaterfallRow) -> String {
     let indent = "  ".repeat(row.depth);
     let service = row.service.trim_end_matches("-service");
     let link = if row.is_linked { " ~" } else { "" };
@@ -55,7 +55,7 @@ fn label(row: &Row) -> String {
     format!("{indent}{service} {} {}{link}{failure}", row.kind, row.name)
 }
 
-/// Cut in the middle, so that the beginning and the marks stay.
+/// Shortened in the middle, so that the beginning and the marks stay.
 fn shortened(label: &str, columns: usize) -> String {
     let letters: Vec<char> = label.chars().collect();
     if letters.len() <= columns {
@@ -75,8 +75,8 @@ fn milliseconds(time: Duration) -> String {
     format!("{:.1}", time.as_secs_f64() * 1_000.0)
 }
 
-/// At least one column, also for what took no time.
-fn bar(row: &Row, whole: Duration, columns: usize) -> String {
+/// At least one column, also for a duration of zero.
+fn bar(row: &WaterfallRow, whole: Duration, columns: usize) -> String {
     let column = |time: Duration| {
         let share = time.as_secs_f64() / whole.as_secs_f64().max(f64::MIN_POSITIVE);
         (share * columns as f64) as usize

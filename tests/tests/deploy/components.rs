@@ -1,4 +1,4 @@
-//! What the components add to the production overlay, each as `deploy/README.md` says.
+//! The changes that each component makes to the production overlay, as documented in `deploy/README.md`.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -12,7 +12,7 @@ use crate::{SERVICES, project, read};
 
 const OVERLAY: &str = "overlays/production";
 
-/// RFC 7517, appendix A.1, as a key for signatures.
+/// The key of RFC 7517, appendix A.1, as a signature key.
 const KEY_SET: &str = r#"{"keys": [{
   "kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "kid": "1",
   "x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4", "y": "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"
@@ -24,7 +24,7 @@ const KEY_SET_GENERATOR: &str = "configMapGenerator:
     options: {disableNameSuffixHash: true}
 ";
 
-/// The production overlay with these components, in a copy of everything.
+/// The production overlay with these components, in a copy of the whole tree.
 pub(crate) fn with_components(names: &[&str]) -> Manifests {
     let copy = tempfile::tempdir().unwrap();
     copy_tree(&project().join("deploy/kubernetes"), copy.path());
@@ -57,7 +57,7 @@ fn copy_tree(from: &Path, to: &Path) {
 }
 
 #[test]
-fn every_component_is_tested_here() {
+fn every_component_has_a_test_in_this_file() {
     let folder = project().join("deploy/kubernetes/components");
     let there: BTreeSet<_> = fs::read_dir(folder)
         .unwrap()
@@ -73,7 +73,7 @@ fn every_component_is_tested_here() {
 }
 
 #[test]
-fn with_mtls_order_service_shows_a_certificate_and_processing_service_wants_one() {
+fn with_mtls_order_service_presents_a_certificate_and_processing_service_requires_one() {
     let launches = with_components(&["mtls"]).launches();
     let orders = Launch::server(&launches, "order-service");
     let processing = Launch::server(&launches, "processing-service");
@@ -95,12 +95,12 @@ fn with_mtls_order_service_shows_a_certificate_and_processing_service_wants_one(
         let file = launch.required(setting);
         assert!(launch.files.contains_key(file), "{launch}: {setting}");
     }
-    // Customers have tokens and no certificates.
+    // Customers authenticate with tokens, not certificates.
     assert_eq!(orders.setting("GRPC_TLS_CLIENT_CA_FILE"), None);
 }
 
 #[test]
-fn with_mtls_each_certificate_is_for_the_names_by_which_its_server_is_called() {
+fn with_mtls_each_certificate_has_the_host_names_of_its_server() {
     let manifests = with_components(&["mtls"]);
     for service in SERVICES {
         let certificate = manifests.get("Certificate", service);
@@ -113,7 +113,7 @@ fn with_mtls_each_certificate_is_for_the_names_by_which_its_server_is_called() {
         assert!(names.contains(&json!(service)), "{service}: {names:?}");
         let usages = list(certificate.find("/spec/usages"));
         assert!(usages.contains(&json!("client auth")), "{service}");
-        // A file that is mounted with subPath would never be renewed.
+        // A file mounted with subPath is never updated.
         let deployment = manifests.get("Deployment", service);
         for mount in list(deployment.container("/volumeMounts")) {
             assert_eq!(mount.get("subPath"), None, "{service}");
@@ -123,7 +123,7 @@ fn with_mtls_each_certificate_is_for_the_names_by_which_its_server_is_called() {
 }
 
 #[test]
-fn with_mtls_no_probe_of_kubernetes_speaks_grpc() {
+fn with_mtls_no_kubernetes_probe_uses_grpc() {
     let manifests = with_components(&["mtls"]);
     for service in SERVICES {
         let deployment = manifests.get("Deployment", service);
@@ -144,10 +144,10 @@ fn with_mtls_no_probe_of_kubernetes_speaks_grpc() {
 }
 
 #[test]
-fn a_changed_key_set_reaches_pods_that_run() {
+fn a_changed_key_set_reaches_running_pods() {
     let manifests = with_components(&["auth"]);
 
-    // The name has no hash: the volume of a pod that runs follows the ConfigMap.
+    // The name has no hash suffix: the volume of a running pod follows the ConfigMap.
     let keys = manifests.get("ConfigMap", "order-service-jwks");
 
     assert_eq!(text(keys.at("/data/jwks.json")), KEY_SET);
@@ -156,7 +156,7 @@ fn a_changed_key_set_reaches_pods_that_run() {
 }
 
 #[test]
-fn keys_from_a_url_have_a_way_and_only_order_service_may_go_it() {
+fn only_order_service_may_connect_to_the_url_of_the_keys() {
     let manifests = with_components(&["auth-url"]);
     let launches = manifests.launches();
     let url = Launch::server(&launches, "order-service").required("AUTH_JWKS");
@@ -173,11 +173,11 @@ fn keys_from_a_url_have_a_way_and_only_order_service_may_go_it() {
 }
 
 #[test]
-fn with_telemetry_each_pod_says_which_it_is_and_records_what_the_collector_chooses_from() {
+fn with_telemetry_each_pod_has_its_resource_attributes_and_records_all_traces_for_the_collector() {
     for launch in with_components(&["telemetry"]).launches() {
         let attributes = launch.required("OTEL_RESOURCE_ATTRIBUTES");
 
-        // What the pod has at these places is put there by Kubernetes.
+        // Kubernetes fills in these fields of the pod.
         let expected = "service.namespace=metadata.namespace,\
              service.instance.id=metadata.namespace.metadata.name.service,\
              k8s.namespace.name=metadata.namespace,k8s.node.name=spec.nodeName,\

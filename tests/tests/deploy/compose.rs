@@ -1,4 +1,4 @@
-//! What the compose file promises.
+//! The guarantees of the compose file.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -35,7 +35,7 @@ fn order_service_is_published_where_it_listens() {
 }
 
 #[test]
-fn order_service_asks_where_processing_service_listens() {
+fn order_service_calls_the_address_that_processing_service_listens_on() {
     let compose = Compose::read();
     let launches = compose.launches();
 
@@ -68,7 +68,7 @@ fn our_containers_are_restricted_and_limited() {
 }
 
 #[test]
-fn a_server_waits_for_all_jobs_and_a_job_for_what_it_works_on() {
+fn a_server_waits_for_all_jobs_and_a_job_for_its_database_or_broker() {
     let compose = Compose::read();
     let jobs: BTreeSet<String> = compose
         .ours()
@@ -95,7 +95,7 @@ fn a_server_waits_for_all_jobs_and_a_job_for_what_it_works_on() {
 }
 
 #[tokio::test]
-async fn a_container_has_the_time_that_a_whole_stop_takes() -> Result<()> {
+async fn a_container_has_a_grace_period_for_a_whole_stop() -> Result<()> {
     let compose = Compose::read();
     let launches = compose.launches();
     for service in SERVICES {
@@ -114,7 +114,7 @@ async fn a_container_has_the_time_that_a_whole_stop_takes() -> Result<()> {
 }
 
 #[test]
-fn the_broker_is_the_version_that_the_tests_run_on() {
+fn the_broker_has_the_version_of_the_tests() {
     let project = read("tests/apache-kafka/pom.xml");
     let (_, version) = project.split_once("<kafka.version>").unwrap();
     let (version, _) = version.split_once('<').unwrap();

@@ -1,4 +1,4 @@
-//! `deploy/compose.yaml`, its anchors and merge keys resolved.
+//! `deploy/compose.yaml` with its anchors and merge keys resolved.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,6 @@ use crate::{SERVICES, read};
 
 const FILE: &str = "deploy/compose.yaml";
 
-/// The compose file.
 #[derive(Clone, Debug)]
 pub(crate) struct Compose(Value);
 
@@ -25,19 +24,19 @@ impl Compose {
             .unwrap_or_else(|| panic!("{FILE} has no {pointer}"))
     }
 
-    /// Every container, by its name.
+    /// Every container by name.
     pub(crate) fn containers(&self) -> BTreeMap<String, Value> {
         serde_json::from_value(self.at("/services").clone()).expect("services")
     }
 
-    /// Those that run our programs.
+    /// The containers that run the services' programs.
     pub(crate) fn ours(&self) -> BTreeMap<String, Value> {
         let mut containers = self.containers();
         containers.retain(|_, container| SERVICES.contains(&image(container).as_str()));
         containers
     }
 
-    /// What is started.
+    /// The programs of the services' containers.
     pub(crate) fn launches(&self) -> Vec<Launch> {
         self.ours()
             .iter()

@@ -1,4 +1,4 @@
-//! What the Dockerfile takes from the tree exists there. No engine builds it here.
+//! Everything that the Dockerfile copies exists in the tree. The image is not built here.
 
 use crate::compose_file::Compose;
 use crate::manifests::Manifests;
@@ -40,7 +40,7 @@ fn stage(name: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_builder_has_the_toolchain_of_the_project() {
+fn the_builder_has_the_project_toolchain() {
     let version = instruction("ARG RUST_VERSION=").replace("ARG RUST_VERSION=", "");
 
     let channel = format!("channel = \"{version}\"");
@@ -48,7 +48,7 @@ fn the_builder_has_the_toolchain_of_the_project() {
 }
 
 #[test]
-fn everything_that_is_copied_is_there() {
+fn every_copied_path_exists() {
     for line in instructions() {
         let Some(arguments) = line.strip_prefix("COPY ") else {
             continue;
@@ -77,7 +77,7 @@ fn everything_that_is_copied_is_there() {
 }
 
 #[test]
-fn no_member_of_the_workspace_is_kept_from_the_build() {
+fn no_workspace_member_is_excluded_from_the_build_context() {
     let ignored: Vec<String> = read(".dockerignore")
         .lines()
         .filter(|line| !line.is_empty() && !line.starts_with('#'))

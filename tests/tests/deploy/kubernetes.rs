@@ -1,4 +1,4 @@
-//! What the manifests promise about pods and rollouts.
+//! The guarantees of the manifests about pods and rollouts.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -21,7 +21,7 @@ fn probes_and_service_name_the_port_that_the_program_listens_on() {
         let listen: SocketAddr = listen.parse().unwrap();
         assert!(
             listen.ip().is_unspecified(),
-            "{service} listens where no probe comes"
+            "{service} listens on a port without a probe"
         );
 
         let deployment = manifests.get("Deployment", service);
@@ -40,7 +40,7 @@ fn probes_and_service_name_the_port_that_the_program_listens_on() {
 }
 
 #[test]
-fn order_service_asks_a_headless_service_that_gives_away_ready_replicas_only() {
+fn order_service_resolves_a_headless_service_with_ready_replicas_only() {
     let manifests = Manifests::production();
     let launches = manifests.launches();
     let address = Launch::server(&launches, "order-service").required("PROCESSING_ADDRESS");
@@ -50,7 +50,7 @@ fn order_service_asks_a_headless_service_that_gives_away_ready_replicas_only() {
     let asked = manifests.get("Service", host);
 
     assert_eq!(asked.number("/spec/ports/0/port").to_string(), port);
-    // A cluster IP would keep all calls at the replica that took the connection.
+    // A cluster IP would keep all calls at the replica that accepted the connection.
     assert_eq!(asked.text("/spec/clusterIP"), "None");
     assert_eq!(*asked.at("/spec/publishNotReadyAddresses"), false);
     let chosen = manifests.chosen(&asked.labels("/spec/selector"));
@@ -61,7 +61,7 @@ fn order_service_asks_a_headless_service_that_gives_away_ready_replicas_only() {
 fn an_outage_of_the_database_restarts_no_pod() {
     for deployment in Manifests::production().of_kind("Deployment") {
         for probe in ["startupProbe", "livenessProbe"] {
-            // Without a name, the health service tells readiness, which waits for the database.
+            // Without a service name, the health service reports readiness, which depends on the database.
             let asked = deployment.container(&format!("/{probe}/grpc/service"));
             assert_eq!(
                 asked,
@@ -74,7 +74,7 @@ fn an_outage_of_the_database_restarts_no_pod() {
 }
 
 #[test]
-fn a_pod_has_the_time_that_a_whole_stop_takes() {
+fn a_pod_has_a_grace_period_for_a_whole_stop() {
     let manifests = Manifests::production();
     let launches = manifests.launches();
     for service in SERVICES {
@@ -95,7 +95,7 @@ fn a_pod_has_the_time_that_a_whole_stop_takes() {
 }
 
 #[test]
-fn a_rollout_takes_no_ready_replica_away_and_a_drain_one_at_a_time() {
+fn a_rollout_keeps_all_replicas_ready_and_a_drain_evicts_one_at_a_time() {
     let manifests = Manifests::production();
     for service in SERVICES {
         let deployment = manifests.get("Deployment", service);
@@ -154,7 +154,7 @@ fn every_pod_is_restricted() {
 }
 
 #[test]
-fn every_pod_has_an_account_without_a_token_and_memory_of_its_own() {
+fn every_pod_has_a_service_account_without_a_token_and_reserved_memory() {
     let manifests = Manifests::production();
     for workload in manifests.workloads() {
         let name = workload.name();
@@ -187,7 +187,7 @@ fn images_are_pinned_and_named_after_the_service_in_them() {
 }
 
 #[test]
-fn selectors_mean_the_servers_and_not_the_jobs() {
+fn selectors_match_the_servers_and_not_the_jobs() {
     let manifests = Manifests::production();
     let selectors = [
         ("Deployment", "/spec/selector/matchLabels"),

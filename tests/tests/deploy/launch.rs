@@ -1,14 +1,14 @@
-//! One program as a manifest starts it.
+//! A program as started by a manifest.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// What a container is started with.
+/// The program, arguments, environment and files of a container.
 #[derive(Clone, Debug)]
 pub(crate) struct Launch {
-    /// Where it is written, for messages.
+    /// The place in the manifests, for messages.
     pub(crate) origin: String,
-    /// Which program, by the name of its image.
+    /// The service, from the name of the image.
     pub(crate) service: String,
     pub(crate) arguments: Vec<String>,
     pub(crate) environment: BTreeMap<String, String>,
@@ -28,18 +28,18 @@ impl Launch {
         self.environment.get(name).map(String::as_str)
     }
 
-    /// The value of a setting that the manifest must set.
+    /// The value of a setting; panics if the manifest does not set it.
     pub(crate) fn required(&self, name: &str) -> &str {
         let value = self.setting(name);
         value.unwrap_or_else(|| panic!("{self} does not set {name}"))
     }
 
-    /// The one that runs the service, among those of a service: a job has arguments.
+    /// The launch without arguments among those of a service: a job has arguments.
     pub(crate) fn server<'a>(launches: &'a [Self], service: &str) -> &'a Self {
         Self::find(launches, service, &[])
     }
 
-    /// The one that runs a subcommand of a service.
+    /// The launch of a subcommand of a service.
     pub(crate) fn job<'a>(launches: &'a [Self], service: &str, subcommand: &str) -> &'a Self {
         Self::find(launches, service, &[subcommand])
     }
@@ -56,7 +56,7 @@ impl Launch {
     }
 }
 
-/// The last part of an image's name, without its tag: the service in it.
+/// The last part of an image's name without its tag, which is the service name.
 pub(crate) fn service_of_image(image: &str) -> String {
     let name = image.rsplit('/').next().unwrap_or(image);
     let end = name.find([':', '@']).unwrap_or(name.len());

@@ -1,12 +1,12 @@
-//! What `deploy/` says is what the programs do: they are started with the arguments and the environment that the
-//! manifests give them.
+//! The programs accept the configuration in `deploy/`: they are started with the arguments and the environment of the
+//! manifests.
 //!
 //! Host names that exist only in a cluster and the paths of mounted files are replaced by stand-ins on this machine;
-//! nothing else is changed. Schemas and lints are the business of `deploy/validate.sh`.
+//! nothing else is changed. Schemas and lints are checked by `deploy/validate.sh`.
 //!
-//! Reading order: `settings` and `readiness` (the programs), `kubernetes`, `network`, `components`, `compose`, `images`,
-//! `observability` (what is written about them); below them `manifests`, `secrets`, `compose_file` and `promql` (reading),
-//! `launch` (what is started), `program` and `stand_ins` (starting it).
+//! Reading order: `settings` and `readiness` (running the programs), `kubernetes`, `network`, `components`, `compose`,
+//! `images`, `observability` (checks of the files); then `manifests`, `secrets`, `compose_file` and `promql` (parsing),
+//! `launch`, `program` and `stand_ins` (starting programs).
 
 #![allow(
     clippy::unwrap_used,
@@ -34,10 +34,10 @@ mod secrets;
 mod settings;
 mod stand_ins;
 
-/// The services, which are also the names of their programs and images.
+/// The services; also the names of their programs and images.
 const SERVICES: [&str; 2] = ["order-service", "processing-service"];
 
-/// What a stop may take beyond SHUTDOWN_GRACE: three flushes of telemetry, see docs/configuration.md.
+/// Time of a stop beyond SHUTDOWN_GRACE: three flushes of telemetry, see docs/configuration.md.
 const TELEMETRY_FLUSH: Duration = Duration::from_secs(9);
 
 fn project() -> PathBuf {

@@ -43,12 +43,12 @@ impl Object {
             .unwrap_or_else(|| panic!("no number at {pointer} of {} {}", self.kind(), self.name()))
     }
 
-    /// A field of the only container.
+    /// A field of the object's only container.
     pub(crate) fn container(&self, pointer: &str) -> Option<&Value> {
         self.find(&format!("/spec/template/spec/containers/0{pointer}"))
     }
 
-    /// Labels or data at a place; none, if nothing stands there.
+    /// Labels or data at a pointer; empty if there are none.
     pub(crate) fn labels(&self, pointer: &str) -> BTreeMap<String, String> {
         let labels = self
             .find(pointer)
@@ -59,7 +59,7 @@ impl Object {
             .unwrap_or_default()
     }
 
-    /// Whether the pods of a workload carry all these labels.
+    /// Whether the pods of a workload have all these labels.
     pub(crate) fn carries(&self, labels: &BTreeMap<String, String>) -> bool {
         let own = self.labels("/spec/template/metadata/labels");
         labels
@@ -68,7 +68,7 @@ impl Object {
     }
 }
 
-/// Everything that an overlay renders to.
+/// All objects of a rendered overlay.
 #[derive(Clone, Debug)]
 pub(crate) struct Manifests(Vec<Object>);
 
@@ -101,12 +101,12 @@ impl Manifests {
             .unwrap_or_else(|| panic!("there is no {kind} {name}"))
     }
 
-    /// The objects that pods are made from.
+    /// The objects with a pod template.
     pub(crate) fn workloads(&self) -> impl Iterator<Item = &Object> {
         self.of_kind("Deployment").chain(self.of_kind("Job"))
     }
 
-    /// The workloads whose pods carry all these labels.
+    /// The workloads whose pods have all these labels.
     pub(crate) fn chosen(&self, labels: &BTreeMap<String, String>) -> Vec<String> {
         self.workloads()
             .filter(|workload| workload.carries(labels))
@@ -114,7 +114,7 @@ impl Manifests {
             .collect()
     }
 
-    /// What is started, with every reference to a ConfigMap or a Secret resolved.
+    /// The programs of all workloads, with every reference to a ConfigMap or a Secret resolved.
     pub(crate) fn launches(&self) -> Vec<Launch> {
         self.workloads()
             .map(|workload| self.launch(workload))
@@ -191,7 +191,7 @@ impl Manifests {
     }
 }
 
-/// What a variable holds in a pod; of a field of the pod its path stands for what the pod has there.
+/// The value of a variable in a pod; for a field of the pod, the path of the field.
 fn value_of(variable: &Value, environment: &BTreeMap<String, String>) -> String {
     if let Some(secret) = variable.pointer("/valueFrom/secretKeyRef") {
         return secrets::value(&text(&secret["name"]), &text(&secret["key"]));
@@ -199,7 +199,7 @@ fn value_of(variable: &Value, environment: &BTreeMap<String, String>) -> String 
     if let Some(path) = variable.pointer("/valueFrom/fieldRef/fieldPath") {
         return text(path);
     }
-    // Those that stand before it may be named in it.
+    // Variables defined before it may be referenced in it.
     environment
         .iter()
         .fold(text(&variable["value"]), |value, (name, content)| {
@@ -229,6 +229,6 @@ pub(crate) fn list(value: Option<&Value>) -> Vec<Value> {
 pub(crate) fn text(value: &Value) -> String {
     value
         .as_str()
-        .unwrap_or_else(|| panic!("{value} is no text"))
+        .unwrap_or_else(|| panic!("{value} is not a string"))
         .to_owned()
 }

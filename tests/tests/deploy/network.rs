@@ -1,4 +1,4 @@
-//! Who may talk to whom, by the manifests.
+//! The network policies of the manifests.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use crate::manifests::{Manifests, Object, list};
 const DNS: u64 = 53;
 
 #[test]
-fn what_no_policy_allows_is_forbidden() {
+fn traffic_without_a_policy_is_denied() {
     let policy = Manifests::production().get("NetworkPolicy", "deny-all");
 
     let everything = json!({ "podSelector": {}, "policyTypes": ["Ingress", "Egress"] });
@@ -18,7 +18,7 @@ fn what_no_policy_allows_is_forbidden() {
 }
 
 #[test]
-fn pods_reach_what_their_settings_name_and_nothing_else() {
+fn pods_reach_only_the_addresses_in_their_settings() {
     let manifests = Manifests::production();
     for (workload, launch) in manifests.workloads().zip(manifests.launches()) {
         let mut needed = destinations(&launch);
@@ -28,7 +28,8 @@ fn pods_reach_what_their_settings_name_and_nothing_else() {
     }
 }
 
-/// The ports of all addresses in the settings of a launch. A job reads where processing-service is and asks nobody.
+/// The ports of all addresses in the settings of a launch. A job reads the address of processing-service but does not
+/// connect.
 fn destinations(launch: &Launch) -> BTreeSet<u64> {
     let (_, database) = launch.required("DATABASE_URL").split_once('@').unwrap();
     let (database, _) = database.split_once('/').unwrap();
@@ -43,7 +44,7 @@ fn destinations(launch: &Launch) -> BTreeSet<u64> {
         .collect()
 }
 
-/// The ports that the policies let the pods of a workload connect to, each at a place that is named.
+/// The egress ports of a workload's pods; every rule must name its destination.
 fn allowed(manifests: &Manifests, workload: &Object) -> BTreeSet<u64> {
     let mut ports = BTreeSet::new();
     for policy in manifests.of_kind("NetworkPolicy") {
@@ -67,7 +68,7 @@ fn allowed(manifests: &Manifests, workload: &Object) -> BTreeSet<u64> {
 }
 
 #[test]
-fn callers_reach_order_service_alone_and_only_its_port() {
+fn callers_reach_only_order_service_and_only_its_port() {
     let manifests = Manifests::production();
     let policy = manifests.get("NetworkPolicy", "clients-to-order-service");
 
@@ -79,12 +80,12 @@ fn callers_reach_order_service_alone_and_only_its_port() {
 }
 
 #[test]
-fn order_service_alone_reaches_processing_service_and_only_its_port() {
+fn only_order_service_reaches_processing_service_and_only_its_port() {
     let manifests = Manifests::production();
     let there = manifests.get("NetworkPolicy", "order-service-to-processing-service");
     let here = manifests.get("NetworkPolicy", "processing-service-from-order-service");
 
-    // One end may open the connection, and the other may take it.
+    // Egress of the caller and ingress of the server.
     for (policy, own, rule, other) in [
         (there, "order-service", "egress/0/to", "processing-service"),
         (
@@ -101,7 +102,7 @@ fn order_service_alone_reaches_processing_service_and_only_its_port() {
         assert_eq!(peers.len(), 1, "{name}");
         let labels = policy.labels(&format!("/spec/{rule}/0/podSelector/matchLabels"));
         assert_eq!(manifests.chosen(&labels), [format!("Deployment {other}")]);
-        // Beside the selector of pods there is none of namespaces: it means this one.
+        // Without a namespace selector the peer is in the same namespace.
         assert_eq!(peers[0].as_object().map(Map::len), Some(1), "{name}");
     }
     let ports = port("processing-service");
@@ -110,7 +111,7 @@ fn order_service_alone_reaches_processing_service_and_only_its_port() {
 }
 
 #[test]
-fn nothing_else_is_let_in() {
+fn no_other_ingress_is_allowed() {
     let manifests = Manifests::production();
     let open: BTreeSet<_> = manifests
         .of_kind("NetworkPolicy")
@@ -125,7 +126,7 @@ fn nothing_else_is_let_in() {
     assert_eq!(open, expected.into());
 }
 
-/// The only port of a Service, as a policy writes it.
+/// The only port of a Service, in the form of a policy.
 fn port(service: &str) -> Value {
     let offered = Manifests::production().get("Service", service);
     assert_eq!(list(offered.find("/spec/ports")).len(), 1, "{service}");

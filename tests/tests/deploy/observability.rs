@@ -1,4 +1,4 @@
-//! Rules, dashboards and runbooks speak of metrics that there are, and belong together.
+//! Rules, dashboards and runbooks use only existing metrics, and refer to each other consistently.
 //!
 //! Needs `promtool` (Debian: the package `prometheus`).
 
@@ -17,7 +17,7 @@ use crate::{SERVICES, project, read};
 
 const FOLDER: &str = "deploy/observability";
 
-/// What the collector and Prometheus add.
+/// Metrics added by the collector and Prometheus.
 const OF_OTHERS: [&str; 6] = [
     "target_info",
     "traces_span_metrics_calls_total",
@@ -27,10 +27,10 @@ const OF_OTHERS: [&str; 6] = [
     "up",
 ];
 
-/// Runbooks that no alert leads to directly.
+/// Runbooks without an alert of their own.
 const WITHOUT_ALERT: [&str; 2] = ["dead-letters", "overload"];
 
-/// The files of a folder, in their order.
+/// The files of a folder, sorted.
 fn files(folder: &str, extension: &str) -> Vec<PathBuf> {
     let entries = fs::read_dir(project().join(folder)).unwrap();
     let mut files: Vec<_> = entries
@@ -62,7 +62,7 @@ fn dashboards() -> BTreeMap<String, Value> {
     parsed.collect()
 }
 
-/// Where it stands, and what is asked.
+/// The place and text of every expression.
 fn expressions() -> Vec<(String, String)> {
     let mut all: Vec<_> = rules()
         .iter()
@@ -91,7 +91,7 @@ fn expressions() -> Vec<(String, String)> {
     all
 }
 
-/// Grafana replaces these before it asks.
+/// Removes the variables that Grafana replaces.
 fn without_variables(expression: &str) -> String {
     ["$__rate_interval", "$interval"]
         .iter()
@@ -116,7 +116,7 @@ fn every_expression_parses() {
         .into_iter()
         .enumerate()
         .map(|(number, (place, expression))| {
-            // Distinct names: promtool warns of the same rule twice.
+            // Distinct names: promtool warns about duplicate rules.
             json!({ "alert": format!("{place} {number}"), "expr": expression })
         })
         .collect();
@@ -130,7 +130,7 @@ fn every_expression_parses() {
 }
 
 #[test]
-fn every_metric_that_is_asked_for_is_one_that_is_emitted() {
+fn every_queried_metric_is_emitted() {
     let emitted = metrics::ALL
         .iter()
         .chain(order_service::names::metrics::ALL);
@@ -144,13 +144,13 @@ fn every_metric_that_is_asked_for_is_one_that_is_emitted() {
 
     for (place, expression) in expressions() {
         for name in metrics_of(&expression) {
-            assert!(known.contains(&name), "{place}: nobody emits {name}");
+            assert!(known.contains(&name), "{place}: {name} is not emitted");
         }
     }
 }
 
 #[test]
-fn each_alert_says_how_bad_it_is_and_has_its_runbook_and_each_runbook_its_alert() {
+fn each_alert_has_a_severity_and_a_runbook_and_each_runbook_an_alert() {
     let alerts: Vec<_> = rules()
         .into_iter()
         .filter(|rule| rule.get("alert").is_some())
@@ -181,7 +181,7 @@ fn each_alert_says_how_bad_it_is_and_has_its_runbook_and_each_runbook_its_alert(
 }
 
 #[test]
-fn each_alert_is_seen_to_fire_and_not_to_fire() {
+fn each_alert_has_a_test_in_which_it_fires_and_one_in_which_it_does_not() {
     let mut seen: BTreeMap<String, BTreeSet<bool>> = BTreeMap::new();
     for file in files(&format!("{FOLDER}/prometheus/tests"), "yaml") {
         let content: Value = serde_saphyr::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
@@ -203,10 +203,10 @@ fn each_alert_is_seen_to_fire_and_not_to_fire() {
 }
 
 #[test]
-fn dashboards_have_fixed_names_and_each_panel_its_question() {
+fn dashboards_have_fixed_uids_and_each_panel_a_query() {
     let mut names = BTreeSet::new();
     for (file, dashboard) in dashboards() {
-        assert_eq!(dashboard["uid"], file, "a link finds it by this name");
+        assert_eq!(dashboard["uid"], file, "links use this uid");
         assert!(names.insert(text(&dashboard["title"])), "{file}");
         for panel in list(dashboard.get("panels")) {
             let asks = panel["type"] == "row" || !list(panel.get("targets")).is_empty();
@@ -219,7 +219,7 @@ fn dashboards_have_fixed_names_and_each_panel_its_question() {
 }
 
 #[test]
-fn the_collector_is_where_the_services_send_and_may_take_it() {
+fn the_services_export_to_the_collector_and_may_connect_to_it() {
     let collector = Manifests::of(&project().join(FOLDER).join("kubernetes"));
     let launches = Manifests::production().launches();
     let service = collector.get("Service", "otel-collector");
@@ -240,7 +240,7 @@ fn the_collector_is_where_the_services_send_and_may_take_it() {
 }
 
 #[test]
-fn the_collector_runs_as_the_version_it_is_checked_with_and_has_no_rights() {
+fn the_collector_has_the_validated_version_and_no_privileges() {
     let collector = Manifests::of(&project().join(FOLDER).join("kubernetes"));
     let deployment = collector.get("Deployment", "otel-collector");
     let image = deployment.text("/spec/template/spec/containers/0/image");

@@ -1,4 +1,4 @@
-//! The programs of this build, run as a container runs them.
+//! Runs the programs of this build as a container does.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -19,10 +19,10 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
-/// One question to a health service on this machine.
+/// Timeout of one health check.
 const QUESTION: Duration = Duration::from_secs(2);
 
-/// A program that is given these arguments and these variables, and nothing from this process.
+/// A command with these arguments and variables, and nothing inherited from this process.
 fn command(service: &str, arguments: &[String], environment: &BTreeMap<String, String>) -> Command {
     let mut command = Command::new(programs_directory().join(service));
     command
@@ -34,7 +34,7 @@ fn command(service: &str, arguments: &[String], environment: &BTreeMap<String, S
     command
 }
 
-/// Runs it to its end.
+/// Runs the program to its end.
 pub(crate) async fn run(
     service: &str,
     arguments: &[String],
@@ -47,7 +47,7 @@ pub(crate) async fn run(
         .with_context(|| format!("{service} cannot be run"))
 }
 
-/// What a program says about itself.
+/// The output of `--help`.
 #[derive(Debug)]
 pub(crate) struct Help(String);
 
@@ -57,7 +57,7 @@ impl Help {
         Ok(Self(String::from_utf8(output.stdout)?))
     }
 
-    /// The settings, which stand as `  NAME [default]`.
+    /// The settings in the help, which have the form `  NAME [default]`.
     pub(crate) fn settings(&self) -> BTreeSet<&str> {
         self.entries().map(|(name, _)| name).collect()
     }
@@ -86,7 +86,7 @@ impl Help {
     }
 }
 
-/// A service that runs.
+/// A running service.
 #[derive(Debug)]
 pub(crate) struct Running {
     child: Child,
@@ -94,7 +94,7 @@ pub(crate) struct Running {
     log: NamedTempFile,
 }
 
-/// How it is asked how it is.
+/// How its health is checked.
 #[derive(Debug)]
 struct Probe {
     service: String,
@@ -103,7 +103,7 @@ struct Probe {
 }
 
 impl Running {
-    /// Starts it; it is expected to serve at the address.
+    /// Starts the service, which must serve at the address.
     pub(crate) fn start(
         service: &str,
         environment: &BTreeMap<String, String>,
@@ -126,14 +126,16 @@ impl Running {
 
     /// The first answer of its health service.
     pub(crate) async fn first_answer(&mut self) -> Result<ServingStatus> {
-        let answer = eventually("an answer", async || self.probe.ask().await);
+        let answer = eventually("the health service answers", async || {
+            self.probe.ask().await
+        });
         tokio::select! {
             answer = answer => answer.with_context(|| said(&self.log)),
             ended = self.child.wait() => bail!("it ended, {}: {}", ended?, said(&self.log)),
         }
     }
 
-    /// Waits until it is ready for calls.
+    /// Waits until the service is ready.
     pub(crate) async fn ready(&self) -> Result<()> {
         let ready = eventually("SERVING", async || {
             let is_ready = self.probe.ask().await? == Some(ServingStatus::Serving);
@@ -142,9 +144,9 @@ impl Running {
         ready.await.with_context(|| said(&self.log))
     }
 
-    /// Ends it as Kubernetes and compose do, with SIGTERM, and expects a clean end.
+    /// Stops the service with SIGTERM, as Kubernetes and compose do, and requires a clean exit.
     pub(crate) async fn stop(mut self) -> Result<()> {
-        let pid = self.child.id().context("it has ended by itself")?;
+        let pid = self.child.id().context("it has exited already")?;
         kill(Pid::from_raw(pid.try_into()?), Signal::SIGTERM)?;
         let ended = timeout(WAIT_LIMIT, self.child.wait()).await;
         let status = ended.with_context(|| format!("it does not stop: {}", said(&self.log)))??;
@@ -154,7 +156,7 @@ impl Running {
 }
 
 impl Probe {
-    /// What a probe of Kubernetes finds, if anything: it asks by itself, or has the program ask where there is TLS.
+    /// The answer to a Kubernetes probe, if there is one: a gRPC request, or with TLS the program's own probe command.
     async fn ask(&self) -> Result<Option<ServingStatus>> {
         if !self.environment.contains_key("GRPC_TLS_CERTIFICATE_FILE") {
             return Ok(health(self.address).await);
@@ -171,12 +173,12 @@ impl Probe {
     }
 }
 
-/// What a gRPC probe is answered at this address, if anything.
+/// The answer to a gRPC probe at this address, if there is one.
 async fn health(address: SocketAddr) -> Option<ServingStatus> {
     let check = async {
         let endpoint = Endpoint::from_shared(format!("http://{address}")).ok()?;
         let mut client = HealthClient::new(endpoint.connect().await.ok()?);
-        // A probe that names no service asks for the whole server.
+        // Without a service name, the check is about the whole server.
         let answer = client.check(HealthCheckRequest::default()).await.ok()?;
         Some(answer.into_inner().status())
     };

@@ -1,4 +1,4 @@
-//! The programs accept what the manifests give them, and become ready in whichever order it is applied.
+//! The programs accept the configuration in the manifests, and become ready in any order of application.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -18,7 +18,7 @@ use crate::stand_ins::StandIns;
 /// Exit code of a program whose configuration is wrong.
 const EXIT_CONFIG: i32 = 78;
 
-/// The cargo feature that brings TLS to Kafka.
+/// The cargo feature for TLS to Kafka.
 const KAFKA_TLS: &str = "kafka-tls";
 
 /// The settings that a build without it refuses.
@@ -36,7 +36,7 @@ async fn the_production_overlay_becomes_ready_once_its_jobs_have_run() -> Result
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn with_certificates_and_tokens_it_becomes_ready_too() -> Result<()> {
+async fn the_production_overlay_with_certificates_and_tokens_becomes_ready() -> Result<()> {
     becomes_ready(&with_components(&["mtls", "auth"]).launches()).await
 }
 
@@ -45,7 +45,7 @@ async fn the_compose_file_becomes_ready_once_its_jobs_have_run() -> Result<()> {
     becomes_ready(&Compose::read().launches()).await
 }
 
-/// The order of a single `kubectl apply`: the servers are there before their schema is.
+/// In the order of a single `kubectl apply`: the servers exist before their schema.
 async fn becomes_ready(launches: &[Launch]) -> Result<()> {
     let stand_ins = StandIns::start().await?;
     let services = SERVICES.map(async |service| {
@@ -74,16 +74,16 @@ async fn service_becomes_ready(
     let (environment, _) = accepted(stand_ins, job).await?;
     let done = run(service, &job.arguments, &environment).await?;
     ensure!(done.status.success(), "{job}: {done:?}");
-    // Without a broker it cannot do its work.
+    // Without a broker the job cannot succeed; only its configuration is checked.
     accepted(stand_ins, Launch::job(launches, service, "topics")).await?;
 
     running.ready().await?;
     running.stop().await
 }
 
-/// The environment of a launch on this machine, and the address that it listens on. Its program finds nothing wrong with
-/// arguments and settings, except that a build without `kafka-tls` misses that: the settings of its connection to Kafka
-/// are then left out. The image has it.
+/// The environment of a launch on this machine, and its listen address. Checks that the program finds no mistake in
+/// arguments and settings. A build without `kafka-tls` refuses the TLS settings of the Kafka connection, which are then
+/// omitted; the image has the feature.
 async fn accepted(
     stand_ins: &StandIns,
     launch: &Launch,
@@ -95,13 +95,13 @@ async fn accepted(
         "{launch}: {mistakes:#?}"
     );
     if !mistakes.is_empty() {
-        eprintln!("{launch}: built without {KAFKA_TLS}, so its connection to Kafka is left out");
+        eprintln!("{launch}: built without {KAFKA_TLS}, so its connection to Kafka is not checked");
         environment.retain(|name, _| !OF_THE_CONNECTION.contains(&name.as_str()));
     }
     Ok((environment, address))
 }
 
-/// What a program finds wrong, beside an address that ends it before it does anything.
+/// The configuration mistakes that a program reports; an invalid address makes it exit before it does anything.
 async fn mistakes(launch: &Launch, environment: &BTreeMap<String, String>) -> Result<Vec<String>> {
     let mut refused = environment.clone();
     refused.insert("GRPC_LISTEN".to_owned(), "nowhere".to_owned());

@@ -7,22 +7,22 @@ use serde_json::Value;
 use crate::manifests::text;
 use crate::stand_ins::CERTIFICATE;
 
-/// The value of a key. The passwords of the databases are those of `deploy/postgres.sql`.
+/// The value of a key. The database passwords are those of `deploy/postgres.sql`.
 pub(crate) fn value(name: &str, key: &str) -> String {
     match (name, key) {
         ("order-service-database", "password") => "order-development".to_owned(),
         ("processing-service-database", "password") => "processing-development".to_owned(),
         ("order-service-kafka" | "processing-service-kafka", "password") => "any".to_owned(),
         ("postgres-ca" | "kafka-ca", "ca.crt") => CERTIFICATE.0.clone(),
-        _ => panic!("the manifests refer to a Secret that nobody knows: {name}, {key}"),
+        _ => panic!("unknown Secret in the manifests: {name}, {key}"),
     }
 }
 
-/// The files of a Secret that cert-manager makes.
+/// The files of a Secret created by cert-manager.
 pub(crate) fn certificate(name: &str) -> BTreeMap<String, String> {
     assert!(
         ["order-service-tls", "processing-service-tls"].contains(&name),
-        "nobody makes the Secret {name}"
+        "unknown Secret {name}"
     );
     let (certificate, key) = CERTIFICATE.clone();
     let files = [
@@ -35,7 +35,7 @@ pub(crate) fn certificate(name: &str) -> BTreeMap<String, String> {
         .into()
 }
 
-/// The names of all Secrets in an object, however deep.
+/// The names of all Secrets in an object, at any depth.
 pub(crate) fn referred_to(object: &Value) -> BTreeSet<String> {
     match object {
         Value::Array(values) => values.iter().flat_map(referred_to).collect(),

@@ -9,10 +9,10 @@ use crate::launch::Launch;
 use crate::manifests::Manifests;
 use crate::program::Help;
 
-/// Read by the PostgreSQL driver itself; the help mentions it where it speaks of the URL.
+/// Read by the PostgreSQL driver; the help mentions it with the URL.
 const OF_THE_DRIVER: &str = "PGPASSWORD";
 
-/// Each by itself: what Kubernetes starts, without components and with them, and what compose starts.
+/// The launches of each deployment: Kubernetes without components, with each set of components, and compose.
 fn deployments() -> [Vec<Launch>; 4] {
     [
         Manifests::production().launches(),
@@ -31,7 +31,7 @@ async fn every_variable_of_the_manifests_is_a_setting_of_its_service() -> Result
         let settings = help.settings();
         assert!(
             settings.contains("GRPC_LISTEN"),
-            "the help is not understood: {settings:?}"
+            "cannot parse the help: {settings:?}"
         );
         for launch in launches.iter().filter(|launch| launch.service == service) {
             let known = |name: &str| {
@@ -46,7 +46,7 @@ async fn every_variable_of_the_manifests_is_a_setting_of_its_service() -> Result
 }
 
 #[test]
-fn in_production_postgres_and_kafka_are_reached_encrypted_and_no_password_stands_in_a_url() {
+fn in_production_postgres_and_kafka_connections_are_encrypted_and_no_url_has_a_password() {
     for launch in Manifests::production().launches() {
         let url = launch.required("DATABASE_URL");
         let (user, _) = url
@@ -61,7 +61,7 @@ fn in_production_postgres_and_kafka_are_reached_encrypted_and_no_password_stands
 }
 
 #[test]
-fn in_production_nobody_is_told_the_contract() {
+fn in_production_grpc_reflection_is_off() {
     for launch in Manifests::production().launches() {
         assert_eq!(launch.required("GRPC_REFLECTION"), "false", "{launch}");
     }

@@ -1,5 +1,5 @@
-//! What stands in for the cluster: a PostgreSQL server with TLS and the roles of `deploy/postgres.sql` and files
-//! instead of mounts. Nobody stands in for Kafka and the telemetry collector; the services live without.
+//! Stand-ins for the cluster: a PostgreSQL server with TLS and the roles of `deploy/postgres.sql`, and files instead of
+//! mounts. There is no Kafka and no telemetry collector; the services run without them.
 
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
@@ -21,10 +21,10 @@ use tests::system::eventually;
 use crate::launch::Launch;
 use crate::read;
 
-/// Nobody listens here.
+/// An address without a listener.
 const NOWHERE: &str = "127.0.0.1:1";
 
-/// The certificate of the server, which vouches for itself, and its key.
+/// The self-signed certificate of the server, and its key.
 pub(crate) static CERTIFICATE: LazyLock<(String, String)> = LazyLock::new(|| {
     let CertifiedKey { cert, signing_key } =
         rcgen::generate_simple_self_signed([Ipv4Addr::LOCALHOST.to_string()])
@@ -32,7 +32,6 @@ pub(crate) static CERTIFICATE: LazyLock<(String, String)> = LazyLock::new(|| {
     (cert.pem(), signing_key.serialize_pem())
 });
 
-/// The cluster on this machine.
 #[derive(Debug)]
 pub(crate) struct StandIns {
     postgres: u16,
@@ -44,7 +43,7 @@ pub(crate) struct StandIns {
 impl StandIns {
     pub(crate) async fn start() -> Result<Self> {
         let files = tempfile::Builder::new()
-            // PostgreSQL runs as another user when this process is root's.
+            // PostgreSQL runs as another user when this process runs as root.
             .permissions(Permissions::from_mode(0o755))
             .tempdir()?;
         let data = files.path().join("data");
@@ -65,7 +64,7 @@ impl StandIns {
         })
     }
 
-    /// The environment of a launch on this machine, and the address that it listens on.
+    /// The environment of a launch on this machine, and its listen address.
     pub(crate) fn environment(
         &self,
         launch: &Launch,
@@ -89,7 +88,7 @@ impl StandIns {
         Ok((environment, address))
     }
 
-    /// Writes the files below a directory of their own, which is returned.
+    /// Writes the files into a new directory, which is returned.
     fn mount(&self, files: &BTreeMap<String, String>) -> Result<String> {
         let root = tempfile::tempdir_in(&self.mounts)?.keep();
         let root = root.to_str().context("a path in Unicode")?.to_owned();
@@ -103,23 +102,23 @@ impl StandIns {
     }
 }
 
-/// The URL with this server instead of the one that it names.
+/// The URL with this server as host.
 fn with_authority(url: &str, port: u16) -> Result<String> {
     let (before, host) = url.split_once('@').context("a URL with a user")?;
     let (_, rest) = host.split_once('/').context("a URL with a database")?;
     Ok(format!("{before}@127.0.0.1:{port}/{rest}"))
 }
 
-/// The URL of a service with this host and port.
+/// The URL with this host and port.
 fn with_host(url: &str, host: &str) -> Result<String> {
     let (scheme, _) = url.split_once("://").context("a URL")?;
     Ok(format!("{scheme}://{host}"))
 }
 
-/// Below the range from which the system takes the ports of outgoing connections: no client may sit on it meanwhile.
+/// Below the ephemeral port range, so that no outgoing connection uses the port meanwhile.
 const PORTS: Range<u16> = 20_000..32_000;
 
-/// Ports tried before giving up; one in a few is free on any machine that works at all.
+/// Attempts before giving up; a fair share of all ports is free on any healthy machine.
 const ATTEMPTS: usize = 100;
 
 fn free_port() -> Result<u16> {
@@ -142,7 +141,7 @@ fn enable_tls(cluster: &Cluster, data: &Path) -> Result<()> {
         .append(true)
         .open(data.join("postgresql.conf"))?;
     writeln!(settings, "ssl = on")?;
-    // With and without TLS: compose uses none.
+    // With and without TLS: compose uses no TLS.
     fs::write(
         data.join("pg_hba.conf"),
         "host all all 127.0.0.1/32 scram-sha-256\n",
@@ -150,7 +149,7 @@ fn enable_tls(cluster: &Cluster, data: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Runs `deploy/postgres.sql` in single-user mode, which takes one statement a line, before the first start.
+/// Runs `deploy/postgres.sql` in single-user mode, which reads one statement per line, before the first start.
 fn create_roles(cluster: &Cluster, data: &Path) -> Result<()> {
     let mut command = Command::new(cluster.program());
     command.arg("--single").arg("-D").arg(data).arg("postgres");
@@ -210,7 +209,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         drop(self.0.stdin.take());
-        // Fails only when somebody else has reaped our child.
+        // Fails only if another part of the process has reaped the child.
         let _ = self.0.wait();
     }
 }

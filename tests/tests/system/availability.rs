@@ -1,4 +1,4 @@
-//! The availability shown when an order is accepted, and that calls do not wait for it while processing-service is down.
+//! The availability of an accepted order, and that calls do not wait for processing-service while it is down.
 
 use std::time::Duration;
 
@@ -9,18 +9,17 @@ use tokio::time::timeout;
 use tonic::Code;
 use tonic_types::StatusExt as _;
 
-/// More than the default, which a busy machine may need for an answer alone. Nothing here is about being fast.
+/// Above the default, because a busy machine may need longer for an answer. These tests are not about latency.
 const UNHURRIED_QUESTION: (Service, &str, &str) = (Service::Orders, "AVAILABILITY_TIMEOUT", "2s");
 
-/// Orders while processing-service is down: more than the failures that open the breaker.
+/// Orders while processing-service is down: more than the failures that open the circuit breaker.
 const ORDERS: usize = 40;
 
-/// Far more than the question may take (50 ms), far less than a call that waits for processing-service to come back.
+/// Far above the timeout of the query (50 ms), far below the time until processing-service is back.
 const SOON: Duration = Duration::from_secs(5);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_order_in_stock_is_confirmed_and_one_that_cannot_be_had_is_refused_at_once() -> Result<()>
-{
+async fn an_order_in_stock_is_confirmed_and_an_unavailable_one_is_refused_at_once() -> Result<()> {
     let system = System::start_with(&[UNHURRIED_QUESTION]).await?;
     let confirmed = confirmed(&system).await?;
 
@@ -51,13 +50,13 @@ async fn an_order_in_stock_is_confirmed_and_one_that_cannot_be_had_is_refused_at
     system.watch_until_final(&confirmed.order_id).await?;
     let listed = system.list(100, "").await?.orders;
     let is_mug = |order: &Order| order.lines.len() == 1 && order.lines[0].sku == "MUG";
-    assert!(listed.iter().all(is_mug), "what was refused is no order");
+    assert!(listed.iter().all(is_mug), "the refused call made no order");
     system.finish().await
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn orders_are_accepted_unverified_while_processing_is_stopped_and_reach_their_end()
--> Result<()> {
+async fn orders_are_accepted_unverified_while_processing_is_stopped_and_become_final() -> Result<()>
+{
     let system = System::start().await?;
     system.stop(Service::Processing).await?;
 
@@ -70,8 +69,8 @@ async fn orders_are_accepted_unverified_while_processing_is_stopped_and_reach_th
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn orders_are_accepted_unverified_while_processing_is_frozen_and_reach_their_end()
--> Result<()> {
+async fn orders_are_accepted_unverified_while_processing_is_frozen_and_become_final() -> Result<()>
+{
     let system = System::start().await?;
     let frozen = system.stack().processes(Service::Processing);
     for process in &frozen {
@@ -88,7 +87,7 @@ async fn orders_are_accepted_unverified_while_processing_is_frozen_and_reach_the
     system.finish().await
 }
 
-/// An order whose lines were in stock, as soon as processing-service is known to answer.
+/// An order with confirmed stock; waits until processing-service answers.
 async fn confirmed(system: &System) -> Result<Order> {
     eventually("an order is confirmed to be in stock", async || {
         let order = system.place_order(&Draft::of("MUG", 1)).await?;
@@ -103,7 +102,7 @@ async fn accepted_unverified(system: &System) -> Result<Vec<Order>> {
     for _ in 0..ORDERS {
         let draft = Draft::of("LAMP", 1);
         let placed = timeout(SOON, system.place_order(&draft)).await;
-        let order = placed.context("nobody waits for processing-service")??;
+        let order = placed.context("the call waits for processing-service")??;
         assert_eq!(order.availability(), Availability::Unverified);
         orders.push(order);
     }

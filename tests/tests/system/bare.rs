@@ -1,4 +1,4 @@
-//! A client without timers and retries of its own, so that every result is the server's decision.
+//! A client without timers and retries, so that every result is the server's decision.
 
 use std::net::SocketAddr;
 
@@ -11,13 +11,12 @@ use tonic::Request;
 use tonic::body::Body;
 use tonic::metadata::MetadataValue;
 
-/// The generated client on hyper's, which knows nothing of gRPC.
+/// The generated client on a plain hyper client.
 pub(crate) type BareClient = OrderServiceClient<Client<HttpConnector, Body>>;
 
-/// A client of the service at this address.
 pub(crate) fn client(address: SocketAddr) -> Result<BareClient> {
     let mut connector = HttpConnector::new();
-    // Else the kernel keeps a request for 40 ms when the one before it has not been acknowledged yet.
+    // Otherwise Nagle's algorithm delays a request by 40 ms while the previous one is unacknowledged.
     connector.set_nodelay(true);
     let client = Client::builder(TokioExecutor::new())
         .http2_only(true)
@@ -26,7 +25,6 @@ pub(crate) fn client(address: SocketAddr) -> Result<BareClient> {
     Ok(OrderServiceClient::with_origin(client, origin))
 }
 
-/// The request with this `grpc-timeout`.
 pub(crate) fn with_timeout<T>(message: T, timeout: &'static str) -> Request<T> {
     let mut request = Request::new(message);
     let timeout = MetadataValue::from_static(timeout);

@@ -1,4 +1,4 @@
-//! Cancellation races with processing: the first to commit wins, and the effects of the other are compensated.
+//! Cancellation races with processing: the first to commit wins, and the effects of the loser are compensated.
 
 use anyhow::Result;
 use proto::orders::v1::OrderStatus;
@@ -6,11 +6,11 @@ use tests::system::{Draft, STOCK, Service, Stock, System, eventually};
 use tonic::Code;
 use tonic_types::StatusExt as _;
 
-/// Long enough for the second of two waiting events to be read while the payment of the first is under way.
+/// Long enough for the second of two waiting events to be read while the payment of the first is in flight.
 const UNHURRIED_PAYMENT: (Service, &str, &str) = (Service::Processing, "PAYMENT_LATENCY", "500ms");
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_order_cancelled_before_it_is_processed_costs_nothing() -> Result<()> {
+async fn an_order_cancelled_before_it_is_processed_leaves_the_stock_untouched() -> Result<()> {
     let system = System::start_with(&[UNHURRIED_PAYMENT]).await?;
     system.stop(Service::Processing).await?;
     let order = system.place_order(&Draft::of("MUG", 2)).await?;
@@ -70,7 +70,7 @@ async fn a_fulfilled_order_cannot_be_cancelled() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_repeated_cancellation_is_answered_like_the_first() -> Result<()> {
+async fn a_repeated_cancellation_returns_the_first_answer() -> Result<()> {
     let system = System::start_with(&[UNHURRIED_PAYMENT]).await?;
     system.stop(Service::Processing).await?;
     let order = system.place_order(&Draft::of("MUG", 2)).await?;

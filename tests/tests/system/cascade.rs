@@ -1,13 +1,13 @@
-//! A slow dependency does not slow its callers down: a call ends at its deadline at every link of the chain, and no work is
-//! started after it.
+//! A slow dependency does not slow down its callers: a call ends at its deadline at every link of the chain, and no
+//! work is started after it.
 //!
 //! ```text
 //! client ──100 ms──▶ order-service ──remaining time, less the commit──▶ processing-service ──▶ database
 //!                          └──remaining time──▶ database
 //! ```
 //!
-//! Each test makes one link slow and places many orders at once, with a client without a timer: it measures when
-//! the service answers. The deadline itself limits the availability query here, not a shorter timeout.
+//! Each test makes one link slow and places many orders at once, with a client without a timer, which measures when the
+//! service answers. The availability query is limited by the deadline here, not by its own shorter timeout.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ use auditor::database::Database;
 use futures::future::try_join_all;
 use proto::orders::v1::{GetOrderRequest, Order, PlaceOrderRequest, PlaceOrderResponse};
 use sqlx::{Connection as _, PgConnection, SqliteConnection};
-use tests::proxy::Fault;
+use tests::proxy::NetworkFault;
 use tests::stack::{DatabaseEngine, Engines};
 use tests::system::{Draft, Service, System, eventually};
 use tokio::time::sleep;
@@ -24,30 +24,30 @@ use tonic::{Code, Response, Status};
 
 use crate::bare;
 
-/// The deadline of every call, and how gRPC writes it.
+/// The deadline of every call, and its `grpc-timeout` form.
 const DEADLINE: Duration = Duration::from_millis(100);
 const GRPC_TIMEOUT: &str = "100m";
 
-/// Maximum lateness of an answer. On a dedicated machine it holds for all calls; it is required of a quarter: here many
-/// calls, two services, a broker and a database share two cores with other tests, and a task without a core is late without
-/// having waited. A defect that made calls wait would delay all of them.
+/// Maximum lateness of an answer. On a dedicated machine it holds for all calls; a quarter is required here: many
+/// calls, two services, a broker and a database share two cores with other tests, and a task without a core is late
+/// without having waited. A defect that made calls wait would delay all of them.
 const LATE: Duration = Duration::from_millis(20);
 
-/// And none later than this, on any machine: far from what the slow link would take (2 s and more).
+/// Maximum lateness of every answer on any machine: far below the delay of the slow link (2 s and more).
 const NEVER_LATER: Duration = Duration::from_millis(900);
 
-/// Calls at once. Fewer than order-service takes on (512).
+/// Concurrent calls, below the concurrency limit of order-service (512).
 const CALLS: usize = 60;
 
-/// Calls that arrive at processing-service and are no questions of these calls: those of the start, and of the warm-up.
+/// Calls to processing-service from the start and the warm-up.
 const OTHERS: usize = 20;
 
-/// Longer than a call would be repeated after (20 ms), many times over.
+/// Many times the pause before a retry (20 ms).
 const QUIET: Duration = Duration::from_secs(1);
 
 const SETTINGS: [(Service, &str, &str); 2] = [
     (Service::Orders, "AVAILABILITY_TIMEOUT", "5s"),
-    // Its library tells of every frame that arrives.
+    // The HTTP/2 library logs every received frame.
     (
         Service::Processing,
         "LOG_FILTER",
@@ -70,7 +70,7 @@ async fn no_call_outlives_its_deadline_while_processing_is_frozen() -> Result<()
         system.stack().resume(process).await;
     }
     in_time(&calls)?;
-    nobody_is_asked_any_more(&system, &calls).await?;
+    no_more_queries_arrive(&system, &calls).await?;
     each_call_is_one_order(&system, &calls).await?;
     system.finish().await
 }
@@ -79,7 +79,7 @@ async fn no_call_outlives_its_deadline_while_processing_is_frozen() -> Result<()
 async fn no_call_outlives_its_deadline_while_processing_answers_late() -> Result<()> {
     let system = System::start_through_proxies(&SETTINGS).await?;
     warm_up(&system).await?;
-    let late = Fault::Latency {
+    let late = NetworkFault::Latency {
         fixed: Duration::from_secs(5),
         jitter: Duration::ZERO,
     };
@@ -88,17 +88,17 @@ async fn no_call_outlives_its_deadline_while_processing_answers_late() -> Result
     let calls = burst(&system).await?;
 
     in_time(&calls)?;
-    // Requests in transit still arrive, although their callers are gone.
+    // Requests in transit still arrive, although their callers have timed out.
     sleep(Duration::from_secs(5)).await;
-    nobody_is_asked_any_more(&system, &calls).await?;
-    set(&system, Fault::Pass)?;
+    no_more_queries_arrive(&system, &calls).await?;
+    set(&system, NetworkFault::Pass)?;
     each_call_is_one_order(&system, &calls).await?;
     system.finish().await
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_call_outlives_its_deadline_while_somebody_else_writes_to_the_file_of_the_orders()
--> Result<()> {
+async fn no_call_outlives_its_deadline_while_a_foreign_writer_locks_the_orders_file() -> Result<()>
+{
     let system = System::start_with_engines(Engines::embedded(), &SETTINGS).await?;
     warm_up(&system).await?;
     let lock = Lock::on(&system, Service::Orders, "").await?;
@@ -106,7 +106,7 @@ async fn no_call_outlives_its_deadline_while_somebody_else_writes_to_the_file_of
     let calls = burst(&system).await?;
 
     in_time(&calls)?;
-    nobody_is_asked_any_more(&system, &calls).await?;
+    no_more_queries_arrive(&system, &calls).await?;
     lock.end().await?;
     each_call_is_one_order(&system, &calls).await?;
     system.finish().await
@@ -121,9 +121,9 @@ async fn no_call_outlives_its_deadline_while_the_table_of_the_orders_is_locked()
     let calls = burst(&system).await?;
 
     in_time(&calls)?;
-    // The commit that had begun is shared by many, and waits as long as it may wait for a lock.
-    at_most_so_many_wait_for(&system, Service::Orders, 1).await?;
-    nobody_is_asked_any_more(&system, &calls).await?;
+    // The commit that had begun is shared by many calls, and waits up to the lock timeout.
+    at_most_wait_for(&system, Service::Orders, 1).await?;
+    no_more_queries_arrive(&system, &calls).await?;
     lock.end().await?;
     each_call_is_one_order(&system, &calls).await?;
     system.finish().await
@@ -138,33 +138,33 @@ async fn no_call_outlives_its_deadline_while_the_table_of_the_stock_is_locked() 
     let calls = burst(&system).await?;
 
     in_time(&calls)?;
-    // The looks that had begun are shared by many, as many as may be made at once.
-    at_most_so_many_wait_for(&system, Service::Processing, 2).await?;
-    nobody_is_asked_any_more(&system, &calls).await?;
+    // The stock reads that had begun are shared by many calls; their concurrency is limited.
+    at_most_wait_for(&system, Service::Processing, 2).await?;
+    no_more_queries_arrive(&system, &calls).await?;
     lock.end().await?;
     each_call_is_one_order(&system, &calls).await?;
     system.finish().await
 }
 
-/// A call, and what came of it after how long.
+/// A call, its result, and its duration.
 struct Call {
     request: PlaceOrderRequest,
     answer: Result<Order, Status>,
     took: Duration,
 }
 
-/// One order to its end: connections are open, and plans of statements are made.
+/// Processes one order to its end, so that connections are open and statement plans exist.
 async fn warm_up(system: &System) -> Result<()> {
     let order = system.place_order_retrying(&Draft::of("LAMP", 1)).await?;
     system.watch_until_final(&order.order_id).await.map(drop)
 }
 
-/// Many calls at once, each in a task of its own.
+/// Many concurrent calls, each in a task of its own.
 async fn burst(system: &System) -> Result<Vec<Call>> {
-    // Calls that bypass the harness are not in its journal; the audit must allow for them.
+    // Calls that bypass the harness are not in its journal; `client` records that for the audit.
     drop(system.client());
     let mut client = bare::client(system.addresses().orders[0])?;
-    // Connected: else every call would make a connection of its own first, before the service knows of it.
+    // Connects first: otherwise every call would open its own connection, before the service sees it.
     client.get_order(GetOrderRequest::default()).await.err();
     let call = |_| {
         let (mut client, request) = (client.clone(), Draft::of("LAMP", 1).request());
@@ -187,7 +187,7 @@ fn order(answer: Response<PlaceOrderResponse>) -> Order {
     answer.into_inner().order.unwrap_or_default()
 }
 
-/// Every call was answered, with an order or with the end of its deadline, and not later than it may be.
+/// Every call was answered in time, with an order or DEADLINE_EXCEEDED.
 fn in_time(calls: &[Call]) -> Result<()> {
     for call in calls {
         if let Err(status) = &call.answer {
@@ -202,28 +202,28 @@ fn in_time(calls: &[Call]) -> Result<()> {
     println!(
         "{accepted} accepted, median {median:?}, last {last:?}, {punctual} of {CALLS} in time"
     );
-    ensure!(punctual >= CALLS / 4, "only {punctual} of {CALLS} in time");
+    ensure!(punctual >= CALLS / 4, "{punctual} of {CALLS} in time");
     ensure!(last <= DEADLINE + NEVER_LATER, "one after {last:?}");
     Ok(())
 }
 
-/// No question is under way or made any more, and no call has asked twice.
-async fn nobody_is_asked_any_more(system: &System, calls: &[Call]) -> Result<()> {
-    let asked = eventually("no question arrives any more", async || {
-        let before = questions(system)?;
+/// No query is in flight or sent any more, and no call has sent two.
+async fn no_more_queries_arrive(system: &System, calls: &[Call]) -> Result<()> {
+    let asked = eventually("no further query arrives", async || {
+        let before = queries(system)?;
         sleep(QUIET).await;
-        Ok((questions(system)? == before).then_some(before))
+        Ok((queries(system)? == before).then_some(before))
     })
     .await?;
-    println!("{asked} questions arrived");
+    println!("{asked} queries arrived");
     ensure!(asked <= calls.len() + OTHERS, "{asked} questions");
     sleep(QUIET).await;
-    ensure!(questions(system)? == asked, "and yet another one");
+    ensure!(queries(system)? == asked, "a further query arrived");
     Ok(())
 }
 
-/// How many calls have arrived at processing-service.
-fn questions(system: &System) -> Result<usize> {
+/// The number of calls received by processing-service.
+fn queries(system: &System) -> Result<usize> {
     let log = system.log(Service::Processing)?;
     Ok(log.matches("Headers { stream_id").count())
 }
@@ -251,8 +251,8 @@ async fn each_call_is_one_order(system: &System, calls: &[Call]) -> Result<()> {
     Ok(())
 }
 
-/// Within a second no more statements of this service wait for a lock.
-async fn at_most_so_many_wait_for(system: &System, service: Service, most: i64) -> Result<()> {
+/// Within a second at most `most` statements of this service wait for a lock.
+async fn at_most_wait_for(system: &System, service: Service, most: i64) -> Result<()> {
     const WAITING: &str = "SELECT count(*) FROM pg_stat_activity \
          WHERE datname = current_database() AND wait_event_type = 'Lock' \
          AND query NOT LIKE '%FOR UPDATE%'";
@@ -271,7 +271,7 @@ fn on_postgres() -> Engines {
     }
 }
 
-fn set(system: &System, fault: Fault) -> Result<()> {
+fn set(system: &System, fault: NetworkFault) -> Result<()> {
     let proxies = system.stack().proxies().context("there are proxies")?;
     for proxy in &proxies.processing {
         proxy.set(fault);
@@ -286,7 +286,7 @@ enum Lock {
 }
 
 impl Lock {
-    /// On a table of PostgreSQL, or on the file of SQLite.
+    /// Locks a table of PostgreSQL, or the file of SQLite.
     async fn on(system: &System, service: Service, table: &str) -> Result<Self> {
         match system.stack().database(service) {
             Database::Sqlite(path) => {

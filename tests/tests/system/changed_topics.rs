@@ -1,25 +1,24 @@
-//! Topics that change under the services: they grow, or are deleted and made again. Only on the production engines: the
-//! embedded broker's topics stay as they are.
+//! Topics that change while the services exist: partitions are added, or the topic is deleted and recreated. Only on
+//! the production engines: topics of the embedded broker cannot be changed.
 
 use anyhow::Result;
 use proto::topics;
 use tests::system::{Draft, Service, System, eventually};
 use tokio::time::Instant;
 
-/// As the stack creates its topics, and what they grow to.
+/// The number of partitions that the stack creates, and the number after the change.
 const PARTITIONS: i32 = 6;
 const MORE: usize = 9;
 
-/// So many that some are on each of the new partitions.
+/// Enough for some on each of the new partitions.
 const ORDERS: usize = 60;
 
 const TOPICS: [&str; 2] = [topics::ORDER_EVENTS, topics::PROCESSING_EVENTS];
 
-/// Between orders: a key moves to another partition with the number of partitions, so an order that is under way might be
-/// overtaken by itself.
+/// Between orders: adding partitions moves keys to other partitions, so that later events of an order in progress might
+/// overtake earlier ones.
 #[tokio::test(flavor = "multi_thread")]
-async fn partitions_that_are_added_between_orders_are_used_and_read_from_their_first_record()
--> Result<()> {
+async fn partitions_added_between_orders_are_used_and_read_from_their_first_record() -> Result<()> {
     let Some(system) = System::start_on_production(&[]).await? else {
         return Ok(());
     };
@@ -46,11 +45,11 @@ async fn partitions_that_are_added_between_orders_are_used_and_read_from_their_f
     system.finish().await
 }
 
-/// Unconsumed records are lost with their topic; later ones are not. Both services must be stopped meanwhile.
-/// A broker forgets a group's offsets with the topic, a consumer that runs does not, and may go on in the middle of the new
-/// one; and a broker may acknowledge a record while the topic is on its way out (see docs/faults.md).
+/// Unconsumed records are lost with their topic; later ones are not. Both services must be stopped meanwhile. A broker
+/// deletes a group's offsets with the topic, but a running consumer keeps its position and may continue in the middle
+/// of the new topic; and a broker may acknowledge a record while it deletes the topic (see docs/faults.md).
 #[tokio::test(flavor = "multi_thread")]
-async fn a_topic_that_is_made_again_while_both_services_are_stopped_is_read_from_its_first_record()
+async fn a_topic_recreated_while_both_services_are_stopped_is_read_from_its_first_record()
 -> Result<()> {
     let Some(system) = System::start_on_production(&[]).await? else {
         return Ok(());
@@ -62,12 +61,12 @@ async fn a_topic_that_is_made_again_while_both_services_are_stopped_is_read_from
 
     let topic = system.topic(topics::ORDER_EVENTS);
     topic.delete().await?;
-    eventually("it can be made again", async || {
+    eventually("the topic can be recreated", async || {
         Ok(topic.create(PARTITIONS).await.ok())
     })
     .await?;
     system.restart(Service::Orders).await?;
-    // More than were on the old one.
+    // More than were on the old topic.
     let mut orders = Vec::new();
     for _ in 0..3 * ORDERS {
         orders.push(system.place_order_retrying(&Draft::of("LAMP", 1)).await?);
@@ -81,11 +80,11 @@ async fn a_topic_that_is_made_again_while_both_services_are_stopped_is_read_from
 
     system.all_become_final(&orders).await?;
     assert_eq!(system.stack().restarts(), 0);
-    // Not audited: the auditor misses the events that were deleted.
+    // Not audited: the auditor would report the deleted events.
     system.discard().await
 }
 
-/// Places orders one after the other and waits until they are final.
+/// Places orders in sequence and waits until they are final.
 async fn place(system: &System) -> Result<()> {
     let mut orders = Vec::new();
     for _ in 0..ORDERS {

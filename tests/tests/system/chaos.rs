@@ -1,4 +1,4 @@
-//! `make chaos` in small: a few faults, and the report that is written about them.
+//! A short `make chaos` run: a few faults, and their report.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
@@ -9,8 +9,8 @@ use serde_json::Value;
 use tests::chaos::{self, ChaosArguments};
 use tests::system::engines;
 
-/// On the embedded engines its plan cuts the broker off, then slows the way to it and kills a processing-service amid
-/// that.
+/// On the embedded engines its plan cuts the broker off, then delays its connections and kills a processing-service
+/// during that.
 const SEED: &str = "9";
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,5 @@
-//! The database is down, slow to start, or overloaded: requests fail fast, nothing is partially written, and the service
-//! recovers by itself. Only on the production engines: a SQLite file cannot be down.
+//! The database is down, slow to start, or overloaded: requests fail fast, nothing is partially written, and the
+//! service recovers automatically. Only on the production engines: a SQLite file cannot be down.
 
 use std::time::{Duration, Instant};
 
@@ -10,14 +10,14 @@ use sqlx::{Connection as _, PgConnection};
 use tests::system::{Draft, Service, System, eventually};
 use tonic::Code;
 
-/// Maximum wait of a request for a database that is down.
+/// Maximum time of a request while the database is down.
 const FAST: Duration = Duration::from_secs(5);
 
-/// An order's way takes a fraction of a second; a relay that waits for a transaction to end would take until it ends.
+/// An order takes a fraction of a second; a relay that waits for a transaction would take until that ends.
 const UNHINDERED: Duration = Duration::from_secs(5);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn requests_fail_fast_while_the_database_is_away_and_all_goes_on_when_it_is_back()
+async fn requests_fail_fast_while_the_database_is_down_and_work_resumes_when_it_is_back()
 -> Result<()> {
     let Some(system) = System::start_on_production(&[]).await? else {
         return Ok(());
@@ -50,8 +50,8 @@ async fn requests_fail_fast_while_the_database_is_away_and_all_goes_on_when_it_i
     system.finish().await
 }
 
-/// Waits until processing is at work on the order, and everything that was to be published of it has left the outboxes: what
-/// is at the broker when the database goes cannot be deleted, and comes again.
+/// Waits until processing has started the order, and all its events so far have left the outboxes: an event that is
+/// published but not deleted when the database goes down is published again.
 async fn nothing_is_at_the_broker(system: &System, order_id: &str) -> Result<()> {
     eventually(
         "the order is in work, its events are published",
@@ -107,9 +107,9 @@ async fn a_service_that_starts_before_its_database_waits_for_it() -> Result<()> 
     system.finish().await
 }
 
-/// Relays that order by transaction ids stand still while any transaction on the server is open.
+/// Relays that order by transaction ids stall while any transaction on the server is open.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_open_transaction_in_another_database_holds_up_no_event() -> Result<()> {
+async fn an_open_transaction_in_another_database_delays_no_event() -> Result<()> {
     let Some(system) = System::start_on_production(&[]).await? else {
         return Ok(());
     };

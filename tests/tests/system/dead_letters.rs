@@ -1,4 +1,4 @@
-//! An operator lists dead events, and redrives or skips them.
+//! The `dead-letters` command lists dead events, and redrives or skips them.
 
 use std::process::Output;
 
@@ -8,7 +8,8 @@ use proto::topics;
 use serde_json::Value;
 use tests::system::{Draft, Service, System, TopicRecord, eventually, run_to_end};
 
-/// A failing event is DEAD within seconds: one second of in-memory retries, then retries after 0.1, 0.5 and 2.5 seconds.
+/// A failing event becomes DEAD within seconds: one second of in-memory retries, then retries after 0.1, 0.5 and 2.5
+/// seconds.
 const SHORT_RETRY: [(Service, &str, &str); 2] = [
     (Service::Processing, "RETRY_FOR", "1s"),
     (Service::Processing, "RETRY_STORE_DELAY", "100ms"),
@@ -46,8 +47,8 @@ async fn until_dead(system: &System, service: Service) -> Result<Value> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_order_whose_refund_fails_for_long_is_in_the_retry_store_shown_redriven_and_ends()
--> Result<()> {
+async fn a_failing_refund_is_moved_to_the_retry_store_listed_and_redriven_to_success() -> Result<()>
+{
     // The simulated provider keeps its state in one process.
     let system = System::start_one_of_each(&SHORT_RETRY).await?;
     let draft = Draft::of("MUG", 1).paid_with("tok_refund_stuck");
@@ -61,8 +62,8 @@ async fn an_order_whose_refund_fails_for_long_is_in_the_retry_store_shown_redriv
     assert!(shown.contains("payment_token: \"(not shown)\""), "{shown}");
     assert!(!shown.contains("tok_"), "{shown}");
 
-    // The provider is down for longer than a redrive lasts, so the operator redrives again.
-    eventually("the order ends", async || {
+    // The provider is down for longer than one redrive lasts, so the operator redrives again.
+    eventually("the redrive succeeds", async || {
         let ended = system.order(&order.order_id).await?.status() == OrderStatus::Rejected;
         let stored = stored(&system, Service::Processing).await?;
         if stored.iter().any(|event| event["state"] == "dead") {
@@ -94,7 +95,7 @@ fn poison(partition: i32, order_id: &str) -> TopicRecord {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_skipped_event_lets_the_outcomes_behind_it_through_in_order() -> Result<()> {
+async fn skipping_an_event_releases_the_outcomes_behind_it_in_order() -> Result<()> {
     let system = System::start().await?;
     system.stop(Service::Processing).await?;
     let order = system.place_order(&Draft::of("MUG", 1)).await?;
@@ -161,7 +162,7 @@ async fn is_dead_again_after_a_redrive(system: &System, id: &str) -> Result<()> 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_operators_commands_refuse_what_makes_no_sense_with_its_exit_code() -> Result<()> {
+async fn invalid_operator_commands_are_refused_with_their_exit_code() -> Result<()> {
     let home = tempfile::tempdir()?;
     let nowhere = format!("sqlite://{}/none.db", home.path().display());
     let url = [("DATABASE_URL", &*nowhere)];

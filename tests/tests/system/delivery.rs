@@ -17,7 +17,7 @@ const ORDERS: usize = 10;
 
 /// Resets the offsets of both groups to the first record, as an operator might.
 #[tokio::test(flavor = "multi_thread")]
-async fn both_topics_read_again_from_their_beginning_change_nothing() -> Result<()> {
+async fn rereading_both_topics_from_the_beginning_changes_nothing() -> Result<()> {
     let system = System::start().await?;
     let orders = place_some(&system).await?;
     let before = outcome(&system, &orders).await?;
@@ -37,7 +37,7 @@ async fn both_topics_read_again_from_their_beginning_change_nothing() -> Result<
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn events_that_come_twice_and_with_their_neighbours_swapped_change_nothing() -> Result<()> {
+async fn events_delivered_twice_and_in_swapped_order_change_nothing() -> Result<()> {
     let system = System::start().await?;
     let orders = place_some(&system).await?;
     let before = outcome(&system, &orders).await?;
@@ -55,10 +55,10 @@ async fn events_that_come_twice_and_with_their_neighbours_swapped_change_nothing
     changes_nothing(system, &orders, before, repeated).await
 }
 
-/// The observable state of some orders and of the stock that they moved.
+/// The observable state of some orders and of their stock.
 type Outcome = (Vec<Vec<OrderHistoryEntry>>, Stock, Vec<Option<String>>);
 
-/// Orders with every final state.
+/// Orders in every final state.
 async fn place_some(system: &System) -> Result<Vec<Order>> {
     let mut orders = Vec::new();
     for _ in 0..ORDERS {
@@ -66,7 +66,7 @@ async fn place_some(system: &System) -> Result<Vec<Order>> {
             let draft = Draft::of("LAMP", 1).paid_with(token);
             let order = system.place_order(&draft).await?;
             if token == "tok_slow" {
-                // At once: a slow capture ends within seconds, too.
+                // At once: even a slow capture ends within seconds.
                 system.cancel(&order.order_id).await?;
             }
             orders.push(order);
@@ -111,7 +111,7 @@ async fn changes_nothing(
 }
 
 async fn is_consumed(topic: &Topic, group: Service) -> Result<()> {
-    eventually(&format!("{group} has read everything again"), async || {
+    eventually(&format!("{group} has reread everything"), async || {
         Ok(topic.is_consumed_by(group).await?.then_some(()))
     })
     .await

@@ -1,4 +1,4 @@
-//! What lies on the topics, as any Kafka client sees it: well-formed CloudEvents that carry the client's trace.
+//! The records on the topics, read by an independent Kafka client: well-formed CloudEvents with the client's trace.
 
 use anyhow::{Context as _, Result};
 use proto::topics;
@@ -39,7 +39,7 @@ async fn every_event_is_a_well_formed_cloud_event() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_clients_trace_is_carried_to_the_event_and_to_the_outcome() -> Result<()> {
+async fn the_clients_trace_is_propagated_to_the_event_and_the_outcome() -> Result<()> {
     const TRACE_ID: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
     let system = System::start().await?;
     let mut request = Request::new(Draft::of("MUG", 1).request());

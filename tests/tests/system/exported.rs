@@ -1,13 +1,13 @@
-//! Everything that the services export: named as the registry says, and without a secret.
+//! All exported telemetry: named as in the registry, and without a secret.
 
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
 use proto::orders::v1::PlaceOrderRequest;
 use serde_json::Value as Json;
-use tests::otlp::metric::{Instrument, Metric};
+use tests::otlp::metric::{InstrumentKind, Metric};
 use tests::otlp::span::Span;
-use tests::otlp::{Attributes, Receiver, Signal, Value};
+use tests::otlp::{AttributeValue, Attributes, Receiver, Signal};
 use tests::system::{Draft, Service, System, WAIT_LIMIT, eventually};
 use tonic::{Code, Request};
 
@@ -20,7 +20,7 @@ const PLANTED: &str = "planted_5f1c6e0a";
 const CUSTOMER: &str = "customer_planted_5f1c6e0a";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_that_is_exported_or_logged_has_a_secret_or_says_who_ordered() -> Result<()> {
+async fn exports_and_logs_contain_no_secret_and_no_customer_id() -> Result<()> {
     let receiver = Receiver::start_keeping_bodies().await?;
     let (url, directory) = (receiver.url(), tempfile::tempdir()?);
     let issuer = Issuer::new(directory.path())?;
@@ -54,13 +54,15 @@ async fn nothing_that_is_exported_or_logged_has_a_secret_or_says_who_ordered() -
         system.log(Service::Orders)? + &system.log(Service::Processing)?,
     )];
     for (signal, name) in Signal::ALL.into_iter().zip(["traces", "metrics", "logs"]) {
-        let bodies = receiver.bodies(signal).context("all that was exported")?;
+        let bodies = receiver
+            .bodies(signal)
+            .context("the export exceeds the buffer")?;
         ensure!(!bodies.is_empty(), "nothing was exported as {name}");
         said.push((name, String::from_utf8_lossy(&bodies.concat()).into_owned()));
     }
     for (where_it_was, text) in said {
         let mut secrets = vec![PLANTED, "tok_approved"];
-        // The last part is the signature, without which the rest opens nothing; the middle part names the customer.
+        // The last part of the token is the signature, which makes it usable; the middle part names the customer.
         secrets.extend(
             [&good, &foreign]
                 .into_iter()
@@ -86,7 +88,7 @@ async fn place(system: &System, payment: &str, token: &str) -> Result<Code> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn everything_that_is_exported_is_in_the_registry() -> Result<()> {
+async fn all_exported_telemetry_is_in_the_registry() -> Result<()> {
     let registry = Registry::read()?;
     let receiver = Receiver::start_keeping_bodies().await?;
     let url = receiver.url();
@@ -97,7 +99,7 @@ async fn everything_that_is_exported_is_in_the_registry() -> Result<()> {
             .await?;
         system.watch_until_final(&order.order_id).await?;
     }
-    let kinds = eventually("all three signals have come", async || {
+    let kinds = eventually("all three signals are received", async || {
         let (metrics, logs) = (receiver.metrics(), receiver.logs());
         let (metrics, logs) = (metrics.context(MORE)?, logs.context(MORE)?);
         let have_come = !metrics.is_empty() && !logs.is_empty();
@@ -108,27 +110,27 @@ async fn everything_that_is_exported_is_in_the_registry() -> Result<()> {
         .with_context(|| format!("after {WAIT_LIMIT:?}"))?;
     system.finish().await?;
 
-    let mut strangers = Vec::new();
+    let mut unknown = Vec::new();
     for span in receiver.spans() {
-        strangers.extend(registry.objection_to_span(&span));
+        unknown.extend(registry.objection_to_span(&span));
     }
     for metric in receiver.metrics().context(MORE)? {
-        strangers.extend(registry.objection_to_metric(&metric));
+        unknown.extend(registry.objection_to_metric(&metric));
     }
     for record in receiver.logs().context(MORE)? {
         let known = registry
             .of_type("event")
             .any(|group| group["name"] == *record.message);
-        strangers.extend((!known).then(|| format!("log {:?}", record.message)));
+        unknown.extend((!known).then(|| format!("log {:?}", record.message)));
     }
-    strangers.sort();
-    strangers.dedup();
-    assert!(strangers.is_empty(), "{strangers:#?}");
+    unknown.sort();
+    unknown.dedup();
+    assert!(unknown.is_empty(), "{unknown:#?}");
     Ok(())
 }
 
-/// Why there is nothing to conclude from.
-const MORE: &str = "more was exported than is kept";
+/// The test is inconclusive.
+const MORE: &str = "the export exceeds the buffer";
 
 /// docs/telemetry/registry.yaml.
 struct Registry {
@@ -148,7 +150,7 @@ impl Registry {
         self.groups.iter().filter(of_type)
     }
 
-    /// What no span of the registry that has this name and kind allows.
+    /// Why no span of the registry with this name and kind allows this span.
     fn objection_to_span(&self, span: &Span) -> Option<String> {
         let kind = span.kind.to_string();
         let mut objection = "no such name and kind".to_owned();
@@ -195,7 +197,7 @@ impl Registry {
         Some(format!("metric {name}: {objection}"))
     }
 
-    /// An attribute that a group does not have, or not so, or one that is missing.
+    /// An attribute that is unknown to the group, has another type, or is missing.
     fn objection_to(&self, group: &Json, attributes: &Attributes) -> Option<String> {
         let uses: Vec<&Json> = group["attributes"]
             .as_array()
@@ -228,27 +230,27 @@ impl Registry {
     }
 }
 
-fn type_of(value: &Value) -> &'static str {
+fn type_of(value: &AttributeValue) -> &'static str {
     match value {
-        Value::Text(_) => "string",
-        Value::Int(_) => "int",
-        Value::Float(_) => "double",
-        Value::Flag(_) => "boolean",
-        Value::Other => "other",
+        AttributeValue::Text(_) => "string",
+        AttributeValue::Int(_) => "int",
+        AttributeValue::Float(_) => "double",
+        AttributeValue::Flag(_) => "boolean",
+        AttributeValue::Other => "other",
     }
 }
 
-fn written(instrument: &Instrument) -> (&'static str, &[f64]) {
+fn written(instrument: &InstrumentKind) -> (&'static str, &[f64]) {
     match instrument {
-        Instrument::Counter => ("counter", &[]),
-        Instrument::UpDownCounter => ("updowncounter", &[]),
-        Instrument::Gauge => ("gauge", &[]),
-        Instrument::Histogram(boundaries) => ("histogram", boundaries),
-        Instrument::Other => ("other", &[]),
+        InstrumentKind::Counter => ("counter", &[]),
+        InstrumentKind::UpDownCounter => ("updowncounter", &[]),
+        InstrumentKind::Gauge => ("gauge", &[]),
+        InstrumentKind::Histogram(boundaries) => ("histogram", boundaries),
+        InstrumentKind::Other => ("other", &[]),
     }
 }
 
-/// The name of a span, whose pattern names attributes in braces.
+/// The name of a span from its pattern with attributes in braces.
 fn expanded(pattern: &str, attributes: &Attributes) -> String {
     let name = pattern.to_owned();
     attributes.iter().fold(name, |name, (attribute, value)| {

@@ -1,9 +1,9 @@
-//! The disk of a database is full: calls are refused with a status that says so, nothing that was confirmed is lost, and
-//! all goes on by itself when there is room again.
+//! The disk of a database is full: calls are refused with the proper status, nothing that was confirmed is lost, and
+//! the service recovers automatically when there is space again.
 //!
-//! The disk is a small file system in memory, which only a privileged user may mount; without the privilege the test says
-//! that it was left out. On the embedded engines only: PostgreSQL answers for its own disk, and its errors of this class
-//! are distinguished in the services' unit tests.
+//! The disk is a small tmpfs, which only a privileged user may mount; without the privilege the test prints that it was
+//! skipped. On the embedded engines only: PostgreSQL handles its own disk, and its errors of this class are covered by
+//! the services' unit tests.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,12 +14,11 @@ use proto::orders::v1::OrderStatus;
 use tests::system::{Draft, Service, System, engines, eventually};
 use tonic::Code;
 
-/// Enough for the database to be opened and for a few hundred orders.
+/// Enough for opening the database and for a few hundred orders.
 const SIZE: &str = "size=4m";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn order_service_refuses_orders_while_its_disk_is_full_and_goes_on_when_it_is_not()
--> Result<()> {
+async fn order_service_refuses_orders_while_its_disk_is_full_and_recovers() -> Result<()> {
     let Some(disk) = Disk::mount()? else {
         return Ok(());
     };
@@ -43,7 +42,7 @@ async fn order_service_refuses_orders_while_its_disk_is_full_and_goes_on_when_it
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn orders_wait_while_the_disk_of_processing_is_full_and_are_fulfilled_when_it_is_not()
+async fn orders_wait_while_the_disk_of_processing_is_full_and_are_fulfilled_afterwards()
 -> Result<()> {
     let Some(disk) = Disk::mount()? else {
         return Ok(());
@@ -92,10 +91,10 @@ struct Disk {
 }
 
 impl Disk {
-    /// `None`, and a line that says so, where it cannot be had.
+    /// `None`, and a printed line, where it cannot be mounted.
     fn mount() -> Result<Option<Self>> {
         if engines()?.replicas > 1 {
-            println!("left out: only on the embedded engines");
+            println!("skipped: only on the embedded engines");
             return Ok(None);
         }
         let directory = tempfile::tempdir()?;
@@ -106,7 +105,7 @@ impl Disk {
         if mount.is_ok_and(|mount| mount.status.success()) {
             return Ok(Some(Self { directory }));
         }
-        println!("left out: a file system cannot be mounted here");
+        println!("skipped: a file system cannot be mounted here");
         Ok(None)
     }
 
@@ -118,12 +117,12 @@ impl Disk {
         self.directory.path().join("ballast")
     }
 
-    /// Takes all the room that is left.
+    /// Fills the remaining space.
     fn fill(&self) -> Result<()> {
         let endless = fs::File::open("/dev/zero")?;
         let mut ballast = fs::File::create(self.ballast())?;
         let full = std::io::copy(&mut &endless, &mut ballast);
-        let error = full.err().context("it has an end")?;
+        let error = full.err().context("the disk never fills up")?;
         ensure!(error.kind() == std::io::ErrorKind::StorageFull, "{error}");
         Ok(())
     }

@@ -1,5 +1,4 @@
-//! Connections in numbers, and connections that take without giving: order-service goes on serving, and its memory has a
-//! bound.
+//! Many connections, and connections that send without reading: order-service keeps serving, and its memory is bounded.
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,14 +12,14 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// Preface and empty settings: all that a client has to say to be left alone.
+/// The HTTP/2 preface and empty settings: the minimum for an open connection.
 const GREETING: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
-/// The same, with a setting: nothing of an answer may be sent before the client asks for it (RFC 9113, section 6.5.2).
+/// The same with a window of zero: no answer may be sent until the client opens the window (RFC 9113, section 6.5.2).
 const GREETING_WITHOUT_WINDOW: &[u8] =
     b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\x06\x04\0\0\0\0\0\0\x04\0\0\0\0";
 
-/// A ping, and a setting: both have to be answered.
+/// A ping, and settings: both require an answer.
 const PING: &[u8] = b"\0\0\x08\x06\0\0\0\0\0whatever";
 const SETTING: &[u8] = b"\0\0\x06\x04\0\0\0\0\0\0\x03\0\0\0\x64";
 
@@ -29,24 +28,25 @@ const IDLE: usize = 10_000;
 /// For the connections, and for everything else that a process has open.
 const DESCRIPTORS: u64 = IDLE as u64 + 1_000;
 
-/// Connections that are opened at the same time: fewer than the kernel lets wait to be accepted.
+/// Connections opened concurrently: below the kernel's accept backlog.
 const OPENING: usize = 64;
 
-/// What one idle connection may cost. It takes some 15 KiB, most of them buffers of the HTTP/2 library.
+/// Maximum memory of one idle connection. It takes about 15 KiB, mostly buffers of the HTTP/2 library.
 const BYTES_PER_CONNECTION: u64 = 64 * 1_024;
 
-/// What one connection may cost that floods and takes no answer. Far more than its windows and buffers, and far less
-/// than what was sent.
+/// Maximum memory of one connection that floods and does not read. Far above its windows and buffers, and far below the
+/// number of bytes sent.
 const BYTES_PER_FLOOD: u64 = 32 * 1_024 * 1_024;
 
-/// Writing is stuck when nothing has been taken for so long.
+/// A write is stuck when no byte is accepted for this long.
 const STUCK: Duration = Duration::from_millis(500);
 
-/// A flood ends by itself after so many bytes, if the server takes them all.
+/// Maximum bytes of a flood, if the server accepts them all.
 const FLOOD: usize = 64 * 1_024 * 1_024;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_thousand_idle_connections_cost_little_and_others_are_served() -> Result<()> {
+async fn ten_thousand_idle_connections_use_little_memory_and_other_calls_are_served() -> Result<()>
+{
     allow_descriptors()?;
     let room = (Service::Orders, "GRPC_CONNECTIONS", "10500");
     let system = System::start_one_of_each(&[room]).await?;
@@ -61,15 +61,15 @@ async fn ten_thousand_idle_connections_cost_little_and_others_are_served() -> Re
     ensure!(cost < IDLE as u64 * BYTES_PER_CONNECTION, "{cost} bytes");
     serves(&system).await?;
     let open = idle.iter().filter(|connection| is_open(connection)).count();
-    ensure!(open == IDLE, "only {open} are open still");
+    ensure!(open == IDLE, "{open} connections are still open");
     let stopped = system.stop(Service::Orders).await?;
-    ensure!(stopped.is_clean(), "they hold up a stop: {stopped}");
+    ensure!(stopped.is_clean(), "they delay the stop: {stopped}");
     system.restart(Service::Orders).await?;
     system.finish().await
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_floods_and_takes_no_answer_costs_a_bounded_amount() -> Result<()> {
+async fn a_client_that_floods_without_reading_uses_bounded_memory() -> Result<()> {
     let system = System::start_one_of_each(&[]).await?;
     serves(&system).await?;
     let process = Process::only(Service::Orders);
@@ -96,7 +96,7 @@ async fn a_client_that_floods_and_takes_no_answer_costs_a_bounded_amount() -> Re
     system.finish().await
 }
 
-/// The test and the services that it starts have one descriptor for each connection.
+/// The test and its services need one descriptor per connection.
 fn allow_descriptors() -> Result<()> {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     ensure!(
@@ -109,12 +109,12 @@ fn allow_descriptors() -> Result<()> {
     Ok(())
 }
 
-/// Opens connections that say this and nothing more; each of them has been answered.
+/// Opens connections that send this greeting only; each of them has been answered.
 async fn open(address: SocketAddr, greeting: &[u8], count: usize) -> Result<Vec<TcpStream>> {
     let connect = |_| async move {
         let mut connection = TcpStream::connect(address).await?;
         connection.write_all(greeting).await?;
-        // The head of the server's settings.
+        // The frame header of the server's settings.
         connection.read_exact(&mut [0; 9]).await?;
         io::Result::Ok(connection)
     };
@@ -125,7 +125,7 @@ async fn open(address: SocketAddr, greeting: &[u8], count: usize) -> Result<Vec<
     connections.context("a connection was refused")
 }
 
-/// Whether the connection is still open after all sent data is read.
+/// Whether the connection is still open after all received data is read.
 fn is_open(connection: &TcpStream) -> bool {
     loop {
         match connection.try_read(&mut [0; 64]) {
@@ -136,21 +136,21 @@ fn is_open(connection: &TcpStream) -> bool {
     }
 }
 
-/// Sends the same again and again, and reads nothing, until the server takes no more.
+/// Sends the same bytes repeatedly without reading until the server accepts no more.
 async fn flood_until_stuck(connection: &mut TcpStream, bytes: &[u8]) -> usize {
     let portion = bytes.repeat(4_096);
     let mut sent = 0;
     while sent < FLOOD {
         match timeout(STUCK, connection.write_all(&portion)).await {
             Ok(Ok(())) => sent += portion.len(),
-            // Stuck, or hung up on.
+            // Stuck, or closed by the server.
             _ => break,
         }
     }
     sent
 }
 
-/// Opens streams, each with a call that is answered at once, until the server takes no more.
+/// Opens streams, each with a call that is answered at once, until the server accepts no more.
 async fn call_until_stuck(connection: &mut TcpStream) -> usize {
     let mut sent = 0;
     for stream in (1..40_000).step_by(2) {
@@ -163,7 +163,7 @@ async fn call_until_stuck(connection: &mut TcpStream) -> usize {
     sent
 }
 
-/// A health check on a stream: its header fields spelled out (RFC 7541, section 6.2.2), and an empty message.
+/// A health check on a stream: literal header fields (RFC 7541, section 6.2.2), and an empty message.
 fn health_check(stream: u32) -> Vec<u8> {
     let fields = [
         (":method", "POST"),

@@ -1,4 +1,4 @@
-//! Bad input gets a clean status, and everyone else goes on being served.
+//! Invalid input gets a clean status, and other clients are still served.
 
 use anyhow::{Context as _, Result};
 use proto::orders::v1::{PlaceOrderRequest, WatchOrderRequest};
@@ -11,7 +11,7 @@ use tonic::{Code, Request, Status};
 use tonic_types::StatusExt as _;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_faulty_field_is_named_at_once() -> Result<()> {
+async fn all_invalid_fields_are_named_in_one_answer() -> Result<()> {
     let system = System::start().await?;
     let mut request = Draft::of("MUG", 0).and("", 1).request();
     request.request_id = "no uuid".to_owned();
@@ -100,7 +100,7 @@ async fn an_oversized_message_is_refused() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn connections_that_talk_nonsense_or_nothing_disturb_nobody() -> Result<()> {
+async fn connections_with_garbage_or_silence_disturb_no_other_client() -> Result<()> {
     let system = System::start().await?;
     let address = system.addresses().orders[0];
     let mut silent = Vec::new();
@@ -116,7 +116,7 @@ async fn connections_that_talk_nonsense_or_nothing_disturb_nobody() -> Result<()
 
     let mut answer = Vec::new();
     nonsense.read_to_end(&mut answer).await.ok();
-    // All of them are still open while the system stops: they must not hold it up either.
+    // All of them are still open while the system stops: they must not delay the stop either.
     let stopped = system.stop(Service::Orders).await?;
     assert!(stopped.is_clean(), "{stopped}");
     system.restart(Service::Orders).await?;
@@ -130,7 +130,7 @@ async fn still_serves(system: &System) -> Result<()> {
     Ok(())
 }
 
-/// Sends bytes as they are where a PlaceOrderRequest is expected.
+/// Sends raw bytes in the place of a PlaceOrderRequest.
 async fn place_bytes(system: &System, bytes: Vec<u8>) -> Result<Status> {
     let endpoint = Endpoint::from_shared(format!("http://{}", system.addresses().orders[0]))?;
     let mut client = tonic::client::Grpc::new(endpoint.connect().await?);
@@ -140,7 +140,7 @@ async fn place_bytes(system: &System, bytes: Vec<u8>) -> Result<Status> {
     answer.err().context("the bytes are refused")
 }
 
-/// A codec that leaves bytes alone.
+/// A codec that passes bytes through unchanged.
 #[derive(Clone, Copy, Debug)]
 struct Bytes;
 

@@ -25,7 +25,7 @@ async fn a_repeated_request_returns_the_same_order() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_id_with_another_body_is_refused() -> Result<()> {
+async fn a_reused_request_id_with_another_body_is_refused() -> Result<()> {
     let system = System::start().await?;
     let draft = Draft::of("MUG", 2);
     let first = system.place_order(&draft).await?;
@@ -44,7 +44,7 @@ async fn a_request_id_with_another_body_is_refused() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn events_delivered_again_change_nothing() -> Result<()> {
+async fn redelivered_events_change_nothing() -> Result<()> {
     let system = System::start().await?;
     let order = system.place_order(&Draft::of("MUG", 2)).await?;
     let history = system.watch_until_final(&order.order_id).await?;

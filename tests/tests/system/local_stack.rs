@@ -1,4 +1,4 @@
-//! The local stack itself: its output when it is started twice, killed, or started with a port in use.
+//! The local stack itself: a second start on the same data, kills, ports in use, and its output.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
@@ -18,7 +18,7 @@ use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::timeout;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_stack_on_the_same_data_is_refused_and_the_first_goes_on() -> Result<()> {
+async fn a_second_stack_on_the_same_data_is_refused_and_the_first_keeps_running() -> Result<()> {
     let system = System::start().await?;
     let order = system.place_order(&Draft::of("MUG", 1)).await?;
 
@@ -33,7 +33,7 @@ async fn a_second_stack_on_the_same_data_is_refused_and_the_first_goes_on() -> R
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_taken_port_is_named_and_nothing_is_started() -> Result<()> {
+async fn a_port_in_use_is_named_and_nothing_is_started() -> Result<()> {
     let system = System::start().await?;
     let home = home()?;
     let mut config = config(home.path())?;
@@ -81,7 +81,7 @@ async fn an_interrupt_stops_everything_in_order() -> Result<()> {
     let processes = config(home.path())?.processes();
     let last = said[said.len() - processes.len()..].iter();
     for (process, line) in processes.into_iter().zip(last) {
-        let stopped = format!("{process} stopped: by itself");
+        let stopped = format!("{process} stopped: in time");
         assert!(line.starts_with(&stopped), "{line:?} is not {stopped:?}");
         assert!(!is_running(home.path(), process)?, "{process} still runs");
     }
@@ -89,7 +89,7 @@ async fn an_interrupt_stops_everything_in_order() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_killed_stack_left_running_is_ended_by_the_next_one() -> Result<()> {
+async fn processes_left_by_a_killed_stack_are_stopped_by_the_next_one() -> Result<()> {
     let home = home()?;
     let mut up = Up::start(home.path()).await?;
     up.child.kill().await?;
@@ -141,7 +141,7 @@ fn config(data_dir: &Path) -> Result<StackConfig> {
     })
 }
 
-/// The options that ask for the engines of the tests.
+/// The options for the engines of the tests.
 fn engine_options() -> Result<[String; 3]> {
     let engines = engines()?;
     let broker = match engines.broker {
@@ -159,14 +159,14 @@ fn engine_options() -> Result<[String; 3]> {
     ])
 }
 
-/// `local-stack up` as a person runs it.
+/// A running `local-stack up`.
 struct Up {
     child: Child,
     output: Lines<BufReader<ChildStdout>>,
 }
 
 impl Up {
-    /// Starts it and waits until it says that it is up.
+    /// Starts it and waits for the line "The stack is up".
     async fn start(data_dir: &Path) -> Result<Self> {
         let mut child = Command::new(programs_directory().join("local-stack"))
             .args(["up", "--order-port=0", "--processing-port=0"])
@@ -174,7 +174,7 @@ impl Up {
             .args(["--broker-port=0", "--data-dir"])
             .arg(data_dir)
             .stdout(Stdio::piped())
-            // As a shell starts a program in the foreground.
+            // Like a shell starting a program in the foreground.
             .process_group(0)
             .kill_on_drop(true)
             .spawn()?;
@@ -182,13 +182,13 @@ impl Up {
         let mut output = BufReader::new(output).lines();
         loop {
             let line = timeout(WAIT_LIMIT, output.next_line()).await??;
-            if line.context("it ended early")?.contains("The stack is up") {
+            if line.context("it exited early")?.contains("The stack is up") {
                 return Ok(Self { child, output });
             }
         }
     }
 
-    /// Ctrl-C goes to the whole group in the foreground.
+    /// Ctrl-C signals the whole foreground process group.
     async fn interrupt_as_a_terminal_does(&self) -> Result<()> {
         let group = format!("-{}", self.child.id().context("it runs")?);
         let status = Command::new("kill")

@@ -1,4 +1,4 @@
-//! A database that answers while a foreign transaction holds all locks: work waits, and none is rejected or left partial.
+//! A database in which a foreign transaction holds all locks: work waits, none is rejected or partially done.
 
 use std::time::Duration;
 
@@ -13,22 +13,21 @@ use tokio::time::sleep;
 const LOCK_STOCK: &str = "BEGIN; LOCK TABLE stock IN ACCESS EXCLUSIVE MODE";
 const LOCK_ORDERS: &str = "BEGIN; LOCK TABLE orders IN ACCESS EXCLUSIVE MODE";
 
-/// Longer than the services wait for a lock (2 s on PostgreSQL, 5 s on SQLite): they do not just wait, they fail and try
-/// again, and on PostgreSQL every connection of their pools is taken meanwhile.
+/// Longer than the lock timeouts of the services (2 s on PostgreSQL, 5 s on SQLite): they fail and retry, and on
+/// PostgreSQL every connection of their pools is in use meanwhile.
 const HELD: Duration = Duration::from_secs(8);
 
-/// How long orders come in before and after.
+/// How long orders are placed before and after.
 const WARM_UP: Duration = Duration::from_secs(1);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stock_table_that_is_locked_for_seconds_delays_orders_and_sets_none_aside() -> Result<()>
-{
+async fn a_stock_table_locked_for_seconds_delays_orders_and_moves_none_to_the_retry_store()
+-> Result<()> {
     survives_a_lock_on(Service::Processing, LOCK_STOCK).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_orders_table_that_is_locked_for_seconds_delays_confirmations_and_loses_none()
--> Result<()> {
+async fn an_orders_table_locked_for_seconds_delays_confirmations_and_loses_none() -> Result<()> {
     survives_a_lock_on(Service::Orders, LOCK_ORDERS).await
 }
 
@@ -57,7 +56,7 @@ async fn survives_a_lock_on(service: Service, lock: &'static str) -> Result<()> 
     system.finish().await
 }
 
-/// Holds a lock that keeps everybody else from writing, and on PostgreSQL from reading, too.
+/// Holds a lock that blocks all other writers, and on PostgreSQL readers, too.
 async fn hold(database: &Database, lock: &'static str) -> Result<()> {
     match database {
         Database::Sqlite(path) => {

@@ -1,7 +1,7 @@
-//! The promises of the pair, tested on real processes: each test has a broker, a database and both services of its own,
-//! on the engines that `TEST_ENGINES` names.
+//! The guarantees of the pair, tested on real processes: each test has its own broker, database and services, on the
+//! engines in `TEST_ENGINES`.
 //!
-//! One binary for all of them, because linking one takes longer than running it.
+//! One binary for all of them, because linking takes longer than running.
 
 mod availability;
 mod bare;

@@ -1,12 +1,12 @@
-//! Messages and readiness of a service whose database or topics are not prepared. Only on the production
-//! engines: a SQLite file is migrated by the service that opens it.
+//! Messages and readiness of a service whose database or topics are not prepared. Only on the production engines: a
+//! SQLite file is migrated by the service that opens it.
 
 use anyhow::{Context as _, Result};
 use proto::topics;
 use tests::system::{Draft, Process, Service, System, run_to_end};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn services_without_topics_say_so_and_are_ready_when_they_are_there() -> Result<()> {
+async fn services_report_missing_topics_and_become_ready_when_they_exist() -> Result<()> {
     let Some(system) = System::start_without_services(&[]).await? else {
         return Ok(());
     };
@@ -25,7 +25,7 @@ async fn services_without_topics_say_so_and_are_ready_when_they_are_there() -> R
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn services_whose_topics_have_too_few_partitions_say_so() -> Result<()> {
+async fn services_report_topics_with_too_few_partitions() -> Result<()> {
     let Some(system) = System::start_without_services(&[]).await? else {
         return Ok(());
     };
@@ -49,7 +49,7 @@ async fn services_whose_topics_have_too_few_partitions_say_so() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn services_without_tables_say_what_to_run_and_are_ready_when_it_was() -> Result<()> {
+async fn services_without_tables_name_the_command_to_run_and_become_ready_after_it() -> Result<()> {
     let Some(system) = System::start_without_services(&[]).await? else {
         return Ok(());
     };
@@ -69,8 +69,8 @@ async fn services_without_tables_say_what_to_run_and_are_ready_when_it_was() -> 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_password_or_database_ends_the_start_with_one_line_that_says_what_to_do()
--> Result<()> {
+async fn a_wrong_password_or_database_ends_the_start_with_one_line_that_names_the_fix() -> Result<()>
+{
     let Some(system) = System::start_without_services(&[]).await? else {
         return Ok(());
     };

@@ -1,5 +1,5 @@
 //! One order is one trace: from the client's own span through the call, the outbox, Kafka and processing-service to the
-//! outcome that comes back, also when something is tried again, comes twice, or ends badly.
+//! outcome, also with retries, duplicates and rejections.
 
 mod observed;
 
@@ -52,7 +52,7 @@ async fn a_fulfilled_order_is_one_trace_from_the_clients_call_to_its_outcome() -
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_tried_again_stays_in_the_trace() -> Result<()> {
+async fn retries_stay_in_the_trace() -> Result<()> {
     let observed = Observed::start().await?;
     let client = Caller::new();
 
@@ -98,7 +98,7 @@ async fn a_rejected_order_is_one_trace_too() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_that_comes_twice_is_seen_twice_in_its_trace_and_done_once() -> Result<()> {
+async fn an_event_delivered_twice_is_twice_in_its_trace_and_applied_once() -> Result<()> {
     let observed = Observed::start().await?;
     let client = Caller::new();
     let order = observed.place(&client, "tok_approved").await?;
@@ -129,8 +129,8 @@ async fn an_event_that_comes_twice_is_seen_twice_in_its_trace_and_done_once() ->
     observed.system.finish_within(limits).await.map(drop)
 }
 
-/// Every record about the order names the span that decided it, and its producer and its consumer are both parts of
-/// that span and link to it; so does the poll that brought it, in a trace of its own.
+/// Every record of the order names the span that decided it. Its producer and consumer spans are children of that span
+/// and link to it; so does the poll that received it, in a trace of its own.
 async fn each_event_is_sent_and_handled(
     observed: &Observed,
     trace: &Trace,
@@ -169,10 +169,10 @@ fn decider<'a>(trace: &'a Trace, record: &TopicRecord) -> Result<&'a Span> {
     let span_id = header.split('-').nth(2).context("no span")?;
     trace
         .span(span_id)
-        .with_context(|| format!("{header} names none of {:#?}", names(trace)))
+        .with_context(|| format!("{header} is none of {:#?}", names(trace)))
 }
 
-/// An order is decided by the call; its outcome by the handler of an event about it.
+/// An order is decided by the call; its outcome by the handler of an event.
 fn decider_is_in_its_place(trace: &Trace, topic: &str, decider: &Span) -> Result<()> {
     let wholes = match topic {
         topics::ORDER_EVENTS => trace.named(SpanKind::Server, PLACE_ORDER),
@@ -189,7 +189,7 @@ fn decider_is_in_its_place(trace: &Trace, topic: &str, decider: &Span) -> Result
     Ok(())
 }
 
-/// The span about a record, by the id of its event.
+/// The span of a record, by the id of its event.
 fn about<'a>(spans: Vec<&'a Span>, record: &TopicRecord) -> Result<&'a Span> {
     let id = record.header("ce_id").context("no ce_id")?;
     let mut found = spans
@@ -219,11 +219,14 @@ fn the_call_asks_before_it_commits(trace: &Trace, client: &Caller) -> Result<()>
     assert_eq!(answered.parent.as_ref(), Some(&asked.span_id));
     let commit = only(trace, (SpanKind::Internal, Service::Orders), "commit place")?;
     assert!(trace.is_within(commit, call), "{commit:?}");
-    assert!(asked.end <= commit.start, "first it asks, then it commits");
+    assert!(
+        asked.end <= commit.start,
+        "the query ends before the commit"
+    );
     Ok(())
 }
 
-/// A step of processing-service, as a part of handling an event.
+/// A step of processing-service, as a child of the event handler.
 fn is_a_step<'a>(trace: &'a Trace, name: &str) -> Result<&'a Span> {
     let step = only(trace, (SpanKind::Internal, Service::Processing), name)?;
     let mut handled = TOPICS

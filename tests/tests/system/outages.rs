@@ -15,7 +15,7 @@ async fn orders_are_confirmed_while_processing_is_down_and_catch_up_later() -> R
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn outcomes_wait_for_order_service_to_come_back() -> Result<()> {
+async fn outcomes_wait_until_order_service_is_back() -> Result<()> {
     let system = System::start().await?;
     let draft = Draft::of("MUG", 1).paid_with("tok_slow");
     let order = system.place_order(&draft).await?;

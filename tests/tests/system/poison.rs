@@ -5,11 +5,11 @@ use proto::orders::v1::OrderStatus;
 use proto::topics;
 use tests::system::{Draft, Service, System, TopicRecord, eventually};
 
-/// As the stack creates its topics.
+/// The number of partitions that the stack creates.
 const PARTITIONS: i32 = 6;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn processing_sets_undecodable_records_aside_and_goes_on() -> Result<()> {
+async fn processing_dead_letters_undecodable_records_and_continues() -> Result<()> {
     set_aside(
         topics::ORDER_EVENTS,
         topics::ORDER_EVENTS_DEAD_LETTERS,
@@ -19,7 +19,7 @@ async fn processing_sets_undecodable_records_aside_and_goes_on() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn order_service_sets_undecodable_records_aside_and_goes_on() -> Result<()> {
+async fn order_service_dead_letters_undecodable_records_and_continues() -> Result<()> {
     set_aside(
         topics::PROCESSING_EVENTS,
         topics::PROCESSING_EVENTS_DEAD_LETTERS,
@@ -28,9 +28,9 @@ async fn order_service_sets_undecodable_records_aside_and_goes_on() -> Result<()
     .await
 }
 
-/// Only on the production engines: the embedded broker deletes no topics.
+/// Only on the production engines: the embedded broker cannot delete topics.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dead_letter_topic_that_is_away_holds_up_poison_and_nothing_else() -> Result<()> {
+async fn a_missing_dead_letter_topic_delays_only_undecodable_records() -> Result<()> {
     let Some(system) = System::start_on_production(&[]).await? else {
         return Ok(());
     };
@@ -40,14 +40,14 @@ async fn a_dead_letter_topic_that_is_away_holds_up_poison_and_nothing_else() -> 
     events.publish(&poison(0)).await?;
 
     let mut orders = Vec::new();
-    // Enough for some on the partition of the poison.
+    // Enough for some on the partition of the undecodable record.
     for _ in 0..20 {
         orders.push(system.place_order(&Draft::of("MUG", 1)).await?);
     }
     system.all_become_final(&orders).await?;
     let waits = !events.is_consumed_by(Service::Processing).await?;
-    assert!(waits, "the record counts as done and is nowhere");
-    eventually("the topic can be made again", async || {
+    assert!(waits, "the record was skipped without a dead letter");
+    eventually("the topic can be recreated", async || {
         Ok(letters.create(PARTITIONS).await.ok())
     })
     .await?;

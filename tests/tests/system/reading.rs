@@ -1,4 +1,4 @@
-//! Reading orders back: watching from a version on, listing page by page, reading orders that do not exist.
+//! Reading orders: watching after a version, listing page by page, and orders that do not exist.
 
 use anyhow::Result;
 use tests::system::{Draft, System, statuses};
@@ -6,7 +6,7 @@ use tonic::Code;
 use uuid::Uuid;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn watching_resumes_after_the_version_seen_last() -> Result<()> {
+async fn watching_resumes_after_the_last_version_seen() -> Result<()> {
     let system = System::start().await?;
     let order = system.place_order(&Draft::of("MUG", 1)).await?;
     let whole = system.watch_until_final(&order.order_id).await?;
@@ -22,7 +22,7 @@ async fn watching_resumes_after_the_version_seen_last() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn everyone_who_watches_sees_the_same_history() -> Result<()> {
+async fn all_watchers_see_the_same_history() -> Result<()> {
     let system = System::start().await?;
     let draft = Draft::of("MUG", 1).paid_with("tok_slow");
     let order = system.place_order(&draft).await?;

@@ -1,27 +1,28 @@
-//! An order that cannot be processed is rejected with its reason, and what had been done for it is undone.
+//! An order that cannot be processed is rejected with its reason, and its effects are compensated.
 
 use anyhow::{Context as _, Result};
 use proto::orders::v1::{OrderStatus, RejectionReason};
 use tests::system::{Draft, STOCK, Service, Stock, System};
 
-/// The availability query is off: order-service would refuse the orders that are to be rejected here.
+/// Without the availability query: order-service would refuse the orders that are to be rejected here.
 const UNASKED: (Service, &str, &str) = (Service::Orders, "AVAILABILITY_CHECK", "off");
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_declined_payment_gives_the_stock_back() -> Result<()> {
+async fn a_declined_payment_releases_the_stock() -> Result<()> {
     let draft = Draft::of("MUG", 2).paid_with("tok_declined");
 
     let (system, history) = rejected(&draft, RejectionReason::PaymentDeclined).await?;
 
     assert!(
         history.contains(&"StockReserved".to_owned()),
-        "there was something to give back: {history:?}"
+        "stock was reserved before: {history:?}"
     );
     system.finish().await
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_unreachable_payment_provider_rejects_after_the_attempts_allowed() -> Result<()> {
+async fn an_unreachable_payment_provider_rejects_the_order_after_the_maximum_attempts() -> Result<()>
+{
     let draft = Draft::of("MUG", 2).paid_with("tok_unavailable");
 
     let (system, _) = rejected(&draft, RejectionReason::PaymentUnavailable).await?;
@@ -39,7 +40,7 @@ async fn one_unknown_sku_rejects_the_whole_order() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn more_than_there_is_rejects_the_whole_order() -> Result<()> {
+async fn insufficient_stock_rejects_the_whole_order() -> Result<()> {
     let draft = Draft::of("MUG", 2).and("TEAPOT", 6);
 
     let (system, _) = rejected(&draft, RejectionReason::OutOfStock).await?;
@@ -87,7 +88,7 @@ async fn stock_is_never_oversold() -> Result<()> {
     system.finish().await
 }
 
-/// Places the order and sees it rejected for this reason, with stock as before and no payment.
+/// Places the order and requires its rejection for this reason, with unchanged stock and no payment.
 async fn rejected(draft: &Draft, reason: RejectionReason) -> Result<(System, Vec<String>)> {
     let system = System::start_with(&[UNASKED]).await?;
     let order = system.place_order(draft).await?;

@@ -1,4 +1,5 @@
-//! Several replicas of each service on one database and one broker: unfinished work of one replica is done by another, once.
+//! Several replicas of each service on one database and one broker: unfinished work of one replica is done by another,
+//! once.
 //!
 //! Only on the production engines: the embedded ones have one replica.
 
@@ -10,7 +11,8 @@ use proto::orders::v1::{Order, WatchOrderRequest};
 use tests::system::{Draft, Process, Service, System};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
-/// A relay's shards are taken over when its lease has run out, after 5 s; its partitions after a session of 10 s.
+/// The shards of a dead relay are taken over when its lease has expired, after 5 s; its partitions after a session of
+/// 10 s.
 const TAKEN_OVER_WITHIN: Duration = Duration::from_secs(20);
 
 /// Longer than the lease of 5 s, shorter than the session of 10 s.
@@ -23,7 +25,7 @@ const BEYOND_THE_SESSION: Duration = Duration::from_secs(15);
 const WARM_UP: Duration = Duration::from_secs(2);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_order_placed_on_one_replica_is_watched_to_its_end_on_another() -> Result<()> {
+async fn an_order_placed_on_one_replica_can_be_watched_on_another() -> Result<()> {
     let Some(system) = System::start_on_production(&[]).await? else {
         return Ok(());
     };
@@ -60,12 +62,12 @@ async fn an_order_placed_on_one_replica_is_watched_to_its_end_on_another() -> Re
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_other_replica_takes_over_what_a_killed_order_service_was_publishing() -> Result<()> {
+async fn the_other_replica_publishes_the_events_of_a_killed_order_service() -> Result<()> {
     taken_over_after_a_kill(Service::Orders).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_other_replica_takes_over_what_a_killed_processing_service_was_doing() -> Result<()> {
+async fn the_other_replica_finishes_the_work_of_a_killed_processing_service() -> Result<()> {
     taken_over_after_a_kill(Service::Processing).await
 }
 
@@ -135,7 +137,7 @@ async fn survives_a_freeze_of(service: Service, frozen: Duration) -> Result<()> 
 
 /// The riskiest path of a consumer: partitions are revoked and assigned again while their events are in flight.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_storm_of_rebalances_loses_and_doubles_nothing() -> Result<()> {
+async fn many_rebalances_lose_and_duplicate_nothing() -> Result<()> {
     const REPLICAS: u16 = 3;
     const STEPS: usize = 30;
     let Some(system) = System::start_replicas(REPLICAS).await? else {
@@ -161,7 +163,7 @@ async fn a_storm_of_rebalances_loses_and_doubles_nothing() -> Result<()> {
     ends_well(system, &orders, at_risk).await
 }
 
-/// One member of the group leaves or joins: in turn by a stop, a start, or a kill with a restart by the stack.
+/// One member of the group leaves or joins: alternately by a stop, a start, or a kill with a restart by the stack.
 /// Returns the maximum number of duplicates from it; a clean stop causes none.
 async fn shake(system: &System, step: usize) -> Result<u64> {
     let processes = system.stack().processes(Service::Processing);
@@ -184,7 +186,7 @@ async fn shake(system: &System, step: usize) -> Result<u64> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn replicas_that_start_at_once_bring_the_schema_up_to_date_together() -> Result<()> {
+async fn replicas_that_start_concurrently_migrate_the_schema_without_a_crash() -> Result<()> {
     let migrate = |service| (service, "DATABASE_MIGRATE", "true");
     let environment = Service::PAIR.map(migrate);
     let Some(system) = System::start_without_services(&environment).await? else {
@@ -211,9 +213,10 @@ fn first(system: &System, service: Service) -> Process {
 
 /// Every order is shipped once, the topics have few duplicates and nothing out of order, and the audit is green.
 ///
-/// Rows that a relay has published but not yet deleted when it dies or freezes are published again by the next owner of its
-/// shards. All of them are in the outbox at that moment, and no other replica deletes them while the lease is held. So the
-/// duplicates of a run are at most the rows `at_risk` in the outbox at its faults, independent of load and machine.
+/// Rows that a relay has published but not yet deleted when it dies or freezes are published again by the next owner of
+/// its shards. All of them are in the outbox at that moment, and no other replica deletes them while the lease is held.
+/// So the duplicates of a run are at most the rows `at_risk` in the outbox at its faults, independent of load and
+/// machine.
 async fn ends_well(system: System, orders: &[Order], at_risk: u64) -> Result<()> {
     assert!(!orders.is_empty());
     let shipped = system.stock("LAMP").await?.shipped;

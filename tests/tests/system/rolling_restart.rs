@@ -1,9 +1,9 @@
-//! A rollout under load: every process is stopped and started again, one after the other, and no client notices.
+//! A rollout under load: every process is stopped and restarted in sequence, without a failed call.
 //!
-//! The client does what gRPC's retry policy does (`retryableStatusCodes: [UNAVAILABLE]`, exponential backoff with jitter,
-//! the next attempt at the next replica), and nothing else: any other status is a failed call, also CANCELLED, with which
-//! a server that closes its connections too early shows itself here. With two replicas of each service the other one answers meanwhile; on the
-//! embedded engines there is one, so calls wait for it to come back, and none fails either.
+//! The client implements gRPC's retry policy (`retryableStatusCodes: [UNAVAILABLE]`, exponential backoff with jitter,
+//! the next attempt at the next replica), and nothing else: any other status is a failed call, also CANCELLED, which
+//! indicates a server that closes its connections too early. With two replicas of each service the other one answers
+//! meanwhile; on the embedded engines there is one, so calls wait until it is back, and none fails either.
 
 use std::error::Error as _;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use futures::future::try_join_all;
 use proto::orders::v1::order_service_client::OrderServiceClient;
 use proto::orders::v1::{GetOrderRequest, Order, WatchOrderRequest};
-use tests::client::retry::Backoff;
+use tests::client::retry::RetryBackoff;
 use tests::client::vocabulary::is_final;
 use tests::system::{Draft, Process, Service, System, WAIT_LIMIT};
 use tokio::time::sleep;
@@ -43,7 +43,7 @@ async fn a_rolling_restart_under_load_fails_no_call_and_publishes_nothing_twice(
 
     let orders: usize = orders.into_iter().sum();
     let retries: u32 = callers.iter().map(Caller::retries).sum();
-    println!("{orders} orders, {retries} calls tried again");
+    println!("{orders} orders, {retries} retried calls");
     assert_eq!(system.stack().restarts(), 0);
     assert_eq!(system.stock("LAMP").await?.shipped, i64::try_from(orders)?);
     // Without unexpected restarts, this allows no duplicate on the topics at all.
@@ -154,7 +154,7 @@ impl Caller {
         attempt: impl AsyncFn(OrderServiceClient<Channel>) -> Result<Response<T>, Status>,
     ) -> Result<T> {
         let begun = Instant::now();
-        let mut backoff = Backoff::default();
+        let mut backoff = RetryBackoff::default();
         loop {
             match attempt(self.next()).await {
                 Ok(answer) => return Ok(answer.into_inner()),
@@ -173,13 +173,13 @@ impl Caller {
     }
 }
 
-/// By the policy UNAVAILABLE alone; and a call that was never sent, which every client sends again by itself (gRFC A6,
-/// transparent retries).
+/// Retryable: UNAVAILABLE, and a call that was never sent, which every gRPC client retries (gRFC A6, transparent
+/// retries).
 fn may_be_sent_again(status: &Status) -> bool {
     status.code() == Code::Unavailable || was_never_sent(status)
 }
 
-/// A call that waits for its turn on a connection while that closes is canceled by hyper and reported as CANCELLED by tonic.
+/// A call that waits for its turn on a closing connection is cancelled by hyper, which tonic reports as CANCELLED.
 fn was_never_sent(status: &Status) -> bool {
     let mut source = status.source();
     while let Some(error) = source {

@@ -1,4 +1,4 @@
-//! No secret is shown: not by `--help`, not when settings are wrong, and not by a log at any level.
+//! No secret is printed: not by `--help`, not in configuration errors, and not in a log at any level.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -13,7 +13,7 @@ use tonic::{Code, Request};
 
 const SECRET: &str = "planted_7b1d90c4";
 
-/// All settings of the services; those that are or contain secrets have invalid values.
+/// All secret settings of the services, with invalid values.
 const SETTINGS: [(&str, &str); 8] = [
     (
         "DATABASE_URL",
@@ -38,7 +38,7 @@ const SETTINGS: [(&str, &str); 8] = [
 ];
 
 #[tokio::test]
-async fn neither_help_nor_complaints_show_a_secret() -> Result<()> {
+async fn neither_help_nor_configuration_errors_show_a_secret() -> Result<()> {
     for service in Service::PAIR {
         for (arguments, code) in [(&["--help"][..], 0), (&[], 78), (&["migrate"], 78)] {
             let output = run_to_end(service, arguments, &SETTINGS).await?;
@@ -86,7 +86,7 @@ async fn no_token_is_logged_at_any_level() -> Result<()> {
     let logs = system.log(Service::Orders)? + &system.log(Service::Processing)?;
     assert!(logs.contains("\"TRACE\""), "everything is logged");
     for token in [&good, &foreign] {
-        // The last part is the signature, without which the rest opens nothing; the middle part names the customer.
+        // The last part of the token is the signature, which makes it usable; the middle part names the customer.
         for part in token.split('.').skip(1) {
             assert!(!logs.contains(part), "a log has a part of a token");
         }

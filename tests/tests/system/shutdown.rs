@@ -5,7 +5,7 @@ use proto::orders::v1::OrderStatus;
 use tests::system::{Draft, Service, System, run_to_end};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_service_told_to_stop_finishes_its_work_and_says_so() -> Result<()> {
+async fn a_stopping_service_finishes_its_work_and_logs_a_clean_stop() -> Result<()> {
     let system = System::start().await?;
     let mut orders = Vec::new();
     for _ in 0..10 {
@@ -34,7 +34,7 @@ async fn a_service_told_to_stop_finishes_its_work_and_says_so() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_watcher_is_told_to_come_back_when_the_service_stops() -> Result<()> {
+async fn a_watch_is_resumed_after_a_restart_of_the_service() -> Result<()> {
     let system = System::start().await?;
     let draft = Draft::of("MUG", 1).paid_with("tok_slow");
     let order = system.place_order(&draft).await?;
@@ -57,7 +57,7 @@ async fn a_watcher_is_told_to_come_back_when_the_service_stops() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_wrong_configuration_ends_the_start_with_every_mistake_named() -> Result<()> {
+async fn a_wrong_configuration_ends_the_start_and_names_every_mistake() -> Result<()> {
     let mistakes = [
         ("GRPC_LISTEN", "somewhere"),
         ("DATABASE_URL", "oracle://nowhere"),

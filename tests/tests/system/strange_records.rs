@@ -1,4 +1,5 @@
-//! Records that no sender of ours makes: each goes the way that its kind has, and the orders behind it theirs.
+//! Records from foreign producers: each is dead-lettered or ignored according to its kind, and the orders behind it are
+//! processed.
 
 use anyhow::{Context as _, Result};
 use proto::record::Headers;
@@ -6,11 +7,11 @@ use proto::topics;
 use tests::system::{Draft, Service, System, TopicRecord, eventually};
 use tokio::time::Instant;
 
-/// Just below the largest record that a broker takes.
+/// Just below the largest record that a broker accepts.
 const HUGE: usize = 900_000;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn processing_takes_records_of_every_strange_kind() -> Result<()> {
+async fn processing_handles_foreign_records_of_every_kind() -> Result<()> {
     takes_every_kind(
         topics::ORDER_EVENTS,
         topics::ORDER_EVENTS_DEAD_LETTERS,
@@ -20,7 +21,7 @@ async fn processing_takes_records_of_every_strange_kind() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn order_service_takes_records_of_every_strange_kind() -> Result<()> {
+async fn order_service_handles_foreign_records_of_every_kind() -> Result<()> {
     takes_every_kind(
         topics::PROCESSING_EVENTS,
         topics::PROCESSING_EVENTS_DEAD_LETTERS,
@@ -38,7 +39,7 @@ async fn takes_every_kind(
     let order = system.place_order(&Draft::of("MUG", 1)).await?;
     system.watch_until_final(&order.order_id).await?;
     let records = system.topic(topic).records_about(&order.order_id).await?;
-    let example = records.first().context("an event of ours")?;
+    let example = records.first().context("an event of the services")?;
 
     let faulty = faulty(example);
     system.topic(topic).publish_together(&faulty).await?;
@@ -48,7 +49,7 @@ async fn takes_every_kind(
         .await?;
     let begun = Instant::now();
     let mut behind = Vec::new();
-    // Enough for some on the partition of the strange ones.
+    // Enough for some on the partition of the foreign records.
     for _ in 0..20 {
         behind.push(system.place_order(&Draft::of("MUG", 1)).await?);
     }
@@ -65,17 +66,24 @@ async fn takes_every_kind(
         Ok(consumed.then_some(()))
     })
     .await?;
-    assert_eq!(letters.len(), faulty.len(), "and nothing else is");
+    assert_eq!(
+        letters.len(),
+        faulty.len(),
+        "no other record is a dead letter"
+    );
     for record in &faulty {
         let is_same =
             |letter: &&TopicRecord| letter.key == record.key && letter.payload == record.payload;
-        assert!(letters.iter().any(|letter| is_same(&letter)), "as it was");
+        assert!(
+            letters.iter().any(|letter| is_same(&letter)),
+            "the dead letter is unchanged"
+        );
     }
     assert_eq!(system.stack().restarts(), 0);
     system.finish().await
 }
 
-/// What cannot be understood, all on the partition of the example. Each has a key of its own or none, so that none waits
+/// Undecodable records, all on the partition of the example. Each has a key of its own or none, so that none waits
 /// behind another.
 fn faulty(example: &TopicRecord) -> Vec<TopicRecord> {
     let headers = &example.headers;

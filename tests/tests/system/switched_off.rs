@@ -1,4 +1,4 @@
-//! The audit of a system without its memory: it must go red, or its green says nothing.
+//! The audit of a system without an inbox: it must find violations, otherwise a green audit proves nothing.
 //!
 //! Needs services built with the feature `crash-points`, as `tests/run.sh` builds them.
 
@@ -8,7 +8,7 @@ use proto::orders::v1::{Order, OrderStatus};
 use proto::topics;
 use tests::system::{Draft, Service, System, eventually};
 
-/// How long an order is kept from its end: time enough to deliver one of its events again.
+/// How long an order stays unfinished: enough to deliver one of its events again.
 const UNFINISHED: &str = "10s";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -33,11 +33,11 @@ async fn the_auditor_goes_red_when_the_inbox_is_off() -> Result<()> {
         is_found(&applied_again, "has the event StockReserved")
             && is_found(
                 &processed_again,
-                "was announced as StockReserved in 2 different events"
+                "was published as StockReserved in 2 different events"
             )
             && is_found(
                 &processed_again,
-                "was announced as OrderRejected in 2 different events"
+                "was published as OrderRejected in 2 different events"
             ),
         "{verdict}"
     );
@@ -58,7 +58,7 @@ async fn apply_an_outcome_again(system: &System) -> Result<Order> {
     Ok(order)
 }
 
-/// Delivers the placement of an order again that has ended.
+/// Delivers the placement of a final order again.
 async fn process_an_order_again(system: &System) -> Result<Order> {
     let draft = Draft::of("MUG", 1).paid_with("tok_declined");
     let order = system.place_order(&draft).await?;
@@ -75,7 +75,7 @@ async fn process_an_order_again(system: &System) -> Result<Order> {
     Ok(order)
 }
 
-/// Publishes the first record about an order once more.
+/// Publishes the first record of an order again.
 async fn deliver_again(system: &System, topic: &'static str, order: &Order) -> Result<()> {
     let topic = system.topic(topic);
     let records = topic.records_about(&order.order_id).await?;

@@ -1,4 +1,4 @@
-//! What leaves the services as telemetry, and that nothing depends on whether it arrives.
+//! The exported telemetry, and that the services do not depend on the receiver.
 
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ pub(crate) fn exporting_to<'a>(
     let mut settings = vec![
         ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint),
         ("OTEL_TRACES_SAMPLER_ARG", "1"),
-        // Milliseconds; seconds to a minute otherwise.
+        // Milliseconds; the defaults are seconds to a minute.
         ("OTEL_BSP_SCHEDULE_DELAY", "100"),
         ("OTEL_BLRP_SCHEDULE_DELAY", "100"),
         ("OTEL_METRIC_EXPORT_INTERVAL", "100"),
@@ -30,7 +30,7 @@ pub(crate) fn exporting_to<'a>(
     Service::PAIR.into_iter().flat_map(of).collect()
 }
 
-/// What a stop may take: the grace that the services are given, and five seconds for what they have not exported.
+/// Maximum time of a stop: the grace period of the services, and five seconds for unexported telemetry.
 const MAX_STOP: Duration = Duration::from_secs(20 + 5);
 
 #[tokio::test(flavor = "multi_thread")]
@@ -92,11 +92,11 @@ async fn a_receiver_that_is_slow_changes_nothing() -> Result<()> {
 const ONE_WORKER: (&str, &str) = ("TOKIO_WORKER_THREADS", "1");
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_last_spans_before_a_stop_are_exported_also_with_one_worker_thread() -> Result<()> {
+async fn the_last_spans_before_a_stop_are_exported_even_with_one_worker_thread() -> Result<()> {
     for workers in [None, Some(ONE_WORKER)] {
         let receiver = Receiver::start().await?;
         let url = receiver.url();
-        // An hour in milliseconds: only the stop sends anything.
+        // An hour in milliseconds: only the stop exports.
         let mut settings = vec![("OTEL_BSP_SCHEDULE_DELAY", "3600000")];
         settings.extend(workers);
         let system = System::start_with(&exporting_to(&url, &settings)).await?;
@@ -114,10 +114,10 @@ async fn the_last_spans_before_a_stop_are_exported_also_with_one_worker_thread()
     Ok(())
 }
 
-/// The exporter's queue limits the memory of spans. The spans after an outage show how many were kept,
-/// and unlike the resident set of a process it is a number without noise.
+/// The exporter's queue limits the memory of spans. The spans after an outage show how many were kept; unlike the
+/// resident set of a process, this number has no noise.
 #[tokio::test(flavor = "multi_thread")]
-async fn no_more_spans_are_kept_for_a_silent_receiver_than_the_queue_holds() -> Result<()> {
+async fn the_queue_bounds_the_spans_kept_for_a_silent_receiver() -> Result<()> {
     const QUEUE: u64 = 64;
     const BATCH: u64 = 16;
     let receiver = Receiver::start().await?;
@@ -126,11 +126,11 @@ async fn no_more_spans_are_kept_for_a_silent_receiver_than_the_queue_holds() -> 
     let settings = [
         ("OTEL_BSP_MAX_QUEUE_SIZE", "64"),
         ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "16"),
-        // Milliseconds for the batch that is never answered.
+        // Milliseconds until the unanswered batch times out.
         ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "2000"),
     ];
     let system = System::start_one_of_each(&exporting_to(&url, &settings)).await?;
-    // More than the queue by far: an order makes dozens of spans.
+    // Far more than the queue: an order makes dozens of spans.
     for _ in 0..50 {
         let order = system.place_order(&Draft::of("LAMP", 1)).await?;
         system.watch_until_final(&order.order_id).await?;
@@ -148,7 +148,7 @@ async fn no_more_spans_are_kept_for_a_silent_receiver_than_the_queue_holds() -> 
             .iter()
             .filter(|span| span.service == service.name());
         let count = of_service.count() as u64;
-        assert!(count > 0, "{service}: what was kept has come");
+        assert!(count > 0, "{service}: the queued spans are received");
         assert!(count <= QUEUE + 2 * BATCH, "{service} kept {count} spans");
     }
     system.finish().await

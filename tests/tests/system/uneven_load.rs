@@ -1,4 +1,4 @@
-//! Slow keys and hot keys: other keys of their partition do not wait for them.
+//! Slow keys and hot keys do not delay other keys of their partition.
 
 use anyhow::Result;
 use auditor::Limits;
@@ -7,25 +7,25 @@ use proto::topics;
 use tests::system::{Draft, Service, System, eventually, statuses};
 use tokio::time::Instant;
 
-/// A payment whose first capture is never answered takes this long, which is far longer than other orders take.
+/// A payment whose first capture is never answered takes this long, far longer than other orders.
 const LONG_RETRY: (Service, &str, &str) = (Service::Processing, "PAYMENT_TIMEOUT", "15s");
 const UNANSWERED: &str = "tok_timeout_once";
 
-/// So many orders that some are on every partition.
+/// Enough for some on every partition.
 const SLOW: usize = 24;
 
-/// Records of one key. A partition takes in up to 1,024 records beside those in work before it is not read any more, so
-/// these are all taken in.
+/// Records of one key. A partition buffers up to 1,024 records beside those in progress before it is paused, so these
+/// are all buffered.
 const HOT: usize = 900;
 
-/// Orders that are placed while a service is down.
+/// Orders placed while a service is down.
 const BACKLOG: usize = 1_500;
 
 /// Clients that place them.
 const CLIENTS: usize = 16;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn orders_do_not_wait_for_those_whose_payment_takes_long() -> Result<()> {
+async fn orders_do_not_wait_for_orders_with_slow_payments() -> Result<()> {
     let system = System::start_with(&[LONG_RETRY]).await?;
     let slow = place(&system, SLOW, UNANSWERED).await?;
     let others = place(&system, SLOW, "tok_approved").await?;
@@ -38,7 +38,7 @@ async fn orders_do_not_wait_for_those_whose_payment_takes_long() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn orders_do_not_wait_for_a_key_that_has_hundreds_of_events() -> Result<()> {
+async fn orders_do_not_wait_for_a_key_with_hundreds_of_events() -> Result<()> {
     let system = System::start_with(&[LONG_RETRY]).await?;
     let topic = system.topic(topics::ORDER_EVENTS);
     let hot = place(&system, 1, UNANSWERED).await?;
@@ -48,7 +48,7 @@ async fn orders_do_not_wait_for_a_key_that_has_hundreds_of_events() -> Result<()
     .await?;
 
     topic.publish_together(&vec![placed; HOT]).await?;
-    // Some of them behind it, on its partition.
+    // Enough for some on its partition, behind it.
     let others = place(&system, SLOW, "tok_approved").await?;
     system.all_become_final(&others).await?;
 
@@ -71,7 +71,7 @@ async fn place(system: &System, count: usize, payment_token: &str) -> Result<Vec
     Ok(orders)
 }
 
-/// Ends a test that has published so many records again.
+/// Ends a test that has published this many records again.
 async fn finish_with(system: System, repeated: usize) -> Result<()> {
     let limits = Limits {
         wire_duplicates: Some(u64::try_from(repeated)?),
@@ -85,13 +85,13 @@ async fn are_still_under_way(system: &System, orders: &[Order]) -> Result<()> {
     for order in orders {
         let status = system.order(&order.order_id).await?.status();
         let is_under_way = matches!(status, OrderStatus::Accepted | OrderStatus::Processing);
-        assert!(is_under_way, "it has not been waited for: {status:?}");
+        assert!(is_under_way, "the slow order is already final: {status:?}");
     }
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_backlog_of_a_service_that_was_away_is_worked_off_once() -> Result<()> {
+async fn the_backlog_of_a_stopped_service_is_processed_once() -> Result<()> {
     let system = System::start().await?;
     system.stop(Service::Processing).await?;
     let clients = (0..CLIENTS).map(async |_| {

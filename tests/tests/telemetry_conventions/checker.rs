@@ -58,7 +58,7 @@ pub(crate) fn faults_of_metric(metric: &Metric) -> Vec<String> {
     faults
 }
 
-/// Whether the data is of this instrument, with whole numbers or fractions.
+/// Whether the data has this instrument type.
 fn is_kind<T>(data: &MetricData<T>, instrument: Instrument) -> bool {
     match (data, instrument) {
         (MetricData::Histogram(histogram), Instrument::Histogram(boundaries)) => histogram

@@ -75,7 +75,7 @@ fn client(port: u16, stop: CancellationToken) -> ServiceClient {
     client
 }
 
-/// A response and an error through the client; without it, as it is made for unary calls, a cancelled stream and an
+/// A response and an error through the client; without it, as it supports only unary calls, a cancelled stream and an
 /// unknown method.
 async fn call_in_every_way(client: ServiceClient, port: u16) {
     let mut health = HealthClient::new(client);

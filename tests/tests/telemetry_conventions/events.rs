@@ -1,4 +1,4 @@
-//! Telemetry of an event, from the outbox through the mock cluster of librdkafka to the dead-letter topic.
+//! Telemetry of an event, from the outbox through librdkafka's mock cluster to the dead-letter topic.
 
 use std::sync::Arc;
 
@@ -36,7 +36,7 @@ fn record() -> OutboxRecord {
     }
 }
 
-/// Finds a span by attribute and not by name, because the name can be wrong.
+/// Finds a span by attribute and not by name, because the name may be wrong.
 fn has_span(attribute: Attribute, value: &str) -> bool {
     let told = attribute.of(value.to_owned());
     let spans = recording::spans();

@@ -56,7 +56,7 @@ impl Table {
             Instrument::Histogram(boundaries) => ("histogram", Some(boundaries.to_vec())),
         };
         if instrument != row.instrument {
-            faults.push(format!("{name}: {instrument} is no {}", row.instrument));
+            faults.push(format!("{name}: {instrument} is not {}", row.instrument));
         } else if boundaries != row.boundaries {
             faults.push(format!("{name}: boundaries {boundaries:?}"));
         }
@@ -106,6 +106,6 @@ impl Table {
             ValueType::Flag => "boolean",
         };
         let expected = self.types.get(name).map_or("string", String::as_str);
-        (value != expected).then(|| format!("{of}: {name} is no {value}"))
+        (value != expected).then(|| format!("{of}: {name} is not {value}"))
     }
 }

@@ -1,4 +1,4 @@
-//! The reference of telemetry is generated: page and registry from the names in the code, log events from its log
+//! The telemetry reference is generated: page and registry from the names in the code, log events from its log
 //! statements.
 
 #![allow(
@@ -36,12 +36,12 @@ fn compare(path: &str, expected: &str) {
 }
 
 #[test]
-fn the_page_of_telemetry_is_the_one_in_the_code() {
+fn the_telemetry_page_matches_the_code() {
     compare("docs/telemetry.md", &page::written());
 }
 
 #[test]
-fn the_registry_of_telemetry_is_the_one_in_the_code() {
+fn the_telemetry_registry_matches_the_code() {
     compare("docs/telemetry/registry.yaml", &registry::written());
 }
 

@@ -11,7 +11,7 @@ pub(crate) fn metrics() -> Vec<Metric> {
     [shared::metrics::ALL, of_orders::metrics::ALL].concat()
 }
 
-/// Each with the attributes that services add to it.
+/// Each span type with the attributes that services add to it.
 pub(crate) fn spans() -> Vec<(&'static SpanType, Vec<Use>)> {
     let crates = shared::spans::ALL.iter();
     let all = crates.chain(&of_processing::spans::ALL);

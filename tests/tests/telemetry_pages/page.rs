@@ -1,4 +1,4 @@
-//! docs/telemetry.md.
+//! Generates docs/telemetry.md.
 
 use telemetry::vocabulary::{Requirement, Use};
 

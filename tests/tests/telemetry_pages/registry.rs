@@ -1,4 +1,4 @@
-//! The registry in the form that OpenTelemetry Weaver reads.
+//! Generates the registry in the format of OpenTelemetry Weaver.
 
 use telemetry::vocabulary::{
     Attribute, Instrument, Metric, NameOrigin, Requirement, SpanType, Use, ValueType,
@@ -6,7 +6,6 @@ use telemetry::vocabulary::{
 
 use crate::{events, names};
 
-/// The file.
 pub(crate) fn written() -> String {
     let mut text = String::from(
         "# Every name that the pair emits, in the form of OpenTelemetry Weaver. Generated from the code:\n\
@@ -33,7 +32,7 @@ pub(crate) fn written() -> String {
     text
 }
 
-/// A text in the quotes of YAML, which are those of JSON.
+/// A text in YAML quotes, which are those of JSON.
 fn quoted(text: &str) -> String {
     serde_json::to_string(text).unwrap()
 }
@@ -128,7 +127,7 @@ fn span(number: usize, span: &SpanType, uses: &[Use]) -> String {
     )
 }
 
-/// The same message may come with other fields from elsewhere, so that its id needs a number.
+/// The same message may have other fields elsewhere, so its id needs a number.
 fn event(events: &[events::Event], position: usize) -> String {
     let event = &events[position];
     let is_same =

@@ -8,7 +8,7 @@ const VALUES: usize = 16_000;
 
 /// A value of a row.
 #[derive(Debug)]
-pub(super) enum Value {
+pub(super) enum SqlValue {
     Null,
     Integer(i64),
     Text(String),
@@ -16,13 +16,13 @@ pub(super) enum Value {
 }
 
 /// Rows for one table.
-pub(super) struct Batch {
+pub(super) struct RowBatch {
     table: &'static str,
     columns: usize,
-    rows: Vec<Vec<Value>>,
+    rows: Vec<Vec<SqlValue>>,
 }
 
-impl Batch {
+impl RowBatch {
     /// An empty batch for a table with this many columns.
     pub(super) fn new(table: &'static str, columns: usize) -> Self {
         let rows = Vec::new();
@@ -37,7 +37,7 @@ impl Batch {
     pub(super) async fn push(
         &mut self,
         connection: &mut SqliteConnection,
-        row: Vec<Value>,
+        row: Vec<SqlValue>,
     ) -> Result<()> {
         self.rows.push(row);
         if self.rows.len() * self.columns >= VALUES {
@@ -55,10 +55,10 @@ impl Batch {
         insert.push_values(self.rows.drain(..), |mut row, values| {
             for value in values {
                 match value {
-                    Value::Null => row.push_bind(None::<i64>),
-                    Value::Integer(number) => row.push_bind(number),
-                    Value::Text(text) => row.push_bind(text),
-                    Value::Bytes(bytes) => row.push_bind(bytes),
+                    SqlValue::Null => row.push_bind(None::<i64>),
+                    SqlValue::Integer(number) => row.push_bind(number),
+                    SqlValue::Text(text) => row.push_bind(text),
+                    SqlValue::Bytes(bytes) => row.push_bind(bytes),
                 };
             }
         });
@@ -68,37 +68,37 @@ impl Batch {
     }
 }
 
-impl From<i64> for Value {
+impl From<i64> for SqlValue {
     fn from(number: i64) -> Self {
         Self::Integer(number)
     }
 }
 
-impl From<String> for Value {
+impl From<String> for SqlValue {
     fn from(text: String) -> Self {
         Self::Text(text)
     }
 }
 
-impl From<&str> for Value {
+impl From<&str> for SqlValue {
     fn from(text: &str) -> Self {
         Self::Text(text.to_owned())
     }
 }
 
-impl From<Vec<u8>> for Value {
+impl From<Vec<u8>> for SqlValue {
     fn from(bytes: Vec<u8>) -> Self {
         Self::Bytes(bytes)
     }
 }
 
-impl From<uuid::Uuid> for Value {
+impl From<uuid::Uuid> for SqlValue {
     fn from(id: uuid::Uuid) -> Self {
         Self::Bytes(id.into_bytes().to_vec())
     }
 }
 
-impl<T: Into<Self>> From<Option<T>> for Value {
+impl<T: Into<Self>> From<Option<T>> for SqlValue {
     fn from(value: Option<T>) -> Self {
         value.map_or(Self::Null, Into::into)
     }

@@ -7,8 +7,8 @@ use prost::Message as _;
 use proto::orders::v1::{Order, OrderLine, OrderPlaced};
 use sqlx::SqliteConnection;
 
-use super::batch::{Batch, Value};
-use super::uuid;
+use super::batch::{RowBatch, SqlValue};
+use super::blob_id::uuid;
 
 /// Rows per read, so that a large run does not have to fit into memory.
 const PAGE: usize = 5_000;
@@ -19,19 +19,19 @@ const ORDERS: &str =
 const SAGAS: &str =
     "SELECT order_id, lines FROM processing.sagas WHERE order_id > ? ORDER BY order_id LIMIT ?";
 
-/// Decodes all of them.
+/// Decodes all order and saga bodies.
 pub(super) async fn load(connection: &mut SqliteConnection) -> Result<()> {
-    let orders = Batch::new("order_bodies", 5);
+    let orders = RowBatch::new("order_bodies", 5);
     decode_all(connection, ORDERS, orders, order).await?;
-    let sagas = Batch::new("saga_bodies", 2);
+    let sagas = RowBatch::new("saga_bodies", 2);
     decode_all(connection, SAGAS, sagas, saga).await
 }
 
 async fn decode_all(
     connection: &mut SqliteConnection,
     page: &'static str,
-    mut into: Batch,
-    decode: fn(&[u8]) -> Result<Vec<Value>>,
+    mut into: RowBatch,
+    decode: fn(&[u8]) -> Result<Vec<SqlValue>>,
 ) -> Result<()> {
     let mut last = Vec::new();
     loop {
@@ -45,7 +45,7 @@ async fn decode_all(
         for (order_id, body) in page {
             let decoded = decode(&body);
             let decoded = decoded
-                .with_context(|| format!("what order {} is about is damaged", uuid(&order_id)))?;
+                .with_context(|| format!("the body of order {} is damaged", uuid(&order_id)))?;
             let mut row = vec![order_id.into()];
             row.extend(decoded);
             into.push(connection, row).await?;
@@ -56,7 +56,7 @@ async fn decode_all(
     }
 }
 
-fn order(body: &[u8]) -> Result<Vec<Value>> {
+fn order(body: &[u8]) -> Result<Vec<SqlValue>> {
     let order = Order::decode(body)?;
     let total = order.total.context("it has no total")?;
     Ok(vec![
@@ -67,7 +67,7 @@ fn order(body: &[u8]) -> Result<Vec<Value>> {
     ])
 }
 
-fn saga(body: &[u8]) -> Result<Vec<Value>> {
+fn saga(body: &[u8]) -> Result<Vec<SqlValue>> {
     let saga = OrderPlaced::decode(body)?;
     Ok(vec![pieces(&saga.lines)?.into()])
 }

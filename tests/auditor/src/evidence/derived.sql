@@ -1,5 +1,5 @@
 -- Tables derived from the evidence. The rules look rows up by order and by event.
-CREATE INDEX temp.asked_by_request ON asked (request_id, customer_id);
+CREATE INDEX temp.place_calls_by_request ON place_calls (request_id, customer_id);
 CREATE INDEX temp.confirmed_by_order ON confirmed (order_id);
 CREATE INDEX temp.cancellations_by_order ON cancellations (order_id);
 CREATE INDEX temp.reads_by_order ON reads (order_id, ended);
@@ -37,38 +37,38 @@ UNION ALL SELECT 'processing-service', unhex(replace(key, '-', '')) FROM process
 CREATE INDEX temp.waiting_by_order ON waiting (order_id);
 
 -- Orders with events in a retry store. A dead letter alone is no proof: it may have been redriven since.
-CREATE TEMP TABLE set_aside AS
+CREATE TEMP TABLE orders_in_retry_store AS
 SELECT order_id, 'in the retry store of ' || service || ' as ' || state AS how, place FROM temp.retry_events
 WHERE order_id IS NOT NULL;
-CREATE INDEX temp.set_aside_by_order ON set_aside (order_id);
+CREATE INDEX temp.retry_store_by_order ON orders_in_retry_store (order_id);
 
 -- Orders that are not final or are missing, and the last place where each was found.
 CREATE TEMP TABLE outstanding AS
 SELECT known.order_id,
-    EXISTS (SELECT 1 FROM set_aside WHERE set_aside.order_id = known.order_id) AS is_set_aside,
+    EXISTS (SELECT 1 FROM orders_in_retry_store WHERE orders_in_retry_store.order_id = known.order_id) AS is_in_retry_store,
     CASE
         WHEN orders.order_id IS NULL AND placed.event_id IS NULL
             THEN 'it is not in the database of order-service'
         WHEN orders.order_id IS NULL
             THEN 'it is not in the database of order-service, though its event is on the topic'
-        WHEN EXISTS (SELECT 1 FROM set_aside WHERE set_aside.order_id = known.order_id)
-            THEN (SELECT 'its event is ' || how FROM set_aside WHERE set_aside.order_id = known.order_id)
+        WHEN EXISTS (SELECT 1 FROM orders_in_retry_store WHERE orders_in_retry_store.order_id = known.order_id)
+            THEN (SELECT 'its event is ' || how FROM orders_in_retry_store WHERE orders_in_retry_store.order_id = known.order_id)
         WHEN placed.event_id IS NULL
             AND 'order-service' IN (SELECT service FROM waiting WHERE waiting.order_id = known.order_id)
             THEN 'its event waits in the outbox of order-service'
         WHEN placed.event_id IS NULL THEN 'its event is not on the topic'
         WHEN sagas.order_id IS NULL THEN 'its event is on the topic, but there is no saga'
         WHEN sagas.state NOT IN ('FULFILLED', 'REJECTED', 'CANCELLED')
-            THEN 'its saga stands still at ' || sagas.state
+            THEN 'its saga is stuck at ' || sagas.state
         WHEN outcome.event_id IS NULL
             AND 'processing-service' IN (SELECT service FROM waiting WHERE waiting.order_id = known.order_id)
             THEN 'its outcome waits in the outbox of processing-service'
         WHEN outcome.event_id IS NULL THEN 'its saga has ended, but its outcome is not on the topic'
         ELSE 'its outcome ' || outcome.event_type || ' is published but not applied'
-    END AS whereabouts,
+    END AS last_place,
     -- The last record of the order.
     coalesce(
-        (SELECT place FROM set_aside WHERE set_aside.order_id = known.order_id),
+        (SELECT place FROM orders_in_retry_store WHERE orders_in_retry_store.order_id = known.order_id),
         CASE WHEN orders.order_id IS NOT NULL AND sagas.state IN ('FULFILLED', 'REJECTED', 'CANCELLED') THEN outcome.place END,
         placed.place
     ) AS place

@@ -7,13 +7,15 @@ use anyhow::{Context as _, Result};
 use sqlx::SqliteConnection;
 use uuid::Uuid;
 
-use super::batch::{Batch, Value};
-use crate::journal::{self, Answered, Asked, Intent, Invoked, Line, ObservedRead, ReadKind, Seen};
+use super::batch::{RowBatch, SqlValue};
+use crate::journal::{
+    self, Answered, Asked, Intent, Invoked, JournalLine, ObservedRead, ReadKind, Seen,
+};
 
 /// Reads a journal; returns the number of truncated lines at its end.
 pub(super) async fn load(connection: &mut SqliteConnection, path: &Path) -> Result<u64> {
     let mut lines = journal::open(path)?;
-    let mut load = Load::new(connection);
+    let mut load = JournalLoader::new(connection);
     while let Some((number, line)) = lines.next_line()? {
         let number = i64::try_from(number)?;
         let loaded = load.line(number, line).await;
@@ -28,7 +30,7 @@ pub(super) async fn confirm_everything(connection: &mut SqliteConnection) -> Res
     sqlx::raw_sql(
         "INSERT INTO confirmed (order_id, request_id, customer_id)
              SELECT order_id, request_id, customer_id FROM main.orders;
-         INSERT INTO asked (request_id, customer_id, outcome)
+         INSERT INTO place_calls (request_id, customer_id, outcome)
              SELECT request_id, customer_id, 'ok' FROM main.orders;
          INSERT INTO cancellations (order_id, outcome) SELECT order_id, 'ok' FROM main.orders",
     )
@@ -38,42 +40,42 @@ pub(super) async fn confirm_everything(connection: &mut SqliteConnection) -> Res
 }
 
 /// State while reading a journal.
-struct Load<'a> {
+struct JournalLoader<'a> {
     connection: &'a mut SqliteConnection,
     /// Calls without an end so far, with the line of their start.
     open: HashMap<u64, (i64, Invoked)>,
-    asked: Batch,
-    confirmed: Batch,
-    cancellations: Batch,
-    strays: Batch,
-    reads: Batch,
-    seen: Batch,
+    place_calls: RowBatch,
+    confirmed: RowBatch,
+    cancellations: RowBatch,
+    unmatched_ends: RowBatch,
+    reads: RowBatch,
+    seen: RowBatch,
 }
 
-impl<'a> Load<'a> {
+impl<'a> JournalLoader<'a> {
     fn new(connection: &'a mut SqliteConnection) -> Self {
         Self {
             connection,
             open: HashMap::new(),
-            asked: Batch::new("asked", 8),
-            confirmed: Batch::new("confirmed", 7),
-            cancellations: Batch::new("cancellations", 3),
-            strays: Batch::new("strays", 2),
-            reads: Batch::new("reads", 9),
-            seen: Batch::new("seen", 6),
+            place_calls: RowBatch::new("place_calls", 8),
+            confirmed: RowBatch::new("confirmed", 7),
+            cancellations: RowBatch::new("cancellations", 3),
+            unmatched_ends: RowBatch::new("unmatched_ends", 2),
+            reads: RowBatch::new("reads", 9),
+            seen: RowBatch::new("seen", 6),
         }
     }
 
-    async fn line(&mut self, number: i64, line: Line) -> Result<()> {
+    async fn line(&mut self, number: i64, line: JournalLine) -> Result<()> {
         match line {
-            Line::Invoked(invoked) => {
+            JournalLine::Invoked(invoked) => {
                 self.open.insert(invoked.call, (number, invoked));
                 Ok(())
             }
-            Line::Ok(answer) => self.answered(number, answer).await,
-            Line::Refused(end) => self.ended(number, end.call, "refused").await,
-            Line::Unknown(end) => self.ended(number, end.call, "unknown").await,
-            Line::Read(reading) => self.read(number, reading).await,
+            JournalLine::Ok(answer) => self.answered(number, answer).await,
+            JournalLine::Refused(end) => self.ended(number, end.call, "refused").await,
+            JournalLine::Unknown(end) => self.ended(number, end.call, "unknown").await,
+            JournalLine::Read(reading) => self.read(number, reading).await,
         }
     }
 
@@ -122,7 +124,7 @@ impl<'a> Load<'a> {
                 let mut row = vec![line.into()];
                 row.extend(intent_columns(intent)?);
                 row.push(outcome.into());
-                self.asked.push(self.connection, row).await
+                self.place_calls.push(self.connection, row).await
             }
             Asked::Cancel { order_id } => {
                 let order_id = Uuid::try_parse(order_id).ok();
@@ -134,7 +136,7 @@ impl<'a> Load<'a> {
 
     async fn stray(&mut self, number: i64, call: u64) -> Result<()> {
         let row = vec![number.into(), i64::try_from(call)?.into()];
-        self.strays.push(self.connection, row).await
+        self.unmatched_ends.push(self.connection, row).await
     }
 
     async fn read(&mut self, number: i64, reading: ObservedRead) -> Result<()> {
@@ -190,10 +192,10 @@ impl<'a> Load<'a> {
             self.asked_for(line, &invoked.what, "unknown").await?;
         }
         for batch in [
-            &mut self.asked,
+            &mut self.place_calls,
             &mut self.confirmed,
             &mut self.cancellations,
-            &mut self.strays,
+            &mut self.unmatched_ends,
             &mut self.reads,
             &mut self.seen,
         ] {
@@ -203,7 +205,7 @@ impl<'a> Load<'a> {
     }
 }
 
-fn intent_columns(intent: &Intent) -> Result<[Value; 6]> {
+fn intent_columns(intent: &Intent) -> Result<[SqlValue; 6]> {
     Ok([
         Uuid::try_parse(&intent.request_id).ok().into(),
         intent.customer_id.clone().into(),

@@ -10,11 +10,11 @@ use proto::topics;
 use sqlx::SqliteConnection;
 use uuid::Uuid;
 
-use super::batch::{Batch, Value};
+use super::batch::{RowBatch, SqlValue};
 use super::bodies;
-use crate::topics::{PARTITIONS, Partition, TopicRecord, file_of, read};
+use crate::topics::{DumpedPartition, DumpedRecord, PARTITIONS, file_of, read};
 
-/// Headers of a dead letter that name its original record.
+/// Headers of a dead letter with the position of its original record.
 const ORIGIN: [&str; 3] = [
     "x-dlq-original-topic",
     "x-dlq-original-partition",
@@ -24,9 +24,9 @@ const ORIGIN: [&str; 3] = [
 /// Reads the files of all topics.
 pub(super) async fn load(connection: &mut SqliteConnection, directory: &Path) -> Result<()> {
     load_partitions(connection, &directory.join(PARTITIONS)).await?;
-    let mut records = Batch::new("records", 18);
+    let mut records = RowBatch::new("records", 18);
     for topic in topics::ALL {
-        for record in read::<TopicRecord>(&file_of(directory, topic))? {
+        for record in read::<DumpedRecord>(&file_of(directory, topic))? {
             let row = row(topic, record?)?;
             records.push(connection, row).await?;
         }
@@ -35,11 +35,11 @@ pub(super) async fn load(connection: &mut SqliteConnection, directory: &Path) ->
 }
 
 async fn load_partitions(connection: &mut SqliteConnection, file: &Path) -> Result<()> {
-    let mut partitions = Batch::new("partitions", 4);
-    let mut committed = Batch::new("committed", 4);
-    for partition in read::<Partition>(file)? {
+    let mut partitions = RowBatch::new("partitions", 4);
+    let mut committed = RowBatch::new("committed", 4);
+    for partition in read::<DumpedPartition>(file)? {
         let partition = partition?;
-        let place = || -> [Value; 2] {
+        let place = || -> [SqlValue; 2] {
             let number = i64::from(partition.partition);
             [partition.topic.clone().into(), number.into()]
         };
@@ -59,7 +59,7 @@ async fn load_partitions(connection: &mut SqliteConnection, file: &Path) -> Resu
 
 /// The event fields of a record, as far as it can be decoded.
 #[derive(Default)]
-struct Known {
+struct KnownFields {
     fault: Option<String>,
     meta: Option<EventMeta>,
     event_type: Option<&'static str>,
@@ -68,7 +68,7 @@ struct Known {
     reason: Option<&'static str>,
 }
 
-fn row(topic: &str, record: TopicRecord) -> Result<Vec<Value>> {
+fn row(topic: &str, record: DumpedRecord) -> Result<Vec<SqlValue>> {
     let headers: Headers = record
         .headers
         .into_iter()
@@ -110,7 +110,7 @@ fn order_of(key: Option<&[u8]>) -> Option<Uuid> {
     Uuid::try_parse_ascii(key?).ok()
 }
 
-fn known(topic: &str, headers: &Headers, payload: Option<&[u8]>) -> Result<Known> {
+fn known(topic: &str, headers: &Headers, payload: Option<&[u8]>) -> Result<KnownFields> {
     match topic {
         topics::ORDER_EVENTS | topics::ORDER_EVENTS_DEAD_LETTERS => {
             event(headers, payload, order_event)
@@ -125,26 +125,26 @@ fn known(topic: &str, headers: &Headers, payload: Option<&[u8]>) -> Result<Known
 fn event<E: Event>(
     headers: &Headers,
     payload: Option<&[u8]>,
-    describe: fn(&E) -> Result<Known>,
-) -> Result<Known> {
+    describe: fn(&E) -> Result<KnownFields>,
+) -> Result<KnownFields> {
     match record::decode::<E>(headers, payload) {
-        Ok(Some(received)) => Ok(Known {
+        Ok(Some(received)) => Ok(KnownFields {
             meta: Some(received.meta),
             ..describe(&received.event)?
         }),
         // From a newer producer: may be ignored.
-        Ok(None) => Ok(Known::default()),
-        Err(error) => Ok(Known {
+        Ok(None) => Ok(KnownFields::default()),
+        Err(error) => Ok(KnownFields {
             fault: Some(error.to_string()),
-            ..Known::default()
+            ..KnownFields::default()
         }),
     }
 }
 
-fn order_event(event: &OrderEvent) -> Result<Known> {
-    let mut known = Known {
+fn order_event(event: &OrderEvent) -> Result<KnownFields> {
+    let mut known = KnownFields {
         event_type: Some(event.name()),
-        ..Known::default()
+        ..KnownFields::default()
     };
     if let OrderEvent::OrderPlaced(placed) = event {
         known.lines = Some(bodies::lines(&placed.lines)?);
@@ -153,10 +153,10 @@ fn order_event(event: &OrderEvent) -> Result<Known> {
     Ok(known)
 }
 
-fn processing_event(event: &ProcessingEvent) -> Result<Known> {
-    let mut known = Known {
+fn processing_event(event: &ProcessingEvent) -> Result<KnownFields> {
+    let mut known = KnownFields {
         event_type: Some(event.name()),
-        ..Known::default()
+        ..KnownFields::default()
     };
     match event {
         ProcessingEvent::PaymentCaptured(captured) => {

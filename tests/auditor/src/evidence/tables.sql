@@ -1,29 +1,29 @@
--- What the auditor reads from files, and bodies of the databases that only a decoder can read. Ids are 16 bytes, as in
--- the databases. `lines` is a JSON array of [sku, quantity, price], `pieces` one of [sku, pieces] in the order of SKUs.
+-- The files that the auditor reads, and the protobuf columns of the databases, decoded. Ids are 16 bytes, as in the
+-- databases. `lines` is a JSON array of [sku, quantity, price], `pieces` one of [sku, pieces] in SKU order.
 
 -- Every call of PlaceOrder in the journal. The outcome is ok, refused or unknown.
-CREATE TEMP TABLE asked (
+CREATE TEMP TABLE place_calls (
     line, request_id, customer_id, invoice, lines, currency, total, outcome
 );
--- Those of them that were confirmed, with the order that the client was told.
+-- The confirmed ones, with the order id that the client received.
 CREATE TEMP TABLE confirmed (
     order_id, request_id, customer_id, invoice, lines, currency, total
 );
 -- Every call of CancelOrder in the journal.
 CREATE TEMP TABLE cancellations (line, order_id, outcome);
--- Ends of calls that the journal has no beginning of.
-CREATE TEMP TABLE strays (line, call);
+-- Ends of calls without a start in the journal.
+CREATE TEMP TABLE unmatched_ends (line, call);
 
--- What the client was shown, confirmations and answers included. `last_version` is 0 for an order that was said not to
--- exist; `whole` tells that the read showed all there was, so that nothing known before may be missing.
+-- The client's reads, including confirmations and answers. `last_version` is 0 for an order that was not found; `whole`
+-- means that the read returned everything, so that no version known before may be missing.
 CREATE TEMP TABLE reads (line, order_id, kind, begun, ended, first_version, last_version, whole, to_the_end);
 CREATE TEMP TABLE seen (line, order_id, version, event_type, status, reason);
 
 CREATE TEMP TABLE order_bodies (order_id, lines, pieces, currency, total);
 CREATE TEMP TABLE saga_bodies (order_id, pieces);
 
--- Every record of every topic. `fault` says why it is no event of the contract; `event_type` is the name of its message,
--- and NULL for a type that this contract does not know. `place` is TOPIC/PARTITION@OFFSET.
+-- Every record of every topic. `fault` is the reason why it is not an event of the contract; `event_type` is the name
+-- of its message, NULL for a type that this contract does not know. `place` is TOPIC/PARTITION@OFFSET.
 CREATE TEMP TABLE records (
     topic, partition, position, place, key, payload, fault, event_id, order_id, sequence, event_type,
     lines, currency, amount, reason, origin_topic, origin_partition, origin_position

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::rule::{Check, Count, Rule};
+use super::rule::{Count, Rule, RuleCheck};
 use crate::evidence::Evidence;
 use crate::verdict::RuleReport;
 
@@ -18,46 +18,46 @@ const RULE: Rule = Rule {
     name: NAME,
     counts: &[
         Count {
-            what: "calls to place",
-            number: "SELECT count(*) FROM asked",
+            name: "calls to place",
+            number: "SELECT count(*) FROM place_calls",
         },
         Count {
-            what: "calls to cancel",
+            name: "calls to cancel",
             number: "SELECT count(*) FROM cancellations WHERE line IS NOT NULL",
         },
         Count {
-            what: "records",
+            name: "records",
             number: "SELECT count(*) FROM records",
         },
         Count {
-            what: "of them no events",
+            name: "of them not events",
             number: "SELECT count(*) FROM records WHERE fault IS NOT NULL",
         },
     ],
     checks: &[
-        Check {
-            what: "a call that ended has begun",
+        RuleCheck {
+            name: "a call that ended has begun",
             violations: "
                 SELECT NULL AS order_id, 'line ' || line || ' of the journal ends call ' || call
-                    || ', which has not begun or has ended before' AS fault
-                FROM strays",
+                    || ', which has not started or has ended already' AS fault
+                FROM unmatched_ends",
         },
-        Check {
-            what: "time does not go back",
+        RuleCheck {
+            name: "a read ends after its start",
             violations: "
                 SELECT order_id, 'was read from ' || begun || ' to ' || ended || ' (line ' || line || ')' AS fault
                 FROM reads WHERE ended < begun",
         },
-        Check {
-            what: "every topic was dumped",
+        RuleCheck {
+            name: "every topic was dumped",
             violations: "
                 SELECT NULL AS order_id, 'the dump has no partition of the topic ' || column1 AS fault
                 FROM (VALUES ('orders.order.events.v1'), ('processing.order.events.v1'),
                              ('orders.order.events.v1.dlq'), ('processing.order.events.v1.dlq'))
                 WHERE column1 NOT IN (SELECT topic FROM partitions)",
         },
-        Check {
-            what: "every record is in the dump, from the first to the last",
+        RuleCheck {
+            name: "every record is in the dump, from the first to the last",
             violations: "
                 SELECT NULL AS order_id, topic || '/' || partition || '@' || low AS place, 'the dump has '
                     || count(records.position) || ' of ' || end_position || ' records of a partition, from '

@@ -1,16 +1,15 @@
 //! Offsets: no group has committed beyond the end, or beyond work that is not done; after a clean stop, all of it.
 //!
-//! (Jepsen: inconsistent-offsets.) Work on a record is done when it had its effect, was found to have had it, or was set
-//! aside. An event of a type that this contract does not know may be passed over.
+//! (Jepsen: inconsistent-offsets.) Work on a record is done when it took effect, was recognised as a duplicate, or was
+//! moved to the retry store. An event of a type that this contract does not know may be skipped.
 
 use anyhow::Result;
 
-use super::rule::{Check, Count, Rule};
+use super::rule::{Count, Rule, RuleCheck};
 use crate::Limits;
 use crate::evidence::Evidence;
 use crate::verdict::RuleReport;
 
-/// The name of the rule.
 pub const NAME: &str = "offsets";
 
 pub(super) async fn report(evidence: &mut Evidence, limits: &Limits) -> Result<RuleReport> {
@@ -21,11 +20,11 @@ pub(super) async fn report(evidence: &mut Evidence, limits: &Limits) -> Result<R
     Ok(report)
 }
 
-const EVERYTHING: Check = Check {
-    what: "after a clean stop everything is committed",
+const EVERYTHING: RuleCheck = RuleCheck {
+    name: "after a clean stop everything is committed",
     violations: "
         SELECT NULL AS order_id, topic || '/' || partition || '@' || coalesce(position, low) AS place,
-            'the services stopped in order, but the records from here to ' || end_position || ' are not committed' AS fault
+            'after a clean stop the records from here to ' || end_position || ' are not committed' AS fault
         FROM partitions LEFT JOIN committed USING (topic, partition)
         WHERE topic IN ('orders.order.events.v1', 'processing.order.events.v1')
           AND low < end_position AND coalesce(position, -1) < end_position",
@@ -35,32 +34,32 @@ const RULE: Rule = Rule {
     name: NAME,
     counts: &[
         Count {
-            what: "partitions",
+            name: "partitions",
             number: "SELECT count(*) FROM partitions",
         },
         Count {
-            what: "committed",
+            name: "committed",
             number: "SELECT count(*) FROM committed",
         },
         Count {
-            what: "records below",
+            name: "records below",
             number: "SELECT count(*) FROM records JOIN committed USING (topic, partition)
                      WHERE records.position < committed.position",
         },
     ],
     checks: &[
-        Check {
-            what: "no committed offset is beyond the end of its partition",
+        RuleCheck {
+            name: "no committed offset is beyond the end of its partition",
             violations: "
                 SELECT NULL AS order_id, topic || '/' || partition || '@' || end_position AS place,
                     consumer || ' has committed ' || position || ', but the partition ends here' AS fault
                 FROM committed JOIN partitions USING (topic, partition)
                 WHERE position > end_position",
         },
-        Check {
-            what: "a committed record that is no event is in the retry store or a dead letter",
+        RuleCheck {
+            name: "a committed record that is not an event is in the retry store or a dead letter",
             violations: "
-                SELECT order_id, place, 'a record that is no event (' || fault || ') is committed by ' || consumer
+                SELECT order_id, place, 'a record that is not an event (' || fault || ') is committed by ' || consumer
                     || ', but neither in the retry store nor a dead letter' AS fault
                 FROM records JOIN committed USING (topic, partition)
                 WHERE records.position < committed.position AND fault IS NOT NULL
@@ -69,19 +68,19 @@ const RULE: Rule = Rule {
                   AND NOT EXISTS (SELECT 1 FROM records AS letter WHERE letter.origin_topic = records.topic
                       AND letter.origin_partition = records.partition AND letter.origin_position = records.position)",
         },
-        Check {
-            what: "a committed event of an order has ended its saga",
+        RuleCheck {
+            name: "a committed event of an order has ended its saga",
             violations: "
                 SELECT order_id, place, event_type || ' is committed by ' || consumer || ', but its saga '
-                    || coalesce('is ' || state, 'is not there') AS fault
+                    || coalesce('is ' || state, 'is missing') AS fault
                 FROM records JOIN committed USING (topic, partition) LEFT JOIN processing.sagas USING (order_id)
                 WHERE topic = 'orders.order.events.v1' AND records.position < committed.position
                   AND event_type IS NOT NULL
                   AND coalesce(state, '') NOT IN ('FULFILLED', 'REJECTED', 'CANCELLED')
-                  AND order_id NOT IN (SELECT order_id FROM set_aside)",
+                  AND order_id NOT IN (SELECT order_id FROM orders_in_retry_store)",
         },
-        Check {
-            what: "a committed outcome is applied",
+        RuleCheck {
+            name: "a committed outcome is applied",
             violations: "
                 SELECT order_id, place, event_type || ' is committed by ' || consumer
                     || ', but is not in the order''s history' AS fault
@@ -90,7 +89,7 @@ const RULE: Rule = Rule {
                   AND event_type IS NOT NULL
                   AND event_id NOT IN (SELECT event_id FROM entries)
                   AND sequence > coalesce(processing_sequence, 0)
-                  AND order_id NOT IN (SELECT order_id FROM set_aside)",
+                  AND order_id NOT IN (SELECT order_id FROM orders_in_retry_store)",
         },
     ],
 };

@@ -1,10 +1,10 @@
 //! Reads are prefixes: every read returned a prefix of the final history, and never less than an earlier read.
 //!
-//! (Jepsen: nonmonotonic read, unseen.) For one order this is linearizability: its history only grows, so a read is correct
-//! if it is a prefix and not shorter than the history known before the read started. Known is every version that an earlier
-//! call or read of the same client had returned by its end.
+//! (Jepsen: nonmonotonic read, unseen.) For one order this is linearizability: its history only grows, so a read is
+//! correct if it is a prefix and not shorter than the history known before the read started. Known is every version
+//! that an earlier call or read of the same client had returned by its end.
 
-use super::rule::{Check, Count, Rule};
+use super::rule::{Count, Rule, RuleCheck};
 
 pub const NAME: &str = "reads";
 
@@ -12,17 +12,17 @@ pub(super) const RULE: Rule = Rule {
     name: NAME,
     counts: &[
         Count {
-            what: "reads and answers",
+            name: "reads and answers",
             number: "SELECT count(*) FROM reads",
         },
         Count {
-            what: "versions shown",
+            name: "versions shown",
             number: "SELECT count(*) FROM seen",
         },
     ],
     checks: &[
-        Check {
-            what: "a returned version is in the history",
+        RuleCheck {
+            name: "a returned version is in the history",
             violations: "
                 SELECT seen.order_id, 'was shown as ' || coalesce(seen.event_type || ' ', '') || seen.status
                     || coalesce(' ' || seen.reason, '') || ' at version ' || seen.version || ' (line ' || seen.line
@@ -34,8 +34,8 @@ pub(super) const RULE: Rule = Rule {
                    OR (seen.event_type IS NOT NULL
                        AND (entry.event_type IS NOT seen.event_type OR entry.rejection_reason IS NOT seen.reason))",
         },
-        Check {
-            what: "a watch returns every version once and in order",
+        RuleCheck {
+            name: "a watch returns every version once and in order",
             violations: "
                 SELECT reads.order_id, 'was watched from version ' || first_version || ', and ' || count(seen.version)
                     || ' versions up to ' || last_version || ' were shown (line ' || reads.line || ')' AS fault
@@ -44,15 +44,15 @@ pub(super) const RULE: Rule = Rule {
                 HAVING count(DISTINCT seen.version) <> count(*) OR min(seen.version) <> first_version
                     OR max(seen.version) <> last_version OR count(*) <> last_version - first_version + 1",
         },
-        Check {
-            what: "a completed watch has returned the whole history",
+        RuleCheck {
+            name: "a completed watch has returned the whole history",
             violations: "
                 SELECT order_id, 'was watched to its end at version ' || last_version || ', but it is at version '
                     || version || ' (line ' || line || ')' AS fault
                 FROM reads JOIN orders USING (order_id) WHERE to_the_end AND last_version <> version",
         },
-        Check {
-            what: "a read returns at least the version known before it started",
+        RuleCheck {
+            name: "a read returns at least the version known before it started",
             violations: "
                 SELECT later.order_id, 'was read ' || CASE later.last_version WHEN 0 THEN 'as unknown'
                         ELSE 'at version ' || later.last_version END

@@ -6,21 +6,21 @@ use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 
 use crate::evidence::{Evidence, uuid};
-use crate::verdict::{Findings, RuleReport, SPELLED_OUT, Violation};
+use crate::verdict::{Findings, RuleReport, RuleViolation, SPELLED_OUT};
 
 /// A check, as a query for its violations.
 ///
 /// Each row is a violation: `fault` is a sentence whose subject is the order, if there is an `order_id`; `place` is a
 /// position on a topic. Request and invoice are added from the journal.
-pub(super) struct Check {
+pub(super) struct RuleCheck {
     /// The condition; also part of the error when the query fails.
-    pub(super) what: &'static str,
+    pub(super) name: &'static str,
     pub(super) violations: &'static str,
 }
 
 /// The amount of evidence, as a query for a number.
 pub(super) struct Count {
-    pub(super) what: &'static str,
+    pub(super) name: &'static str,
     pub(super) number: &'static str,
 }
 
@@ -28,14 +28,14 @@ pub(super) struct Count {
 pub(super) struct Rule {
     pub(super) name: &'static str,
     pub(super) counts: &'static [Count],
-    pub(super) checks: &'static [Check],
+    pub(super) checks: &'static [RuleCheck],
 }
 
 impl Rule {
     pub(super) async fn report(&self, evidence: &mut Evidence) -> Result<RuleReport> {
         let mut report = RuleReport::new(self.name);
         for count in self.counts {
-            report.count(count.what, evidence.number(count.number).await?);
+            report.count(count.name, evidence.number(count.number).await?);
         }
         for check in self.checks {
             report.add(check.findings(evidence).await?);
@@ -44,10 +44,10 @@ impl Rule {
     }
 }
 
-impl Check {
+impl RuleCheck {
     pub(super) async fn findings(&self, evidence: &mut Evidence) -> Result<Findings> {
         let violations = self.run(evidence).await;
-        violations.with_context(|| format!("cannot check that {}", self.what))
+        violations.with_context(|| format!("cannot check that {}", self.name))
     }
 
     async fn run(&self, evidence: &mut Evidence) -> Result<Findings> {
@@ -69,14 +69,14 @@ impl Check {
     }
 }
 
-fn violation(row: &SqliteRow) -> Result<(Option<Vec<u8>>, Violation)> {
+fn violation(row: &SqliteRow) -> Result<(Option<Vec<u8>>, RuleViolation)> {
     let order_id: Option<Vec<u8>> = row.try_get("order_id")?;
     let place: Option<String> = row.try_get("place").or_else(absent)?;
-    let violation = Violation {
+    let violation = RuleViolation {
         order_id: order_id.as_deref().map(uuid),
         fault: row.try_get("fault")?,
         place,
-        ..Violation::default()
+        ..RuleViolation::default()
     };
     Ok((order_id, violation))
 }
@@ -93,8 +93,8 @@ fn absent<T>(error: sqlx::Error) -> Result<Option<T>, sqlx::Error> {
 async fn with_names(
     evidence: &mut Evidence,
     order_id: Option<Vec<u8>>,
-    mut violation: Violation,
-) -> Result<Violation> {
+    mut violation: RuleViolation,
+) -> Result<RuleViolation> {
     let Some(order_id) = order_id else {
         return Ok(violation);
     };
@@ -102,7 +102,7 @@ async fn with_names(
         "SELECT request_id, invoice FROM (
              SELECT request_id, invoice, 1 AS rank FROM confirmed WHERE order_id = ?1
              UNION ALL
-             SELECT orders.request_id, asked.invoice, 2 FROM orders LEFT JOIN asked USING (request_id, customer_id)
+             SELECT orders.request_id, place_calls.invoice, 2 FROM orders LEFT JOIN place_calls USING (request_id, customer_id)
              WHERE orders.order_id = ?1)
          ORDER BY rank LIMIT 1",
     )

@@ -3,10 +3,10 @@
 
 use anyhow::Result;
 
-use super::rule::{Check, Count, Rule};
+use super::rule::{Count, Rule, RuleCheck};
 use crate::Limits;
 use crate::evidence::Evidence;
-use crate::verdict::{Findings, RuleReport, Violation};
+use crate::verdict::{Findings, RuleReport, RuleViolation};
 
 pub const NAME: &str = "wire-duplicates";
 
@@ -19,9 +19,9 @@ pub(super) async fn report(evidence: &mut Evidence, limits: &Limits) -> Result<R
     let most = limits.wire_duplicates.unwrap_or(u64::MAX);
     if duplicates > most {
         let mut findings = Findings::default();
-        findings.add(Violation {
-            fault: format!("{duplicates} records came again, at most {most} may"),
-            ..Violation::default()
+        findings.add(RuleViolation {
+            fault: format!("{duplicates} records were published again, at most {most} allowed"),
+            ..RuleViolation::default()
         });
         report.add(findings);
         report.add(AGAIN.findings(evidence).await?);
@@ -29,8 +29,8 @@ pub(super) async fn report(evidence: &mut Evidence, limits: &Limits) -> Result<R
     Ok(report)
 }
 
-const AGAIN: Check = Check {
-    what: "an event is published once",
+const AGAIN: RuleCheck = RuleCheck {
+    name: "an event is published once",
     violations: "
         SELECT order_id, place, 'has ' || event_type || ' ' || copies || ' times on the topic' AS fault
         FROM events WHERE copies > 1 ORDER BY copies DESC",
@@ -40,11 +40,11 @@ const RULE: Rule = Rule {
     name: NAME,
     counts: &[
         Count {
-            what: "records of events",
+            name: "records of events",
             number: "SELECT sum(copies) FROM events",
         },
         Count {
-            what: "came again",
+            name: "published again",
             number: DUPLICATES,
         },
     ],

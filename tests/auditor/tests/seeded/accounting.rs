@@ -1,8 +1,8 @@
-//! What is left over.
+//! Unfinished orders, unpublished events, and events in the retry store.
 
 use auditor::Limits;
 use auditor::rules::{ACCOUNTING, NO_LOSS};
-use auditor::topics::{Bytes, TopicRecord};
+use auditor::topics::{Bytes, DumpedRecord};
 
 use super::books::{Books, ORDERS, OUTCOMES, event};
 use super::{after, assert_found};
@@ -10,7 +10,7 @@ use super::{after, assert_found};
 const LETTERS: &str = proto::topics::ORDER_EVENTS_DEAD_LETTERS;
 
 /// The fulfilled order's event as a dead letter.
-fn letter(origin: i64) -> TopicRecord {
+fn letter(origin: i64) -> DumpedRecord {
     let mut letter = event('a', '1', "OrderPlaced", 1);
     let headers = [
         ("x-dlq-original-topic", ORDERS.to_owned()),
@@ -38,7 +38,7 @@ async fn with_retry_event(state: &str) -> Books {
 }
 
 #[tokio::test]
-async fn an_unconfirmed_order_that_is_not_final_is_found() {
+async fn an_unconfirmed_order_that_is_not_final_is_a_violation() {
     let mut books = Books::sound().await;
     books
         .change("UPDATE orders SET status = 'PROCESSING' WHERE status = 'FULFILLED'")
@@ -55,7 +55,7 @@ async fn an_unconfirmed_order_that_is_not_final_is_found() {
 }
 
 #[tokio::test]
-async fn an_event_that_waits_in_an_outbox_is_found() {
+async fn an_event_in_an_outbox_is_a_violation() {
     let of_orders = after(
         "INSERT INTO main.outbox (topic, key, headers, payload, created_at)
          VALUES ('t', '01010101-0101-0101-0101-010101010101', x'', x'', 0)",
@@ -80,7 +80,7 @@ async fn an_event_that_waits_in_an_outbox_is_found() {
 }
 
 #[tokio::test]
-async fn an_event_that_waits_for_a_retry_is_found() {
+async fn an_event_that_waits_for_a_retry_is_a_violation() {
     let verdict = with_retry_event("WAITING").await.audit().await;
 
     assert_found(
@@ -102,34 +102,37 @@ async fn a_dead_event_is_accounted_for_and_limited() {
     let any = books.audit().await;
     let none = books.audit_within(none).await;
 
-    assert_eq!(any.counted(ACCOUNTING, "set aside"), Some(1));
+    assert_eq!(
+        any.counted(ACCOUNTING, "orders with events in a retry store"),
+        Some(1)
+    );
     assert!(any.violations_of(ACCOUNTING).is_empty(), "{any}");
     assert!(any.violations_of(NO_LOSS).is_empty(), "{any}");
     assert_found(
         &none,
         ACCOUNTING,
-        "1 orders are set aside, at most 0 may be",
+        "1 orders have events in a retry store, at most 0 allowed",
     );
     assert_found(
         &none,
         ACCOUNTING,
-        "did not come to its end: its event is in the retry store of processing-service as DEAD [orders.order.events.v1/0@0]",
+        "is not final: its event is in the retry store of processing-service as DEAD [orders.order.events.v1/0@0]",
     );
 }
 
 #[tokio::test]
-async fn a_dead_event_without_a_dead_letter_is_found() {
+async fn a_dead_event_without_a_dead_letter_is_a_violation() {
     let verdict = with_retry_event("DEAD").await.audit().await;
 
     assert_found(
         &verdict,
         ACCOUNTING,
-        "is DEAD in the retry store of processing-service, but is no dead letter",
+        "is DEAD in the retry store of processing-service, but has no dead letter",
     );
 }
 
 #[tokio::test]
-async fn a_dead_letter_that_differs_from_its_record_is_found() {
+async fn a_dead_letter_that_differs_from_its_record_is_a_violation() {
     let mut books = Books::sound().await;
     let mut other = letter(0);
     other.payload = Some(Bytes(Vec::new()));
@@ -151,7 +154,7 @@ async fn a_dead_letter_that_differs_from_its_record_is_found() {
 }
 
 #[tokio::test]
-async fn a_dead_letter_does_not_excuse_an_order_that_left_the_retry_store() {
+async fn a_dead_letter_alone_does_not_account_for_an_order() {
     let mut books = with_retry_event("DEAD").await;
     books.change("DELETE FROM processing.retry_events").await;
     books.publish(LETTERS, letter(0));

@@ -1,5 +1,5 @@
-//! Sound books to audit: one fulfilled, one rejected and one cancelled order in both databases, on the topics and in the
-//! journal. A test can change all of them before the audit.
+//! Valid evidence to audit: one fulfilled, one rejected and one cancelled order in both databases, on the topics and in
+//! the journal. A test can change all of it before the audit.
 
 mod databases;
 mod history;
@@ -9,8 +9,8 @@ mod topics;
 use std::path::{Path, PathBuf};
 
 use auditor::database::{Database, Databases};
-use auditor::journal::Line;
-use auditor::topics::{PARTITIONS, Partition, TopicRecord, file_of};
+use auditor::journal::JournalLine;
+use auditor::topics::{DumpedPartition, DumpedRecord, PARTITIONS, file_of};
 use auditor::verdict::Verdict;
 use auditor::{Inputs, Limits, check};
 use serde::Serialize;
@@ -20,10 +20,10 @@ pub(crate) use topics::{ORDERS, OUTCOMES, event};
 
 pub(crate) struct Books {
     folder: tempfile::TempDir,
-    /// The topics, each with its records.
-    pub(crate) topics: Vec<(&'static str, Vec<TopicRecord>)>,
-    pub(crate) partitions: Vec<Partition>,
-    pub(crate) journal: Vec<Line>,
+    /// The topics with their records.
+    pub(crate) topics: Vec<(&'static str, Vec<DumpedRecord>)>,
+    pub(crate) partitions: Vec<DumpedPartition>,
+    pub(crate) journal: Vec<JournalLine>,
     /// A truncated last line of the journal.
     pub(crate) journal_tail: &'static str,
 }
@@ -42,7 +42,7 @@ impl Books {
         }
     }
 
-    /// Changes the databases: `main` is order-service's, `processing` the other.
+    /// Runs SQL on the databases: `main` is order-service's, `processing` the other.
     pub(crate) async fn change(&self, sql: &'static str) {
         databases::change(self.folder.path(), sql).await;
     }
@@ -90,12 +90,12 @@ impl Books {
         }
     }
 
-    pub(crate) fn records(&mut self, topic: &str) -> &mut Vec<TopicRecord> {
+    pub(crate) fn records(&mut self, topic: &str) -> &mut Vec<DumpedRecord> {
         let found = self.topics.iter_mut().find(|(name, _)| *name == topic);
         &mut found.unwrap().1
     }
 
-    pub(crate) fn partition(&mut self, topic: &str, partition: i32) -> &mut Partition {
+    pub(crate) fn partition(&mut self, topic: &str, partition: i32) -> &mut DumpedPartition {
         let mut partitions = self.partitions.iter_mut();
         partitions
             .find(|it| it.topic == topic && it.partition == partition)
@@ -123,7 +123,7 @@ impl Books {
     }
 
     /// Appends a record to its partition, and commits its offset.
-    pub(crate) fn publish(&mut self, topic: &'static str, mut record: TopicRecord) {
+    pub(crate) fn publish(&mut self, topic: &'static str, mut record: DumpedRecord) {
         let partition = self.partition(topic, record.partition);
         record.offset = partition.end;
         partition.end += 1;

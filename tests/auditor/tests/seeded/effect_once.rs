@@ -1,4 +1,4 @@
-//! Effects that happened twice, not at all, or to something else.
+//! Effects that are duplicated, missing, or applied to another order.
 
 use auditor::rules::EFFECT_ONCE;
 
@@ -9,9 +9,9 @@ async fn is_found(change: &'static str, words: &str) {
     assert_found(&after(change).await, EFFECT_ONCE, words);
 }
 
-/// The classical seed: one effect is doubled.
+/// The classic seed: one effect is duplicated.
 #[tokio::test]
-async fn an_event_that_was_applied_twice_is_found_with_its_place() {
+async fn an_event_applied_twice_is_a_violation_with_its_position() {
     let change = "
         UPDATE order_events SET version = version + 1
         WHERE order_id = x'01010101010101010101010101010101' AND version = 4;
@@ -31,7 +31,7 @@ async fn an_event_that_was_applied_twice_is_found_with_its_place() {
 }
 
 #[tokio::test]
-async fn something_that_happens_twice_as_different_events_is_found() {
+async fn an_event_type_twice_in_a_history_is_a_violation() {
     is_found(
         "INSERT INTO order_events VALUES
            (x'01010101010101010101010101010101', 5, randomblob(16), 'StockReserved', 'PROCESSING', NULL, 0, NULL)",
@@ -41,7 +41,7 @@ async fn something_that_happens_twice_as_different_events_is_found() {
 }
 
 #[tokio::test]
-async fn an_outcome_that_was_announced_twice_is_found() {
+async fn an_outcome_published_in_two_events_is_a_violation() {
     let mut books = Books::sound().await;
     books.publish(OUTCOMES, event('9', '1', "OrderFulfilled", 4));
 
@@ -50,12 +50,12 @@ async fn an_outcome_that_was_announced_twice_is_found() {
     assert_found(
         &verdict,
         EFFECT_ONCE,
-        "was announced as OrderFulfilled in 2 different events",
+        "was published as OrderFulfilled in 2 different events",
     );
 }
 
 #[tokio::test]
-async fn a_second_final_event_is_found() {
+async fn a_second_final_event_is_a_violation() {
     is_found(
         "INSERT INTO order_events VALUES
            (x'01010101010101010101010101010101', 5, randomblob(16), 'OrderCancelled', 'CANCELLED', NULL, 0, NULL)",
@@ -65,7 +65,7 @@ async fn a_second_final_event_is_found() {
 }
 
 #[tokio::test]
-async fn a_missing_final_event_is_found() {
+async fn a_missing_final_event_is_a_violation() {
     is_found(
         "DELETE FROM order_events WHERE event_type = 'OrderRejected'",
         "is REJECTED and has 0 final events",
@@ -74,7 +74,7 @@ async fn a_missing_final_event_is_found() {
 }
 
 #[tokio::test]
-async fn a_hole_in_the_versions_is_found() {
+async fn a_gap_in_the_versions_is_a_violation() {
     is_found(
         "UPDATE order_events SET version = 6 WHERE event_type = 'OrderFulfilled'",
         "has 4 events with versions from 1 to 6",
@@ -83,7 +83,7 @@ async fn a_hole_in_the_versions_is_found() {
 }
 
 #[tokio::test]
-async fn a_history_that_begins_with_something_else_is_found() {
+async fn a_history_that_does_not_begin_with_the_placement_is_a_violation() {
     is_found(
         "UPDATE order_events SET event_type = 'StockReserved' WHERE version = 1",
         "has a history that begins with StockReserved",
@@ -92,7 +92,7 @@ async fn a_history_that_begins_with_something_else_is_found() {
 }
 
 #[tokio::test]
-async fn an_order_that_differs_from_its_history_is_found() {
+async fn an_order_that_differs_from_its_history_is_a_violation() {
     is_found(
         "UPDATE orders SET version = 7 WHERE status = 'FULFILLED'",
         "is FULFILLED at version 7, but its history ends with FULFILLED at version 4",
@@ -101,16 +101,16 @@ async fn an_order_that_differs_from_its_history_is_found() {
 }
 
 #[tokio::test]
-async fn a_history_entry_of_another_event_is_found() {
+async fn a_history_entry_that_differs_from_its_event_is_a_violation() {
     is_found(
         "UPDATE order_events SET event_type = 'PaymentCaptured' WHERE event_id = x'b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2'",
-        "has PaymentCaptured in its history for what was published as StockReserved [processing.order.events.v1/1@0]",
+        "has PaymentCaptured in its history, but the event is StockReserved [processing.order.events.v1/1@0]",
     )
     .await;
 }
 
 #[tokio::test]
-async fn an_effect_without_its_guard_is_found_in_either_service() {
+async fn an_effect_without_an_inbox_row_is_a_violation_in_either_service() {
     is_found(
         "DELETE FROM main.inbox WHERE event_id = x'c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1'",
         "PaymentCaptured was applied without a row in the inbox of order-service",
@@ -124,7 +124,7 @@ async fn an_effect_without_its_guard_is_found_in_either_service() {
 }
 
 #[tokio::test]
-async fn a_guard_without_its_effect_is_found_in_either_service() {
+async fn an_inbox_row_without_an_effect_is_a_violation_in_either_service() {
     is_found(
         "INSERT INTO main.inbox VALUES (randomblob(16), x'01010101010101010101010101010101', 4, 0)",
         "has an event in the inbox of order-service that is not in its history",
@@ -138,7 +138,7 @@ async fn a_guard_without_its_effect_is_found_in_either_service() {
 }
 
 #[tokio::test]
-async fn a_saga_that_ended_otherwise_is_found() {
+async fn a_saga_that_ended_in_another_state_is_a_violation() {
     is_found(
         "UPDATE processing.sagas SET state = 'CANCELLED', reason = NULL WHERE state = 'REJECTED'",
         "is REJECTED PAYMENT_DECLINED, but processing has it as CANCELLED",
@@ -152,7 +152,7 @@ async fn a_saga_that_ended_otherwise_is_found() {
 }
 
 #[tokio::test]
-async fn a_fulfilled_order_without_payment_is_found() {
+async fn a_fulfilled_order_without_payment_is_a_violation() {
     is_found(
         "DELETE FROM processing.payments WHERE state = 'CAPTURED'",
         "is FULFILLED, but its payment is missing",
@@ -166,7 +166,7 @@ async fn a_fulfilled_order_without_payment_is_found() {
 }
 
 #[tokio::test]
-async fn a_payment_that_was_not_given_back_is_found() {
+async fn a_payment_that_was_not_refunded_is_a_violation() {
     is_found(
         "UPDATE processing.payments SET state = 'CAPTURED'",
         "invoice 536367) is CANCELLED, but its payment is captured and not refunded",
@@ -175,7 +175,7 @@ async fn a_payment_that_was_not_given_back_is_found() {
 }
 
 #[tokio::test]
-async fn a_fulfilled_order_without_shipment_is_found() {
+async fn a_fulfilled_order_without_shipment_is_a_violation() {
     is_found(
         "DELETE FROM processing.shipments",
         "invoice 536365) is FULFILLED, but was not shipped",
@@ -184,7 +184,7 @@ async fn a_fulfilled_order_without_shipment_is_found() {
 }
 
 #[tokio::test]
-async fn a_shipment_of_an_order_that_was_not_fulfilled_is_found() {
+async fn a_shipment_of_an_unfulfilled_order_is_a_violation() {
     is_found(
         "INSERT INTO processing.shipments VALUES (x'02020202020202020202020202020202', 'shipment', 0)",
         "invoice 536366) is REJECTED, but was shipped",

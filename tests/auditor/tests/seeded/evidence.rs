@@ -1,13 +1,13 @@
-//! Evidence that is not whole.
+//! Incomplete evidence.
 
-use auditor::journal::Line;
+use auditor::journal::JournalLine;
 use auditor::rules::EVIDENCE;
 
 use super::assert_found;
 use super::books::{Books, ORDERS, OUTCOMES};
 
 #[tokio::test]
-async fn a_record_that_is_missing_from_the_dump_is_found() {
+async fn a_record_missing_from_the_dump_is_a_violation() {
     for lost in [0, 1, 2] {
         let mut books = Books::sound().await;
         books.records(OUTCOMES).remove(lost);
@@ -23,7 +23,7 @@ async fn a_record_that_is_missing_from_the_dump_is_found() {
 }
 
 #[tokio::test]
-async fn records_that_the_broker_had_deleted_are_missing() {
+async fn records_deleted_by_the_broker_are_a_violation() {
     let mut books = Books::sound().await;
     for record in books.records(ORDERS) {
         record.offset += 10;
@@ -47,7 +47,7 @@ async fn records_that_the_broker_had_deleted_are_missing() {
 }
 
 #[tokio::test]
-async fn a_topic_that_was_not_dumped_is_found() {
+async fn a_topic_missing_from_the_dump_is_a_violation() {
     let mut books = Books::sound().await;
     books
         .partitions
@@ -63,7 +63,7 @@ async fn a_topic_that_was_not_dumped_is_found() {
 }
 
 #[tokio::test]
-async fn a_call_that_ends_twice_or_without_a_beginning_is_found() {
+async fn a_call_that_ends_twice_or_without_a_start_is_a_violation() {
     let mut books = Books::sound().await;
     let again = books.journal[1].clone();
     books.journal.push(again);
@@ -73,15 +73,15 @@ async fn a_call_that_ends_twice_or_without_a_beginning_is_found() {
     assert_found(
         &verdict,
         EVIDENCE,
-        "ends call 1, which has not begun or has ended before",
+        "ends call 1, which has not started or has ended already",
     );
 }
 
 #[tokio::test]
-async fn a_read_that_ends_before_it_begins_is_found() {
+async fn a_read_that_ends_before_it_starts_is_a_violation() {
     let mut books = Books::sound().await;
     for line in &mut books.journal {
-        if let Line::Read(reading) = line {
+        if let JournalLine::Read(reading) = line {
             reading.ended = reading.begun - 1;
         }
     }
@@ -92,7 +92,7 @@ async fn a_read_that_ends_before_it_begins_is_found() {
 }
 
 #[tokio::test]
-async fn an_unfinished_last_line_is_counted_and_no_violation() {
+async fn a_truncated_last_line_is_counted_and_not_a_violation() {
     let mut books = Books::sound().await;
     books.journal_tail = "{\"invoked\":{\"call\":";
 
@@ -103,7 +103,7 @@ async fn an_unfinished_last_line_is_counted_and_no_violation() {
 }
 
 #[tokio::test]
-async fn a_line_that_cannot_be_read_is_an_error() {
+async fn an_unreadable_line_is_an_error() {
     let mut books = Books::sound().await;
     books.journal_tail = "{\"invoked\":{\"call\":\n{}\n";
 

@@ -1,8 +1,8 @@
-//! Tests of the auditor: sound books have no violation, and each seeded violation is found by its rule.
+//! Tests of the auditor: valid evidence has no violation, and each seeded violation is reported by its rule.
 //!
-//! The databases are created by the real migrations, so that a change of schema is noticed here. Five seeds are
-//! the classical ones (a lost event, a doubled effect, two events swapped, a confirmation of what was never stored, an
-//! offset committed too far); every check of every rule has at least one more.
+//! The databases are created by the real migrations, so that a schema change is noticed here. Five seeds are the
+//! classic ones (a lost event, a duplicated effect, two swapped events, a confirmation of an order that was never
+//! stored, an offset committed too far); every check of every rule has at least one more.
 
 #![allow(
     clippy::unwrap_used,
@@ -34,7 +34,7 @@ fn assert_found(verdict: &Verdict, rule: &str, words: &str) {
     assert!(is_found, "{words:?} is not said by {rule} in\n{verdict}");
 }
 
-/// Sound books after one change in the databases.
+/// The verdict after one change in the databases.
 async fn after(change: &'static str) -> Verdict {
     let books = Books::sound().await;
     books.change(change).await;
@@ -42,7 +42,7 @@ async fn after(change: &'static str) -> Verdict {
 }
 
 #[tokio::test]
-async fn sound_books_are_green_and_everything_in_them_is_counted() {
+async fn valid_evidence_is_green_and_all_of_it_is_counted() {
     let verdict = Books::sound().await.audit().await;
 
     assert_eq!(verdict.violations(), Vec::<String>::new());
@@ -67,7 +67,7 @@ async fn sound_books_are_green_and_everything_in_them_is_counted() {
 }
 
 #[tokio::test]
-async fn sound_books_are_green_by_the_strictest_limits() {
+async fn valid_evidence_is_green_with_the_strictest_limits() {
     let books = Books::sound().await;
 
     let verdict = books
@@ -75,7 +75,7 @@ async fn sound_books_are_green_by_the_strictest_limits() {
             wire_duplicates: Some(0),
             set_aside: Some(0),
             stopped_cleanly: true,
-            has_strangers: false,
+            has_other_clients: false,
         })
         .await;
 
@@ -100,7 +100,7 @@ async fn without_a_journal_every_order_counts_as_confirmed() {
 }
 
 #[tokio::test]
-async fn very_many_violations_are_summed_up() {
+async fn many_violations_are_counted() {
     let verdict = after(
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 25)
          INSERT INTO processing.payments SELECT randomblob(16), 'capture', 'REFUNDED', 'GBP', i, 0 FROM n;

@@ -1,14 +1,14 @@
-//! Orders that were confirmed and are not there, not as they were asked for, or not at their end.
+//! Confirmed orders that are missing, differ from their request, or are not final.
 
-use auditor::journal::Line;
+use auditor::journal::JournalLine;
 use auditor::rules::NO_LOSS;
 
 use super::books::{Books, ORDERS, OUTCOMES, id, order_id};
 use super::{after, assert_found};
 
-/// The classical seed: ok is marked for an order that was never stored.
+/// The classic seed: a confirmation of an order that was never stored.
 #[tokio::test]
-async fn a_confirmed_order_that_was_never_stored_is_found_with_all_its_coordinates() {
+async fn a_confirmed_order_that_was_never_stored_is_a_violation_with_all_coordinates() {
     let mut books = Books::sound().await;
     books.confirm(9, "536399");
 
@@ -25,9 +25,9 @@ async fn a_confirmed_order_that_was_never_stored_is_found_with_all_its_coordinat
     );
 }
 
-/// The classical seed: one event is dropped.
+/// The classic seed: one event is lost.
 #[tokio::test]
-async fn an_event_that_was_never_published_is_found() {
+async fn an_event_that_was_never_published_is_a_violation() {
     for (topic, event) in [(ORDERS, id('a', '1')), (OUTCOMES, id('c', '1'))] {
         let mut books = Books::sound().await;
         books.lose(topic, &event);
@@ -41,7 +41,7 @@ async fn an_event_that_was_never_published_is_found() {
 }
 
 #[tokio::test]
-async fn a_lost_order_is_found() {
+async fn a_lost_order_is_a_violation() {
     let verdict = after("DELETE FROM orders WHERE status = 'CANCELLED'").await;
 
     assert_found(
@@ -53,7 +53,7 @@ async fn a_lost_order_is_found() {
 }
 
 #[tokio::test]
-async fn it_is_said_where_an_order_was_lost() {
+async fn the_violation_names_the_last_place_of_a_lost_order() {
     let open = "UPDATE orders SET status = 'ACCEPTED' WHERE status = 'FULFILLED';";
     let no_saga = "DELETE FROM processing.sagas WHERE state = 'FULFILLED';";
     let waits = "INSERT INTO main.outbox (topic, key, headers, payload, created_at)
@@ -74,7 +74,7 @@ async fn it_is_said_where_an_order_was_lost() {
             &[],
             "its event is on the topic, but there is no saga [orders.order.events.v1/0@0]",
         ),
-        (&[open, stands], &[], "its saga stands still at RESERVED"),
+        (&[open, stands], &[], "its saga is stuck at RESERVED"),
         (
             &[open],
             &[(OUTCOMES, 'd')],
@@ -108,7 +108,7 @@ async fn it_is_said_where_an_order_was_lost() {
 }
 
 #[tokio::test]
-async fn a_request_that_got_two_orders_is_found() {
+async fn two_orders_for_one_request_are_a_violation() {
     let mut books = Books::sound().await;
     books.confirm_as(9, "536365", '1', '2');
 
@@ -122,7 +122,7 @@ async fn a_request_that_got_two_orders_is_found() {
 }
 
 #[tokio::test]
-async fn one_order_for_two_requests_is_found() {
+async fn one_order_for_two_requests_is_a_violation() {
     let mut books = Books::sound().await;
     books.confirm_as(9, "536365", '2', '1');
 
@@ -132,9 +132,10 @@ async fn one_order_for_two_requests_is_found() {
 }
 
 #[tokio::test]
-async fn an_order_of_another_request_is_found() {
+async fn an_order_of_another_request_is_a_violation() {
     let verdict =
-        after("UPDATE orders SET customer_id = 'somebody else' WHERE status = 'FULFILLED'").await;
+        after("UPDATE orders SET customer_id = 'another customer' WHERE status = 'FULFILLED'")
+            .await;
 
     assert_found(
         &verdict,
@@ -144,10 +145,10 @@ async fn an_order_of_another_request_is_found() {
 }
 
 #[tokio::test]
-async fn an_order_that_holds_something_else_is_found() {
+async fn an_order_that_differs_from_its_request_is_a_violation() {
     let mut books = Books::sound().await;
     for line in &mut books.journal {
-        if let Line::Invoked(invoked) = line
+        if let JournalLine::Invoked(invoked) = line
             && let auditor::journal::Asked::Place(intent) = &mut invoked.what
         {
             intent.lines[0].1 = 7;

@@ -1,7 +1,7 @@
-//! What exists although nobody asked for it, or although it was refused.
+//! Orders and events that were not requested, or were refused.
 
 use auditor::Limits;
-use auditor::journal::{Line, Unanswered};
+use auditor::journal::{EndedCall, JournalLine};
 use auditor::rules::NO_PHANTOM;
 use auditor::topics::Bytes;
 use prost::Message as _;
@@ -10,9 +10,9 @@ use proto::orders::v1::OrderPlaced;
 use super::books::{Books, ORDERS, OUTCOMES, event};
 use super::{after, assert_found};
 
-/// Ends the call of the first order in another way than it ended.
-fn end_first_call(books: &mut Books, end: fn(Unanswered) -> Line) {
-    let end = end(Unanswered {
+/// Replaces the end of the first order's call.
+fn end_first_call(books: &mut Books, end: fn(EndedCall) -> JournalLine) {
+    let end = end(EndedCall {
         call: 1,
         at: 1,
         why: "INVALID_ARGUMENT".into(),
@@ -21,9 +21,9 @@ fn end_first_call(books: &mut Books, end: fn(Unanswered) -> Line) {
 }
 
 #[tokio::test]
-async fn an_order_whose_request_was_refused_is_found() {
+async fn an_order_whose_request_was_refused_is_a_violation() {
     let mut books = Books::sound().await;
-    end_first_call(&mut books, Line::Refused);
+    end_first_call(&mut books, JournalLine::Refused);
 
     let verdict = books.audit().await;
 
@@ -35,9 +35,9 @@ async fn an_order_whose_request_was_refused_is_found() {
 }
 
 #[tokio::test]
-async fn an_order_of_a_call_that_ended_unknown_is_none() {
+async fn an_order_of_a_call_with_unknown_outcome_is_not_a_violation() {
     let mut books = Books::sound().await;
-    end_first_call(&mut books, Line::Unknown);
+    end_first_call(&mut books, JournalLine::Unknown);
 
     let verdict = books.audit().await;
 
@@ -48,42 +48,42 @@ async fn an_order_of_a_call_that_ended_unknown_is_none() {
 }
 
 #[tokio::test]
-async fn an_order_that_nobody_asked_for_is_found_unless_there_are_strangers() {
+async fn an_order_without_a_call_is_a_violation_unless_other_clients_exist() {
     let mut books = Books::sound().await;
     books.journal.drain(0..4);
 
     let strict = books.audit().await;
     let lenient = books
         .audit_within(Limits {
-            has_strangers: true,
+            has_other_clients: true,
             ..Limits::default()
         })
         .await;
 
-    assert_found(&strict, NO_PHANTOM, "exists, but nobody asked for it");
+    assert_found(&strict, NO_PHANTOM, "exists, but was not requested");
     assert!(lenient.is_ok(), "{lenient}");
     assert_eq!(lenient.unknown, 1);
 }
 
 #[tokio::test]
-async fn a_cancellation_that_nobody_asked_for_is_found() {
+async fn a_cancellation_without_a_call_is_a_violation() {
     let mut books = Books::sound().await;
-    books.journal.retain(|line| !matches!(line, Line::Invoked(it) if matches!(it.what, auditor::journal::Asked::Cancel { .. })));
+    books.journal.retain(|line| !matches!(line, JournalLine::Invoked(it) if matches!(it.what, auditor::journal::Asked::Cancel { .. })));
 
     let verdict = books.audit().await;
 
     assert_found(
         &verdict,
         NO_PHANTOM,
-        "is to be cancelled, but nobody asked for it",
+        "has a cancellation that was not requested",
     );
 }
 
 #[tokio::test]
-async fn an_order_that_holds_what_none_of_its_calls_asked_for_is_found() {
+async fn an_order_that_matches_none_of_its_calls_is_a_violation() {
     let mut books = Books::sound().await;
-    end_first_call(&mut books, Line::Unknown);
-    let Line::Invoked(invoked) = &mut books.journal[0] else {
+    end_first_call(&mut books, JournalLine::Unknown);
+    let JournalLine::Invoked(invoked) = &mut books.journal[0] else {
         panic!("the first line begins the first call");
     };
     let auditor::journal::Asked::Place(intent) = &mut invoked.what else {
@@ -93,15 +93,11 @@ async fn an_order_that_holds_what_none_of_its_calls_asked_for_is_found() {
 
     let verdict = books.audit().await;
 
-    assert_found(
-        &verdict,
-        NO_PHANTOM,
-        "holds what none of its calls asked for",
-    );
+    assert_found(&verdict, NO_PHANTOM, "matches none of its calls");
 }
 
 #[tokio::test]
-async fn a_history_without_an_order_is_found() {
+async fn a_history_without_an_order_is_a_violation() {
     let verdict = after(
         "INSERT INTO order_events (order_id, version, event_id, event_type, status, occurred_at) VALUES
            (x'55555555555555555555555555555555', 1, randomblob(16), 'OrderPlaced', 'ACCEPTED', 0)",
@@ -116,7 +112,7 @@ async fn a_history_without_an_order_is_found() {
 }
 
 #[tokio::test]
-async fn an_effect_without_an_order_is_found() {
+async fn an_effect_without_an_order_is_a_violation() {
     let verdict = after(
         "INSERT INTO processing.sagas VALUES (x'55555555555555555555555555555555', 'CANCELLED', NULL, 1, x'', 0)",
     )
@@ -126,7 +122,7 @@ async fn an_effect_without_an_order_is_found() {
 }
 
 #[tokio::test]
-async fn an_event_that_was_never_committed_is_found() {
+async fn an_event_that_was_never_committed_is_a_violation() {
     for (topic, name, words) in [
         (
             ORDERS,
@@ -150,7 +146,7 @@ async fn an_event_that_was_never_committed_is_found() {
 }
 
 #[tokio::test]
-async fn an_order_that_is_announced_with_something_else_is_found() {
+async fn an_order_published_with_another_content_is_a_violation() {
     let mut books = Books::sound().await;
     let payload = &mut books.records(ORDERS)[0].payload;
     let mut placed = OrderPlaced::decode(&*payload.as_ref().unwrap().0).unwrap();
@@ -162,6 +158,6 @@ async fn an_order_that_is_announced_with_something_else_is_found() {
     assert_found(
         &verdict,
         NO_PHANTOM,
-        "is announced with other lines or another total than were ordered [orders.order.events.v1/0@0]",
+        "is published with other lines or another total than ordered [orders.order.events.v1/0@0]",
     );
 }

@@ -1,4 +1,4 @@
-//! Offsets that are committed too far, or not far enough.
+//! Offsets committed too far, or not far enough.
 
 use auditor::Limits;
 use auditor::rules::OFFSETS;
@@ -7,9 +7,9 @@ use auditor::topics::Bytes;
 use super::assert_found;
 use super::books::{Books, ORDERS, OUTCOMES, event};
 
-/// The classical seed: one offset is committed too far. Here beyond the end, below beyond work that is not done.
+/// The classic seed: one offset is committed too far, here beyond the end, in the next tests beyond unfinished work.
 #[tokio::test]
-async fn an_offset_beyond_the_end_is_found() {
+async fn an_offset_beyond_the_end_is_a_violation() {
     let mut books = Books::sound().await;
     let partition = books.partition(ORDERS, 1);
     *partition.committed.get_mut("processing-service").unwrap() += 1;
@@ -24,7 +24,7 @@ async fn an_offset_beyond_the_end_is_found() {
 }
 
 #[tokio::test]
-async fn an_offset_beyond_an_order_that_was_not_processed_is_found() {
+async fn an_offset_beyond_an_unprocessed_order_is_a_violation() {
     let books = Books::sound().await;
     books
         .change("UPDATE processing.sagas SET state = 'RESERVED' WHERE state = 'FULFILLED'")
@@ -40,7 +40,7 @@ async fn an_offset_beyond_an_order_that_was_not_processed_is_found() {
 }
 
 #[tokio::test]
-async fn an_offset_beyond_an_outcome_that_was_not_applied_is_found() {
+async fn an_offset_beyond_an_unapplied_outcome_is_a_violation() {
     let mut books = Books::sound().await;
     books.publish(OUTCOMES, event('9', '1', "StockReserved", 4));
 
@@ -54,7 +54,7 @@ async fn an_offset_beyond_an_outcome_that_was_not_applied_is_found() {
 }
 
 #[tokio::test]
-async fn an_offset_beyond_a_record_that_was_not_understood_is_found() {
+async fn an_offset_beyond_an_undecodable_record_is_a_violation() {
     let mut books = Books::sound().await;
     let mut poison = event('9', '1', "StockReserved", 4);
     poison.payload = Some(Bytes(vec![0xff; 8]));
@@ -70,7 +70,7 @@ async fn an_offset_beyond_a_record_that_was_not_understood_is_found() {
 }
 
 #[tokio::test]
-async fn work_that_is_not_committed_is_found_after_a_clean_stop_only() {
+async fn an_uncommitted_record_is_a_violation_only_after_a_clean_stop() {
     let mut books = Books::sound().await;
     let partition = books.partition(OUTCOMES, 0);
     *partition.committed.get_mut("order-service").unwrap() -= 1;

@@ -1,4 +1,4 @@
-//! Events out of sequence, on the topics or in what was applied.
+//! Events published or applied out of sequence.
 
 use auditor::rules::ORDER_PER_KEY;
 use auditor::topics::Bytes;
@@ -6,9 +6,9 @@ use auditor::topics::Bytes;
 use super::books::{Books, OUTCOMES};
 use super::{after, assert_found};
 
-/// The classical seed: two events are swapped.
+/// The classic seed: two events are swapped.
 #[tokio::test]
-async fn events_that_were_published_out_of_sequence_are_found_with_their_place() {
+async fn events_published_out_of_sequence_are_a_violation_with_their_position() {
     let mut books = Books::sound().await;
     let records = books.records(OUTCOMES);
     records.swap(0, 1);
@@ -24,7 +24,7 @@ async fn events_that_were_published_out_of_sequence_are_found_with_their_place()
 }
 
 #[tokio::test]
-async fn events_of_one_order_on_two_partitions_are_found() {
+async fn events_of_one_order_on_two_partitions_are_a_violation() {
     let mut books = Books::sound().await;
     let mut moved = books.records(OUTCOMES)[2].clone();
     books.lose(OUTCOMES, &super::books::id('d', '1'));
@@ -37,7 +37,7 @@ async fn events_of_one_order_on_two_partitions_are_found() {
 }
 
 #[tokio::test]
-async fn an_event_under_the_key_of_another_order_is_found() {
+async fn an_event_with_the_key_of_another_order_is_a_violation() {
     let mut books = Books::sound().await;
     books.records(OUTCOMES)[0].key = Some(Bytes(b"another".to_vec()));
 
@@ -51,7 +51,7 @@ async fn an_event_under_the_key_of_another_order_is_found() {
 }
 
 #[tokio::test]
-async fn outcomes_that_were_applied_out_of_sequence_are_found() {
+async fn outcomes_applied_out_of_sequence_are_a_violation() {
     let verdict = after(
         "UPDATE order_events SET version = 9 WHERE event_id = x'b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1';
          UPDATE order_events SET version = 2 WHERE event_id = x'c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1';
@@ -67,13 +67,13 @@ async fn outcomes_that_were_applied_out_of_sequence_are_found() {
 }
 
 #[tokio::test]
-async fn a_hole_in_the_outcomes_that_were_applied_is_found() {
+async fn a_gap_in_the_applied_outcomes_is_a_violation() {
     let verdict =
         after("UPDATE orders SET processing_sequence = 4 WHERE status = 'FULFILLED'").await;
 
     assert_found(
         &verdict,
         ORDER_PER_KEY,
-        "has applied 3 outcomes up to number 3, and says that the last is number 4",
+        "has applied 3 outcomes up to number 3, but its last sequence is 4",
     );
 }

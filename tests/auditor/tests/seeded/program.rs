@@ -1,4 +1,4 @@
-//! The program: what it is given, what it says, and how it exits.
+//! The program: arguments, output and exit codes.
 
 use std::process::{Command, Output};
 
@@ -26,7 +26,7 @@ fn check(books: &Books, more: &[&str]) -> Output {
 }
 
 #[tokio::test]
-async fn it_exits_with_0_when_nothing_is_found() {
+async fn it_exits_with_0_without_violations() {
     let books = Books::sound().await;
 
     let output = check(
@@ -36,14 +36,14 @@ async fn it_exits_with_0_when_nothing_is_found() {
 
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let said = String::from_utf8(output.stdout).unwrap();
-    assert!(said.starts_with("audit: green, 3 orders in the books, all known to the client\n"));
+    assert!(said.starts_with("audit: green, 3 orders in the database, all known to the client\n"));
     for rule in ["no-loss", "offsets", "accounting"] {
         assert!(said.contains(rule), "{said}");
     }
 }
 
 #[tokio::test]
-async fn it_exits_with_1_and_writes_the_verdict_when_something_is_found() {
+async fn it_exits_with_1_and_writes_the_verdict_with_violations() {
     let books = Books::sound().await;
     books.change("DELETE FROM processing.shipments").await;
     let folder = tempfile::tempdir().unwrap();

@@ -1,12 +1,12 @@
-//! What a client was shown and is not so.
+//! Reads that contradict the history.
 
-use auditor::journal::{Line, ObservedRead, ReadKind};
+use auditor::journal::{JournalLine, ObservedRead, ReadKind};
 use auditor::rules::READS;
 
 use super::assert_found;
 use super::books::Books;
 
-/// The first watch of the journal; that of the fulfilled order.
+/// The first watch in the journal, of the fulfilled order.
 fn watch(books: &mut Books) -> &mut ObservedRead {
     reading(books, |kind| matches!(kind, ReadKind::Watch { .. }))
 }
@@ -18,7 +18,7 @@ fn get(books: &mut Books) -> &mut ObservedRead {
 
 fn reading(books: &mut Books, is_it: fn(&ReadKind) -> bool) -> &mut ObservedRead {
     let mut readings = books.journal.iter_mut().filter_map(|line| match line {
-        Line::Read(reading) => Some(reading),
+        JournalLine::Read(reading) => Some(reading),
         _ => None,
     });
     readings.find(|reading| is_it(&reading.kind)).unwrap()
@@ -32,7 +32,7 @@ async fn is_found(seed: impl FnOnce(&mut Books), words: &str) {
 }
 
 #[tokio::test]
-async fn something_that_was_shown_and_is_not_so_is_found() {
+async fn a_returned_version_that_differs_from_the_history_is_a_violation() {
     is_found(
         |books| watch(books).seen[2].event = Some("OrderRejected".into()),
         "was shown as OrderRejected PROCESSING at version 3 (line 3), but its history has PaymentCaptured PROCESSING there",
@@ -46,7 +46,7 @@ async fn something_that_was_shown_and_is_not_so_is_found() {
 }
 
 #[tokio::test]
-async fn an_outcome_that_changed_after_it_was_shown_is_found() {
+async fn an_outcome_that_changed_after_a_read_is_a_violation() {
     let books = Books::sound().await;
     books
         .change("UPDATE order_events SET rejection_reason = 'UNKNOWN_SKU' WHERE event_type = 'OrderRejected'")
@@ -60,7 +60,7 @@ async fn an_outcome_that_changed_after_it_was_shown_is_found() {
 }
 
 #[tokio::test]
-async fn a_version_that_was_shown_and_does_not_exist_is_found() {
+async fn a_returned_version_that_does_not_exist_is_a_violation() {
     is_found(
         |books| get(books).seen[0].version = 5,
         "at version 5 (line 4), but its history has nothing there",
@@ -69,7 +69,7 @@ async fn a_version_that_was_shown_and_does_not_exist_is_found() {
 }
 
 #[tokio::test]
-async fn a_watch_with_a_hole_or_a_repetition_is_found() {
+async fn a_watch_with_a_gap_or_a_repetition_is_a_violation() {
     is_found(
         |books| drop(watch(books).seen.remove(1)),
         "was watched from version 1, and 3 versions up to 4 were shown",
@@ -86,7 +86,7 @@ async fn a_watch_with_a_hole_or_a_repetition_is_found() {
 }
 
 #[tokio::test]
-async fn a_watch_that_was_ended_too_early_is_found() {
+async fn a_watch_completed_before_the_final_version_is_a_violation() {
     is_found(
         |books| watch(books).seen.truncate(3),
         "was watched to its end at version 3, but it is at version 4",
@@ -95,7 +95,7 @@ async fn a_watch_that_was_ended_too_early_is_found() {
 }
 
 #[tokio::test]
-async fn a_watch_that_broke_early_is_none() {
+async fn a_broken_watch_is_not_a_violation() {
     let mut books = Books::sound().await;
     let broken = watch(&mut books);
     broken.seen.truncate(3);
@@ -110,7 +110,7 @@ async fn a_watch_that_broke_early_is_none() {
 }
 
 #[tokio::test]
-async fn a_read_that_goes_back_is_found() {
+async fn a_read_older_than_an_earlier_read_is_a_violation() {
     is_found(
         |books| {
             let seen = watch(books).seen[1].clone();
@@ -122,7 +122,7 @@ async fn a_read_that_goes_back_is_found() {
 }
 
 #[tokio::test]
-async fn a_read_that_does_not_know_what_was_confirmed_before_is_found() {
+async fn a_read_that_misses_a_confirmed_order_is_a_violation() {
     is_found(
         |books| get(books).seen.clear(),
         "was read as unknown (line 4), after version 4 had been shown (line 3)",
@@ -131,7 +131,7 @@ async fn a_read_that_does_not_know_what_was_confirmed_before_is_found() {
 }
 
 #[tokio::test]
-async fn reads_at_the_same_time_may_differ() {
+async fn concurrent_reads_may_differ() {
     let mut books = Books::sound().await;
     let seen = watch(&mut books).seen[1].clone();
     let began = watch(&mut books).begun;

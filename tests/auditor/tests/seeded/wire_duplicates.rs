@@ -1,4 +1,4 @@
-//! Events that came twice.
+//! Events published twice.
 
 use auditor::Limits;
 use auditor::rules::WIRE_DUPLICATES;
@@ -17,18 +17,21 @@ async fn with_a_duplicate(most: Option<u64>) -> auditor::verdict::Verdict {
 }
 
 #[tokio::test]
-async fn an_event_that_came_again_is_counted_and_bounded() {
+async fn a_duplicate_event_is_counted_and_limited() {
     let unbounded = with_a_duplicate(None).await;
     let within = with_a_duplicate(Some(1)).await;
     let beyond = with_a_duplicate(Some(0)).await;
 
     assert!(unbounded.is_ok(), "{unbounded}");
-    assert_eq!(unbounded.counted(WIRE_DUPLICATES, "came again"), Some(1));
+    assert_eq!(
+        unbounded.counted(WIRE_DUPLICATES, "published again"),
+        Some(1)
+    );
     assert!(within.is_ok(), "{within}");
     assert_found(
         &beyond,
         WIRE_DUPLICATES,
-        "1 records came again, at most 0 may",
+        "1 records were published again, at most 0 allowed",
     );
     assert_found(
         &beyond,

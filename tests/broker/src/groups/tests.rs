@@ -11,7 +11,7 @@ async fn coordinator(directory: &std::path::Path) -> Groups<StorageContainer> {
     let address = "127.0.0.1:9092".parse().unwrap();
     let storage = open_storage(&directory.join("broker.db"), address).await;
     let storage = storage.unwrap();
-    // As the library's broker does before it listens: groups belong to a cluster.
+    // The library's broker does this before it listens: groups belong to a cluster.
     let registration = BrokerRegistrationRequest {
         broker_id: NODE_ID,
         cluster_id: CLUSTER_ID.to_owned(),
@@ -22,7 +22,7 @@ async fn coordinator(directory: &std::path::Path) -> Groups<StorageContainer> {
     Groups::with_storage(storage).unwrap()
 }
 
-/// Joins as a client does, which is first told its id, and returns its id and the leader that it is told.
+/// Joins as a client does, in two steps, and returns its member id and the leader.
 async fn join(groups: &mut Groups<StorageContainer>) -> (String, String) {
     let (member, _) = join_as(groups, "").await;
     join_as(groups, &member).await
@@ -49,7 +49,7 @@ async fn join_as(groups: &mut Groups<StorageContainer>, member: &str) -> (String
 }
 
 #[tokio::test]
-async fn a_leader_is_followed_until_it_leaves_also_while_the_group_forms() {
+async fn a_leader_is_followed_until_it_leaves_even_while_the_group_forms() {
     let directory = tempfile::tempdir().unwrap();
     let mut groups = coordinator(directory.path()).await;
 

@@ -9,12 +9,12 @@ use opentelemetry_sdk::metrics::data::ResourceMetrics;
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use thiserror::Error;
 
-/// Why there is no exporter.
+/// The error of every build.
 #[derive(Debug, Error)]
 #[error("this build exports no metrics")]
 pub struct ExporterBuildError;
 
-/// How metrics would be sent.
+/// The protocol of an exporter.
 #[derive(Clone, Copy, Debug)]
 pub enum Protocol {
     /// Protobuf over HTTP.
@@ -25,7 +25,7 @@ pub enum Protocol {
 #[derive(Debug)]
 pub struct Builder;
 
-/// What can be set.
+/// The settings of an exporter.
 pub trait WithExportConfig: Sized {
     /// Sets the protocol.
     #[must_use]
@@ -58,7 +58,7 @@ impl Builder {
     }
 }
 
-/// An exporter; there is none.
+/// An exporter; no value of it exists.
 #[derive(Debug)]
 pub struct MetricExporter(Infallible);
 

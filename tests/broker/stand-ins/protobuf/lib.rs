@@ -1,1 +1,1 @@
-//! Nothing: the library's storage names this crate and uses nothing of it.
+//! Empty: the library's storage depends on this crate without using it.

@@ -1,6 +1,5 @@
-//! A schema registry and a data lake that there are none of: the embedded broker is started without either.
-//!
-//! A value of [`Registry`] or [`lake::House`] cannot be made, so the compiler knows that what uses one is not reached.
+//! Stand-ins for a schema registry and a data lake: the embedded broker is started without either. Values of
+//! [`Registry`] and [`lake::House`] cannot be constructed, so the compiler knows that code using them is unreachable.
 
 use std::convert::Infallible;
 
@@ -8,18 +7,18 @@ use tansu_sans_io::ErrorCode;
 use tansu_sans_io::record::inflated::Batch;
 use thiserror::Error as ThisError;
 
-/// Why a registry or a lake fails.
+/// The error of a registry or a lake.
 #[derive(Debug, ThisError)]
 #[error("{self:?}")]
 pub enum Error {
-    /// What to answer the client.
+    /// The error code for the client.
     Api(ErrorCode),
 }
 
-/// What a registry or a lake answers.
+/// The result of a registry or a lake.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// A registry; there is none.
+/// A registry; no value of it exists.
 #[derive(Clone, Debug)]
 pub struct Registry(Infallible);
 
@@ -28,14 +27,14 @@ impl Registry {
     ///
     /// # Errors
     /// None.
-    #[expect(clippy::unused_async, reason = "as the library declares it")]
+    #[expect(clippy::unused_async, reason = "same signature as in the library")]
     pub async fn validate(&self, _topic: &str, _batch: &Batch) -> Result<()> {
         match self.0 {}
     }
 }
 
 pub mod lake {
-    //! The lake, and what the library does with one.
+    //! The lake.
 
     use std::convert::Infallible;
     use std::fmt::Debug;
@@ -46,14 +45,14 @@ pub mod lake {
 
     use super::Result;
 
-    /// A lake; there is none.
+    /// A lake; no value of it exists.
     #[derive(Clone, Debug)]
     pub struct House(Infallible);
 
-    /// What a lake does.
+    /// The operations of a lake.
     #[async_trait]
     pub trait LakeHouse: Clone + Debug + Send + Sync + 'static {
-        /// Keeps records.
+        /// Stores records.
         async fn store(
             &self,
             topic: &str,
@@ -63,7 +62,7 @@ pub mod lake {
             config: DescribeConfigsResult,
         ) -> Result<()>;
 
-        /// Looks after what is kept.
+        /// Maintains the stored data.
         async fn maintain(&self) -> Result<()>;
     }
 

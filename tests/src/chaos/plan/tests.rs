@@ -4,28 +4,34 @@ use super::*;
 
 const BOTH: [EngineSet; 2] = [EngineSet::Embedded, EngineSet::Production];
 
-fn kinds(plan: &Plan) -> BTreeSet<String> {
+fn kinds(plan: &FaultPlan) -> BTreeSet<String> {
     let steps = plan.steps().into_iter();
     steps.map(|step| step.fault.kind()).collect()
 }
 
 #[test]
-fn the_same_seed_gives_the_same_plan_and_another_seed_another_one() {
+fn the_same_seed_gives_the_same_plan_and_another_seed_a_different_plan() {
     for engines in BOTH {
         let length = Duration::from_secs(300);
 
-        let plan = Plan::new(7, length, engines);
+        let plan = FaultPlan::new(7, length, engines);
 
-        assert_eq!(plan, Plan::new(7, length, engines));
-        assert_eq!(plan.to_string(), Plan::new(7, length, engines).to_string());
-        assert_ne!(plan.disruptions, Plan::new(8, length, engines).disruptions);
+        assert_eq!(plan, FaultPlan::new(7, length, engines));
+        assert_eq!(
+            plan.to_string(),
+            FaultPlan::new(7, length, engines).to_string()
+        );
+        assert_ne!(
+            plan.disruptions,
+            FaultPlan::new(8, length, engines).disruptions
+        );
     }
 }
 
 #[test]
 fn a_plan_of_ten_minutes_has_every_kind_of_fault() {
     for seed in 0..50 {
-        let plan = Plan::new(seed, Duration::from_secs(600), EngineSet::Production);
+        let plan = FaultPlan::new(seed, Duration::from_secs(600), EngineSet::Production);
 
         let kinds = kinds(&plan);
         for service in Service::IN_STOP_ORDER {
@@ -38,10 +44,10 @@ fn a_plan_of_ten_minutes_has_every_kind_of_fault() {
             "remove and add processing-service",
             "half-open to broker",
             "cut off database",
-            "payment trouble",
+            "failing payments",
             "duplicates",
             "replay",
-            "swapped neighbours",
+            "swapped records",
         ] {
             assert!(kinds.contains(kind), "{kind} is not in {kinds:?}");
         }
@@ -53,7 +59,7 @@ fn one_disruption_is_over_before_the_next_begins_and_the_last_before_the_orders_
     for (seed, engines) in (0..100).zip(BOTH.into_iter().cycle()) {
         let length = Duration::from_secs(120);
 
-        let plan = Plan::new(seed, length, engines);
+        let plan = FaultPlan::new(seed, length, engines);
 
         let mut free_from = WARM_UP;
         for step in &plan.disruptions {
@@ -68,20 +74,23 @@ fn one_disruption_is_over_before_the_next_begins_and_the_last_before_the_orders_
 }
 
 #[test]
-fn no_step_is_meaningless() {
+fn every_step_has_an_effect() {
     for seed in 0..200 {
-        let plan = Plan::new(seed, Duration::from_secs(600), EngineSet::Production);
+        let plan = FaultPlan::new(seed, Duration::from_secs(600), EngineSet::Production);
         for step in plan.disruptions {
-            let is_at_once = matches!(step.fault, Fault::Kill(_) | Fault::KillAll(_));
+            let is_at_once = matches!(step.fault, ChaosFault::Kill(_) | ChaosFault::KillAll(_));
             assert_eq!(step.lasts.is_zero(), is_at_once, "{step}");
-            // Only a process that the fault itself does not hit is killed.
+            // A process that the fault itself affects is not killed.
             if step.kill_amid.is_some() {
-                assert!(matches!(step.fault, Fault::Stop(_) | Fault::Line(..)));
+                assert!(matches!(
+                    step.fault,
+                    ChaosFault::Stop(_) | ChaosFault::Line(..)
+                ));
             }
-            // A stopped service of the pair is that of one replica removed; PostgreSQL's backends would not notice that
+            // Stopping a service of the pair is the removal of one replica; PostgreSQL's backends would not notice that
             // their parent is frozen.
-            assert!(!matches!(step.fault, Fault::Stop(Service::Orders)));
-            assert_ne!(step.fault, Fault::Freeze(Service::Database));
+            assert!(!matches!(step.fault, ChaosFault::Stop(Service::Orders)));
+            assert_ne!(step.fault, ChaosFault::Freeze(Service::Database));
         }
     }
 }
@@ -89,7 +98,7 @@ fn no_step_is_meaningless() {
 #[test]
 fn the_embedded_engines_have_no_database_server_and_no_second_replica() {
     for seed in 0..50 {
-        let plan = Plan::new(seed, Duration::from_secs(600), EngineSet::Embedded);
+        let plan = FaultPlan::new(seed, Duration::from_secs(600), EngineSet::Embedded);
 
         for kind in kinds(&plan) {
             assert!(!kind.contains("database"), "{kind}");
@@ -102,7 +111,7 @@ fn the_embedded_engines_have_no_database_server_and_no_second_replica() {
 fn a_short_run_has_faults_too() {
     for seed in 0..50 {
         for engines in BOTH {
-            let plan = Plan::new(seed, Duration::from_secs(30), engines);
+            let plan = FaultPlan::new(seed, Duration::from_secs(30), engines);
 
             assert!(!plan.disruptions.is_empty(), "seed {seed}: {plan}");
             assert!(!plan.disturbances.is_empty(), "seed {seed}: {plan}");

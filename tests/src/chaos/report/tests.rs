@@ -1,17 +1,17 @@
-use super::super::fault::{Echo, Fault};
+use super::super::fault::{ChaosFault, Echo};
 use super::super::plan::EngineSet;
 use super::*;
 use crate::replay::tally::Tally;
 use crate::stack::Service;
-use auditor::verdict::{RuleReport, Violation};
+use auditor::verdict::{RuleReport, RuleViolation};
 
-fn inflicted(fault: Fault, recovery: Recovery) -> Inflicted {
+fn inflicted(fault: ChaosFault, recovery: Recovery) -> Inflicted {
     Inflicted { fault, recovery }
 }
 
-fn report(inflicted: Vec<Inflicted>) -> Report {
-    Report {
-        plan: Plan::new(7, Duration::from_secs(60), EngineSet::Embedded),
+fn report(inflicted: Vec<Inflicted>) -> ChaosReport {
+    ChaosReport {
+        plan: FaultPlan::new(7, Duration::from_secs(60), EngineSet::Embedded),
         summary: Tally::new().unwrap().summary(),
         inflicted,
         echoed: 20,
@@ -30,9 +30,9 @@ fn after(millis: u64) -> Recovery {
 }
 
 #[test]
-fn a_kind_of_fault_is_counted_and_its_recoveries_are_summed_up() {
-    let kill = Fault::Kill(Service::Orders);
-    let echo = Fault::Echo("topic", Echo::Newest);
+fn faults_are_counted_and_recovery_times_summarised_per_kind() {
+    let kill = ChaosFault::Kill(Service::Orders);
+    let echo = ChaosFault::Echo("topic", Echo::Newest);
     let report = report(vec![
         inflicted(kill, after(3_000)),
         inflicted(kill, after(1_250)),
@@ -57,8 +57,8 @@ fn a_kind_of_fault_is_counted_and_its_recoveries_are_summed_up() {
 }
 
 #[test]
-fn a_run_fails_by_whatever_should_not_have_happened() {
-    let kill = Fault::Kill(Service::Orders);
+fn each_unexpected_event_fails_the_run() {
+    let kill = ChaosFault::Kill(Service::Orders);
     let missed = report(vec![inflicted(kill, Recovery::Missed)]);
     let mut died = report(Vec::new());
     died.problems.push("order-service died".to_owned());
@@ -66,7 +66,7 @@ fn a_run_fails_by_whatever_should_not_have_happened() {
     red.audit.rules.push(RuleReport {
         rule: "no-loss",
         counted: Vec::new(),
-        violations: vec![Violation::default()],
+        violations: vec![RuleViolation::default()],
         more: 0,
     });
     let mut silent = report(Vec::new());
@@ -88,7 +88,7 @@ fn a_run_fails_by_whatever_should_not_have_happened() {
 }
 
 #[test]
-fn the_plan_stands_at_the_beginning() {
+fn the_report_begins_with_the_plan() {
     let report = report(Vec::new());
 
     let text = report.to_string();

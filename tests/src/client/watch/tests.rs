@@ -1,4 +1,4 @@
-//! A watch against a service that breaks, repeats, skips and goes on too long.
+//! The watch against a service that breaks streams, repeats, skips and continues after the final event.
 
 use std::sync::{Arc, Mutex};
 
@@ -11,7 +11,7 @@ use crate::client::fake::{Fake, entry};
 
 type Script = Vec<Result<OrderHistoryEntry, Status>>;
 
-/// Plays one script per stream and notes after which version each stream was asked for.
+/// Plays one script per stream and records the version after which each stream was requested.
 async fn watch(scripts: Vec<Script>) -> (Result<(), WatchError>, Vec<i64>, Vec<i64>) {
     let asked = Arc::new(Mutex::new(Vec::new()));
     let scripts = Mutex::new(scripts.into_iter());
@@ -69,7 +69,7 @@ async fn a_broken_stream_is_resumed_after_the_last_version() {
 }
 
 #[tokio::test]
-async fn a_hole_in_the_history_is_found() {
+async fn a_gap_in_the_history_is_detected() {
     let (end, ..) = watch(vec![vec![
         Ok(entry(1, "OrderPlaced", Accepted)),
         Ok(entry(3, "OrderFulfilled", Fulfilled)),
@@ -80,7 +80,7 @@ async fn a_hole_in_the_history_is_found() {
 }
 
 #[tokio::test]
-async fn a_repeated_event_is_found() {
+async fn a_repeated_event_is_detected() {
     let (end, ..) = watch(vec![vec![
         Ok(entry(1, "OrderPlaced", Accepted)),
         Ok(entry(1, "OrderPlaced", Accepted)),
@@ -91,7 +91,7 @@ async fn a_repeated_event_is_found() {
 }
 
 #[tokio::test]
-async fn an_event_after_the_final_one_is_found() {
+async fn an_event_after_the_final_one_is_detected() {
     let (end, ..) = watch(vec![vec![
         Ok(entry(1, "OrderFulfilled", Fulfilled)),
         Ok(entry(2, "OrderRejected", Fulfilled)),
@@ -103,14 +103,14 @@ async fn an_event_after_the_final_one_is_found() {
 }
 
 #[tokio::test]
-async fn a_stream_that_ends_early_is_found() {
+async fn a_stream_that_ends_early_is_detected() {
     let (end, ..) = watch(vec![vec![Ok(entry(1, "OrderPlaced", Accepted))]]).await;
 
     assert_eq!(end, Err(WatchError::Ended { version: 1 }));
 }
 
 #[tokio::test]
-async fn an_order_that_does_not_become_final_is_given_up_at_the_deadline() {
+async fn the_watch_of_an_order_that_does_not_become_final_ends_at_the_deadline() {
     let (end, ..) = watch(vec![vec![
         Ok(entry(1, "OrderPlaced", Accepted)),
         Err(Status::unavailable("down")),
@@ -122,7 +122,7 @@ async fn an_order_that_does_not_become_final_is_given_up_at_the_deadline() {
 }
 
 #[tokio::test]
-async fn an_unknown_order_is_not_watched_for_ever() {
+async fn the_watch_of_an_unknown_order_ends_with_not_found() {
     let (end, ..) = watch(vec![vec![Err(Status::not_found("no such order"))]]).await;
 
     assert!(matches!(end, Err(WatchError::Refused(_))), "{end:?}");

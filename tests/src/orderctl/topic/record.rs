@@ -1,4 +1,4 @@
-//! One record as people and programs read it.
+//! One record as text or JSON.
 
 use proto::event::{Event, OrderEvent, ProcessingEvent};
 use proto::record::{Headers, RecordError, decode};
@@ -10,11 +10,11 @@ use crate::orderctl::output;
 
 mod data;
 
-/// A record's event, decoded as far as this contract goes.
+/// A record's event, decoded as far as this contract knows it.
 enum Content {
     Order(OrderEvent),
     Processing(ProcessingEvent),
-    /// Well formed, but of a type that this contract does not know.
+    /// Well-formed, but of a type that this contract does not know.
     Unknown,
     Malformed(RecordError),
 }

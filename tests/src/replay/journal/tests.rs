@@ -1,4 +1,4 @@
-//! What stands in the file, and when.
+//! The content of the journal, and when it is written.
 
 use std::path::PathBuf;
 
@@ -13,7 +13,7 @@ fn journal() -> (tempfile::TempDir, PathBuf, Journal) {
     (folder, path, journal)
 }
 
-fn lines(path: &Path) -> Vec<Line> {
+fn lines(path: &Path) -> Vec<JournalLine> {
     let mut journal = auditor::journal::open(path).unwrap();
     std::iter::from_fn(|| journal.next_line().unwrap())
         .map(|(_, line)| line)
@@ -30,7 +30,7 @@ fn order() -> Order {
 }
 
 #[test]
-fn what_is_about_to_be_asked_is_in_the_file_before_the_call() {
+fn a_call_is_in_the_file_before_it_is_made() {
     let (_folder, path, journal) = journal();
     let request = PlaceOrderRequest {
         request_id: "r".into(),
@@ -48,7 +48,7 @@ fn what_is_about_to_be_asked_is_in_the_file_before_the_call() {
 
     let call = journal.place(&request, Some("536365")).unwrap();
 
-    let [Line::Invoked(invoked)] = &lines(&path)[..] else {
+    let [JournalLine::Invoked(invoked)] = &lines(&path)[..] else {
         panic!("one line");
     };
     let Asked::Place(intent) = &invoked.what else {
@@ -83,9 +83,9 @@ fn a_call_ends_ok_refused_or_unknown() {
     let ends: Vec<_> = lines(&path)
         .into_iter()
         .filter_map(|line| match line {
-            Line::Ok(_) => Some("ok"),
-            Line::Refused(_) => Some("refused"),
-            Line::Unknown(_) => Some("unknown"),
+            JournalLine::Ok(_) => Some("ok"),
+            JournalLine::Refused(_) => Some("refused"),
+            JournalLine::Unknown(_) => Some("unknown"),
             _ => None,
         })
         .collect();
@@ -93,19 +93,19 @@ fn a_call_ends_ok_refused_or_unknown() {
 }
 
 #[test]
-fn a_call_that_is_given_up_ends_unknown() {
+fn a_dropped_call_ends_unknown() {
     let (_folder, path, journal) = journal();
 
     drop(journal.cancel("0197").unwrap());
 
     assert!(matches!(
         &lines(&path)[..],
-        [Line::Invoked(_), Line::Unknown(_)]
+        [JournalLine::Invoked(_), JournalLine::Unknown(_)]
     ));
 }
 
 #[test]
-fn a_read_is_written_with_its_begin_its_end_and_what_it_showed() {
+fn a_read_is_written_with_its_begin_end_and_result() {
     let (_folder, path, journal) = journal();
 
     journal.read("0197").got(Some(&order()));
@@ -114,7 +114,7 @@ fn a_read_is_written_with_its_begin_its_end_and_what_it_showed() {
     let read: Vec<_> = lines(&path)
         .into_iter()
         .map(|line| match line {
-            Line::Read(read) => (read.begun <= read.ended, read.seen.len()),
+            JournalLine::Read(read) => (read.begun <= read.ended, read.seen.len()),
             line => panic!("{line:?}"),
         })
         .collect();
@@ -122,7 +122,7 @@ fn a_read_is_written_with_its_begin_its_end_and_what_it_showed() {
 }
 
 #[test]
-fn a_synced_journal_holds_the_same() {
+fn a_synced_journal_has_the_same_content() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal.jsonl");
 

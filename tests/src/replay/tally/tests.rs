@@ -1,4 +1,4 @@
-//! Counting, and the words that refusals are counted under.
+//! Counts, and the reasons under which refusals are counted.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use super::*;
-use crate::orders::request::Violation;
+use crate::orders::request::OrderViolation;
 
 fn history(status: OrderStatus, reason: RejectionReason) -> History {
     History {
@@ -23,9 +23,9 @@ fn history(status: OrderStatus, reason: RejectionReason) -> History {
 }
 
 #[test]
-fn a_refusal_is_counted_by_its_side_reason_and_fields_but_not_positions() {
+fn a_refusal_is_counted_by_side_reason_and_fields_without_positions() {
     let tally = Tally::new().unwrap();
-    let violation = |line: usize| Violation {
+    let violation = |line: usize| OrderViolation {
         field: format!("lines[{line}].quantity"),
         reason: "QUANTITY_OUT_OF_RANGE",
         description: "2147483648 is no 32-bit number".into(),
@@ -109,7 +109,7 @@ async fn rates_count_from_the_first_send() {
 }
 
 #[test]
-fn that_a_cancellation_came_too_late_is_no_problem() {
+fn a_cancellation_that_came_too_late_is_not_a_problem() {
     let tally = Tally::new().unwrap();
     let details = ErrorDetails::with_error_info("ORDER_IS_FINAL", "order-service", []);
     let too_late = Status::with_error_details(Code::FailedPrecondition, "too late", details);

@@ -1,7 +1,7 @@
-//! Deaths, stops and what the supervisor makes of them, with shell scripts in the place of a service.
+//! Exits, stops and restarts of a supervised process, with shell scripts in the place of a service.
 
 use super::super::process::tests::launch;
-use super::super::{DataDirectory, Phase};
+use super::super::{DataDirectory, ProcessPhase};
 use super::*;
 
 struct Fixture {
@@ -21,7 +21,7 @@ fn supervise(script: &str) -> Fixture {
     }
 }
 
-async fn until(supervised: &Supervised, wanted: impl FnMut(&State) -> bool) -> State {
+async fn until(supervised: &Supervised, wanted: impl FnMut(&ProcessState) -> bool) -> ProcessState {
     let mut state = supervised.watch();
     let seen = timeout(Duration::from_secs(20), state.wait_for(wanted));
     *seen.await.expect("in time").expect("a supervisor")
@@ -35,11 +35,11 @@ async fn a_killed_process_is_restarted_and_counted() {
     fixture.supervised.signal(Signal::SIGKILL).await;
 
     let state = until(&fixture.supervised, |state| state.restarts == 1).await;
-    assert_eq!(state.phase, Phase::Running);
+    assert_eq!(state.phase, ProcessPhase::Running);
 }
 
 #[tokio::test]
-async fn what_is_in_the_environment_of_one_start_is_gone_after_a_restart() {
+async fn the_environment_of_one_start_is_gone_after_a_restart() {
     let fixture = supervise("echo \"plan: $PLAN\" >> said; exec sleep 60");
     let plan = vec![("PLAN".to_owned(), "die".to_owned())];
     fixture.supervised.start(plan).await.expect("a child");
@@ -56,27 +56,33 @@ async fn what_is_in_the_environment_of_one_start_is_gone_after_a_restart() {
 }
 
 #[tokio::test]
-async fn a_wrong_configuration_is_not_tried_again() {
+async fn a_wrong_configuration_is_not_restarted() {
     let fixture = supervise("exit 78");
     fixture.supervised.start(Vec::new()).await.expect("a child");
 
-    let state = until(&fixture.supervised, |state| state.phase == Phase::GivenUp).await;
+    let state = until(&fixture.supervised, |state| {
+        state.phase == ProcessPhase::GivenUp
+    })
+    .await;
 
     assert_eq!(state.restarts, 0);
 }
 
 #[tokio::test]
-async fn a_process_that_dies_again_and_again_is_given_up() {
+async fn a_process_in_a_crash_loop_is_given_up() {
     let fixture = supervise("exit 1");
     fixture.supervised.start(Vec::new()).await.expect("a child");
 
-    let state = until(&fixture.supervised, |state| state.phase == Phase::GivenUp).await;
+    let state = until(&fixture.supervised, |state| {
+        state.phase == ProcessPhase::GivenUp
+    })
+    .await;
 
     assert_eq!(state.restarts, EARLY_DEATHS_TOLERATED);
 }
 
 #[tokio::test]
-async fn a_process_that_will_not_stop_is_killed_and_stays_down() {
+async fn a_process_that_ignores_the_stop_is_killed_and_stays_down() {
     let fixture = supervise("trap '' TERM; echo ready > ready; while :; do sleep 1; done");
     fixture.supervised.start(Vec::new()).await.expect("a child");
     let ready = fixture.home.path().join("ready");
@@ -89,15 +95,15 @@ async fn a_process_that_will_not_stop_is_killed_and_stays_down() {
     let ending = ending.expect("it was running");
     assert!(ending.forced);
     assert!(!ending.is_clean());
-    assert_eq!(fixture.supervised.state().phase, Phase::Down);
+    assert_eq!(fixture.supervised.state().phase, ProcessPhase::Down);
 }
 
 #[tokio::test]
-async fn a_stop_in_the_pause_before_a_restart_prevents_it() {
+async fn a_stop_during_the_pause_prevents_the_restart() {
     let fixture = supervise("exit 1");
     fixture.supervised.start(Vec::new()).await.expect("a child");
     until(&fixture.supervised, |state| {
-        state.phase == Phase::Restarting
+        state.phase == ProcessPhase::Restarting
     })
     .await;
 
@@ -105,5 +111,5 @@ async fn a_stop_in_the_pause_before_a_restart_prevents_it() {
 
     assert!(ending.is_none());
     tokio::time::sleep(2 * FIRST_RESTART_PAUSE).await;
-    assert_eq!(fixture.supervised.state().phase, Phase::Down);
+    assert_eq!(fixture.supervised.state().phase, ProcessPhase::Down);
 }

@@ -1,4 +1,4 @@
-//! A system whose spans are received, and a client whose trace is looked at.
+//! A system that exports its spans to the test, and a client whose trace is checked.
 
 use anyhow::{Context as _, Result, ensure};
 use proto::orders::v1::{Order, WatchOrderRequest};
@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::TOPICS;
 use crate::telemetry::exporting_to;
 
-/// A client that has a trace of its own.
+/// A client with a trace of its own.
 pub(super) struct Caller {
     trace_id: String,
     pub(super) span_id: String,
@@ -35,7 +35,7 @@ impl Caller {
         Ok(request)
     }
 
-    /// The span that decided an event, as the record's header says; it must be of this client's trace.
+    /// The span that decided an event, from the record's header; it must be in this client's trace.
     pub(super) fn decider<'a>(&self, record: &'a TopicRecord) -> Result<&'a str> {
         let header = record.header("traceparent").context("no traceparent")?;
         let (_, after) = header
@@ -49,7 +49,7 @@ impl Caller {
     }
 }
 
-/// A system whose spans are received.
+/// A system that exports its spans to a receiver.
 pub(super) struct Observed {
     pub(super) system: System,
     receiver: Receiver,
@@ -88,7 +88,7 @@ impl Observed {
         Ok(())
     }
 
-    /// The client's trace, as soon as it has what it should have.
+    /// Waits until the client's trace fulfils the condition, and returns it.
     pub(super) async fn has(
         &self,
         client: &Caller,
@@ -103,7 +103,7 @@ impl Observed {
         found.with_context(|| format!("{:#?}", names(&self.receiver.trace(&client.trace_id))))
     }
 
-    /// The trace, as soon as every event about the order has been sent and handled in it.
+    /// The client's trace, once it has the sender and the handler of every event of the order.
     pub(super) async fn trace_of(&self, client: &Caller, order: &Order) -> Result<Trace> {
         let mut expected = Vec::new();
         for (topic, _, _) in TOPICS {
@@ -138,7 +138,10 @@ impl Observed {
             Ok(polls.find(|span| span.links_to(&decider.trace_id, &decider.span_id)))
         };
         let poll = eventually(&format!("{name} links to {}", decider.name), look).await?;
-        assert_ne!(poll.trace_id, decider.trace_id, "a poll is of many traces");
+        assert_ne!(
+            poll.trace_id, decider.trace_id,
+            "a poll has a trace of its own"
+        );
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! The databases of the books, created by the migrations of the services and of their crates.
+//! The databases, created by the migrations of the services and of their crates.
 
 use std::path::{Path, PathBuf};
 
@@ -25,7 +25,7 @@ pub(super) async fn create(folder: &Path) {
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
-            // Test data need not survive a power loss.
+            // Durability is not needed in a test.
             .synchronous(SqliteSynchronous::Off);
         let mut connection = options.connect().await.unwrap();
         for migration in migrations(service) {
@@ -75,7 +75,7 @@ async fn run(folder: &Path, sql: String) {
         .unwrap();
 }
 
-/// A connection without constraints: the audit must also find what constraints prevent.
+/// A connection without constraints: the audit must also detect violations that constraints prevent.
 async fn connect(folder: &Path) -> SqliteConnection {
     let options = SqliteConnectOptions::new()
         .filename(orders(folder))
@@ -167,7 +167,7 @@ fn body() -> Order {
     }
 }
 
-/// Processing sums the pieces per SKU.
+/// processing-service sums the pieces per SKU.
 fn saga() -> OrderPlaced {
     OrderPlaced {
         lines: vec![line(3)],

@@ -1,4 +1,4 @@
-//! The three orders. Ids are two hexadecimal digits repeated: the first says what it is, the second whose.
+//! The three orders. Ids are two repeated hexadecimal digits: the first is the kind of id, the second the order.
 
 /// An entry of a history.
 #[derive(Clone, Copy)]
@@ -93,7 +93,7 @@ pub(crate) fn order_id(digit: char) -> String {
     id('0', digit)
 }
 
-/// An id as people write it.
+/// An id in its text form.
 pub(crate) fn id(kind: char, digit: char) -> String {
     let pair: String = [kind, digit].iter().collect();
     let (four, two) = (pair.repeat(2), pair.repeat(6));

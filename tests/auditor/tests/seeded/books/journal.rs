@@ -1,18 +1,21 @@
-//! The journal of a client that placed the three orders, cancelled the third, and watched all of them to their ends.
+//! The journal of a client that placed the three orders, cancelled the third, and watched all of them to their final
+//! states.
 
-use auditor::journal::{Answered, Asked, Intent, Invoked, Line, ObservedRead, ReadKind, Seen};
+use auditor::journal::{
+    Answered, Asked, Intent, Invoked, JournalLine, ObservedRead, ReadKind, Seen,
+};
 
 use super::Books;
 use super::history::{STORIES, Story, id, order_id};
 
 impl Books {
-    /// The journal says that an order was confirmed which exists nowhere else.
+    /// Adds to the journal a confirmation of an order that exists nowhere else.
     pub(crate) fn confirm(&mut self, digit: u32, invoice: &str) {
         let digit = char::from_digit(digit, 10).unwrap();
         self.confirm_as(99, invoice, digit, digit);
     }
 
-    /// The journal says that this order was confirmed for the request of that order.
+    /// Adds to the journal a confirmation of this order for the request of that order.
     pub(crate) fn confirm_as(&mut self, call: u64, invoice: &str, request: char, order: char) {
         let intent = Intent {
             request_id: id('f', request),
@@ -21,7 +24,7 @@ impl Books {
         };
         self.journal
             .push(invoked(call, 100_000, Asked::Place(intent)));
-        self.journal.push(Line::Ok(Answered {
+        self.journal.push(JournalLine::Ok(Answered {
             call,
             at: 100_001,
             order_id: order_id(order),
@@ -31,7 +34,7 @@ impl Books {
     }
 }
 
-pub(super) fn lines() -> Vec<Line> {
+pub(super) fn lines() -> Vec<JournalLine> {
     let mut lines = Vec::new();
     for (index, story) in STORIES.iter().enumerate() {
         let call = u64::try_from(index).unwrap() * 2 + 1;
@@ -53,8 +56,8 @@ pub(super) fn lines() -> Vec<Line> {
     lines
 }
 
-fn invoked(call: u64, at: i64, what: Asked) -> Line {
-    Line::Invoked(Invoked { call, at, what })
+fn invoked(call: u64, at: i64, what: Asked) -> JournalLine {
+    JournalLine::Invoked(Invoked { call, at, what })
 }
 
 fn intent(story: &Story) -> Intent {
@@ -68,8 +71,8 @@ fn intent(story: &Story) -> Intent {
     }
 }
 
-fn ok(call: u64, at: i64, story: &Story, version: usize) -> Line {
-    Line::Ok(Answered {
+fn ok(call: u64, at: i64, story: &Story, version: usize) -> JournalLine {
+    JournalLine::Ok(Answered {
         call,
         at,
         order_id: story.order_id(),
@@ -78,8 +81,8 @@ fn ok(call: u64, at: i64, story: &Story, version: usize) -> Line {
     })
 }
 
-/// GetOrder shows the last version, a watch all of them.
-fn read(story: &Story, kind: ReadKind, begun: i64) -> Line {
+/// A GetOrder returned the last version, a watch all of them.
+fn read(story: &Story, kind: ReadKind, begun: i64) -> JournalLine {
     let first = match kind {
         ReadKind::Get => story.entries.len() - 1,
         ReadKind::Watch { .. } => 0,
@@ -95,7 +98,7 @@ fn read(story: &Story, kind: ReadKind, begun: i64) -> Line {
             _ => None,
         },
     });
-    Line::Read(ObservedRead {
+    JournalLine::Read(ObservedRead {
         order_id: story.order_id(),
         begun,
         ended: begun + 1,

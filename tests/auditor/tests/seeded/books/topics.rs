@@ -1,9 +1,9 @@
-//! What lies on the topics: each order on a partition of its own, all of it consumed.
+//! The topics: each order on a partition of its own, all records consumed.
 
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
-use auditor::topics::{Bytes, GROUPS, Partition, TopicRecord};
+use auditor::topics::{Bytes, DumpedPartition, DumpedRecord, GROUPS};
 use proto::event::{Event, OrderEvent, ProcessingEvent};
 use proto::orders::v1::{CancellationRequested, OrderPlaced, RejectionReason};
 use proto::processing::v1::{
@@ -19,7 +19,7 @@ use super::history::{STORIES, id, order_id};
 pub(crate) const ORDERS: &str = topics::ORDER_EVENTS;
 pub(crate) const OUTCOMES: &str = topics::PROCESSING_EVENTS;
 
-pub(super) fn records() -> Vec<(&'static str, Vec<TopicRecord>)> {
+pub(super) fn records() -> Vec<(&'static str, Vec<DumpedRecord>)> {
     let mut orders = Vec::new();
     let mut outcomes = Vec::new();
     for story in &STORIES {
@@ -41,8 +41,8 @@ pub(super) fn records() -> Vec<(&'static str, Vec<TopicRecord>)> {
     ]
 }
 
-/// Three partitions per topic, as the records have them.
-pub(super) fn partitions(topics: &[(&'static str, Vec<TopicRecord>)]) -> Vec<Partition> {
+/// Three partitions per topic with their offsets.
+pub(super) fn partitions(topics: &[(&'static str, Vec<DumpedRecord>)]) -> Vec<DumpedPartition> {
     let mut partitions = Vec::new();
     for (topic, records) in topics {
         for partition in 0..3 {
@@ -50,7 +50,7 @@ pub(super) fn partitions(topics: &[(&'static str, Vec<TopicRecord>)]) -> Vec<Par
             let end = i64::try_from(records.count()).unwrap();
             let group = GROUPS.iter().find(|(consumed, _)| consumed == topic);
             let committed = group.map(|(_, group)| ((*group).to_owned(), end));
-            partitions.push(Partition {
+            partitions.push(DumpedPartition {
                 topic: (*topic).to_owned(),
                 partition,
                 low: 0,
@@ -62,8 +62,8 @@ pub(super) fn partitions(topics: &[(&'static str, Vec<TopicRecord>)]) -> Vec<Par
     partitions
 }
 
-/// A record of an event about an order, on the order's partition. Its id has `kind` and the order's digit.
-pub(crate) fn event(kind: char, digit: char, name: &str, sequence: u64) -> TopicRecord {
+/// An event record of an order, on the order's partition. Its id has `kind` and the order's digit.
+pub(crate) fn event(kind: char, digit: char, name: &str, sequence: u64) -> DumpedRecord {
     let order_id = order_id(digit);
     let meta = EventMeta {
         id: Uuid::try_parse(&id(kind, digit)).unwrap(),
@@ -113,12 +113,12 @@ fn outcome(name: &str, order_id: String) -> ProcessingEvent {
     }
 }
 
-fn record<E: Event>(meta: &EventMeta, event: &E) -> TopicRecord {
+fn record<E: Event>(meta: &EventMeta, event: &E) -> DumpedRecord {
     let record = record::encode(meta, event, &[]);
     let headers = record.headers.into_iter();
     let digit = meta.order_id.to_string().chars().last().unwrap();
-    TopicRecord {
-        // The orders of the books are 1 to 3; any other is on the first partition.
+    DumpedRecord {
+        // Orders 1 to 3 have a partition each; any other is on the first.
         partition: match digit {
             '2' => 1,
             '3' => 2,
@@ -132,8 +132,8 @@ fn record<E: Event>(meta: &EventMeta, event: &E) -> TopicRecord {
     }
 }
 
-/// The id of the event that a record is.
-pub(super) fn id_of(record: &TopicRecord) -> String {
+/// The event id of a record.
+pub(super) fn id_of(record: &DumpedRecord) -> String {
     let header = record.headers.iter().find(|(name, _)| name == "ce_id");
     String::from_utf8(header.unwrap().1.0.clone()).unwrap()
 }
