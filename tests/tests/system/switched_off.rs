@@ -31,14 +31,8 @@ async fn the_auditor_goes_red_when_the_inbox_is_off() -> Result<()> {
     };
     assert!(
         is_found(&applied_again, "has the event StockReserved")
-            && is_found(
-                &processed_again,
-                "was published as StockReserved in 2 different events"
-            )
-            && is_found(
-                &processed_again,
-                "was published as OrderRejected in 2 different events"
-            ),
+            && is_found(&processed_again, "was published as StockReserved in")
+            && is_found(&processed_again, "was published as OrderRejected in"),
         "{verdict}"
     );
     system.discard().await
@@ -69,7 +63,7 @@ async fn process_an_order_again(system: &System) -> Result<Order> {
     let outcomes = system.topic(topics::PROCESSING_EVENTS);
     eventually("the order is processed again", async || {
         let outcomes = outcomes.records_about(&order.order_id).await?;
-        Ok((outcomes.len() == 4).then_some(()))
+        Ok((outcomes.len() >= 4).then_some(()))
     })
     .await?;
     Ok(order)

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use grpc::client::{
-    Addresses, BreakerRules, ClientConfig, Dependency, ServiceClient, ServiceConfig,
-};
+use grpc::client::{Addresses, BreakerRules, Dependency, ServiceClient, ServiceConfig};
 use grpc::health::Health;
 use grpc::server::{ConnectionAge, GrpcConfig, GrpcServer};
 use grpc::tls::Connector;
@@ -68,9 +66,7 @@ fn client(port: u16, stop: CancellationToken) -> ServiceClient {
         service_config: ServiceConfig::parse("{}").unwrap(),
         breaker,
     };
-    let (client, discovery) = ServiceClient::new(&ClientConfig { addresses }, dependency, |_| {
-        Connector::plain()
-    });
+    let (client, discovery) = ServiceClient::new(&addresses, dependency, |_| Connector::plain());
     tokio::spawn(discovery.run(stop));
     client
 }
