@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 
 use futures::future::BoxFuture;
 use http::{Request, Response};
+use tokio::time::Instant;
 use tonic::body::Body;
 use tower::{Layer, Service};
 
@@ -34,6 +35,11 @@ impl<S> Inner for S where
         + 'static
 {
 }
+
+/// When the server received the call, an extension of its request. The futures of the layers begin when they are first
+/// polled, on a busy machine some milliseconds later: a deadline that counted from there would end after the client's.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ReceivedAt(pub(crate) Instant);
 
 /// The layers further in, ready for one call.
 pub(crate) struct Next<S>(S);
@@ -72,7 +78,11 @@ impl<M: Middleware, S: Inner> Service<Request<Body>> for Layered<M, S> {
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        // Only the outermost layer is called before anything is polled.
+        let now = Instant::now();
+        let extensions = request.extensions_mut();
+        extensions.get_or_insert_with(|| ReceivedAt(now));
         // `inner` is the instance that is ready; its clone must become ready for the next call.
         let next = self.inner.clone();
         let ready = Next(mem::replace(&mut self.inner, next));

@@ -25,8 +25,12 @@ impl Deadline {
     }
 
     pub fn within(limit: Duration) -> Self {
-        // A limit beyond the range of the clock means no deadline.
-        Self(Instant::now().checked_add(limit))
+        Self::after(Instant::now(), limit)
+    }
+
+    /// `limit` after `moment`. Beyond the range of the clock it is no deadline.
+    pub fn after(moment: Instant, limit: Duration) -> Self {
+        Self(moment.checked_add(limit))
     }
 
     /// The earlier of the two.

@@ -1,12 +1,12 @@
 //! Deadline layer: the client's `grpc-timeout` or the server's own limit, whichever ends first.
 //!
 //! ```text
-//! grpc-timeout ─▶ Deadline ─┬─▶ request extension: read by the method, its outgoing calls and its database
+//! grpc-timeout ─▶ Deadline ─┬─▶ request extension: the method passes it on to its outgoing calls and its database
 //! own limit ────▶           └─▶ at the deadline call and response body end with DEADLINE_EXCEEDED
 //! ```
 //!
 //! tonic's own timeout answers CANCELLED and does not cover bodies. This layer lies inside it and ends slightly
-//! earlier.
+//! earlier: both count from the moment at which the call was received.
 //!
 //! An expired call is dropped at its await point. Work that was handed to the service's writer continues, unless the
 //! writer has not begun it.
@@ -14,16 +14,16 @@
 use std::time::Duration;
 
 use futures::stream;
-use http::{HeaderMap, Request, Response};
+use http::{Request, Response};
 use http_body::{Body as _, Frame};
 use http_body_util::{BodyExt, StreamBody};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tonic::body::Body;
 
 use super::methods::{MethodKind, Methods};
 use super::response::trailers;
 use crate::grpc_timeout::{GRPC_TIMEOUT, MalformedTimeout, parse_timeout};
-use crate::middleware::{Inner, Middleware, Next};
+use crate::middleware::{Inner, Middleware, Next, ReceivedAt};
 use crate::status::CallRejection;
 use service::deadline::Deadline;
 
@@ -43,21 +43,24 @@ pub(super) struct DeadlineLayer {
 }
 
 impl DeadlineLayer {
-    fn deadline(&self, path: &str, headers: &HeaderMap) -> Result<Deadline, MalformedTimeout> {
-        let client = match headers.get(GRPC_TIMEOUT) {
-            Some(timeout) => Deadline::within(parse_timeout(timeout)?).less(RESPONSE_RESERVE),
+    fn deadline(&self, request: &Request<Body>) -> Result<Deadline, MalformedTimeout> {
+        let received_at = request.extensions().get::<ReceivedAt>();
+        let received_at = received_at.map_or_else(Instant::now, |received| received.0);
+        let after = |limit| Deadline::after(received_at, limit);
+        let client = match request.headers().get(GRPC_TIMEOUT) {
+            Some(timeout) => after(parse_timeout(timeout)?).less(RESPONSE_RESERVE),
             None => Deadline::NEVER,
         };
-        if self.methods.kind(path) == Some(MethodKind::Streaming) {
+        if self.methods.kind(request.uri().path()) == Some(MethodKind::Streaming) {
             return Ok(client);
         }
-        Ok(client.earlier(Deadline::within(self.unary_limit)))
+        Ok(client.earlier(after(self.unary_limit)))
     }
 }
 
 impl Middleware for DeadlineLayer {
     async fn handle<S: Inner>(self, mut request: Request<Body>, next: Next<S>) -> Response<Body> {
-        let deadline = match self.deadline(request.uri().path(), request.headers()) {
+        let deadline = match self.deadline(&request) {
             Ok(deadline) => deadline,
             Err(MalformedTimeout) => {
                 return CallRejection::MalformedTimeout
@@ -92,4 +95,42 @@ fn bounded(body: Body, deadline: Deadline, service: &'static str) -> Body {
         }
     });
     Body::new(StreamBody::new(frames))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use tower::{Layer, Service, service_fn};
+
+    use super::*;
+    use crate::middleware::MiddlewareLayer;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_deadline_counts_from_when_the_call_was_received_not_from_when_it_was_polled() {
+        let layer = MiddlewareLayer(DeadlineLayer {
+            service: "test",
+            unary_limit: Duration::from_secs(15),
+            methods: Methods::of(&[]).unwrap(),
+        });
+        let hanging = service_fn(
+            async |_: Request<Body>| -> Result<Response<Body>, Infallible> {
+                std::future::pending().await
+            },
+        );
+        let request = Request::builder().header(GRPC_TIMEOUT, "100m");
+        let received_at = Instant::now();
+
+        let call = layer
+            .layer(hanging)
+            .call(request.body(Body::empty()).unwrap());
+        tokio::time::advance(Duration::from_millis(50)).await;
+        let response = call.await.unwrap();
+
+        assert_eq!(
+            received_at.elapsed(),
+            Duration::from_millis(100) - RESPONSE_RESERVE
+        );
+        assert_eq!(response.headers()["grpc-status"], "4");
+    }
 }
