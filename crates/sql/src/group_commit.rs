@@ -4,7 +4,7 @@
 //! callers ──submit──▶ queue ──all queued commands──▶ Committer::commit (one transaction) ──▶ one reply each
 //! ```
 //!
-//! A batch consists of the commands queued during the previous commit. There is no timer: an idle writer commits at once,
+//! A batch consists of the commands that queued while every writer was committing. There is no timer: an idle writer commits at once,
 //! and under load all queued callers share one fsync. If one command fails the batch, the commands are retried one at a
 //! time, so that the others succeed; commands must therefore be idempotent. If the database is unavailable
 //! ([`crate::error::ErrorClass::Unavailable`]), the batch fails as a whole: single retries would multiply the wait by the number of

@@ -1,6 +1,7 @@
 //! A poison pill that kills every process: isolated, while the records beside it are handled.
 //!
-//! The members are processes: this test program, run again with the one test that is ignored otherwise.
+//! The members are processes: this test program, run again with `a_mortal_member` alone. That is the body of a process, no
+//! check, and is ignored so that a run of all tests does not start it: it would abort the program.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
