@@ -33,7 +33,7 @@ pub(crate) enum Attempted {
     /// It failed and can be retried.
     Failed(BoxError),
     /// A retry cannot succeed.
-    Hopeless(FaultClass),
+    Rejected(FaultClass),
     /// It was not made, or the consumer is stopping with a fatal error.
     Interrupted,
 }
@@ -115,7 +115,7 @@ impl Attempts {
             }
             Ok(GuardDecision::Refused { deaths }) => {
                 self.failures.add_deaths(deaths);
-                Attempted::Hopeless(FaultClass::KilledTheProcess)
+                Attempted::Rejected(FaultClass::KilledTheProcess)
             }
             Ok(GuardDecision::Interrupted) => Attempted::Interrupted,
             Err(error) => self.failed_by(error.into()),
@@ -140,7 +140,7 @@ impl Attempts {
             Ok(Err(Failure::Retry(cause))) => self.failed_by(cause),
             Ok(Err(Failure::Reject(cause))) => {
                 self.failures.add(&cause);
-                Attempted::Hopeless(FaultClass::Rejected)
+                Attempted::Rejected(FaultClass::Rejected)
             }
             Ok(Err(Failure::Fatal(cause))) => {
                 // The consumer stops with the first fatal error; later ones are dropped.
@@ -150,7 +150,7 @@ impl Attempts {
             Err(panic) => {
                 self.log_panic(panic.as_ref());
                 if self.failures.add_panic() {
-                    return Attempted::Hopeless(FaultClass::Panicked);
+                    return Attempted::Rejected(FaultClass::Panicked);
                 }
                 Attempted::Failed(PANICKED.into())
             }

@@ -79,7 +79,7 @@ impl Delivery {
         let lane = Arc::new(Lane::default());
         followers
             .into_iter()
-            .for_each(|record| lane.wait(Arc::new(record)));
+            .for_each(|record| lane.push(Arc::new(record)));
         Self::in_lane(Arc::new(record), attempt, lane)
     }
 

@@ -28,7 +28,7 @@ pub(crate) struct Lane {
 }
 
 impl Lane {
-    pub(crate) fn wait(&self, record: Arc<Record>) {
+    pub(crate) fn push(&self, record: Arc<Record>) {
         self.queue().push_back(record);
     }
 
@@ -67,7 +67,7 @@ impl Lanes {
         let key = LaneKey::of(&record);
         let record = Arc::new(record);
         if let Some(lane) = self.lanes.get(&key) {
-            lane.wait(record);
+            lane.push(record);
             return None;
         }
         let lane = Arc::new(Lane::default());

@@ -35,7 +35,8 @@
 //!
 //! | decision | file |
 //! |---|---|
-//! | how long to retry, when to move to the retry store, when to give up | `retry_policy.rs`; applied by `retries.rs` (in memory) and `sweeper.rs` (retry store) |
+//! | whether a failure is retried, rejected or fatal | `attempts.rs`: the handler's [`Failure`], panics, poison pills |
+//! | how long to retry, when to move to the retry store, after which round to give up | `retry_policy.rs`; applied by `retries.rs` (in memory) and `sweeper.rs` (retry store) |
 //! | which offset may be committed | `tracker.rs` |
 //! | commit of offsets | `offset_commits.rs` |
 //! | whether an attempt may start | `concurrency.rs`, `crash_loop_guard.rs` |

@@ -232,7 +232,7 @@ impl Partition {
         if self.tripped || !self.tracker.receive(record.offset, published_at) {
             return;
         }
-        self.links.progress.show(&self.tracker);
+        self.links.progress.update_lag(&self.tracker);
         // Nothing can fail here: the record is in memory.
         let _ = reach(CrashPoint::AfterPoll);
         self.guarded.receive(record.offset);
@@ -264,7 +264,7 @@ impl Partition {
             // Panics of handlers are caught at the call, so the runtime is shutting down.
             return;
         };
-        if finished.outcome == Outcome::MovedToRetryStore {
+        if finished.outcome == Outcome::Stored {
             self.blocked_keys.block(&finished.record);
         }
         if finished.epoch == self.epoch && !self.finish_own(&finished) {
@@ -286,7 +286,7 @@ impl Partition {
                 self.complete(finished.record.offset);
                 true
             }
-            Outcome::MovedToRetryStore => {
+            Outcome::Stored => {
                 self.complete(finished.record.offset);
                 true
             }

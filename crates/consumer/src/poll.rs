@@ -23,7 +23,8 @@ use service::command_line::ExitError;
 /// Timeout of a poll, and so the delay until a shutdown is noticed.
 const POLL: Duration = Duration::from_millis(50);
 
-/// Time between commits: a crash delivers again at most the events completed in this time.
+/// Time between commits. A crash delivers again what was completed since the last one, and whatever is complete above the
+/// lowest incomplete offset.
 const COMMIT_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Time between commits of all offsets. The result of an asynchronous commit is unknown (the consumer of rdkafka 0.39 does
@@ -86,7 +87,7 @@ pub(crate) async fn run(
     };
     stop.cancel();
     if tokio::time::timeout(drain + CLOSE, finished).await.is_err() {
-        // The offsets are committed by now; the process may exit while the client hangs.
+        // The process may exit while the client hangs: what it did not commit is delivered again.
         tracing::warn!(topic = config.topic, "kafka consumer close timed out");
     }
     result
@@ -120,7 +121,7 @@ fn poll_until(consumer: &BaseConsumer<Context>, stop: &CancellationToken) {
             Some(Err(error)) => context.report(&error),
         }
         if is_over(&mut committed_again, COMMIT_AGAIN_INTERVAL) {
-            context.commit_again();
+            context.forget_committed();
         }
         if is_over(&mut committed, COMMIT_INTERVAL) {
             context.commit_progress(consumer);

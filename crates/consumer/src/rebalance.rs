@@ -98,8 +98,8 @@ impl Context {
     }
 
     /// Lets the next [`Context::commit_progress`] commit all offsets again.
-    pub(super) fn commit_again(&self) {
-        self.assignments().commit_again();
+    pub(super) fn forget_committed(&self) {
+        self.assignments().forget_committed();
     }
 
     /// Gives all partitions back: a shutdown is a revoke of everything.
@@ -230,7 +230,7 @@ impl ConsumerContext for Context {
 
     fn post_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         // Commits that were on their way during the rebalance were refused.
-        self.commit_again();
+        self.forget_committed();
         if let Rebalance::Assign(partitions) = rebalance {
             let partitions = partition_numbers(partitions);
             tracing::info!(topic = self.topic(), ?partitions, "partitions assigned");

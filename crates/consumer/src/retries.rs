@@ -37,7 +37,7 @@ pub(crate) enum Outcome {
     /// Its effect is durable: its offset is complete.
     Handled,
     /// It is in the retry store, and its key is blocked: its offset is complete.
-    MovedToRetryStore,
+    Stored,
     /// It was interrupted and will be delivered again.
     Interrupted,
     /// It was rejected and the reject gate is tripped: the partition stops.
@@ -133,7 +133,7 @@ impl Work {
         if self.may_be_blocked {
             match self.store_behind().await {
                 Some(KeyState::Free) => {}
-                Some(KeyState::Blocked) => return Outcome::MovedToRetryStore,
+                Some(KeyState::Blocked) => return Outcome::Stored,
                 None => return Outcome::Interrupted,
             }
         }
@@ -158,12 +158,12 @@ impl Work {
             let cause = match self.attempts.make().await {
                 Attempted::Handled => return Outcome::Handled,
                 Attempted::Failed(cause) => cause,
-                Attempted::Hopeless(class) => return self.set_aside(class).await,
+                Attempted::Rejected(class) => return self.dead_letter(class).await,
                 Attempted::Interrupted => return Outcome::Interrupted,
             };
             let failing_for = self.attempts.failures.lasted();
             if policy.is_exhausted(failing_for) && self.move_to_retry_store().await {
-                return Outcome::MovedToRetryStore;
+                return Outcome::Stored;
             }
             let attempt = self.attempts.failures.attempts;
             let delay = policy.backoff(attempt, self.attempts.failures.lasted());
@@ -193,8 +193,8 @@ impl Work {
     }
 
     /// Publishes the dead letter, then stores the event: only then may its offset be committed.
-    async fn set_aside(&self, class: FaultClass) -> Outcome {
-        if !self.worker.gate.lets_through() {
+    async fn dead_letter(&self, class: FaultClass) -> Outcome {
+        if !self.worker.gate.try_reject() {
             return Outcome::Tripped;
         }
         let fault = self.attempts.failures.fault(class);
@@ -206,7 +206,7 @@ impl Work {
         }
         let store = || worker.store(record, &fault, RetryState::Dead);
         match worker.until_done(record, store).await {
-            Some(()) => Outcome::MovedToRetryStore,
+            Some(()) => Outcome::Stored,
             None => Outcome::Interrupted,
         }
     }

@@ -1,5 +1,6 @@
-//! Decides about retries: how long a failing event is retried in memory, the delays of its rounds in the retry store, when
-//! it is dead, and how many rejects stop a partition. Pure; [`crate::retries`] and [`crate::sweeper`] apply it.
+//! How long a failing event is retried in memory, the delays of its rounds in the retry store, after which round it is dead,
+//! and how many rejects stop a partition. Whether a failure is retried at all is classified in [`crate::attempts`]. Pure;
+//! [`crate::retries`] and [`crate::sweeper`] apply it.
 
 use std::time::Duration;
 

@@ -81,7 +81,7 @@ pub struct Fault {
 pub enum FaultClass {
     /// The handler answered [`crate::Failure::Reject`].
     Rejected,
-    /// Retryable failures until the last round of the retry store had failed.
+    /// Retryable failures: the retry time in memory is spent, or all rounds of the retry store.
     RetriesSpent,
     /// The handler panicked three times.
     Panicked,

@@ -162,7 +162,7 @@ impl Sweep {
             // The database is unreachable: the claim expires, and the round does not count.
             Attempted::Failed(_) if self.attempts.guard.is_count_pending() => None,
             Attempted::Failed(_) => self.wait_or_give_up().await,
-            Attempted::Hopeless(class) => self.set_aside(class).await,
+            Attempted::Rejected(class) => self.dead_letter(class).await,
         };
         if let Some(settlement) = settlement {
             self.settle(&settlement).await;
@@ -174,7 +174,7 @@ impl Sweep {
         let retry_policy = self.shared.config().retry_policy;
         let rounds = self.event.rounds.saturating_add(1);
         let Some(retry_after) = retry_policy.delay_after_round(rounds) else {
-            return self.set_aside(FaultClass::RetriesSpent).await;
+            return self.dead_letter(FaultClass::RetriesSpent).await;
         };
         let fault = self.attempts.failures.fault(FaultClass::RetriesSpent);
         self.warn_of_next_round(&fault);
@@ -185,7 +185,7 @@ impl Sweep {
     }
 
     /// Publishes the dead letter. If that fails, the claim expires and the event is retried.
-    async fn set_aside(&self, class: FaultClass) -> Option<Settlement> {
+    async fn dead_letter(&self, class: FaultClass) -> Option<Settlement> {
         if self.drain.is_session_over() {
             return None;
         }

@@ -33,7 +33,7 @@ impl OffsetTracker {
     /// The offset to commit: the lowest incomplete one, else the next one to come. `None` before the first record.
     pub(crate) fn committable(&self) -> Option<i64> {
         let next = self.next?;
-        let lowest = self.lowest().unwrap_or(next);
+        let lowest = self.lowest_incomplete().unwrap_or(next);
         Some(lowest.min(next))
     }
 
@@ -45,13 +45,13 @@ impl OffsetTracker {
 
     /// Distance from the lowest incomplete offset to the next one: the records that a restart would deliver again.
     pub(crate) fn span(&self) -> u64 {
-        match (self.lowest(), self.next) {
+        match (self.lowest_incomplete(), self.next) {
             (Some(lowest), Some(next)) => next.saturating_sub(lowest).unsigned_abs(),
             _ => 0,
         }
     }
 
-    fn lowest(&self) -> Option<i64> {
+    fn lowest_incomplete(&self) -> Option<i64> {
         self.incomplete.first_key_value().map(|(offset, _)| *offset)
     }
 }
@@ -77,12 +77,12 @@ impl Progress {
 
     /// Lets the poll thread commit up to the tracker's lowest incomplete offset.
     pub(crate) fn allow_commit(&self, tracker: &OffsetTracker) {
-        self.show(tracker);
+        self.update_lag(tracker);
         self.lock().committable = tracker.committable();
     }
 
     /// Updates the consumer lag only.
-    pub(crate) fn show(&self, tracker: &OffsetTracker) {
+    pub(crate) fn update_lag(&self, tracker: &OffsetTracker) {
         let mut offsets = self.lock();
         offsets.lowest = tracker.committable();
         offsets.oldest = tracker.oldest();

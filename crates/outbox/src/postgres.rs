@@ -17,7 +17,8 @@ use crate::shard::Shard;
 use crate::statements::{OutboxStatements, StoredRow};
 use kafka::headers;
 use sql::columns::{column, signed};
-use sql::postgres::{Postgres, bounded};
+use sql::operation::bounded;
+use sql::postgres::Postgres;
 
 /// The rows of an outbox as one array per column, for `UNNEST` in the statement that writes them.
 #[derive(Debug, Default)]

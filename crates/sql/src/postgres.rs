@@ -2,8 +2,8 @@
 //!
 //! Guarantees: every wait has a timeout. Acquiring a connection times out after [`ACQUIRE_TIMEOUT`]; the server cancels a
 //! statement after `statement_timeout` or at the deadline of its call ([`Postgres::read`]); an operation without any
-//! response (a half-open connection) times out after [`OPERATION_TIMEOUT`]. Conflicts between transactions are retried
-//! ([`run`]).
+//! response (a half-open connection) times out after `OPERATION_TIMEOUT`. Conflicts between transactions are retried
+//! ([`crate::operation`]).
 
 use std::ops::DerefMut;
 use std::str::FromStr;
@@ -14,11 +14,11 @@ use sqlx::migrate::MigrateError;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection};
 
-use crate::error::{Classified, ErrorClass, code};
+use crate::error::code;
 use crate::migrations::{MigrationSet, Migrations};
+use crate::operation::bounded;
 use crate::statements::{Statement, Statements};
 use crate::url::DatabaseUrl;
-use service::backoff::Backoff;
 use service::deadline::Deadline;
 use telemetry::names::{attributes, metrics};
 use telemetry::vocabulary::Labels;
@@ -29,9 +29,6 @@ pub type ReadConnection = Box<dyn DerefMut<Target = PgConnection> + Send>;
 /// Timeout for a connection of the pool: the database is down or the pool is exhausted, and in both cases a longer wait
 /// only grows the queue.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// Longer than `statement_timeout` of the server.
-const OPERATION_TIMEOUT: Duration = Duration::from_secs(7);
 
 /// Limits that the server enforces in every session of the pool.
 const SESSION: [(&str, &str); 3] = [
@@ -57,13 +54,6 @@ const MIGRATION_ATTEMPTS: u32 = 60;
 
 /// Minimum idle time before a connection is tested: the server may have been restarted.
 const TEST_AFTER: Duration = Duration::from_secs(1);
-
-/// Conflicts are rare and short: a few retries, without long delays.
-const CONFLICT_BACKOFF: Backoff = Backoff {
-    initial: Duration::from_millis(5),
-    cap: Duration::from_millis(100),
-};
-const CONFLICT_ATTEMPTS: u32 = 8;
 
 /// SQLSTATE of a lock timeout.
 const LOCK_NOT_AVAILABLE: &str = "55P03";
@@ -269,51 +259,6 @@ fn is_lock_timeout(error: &MigrateError) -> bool {
         _ => return false,
     };
     code(source).is_some_and(|code| code == LOCK_NOT_AVAILABLE)
-}
-
-/// Runs a batch of commands: observed as `statement`, with the timeout and the retries of [`retry_conflicts`]. Boxed: with
-/// the copies in its wrappers, such a future takes 27 KB.
-pub async fn run<T, E, F>(
-    statement: &Statement,
-    commands: usize,
-    attempt: impl FnMut() -> F,
-) -> Result<T, E>
-where
-    E: Classified + From<sqlx::Error> + std::error::Error + 'static,
-    F: Future<Output = Result<T, E>>,
-{
-    let attempts = Box::pin(retry_conflicts(attempt));
-    statement.run_batch(commands, attempts).await
-}
-
-/// Runs an operation with a timeout per attempt ([`bounded`]) and retries it on a conflict with another transaction. The
-/// operation must be one transaction or one statement. SQLite never reports a conflict, so it works there as well.
-///
-/// # Errors
-/// The error of the last attempt. After a timeout it is unknown whether the operation took effect.
-pub async fn retry_conflicts<T, E, F>(mut attempt: impl FnMut() -> F) -> Result<T, E>
-where
-    E: Classified + From<sqlx::Error> + std::fmt::Display,
-    F: Future<Output = Result<T, E>>,
-{
-    for number in 1..CONFLICT_ATTEMPTS {
-        match bounded(attempt()).await {
-            Err(error) if error.class() == ErrorClass::Conflict => {
-                tracing::debug!(attempt = number, error = %error, "transaction conflict, retrying");
-                tokio::time::sleep(CONFLICT_BACKOFF.delay(number)).await;
-            }
-            done => return done,
-        }
-    }
-    bounded(attempt()).await
-}
-
-/// Times an operation out after [`OPERATION_TIMEOUT`].
-pub async fn bounded<T, E: From<sqlx::Error>>(
-    operation: impl Future<Output = Result<T, E>>,
-) -> Result<T, E> {
-    let done = tokio::time::timeout(OPERATION_TIMEOUT, operation).await;
-    done.unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()).into()))
 }
 
 #[cfg(test)]

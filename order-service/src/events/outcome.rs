@@ -2,7 +2,8 @@
 //! mapped in [`conversion::outcome`].
 //!
 //! The consumer delivers one event per order at a time and many orders concurrently, so events of many orders share a
-//! commit. The offset is committed after it; a redelivered event is found in the inbox and is a no-op.
+//! commit. The offset is committed after it; a redelivered event is recognised by its sequence
+//! and is a no-op.
 
 use async_trait::async_trait;
 use consumer::{Delivery, Failure, Handler};

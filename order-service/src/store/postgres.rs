@@ -12,7 +12,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use service::deadline::Deadline;
 use sql::columns::{column, signed};
-use sql::postgres::{self, Postgres, ReadConnection, bounded};
+use sql::operation::{self, bounded};
+use sql::postgres::{Postgres, ReadConnection};
 use sqlx::migrate::Migrator;
 
 use super::error::StoreError;
@@ -60,7 +61,7 @@ impl PostgresStore {
             transaction.commit().await?;
             Ok(decided.replies)
         };
-        let replies = postgres::run(&operation.statement, batch.len(), change).await;
+        let replies = operation::run(&operation.statement, batch.len(), change).await;
         replies.map_err(|error| operation.failed(error))
     }
 
@@ -83,7 +84,7 @@ impl OrderStore for PostgresStore {
     async fn place(&self, batch: &[PlaceOrder]) -> Result<Vec<Placed>, StoreError> {
         let operation = &self.operations.place;
         let place = || place::place(self.database.pool(), batch);
-        let placed = postgres::run(&operation.statement, batch.len(), place).await;
+        let placed = operation::run(&operation.statement, batch.len(), place).await;
         placed.map_err(|error| operation.failed(error))
     }
 

@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use sql::columns::column;
-use sql::postgres::{Postgres, bounded};
+use sql::operation::bounded;
+use sql::postgres::Postgres;
 use sqlx::migrate::Migrator;
 use sqlx::{PgConnection, Transaction};
 use uuid::Uuid;

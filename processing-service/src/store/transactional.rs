@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use outbox::OutboxSignal;
 use sql::columns::unix_millis;
 use sql::group_commit::{Committer, GroupCommit, GroupCommitConfig, SubmitError};
-use sql::postgres;
+use sql::operation;
 use sql::statements::{Query, Statement, Statements};
 use tokio_util::task::TaskTracker;
 
@@ -94,7 +94,7 @@ impl<E: Engine + Clone> ProcessingStore for TransactionalStore<E> {
             E::write(&mut transaction, &changes, unix_millis(SystemTime::now())).await?;
             Ok(transaction.commit().await?)
         };
-        postgres::run(&self.acknowledge, 1, acknowledge).await
+        operation::run(&self.acknowledge, 1, acknowledge).await
     }
 
     async fn saga(&self, order_id: OrderId) -> Result<Option<SagaState>, StoreError> {
@@ -113,7 +113,7 @@ impl<E: Engine + Clone> ProcessingStore for TransactionalStore<E> {
             transaction.commit().await?;
             Ok(added)
         };
-        postgres::run(&self.seed, 1, seed).await
+        operation::run(&self.seed, 1, seed).await
     }
 }
 
@@ -134,7 +134,7 @@ impl<E: Engine> Committer for StepCommitter<E> {
     /// Retries the batch on a conflict: a serialization failure, a deadlock, or a saga that another replica has opened. SQLite
     /// reports none of them.
     async fn commit(&self, batch: &[StepCommand]) -> Result<Vec<Recorded>, StoreError> {
-        postgres::run(&self.steps, batch.len(), || self.attempt(batch)).await
+        operation::run(&self.steps, batch.len(), || self.attempt(batch)).await
     }
 }
 

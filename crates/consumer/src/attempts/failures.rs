@@ -53,19 +53,19 @@ impl Failures {
     }
 
     pub(crate) fn add(&mut self, cause: &BoxError) {
-        self.add_message(&ErrorChain(cause.as_ref()).to_string());
+        self.count_failure(&ErrorChain(cause.as_ref()).to_string());
     }
 
     /// The handler panicked; `true` after [`MAX_PANICS`].
     pub(crate) fn add_panic(&mut self) -> bool {
-        self.add_message(PANICKED);
+        self.count_failure(PANICKED);
         self.panics += 1;
         self.panics >= MAX_PANICS
     }
 
     /// The process died in each of these attempts.
     pub(crate) fn add_deaths(&mut self, attempts: u32) {
-        self.add_message("the process ended each time this event was in flight");
+        self.count_failure("the process ended each time this event was in flight");
         self.attempts = attempts;
     }
 
@@ -79,7 +79,7 @@ impl Failures {
         }
     }
 
-    fn add_message(&mut self, message: &str) {
+    fn count_failure(&mut self, message: &str) {
         self.attempts = self.attempts.saturating_add(1);
         self.message = bounded(message);
         self.last_failed_at = unix_milliseconds();

@@ -189,11 +189,11 @@ mod tests {
         }
 
         tracker.complete(96);
-        progress.show(&tracker);
+        progress.update_lag(&tracker);
         assert_eq!(lags(&consumer_lag), [5]);
 
         tracker.complete(95);
-        progress.show(&tracker);
+        progress.update_lag(&tracker);
         assert_eq!(lags(&consumer_lag), [3]);
     }
 
@@ -216,7 +216,7 @@ mod tests {
         consumer_lag.begin(4, Arc::clone(&progress));
 
         tracker.receive(7, Some(0));
-        progress.show(&tracker);
+        progress.update_lag(&tracker);
 
         assert!(consumer_lag.oldest_age().unwrap().0 > Duration::from_secs(1_000_000_000));
     }

@@ -147,7 +147,7 @@ impl Assignments {
     }
 
     /// Lets the next [`Self::take_uncommitted`] return all offsets again.
-    pub(super) fn commit_again(&mut self) {
+    pub(super) fn forget_committed(&mut self) {
         self.current
             .values_mut()
             .for_each(|assigned| assigned.committed = None);

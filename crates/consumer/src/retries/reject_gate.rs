@@ -26,8 +26,8 @@ impl RejectGate {
         }
     }
 
-    /// Counts a reject; `false` if the gate is tripped. Only handled events reset it.
-    pub(crate) fn lets_through(&self) -> bool {
+    /// Counts a reject; `false` if the gate is tripped. A handled event lowers it by one.
+    pub(crate) fn try_reject(&self) -> bool {
         let raised = |level| (level < self.limit).then_some(level + WEIGHT);
         self.update(raised)
     }
@@ -53,9 +53,9 @@ mod tests {
     fn rejects_in_a_row_up_to_the_limit_pass_and_the_next_trips_the_gate() {
         let gate = RejectGate::new(50);
 
-        assert!((0..50).all(|_| gate.lets_through()));
-        assert!(!gate.lets_through());
-        assert!(!gate.lets_through());
+        assert!((0..50).all(|_| gate.try_reject()));
+        assert!(!gate.try_reject());
+        assert!(!gate.try_reject());
     }
 
     #[test]
@@ -65,7 +65,7 @@ mod tests {
         // One reject and eighteen handled: a share of 5.3 %.
         let passed = (0..10_000).take_while(|_| {
             (0..18).for_each(|_| gate.handled());
-            gate.lets_through()
+            gate.try_reject()
         });
 
         assert_eq!(passed.count(), 500);
@@ -80,7 +80,7 @@ mod tests {
             let gate = RejectGate::new(1);
             for count in handled {
                 (0..count).for_each(|_| gate.handled());
-                prop_assert!(gate.lets_through());
+                prop_assert!(gate.try_reject());
             }
         }
 
@@ -94,7 +94,7 @@ mod tests {
             let (mut passed, mut handled) = (0, 0);
             for rejected in events {
                 if rejected {
-                    passed += u32::from(gate.lets_through());
+                    passed += u32::from(gate.try_reject());
                 } else {
                     gate.handled();
                     handled += 1;

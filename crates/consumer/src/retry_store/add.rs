@@ -8,7 +8,7 @@ use super::{Fault, KeyState, RetryState, ordering_key};
 use kafka::headers;
 use kafka::record::Record;
 use sql::database::Database;
-use sql::postgres::retry_conflicts;
+use sql::operation::retry_conflicts;
 
 /// The only write transaction runs alone, so the key is blocked or free during the whole statement. A row behind the head is
 /// not due.

@@ -38,7 +38,7 @@ use super::{
 use kafka::record::Record;
 use sql::database::Database;
 use sql::migrations::MigrationSet;
-use sql::postgres::retry_conflicts;
+use sql::operation::retry_conflicts;
 use sql::statements::Query as StatementQuery;
 
 static SQLITE: Migrator = sqlx::migrate!("migrations/sqlite");

@@ -10,7 +10,8 @@ use super::{LeaseGrant, Leases, TERM};
 use crate::outbox::OutboxError;
 use crate::shard::Shard;
 use sql::columns::column;
-use sql::postgres::{self, Postgres};
+use sql::operation;
+use sql::postgres::Postgres;
 use sql::statements::{Query, Statement};
 
 /// One round trip: registers the member as alive, renews its leases, and claims free ones up to the fair share. `now()` is
@@ -76,7 +77,7 @@ impl Leases for PostgresLeases {
             let renew = sqlx::query_as(RENEW).bind(member).bind(TERM);
             renew.fetch_one(self.database.pool())
         };
-        let (fair, shards): (i64, Vec<i16>) = postgres::run(&self.renew, 1, renew).await?;
+        let (fair, shards): (i64, Vec<i16>) = operation::run(&self.renew, 1, renew).await?;
         let shards = shards.into_iter().map(Shard::numbered).collect();
         let fair_share = usize::try_from(fair).unwrap_or(usize::MAX);
         Ok(LeaseGrant::granted(asked, shards, fair_share))
@@ -88,7 +89,7 @@ impl Leases for PostgresLeases {
             let release = sqlx::query(RELEASE).bind(member).bind(&shards);
             release.execute(self.database.pool())
         };
-        postgres::run(&self.release, 1, release).await?;
+        operation::run(&self.release, 1, release).await?;
         Ok(())
     }
 
@@ -97,7 +98,7 @@ impl Leases for PostgresLeases {
             let leave = sqlx::query(LEAVE).bind(member);
             leave.execute(self.database.pool())
         };
-        postgres::run(&self.leave, 1, leave).await?;
+        operation::run(&self.leave, 1, leave).await?;
         Ok(())
     }
 }
