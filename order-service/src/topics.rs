@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kafka::topics::TopicSpec;
+use kafka::topics::{DEAD_LETTER_BYTES, EVENT_BYTES, TopicSpec};
 use proto::topics::{ORDER_EVENTS, PROCESSING_EVENTS, PROCESSING_EVENTS_DEAD_LETTERS};
 
 const DAY: Duration = Duration::from_secs(24 * 3_600);
@@ -13,11 +13,13 @@ pub const WRITTEN: [TopicSpec; 2] = [
         name: ORDER_EVENTS,
         // Long enough to repair a consumer that stops over a weekend.
         retention: DAY.saturating_mul(7),
+        max_message_bytes: EVENT_BYTES,
     },
     TopicSpec {
         name: PROCESSING_EVENTS_DEAD_LETTERS,
         // Operators need time to inspect dead letters.
         retention: DAY.saturating_mul(30),
+        max_message_bytes: DEAD_LETTER_BYTES,
     },
 ];
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kafka::topics::TopicSpec;
+use kafka::topics::{DEAD_LETTER_BYTES, EVENT_BYTES, TopicSpec};
 use proto::topics::{ORDER_EVENTS, ORDER_EVENTS_DEAD_LETTERS, PROCESSING_EVENTS};
 
 const DAY: Duration = Duration::from_secs(24 * 3_600);
@@ -13,11 +13,13 @@ pub const WRITTEN: [TopicSpec; 2] = [
         name: PROCESSING_EVENTS,
         // Long enough to repair a consumer that failed at the start of a weekend.
         retention: DAY.saturating_mul(7),
+        max_message_bytes: EVENT_BYTES,
     },
     TopicSpec {
         name: ORDER_EVENTS_DEAD_LETTERS,
         // Time for an operator to inspect them.
         retention: DAY.saturating_mul(30),
+        max_message_bytes: DEAD_LETTER_BYTES,
     },
 ];
 

@@ -334,8 +334,8 @@ async fn an_event_of_an_unknown_type_is_ignored() {
     at_every_desk(&[], async |desk| {
         let mut record = placed(&paid_with("tok_approved"));
         for (name, value) in &mut record.headers {
-            if name == "ce_type" {
-                *value = b"com.example.orders.order-praised.v1".to_vec();
+            if name == b"ce_type" {
+                *value = Some(b"com.example.orders.order-praised.v1".to_vec());
             }
         }
 

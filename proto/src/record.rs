@@ -17,8 +17,11 @@ use uuid::Uuid;
 
 use crate::event::{Event, EventIdentity};
 
+/// Name and value of a header: any bytes, and the value can be null.
+pub type Header = (Vec<u8>, Option<Vec<u8>>);
+
 /// Headers of a Kafka record, in order.
-pub type Headers = Vec<(String, Vec<u8>)>;
+pub type Headers = Vec<Header>;
 
 /// The media type of the value.
 pub const CONTENT_TYPE: &str = "application/protobuf";
@@ -108,10 +111,10 @@ pub fn encode<E: Event>(meta: &EventMeta, event: &E, trace: &[(String, String)])
     ];
     let attributes = attributes
         .into_iter()
-        .map(|(name, value)| (name.to_owned(), value.into_bytes()));
+        .map(|(name, value)| (name.into(), Some(value.into_bytes())));
     let trace = trace
         .iter()
-        .map(|(name, value)| (name.clone(), value.clone().into_bytes()));
+        .map(|(name, value)| (name.clone().into_bytes(), Some(value.clone().into_bytes())));
     Record {
         key: order_id.into_bytes(),
         headers: attributes.chain(trace).collect(),
@@ -121,7 +124,7 @@ pub fn encode<E: Event>(meta: &EventMeta, event: &E, trace: &[(String, String)])
 
 /// Reads an event of family `E`; `Ok(None)` for an event type that this version does not know and ignores.
 pub fn decode<E: Event>(
-    headers: &[(String, Vec<u8>)],
+    headers: &[Header],
     payload: Option<&[u8]>,
 ) -> Result<Option<Received<E>>, RecordError> {
     let version = required(headers, "ce_specversion")?;
@@ -150,7 +153,7 @@ pub fn decode<E: Event>(
     Ok(Some(Received { meta, event }))
 }
 
-fn decode_meta(headers: &[(String, Vec<u8>)]) -> Result<EventMeta, RecordError> {
+fn decode_meta(headers: &[Header]) -> Result<EventMeta, RecordError> {
     let sequence = required(headers, "ce_sequence")?;
     let time = required(headers, "ce_time")?;
     Ok(EventMeta {
@@ -166,19 +169,18 @@ fn decode_meta(headers: &[(String, Vec<u8>)]) -> Result<EventMeta, RecordError> 
 }
 
 /// The value of a header, if present and UTF-8.
-pub fn header<'a>(headers: &'a [(String, Vec<u8>)], name: &str) -> Option<&'a str> {
-    let (_, value) = headers.iter().find(|(header, _)| header == name)?;
-    std::str::from_utf8(value).ok()
+pub fn header<'a>(headers: &'a [Header], name: &str) -> Option<&'a str> {
+    let (_, value) = headers
+        .iter()
+        .find(|(header, _)| header == name.as_bytes())?;
+    std::str::from_utf8(value.as_deref()?).ok()
 }
 
-fn required<'a>(
-    headers: &'a [(String, Vec<u8>)],
-    name: &'static str,
-) -> Result<&'a str, RecordError> {
+fn required<'a>(headers: &'a [Header], name: &'static str) -> Result<&'a str, RecordError> {
     header(headers, name).ok_or(RecordError::MissingHeader(name))
 }
 
-fn uuid(headers: &[(String, Vec<u8>)], name: &'static str) -> Result<Uuid, RecordError> {
+fn uuid(headers: &[Header], name: &'static str) -> Result<Uuid, RecordError> {
     let value = required(headers, name)?;
     Uuid::try_parse(value).map_err(|_| malformed(name, value))
 }

@@ -54,7 +54,7 @@ pub(crate) async fn run() -> Result<i64, BoxError> {
     let deposits = Deposits(database);
     let id = Uuid::new_v4().to_string().into_bytes();
     let record = Record {
-        headers: vec![("ce_id".to_owned(), id)],
+        headers: vec![(b"ce_id".to_vec(), Some(id))],
         ..Record::default()
     };
     for attempt in 1..=2 {

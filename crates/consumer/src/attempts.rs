@@ -15,6 +15,7 @@ use crate::dead_letters::DeadLetterSink;
 use crate::handler::{BoxError, Delivery, Failure, Handled, Handler};
 use crate::instrumentation::ConsumerTelemetry;
 use crate::lanes::{Lane, Turn};
+use crate::poll::ConsumerError;
 use crate::retry_store::{Claimed, FaultClass, RetryStore};
 use kafka::record::Record;
 use service::crash_points::{CrashPoint, reach};
@@ -46,7 +47,7 @@ pub(crate) struct Shared {
     pub(crate) limit: ConcurrencyLimit,
     pub(crate) telemetry: Arc<ConsumerTelemetry>,
     /// Receives the first fatal error; the consumer stops with it.
-    pub(crate) fatal: mpsc::Sender<BoxError>,
+    pub(crate) fatal: mpsc::Sender<ConsumerError>,
 }
 
 impl Shared {
@@ -144,7 +145,7 @@ impl Attempts {
             }
             Ok(Err(Failure::Fatal(cause))) => {
                 // The consumer stops with the first fatal error; later ones are dropped.
-                let _ = self.shared.fatal.try_send(cause);
+                let _ = self.shared.fatal.try_send(ConsumerError::Handler(cause));
                 Attempted::Interrupted
             }
             Err(panic) => {

@@ -1,10 +1,13 @@
 //! The dead-letter topic: the record unchanged, with headers that say where it came from and why it failed.
+//!
+//! A dead letter that the broker can never take, because it is too large or not valid on that topic, is not retried: it would
+//! hold its offset for ever. The record is then only in the retry store, with the class [`FaultClass::Unpublished`].
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::error::KafkaError;
-use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::message::OwnedHeaders;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 
 use opentelemetry::Context;
@@ -12,9 +15,10 @@ use opentelemetry::Context;
 use crate::config::ConsumerConfig;
 use crate::handler::BoxError;
 use crate::instrumentation::ConsumerTelemetry;
-use crate::retry_store::Fault;
+use crate::retry_store::{Fault, FaultClass};
+use kafka::headers::write_native;
 use kafka::record::Record;
-use kafka::{KafkaConfig, LogContext, Outgoing, SendTelemetry};
+use kafka::{KafkaConfig, LogContext, Outgoing, SendTelemetry, is_permanent};
 use service::crash_points::{CrashPoint, reach};
 use telemetry::propagation;
 
@@ -45,19 +49,24 @@ impl DeadLetterSink {
         })
     }
 
-    /// Publishes the record; done when the broker has acknowledged it.
+    /// Publishes the record; done when the broker has acknowledged it, or refused it permanently. Returns the fault to be
+    /// stored with the record.
     pub(crate) async fn publish(
         &self,
         record: &Record,
         fault: &Fault,
         redrives: u32,
-    ) -> Result<(), BoxError> {
+    ) -> Result<Fault, BoxError> {
         reach(CrashPoint::BeforeDeadLetter)?;
         let headers = headers(self.telemetry.config(), record, fault, redrives);
-        self.send(record, headers).await?;
+        let fault = match self.send(record, headers).await {
+            Ok(()) => fault.clone(),
+            Err(error) if is_permanent(&error) => unpublished(record, fault, &error),
+            Err(error) => return Err(error.into()),
+        };
         self.telemetry.dead_letter(fault.class);
         reach(CrashPoint::AfterDeadLetter)?;
-        Ok(())
+        Ok(fault)
     }
 
     async fn send(&self, record: &Record, headers: OwnedHeaders) -> Result<(), KafkaError> {
@@ -85,6 +94,24 @@ impl DeadLetterSink {
                 Err(error)
             }
         }
+    }
+}
+
+/// The fault of a record whose dead letter is refused permanently.
+fn unpublished(record: &Record, fault: &Fault, error: &KafkaError) -> Fault {
+    tracing::error!(
+        topic = record.topic,
+        partition = record.partition,
+        offset = record.offset,
+        bytes = record.payload.as_ref().map(Vec::len),
+        %error,
+        "dead letter refused permanently, event kept in the retry store only"
+    );
+    let (class, message) = (fault.class.name(), &fault.message);
+    Fault {
+        class: FaultClass::Unpublished,
+        message: format!("not on the dead-letter topic ({error}); {class}: {message}"),
+        ..fault.clone()
     }
 }
 
@@ -120,14 +147,12 @@ fn headers(config: &ConsumerConfig, record: &Record, fault: &Fault, redrives: u3
     let kept = record
         .headers
         .iter()
-        .filter(|(name, _)| !name.starts_with(PREFIX));
-    let added = provenance(config, record, fault, redrives)
-        .map(|(name, value)| (format!("{PREFIX}{name}"), value.into_bytes()));
-    kept.chain(&added)
-        .fold(OwnedHeaders::new(), |headers, (key, value)| {
-            headers.insert(Header {
-                key,
-                value: Some(value),
-            })
-        })
+        .filter(|(name, _)| !name.starts_with(PREFIX.as_bytes()));
+    let added = provenance(config, record, fault, redrives).map(|(name, value)| {
+        (
+            format!("{PREFIX}{name}").into_bytes(),
+            Some(value.into_bytes()),
+        )
+    });
+    write_native(kept.chain(&added))
 }

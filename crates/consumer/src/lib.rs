@@ -22,6 +22,7 @@
 //!   retry store and retried by the sweeper. An event that cannot succeed is on the dead-letter topic before it is in the
 //!   retry store, and in the retry store before its offset is complete. While the database is down nothing is moved and
 //!   everything is retried in memory. If nearly every event is rejected, the partition stops.
+//! * **No task dies silently**: a panic outside of a handler stops the consumer with an error (`supervised.rs`).
 //! * **A poison pill** (a record that kills the process) is isolated after a few crashes.
 //! * **Offsets**: a commit never passes the lowest incomplete offset.
 //! * **Back-pressure**: a partition with enough in-flight records is not read; librdkafka stops fetching by itself.
@@ -66,6 +67,7 @@ mod crash_loop_guard;
 mod dead_letters;
 mod retries;
 
+mod supervised;
 mod sweeper;
 
 mod instrumentation;

@@ -31,6 +31,7 @@ use crate::crash_loop_guard::Guarded;
 use crate::lanes::{LaneKey, Lanes, Turn};
 use crate::retries::{Outcome, Work, Worker};
 use crate::retry_store::TopicPartition;
+use crate::supervised::supervised;
 use crate::tracker::{OffsetTracker, Progress};
 use kafka::record::Record;
 use service::crash_points::{CrashPoint, reach};
@@ -149,7 +150,7 @@ impl Partition {
     /// ended, and takes over its running handlers.
     pub(crate) async fn run(mut self, previous: Option<JoinHandle<InFlight>>) -> InFlight {
         if let Some(previous) = previous {
-            // It was told to end. If its runtime was dropped, there is nothing to take over.
+            // It was told to end. If it panicked or its runtime was dropped, there is nothing to take over.
             self.in_flight = previous.await.unwrap_or_default();
         }
         let end = match self.begin().await {
@@ -256,12 +257,14 @@ impl Partition {
                 outcome: work.run().await,
             }
         };
-        self.in_flight.tasks.spawn(finished.with_context(trace));
+        let fatal = self.worker.shared.fatal.clone();
+        let finished = supervised("event", fatal, finished.with_context(trace));
+        self.in_flight.tasks.spawn(finished);
     }
 
     fn finish(&mut self, finished: Result<Finished, JoinError>) {
         let Ok(finished) = finished else {
-            // Panics of handlers are caught at the call, so the runtime is shutting down.
+            // It panicked, which stops the consumer, or the runtime is shutting down.
             return;
         };
         if finished.outcome == Outcome::Stored {

@@ -46,6 +46,9 @@ pub enum ConsumerError {
     /// The handler answered [`crate::Failure::Fatal`].
     #[error("fatal error of the handler")]
     Handler(#[source] BoxError),
+    /// A task of the consumer panicked, outside of a handler.
+    #[error("panic in a task of the consumer: {0}")]
+    Panicked(&'static str),
     /// The poll thread could not be started.
     #[error("starting the poll thread")]
     Thread(#[source] std::io::Error),
@@ -64,7 +67,7 @@ impl From<ConsumerError> for ExitError {
 pub(crate) async fn run(
     kafka: &KafkaConfig,
     shared: Arc<Shared>,
-    mut fatal: mpsc::Receiver<BoxError>,
+    mut fatal: mpsc::Receiver<ConsumerError>,
     shutdown: CancellationToken,
 ) -> Result<(), ConsumerError> {
     let (broken_sender, mut broken) = mpsc::channel(1);
@@ -81,7 +84,7 @@ pub(crate) async fn run(
     let mut finished = spawn(consumer, stop.clone())?;
     let result = tokio::select! {
         () = shutdown.cancelled() => Ok(()),
-        Some(cause) = fatal.recv() => Err(ConsumerError::Handler(cause)),
+        Some(error) = fatal.recv() => Err(error),
         Some(reason) = broken.recv() => Err(ConsumerError::Broken(reason)),
         _ = &mut finished => return Err(ConsumerError::ThreadGone),
     };

@@ -201,9 +201,9 @@ impl Work {
         self.report_dead_letter(&fault);
         let (worker, record) = (&self.worker, self.record.as_ref());
         let publish = || worker.shared.dead_letters.publish(record, &fault, 0);
-        if worker.until_done(record, publish).await.is_none() {
+        let Some(fault) = worker.until_done(record, publish).await else {
             return Outcome::Interrupted;
-        }
+        };
         let store = || worker.store(record, &fault, RetryState::Dead);
         match worker.until_done(record, store).await {
             Some(()) => Outcome::Stored,

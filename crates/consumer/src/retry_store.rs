@@ -12,7 +12,8 @@
 //! * **A key with events in the retry store is blocked**: every later event of the key is stored behind them. None overtakes.
 //! * **Only the head of a key is handled**, by one sweeper at a time ([`RetryStore::claim`]).
 //! * **The rows are the block.** A key is free when its last row is handled or skipped.
-//! * **An event is stored before its offset is complete**, and its dead letter is published before it is stored as DEAD.
+//! * **An event is stored before its offset is complete**, and its dead letter is published before it is stored as DEAD. Only
+//!   a dead letter that the broker refuses permanently is not published ([`FaultClass::Unpublished`]).
 //! * Handlers are idempotent. Therefore an expired claim, or a second delivery of a stored event, is harmless.
 
 use std::time::Duration;
@@ -87,6 +88,8 @@ pub enum FaultClass {
     Panicked,
     /// A poison pill: the process died while the event was in flight.
     KilledTheProcess,
+    /// As one of the others, but the broker refuses its dead letter permanently: the event is only in the retry store.
+    Unpublished,
 }
 
 /// The state in which an event is stored.
@@ -97,7 +100,7 @@ pub enum RetryState {
         /// Delay until the next attempt.
         retry_after: Duration,
     },
-    /// On the dead-letter topic; waits for an operator.
+    /// On the dead-letter topic, unless its class is [`FaultClass::Unpublished`]; waits for an operator.
     Dead,
 }
 
@@ -221,11 +224,12 @@ pub fn ordering_key(record: &Record) -> Option<&[u8]> {
 
 impl FaultClass {
     /// All classes.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::Rejected,
         Self::RetriesSpent,
         Self::Panicked,
         Self::KilledTheProcess,
+        Self::Unpublished,
     ];
 
     /// The persisted and published name.
@@ -235,6 +239,7 @@ impl FaultClass {
             Self::RetriesSpent => "retries-spent",
             Self::Panicked => "panicked",
             Self::KilledTheProcess => "killed-the-process",
+            Self::Unpublished => "unpublished",
         }
     }
 

@@ -27,6 +27,7 @@ use crate::attempts::{Attempted, Attempts, Shared};
 use crate::concurrency::DrainTokens;
 use crate::retry_policy::BACKOFF;
 use crate::retry_store::{Claimed, Fault, FaultClass, RetryState, RetryStoreError, Settlement};
+use crate::supervised::supervised;
 use service::error_chain::ErrorChain;
 
 /// Time between two polls for due events. The delays of the retry store are minutes.
@@ -131,7 +132,9 @@ impl Sweeper {
             sweep.run().await;
             row
         };
-        self.tasks.spawn(swept.with_context(trace));
+        let fatal = self.shared.fatal.clone();
+        self.tasks
+            .spawn(supervised("sweep", fatal, swept.with_context(trace)));
     }
 
     async fn finish(mut self) {
@@ -197,11 +200,14 @@ impl Sweep {
             ..
         } = &self.event;
         let published = self.shared.dead_letters.publish(record, &fault, *redrives);
-        if let Err(error) = published.await {
-            let error = ErrorChain(error.as_ref()).to_string();
-            tracing::warn!(row = id, error, "dead letter publish failed");
-            return None;
-        }
+        let fault = match published.await {
+            Ok(fault) => fault,
+            Err(error) => {
+                let error = ErrorChain(error.as_ref()).to_string();
+                tracing::warn!(row = id, error, "dead letter publish failed");
+                return None;
+            }
+        };
         self.report_dead_letter(&fault);
         Some(Settlement::Failed(fault, RetryState::Dead))
     }
@@ -242,7 +248,7 @@ impl Sweep {
             attempts = fault.attempts,
             class = fault.class.name(),
             error = fault.message,
-            "retry event is dead, published to the dead-letter topic"
+            "retry event is dead"
         );
     }
 }

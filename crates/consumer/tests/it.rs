@@ -11,6 +11,7 @@ mod kafka {
     mod blocked_keys;
     mod consumer;
     mod group;
+    mod hostile_records;
     mod killers;
     mod rebalance;
     mod retry_store;

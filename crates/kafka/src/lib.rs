@@ -29,4 +29,5 @@ pub use security::{ClientCertificate, Mechanism, Password, Protocol, Sasl, Secur
 
 pub use instrumentation::{Operation, bounded_text, error_type, server};
 pub use log::{ErrorLog, LogContext, log};
-pub use sending::{ObservedSend, Outgoing, SendTelemetry};
+pub use properties::MAX_RECORD_BYTES;
+pub use sending::{ObservedSend, Outgoing, SendTelemetry, is_permanent};

@@ -4,6 +4,14 @@ use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 
 use crate::config::KafkaConfig;
 
+/// Largest record that the producers send: key, value and headers, not compressed. A topic's limit counts compressed bytes,
+/// so this is sixteen times the default of one (1,048,588). With one record of more than `queue.buffering.max.kbytes` the queue
+/// would be full for ever.
+pub const MAX_RECORD_BYTES: u32 = 16 * 1024 * 1024;
+
+/// Largest batch of several records, not compressed.
+pub(crate) const BATCH_BYTES: u32 = 1_000_000;
+
 impl KafkaConfig {
     fn client(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
@@ -41,7 +49,10 @@ impl KafkaConfig {
             .set("message.timeout.ms", "0")
             // The relay sends whole batches: a longer wait only adds latency, no wait costs CPU.
             .set("linger.ms", "1")
-            .set("batch.size", "1000000")
+            // Below the limit of a topic: the broker would refuse a larger batch although each record of it fits.
+            .set("batch.size", BATCH_BYTES.to_string())
+            // The default of 1,000,000 is below the limit of a topic: a dead letter could never be sent.
+            .set("message.max.bytes", MAX_RECORD_BYTES.to_string())
             // Twice the relay's window, so that the queue is never full.
             .set("queue.buffering.max.messages", "20000")
             .set("queue.buffering.max.kbytes", "65536")
@@ -108,6 +119,14 @@ impl KafkaConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_queue_of_a_producer_has_room_for_the_largest_record() {
+        let producer = KafkaConfig::plaintext("127.0.0.1:1").dead_letter_producer();
+        let queue = producer.get("queue.buffering.max.kbytes").unwrap();
+
+        assert!(u64::from(MAX_RECORD_BYTES) < 1024 * queue.parse::<u64>().unwrap());
+    }
 
     #[test]
     fn librdkafka_knows_every_property_that_is_set() {

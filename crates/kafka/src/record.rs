@@ -1,9 +1,9 @@
 //! A consumed record, owned.
 
 use rdkafka::Message;
-use rdkafka::message::{BorrowedMessage, Headers as _};
+use rdkafka::message::BorrowedMessage;
 
-use crate::headers::Headers;
+use crate::headers::{Headers, read_native};
 
 /// A record as the broker delivered it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,24 +21,13 @@ pub struct Record {
 
 impl From<&BorrowedMessage<'_>> for Record {
     fn from(message: &BorrowedMessage<'_>) -> Self {
-        let headers = message.headers().map(|headers| {
-            let pairs = headers.iter();
-            pairs
-                .map(|header| {
-                    (
-                        header.key.to_owned(),
-                        header.value.unwrap_or_default().to_vec(),
-                    )
-                })
-                .collect()
-        });
         Self {
             topic: message.topic().to_owned(),
             partition: message.partition(),
             offset: message.offset(),
             timestamp_ms: message.timestamp().to_millis(),
             key: message.key().map(<[u8]>::to_vec),
-            headers: headers.unwrap_or_default(),
+            headers: message.headers().map(read_native).unwrap_or_default(),
             payload: message.payload().map(<[u8]>::to_vec),
         }
     }

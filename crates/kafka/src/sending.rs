@@ -10,7 +10,7 @@ use std::time::Instant;
 use opentelemetry::Context;
 use opentelemetry::trace::{Link, TraceContextExt};
 use rdkafka::Message;
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use crate::config::KafkaConfig;
 use crate::headers::{self, Headers};
@@ -121,6 +121,21 @@ impl TopicMetrics {
             sent_labels: Operation::Send.labels(&name),
         }
     }
+}
+
+/// Whether this message can never be sent, whatever the state of the broker: another attempt fails in the same way until the
+/// topic or the limits are changed.
+pub fn is_permanent(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::MessageSizeTooLarge
+                | RDKafkaErrorCode::MessageBatchTooLarge
+                | RDKafkaErrorCode::InvalidMessageSize
+                // For example without a key on a compacted topic.
+                | RDKafkaErrorCode::InvalidRecord
+        )
+    )
 }
 
 /// A message in flight.

@@ -3,7 +3,7 @@
 //! * [`command`] creates missing topics and compares existing ones; it is idempotent. It never changes a topic: partitions
 //!   cannot be removed, more of them move keys to other partitions, and a shorter retention deletes records. An operator
 //!   resolves differences.
-//! * [`check`] reads names and partitions only, in bounded time; [`settled`] waits until they are correct. A service does not
+//! * [`check`] reads names, partitions and message size limits, in bounded time; [`settled`] waits until they are correct. A service does not
 //!   wait for a Kafka that is unavailable: it still accepts orders. With wrong topics it would accept orders that cannot be
 //!   processed.
 
@@ -18,12 +18,13 @@ mod report;
 
 mod admin;
 mod check;
+mod limits;
 mod metadata;
 
 use report::TopicReport;
 
 pub use check::{TopicsCheck, check, settled};
-pub use config::{TopicSpec, TopicsConfig};
+pub use config::{DEAD_LETTER_BYTES, EVENT_BYTES, TopicSpec, TopicsConfig};
 
 /// The subcommand `topics`: creates missing topics and fails if an existing one differs.
 pub fn command(

@@ -55,7 +55,7 @@ async fn capture_payment() -> Result<String, Box<dyn Error>> {
     let captured = OutboxRecord {
         topic: "payments",
         key: "payment-1".to_owned(),
-        headers: vec![("ce_type".to_owned(), b"payment.captured".to_vec())],
+        headers: vec![(b"ce_type".to_vec(), Some(b"payment.captured".to_vec()))],
         payload: b"995".to_vec(),
     };
     sqlite::insert(&mut transaction, &[captured]).await?;

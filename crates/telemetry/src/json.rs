@@ -150,6 +150,21 @@ mod tests {
     }
 
     #[test]
+    fn a_panic_is_logged_as_an_error_also_when_it_is_caught() {
+        crate::log_panics();
+
+        let lines = lines(|| {
+            let caught = std::panic::catch_unwind(|| panic!("a defect"));
+            assert!(caught.is_err());
+        });
+
+        assert_eq!(lines[0]["level"], "ERROR");
+        assert_eq!(lines[0]["said"], "a defect");
+        let location = lines[0]["location"].as_str().unwrap();
+        assert!(location.contains("json.rs"), "{location}");
+    }
+
+    #[test]
     fn a_line_within_an_unsampled_trace_has_its_ids() {
         let (trace, span) = (TraceId::from(0xc1), SpanId::from(7));
         let remote = SpanContext::new(trace, span, TraceFlags::NOT_SAMPLED, true, TraceState::NONE);

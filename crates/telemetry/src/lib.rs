@@ -149,6 +149,7 @@ impl Telemetry {
             .map(|url| providers::logger(url, resource))
             .transpose()?;
         start_logging(&config.filter, logger.as_ref())?;
+        log_panics();
         use_providers(&tracer, metrics.as_ref());
         Ok(Self {
             tracer,
@@ -188,6 +189,22 @@ fn start_logging(
         .with(exported)
         .with(json::layer())
         .try_init()
+}
+
+/// Logs every panic as an error, in whatever task or thread, and whether it is caught or not: the default hook writes only to
+/// stderr, which is not JSON. What a panic ends besides is decided where its task is joined.
+fn log_panics() {
+    let default = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        default(panic);
+        let thread = std::thread::current();
+        tracing::error!(
+            thread = thread.name(),
+            location = panic.location().map(tracing::field::display),
+            said = panic.payload_as_str(),
+            "panic"
+        );
+    }));
 }
 
 /// Sets the providers of the process. [`Telemetry::start`] calls it once; public for tests with in-memory exporters.

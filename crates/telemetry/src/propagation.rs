@@ -8,6 +8,9 @@ use opentelemetry::Context;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 
+/// Name and value of a record's header: any bytes, and the value can be null.
+type Header = (Vec<u8>, Option<Vec<u8>>);
+
 /// `traceparent` of the current span, and `tracestate` if there is one, to store with an event.
 pub fn current_trace_headers() -> Vec<(String, String)> {
     let mut pairs = Pairs(Vec::with_capacity(2));
@@ -18,7 +21,7 @@ pub fn current_trace_headers() -> Vec<(String, String)> {
 }
 
 /// The context of the span that created an event.
-pub fn of_event(headers: &[(String, Vec<u8>)]) -> Context {
+pub fn of_event(headers: &[Header]) -> Context {
     TraceContextPropagator::new().extract_with_context(&Context::new(), &EventHeaders(headers))
 }
 
@@ -46,16 +49,19 @@ impl Injector for Pairs {
     }
 }
 
-struct EventHeaders<'a>(&'a [(String, Vec<u8>)]);
+struct EventHeaders<'a>(&'a [Header]);
 
 impl Extractor for EventHeaders<'_> {
     fn get(&self, key: &str) -> Option<&str> {
-        let (_, value) = self.0.iter().find(|(name, _)| name == key)?;
-        std::str::from_utf8(value).ok()
+        let (_, value) = self.0.iter().find(|(name, _)| name == key.as_bytes())?;
+        std::str::from_utf8(value.as_deref()?).ok()
     }
 
     fn keys(&self) -> Vec<&str> {
-        self.0.iter().map(|(name, _)| name.as_str()).collect()
+        let names = self.0.iter();
+        names
+            .filter_map(|(name, _)| std::str::from_utf8(name).ok())
+            .collect()
     }
 }
 
@@ -82,8 +88,9 @@ mod tests {
     const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
     const CALLER: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
-    fn headers(values: &[(&str, &[u8])]) -> Vec<(String, Vec<u8>)> {
-        let header = |(name, value): &(&str, &[u8])| ((*name).to_owned(), value.to_vec());
+    fn headers(values: &[(&str, &[u8])]) -> Vec<Header> {
+        let header =
+            |(name, value): &(&str, &[u8])| (name.as_bytes().to_vec(), Some(value.to_vec()));
         values.iter().map(header).collect()
     }
 

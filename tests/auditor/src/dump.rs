@@ -10,9 +10,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use native_headers::{Header, read_native};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
+use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use serde::Serialize;
 
@@ -162,23 +163,18 @@ fn partitions_of(client: &BaseConsumer, topic: &str) -> Result<Vec<i32>> {
 
 fn record_of(message: &BorrowedMessage<'_>) -> DumpedRecord {
     let bytes = |bytes: &[u8]| Bytes(bytes.to_vec());
-    let headers = message.headers().map(|headers| {
-        let headers = headers.iter();
-        headers
-            .map(|header| {
-                (
-                    header.key.to_owned(),
-                    header.value.map(bytes).unwrap_or_default(),
-                )
-            })
-            .collect()
-    });
+    let headers = message.headers().map(read_native).unwrap_or_default();
+    // Names that are not UTF-8 are no names of an event's headers.
+    let named = |(name, value): Header| {
+        let name = String::from_utf8_lossy(&name).into_owned();
+        (name, Bytes(value.unwrap_or_default()))
+    };
     DumpedRecord {
         partition: message.partition(),
         offset: message.offset(),
         timestamp: message.timestamp().to_millis(),
         key: message.key().map(bytes),
-        headers: headers.unwrap_or_default(),
+        headers: headers.into_iter().map(named).collect(),
         payload: message.payload().map(bytes),
     }
 }

@@ -20,6 +20,8 @@ use uuid::Uuid;
 
 use crate::{TARGETS, Target};
 
+mod consumer;
+
 /// Mutated copies of each corpus file: a second or two for all.
 const DAMAGED_COPIES: usize = 10_000;
 
@@ -76,6 +78,10 @@ fn events() -> Vec<Vec<u8>> {
         order_id: order_id.clone(),
         ..processing::OrderRejected::default()
     };
+    let strange = [
+        (b"x-\xff\xfe".to_vec(), Some(Vec::new())),
+        (b"a\0b".to_vec(), None),
+    ];
     vec![
         event(&OrderEvent::OrderPlaced(placed)),
         event(&OrderEvent::CancellationRequested(cancelled)),
@@ -83,6 +89,7 @@ fn events() -> Vec<Vec<u8>> {
         event(&ProcessingEvent::StockReserved(processing::StockReserved {
             order_id,
         })),
+        framed(&headers::encode(&strange), b"no event"),
     ]
 }
 

@@ -20,12 +20,14 @@ use std::time::Duration;
 
 use consumer::{Consumer, ConsumerConfig, Handler, RetryPolicy, TraceProcessing};
 use kafka::KafkaConfig;
+use kafka::headers::{self, Headers, read_native, write_native};
+use kafka::record::Record;
 use outbox::lease::SoleOwner;
 use outbox::relay::Relay;
 use outbox::sqlite::{SqliteOutbox, insert};
 use outbox::{Outbox, OutboxRecord, OutboxSignal};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::message::{Header, Headers as _, OwnedHeaders};
+use rdkafka::message::BorrowedMessage;
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{DefaultProducerContext, FutureProducer, FutureRecord};
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
@@ -47,8 +49,11 @@ pub const GROUP: &str = "group";
 pub const DEAD_LETTERS: &str = "events.dlq";
 pub const PARTITIONS: i32 = 3;
 
+/// Largest record that a test publishes, in bytes.
+const MAX_RECORD: &str = "100000000";
+
 /// Deadline of every wait.
-const WAIT_LIMIT: Duration = Duration::from_secs(60);
+pub const WAIT_LIMIT: Duration = Duration::from_secs(60);
 
 pub async fn eventually(what: &str, condition: impl AsyncFn() -> bool) {
     let wait = async {
@@ -65,17 +70,22 @@ pub async fn eventually(what: &str, condition: impl AsyncFn() -> bool) {
 pub struct Published {
     pub key: String,
     pub payload: Vec<u8>,
-    headers: Vec<(String, String)>,
+    /// `None` if it is null; `key` and `payload` are empty then.
+    pub raw_key: Option<Vec<u8>>,
+    pub raw_payload: Option<Vec<u8>>,
+    pub headers: Headers,
 }
 
 impl Published {
     pub fn header_names(&self) -> Vec<&str> {
-        self.headers.iter().map(|(name, _)| name.as_str()).collect()
+        let names = self.headers.iter();
+        names
+            .map(|(name, _)| std::str::from_utf8(name).unwrap())
+            .collect()
     }
 
     pub fn header(&self, name: &str) -> Option<&str> {
-        let found = self.headers.iter().find(|(header, _)| header == name);
-        found.map(|(_, value)| value.as_str())
+        headers::text(&self.headers, name)
     }
 }
 
@@ -109,7 +119,11 @@ impl Broker {
         let cluster = MockCluster::new(1).unwrap();
         cluster.create_topic(TOPIC, PARTITIONS, 1).unwrap();
         cluster.create_topic(DEAD_LETTERS, PARTITIONS, 1).unwrap();
-        let producer = client(&cluster).create().unwrap();
+        let producer = client(&cluster)
+            .set("message.max.bytes", MAX_RECORD)
+            .set("compression.type", "lz4")
+            .create()
+            .unwrap();
         Self {
             cluster,
             producer,
@@ -198,17 +212,26 @@ impl Broker {
 
     /// Publishes with headers.
     pub async fn publish_with(&self, headers: &[(&str, &str)], key: &str, payload: &str) {
-        let headers = headers
-            .iter()
-            .fold(OwnedHeaders::new(), |all, (name, value)| {
-                all.insert(Header {
-                    key: name,
-                    value: Some(*value),
-                })
-            });
-        let record = FutureRecord::to(TOPIC).key(key).payload(payload);
-        let record = record.headers(headers);
-        self.producer.send(record, WAIT_LIMIT).await.unwrap();
+        let headers = headers.iter();
+        let headers = headers.map(|(name, value)| ((*name).into(), Some((*value).into())));
+        let record = Record {
+            key: Some(key.into()),
+            headers: headers.collect(),
+            payload: Some(payload.into()),
+            ..Record::default()
+        };
+        self.publish_record(&record).await;
+    }
+
+    /// Publishes to the partition of this record, with any bytes.
+    pub async fn publish_record(&self, record: &Record) {
+        let mut message = FutureRecord::<[u8], [u8]>::to(TOPIC)
+            .partition(record.partition)
+            .headers(write_native(&record.headers));
+        message.key = record.key.as_deref();
+        message.payload = record.payload.as_deref();
+        message.timestamp = record.timestamp_ms;
+        self.producer.send(message, WAIT_LIMIT).await.unwrap();
     }
 
     /// The group's committed offset, 0 before the first commit.
@@ -268,6 +291,20 @@ pub fn start_member(
     handler: Arc<dyn Handler>,
     retry_store: Arc<TestRetryStore>,
 ) -> Running {
+    let stop = CancellationToken::new();
+    let consumer = member(kafka, retry_policy, handler, retry_store);
+    let running = consumer.run(stop.clone());
+    let task = tokio::spawn(async { running.await.unwrap() });
+    Running { stop, task }
+}
+
+/// A consumer of the tests' topic, not running.
+pub fn member(
+    kafka: &KafkaConfig,
+    retry_policy: RetryPolicy,
+    handler: Arc<dyn Handler>,
+    retry_store: Arc<TestRetryStore>,
+) -> Consumer {
     let config = ConsumerConfig {
         group: GROUP,
         topic: TOPIC,
@@ -278,11 +315,7 @@ pub fn start_member(
         service: "consumer-tests",
         version: "1.2.3",
     };
-    let stop = CancellationToken::new();
-    let consumer = Consumer::new(kafka, config, handler, retry_store);
-    let running = consumer.run(stop.clone());
-    let task = tokio::spawn(async { running.await.unwrap() });
-    Running { stop, task }
+    Consumer::new(kafka, config, handler, retry_store)
 }
 
 fn client(cluster: &MockCluster<'static, DefaultProducerContext>) -> ClientConfig {
@@ -292,19 +325,15 @@ fn client(cluster: &MockCluster<'static, DefaultProducerContext>) -> ClientConfi
 }
 
 impl Published {
-    fn from_message(message: &impl Message) -> Self {
+    fn from_message(message: &BorrowedMessage<'_>) -> Self {
         let text =
             |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned();
-        let headers = message.headers().map(|headers| {
-            headers
-                .iter()
-                .map(|header| (header.key.to_owned(), text(header.value)))
-                .collect()
-        });
         Self {
             key: text(message.key()),
+            raw_key: message.key().map(<[u8]>::to_vec),
+            raw_payload: message.payload().map(<[u8]>::to_vec),
             payload: message.payload().unwrap_or_default().to_vec(),
-            headers: headers.unwrap_or_default(),
+            headers: message.headers().map(read_native).unwrap_or_default(),
         }
     }
 }

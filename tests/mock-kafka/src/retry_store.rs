@@ -57,6 +57,8 @@ pub struct TestRetryStore {
     database: OnceCell<(Database, Arc<dyn RetryStore>)>,
     _directory: TempDir,
     away: AtomicBool,
+    /// The call that panics.
+    panics_in: Mutex<Option<&'static str>>,
     /// Calls made while it was unreachable.
     turned_away: AtomicU32,
     /// A permit per `store` call; a test takes them to block those calls.
@@ -93,6 +95,7 @@ impl TestRetryStore {
             database: OnceCell::new(),
             _directory: directory,
             away: AtomicBool::new(false),
+            panics_in: Mutex::default(),
             turned_away: AtomicU32::new(0),
             stores: Semaphore::new(MAX_STORES),
             asked_to_store: AtomicU32::new(0),
@@ -108,6 +111,16 @@ impl TestRetryStore {
 
     pub fn come_back(&self) {
         self.away.store(false, Ordering::Release);
+    }
+
+    /// From now on `begin_session` or `store` panics, as a defect of the consumer would.
+    pub fn panic_in(&self, call: &'static str) {
+        *self.panics_in.lock().unwrap() = Some(call);
+    }
+
+    fn may_panic(&self, call: &str) {
+        let panics_in = *self.panics_in.lock().unwrap();
+        assert!(panics_in != Some(call), "the test lets {call} panic");
     }
 
     pub fn times_turned_away(&self) -> u32 {
@@ -254,6 +267,7 @@ impl RetryStore for TestRetryStore {
         partition: &TopicPartition,
         owner: Uuid,
     ) -> Result<SessionStart, RetryStoreError> {
+        self.may_panic("begin_session");
         let start = self.real().await?.begin_session(partition, owner).await?;
         if start.after_a_crash {
             self.after_a_crash.store(true, Ordering::Release);
@@ -286,6 +300,7 @@ impl RetryStore for TestRetryStore {
         fault: &Fault,
         state: RetryState,
     ) -> Result<(), RetryStoreError> {
+        self.may_panic("store");
         self.asked_to_store.fetch_add(1, Ordering::AcqRel);
         let _turn = self.stores.acquire().await.unwrap();
         self.real().await?.store(record, fault, state).await

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use super::Service;
 use anyhow::{Context as _, Result, bail};
+use native_headers::{read_native, write_native};
 use proto::record::Headers;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::message::{BorrowedMessage, Header, Headers as _, Message as _, OwnedHeaders};
+use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::producer::future_producer::DeliveryFuture;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
@@ -141,6 +142,8 @@ impl Topic {
             .set("bootstrap.servers", &self.brokers)
             .set("enable.idempotence", "true")
             .set("partitioner", "murmur2_random")
+            // The broker decides what is too large.
+            .set("message.max.bytes", "10000000")
             .set("message.timeout.ms", ANSWER.as_millis().to_string())
             .create()?;
         Ok(producer)
@@ -152,16 +155,9 @@ impl Topic {
     }
 
     fn message<'a>(&'a self, record: &'a TopicRecord) -> FutureRecord<'a, [u8], [u8]> {
-        let headers = record.headers.iter();
-        let headers = headers.fold(OwnedHeaders::new(), |headers, (key, value)| {
-            headers.insert(Header {
-                key,
-                value: Some(value),
-            })
-        });
         let mut message = FutureRecord::to(self.name)
             .partition(record.partition)
-            .headers(headers);
+            .headers(write_native(&record.headers));
         message.key = record.key.as_deref();
         message.payload = record.payload.as_deref();
         message
@@ -265,22 +261,11 @@ impl Topic {
 }
 
 fn record_of(message: &BorrowedMessage<'_>) -> TopicRecord {
-    let headers = message.headers().map(|headers| {
-        headers
-            .iter()
-            .map(|header| {
-                (
-                    header.key.to_owned(),
-                    header.value.unwrap_or_default().to_vec(),
-                )
-            })
-            .collect()
-    });
     TopicRecord {
         partition: message.partition(),
         offset: message.offset(),
         key: message.key().map(<[u8]>::to_vec),
-        headers: headers.unwrap_or_default(),
+        headers: message.headers().map(read_native).unwrap_or_default(),
         payload: message.payload().map(<[u8]>::to_vec),
     }
 }

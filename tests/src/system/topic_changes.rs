@@ -3,7 +3,8 @@
 use anyhow::{Result, bail};
 use rdkafka::ClientConfig;
 use rdkafka::admin::{
-    AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication, TopicResult,
+    AdminClient, AdminOptions, AlterConfig, NewPartitions, NewTopic, ResourceSpecifier,
+    TopicReplication, TopicResult,
 };
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{CommitMode, Consumer as _};
@@ -35,6 +36,26 @@ impl Topic {
                 .create_partitions(&[more], &AdminOptions::new())
                 .await?,
         )
+    }
+
+    /// Sets `max.message.bytes`.
+    ///
+    /// # Errors
+    /// When the broker refuses.
+    pub async fn limit_to(&self, bytes: u32) -> Result<()> {
+        let bytes = bytes.to_string();
+        let topic = ResourceSpecifier::Topic(self.name);
+        let change = AlterConfig::new(topic).set("max.message.bytes", &bytes);
+        let answers = self
+            .admin()?
+            .alter_configs(&[change], &AdminOptions::new())
+            .await?;
+        for answer in answers {
+            if let Err((_, code)) = answer {
+                bail!("the broker refuses to configure {}: {code}", self.name);
+            }
+        }
+        Ok(())
     }
 
     /// Deletes the topic with all its records.

@@ -49,6 +49,32 @@ async fn services_report_topics_with_too_few_partitions() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_service_reports_a_dead_letter_topic_that_takes_less_than_its_topic() -> Result<()> {
+    let Some(system) = System::start_without_services(&[]).await? else {
+        return Ok(());
+    };
+    migrate(&system).await?;
+    for service in Service::PAIR {
+        system.run(service, "topics").await?;
+    }
+    let small = system.topic(topics::ORDER_EVENTS_DEAD_LETTERS);
+    small.limit_to(kafka::topics::EVENT_BYTES).await?;
+
+    let refusal = system.run(Service::Processing, "topics").await;
+    let message = format!("{:#}", refusal.err().context("the topic differs")?);
+    assert!(message.contains("max.message.bytes"), "{message}");
+
+    let processes = launch(&system).await?;
+    for process in system.stack().processes(Service::Processing) {
+        system.logs(process, "a dead letter of").await?;
+        assert!(!system.stack().is_ready(process).await, "{process}");
+    }
+    small.limit_to(kafka::topics::DEAD_LETTER_BYTES).await?;
+
+    are_ready_and_work(system, &processes).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn services_without_tables_name_the_command_to_run_and_become_ready_after_it() -> Result<()> {
     let Some(system) = System::start_without_services(&[]).await? else {
         return Ok(());

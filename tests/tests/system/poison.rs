@@ -103,7 +103,7 @@ fn poison(partition: i32) -> TopicRecord {
         offset: 0,
         // A key of its own: a key has one partition, and is blocked by its first bad record.
         key: Some(format!("no order {partition}").into_bytes()),
-        headers: vec![("ce_type".to_owned(), b"com.example.nonsense".to_vec())],
+        headers: vec![(b"ce_type".to_vec(), Some(b"com.example.nonsense".to_vec()))],
         payload: Some(vec![0xff; 32]),
     }
 }

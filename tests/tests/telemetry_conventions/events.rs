@@ -31,7 +31,7 @@ fn record() -> OutboxRecord {
     OutboxRecord {
         topic: TOPIC,
         key: "key".to_owned(),
-        headers: vec![("traceparent".to_owned(), TRACEPARENT.into())],
+        headers: vec![(b"traceparent".to_vec(), Some(TRACEPARENT.into()))],
         payload: b"payload".to_vec(),
     }
 }

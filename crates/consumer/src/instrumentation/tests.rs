@@ -41,7 +41,7 @@ fn record(trace: u128, is_recorded: bool, offset: i64) -> Record {
     let flags = u8::from(is_recorded);
     let parent = format!("00-{trace:032x}-{CREATOR:016x}-{flags:02x}");
     let headers = [("ce_id", "event-1".to_owned()), ("traceparent", parent)];
-    let header = |(name, value): (&str, String)| (name.to_owned(), value.into_bytes());
+    let header = |(name, value): (&str, String)| (name.into(), Some(value.into_bytes()));
     Record {
         topic: "events".to_owned(),
         partition: 3,

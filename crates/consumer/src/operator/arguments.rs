@@ -47,7 +47,7 @@ pub struct List {
     /// Only in this state: waiting, dead or skipped
     #[arg(long, value_parser = state)]
     pub state: Option<State>,
-    /// Only with this failure: rejected, retries-spent, panicked or killed-the-process
+    /// Only with this failure: rejected, retries-spent, panicked, killed-the-process or unpublished
     #[arg(long, value_parser = class)]
     pub class: Option<FaultClass>,
     /// Only with this key
@@ -100,7 +100,7 @@ pub struct Selection {
     /// The dead event of this key
     #[arg(long)]
     pub key: Option<String>,
-    /// All dead events with this failure: rejected, retries-spent, panicked or killed-the-process
+    /// All dead events with this failure: rejected, retries-spent, panicked, killed-the-process or unpublished
     #[arg(long, value_parser = class)]
     pub class: Option<FaultClass>,
     /// All dead events

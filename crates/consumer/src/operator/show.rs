@@ -23,7 +23,7 @@ impl Operator<'_> {
         }
         writeln!(self.output, "\nheaders")?;
         for (name, value) in &event.record.headers {
-            let (name, value) = (text::printable(name), text::bytes(value));
+            let (name, value) = (text::bytes(name), header_value(value.as_deref()));
             writeln!(self.output, "  {name:<18} {value}")?;
         }
         writeln!(self.output, "\nevent")?;
@@ -78,11 +78,15 @@ fn json(event: &RetryEvent, vocabulary: Vocabulary) -> Value {
     let mut json = list::json(event, vocabulary);
     let headers = event.record.headers.iter();
     json["headers"] = headers
-        .map(|(name, value)| json!([name, text::bytes(value)]))
+        .map(|(name, value)| json!([text::bytes(name), value.as_deref().map(text::bytes)]))
         .collect();
     json["trace"] = trace_id(&event.record.headers).into();
     json["event"] = (vocabulary.describe)(&event.record).into();
     json
+}
+
+fn header_value(value: Option<&[u8]>) -> String {
+    value.map_or_else(|| "(null)".to_owned(), text::bytes)
 }
 
 fn trace_id(headers: &Headers) -> Option<&str> {

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use crate::attempts::Shared;
 use crate::partition::{Command, Drain, Epoch, InFlight, Partition, PollLinks, RecordQueue};
+use crate::supervised::supervised;
 use crate::tracker::Progress;
 use kafka::record::Record;
 
@@ -62,13 +63,14 @@ impl Assignments {
             progress: Arc::clone(&progress),
         };
         let task = Partition::new(Arc::clone(&self.shared), partition, self.epoch, links);
-        let previous = self.ended.remove(&partition);
+        let task = task.run(self.ended.remove(&partition));
+        let task = supervised("partition", self.shared.fatal.clone(), task);
         let assigned = Assigned {
             queue,
             commands,
             progress,
             committed: None,
-            task: self.runtime.spawn(task.run(previous)),
+            task: self.runtime.spawn(task),
         };
         self.current.insert(partition, assigned);
     }

@@ -60,7 +60,10 @@ async fn an_event_is_one_trace_from_the_outbox_to_the_dead_letters() {
     let record = OutboxRecord {
         topic: TOPIC,
         key: "key".to_owned(),
-        headers: vec![("traceparent".to_owned(), traceparent.clone().into_bytes())],
+        headers: vec![(
+            b"traceparent".to_vec(),
+            Some(traceparent.clone().into_bytes()),
+        )],
         payload: b"payload".to_vec(),
     };
     database.write(&[record]).await;

@@ -109,9 +109,11 @@ async fn a_claimed_event_is_the_record_that_was_consumed() {
             key: Some(vec![0, 0xff]),
             timestamp_ms: None,
             headers: vec![
-                ("same".to_owned(), vec![0, 0xfe]),
-                ("same".to_owned(), vec![]),
-                (String::new(), vec![1]),
+                (b"same".to_vec(), Some(vec![0, 0xfe])),
+                (b"same".to_vec(), Some(vec![])),
+                (b"null".to_vec(), None),
+                (b"x-\xff\xfe".to_vec(), Some(vec![2])),
+                (vec![], Some(vec![1])),
             ],
             payload: None,
             ..record("a", 1)

@@ -65,10 +65,10 @@ fn hostile() -> Record {
     Record {
         key: Some(b"\x1b[2Ja".to_vec()),
         headers: vec![
-            ("ce_type".to_owned(), b"evil\x1b[2J".to_vec()),
+            (b"ce_type".to_vec(), Some(b"evil\x1b[2J".to_vec())),
             (
-                "traceparent".to_owned(),
-                b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_vec(),
+                b"traceparent".to_vec(),
+                Some(b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_vec()),
             ),
         ],
         payload: Some(SECRET.as_bytes().to_vec()),

@@ -15,8 +15,8 @@ fn headers(trace: u128, is_recorded: bool) -> Headers {
     let flags = u8::from(is_recorded);
     let parent = format!("00-{trace:032x}-{CREATOR:016x}-{flags:02x}");
     vec![
-        ("ce_id".to_owned(), b"event-1".to_vec()),
-        ("traceparent".to_owned(), parent.into_bytes()),
+        (b"ce_id".to_vec(), Some(b"event-1".to_vec())),
+        (b"traceparent".to_vec(), Some(parent.into_bytes())),
     ]
 }
 

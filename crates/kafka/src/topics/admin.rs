@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tokio::runtime::Handle;
 
 use super::config::{TopicSpec, TopicsConfig};
+use super::limits::describe;
 use super::metadata::{Lookup, MetadataClient, Shape, Unreachable};
 use super::report::{TopicReport, configuration};
 use crate::config::KafkaConfig;
@@ -137,12 +138,8 @@ impl TopicAdmin {
     }
 
     fn describe(&self, topic: &str) -> Result<HashMap<String, String>, KafkaError> {
-        let options = AdminOptions::new().request_timeout(Some(PROPAGATION));
-        let resource = ResourceSpecifier::Topic(topic);
-        let answers = self
-            .runtime
-            .block_on(self.admin.describe_configs([&resource], &options))?;
-        let entries = answers.into_iter().flatten().flat_map(|it| it.entries);
+        let described = describe(&self.admin, &self.runtime, &[topic], PROPAGATION)?;
+        let entries = described.into_iter().flat_map(|it| it.entries);
         Ok(entries
             .filter_map(|entry| Some((entry.name, entry.value?)))
             .collect())

@@ -1,8 +1,9 @@
-//! The check of topics before a service is ready: names and numbers of partitions, in bounded time.
+//! The check of topics before a service is ready: names, numbers of partitions and message size limits, in bounded time.
 
 use std::time::Duration;
 
 use super::config::TopicsConfig;
+use super::limits;
 use super::metadata::{Lookup, MetadataClient};
 use crate::config::KafkaConfig;
 use service::backoff::Backoff;
@@ -19,7 +20,7 @@ const RECHECK_BACKOFF: Backoff = Backoff {
 /// The result of a check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TopicsCheck {
-    /// All topics exist with enough partitions.
+    /// All topics exist, with enough partitions and room for every dead letter.
     Fine,
     /// No broker answered; the text is the last error of the client.
     Unreachable(String),
@@ -27,7 +28,8 @@ pub enum TopicsCheck {
     Wrong(Vec<String>),
 }
 
-/// Checks that these topics exist and have at least the configured partitions. Takes about 3 s at most.
+/// Checks that these topics exist, have at least the configured partitions, and that a dead-letter topic (`<topic>.dlq`) takes
+/// whatever its topic takes. Takes about 3 s at most.
 pub async fn check(kafka: &KafkaConfig, config: TopicsConfig, names: &[&str]) -> TopicsCheck {
     let kafka = kafka.clone();
     let names: Vec<String> = names.iter().map(ToString::to_string).collect();
@@ -48,6 +50,9 @@ fn check_blocking(kafka: &KafkaConfig, config: TopicsConfig, names: &[String]) -
             Ok(lookup) => wrong.extend(problem(name, &lookup, config.partitions)),
             Err(unreachable) => return TopicsCheck::Unreachable(unreachable.0),
         }
+    }
+    if wrong.is_empty() {
+        wrong = limits::problems(kafka, names, client.time_left());
     }
     if wrong.is_empty() {
         TopicsCheck::Fine

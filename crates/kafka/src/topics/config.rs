@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::properties::MAX_RECORD_BYTES;
 use service::config::Settings;
 
 /// The name and retention of one topic. Its other properties are the same for all topics ([`TopicsConfig`]).
@@ -10,7 +11,19 @@ pub struct TopicSpec {
     pub name: &'static str,
     /// Records are deleted after this time.
     pub retention: Duration,
+    /// Largest batch of records, compressed (`max.message.bytes`).
+    pub max_message_bytes: u32,
 }
+
+/// Limit of a topic of events: the default of a broker.
+pub const EVENT_BYTES: u32 = 1_048_588;
+
+/// Limit of a dead-letter topic. It takes whatever the producer sends: the record that was consumed can be larger than the limit
+/// of its topic, which counts bytes as they were compressed by another producer.
+pub const DEAD_LETTER_BYTES: u32 = MAX_RECORD_BYTES + BATCH_OVERHEAD;
+
+/// A batch of one record is larger than the record by about a hundred bytes.
+const BATCH_OVERHEAD: u32 = 1024;
 
 /// The properties that all topics of a system share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

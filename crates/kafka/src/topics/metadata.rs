@@ -68,7 +68,8 @@ impl MetadataClient {
         Some(metadata.brokers().len())
     }
 
-    fn time_left(&self) -> Duration {
+    /// Until the deadline.
+    pub(super) fn time_left(&self) -> Duration {
         // librdkafka takes zero as no timeout.
         let left = self.deadline.saturating_duration_since(Instant::now());
         left.max(Duration::from_millis(1))

@@ -64,11 +64,12 @@ impl TopicReport {
 }
 
 /// The requested configuration of a topic, by Kafka's names.
-pub(super) fn configuration(config: TopicsConfig, spec: &TopicSpec) -> [(&'static str, String); 3] {
+pub(super) fn configuration(config: TopicsConfig, spec: &TopicSpec) -> [(&'static str, String); 4] {
     [
         ("min.insync.replicas", config.min_insync.to_string()),
         ("retention.ms", spec.retention.as_millis().to_string()),
         ("cleanup.policy", "delete".to_owned()),
+        ("max.message.bytes", spec.max_message_bytes.to_string()),
     ]
 }
 
@@ -115,6 +116,7 @@ mod tests {
     const SPEC: TopicSpec = TopicSpec {
         name: "events",
         retention: Duration::from_secs(7 * 24 * 3_600),
+        max_message_bytes: 1_048_588,
     };
     const SHAPE: Shape = Shape {
         partitions: 6,
@@ -160,6 +162,7 @@ mod tests {
                 ("min.insync.replicas", "1"),
                 ("retention.ms", "-1"),
                 ("cleanup.policy", "compact"),
+                ("max.message.bytes", "1000"),
             ]
             .map(|(name, value)| (name.to_owned(), value.to_owned())),
         );
@@ -174,6 +177,7 @@ mod tests {
                 "min.insync.replicas: requested 2, found 1",
                 "retention.ms: requested 604800000, found -1",
                 "cleanup.policy: requested delete, found compact",
+                "max.message.bytes: requested 1048588, found 1000",
             ]
         );
         assert!(not_compared.is_empty());
@@ -186,7 +190,12 @@ mod tests {
         assert!(differences.is_empty());
         assert_eq!(
             not_compared,
-            ["min.insync.replicas", "retention.ms", "cleanup.policy"]
+            [
+                "min.insync.replicas",
+                "retention.ms",
+                "cleanup.policy",
+                "max.message.bytes"
+            ]
         );
     }
 

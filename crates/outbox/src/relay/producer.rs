@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
+use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{
     BaseRecord, Producer as _, ProducerContext, PurgeConfig, ThreadedProducer,
 };
@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 
 use super::instrumentation::RelayTelemetry;
 use crate::outbox::OutboxRow;
-use kafka::headers::DamagedHeaders;
+use kafka::headers::{DamagedHeaders, write_native};
 use kafka::{ErrorLog, KafkaConfig, ObservedSend};
 
 /// Maximum number of reports per [`Producer::reports`].
@@ -87,15 +87,6 @@ impl Producer {
     /// Hands a row to librdkafka, which copies it.
     pub(super) fn send(&self, row: &OutboxRow) -> Result<(), SendError> {
         let stored = row.headers.as_ref().map_err(|damage| *damage)?;
-        let headers = stored.iter().fold(
-            OwnedHeaders::new_with_capacity(stored.len()),
-            |headers, (key, value)| {
-                headers.insert(Header {
-                    key,
-                    value: Some(value),
-                })
-            },
-        );
         let attempt = PublishAttempt {
             seq: row.seq,
             observed: self.telemetry.begin(row, stored),
@@ -103,7 +94,7 @@ impl Producer {
         let record = BaseRecord::with_opaque_to(&row.topic, Box::new(attempt))
             .key(&row.key)
             .payload(&row.payload)
-            .headers(headers);
+            .headers(write_native(stored));
         self.client.send(record).map_err(|(error, record)| {
             record.delivery_opaque.observed.failed(&error);
             error.into()

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::blocked::Blocked;
 use crate::outbox::OutboxRow;
 use crate::shard::Shard;
+use kafka::headers;
 use service::backoff::Backoff;
 
 /// Bounds of the window, in rows and bytes: the rest of a backlog stays in the table.
@@ -237,11 +238,7 @@ impl Window {
 
 fn size(row: &OutboxRow) -> usize {
     let headers = row.headers.as_deref().unwrap_or_default();
-    let headers: usize = headers
-        .iter()
-        .map(|(name, value)| name.len() + value.len())
-        .sum();
-    row.payload.len() + row.key.len() + headers
+    row.payload.len() + row.key.len() + headers::size(headers)
 }
 
 /// A wait between half of the bound and all of it, so that events that failed together are retried at different times.

@@ -10,7 +10,10 @@ fn records(keys: usize, events: usize) -> Vec<OutboxRecord> {
     let record = |event: usize, key: usize| OutboxRecord {
         topic: TOPIC,
         key: format!("key-{key}"),
-        headers: vec![("traceparent".to_owned(), b"00-stored-context-01".to_vec())],
+        headers: vec![(
+            b"traceparent".to_vec(),
+            Some(b"00-stored-context-01".to_vec()),
+        )],
         payload: event.to_string().into_bytes(),
     };
     (0..events)

@@ -159,6 +159,44 @@ async fn a_second_writer_commits_while_the_first_one_does() {
     assert_eq!(*writer.batches.lock().unwrap(), [1, 1]);
 }
 
+/// A command that panics when it is dropped, after its commit.
+struct PanicsLate(bool);
+
+impl Drop for PanicsLate {
+    fn drop(&mut self) {
+        assert!(!self.0, "told to panic");
+    }
+}
+
+struct Nothing;
+
+#[async_trait]
+impl Committer for Nothing {
+    type Command = PanicsLate;
+    type Reply = ();
+    type Error = &'static str;
+
+    const NAME: &'static str = "nothing";
+
+    async fn commit(&self, batch: &[PanicsLate]) -> Result<Vec<()>, &'static str> {
+        Ok(vec![(); batch.len()])
+    }
+}
+
+#[tokio::test]
+async fn a_panic_outside_of_a_commit_does_not_end_the_writer() {
+    let config = GroupCommitConfig {
+        max_batch: 10,
+        queue: 10,
+        writers: 1,
+    };
+    let handle = GroupCommit::start(Nothing, config, &TaskTracker::new());
+
+    assert!(matches!(handle.submit(PanicsLate(true)).await, Ok(())));
+
+    assert!(matches!(handle.submit(PanicsLate(false)).await, Ok(())));
+}
+
 #[tokio::test]
 async fn a_commit_that_panics_does_not_end_the_writer() {
     let writer = writer(10);

@@ -20,8 +20,15 @@ pub(super) struct Writer<C: Committer> {
 }
 
 impl<C: Committer> Writer<C> {
-    /// Runs until all handles are dropped and the queue is empty.
+    /// Runs until all handles are dropped and the queue is empty. A panic outside of a commit, for example when a command is
+    /// dropped, must not end all writes of the service either.
     pub(super) async fn run(self: Arc<Self>) {
+        while AssertUnwindSafe(self.serve()).catch_unwind().await.is_err() {
+            tracing::error!(writer = C::NAME, "group commit writer panicked, restarted");
+        }
+    }
+
+    async fn serve(&self) {
         let mut waiting = Vec::with_capacity(self.max_batch);
         while self.take_batch(&mut waiting).await {
             if waiting.is_empty() {

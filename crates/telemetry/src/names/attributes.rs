@@ -139,7 +139,7 @@ pub const ATTEMPT: Attribute = Attribute::own(
 pub const FAULT: Attribute = Attribute::own(
     "fault",
     Text,
-    "The reason of the dead letter: `rejected`, `panicked`, `killed_the_process` or `retries_spent`",
+    "The reason of the dead letter: `rejected`, `panicked`, `killed-the-process`, `retries-spent`, or `unpublished` if the broker refuses it permanently",
 );
 
 // ---- databases

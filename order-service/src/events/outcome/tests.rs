@@ -134,8 +134,8 @@ async fn an_event_of_a_later_release_is_ignored() {
     let harness = Harness::start().await;
     let mut record = harness.reserved(1);
     for (name, value) in &mut record.headers {
-        if name == "ce_type" {
-            *value = b"com.example.processing.parcel-weighed.v1".to_vec();
+        if name == b"ce_type" {
+            *value = Some(b"com.example.processing.parcel-weighed.v1".to_vec());
         }
     }
 

@@ -72,7 +72,7 @@ fn row(topic: &str, record: DumpedRecord) -> Result<Vec<SqlValue>> {
     let headers: Headers = record
         .headers
         .into_iter()
-        .map(|(name, value)| (name, value.0))
+        .map(|(name, value)| (name.into_bytes(), Some(value.0)))
         .collect();
     let key = record.key.map(|key| key.0);
     let payload = record.payload.map(|payload| payload.0);

@@ -91,7 +91,7 @@ const RULE: Rule = Rule {
             name: "every DEAD event has a dead letter",
             violations: "
                 SELECT order_id, place, 'is DEAD in the retry store of ' || service || ', but has no dead letter' AS fault
-                FROM temp.retry_events WHERE state = 'DEAD' AND fault_class IS NOT NULL AND NOT EXISTS (
+                FROM temp.retry_events WHERE state = 'DEAD' AND fault_class <> 'unpublished' AND NOT EXISTS (
                     SELECT 1 FROM records AS letter WHERE letter.origin_topic = retry_events.topic
                       AND letter.origin_partition = retry_events.partition AND letter.origin_position = retry_events.position)",
         },

@@ -121,6 +121,20 @@ async fn a_dead_event_is_accounted_for_and_limited() {
 }
 
 #[tokio::test]
+async fn a_dead_event_whose_dead_letter_was_refused_needs_none() {
+    let books = with_retry_event("DEAD").await;
+    books
+        .change("UPDATE processing.retry_events SET fault_class = 'unpublished'")
+        .await;
+
+    let verdict = books.audit().await;
+
+    let found = verdict.violations_of(ACCOUNTING);
+    let mut found = found.iter();
+    assert!(!found.any(|violation| violation.contains("no dead letter")));
+}
+
+#[tokio::test]
 async fn a_dead_event_without_a_dead_letter_is_a_violation() {
     let verdict = with_retry_event("DEAD").await.audit().await;
 

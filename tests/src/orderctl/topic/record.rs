@@ -1,9 +1,12 @@
 //! One record as text or JSON.
 
+use std::borrow::Cow;
+
+use native_headers::read_native;
 use proto::event::{Event, OrderEvent, ProcessingEvent};
 use proto::record::{Headers, RecordError, decode};
 use rdkafka::Message;
-use rdkafka::message::{BorrowedMessage, Headers as _};
+use rdkafka::message::BorrowedMessage;
 use serde_json::{Map, Value, json};
 
 use crate::orderctl::output;
@@ -42,7 +45,8 @@ pub(super) fn print(message: &BorrowedMessage<'_>, as_json: bool) {
         message.offset()
     ));
     for (name, value) in &headers {
-        output::line(format_args!("  {name}: {}", String::from_utf8_lossy(value)));
+        let value = value.as_deref().map_or("(null)".into(), shown);
+        output::line(format_args!("  {}: {value}", shown(name)));
     }
     output::line(format_args!("{}\n", indented(&content.to_text())));
 }
@@ -94,22 +98,18 @@ impl Content {
 }
 
 fn headers(message: &BorrowedMessage<'_>) -> Headers {
-    let headers = message
-        .headers()
-        .into_iter()
-        .flat_map(|headers| headers.iter());
-    headers
-        .map(|header| {
-            let value = header.value.unwrap_or_default();
-            (header.key.to_owned(), value.to_vec())
-        })
-        .collect()
+    message.headers().map(read_native).unwrap_or_default()
+}
+
+/// Bytes that are not UTF-8 are replaced.
+fn shown(bytes: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(bytes)
 }
 
 fn headers_json(headers: &Headers) -> Value {
     let headers = headers.iter().map(|(name, value)| {
-        let value = String::from_utf8_lossy(value).into_owned();
-        (name.clone(), Value::String(value))
+        let value = value.as_deref().map(shown);
+        (shown(name).into_owned(), value.into())
     });
     Value::Object(headers.collect::<Map<_, _>>())
 }

@@ -100,7 +100,7 @@ fn nonsense(key: &str) -> TopicRecord {
         partition: -1,
         offset: 0,
         key: Some(key.as_bytes().to_vec()),
-        headers: vec![("ce_type".to_owned(), b"com.example.nonsense".to_vec())],
+        headers: vec![(b"ce_type".to_vec(), Some(b"com.example.nonsense".to_vec()))],
         payload: Some(vec![0xff; 32]),
     }
 }

@@ -94,7 +94,7 @@ pub const KAFKA_CONSUMER_RETRIES: Metric = counter(
 pub const KAFKA_CONSUMER_DEAD_LETTERS: Metric = counter(
     "kafka.consumer.dead_letters",
     "{message}",
-    "Messages sent to the dead-letter topic",
+    "Messages given up: sent to the dead-letter topic or, with the fault `unpublished`, kept in the retry store only",
 )
 .with(&[
     always(attr::MESSAGING_DESTINATION_NAME),

@@ -127,7 +127,9 @@ fn record<E: Event>(meta: &EventMeta, event: &E) -> DumpedRecord {
         offset: 0,
         timestamp: Some(0),
         key: Some(Bytes(record.key)),
-        headers: headers.map(|(name, value)| (name, Bytes(value))).collect(),
+        headers: headers
+            .map(|(name, value)| (String::from_utf8(name).unwrap(), Bytes(value.unwrap())))
+            .collect(),
         payload: Some(Bytes(record.payload)),
     }
 }
