@@ -1,8 +1,11 @@
-//! The metrics of a connection pool.
+//! The metrics of a connection pool, a pool after a failover, and one behind PgBouncer.
 
 use super::*;
 use service::config::FromSetting;
 use telemetry::testing::{measured, record_spans};
+
+mod failover;
+mod pgbouncer;
 
 const DATABASE: &str = "gauges_of_a_pool";
 
