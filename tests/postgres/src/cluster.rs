@@ -157,7 +157,7 @@ impl Cluster {
             literal(now.trim())
         );
         self.until(port, &open, "0")?;
-        let written = self.query(port, "SELECT pg_current_wal_insert_lsn()")?;
+        let written = self.query(port, "SELECT pg_current_wal_flush_lsn()")?;
         let has_all = format!(
             "SELECT pg_last_wal_replay_lsn() >= {}::pg_lsn",
             literal(written.trim())

@@ -4,8 +4,10 @@ use std::time::Instant;
 
 use futures::future::join_all;
 use postgres_server::Server;
+use service::error_chain::ErrorChain;
 
 use super::*;
+use crate::database::{self, Database, DatabaseConfig};
 use crate::operation;
 use crate::statements::Query;
 
@@ -84,4 +86,38 @@ async fn a_session_that_the_server_ended_is_replaced() {
     for _ in 0..SESSIONS {
         execute(&postgres, WRITE).await.unwrap();
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_on_a_read_only_server_waits_and_an_operator_is_told_the_reason() {
+    let server = Server::start().unwrap();
+    server.create_database("things").unwrap();
+    let config = DatabaseConfig {
+        url: DatabaseUrl::from_setting(&server.url("things")).unwrap(),
+        connections: SESSIONS,
+        migrate_at_start: false,
+    };
+    database::migrate(&config, MIGRATIONS).await.unwrap();
+    server.set_read_only(true).unwrap();
+
+    let ready = tokio::spawn({
+        let config = config.clone();
+        async move {
+            let database = Database::open(&config, MIGRATIONS).await.unwrap();
+            database.ready(&config, MIGRATIONS, "service").await
+        }
+    });
+    let inspected = Database::inspect(&config, MIGRATIONS, "service").await;
+    let migrated = database::migrate(&config, MIGRATIONS).await;
+
+    let reasons = [
+        inspected.unwrap_err().to_string(),
+        ErrorChain(&migrated.unwrap_err()).to_string(),
+    ];
+    for reason in reasons {
+        assert!(reason.contains("server is read-only"), "{reason}");
+    }
+    assert!(!ready.is_finished());
+    server.set_read_only(false).unwrap();
+    ready.await.unwrap().unwrap();
 }

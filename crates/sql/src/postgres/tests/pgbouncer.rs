@@ -6,7 +6,6 @@ use std::time::Instant;
 use futures::future::join_all;
 use postgres_server::{PgBouncer, PoolMode, Server};
 use sqlx::Connection as _;
-use sqlx::migrate::Migrator;
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 
@@ -14,13 +13,6 @@ use super::*;
 use crate::database::{self, Database, DatabaseConfig, MigrationError, UnusableError};
 use crate::operation;
 use crate::statements::Query;
-
-static MIGRATOR: Migrator = sqlx::migrate!("tests/migrations_postgres");
-const MIGRATIONS: Migrations = &[MigrationSet {
-    owner: "things",
-    sqlite: &MIGRATOR,
-    postgres: &MIGRATOR,
-}];
 
 /// `lock_timeout` is 2 s, `statement_timeout` 5 s.
 const LOCKED_READ: std::ops::Range<Duration> = Duration::from_millis(1_900)..Duration::from_secs(4);
