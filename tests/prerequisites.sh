@@ -5,6 +5,7 @@
 # Prints a line for each missing prerequisite, `NAME: how to install it`, and nothing else to standard output:
 #
 #   postgresql     the server's programs; without them no test that needs a database can run
+#   pgbouncer      the connection pooler; without it no test of a pool behind it runs
 #   apache-kafka   the broker's jars (see tests/apache-kafka), which need Java 17 and Maven
 #   promtool       checks and tests alerts, and checks every query of a dashboard
 #   openssl        headers for TLS in the Kafka client, and the program for certificates
@@ -37,6 +38,16 @@ install_postgresql() {
         install postgresql
 }
 
+have_pgbouncer() { [ -x /usr/sbin/pgbouncer ] || command -v pgbouncer >/dev/null; }
+
+install_pgbouncer() {
+    # The package would start a pooler of its own; the tests start theirs.
+    may_install || return 1
+    local disabled=/etc/systemd/system/pgbouncer.service
+    [ -e "$disabled" ] || { mkdir -p "${disabled%/*}" && ln -s /dev/null "$disabled"; }
+    install pgbouncer
+}
+
 have_java() {
     local java="${JAVA_HOME:+$JAVA_HOME/bin/}java" version
     version="$("$java" -XshowSettings:properties -version 2>&1 | sed -n 's/.*java.specification.version = //p')"
@@ -60,6 +71,7 @@ have_openssl() {
 }
 
 have_postgresql || install_postgresql
+have_pgbouncer || install_pgbouncer
 have_java || install default-jre-headless
 have_maven || install maven
 have_promtool || install_promtool
@@ -67,6 +79,8 @@ have_openssl || install openssl libssl-dev pkg-config
 
 have_postgresql ||
     echo "postgresql: install a PostgreSQL server (Debian: apt-get install postgresql), or name its programs' directory in PG_BIN"
+have_pgbouncer ||
+    echo "pgbouncer: install PgBouncer (Debian: apt-get install pgbouncer)"
 if ! have_java || ! have_maven; then
     echo "apache-kafka: install Java $needed_java and Maven (Debian: apt-get install default-jre-headless maven)"
 elif ! tests/apache-kafka/prepare.sh >&2; then

@@ -9,7 +9,8 @@
 //! Rules that keep the faults independent:
 //!
 //! * The plan is a pure function of seed, length and engines ([`plan`]); the same seed runs the same faults.
-//! * One **disruption** at a time: a process killed, frozen, stopped, removed; connections cut, silent, slow. The next
+//! * One **disruption** at a time: a process killed, frozen, stopped, removed; connections cut, silent, slow; a failover of
+//!   the database, whose former primary goes on, read-only, until the next failover. The next
 //!   one begins at its time, or when the pair has recovered from the previous one, whichever is later. In the middle of
 //!   an outage of a server, or of the connections to it, a replica of the pair may be killed too: that affects another
 //!   component.

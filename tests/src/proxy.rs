@@ -41,6 +41,7 @@ const LISTEN_AGAIN: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
+    upstream: watch::Sender<SocketAddr>,
     fault: watch::Sender<NetworkFault>,
     listening: JoinHandle<()>,
 }
@@ -54,9 +55,11 @@ impl Proxy {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
         let (fault, faults) = watch::channel(NetworkFault::Pass);
-        let listening = tokio::spawn(listen(listener, address, upstream, faults));
+        let (upstream, upstreams) = watch::channel(upstream);
+        let listening = tokio::spawn(listen(listener, address, upstreams, faults));
         Ok(Self {
             address,
+            upstream,
             fault,
             listening,
         })
@@ -65,6 +68,11 @@ impl Proxy {
     /// The address that it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Forwards new connections to another server; open ones stay where they are, as after a failover behind one address.
+    pub fn forward_to(&self, upstream: SocketAddr) {
+        self.upstream.send_replace(upstream);
     }
 
     /// Sets the fault for all connections from now on.
@@ -89,7 +97,7 @@ impl Drop for Proxy {
 async fn listen(
     listener: TcpListener,
     address: SocketAddr,
-    upstream: SocketAddr,
+    upstream: watch::Receiver<SocketAddr>,
     mut faults: watch::Receiver<NetworkFault>,
 ) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
@@ -104,7 +112,7 @@ async fn listen(
             // The cut first: no connection is accepted after it.
             biased;
             _ = faults.wait_for(|fault| *fault == NetworkFault::Cut) => drop(open),
-            () = accept(&open, upstream, &places, &line) => {}
+            () = accept(&open, &upstream, &places, &line) => {}
         }
         if faults
             .wait_for(|fault| *fault != NetworkFault::Cut)
@@ -128,7 +136,7 @@ async fn listen_again(address: SocketAddr) -> TcpListener {
 /// Accepts forever, each connection in a task of its own that ends with the connection or with the proxy.
 async fn accept(
     listener: &TcpListener,
-    upstream: SocketAddr,
+    upstream: &watch::Receiver<SocketAddr>,
     places: &Arc<Semaphore>,
     line: &ProxiedLine,
 ) {
@@ -144,7 +152,7 @@ async fn accept(
                 continue;
             }
         };
-        let line = line.of_a_connection();
+        let (line, upstream) = (line.of_a_connection(), *upstream.borrow());
         tokio::spawn(async move {
             connection::carry(client, upstream, line).await;
             drop(place);

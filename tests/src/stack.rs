@@ -126,7 +126,10 @@ impl Stack {
             BrokerEngine::Embedded | BrokerEngine::External(_) => None,
         };
         let postgres = match addresses.database {
-            Some(address) => Some(StackPostgres::open(directory.root(), address).await?),
+            Some(address) => {
+                let standby = addresses.standby;
+                Some(StackPostgres::open(directory.root(), address, standby).await?)
+            }
             None => None,
         };
         let proxies = match &addresses.proxied {
@@ -259,6 +262,10 @@ impl Stack {
         let mut endings = Vec::new();
         for service in Service::IN_STOP_ORDER {
             endings.extend(self.stop_service(service).await);
+        }
+        if let Some(former) = self.postgres.as_ref().and_then(|all| all.standby().ok()) {
+            let ending = self.stop_process(former).await;
+            endings.extend(ending.map(|ending| (former, ending)));
         }
         endings
     }

@@ -142,13 +142,13 @@ impl Database {
             return Ok(Self::Sqlite(Arc::new(opened.map_err(OpenError::from)?)));
         }
         let database = Self::open(config, migrations).await?;
-        if let Self::Postgres(server) = &database
-            && let Err(error) = server.check_schema(migrations).await
-        {
-            let advice = not_ready::old_schema(error, service)?;
-            return Err(InspectionError::NotReady(advice));
+        let Self::Postgres(server) = &database else {
+            return Ok(database);
+        };
+        match unusable_yet(server, migrations, service).await? {
+            Some(advice) => Err(InspectionError::NotReady(advice)),
+            None => Ok(database),
         }
-        Ok(database)
     }
 
     pub fn statements(&self) -> &Statements {
@@ -204,6 +204,10 @@ async fn migrate_sets(
     database: &Database,
     migrations: Migrations,
 ) -> Result<Vec<String>, MigrationError> {
+    if let Database::Postgres(server) = database {
+        let checked = server.check_pooling().await;
+        checked.map_err(not_ready::no_session_to_migrate)?;
+    }
     let before = versions(database, migrations).await?;
     // Opening a SQLite file has migrated it.
     if let Database::Postgres(server) = database {
@@ -237,11 +241,35 @@ async fn reason_to_wait(
     migrations: Migrations,
     service: &str,
 ) -> Result<Option<String>, UnusableError> {
+    // Before the migration, whose lock belongs to a session.
+    if let Err(error) = server.check_pooling().await {
+        return not_ready::no_session(error).map(Some);
+    }
     if config.migrate_at_start
         && let Err(error) = server.migrate(migrations).await
     {
         return not_ready::not_migrated(error).map(Some);
     }
+    old_schema(server, migrations, service).await
+}
+
+/// Why an operator command cannot use the database yet.
+async fn unusable_yet(
+    server: &Postgres,
+    migrations: Migrations,
+    service: &str,
+) -> Result<Option<String>, UnusableError> {
+    match server.check_pooling().await {
+        Err(error) => not_ready::no_session(error).map(Some),
+        Ok(()) => old_schema(server, migrations, service).await,
+    }
+}
+
+async fn old_schema(
+    server: &Postgres,
+    migrations: Migrations,
+    service: &str,
+) -> Result<Option<String>, UnusableError> {
     let checked = server.check_schema(migrations).await;
     let reason = checked
         .err()

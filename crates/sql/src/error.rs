@@ -58,6 +58,22 @@ pub(crate) fn code(error: &sqlx::Error) -> Option<Cow<'_, str>> {
     error.as_database_error().and_then(DatabaseError::code)
 }
 
+/// Whether the server of the session refuses all writes, stops, or is lost: other sessions on it are then useless, too.
+pub(crate) fn doubts_session(error: &sqlx::Error) -> bool {
+    code(error).is_some_and(|code| is_code_of_lost_server(&code))
+}
+
+fn is_code_of_lost_server(code: &str) -> bool {
+    match code {
+        // read_only_sql_transaction: a standby, or a former primary
+        "25006" => true,
+        // admin_shutdown, crash_shutdown, cannot_connect_now
+        "57P01" | "57P02" | "57P03" => true,
+        // connection exception
+        _ => code.starts_with("08"),
+    }
+}
+
 fn of_reported(error: &dyn DatabaseError) -> ErrorClass {
     if let Some(error) = error.try_downcast_ref::<PgDatabaseError>() {
         return of_sqlstate(error.code());
@@ -149,6 +165,17 @@ mod tests {
             for code in codes {
                 assert_eq!(of_sqlstate(code), class, "{code}");
             }
+        }
+    }
+
+    #[test]
+    fn a_server_that_is_lost_or_read_only_puts_its_other_sessions_in_doubt() {
+        for lost in ["25006", "57P01", "57P02", "57P03", "08006", "08P01"] {
+            assert!(is_code_of_lost_server(lost), "{lost}");
+        }
+        // Statement timeout, lock timeout, unique violation.
+        for healthy in ["57014", "55P03", "23505"] {
+            assert!(!is_code_of_lost_server(healthy), "{healthy}");
         }
     }
 

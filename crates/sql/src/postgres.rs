@@ -3,7 +3,7 @@
 //! Guarantees: every wait has a timeout. Acquiring a connection times out after [`ACQUIRE_TIMEOUT`]; the server cancels a
 //! statement after `statement_timeout` or at the deadline of its call ([`Postgres::read`]); an operation without any
 //! response (a half-open connection) times out after `OPERATION_TIMEOUT`. Conflicts between transactions are retried
-//! ([`crate::operation`]).
+//! ([`crate::operation`]). A session is used only while its server accepts writes (`check`).
 
 use std::ops::DerefMut;
 use std::str::FromStr;
@@ -12,16 +12,21 @@ use std::time::Duration;
 
 use sqlx::migrate::MigrateError;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
-use sqlx::{ConnectOptions, Connection};
+use sqlx::{ConnectOptions, Row as _};
 
 use crate::error::code;
 use crate::migrations::{MigrationSet, Migrations};
 use crate::operation::bounded;
+use crate::sessions::Sessions;
 use crate::statements::{Statement, Statements};
 use crate::url::DatabaseUrl;
 use service::deadline::Deadline;
 use telemetry::names::{attributes, metrics};
 use telemetry::vocabulary::Labels;
+
+mod check;
+
+use check::Purpose;
 
 /// A connection for reads. Dropping one with its own `statement_timeout` rolls back, a no-op for reads.
 pub type ReadConnection = Box<dyn DerefMut<Target = PgConnection> + Send>;
@@ -30,30 +35,19 @@ pub type ReadConnection = Box<dyn DerefMut<Target = PgConnection> + Send>;
 /// only grows the queue.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Limits that the server enforces in every session of the pool.
-const SESSION: [(&str, &str); 3] = [
-    // [`STATEMENT_TIMEOUT`]: longer than any statement here takes on a healthy server.
-    ("statement_timeout", "5s"),
-    // Shorter than statement_timeout: distinguishes a lock wait from a slow statement.
-    ("lock_timeout", "2s"),
-    // Releases the row locks of a process that hangs in a transaction.
-    ("idle_in_transaction_session_timeout", "10s"),
-];
-
+/// `statement_timeout` of every session of the pool.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// At a deadline the server times out later than the caller, so that the caller reports its own deadline and not a server
 /// error.
 const SERVER_MARGIN: Duration = Duration::from_millis(5);
 
-/// A migration has no statement timeout, but must not block all traffic behind a lock that it waits for.
-const MIGRATION_SESSION: [(&str, &str); 1] = [("lock_timeout", "5s")];
-
 /// Attempts of a migration that waits for a lock or for the migration of another replica: 5 minutes in total.
 const MIGRATION_ATTEMPTS: u32 = 60;
 
-/// Minimum idle time before a connection is tested: the server may have been restarted.
-const TEST_AFTER: Duration = Duration::from_secs(1);
+/// Rounds of the check for shared sessions. A pooler in transaction mode lends the connection that it used last, unless
+/// another client takes it in between.
+const POOLING_ROUNDS: u32 = 5;
 
 /// SQLSTATE of a lock timeout.
 const LOCK_NOT_AVAILABLE: &str = "55P03";
@@ -62,7 +56,18 @@ const LOCK_NOT_AVAILABLE: &str = "55P03";
 pub struct Postgres {
     pool: PgPool,
     options: PgConnectOptions,
+    sessions: Sessions,
     statements: Statements,
+}
+
+/// The server, or the pooler before it, cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum PoolingError {
+    #[error("checking the sessions")]
+    Database(#[from] sqlx::Error),
+    /// Timeouts, prepared statements and the lock of a migration belong to a session.
+    #[error("a connection pooler gives each transaction another session")]
+    SharedSessions,
 }
 
 /// The schema does not meet the needs of this release, or cannot be read.
@@ -86,30 +91,42 @@ impl Postgres {
     /// # Errors
     /// The URL is invalid.
     pub fn new(url: &DatabaseUrl, connections: u32) -> Result<Self, sqlx::Error> {
-        let options = PgConnectOptions::from_str(url.expose())?;
+        let options = PgConnectOptions::from_str(url.expose())?
+            // PgBouncer refuses this start-up parameter. Since PostgreSQL 12 the default loses no digit.
+            .extra_float_digits(None);
+        let sessions = Sessions::default();
+        let (new, idle) = (sessions.clone(), sessions.clone());
         let pool = PgPoolOptions::new()
             .max_connections(connections)
             .acquire_timeout(ACQUIRE_TIMEOUT)
-            // A ping per use would double the cost of a small read; only idle connections are tested, below.
+            // A ping per use would double the cost of a small read; `check` asks less often.
             .test_before_acquire(false)
-            .before_acquire(|connection, meta| {
+            .after_connect(move |connection, _| {
+                let sessions = new.clone();
                 Box::pin(async move {
-                    if meta.idle_for >= TEST_AFTER {
-                        connection.ping().await?;
-                    }
-                    Ok(true)
+                    check::prepare_pooled(&sessions, connection, ACQUIRE_TIMEOUT).await
                 })
             })
-            .connect_lazy_with(options.clone().options(SESSION));
+            .before_acquire(move |connection, session| {
+                let sessions = idle.clone();
+                Box::pin(async move { check::is_usable(&sessions, connection, session).await })
+            })
+            .connect_lazy_with(options.clone());
         Ok(Self {
             pool,
-            statements: Statements::of_postgres(&options),
+            statements: Statements::of_postgres(&options, sessions.clone()),
+            sessions,
             options,
         })
     }
 
     pub fn pool(&self) -> &PgPool {
         &self.pool
+    }
+
+    #[cfg(test)]
+    pub(crate) fn sessions(&self) -> &Sessions {
+        &self.sessions
     }
 
     pub fn statements(&self) -> &Statements {
@@ -157,7 +174,7 @@ impl Postgres {
     }
 
     async fn migrate_set(&self, set: &MigrationSet) -> Result<(), MigrateError> {
-        let mut connection = self.connect(&MIGRATION_SESSION).await?;
+        let mut connection = self.connect(Purpose::Migration).await?;
         let migrator = set.tolerant(set.postgres);
         for attempt in 1..MIGRATION_ATTEMPTS {
             match migrator.run_direct(None, &mut connection, false).await {
@@ -198,7 +215,7 @@ impl Postgres {
     pub async fn schema_version(&self, set: &MigrationSet) -> Result<i64, sqlx::Error> {
         let table = set.version_table();
         // Not from the pool, whose errors hide the reason of a failed connection attempt.
-        let mut connection = self.connect(&SESSION).await?;
+        let mut connection = self.connect(Purpose::Pooled).await?;
         let is_migrated: bool = sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL")
             .bind(&table)
             .fetch_one(&mut connection)
@@ -213,12 +230,32 @@ impl Postgres {
             .await
     }
 
-    async fn connect(
-        &self,
-        session: &[(&'static str, &'static str)],
-    ) -> Result<PgConnection, sqlx::Error> {
-        let options = self.options.clone().options(session.iter().copied());
-        bounded(options.connect()).await
+    /// Verifies that a session stays on one connection to the server, as it does without a pooler and in PgBouncer's session
+    /// mode. In its transaction and statement modes two sessions use the same connection one after the other.
+    ///
+    /// # Errors
+    /// [`PoolingError`].
+    pub async fn check_pooling(&self) -> Result<(), PoolingError> {
+        let mut one = bounded(self.options.connect()).await?;
+        let mut other = bounded(self.options.connect()).await?;
+        let own = backend(&mut one).await?;
+        for _ in 0..POOLING_ROUNDS {
+            let (of_other, of_one) = (backend(&mut other).await?, backend(&mut one).await?);
+            if of_other == own || of_one != own {
+                return Err(PoolingError::SharedSessions);
+            }
+        }
+        Ok(())
+    }
+
+    /// A connection beside the pool.
+    async fn connect(&self, purpose: Purpose) -> Result<PgConnection, sqlx::Error> {
+        bounded(async {
+            let mut connection = self.options.connect().await?;
+            check::prepare(&self.sessions, &mut connection, purpose).await?;
+            Ok(connection)
+        })
+        .await
     }
 
     /// Registers the metrics of the connection pool.
@@ -244,6 +281,12 @@ impl Postgres {
     pub async fn close(&self) {
         self.pool.close().await;
     }
+}
+
+/// The process of the server that serves this session. Not as a prepared statement, which a pooler may not support.
+async fn backend(connection: &mut PgConnection) -> Result<String, sqlx::Error> {
+    let select = sqlx::raw_sql("SELECT pg_backend_pid()::text");
+    bounded(async { select.fetch_one(connection).await?.try_get(0) }).await
 }
 
 fn by_state(pool: &PgPool) -> [(&'static str, u64); 2] {

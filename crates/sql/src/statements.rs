@@ -14,6 +14,7 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
 
 use crate::error::code;
+use crate::sessions::Sessions;
 use telemetry::instruments::Histogram;
 use telemetry::names::{attributes, metrics, spans};
 use telemetry::span::Span;
@@ -49,10 +50,12 @@ impl Query {
 pub struct Statements {
     database: Labels,
     durations: Histogram,
+    sessions: Sessions,
 }
 
 impl Statements {
-    pub fn of_postgres(options: &PgConnectOptions) -> Self {
+    /// The statements of a server, whose errors are noted for the sessions of its pool.
+    pub(crate) fn of_postgres(options: &PgConnectOptions, sessions: Sessions) -> Self {
         let database = options.get_database().unwrap_or(options.get_username());
         let namespace = format!("{database}|{}", schema(options));
         let socket = options.get_socket().map(|path| path.to_string_lossy());
@@ -60,7 +63,11 @@ impl Statements {
         let port = options.get_port();
         let server = [attributes::SERVER_ADDRESS.known(&Arc::from(address))];
         let port = (port != DEFAULT_PORT).then(|| attributes::SERVER_PORT.numbered(port.into()));
-        Self::of("postgresql", &namespace, server.into_iter().chain(port))
+        let server = server.into_iter().chain(port);
+        Self {
+            sessions,
+            ..Self::of("postgresql", &namespace, server)
+        }
     }
 
     pub fn of_sqlite(options: &SqliteConnectOptions) -> Self {
@@ -77,6 +84,7 @@ impl Statements {
         Self {
             database: Labels::of(database.into_iter().chain(server)),
             durations: metrics::DB_CLIENT_OPERATION_DURATION.histogram(),
+            sessions: Sessions::default(),
         }
     }
 
@@ -96,6 +104,7 @@ impl Statements {
             summary,
             labels,
             durations: self.durations.clone(),
+            sessions: self.sessions.clone(),
         }
     }
 }
@@ -114,6 +123,7 @@ pub struct Statement {
     summary: &'static str,
     labels: Labels,
     durations: Histogram,
+    sessions: Sessions,
 }
 
 impl Statement {
@@ -143,6 +153,11 @@ impl Statement {
             running.span.set(batch_size, commands);
         }
         let done = running.span.carry(query).await;
+        if let Err(error) = &done
+            && let Some(error) = driver_error(error)
+        {
+            self.sessions.failed(error);
+        }
         running.failure = Some(
             done.as_ref()
                 .err()
@@ -182,10 +197,15 @@ impl Drop for Running<'_> {
     }
 }
 
+/// The error of the driver in the chain of an error of a store.
+fn driver_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a sqlx::Error> {
+    let mut causes = std::iter::successors(Some(error), |&error| error.source());
+    causes.find_map(|cause| cause.downcast_ref::<sqlx::Error>())
+}
+
 /// `error.type`, and the code if the database has reported one.
 fn failure(error: &(dyn Error + 'static)) -> Vec<Label> {
-    let mut causes = std::iter::successors(Some(error), |&error| error.source());
-    let error = causes.find_map(|cause| cause.downcast_ref::<sqlx::Error>());
+    let error = driver_error(error);
     let Some(code) = error.and_then(code) else {
         // A store error without a driver error: the rows were not as expected, and the transaction was rolled back.
         return vec![attributes::ERROR_TYPE.label(error.map_or("unexpected_rows", kind))];

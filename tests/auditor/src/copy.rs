@@ -17,6 +17,8 @@ use sqlx::{
     Sqlite, SqliteConnection,
 };
 
+use super::database;
+
 /// SQLite takes up to 32,766 values per statement.
 const VALUES: usize = 32_000;
 
@@ -30,7 +32,7 @@ const TABLES: &str = "
 
 /// Copies a consistent snapshot of all tables into a new file.
 pub(super) async fn make(url: &str, file: &Path) -> Result<()> {
-    let mut source = PgConnection::connect(url).await?;
+    let mut source = database::connect(url).await?;
     sqlx::raw_sql("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         .execute(&mut source)
         .await?;

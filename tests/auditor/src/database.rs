@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use anyhow::{Context as _, Error, Result, bail};
+use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions as _, Connection as _, PgConnection, SqliteConnection};
+use sqlx::{ConnectOptions as _, PgConnection, SqliteConnection};
 use tempfile::TempDir;
 
 use super::copy;
@@ -85,7 +86,7 @@ impl Database {
         match self {
             Self::Sqlite(path) => Ok(DatabaseReader::Sqlite(read_only(path).await?)),
             Self::Postgres(url) => {
-                let connection = PgConnection::connect(url).await;
+                let connection = connect(url).await;
                 let connection = connection.context("cannot reach the PostgreSQL database")?;
                 Ok(DatabaseReader::Postgres(connection))
             }
@@ -105,6 +106,12 @@ impl DatabaseReader {
             Self::Postgres(connection) => sqlx::query_scalar(sql).fetch_one(connection).await?,
         })
     }
+}
+
+/// Also through PgBouncer, which refuses a start-up parameter that the driver sends by default.
+pub(super) async fn connect(url: &str) -> Result<PgConnection, sqlx::Error> {
+    let options = PgConnectOptions::from_str(url)?.extra_float_digits(None);
+    options.connect().await
 }
 
 pub(super) async fn read_only(path: &Path) -> Result<SqliteConnection> {

@@ -13,6 +13,11 @@ pub enum ServerError {
          on Debian `apt-get install postgresql`, elsewhere name their directory in PG_BIN"
     )]
     NotInstalled,
+    /// PgBouncer is not installed, or not found.
+    #[error(
+        "PgBouncer is not installed (looked in /usr/sbin and PATH): on Debian `apt-get install pgbouncer`"
+    )]
+    NoPgBouncer,
     /// Root without an unprivileged account to use.
     #[error(
         "PostgreSQL does not run as root, and there is neither a user `postgres` nor `nobody` to run it as"

@@ -19,14 +19,16 @@
 //! It knows neither tables nor Rust drivers: the caller brings the driver.
 //!
 //! Reading order: `binaries` and `account` (prerequisites), [`cluster`] (the files and how they are served), `server`
-//! (a server with the lifetime of its owner).
+//! (a server with the lifetime of its owner), `pgbouncer` (a connection pooler before it).
 
 mod account;
 mod binaries;
 pub mod cluster;
 mod error;
+mod pgbouncer;
 mod server;
 
 pub use cluster::{Cluster, DEFAULT_DATABASE, PASSWORD, USER, url};
 pub use error::ServerError;
+pub use pgbouncer::{PgBouncer, PoolMode};
 pub use server::{Server, shared};

@@ -22,28 +22,30 @@ use crate::account::Account;
 use crate::cluster::{Cluster, identifier, url};
 
 /// Startup timeout; a start takes a fraction of a second on an idle machine.
-const READY_WITHIN: Duration = Duration::from_secs(60);
+pub(crate) const READY_WITHIN: Duration = Duration::from_secs(60);
 
 /// Poll interval.
-const PAUSE: Duration = Duration::from_millis(10);
+pub(crate) const PAUSE: Duration = Duration::from_millis(10);
 
 /// Lines of the log in the error of a failed start.
 const LOG_TAIL_LINES: usize = 15;
 
 /// The server's log, beside its data.
-const LOG: &str = "log";
+pub(crate) const LOG: &str = "log";
+
+/// The immediate shutdown of PostgreSQL: the data is not needed again.
+const IMMEDIATE: &str = "QUIT";
 
 /// The last line of the server's log when another process has its port.
 const NO_SOCKET: &str = "could not create any TCP/IP sockets";
 
-/// `QUIT` is the immediate shutdown: the data is not needed again.
 const WATCH: &str = r#"
-log=$1 directory=$2
-shift 2
+log=$1 directory=$2 signal=$3
+shift 3
 "$@" </dev/null >"$log" 2>&1 &
 server=$!
 cat >/dev/null
-kill -QUIT "$server"
+kill -s "$signal" "$server"
 wait "$server"
 rm -rf "$directory"
 "#;
@@ -142,6 +144,14 @@ impl Server {
         self.cluster.query(self.port, statement).map(drop)
     }
 
+    /// Makes the sessions of this server read-only, or not, as a former primary after a failover.
+    ///
+    /// # Errors
+    /// When the settings cannot be written or loaded.
+    pub fn set_read_only(&self, is_read_only: bool) -> Result<(), ServerError> {
+        self.cluster.set_read_only(self.port, is_read_only)
+    }
+
     fn wait_until_ready(&self) -> Result<(), ServerError> {
         let deadline = Instant::now() + READY_WITHIN;
         while !self.cluster.is_ready() {
@@ -183,7 +193,7 @@ pub fn shared() -> &'static Server {
 }
 
 /// Owned by the account that runs the server: the script works in it.
-fn own_directory() -> Result<TempDir, ServerError> {
+pub(crate) fn own_directory() -> Result<TempDir, ServerError> {
     let unusable = |source| ServerError::Directory {
         path: std::env::temp_dir(),
         source,
@@ -205,24 +215,33 @@ fn spawn(
     port: u16,
     arguments: &[&str],
 ) -> Result<Child, ServerError> {
+    let mut command = watched(directory, IMMEDIATE);
+    command
+        .arg(cluster.program())
+        .args(cluster.arguments(port))
+        .args(arguments);
+    start_watched(cluster.owned(&mut command))
+}
+
+/// The script that runs the program in the following arguments while this process lives, and ends it with this signal.
+pub(crate) fn watched(directory: &Path, signal: &str) -> Command {
     let mut command = Command::new("sh");
     command
         .args(["-c", WATCH, "postgres-server"])
         .arg(directory.join(LOG))
         .arg(directory)
-        .arg(cluster.program())
-        .args(cluster.arguments(port))
-        .args(arguments)
+        .arg(signal)
         .stdin(Stdio::piped())
         // Ctrl-C signals the test only; the closed pipe then stops the script.
         .process_group(0);
-    cluster
-        .owned(&mut command)
-        .spawn()
-        .map_err(|source| ServerError::Run {
-            program: "sh".to_owned(),
-            source,
-        })
+    command
+}
+
+pub(crate) fn start_watched(command: &mut Command) -> Result<Child, ServerError> {
+    command.spawn().map_err(|source| ServerError::Run {
+        program: "sh".to_owned(),
+        source,
+    })
 }
 
 /// Below the ephemeral port range, so that no outgoing connection uses it, and below the ports that the local stack
@@ -237,7 +256,7 @@ const ATTEMPTS: u32 = 1_000;
 const STRIDE: u32 = 61;
 
 /// A free port that this process has not tried before: otherwise servers started concurrently would find the same one.
-fn free_port() -> Result<u16, ServerError> {
+pub(crate) fn free_port() -> Result<u16, ServerError> {
     static LOOKED_AT: AtomicU32 = AtomicU32::new(0);
     // Processes that start concurrently begin at different ports.
     let start = std::process::id().wrapping_mul(7_919) % u32::from(PORTS);
@@ -253,7 +272,7 @@ fn free_port() -> Result<u16, ServerError> {
     free.next().ok_or(ServerError::NoFreePort)
 }
 
-fn tail(log: &Path) -> String {
+pub(crate) fn tail(log: &Path) -> String {
     let text = fs::read(log).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
     let lines: Vec<&str> = text.lines().collect();

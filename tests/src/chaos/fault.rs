@@ -18,6 +18,8 @@ pub enum ChaosFault {
     Stop(Service),
     /// One replica is removed in order, then added again: its partitions and shards move twice.
     Scale(Service),
+    /// The standby of the database is promoted behind one address; the former primary goes on, read-only.
+    FailOver,
     /// A fault of the connections from the services to the broker or the database.
     Line(Service, proxy::NetworkFault),
     /// Most payments are slow, declined, unanswered or fail.
@@ -46,6 +48,7 @@ impl ChaosFault {
             Self::Freeze(service) => format!("freeze {service}"),
             Self::Stop(service) => format!("restart {service}"),
             Self::Scale(service) => format!("remove and add {service}"),
+            Self::FailOver => "fail over database".to_owned(),
             Self::Line(service, fault) => format!("{} {service}", line_kind(*fault)),
             Self::Payments => "failing payments".to_owned(),
             Self::Echo(_, Echo::Newest) => "duplicates".to_owned(),

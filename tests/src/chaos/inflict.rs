@@ -38,6 +38,7 @@ impl Saboteur<'_> {
             ChaosFault::Stop(service) | ChaosFault::Scale(service) => {
                 return Ok(self.stop(self.process(service, step)?).await);
             }
+            ChaosFault::FailOver => self.stack.fail_over().await?,
             ChaosFault::Line(server, fault) => self.proxy(server)?.set(fault),
             ChaosFault::Payments => self.trouble.set(MUCH_TROUBLE),
             ChaosFault::Echo(..) => {}
@@ -54,7 +55,11 @@ impl Saboteur<'_> {
             }
             ChaosFault::Line(server, _) => self.proxy(server)?.set(proxy::NetworkFault::Pass),
             ChaosFault::Payments => self.trouble.set(TROUBLE),
-            ChaosFault::Kill(_) | ChaosFault::KillAll(_) | ChaosFault::Echo(..) => {}
+            // After a failover the former primary goes on while the recovery is awaited.
+            ChaosFault::Kill(_)
+            | ChaosFault::KillAll(_)
+            | ChaosFault::FailOver
+            | ChaosFault::Echo(..) => {}
         }
         Ok(())
     }

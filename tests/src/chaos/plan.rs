@@ -28,6 +28,9 @@ const ECHO_EVERY: (u64, u64) = (8, 16);
 const PAYMENTS_EVERY: (u64, u64) = (30, 45);
 const PAYMENTS_LAST: (u64, u64) = (8, 15);
 
+/// A failover is over in a moment; the time in the plan is that of making the standby.
+const FAIL_OVER: Duration = Duration::from_secs(3);
+
 /// The engines of the pair.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub enum EngineSet {
@@ -156,6 +159,9 @@ fn round(dice: &mut Dice, engines: EngineSet) -> Vec<(ChaosFault, Duration)> {
         }
     }
     round.push((ChaosFault::Freeze(Service::Broker), freeze(dice)));
+    if engines == EngineSet::Production {
+        round.push((ChaosFault::FailOver, FAIL_OVER));
+    }
     for server in servers(engines) {
         round.push((ChaosFault::Kill(*server), at_once));
         round.push((ChaosFault::Stop(*server), dice.seconds(1, 6)));

@@ -85,7 +85,10 @@ impl StackConfig {
             processes.push(Process::only(Service::Broker));
         }
         if self.engines.database == DatabaseEngine::Postgres {
-            processes.push(Process::only(Service::Database));
+            processes.push(Process::database(0));
+            if self.through_proxies {
+                processes.push(Process::database(1));
+            }
         }
         processes
     }
@@ -112,9 +115,13 @@ impl StackConfig {
                     Some(ports.choose(Service::Database, self.database_port)?)
                 }
             },
+            standby: None,
             proxied: None,
         };
         if self.through_proxies {
+            if addresses.database.is_some() {
+                addresses.standby = Some(ports.pick()?);
+            }
             addresses.proxied = Some(self.choose_proxied(ports, &addresses)?);
         }
         Ok(addresses)
@@ -164,10 +171,12 @@ pub struct StackAddresses {
     pub kafka: String,
     /// Apache Kafka's listener with TLS and SCRAM, if requested.
     pub kafka_secured: Option<SocketAddr>,
-    /// The PostgreSQL server, if the stack has one.
+    /// The PostgreSQL server, if the stack has one; before any failover.
     pub database: Option<SocketAddr>,
     /// Apache Kafka's controller listener.
     pub(super) kafka_controller: Option<SocketAddr>,
+    /// The standby of the PostgreSQL server, which a failover starts; only behind proxies.
+    pub(super) standby: Option<SocketAddr>,
     /// The proxies of the services, if requested.
     pub(super) proxied: Option<Proxied>,
 }

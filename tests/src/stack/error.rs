@@ -78,6 +78,9 @@ pub enum StackError {
     /// The preparation of the PostgreSQL server was interrupted.
     #[error("the PostgreSQL server is not prepared")]
     NoPostgres,
+    /// A failover in a stack without proxies.
+    #[error("a failover needs a PostgreSQL server behind a proxy")]
+    NoStandby,
     /// A tool could not be run.
     #[error("cannot run {program}")]
     Run { program: String, source: io::Error },

@@ -90,12 +90,12 @@ impl Launches<'_> {
     fn database(&self, process: Process) -> Result<Launch, StackError> {
         let postgres = self.postgres.ok_or(StackError::NoPostgres)?;
         Ok(Launch {
-            arguments: postgres.arguments(),
+            arguments: postgres.arguments(process),
             // The server may run as a user without access to the parents of the data directory.
             working_directory: PathBuf::from("/"),
-            run_as: postgres.run_as(),
+            run_as: postgres.run_as(process),
             stop: SEND_CLIENTS_AWAY,
-            ..self.plain(process, postgres.program())
+            ..self.plain(process, postgres.program(process))
         })
     }
 

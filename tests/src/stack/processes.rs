@@ -29,11 +29,36 @@ impl Stack {
         self.processes.keys().copied()
     }
 
-    /// The processes of a service; empty for an external one.
+    /// The processes of a service; empty for an external one. Of the PostgreSQL servers only the primary.
     pub fn processes(&self, service: Service) -> Vec<Process> {
+        if let (Service::Database, Some(postgres)) = (service, &self.postgres) {
+            return vec![postgres.primary()];
+        }
         self.all_processes()
             .filter(|process| process.service == service)
             .collect()
+    }
+
+    /// Fails the PostgreSQL server over behind its proxy: starts a standby as a copy of the primary, makes the primary
+    /// read-only, promotes the standby when it has all commits, and forwards new connections to it. The former primary
+    /// goes on with its open connections, until the next failover or the end of the stack.
+    ///
+    /// A stack cannot be started again on the data directory afterwards: it would serve the former primary.
+    ///
+    /// # Errors
+    /// When the stack has no proxy before a PostgreSQL server, or a server fails.
+    pub async fn fail_over(&self) -> Result<(), StackError> {
+        let proxy = self.proxies.as_ref().and_then(|all| all.database.as_ref());
+        let (Some(postgres), Some(proxy)) = (&self.postgres, proxy) else {
+            return Err(StackError::NoStandby);
+        };
+        let standby = postgres.standby()?;
+        // After an earlier failover this is the former primary.
+        self.stop_process(standby).await;
+        postgres.copy_primary().await?;
+        self.start_process(standby).await?;
+        proxy.forward_to(postgres.promote_standby().await?);
+        Ok(())
     }
 
     /// The state of a process. A process that is not part of the stack is always down.
@@ -150,8 +175,8 @@ impl Stack {
             }
             Service::Broker => readiness::broker(&self.addresses.kafka).await,
             Service::Database => {
-                if let (Some(postgres), Some(address)) = (&self.postgres, self.addresses.database) {
-                    readiness::database(postgres, address).await;
+                if let Some(postgres) = &self.postgres {
+                    readiness::database(postgres, process).await;
                 }
             }
         }

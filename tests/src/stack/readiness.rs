@@ -12,6 +12,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
+use super::Process;
 use super::database::StackPostgres;
 
 /// Poll interval. A service starts in well under a second, and a user waits for it.
@@ -62,8 +63,9 @@ async fn answers(address: String) -> bool {
 }
 
 /// Returns once the server accepts connections; has no timeout.
-pub(super) async fn database(postgres: &StackPostgres, address: SocketAddr) {
-    while !(postgres.says_ready() && accepts_connections(&address.to_string()).await) {
+pub(super) async fn database(postgres: &StackPostgres, process: Process) {
+    let address = postgres.address(process).to_string();
+    while !(postgres.says_ready(process) && accepts_connections(&address).await) {
         sleep(PAUSE).await;
     }
 }

@@ -80,6 +80,14 @@ impl Process {
             .collect()
     }
 
+    /// The PostgreSQL server with this index, from 0: the second one is first the standby of the first one.
+    pub(super) fn database(index: usize) -> Self {
+        Self {
+            service: Service::Database,
+            replica: (index > 0).then(|| u16::try_from(index + 1).unwrap_or(u16::MAX)),
+        }
+    }
+
     /// The index among the replicas, from 0.
     pub(super) fn index(self) -> usize {
         self.replica.map_or(0, |number| usize::from(number) - 1)

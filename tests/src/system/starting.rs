@@ -108,6 +108,18 @@ impl System {
         Self::start_with(environment).await.map(Some)
     }
 
+    /// Starts a system on the production engines with proxies before its servers and between its services. `None` as for
+    /// [`System::start_on_production`].
+    ///
+    /// # Errors
+    /// When the stack does not start.
+    pub async fn start_production_through_proxies() -> Result<Option<Self>> {
+        if !are_production()? {
+            return Ok(None);
+        }
+        Self::start_through_proxies(&[]).await.map(Some)
+    }
+
     /// Starts a system on the production engines with this many replicas of each service. `None` as for
     /// [`System::start_on_production`].
     ///

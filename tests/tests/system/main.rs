@@ -16,6 +16,7 @@ mod dead_letters;
 mod delivery;
 mod events;
 mod exported;
+mod failover;
 mod full_disk;
 mod hostile_connections;
 mod hostile_input;

@@ -26,6 +26,11 @@ pub enum UnusableError {
     Missing(#[source] sqlx::Error),
     #[error("no TLS connection to the database: check sslmode and sslrootcert in DATABASE_URL")]
     Tls(#[source] sqlx::Error),
+    /// Timeouts, prepared statements and the lock of a migration belong to a session.
+    #[error(
+        "a connection pooler gives each transaction another session: use its session mode (PgBouncer: pool_mode = session), or connect to the server"
+    )]
+    TransactionPooling,
     /// The checksum of an applied migration differs.
     #[error(
         "the schema was migrated by another program, or a migration was changed after it was applied"

@@ -4,7 +4,7 @@ use sqlx::migrate::MigrateError;
 
 use super::error::{MigrationError, UnusableError};
 use crate::error::code;
-use crate::postgres::SchemaError;
+use crate::postgres::{PoolingError, SchemaError};
 use service::error_chain::ErrorChain;
 
 /// Why the schema cannot be used yet, with advice for the operator.
@@ -15,6 +15,17 @@ pub(super) fn old_schema(error: SchemaError, service: &str) -> Result<String, Un
     match error {
         SchemaError::Database(error) => unreachable(error),
         old => Ok(format!("{old}: run `{service} migrate`")),
+    }
+}
+
+/// Why no session can be used yet.
+///
+/// # Errors
+/// As [`old_schema`].
+pub(super) fn no_session(error: PoolingError) -> Result<String, UnusableError> {
+    match error {
+        PoolingError::Database(error) => unreachable(error),
+        PoolingError::SharedSessions => Err(UnusableError::TransactionPooling),
     }
 }
 
@@ -46,6 +57,14 @@ fn reachable_later(error: sqlx::Error) -> Result<sqlx::Error, UnusableError> {
         // invalid_catalog_name
         Some("3D000") => Err(UnusableError::Missing(error)),
         _ => Ok(error),
+    }
+}
+
+/// The error of `migrate` when no session can be used.
+pub(super) fn no_session_to_migrate(error: PoolingError) -> MigrationError {
+    match error {
+        PoolingError::Database(error) => version_unknown(error),
+        PoolingError::SharedSessions => UnusableError::TransactionPooling.into(),
     }
 }
 

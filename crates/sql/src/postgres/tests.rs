@@ -1,8 +1,19 @@
-//! The metrics of a connection pool.
+//! The metrics of a connection pool, a pool after a failover, and one behind PgBouncer.
 
 use super::*;
 use service::config::FromSetting;
+use sqlx::migrate::Migrator;
 use telemetry::testing::{measured, record_spans};
+
+mod failover;
+mod pgbouncer;
+
+static MIGRATOR: Migrator = sqlx::migrate!("tests/migrations_postgres");
+const MIGRATIONS: Migrations = &[MigrationSet {
+    owner: "things",
+    sqlite: &MIGRATOR,
+    postgres: &MIGRATOR,
+}];
 
 const DATABASE: &str = "gauges_of_a_pool";
 

@@ -81,7 +81,10 @@ fn a_server_is_named_without_user_and_password() {
     let url = "postgres://user:secret@db.example:6432/orders?options=-c%20search_path%3Dshop";
     let options = PgConnectOptions::from_str(url).unwrap();
 
-    let labels = format!("{:?}", Statements::of_postgres(&options).database);
+    let labels = format!(
+        "{:?}",
+        Statements::of_postgres(&options, Sessions::default()).database
+    );
 
     for known in ["orders|shop", "db.example", "6432"] {
         assert!(labels.contains(known), "{labels}");

@@ -44,6 +44,7 @@ fn a_plan_of_ten_minutes_has_every_kind_of_fault() {
             "remove and add processing-service",
             "half-open to broker",
             "cut off database",
+            "fail over database",
             "failing payments",
             "duplicates",
             "replay",
