@@ -14,6 +14,7 @@ use crate::sampling::Sampling;
 
 mod export;
 mod resource;
+mod values;
 
 pub(crate) use export::{ExportConfig, Receiver};
 pub(crate) use resource::ResourceConfig;
