@@ -26,6 +26,7 @@ use grpc::server::GrpcServer;
 use grpc::server::load_shed::ShedCalls;
 use outbox::OutboxSignal;
 use outbox::relay::Relay;
+use proto::orders::v1::order_service_server::SERVICE_NAME;
 use proto::topics;
 use service::command_line::ExitError;
 use service::supervisor::{Stage, Supervisor};
@@ -81,7 +82,7 @@ impl App {
             authentication,
             inventory,
             inventory_upkeep,
-            health: Health::starting().await,
+            health: Health::starting(&[SERVICE_NAME]),
         })
     }
 
@@ -102,7 +103,7 @@ impl App {
         let supervisor = self.start(&when_prepared);
         drop(when_prepared);
         let startup = startup(&config, &database, prepared, &health);
-        let (grace, not_ready) = (config.shutdown.grace, health.set_ready(false));
+        let (grace, not_ready) = (config.shutdown.grace, async { health.set_ready(false) });
         supervisor
             .run(startup, shutdown, grace, not_ready, database.close())
             .await
@@ -204,7 +205,7 @@ async fn startup(
     database.ready(&config.database, MIGRATIONS, name).await?;
     prepared.send_replace(true);
     kafka::topics::settled(&config.kafka, config.topics, &NEEDED).await;
-    health.set_ready(true).await;
+    health.set_ready(true);
     tracing::info!("ready");
     Ok(())
 }

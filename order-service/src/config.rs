@@ -129,6 +129,9 @@ const MAX_COMMIT_WRITERS: usize = 100;
 /// A larger batch delays its callers more than it saves.
 const MAX_COMMIT_BATCH: usize = 1_000;
 
+/// An order in the queue costs some KiB; a queue of seconds at any rate of a database.
+const MAX_COMMIT_QUEUE: usize = 1_000_000;
+
 impl Configuration for Config {
     fn read(settings: &mut Settings<'_>) -> Self {
         Self {
@@ -158,8 +161,9 @@ fn read_commit(settings: &mut Settings<'_>) -> GroupCommitConfig {
         "maximum orders that wait for their commit; more are refused with RESOURCE_EXHAUSTED",
     );
     require_range(settings, "COMMIT_MAX_BATCH", max_batch, MAX_COMMIT_BATCH);
-    let why = "must not be below COMMIT_MAX_BATCH";
-    settings.require(queue >= max_batch, "COMMIT_QUEUE", why);
+    let why = format_args!("must be COMMIT_MAX_BATCH to {MAX_COMMIT_QUEUE}");
+    let is_valid = (max_batch..=MAX_COMMIT_QUEUE).contains(&queue);
+    settings.require(is_valid, "COMMIT_QUEUE", why);
     let writers = settings.value(
         "COMMIT_WRITERS",
         "1",
@@ -194,7 +198,9 @@ fn read_watch_streams(settings: &mut Settings<'_>) -> usize {
 mod tests {
     use std::collections::BTreeMap;
 
+    use proptest::prelude::*;
     use service::config::ConfigError;
+    use service::config::testing::{HOSTILE, names, unnamed_mistakes};
 
     use super::*;
 
@@ -265,5 +271,25 @@ mod tests {
         let error = config(&[("COMMIT_MAX_BATCH", "100"), ("COMMIT_QUEUE", "99")]).unwrap_err();
 
         assert_eq!(error.mistakes().len(), 1);
+    }
+
+    #[test]
+    fn every_mistake_about_a_hostile_value_names_its_setting() {
+        for name in names::<Config>() {
+            for value in HOSTILE {
+                let unnamed = unnamed_mistakes::<Config>(name, value);
+                assert_eq!(unnamed, [""; 0], "{name}={value:?}");
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_value_of_any_setting_panics_or_is_refused_without_its_name(
+            name in proptest::sample::select(names::<Config>()),
+            value in ".{0,30}|[-+]?[0-9]{1,25}[a-z%]{0,3}|[a-z]{1,8}://[^ ]{0,20}|([a-z:=]{0,6},){0,4}",
+        ) {
+            prop_assert_eq!(unnamed_mistakes::<Config>(name, &value), [""; 0]);
+        }
     }
 }

@@ -24,6 +24,7 @@ use grpc::server::GrpcServer;
 use outbox::OutboxSignal;
 use outbox::relay::Relay;
 use outbox::watch::{BacklogWatch, MAX_COUNTED_ROWS};
+use proto::inventory::v1::inventory_service_server::SERVICE_NAME;
 use proto::topics;
 use service::backoff::{Backoff, retry};
 use service::command_line::ExitError;
@@ -81,7 +82,7 @@ impl App {
             database,
             server,
             catalogue,
-            health: Health::starting().await,
+            health: Health::starting(&[SERVICE_NAME]),
         })
     }
 
@@ -101,7 +102,7 @@ impl App {
         let (prepared, when_prepared) = watch::channel(false);
         let (supervisor, store) = self.start(when_prepared);
         let startup = startup(&config, &database, store, catalogue, prepared, &health);
-        let (grace, not_ready) = (config.shutdown.grace, health.set_ready(false));
+        let (grace, not_ready) = (config.shutdown.grace, async { health.set_ready(false) });
         supervisor
             .run(startup, shutdown, grace, not_ready, database.close())
             .await
@@ -175,7 +176,7 @@ async fn startup(
     drop(store);
     prepared.send_replace(true);
     kafka::topics::settled(&config.kafka, config.topics, &NEEDED).await;
-    health.set_ready(true).await;
+    health.set_ready(true);
     tracing::info!("ready");
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use processing_service::app::App;
@@ -17,9 +17,9 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
-use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
+use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
 /// Runs the process until it exits, with only these settings in its environment.
 fn run(arguments: &[&str], settings: &[(&str, &str)]) -> Output {
@@ -90,11 +90,16 @@ impl Running {
     }
 
     /// A stream of its health status changes.
-    async fn health(&self) -> tonic::Streaming<tonic_health::pb::HealthCheckResponse> {
+    async fn health(&self) -> tonic::Streaming<HealthCheckResponse> {
+        self.health_of("").await
+    }
+
+    async fn health_of(&self, service: &str) -> tonic::Streaming<HealthCheckResponse> {
         let channel = Channel::from_shared(format!("http://{}", self.address)).unwrap();
         let mut client = HealthClient::new(channel.connect().await.unwrap());
-        let whole_server = HealthCheckRequest::default();
-        client.watch(whole_server).await.unwrap().into_inner()
+        let service = service.to_owned();
+        let watch = client.watch(HealthCheckRequest { service }).await;
+        watch.unwrap().into_inner()
     }
 
     /// Availability of one piece of "A", over gRPC.
@@ -117,9 +122,7 @@ impl Running {
     }
 }
 
-async fn next(
-    health: &mut tonic::Streaming<tonic_health::pb::HealthCheckResponse>,
-) -> ServingStatus {
+async fn next(health: &mut tonic::Streaming<HealthCheckResponse>) -> ServingStatus {
     let next = tokio::time::timeout(Duration::from_secs(30), health.message()).await;
     next.unwrap().unwrap().unwrap().status()
 }
@@ -156,6 +159,41 @@ fn a_wrong_configuration_is_named_whole_and_exits_78() {
     for (name, _) in settings {
         assert!(stderr(&output).contains(name), "{name}");
     }
+}
+
+/// Each was ignored, accepted although nothing was durable, or failed without the name of its variable.
+#[test]
+fn a_setting_that_cannot_be_honoured_is_named_and_exits_78() {
+    let settings = [
+        ("DATABASE_URL", "sqlite://:memory:"),
+        ("PGPASSWORD", "planted_7b1d90c4\n"),
+        ("KAFKA_BROKERS", ","),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "127.0.0.1:4318"),
+        (
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+            "http://127.0.0.1:4318\n",
+        ),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "planted_7b1d90c4"),
+        ("OTEL_TRACES_SAMPLER", "jaeger_remote"),
+        ("OTEL_PROPAGATORS", "b3"),
+        ("LOG_FILTER", "warning"),
+        ("SHUTDOWN_GRACE", "18446744073709551615ms"),
+        ("DATABASE_POOL", "4294967295"),
+    ];
+
+    let output = run(&[], &settings);
+
+    assert_eq!(output.status.code(), Some(78), "{}", stderr(&output));
+    for (name, _) in settings {
+        let line = format!("  {name}: ");
+        assert!(
+            stderr(&output).contains(&line),
+            "{name}: {}",
+            stderr(&output)
+        );
+    }
+    assert!(!stderr(&output).contains("planted"), "{}", stderr(&output));
 }
 
 #[test]
@@ -199,6 +237,73 @@ async fn it_becomes_ready_answers_and_stops_cleanly_without_a_broker() {
     let response = running.check().await.unwrap();
     assert_eq!(response.items[0].status(), ItemStatus::Available);
     running.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watch_of_the_services_own_name_follows_readiness_and_ends_with_the_stop() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = config(&directory, "127.0.0.1:0");
+    let running = Running::start(&config, directory).await;
+    let mut health = running.health_of("inventory.v1.InventoryService").await;
+    while next(&mut health).await != ServingStatus::Serving {}
+
+    running.stop().await.unwrap();
+
+    assert_eq!(next(&mut health).await, ServingStatus::NotServing);
+    let end = health.message().await.unwrap_err();
+    assert_eq!(end.code(), Code::Unavailable, "{end}");
+}
+
+/// With pipes for stdout and stderr whose reader hangs.
+#[tokio::test(flavor = "multi_thread")]
+async fn output_that_is_not_read_blocks_neither_calls_nor_the_stop() {
+    let directory = tempfile::tempdir().unwrap();
+    let unused = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = unused.local_addr().unwrap();
+    drop(unused);
+    let mut process = tokio::process::Command::new(env!("CARGO_BIN_EXE_processing-service"))
+        .env_clear()
+        .env("GRPC_LISTEN", address.to_string())
+        .env(
+            "DATABASE_URL",
+            format!("sqlite://{}/a.db", directory.path().display()),
+        )
+        .env(
+            "CATALOGUE_FILE",
+            write_catalogue(directory.path(), "sku,name,opening_stock\n"),
+        )
+        .env("KAFKA_BROKERS", "127.0.0.1:1")
+        .env("LOG_FILTER", "trace")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let channel = Channel::from_shared(format!("http://{address}")).unwrap();
+    let mut client = HealthClient::new(channel.connect_lazy());
+    let serving = async {
+        let is_serving = |health: &HealthCheckResponse| health.status() == ServingStatus::Serving;
+        while !client
+            .check(HealthCheckRequest::default())
+            .await
+            .is_ok_and(|health| is_serving(health.get_ref()))
+        {}
+    };
+    let serving = tokio::time::timeout(Duration::from_secs(60), serving).await;
+    serving.expect("the process does not serve");
+
+    // Each writes some KiB of log lines: far more than a pipe holds.
+    for _ in 0..500 {
+        let checked = client.check(HealthCheckRequest::default());
+        let checked = tokio::time::timeout(Duration::from_secs(30), checked).await;
+        checked.expect("a call hangs").unwrap();
+    }
+    let pid = process.id().unwrap().to_string();
+    Command::new("kill").arg(pid).status().unwrap();
+
+    let ended = tokio::time::timeout(Duration::from_secs(30), process.wait()).await;
+    let ended = ended.expect("the stop hangs").unwrap();
+    assert_eq!(ended.code(), Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

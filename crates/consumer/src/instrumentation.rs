@@ -188,7 +188,8 @@ fn link_to(record: &Record) -> Option<Link> {
     let mut attributes = vec![attr::MESSAGING_KAFKA_OFFSET.of(record.offset)];
     let key = record.key.as_deref().and_then(bounded_text);
     attributes.extend(key.map(|key| attr::MESSAGING_KAFKA_MESSAGE_KEY.of(key)));
-    let id = headers::text(&record.headers, "ce_id").map(str::to_owned);
+    let id = headers::text(&record.headers, "ce_id");
+    let id = id.and_then(|id| bounded_text(id.as_bytes()));
     attributes.extend(id.map(|id| attr::MESSAGING_MESSAGE_ID.of(id)));
     Some(Link::new(decided, attributes, 0))
 }

@@ -57,11 +57,11 @@ impl CustomerRateLimitConfig {
             }
             return None;
         };
-        let burst = burst.unwrap_or(rate.saturating_mul(2));
-        Some(Self {
-            rate: bounded(settings, "CUSTOMER_RATE", rate, MAX_RATE)?,
-            burst: bounded(settings, "CUSTOMER_BURST", burst, MAX_BURST)?,
-        })
+        let burst = burst.map(|burst| bounded(settings, "CUSTOMER_BURST", burst, MAX_BURST));
+        let rate = bounded(settings, "CUSTOMER_RATE", rate, MAX_RATE)?;
+        let twice = NonZeroU32::saturating_add(rate, rate.get());
+        let burst = burst.unwrap_or(Some(twice))?;
+        Some(Self { rate, burst })
     }
 }
 
@@ -73,6 +73,7 @@ fn bounded(
 ) -> Option<NonZeroU32> {
     if !(1..=max).contains(&value) {
         settings.reject(name, format!("must be 1 to {max}"));
+        return None;
     }
     NonZeroU32::new(value)
 }

@@ -9,8 +9,9 @@
 //!        ─▶ errors: adds an ErrorInfo to every error
 //!             ─▶ load_shed: rejects above the concurrency limit
 //!                  ─▶ deadlines: grpc-timeout or the server's own limit
-//!                       ─▶ auth: verifies the token, adds the caller
-//!                            ─▶ the method
+//!                       ─▶ stream_end: ends streams when the server stops
+//!                            ─▶ auth: verifies the token, adds the caller
+//!                                 ─▶ the method
 //! ```
 
 use std::net::SocketAddr;
@@ -21,8 +22,6 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic::transport::Server;
-use tonic_health::pb::health_server::HealthServer;
-use tonic_health::server::HealthService;
 use tower::util::option_layer;
 
 use crate::auth::AuthLayer;
@@ -45,6 +44,7 @@ pub mod errors;
 mod instrumentation;
 pub mod load_shed;
 mod methods;
+mod stream_end;
 
 mod response;
 pub mod violations;
@@ -60,6 +60,7 @@ use errors::ErrorLayer;
 use instrumentation::CallTelemetryLayer;
 use load_shed::LoadShedLayer;
 use methods::Methods;
+use stream_end::StreamEndLayer;
 
 /// A connection without traffic is pinged at this interval and closed if the ping is not acknowledged within
 /// [`KEEPALIVE_TIMEOUT`]: a half-open connection must not hold a stream for ever.
@@ -158,7 +159,7 @@ impl GrpcServer {
         self.local_addr
     }
 
-    /// Serves the routes, health and reflection until `shutdown`, then waits for in-flight calls.
+    /// Serves the routes, health and reflection until `shutdown`, then ends streams and waits for in-flight calls.
     pub async fn serve(
         self,
         routes: Routes,
@@ -173,8 +174,12 @@ impl GrpcServer {
             unary_limit: self.config.call_limit,
             methods: methods.clone(),
         };
-        let health = HealthService::from_health_reporter(health.reporter());
-        let mut routes = routes.add_service(HealthServer::new(health));
+        let stream_end = StreamEndLayer {
+            service: self.service,
+            methods: methods.clone(),
+            shutdown: shutdown.clone(),
+        };
+        let mut routes = routes.add_service(health.service());
         if self.config.has_reflection {
             routes = with_reflection(routes, descriptors)?;
         }
@@ -193,6 +198,7 @@ impl GrpcServer {
             }))
             .layer(MiddlewareLayer(load_shed))
             .layer(MiddlewareLayer(deadlines))
+            .layer(MiddlewareLayer(stream_end))
             .layer(option_layer(self.authentication.map(MiddlewareLayer)))
             .add_routes(routes)
             .serve_with_incoming_shutdown(

@@ -26,6 +26,8 @@ pub enum CallRejection {
     PermissionDenied,
     /// A required dependency does not answer, or its circuit breaker is open.
     DependencyUnavailable,
+    /// The server stops; another replica can take the call.
+    ShuttingDown,
 }
 
 /// Retry delay after a rejection for load: too short to be noticed as a pause, long enough for the load to pass.
@@ -33,7 +35,7 @@ pub const RETRY_DELAY: Duration = Duration::from_millis(500);
 
 impl CallRejection {
     /// One of each, for the pages and tests that list them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::DeadlineExceeded,
         Self::MalformedTimeout,
         Self::Overloaded,
@@ -41,6 +43,7 @@ impl CallRejection {
         Self::Unauthenticated,
         Self::PermissionDenied,
         Self::DependencyUnavailable,
+        Self::ShuttingDown,
     ];
 
     pub fn code(self) -> Code {
@@ -50,7 +53,7 @@ impl CallRejection {
             Self::Overloaded | Self::RateLimited(_) => Code::ResourceExhausted,
             Self::Unauthenticated => Code::Unauthenticated,
             Self::PermissionDenied => Code::PermissionDenied,
-            Self::DependencyUnavailable => Code::Unavailable,
+            Self::DependencyUnavailable | Self::ShuttingDown => Code::Unavailable,
         }
     }
 
@@ -63,6 +66,7 @@ impl CallRejection {
             Self::Unauthenticated => "UNAUTHENTICATED",
             Self::PermissionDenied => "PERMISSION_DENIED",
             Self::DependencyUnavailable => "DEPENDENCY_UNAVAILABLE",
+            Self::ShuttingDown => "SHUTTING_DOWN",
         }
     }
 
@@ -75,13 +79,16 @@ impl CallRejection {
             Self::Unauthenticated => "a valid bearer token is needed",
             Self::PermissionDenied => "the caller may not do this",
             Self::DependencyUnavailable => "a service that is needed does not answer",
+            Self::ShuttingDown => "the service is shutting down",
         }
     }
 
     /// When the same call may succeed; `None` if a retry does not help.
     pub fn retry_delay(self) -> Option<Duration> {
         match self {
-            Self::Overloaded | Self::DependencyUnavailable => Some(RETRY_DELAY),
+            Self::Overloaded | Self::DependencyUnavailable | Self::ShuttingDown => {
+                Some(RETRY_DELAY)
+            }
             Self::RateLimited(delay) => Some(delay),
             _ => None,
         }

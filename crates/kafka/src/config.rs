@@ -1,9 +1,10 @@
 //! The settings that all Kafka clients of a process share. [`crate::properties`] turns them into librdkafka properties.
 
+use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use crate::security::Security;
-use service::config::Settings;
+use service::config::{FromSetting, Settings};
 
 /// The addresses of Kafka and the settings shared by all clients of a process.
 #[derive(Clone, Debug)]
@@ -42,16 +43,8 @@ impl KafkaConfig {
     /// Reads the settings that every Kafka client shares.
     pub fn read(settings: &mut Settings<'_>) -> Self {
         Self {
-            brokers: settings.value(
-                "KAFKA_BROKERS",
-                "127.0.0.1:9092",
-                "Kafka bootstrap servers, `host:port` separated by commas",
-            ),
-            fetch_wait: settings.value(
-                "KAFKA_FETCH_WAIT",
-                "500ms",
-                "how long a broker may hold a fetch that finds no records; Apache Kafka answers at once when there are some",
-            ),
+            brokers: read_brokers(settings),
+            fetch_wait: read_fetch_wait(settings),
             security: Security::read(settings),
             group: GroupTimeouts::default(),
         }
@@ -81,9 +74,100 @@ impl KafkaConfig {
     }
 }
 
+fn read_brokers(settings: &mut Settings<'_>) -> String {
+    let Brokers(brokers) = settings.value(
+        "KAFKA_BROKERS",
+        "127.0.0.1:9092",
+        "Kafka bootstrap servers, `host:port` separated by commas",
+    );
+    brokers
+}
+
+/// librdkafka accepts no consumer whose fetch may take as long as a request ([`crate::properties`]).
+const MAX_FETCH_WAIT: Duration = Duration::from_secs(10);
+
+fn read_fetch_wait(settings: &mut Settings<'_>) -> Duration {
+    let fetch_wait = settings.value(
+        "KAFKA_FETCH_WAIT",
+        "500ms",
+        "how long a broker may hold a fetch that finds no records, at most 10s; Apache Kafka answers at once when there are some",
+    );
+    let is_valid = fetch_wait <= MAX_FETCH_WAIT;
+    settings.require(is_valid, "KAFKA_FETCH_WAIT", "must be at most 10s");
+    fetch_wait
+}
+
+/// At least one server. librdkafka skips what it does not understand, and without a server it waits for ever.
+struct Brokers(String);
+
+impl FromSetting for Brokers {
+    fn from_setting(text: &str) -> Result<Self, String> {
+        let servers: Vec<_> = text.split(',').map(str::trim).collect();
+        if servers.iter().all(|server| is_server(server)) {
+            return Ok(Self(servers.join(",")));
+        }
+        Err("servers such as kafka-1:9092,kafka-2:9092".to_owned())
+    }
+}
+
+/// `host`, `host:port` or `protocol://host:port`, as librdkafka accepts it; an IPv6 address is in brackets.
+fn is_server(server: &str) -> bool {
+    let (protocol, server) = server.split_once("://").unwrap_or(("", server));
+    let is_protocol = |text: &str| {
+        text.bytes()
+            .all(|byte| byte.is_ascii_alphabetic() || byte == b'_')
+    };
+    let (host, port) = match server.rsplit_once(':') {
+        Some((host, port)) if !server.ends_with(']') => (host, Some(port)),
+        _ => (server, None),
+    };
+    let is_port = |port: &str| port.parse::<u16>().is_ok_and(|port| port > 0);
+    is_protocol(protocol) && is_host(host) && port.is_none_or(is_port)
+}
+
+fn is_host(host: &str) -> bool {
+    let address = host
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    if let Some(address) = address {
+        return address.parse::<Ipv6Addr>().is_ok();
+    }
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
+    !host.is_empty() && host.bytes().all(is_allowed)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_list_without_a_server_or_with_a_malformed_one_is_refused() {
+        for text in [
+            ",",
+            "",
+            "kafka:9092,",
+            "kafka:0",
+            "kafka:99999",
+            "kafka:port",
+            ":9092",
+            "kafka;9092",
+            "http://kafka/path",
+            "[::1:9092",
+            "::1:9092",
+            "b\u{fc}cher:9092",
+        ] {
+            assert!(Brokers::from_setting(text).is_err(), "{text}");
+        }
+        for (text, expected) in [
+            ("kafka:9092", "kafka:9092"),
+            ("kafka-1 , kafka_2:1", "kafka-1,kafka_2:1"),
+            ("SASL_SSL://10.0.0.1:9092", "SASL_SSL://10.0.0.1:9092"),
+            ("[::1]:9092,[::1]", "[::1]:9092,[::1]"),
+        ] {
+            let Brokers(brokers) = Brokers::from_setting(text).unwrap();
+            assert_eq!(brokers, expected);
+        }
+    }
 
     #[test]
     fn handlers_in_flight_have_less_time_than_the_session() {

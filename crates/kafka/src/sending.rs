@@ -91,8 +91,9 @@ impl SendTelemetry {
         if let Some(key) = message.key.and_then(bounded_text) {
             span.set(&attr::MESSAGING_KAFKA_MESSAGE_KEY, key);
         }
-        if let Some(id) = headers::text(message.headers, "ce_id") {
-            span.set(&attr::MESSAGING_MESSAGE_ID, id.to_owned());
+        let id = headers::text(message.headers, "ce_id");
+        if let Some(id) = id.and_then(|id| bounded_text(id.as_bytes())) {
+            span.set(&attr::MESSAGING_MESSAGE_ID, id);
         }
     }
 

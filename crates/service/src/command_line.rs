@@ -3,9 +3,12 @@
 //! Without a subcommand the service runs. Settings are environment variables; `--help` lists them.
 
 use std::error::Error;
-use std::io;
+use std::io::{self, Write as _};
 use std::pin::Pin;
 use std::process::ExitCode;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use clap::ArgMatches;
 use tokio::runtime::Runtime;
@@ -140,10 +143,23 @@ pub fn main(
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{}: {error}", identity.name);
+            report(format!("{}: {error}", identity.name));
             ExitCode::from(error.code)
         }
     }
+}
+
+/// Time for the reader of standard error: a pipe that is full and not read must not keep the process.
+const REPORT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Writes to standard error. Its failure is ignored: the exit code remains.
+fn report(message: String) {
+    let (done, written) = mpsc::channel();
+    thread::spawn(move || {
+        let _ = writeln!(io::stderr(), "{message}");
+        let _ = done.send(());
+    });
+    let _ = written.recv_timeout(REPORT_TIMEOUT);
 }
 
 fn run_command(name: &str, arguments: ArgMatches, commands: Vec<Command>) -> Result<(), ExitError> {

@@ -3,11 +3,13 @@
 //! A service reads its settings through [`Settings`]. Each read names the variable, its default and its meaning, so
 //! `--help` and the configuration page are generated from the calls that read the values. A value that does not parse
 //! is recorded, the default is used, and [`Settings::finish`] fails with all recorded mistakes. Variables that no call
-//! reads are ignored, except the old names given to [`Settings::renamed`].
+//! reads are ignored, except the names given to [`Settings::renamed`] and [`Settings::unsupported`].
 
 use std::collections::BTreeMap;
 use std::fmt;
 
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 mod value;
 
 pub use value::{FromSetting, parse};
@@ -15,6 +17,9 @@ pub use value::{FromSetting, parse};
 /// Where settings come from: the environment, or a map in tests.
 pub trait SettingsSource {
     fn get(&self, name: &str) -> Option<String>;
+
+    /// The names of all settings, used and unused ones.
+    fn names(&self) -> Vec<String>;
 }
 
 struct Environment;
@@ -24,11 +29,20 @@ impl SettingsSource for Environment {
         // Invalid Unicode becomes replacement characters, so that the parser rejects it under the name of the setting.
         std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
     }
+
+    fn names(&self) -> Vec<String> {
+        let names = std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned());
+        names.collect()
+    }
 }
 
 impl SettingsSource for BTreeMap<String, String> {
     fn get(&self, name: &str) -> Option<String> {
         BTreeMap::get(self, name).cloned()
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.keys().cloned().collect()
     }
 }
 
@@ -76,6 +90,8 @@ pub struct Settings<'a> {
     source: &'a dyn SettingsSource,
     documentation: Vec<SettingDoc>,
     mistakes: Vec<String>,
+    /// Names given to [`Settings::unsupported`].
+    known: Vec<&'static str>,
 }
 
 impl fmt::Debug for Settings<'_> {
@@ -94,6 +110,7 @@ impl<'a> Settings<'a> {
             source,
             documentation: Vec::new(),
             mistakes: Vec::new(),
+            known: Vec::new(),
         }
     }
 
@@ -124,6 +141,26 @@ impl<'a> Settings<'a> {
         if self.text(old).is_some() {
             self.reject(old, format_args!("unknown, use {new}"));
         }
+    }
+
+    /// Records the use of a variable that others support. Ignoring it would surprise its operator.
+    pub fn unsupported(&mut self, name: &'static str, why: impl fmt::Display) {
+        self.known.push(name);
+        if self.text(name).is_some() {
+            self.reject(name, why);
+        }
+    }
+
+    /// The variables with this prefix that are set and have no effect, sorted: no earlier call has read them.
+    pub fn unread(&self, prefix: &str) -> Vec<String> {
+        let is_read = |name: &str| self.documentation.iter().any(|read| read.name == name);
+        let mut names = self.source.names();
+        names.retain(|name| {
+            let is_known = is_read(name) || self.known.contains(&name.as_str());
+            name.starts_with(prefix) && !is_known && self.text(name).is_some()
+        });
+        names.sort();
+        names
     }
 
     /// Records a mistake that the parser cannot find, such as a conflict between settings.
@@ -163,6 +200,10 @@ impl<'a> Settings<'a> {
             help,
         });
         let text = self.text(name)?;
+        if let Err(why) = value::check_text(&text) {
+            self.reject(name, why);
+            return None;
+        }
         match T::from_setting(&text) {
             Ok(value) => Some(value),
             Err(expected) => {
@@ -279,6 +320,66 @@ mod tests {
 
         let error = settings.finish(()).unwrap_err();
         assert_eq!(error.mistakes(), ["WAIT: unknown, use GRACE"]);
+    }
+
+    #[test]
+    fn what_no_value_may_contain_is_refused_by_name_and_not_repeated() {
+        for hostile in [
+            " ",
+            "hunter2\n",
+            "hunter2\r\n",
+            "hun\tter2",
+            "hunter2\u{fffd}",
+        ] {
+            let source = environment(&[("PASSWORD", hostile)]);
+            let mut settings = Settings::new(&source);
+
+            let read: Option<String> = settings.optional("PASSWORD", "password");
+
+            assert_eq!(read, None);
+            let error = settings.finish(()).unwrap_err();
+            assert!(error.mistakes()[0].starts_with("PASSWORD: must"), "{error}");
+            assert!(!error.to_string().contains("hunter2"), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_error_repeats_only_the_begin_of_a_huge_value() {
+        let source = environment(&[("GRACE", &"9".repeat(100_000))]);
+        let mut settings = Settings::new(&source);
+
+        let config = read(&mut settings);
+
+        let error = settings.finish(config).unwrap_err().to_string();
+        assert!(error.len() < 300, "{}", error.len());
+    }
+
+    #[test]
+    fn variables_that_are_set_and_not_read_are_known() {
+        let source = environment(&[
+            ("A_USED", "1"),
+            ("A_LOST", "1"),
+            ("A_EMPTY", ""),
+            ("B", "1"),
+        ]);
+        let mut settings = Settings::new(&source);
+
+        let _: Option<u32> = settings.optional("A_USED", "count");
+
+        assert_eq!(settings.unread("A_"), ["A_LOST"]);
+    }
+
+    #[test]
+    fn an_unsupported_variable_is_a_mistake_only_if_it_is_set() {
+        let source = environment(&[("A_FORMAT", "xml")]);
+        let mut settings = Settings::new(&source);
+
+        settings.unsupported("A_FORMAT", "not supported");
+        settings.unsupported("A_COLOUR", "not supported");
+
+        assert!(settings.unread("A_").is_empty());
+        let error = settings.finish(()).unwrap_err();
+        assert_eq!(error.mistakes(), ["A_FORMAT: not supported"]);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::driver_environment;
 use crate::migrations::{MigrationSet, Migrations};
 use crate::postgres::Postgres;
 use crate::sqlite::{self, OpenError as SqliteError, Sqlite};
@@ -33,6 +34,9 @@ pub struct DatabaseConfig {
 /// Commits, reads, the relay and the leases share the pool: with fewer connections they wait for each other.
 const MIN_CONNECTIONS: u32 = 4;
 
+/// More than a server accepts. The pool allocates a slot for each, so an absurd number would exhaust the memory.
+const MAX_CONNECTIONS: u32 = 10_000;
+
 impl DatabaseConfig {
     /// Reads the settings.
     pub fn read(settings: &mut Settings<'_>, default_url: &'static str) -> Self {
@@ -53,12 +57,10 @@ impl DatabaseConfig {
                 "PostgreSQL: migrate the schema at start; if false, run the subcommand `migrate`",
             ),
         };
-        if config.connections < MIN_CONNECTIONS {
-            settings.reject(
-                "DATABASE_POOL",
-                format!("must be at least {MIN_CONNECTIONS}"),
-            );
-        }
+        let is_valid = (MIN_CONNECTIONS..=MAX_CONNECTIONS).contains(&config.connections);
+        let why = format_args!("must be {MIN_CONNECTIONS} to {MAX_CONNECTIONS}");
+        settings.require(is_valid, "DATABASE_POOL", why);
+        driver_environment::read(settings);
         config
     }
 }

@@ -18,5 +18,6 @@ pub mod postgres;
 pub mod sqlite;
 
 pub mod database;
+mod driver_environment;
 
 pub mod group_commit;

@@ -4,6 +4,7 @@ use std::fmt;
 
 use service::config::FromSetting;
 use sqlx::postgres::PgConnectOptions;
+use sqlx::sqlite::SqliteConnectOptions;
 
 /// The address of a database. It can contain a password, so `Debug` redacts it.
 #[derive(Clone, PartialEq, Eq)]
@@ -40,7 +41,7 @@ impl FromSetting for DatabaseUrl {
 
     fn from_setting(text: &str) -> Result<Self, String> {
         let is_valid = match text.strip_prefix(SQLITE_SCHEME) {
-            Some(path) => !path.is_empty(),
+            Some(_) => names_a_file(text),
             None => {
                 let mut schemes = POSTGRES_SCHEMES.iter();
                 // The driver checks the parameters; it accepts an empty address.
@@ -48,16 +49,64 @@ impl FromSetting for DatabaseUrl {
                     text.strip_prefix(scheme)
                         .is_some_and(|rest| !rest.is_empty())
                 }) && text.parse::<PgConnectOptions>().is_ok()
+                    && has_known_parameters(text)
             }
         };
         if is_valid {
             return Ok(Self(text.to_owned()));
         }
         Err(
-            "a URL such as sqlite://orders.db or postgres://user@host/orders?sslmode=verify-full"
+            "a URL such as sqlite://orders.db, a file and not memory, or postgres://user@host/orders?sslmode=verify-full, without unknown parameters"
                 .to_owned(),
         )
     }
+}
+
+/// Whether a SQLite URL names a file that is written and kept. Orders in memory would be confirmed and lost.
+fn names_a_file(url: &str) -> bool {
+    let parameters = url.split_once('?').map_or("", |(_, parameters)| parameters);
+    // Others make the database private to memory, read-only or of another file system.
+    if !matches!(parameters, "" | "mode=rw" | "mode=rwc") {
+        return false;
+    }
+    let Ok(options) = url.parse::<SqliteConnectOptions>() else {
+        return false;
+    };
+    // The driver decodes the path, and replaces `:memory:` by a name that begins with `file:`.
+    let path = options.get_filename().to_string_lossy();
+    !path.trim().is_empty() && path != ":memory:" && !path.starts_with("file:")
+}
+
+/// Parameters that the driver knows. It ignores others: a misspelled `sslmode` would be no protection.
+const PARAMETERS: [&str; 18] = [
+    "sslmode",
+    "ssl-mode",
+    "sslrootcert",
+    "ssl-root-cert",
+    "ssl-ca",
+    "sslcert",
+    "ssl-cert",
+    "sslkey",
+    "ssl-key",
+    "statement-cache-capacity",
+    "host",
+    "hostaddr",
+    "port",
+    "dbname",
+    "user",
+    "password",
+    "application_name",
+    "options",
+];
+
+fn has_known_parameters(url: &str) -> bool {
+    let parameters = url.split_once('?').map_or("", |(_, parameters)| parameters);
+    let mut pairs = parameters.split('&').filter(|pair| !pair.is_empty());
+    pairs.all(|pair| {
+        let name = pair.split('=').next().unwrap_or_default();
+        let is_option = name.starts_with("options[") || name.starts_with("options%5B");
+        is_option || PARAMETERS.contains(&name)
+    })
 }
 
 impl fmt::Debug for DatabaseUrl {
@@ -97,6 +146,43 @@ mod tests {
             "postgres://localhost/orders?sslmode=sometimes",
         ] {
             assert!(DatabaseUrl::from_setting(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_sqlite_database_that_is_not_a_durable_file_is_rejected() {
+        for text in [
+            "sqlite://:memory:",
+            "sqlite://%3Amemory%3A",
+            "sqlite://orders.db?mode=memory",
+            "sqlite://orders.db?mode=ro",
+            "sqlite://orders.db?vfs=memdb",
+            "sqlite://orders.db?immutable=1",
+            "sqlite://file::memory:",
+            "sqlite://?mode=rwc",
+            "sqlite:// ",
+        ] {
+            assert!(DatabaseUrl::from_setting(text).is_err(), "{text}");
+        }
+        for text in ["sqlite://orders.db?mode=rwc", "sqlite:///var/lib/orders.db"] {
+            assert!(DatabaseUrl::from_setting(text).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_parameter_that_the_driver_would_ignore_is_rejected() {
+        let url = |parameter| format!("postgres://localhost/orders?{parameter}");
+        for parameter in ["sslmod=verify-full", "sslmode=verify-full&pool=1", "="] {
+            assert!(
+                DatabaseUrl::from_setting(&url(parameter)).is_err(),
+                "{parameter}"
+            );
+        }
+        for parameter in ["", "options[search_path]=shop", "sslmode=require&"] {
+            assert!(
+                DatabaseUrl::from_setting(&url(parameter)).is_ok(),
+                "{parameter}"
+            );
         }
     }
 

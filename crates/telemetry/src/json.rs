@@ -10,14 +10,16 @@ use tracing::{Event, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
-use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
 use tracing_subscriber::registry::LookupSpan;
 
-pub(super) fn layer<S>() -> impl Layer<S>
+pub(super) fn layer<S, W>(writer: W) -> impl Layer<S>
 where
     S: Subscriber + for<'lookup> LookupSpan<'lookup>,
+    W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
 {
-    tracing_subscriber::fmt::layer().event_format(JsonLines)
+    let layer = tracing_subscriber::fmt::layer().event_format(JsonLines);
+    layer.with_writer(writer)
 }
 
 struct JsonLines;
@@ -111,8 +113,7 @@ mod tests {
     fn lines(run: impl FnOnce()) -> Vec<Value> {
         let mut file: File = tempfile::tempfile().unwrap();
         let writer = Arc::new(file.try_clone().unwrap());
-        let layer = tracing_subscriber::fmt::layer().event_format(JsonLines);
-        let subscriber = tracing_subscriber::registry().with(layer.with_writer(writer));
+        let subscriber = tracing_subscriber::registry().with(layer(writer));
         tracing::subscriber::with_default(subscriber, run);
         let mut written = String::new();
         file.rewind().unwrap();
@@ -151,12 +152,14 @@ mod tests {
 
     #[test]
     fn a_panic_is_logged_as_an_error_also_when_it_is_caught() {
-        crate::log_panics();
+        let of_the_tests = std::panic::take_hook();
+        crate::panics::log();
 
         let lines = lines(|| {
             let caught = std::panic::catch_unwind(|| panic!("a defect"));
             assert!(caught.is_err());
         });
+        std::panic::set_hook(of_the_tests);
 
         assert_eq!(lines[0]["level"], "ERROR");
         assert_eq!(lines[0]["said"], "a defect");

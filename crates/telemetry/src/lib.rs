@@ -1,16 +1,16 @@
-//! Telemetry: JSON log lines on stdout; traces, metrics and logs over OTLP if an endpoint is configured.
+//! Telemetry: JSON log lines on stdout; traces, metrics and logs over OTLP if an endpoint is configured ([`TelemetryConfig`]).
 //!
 //! Trace ids exist without an endpoint as well, so that log lines and events can be correlated with the trace of a caller.
 //!
 //! Reading order: [`vocabulary`] defines attributes, metrics and spans, and [`names`] lists them; [`span`] and
-//! [`instruments`] create telemetry from them; `sampling` decides which traces are recorded; `providers` exports them.
-//! [`process`] has the metrics of the process itself.
+//! [`instruments`] create telemetry from them; `sampling` decides which traces are recorded; `providers` exports them;
+//! `log_writer` writes log lines without blocking. [`process`] has the metrics of the process itself.
 //!
 //! Global state: the log subscriber, the tracer and the meter provider belong to the process, as in the OpenTelemetry API,
 //! and [`Telemetry::start`] sets each of them once. Without it, spans and metrics are no-ops. Passing them by value would
 //! add a parameter to every function that emits telemetry.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use opentelemetry::trace::TracerProvider as _;
@@ -25,7 +25,6 @@ use tracing_subscriber::{EnvFilter, Layer};
 
 use service::ServiceIdentity;
 use service::command_line::ExitError;
-use service::config::{FromSetting, Settings};
 
 pub mod names;
 pub mod vocabulary;
@@ -36,17 +35,29 @@ pub mod reading;
 mod sampling;
 pub mod span;
 
+mod config;
 mod json;
+mod log_writer;
+mod panics;
 pub mod process;
 mod providers;
 
+pub use config::TelemetryConfig;
 pub use opentelemetry_otlp::ExporterBuildError;
 pub use sampling::SamplingRatio;
 
+use config::LogFilter;
+use log_writer::LogWriter;
+use names::metrics;
 use sampling::LinkAwareParentBased;
+use vocabulary::Labels;
 
 /// Timeout of the final flush of spans, metrics and logs together.
 const FLUSH: Duration = Duration::from_secs(5);
+
+/// Range of the time for the last log lines: what is left of [`FLUSH`]. Stdout has had the whole flush to take them, and
+/// if nobody reads it, waiting does not help.
+const LAST_LINES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
 
 /// Without the logs of the client libraries: exporting those would produce more of them.
 const NOT_EXPORTED: &str =
@@ -60,51 +71,6 @@ static SCOPE: LazyLock<InstrumentationScope> = LazyLock::new(|| {
         .build()
 });
 
-/// Settings of logging and export.
-#[derive(Clone, Debug)]
-pub struct TelemetryConfig {
-    pub filter: LogFilter,
-    /// Base URL of an OTLP/HTTP receiver; without it nothing is exported.
-    pub otlp_endpoint: Option<String>,
-    /// For traces that start in this process.
-    pub sampling: SamplingRatio,
-}
-
-impl TelemetryConfig {
-    /// Reads the settings.
-    pub fn read(settings: &mut Settings<'_>) -> Self {
-        Self {
-            filter: settings.value(
-                "LOG_FILTER",
-                "info",
-                "log filter, for example `info` or `info,consumer=debug`",
-            ),
-            otlp_endpoint: settings.optional(
-                "OTEL_EXPORTER_OTLP_ENDPOINT",
-                "base URL of an OTLP/HTTP receiver, for example http://127.0.0.1:4318; unset: nothing is exported",
-            ),
-            sampling: settings.value(
-                "OTEL_TRACES_SAMPLER_ARG",
-                "0.1",
-                "sampling ratio of traces that start here, from 0 to 1; for other traces the decision of the caller applies",
-            ),
-        }
-    }
-}
-
-/// A valid `EnvFilter` directive.
-#[derive(Clone, Debug)]
-pub struct LogFilter(String);
-
-impl FromSetting for LogFilter {
-    fn from_setting(text: &str) -> Result<Self, String> {
-        match text.parse::<EnvFilter>() {
-            Ok(_) => Ok(Self(text.to_owned())),
-            Err(_) => Err("a filter such as info or info,consumer=debug".to_owned()),
-        }
-    }
-}
-
 /// The telemetry of this process.
 #[derive(Debug)]
 pub struct Telemetry {
@@ -112,13 +78,16 @@ pub struct Telemetry {
     /// Only with an endpoint: otherwise there is no reader.
     metrics: Option<SdkMeterProvider>,
     logger: Option<SdkLoggerProvider>,
+    lines: Arc<LogWriter>,
 }
 
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
-    /// The endpoint is not a URL, or the HTTP client cannot be created.
+    /// The HTTP client cannot be created.
     #[error("setting up the OTLP exporter")]
     Exporter(#[from] ExporterBuildError),
+    #[error("starting the log writer")]
+    LogWriter(#[from] std::io::Error),
     /// This process already has a subscriber.
     #[error("installing the log subscriber")]
     Subscriber(#[from] TryInitError),
@@ -136,25 +105,24 @@ impl Telemetry {
         config: &TelemetryConfig,
         identity: ServiceIdentity,
     ) -> Result<Self, TelemetryError> {
-        let endpoint = config
-            .otlp_endpoint
-            .as_deref()
-            .map(|url| url.trim_end_matches('/'));
-        let resource = providers::resource(identity);
-        let tracer = providers::tracer(endpoint, resource.clone(), config.sampling)?;
-        let metrics = endpoint
-            .map(|url| providers::meter(url, resource.clone()))
-            .transpose()?;
-        let logger = endpoint
-            .map(|url| providers::logger(url, resource))
-            .transpose()?;
-        start_logging(&config.filter, logger.as_ref())?;
-        log_panics();
+        let export = &config.export;
+        let resource = config.resource.resource(identity);
+        let tracer = providers::tracer(export, resource.clone(), config.sampling)?;
+        let meter = |receiver| providers::meter(export, receiver, resource.clone());
+        let metrics = export.metrics.as_ref().map(meter).transpose()?;
+        let logger = |receiver| providers::logger(export, receiver, resource.clone());
+        let logger = export.logs.as_ref().map(logger).transpose()?;
+        let lines = LogWriter::stdout()?;
+        start_logging(&config.filter, &lines, logger.as_ref())?;
         use_providers(&tracer, metrics.as_ref());
+        propagation::use_policy(config.trace_state);
+        observe_lines(&lines);
+        warn_of(&config.without_effect);
         Ok(Self {
             tracer,
             metrics,
             logger,
+            lines,
         })
     }
 
@@ -173,38 +141,40 @@ impl Telemetry {
         if let Some(logger) = self.logger {
             let _ = logger.shutdown_with_timeout(left());
         }
+        let (min, max) = LAST_LINES;
+        self.lines.flush(left().clamp(min, max));
     }
 }
 
 /// Logs to stdout and, if there is one, to the receiver.
 fn start_logging(
     filter: &LogFilter,
+    lines: &Arc<LogWriter>,
     logger: Option<&SdkLoggerProvider>,
 ) -> Result<(), TryInitError> {
     let exported = logger.map(|logger| {
         OpenTelemetryTracingBridge::new(logger).with_filter(EnvFilter::new(NOT_EXPORTED))
     });
     tracing_subscriber::registry()
-        .with(EnvFilter::new(&filter.0))
+        .with(filter.filter())
         .with(exported)
-        .with(json::layer())
-        .try_init()
+        .with(json::layer(Arc::clone(lines)))
+        .try_init()?;
+    panics::log();
+    Ok(())
 }
 
-/// Logs every panic as an error, in whatever task or thread, and whether it is caught or not: the default hook writes only to
-/// stderr, which is not JSON. What a panic ends besides is decided where its task is joined.
-fn log_panics() {
-    let default = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        default(panic);
-        let thread = std::thread::current();
-        tracing::error!(
-            thread = thread.name(),
-            location = panic.location().map(tracing::field::display),
-            said = panic.payload_as_str(),
-            "panic"
-        );
-    }));
+fn observe_lines(lines: &Arc<LogWriter>) {
+    let lines = Arc::clone(lines);
+    metrics::LOG_LINES_DROPPED.observe(move || [(lines.dropped(), Labels::default())]);
+}
+
+/// Names variables that the operator set in vain.
+fn warn_of(without_effect: &[String]) {
+    if !without_effect.is_empty() {
+        let variables = without_effect.join(", ");
+        tracing::warn!(variables, "settings of OpenTelemetry without effect");
+    }
 }
 
 /// Sets the providers of the process. [`Telemetry::start`] calls it once; public for tests with in-memory exporters.

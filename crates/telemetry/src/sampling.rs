@@ -8,7 +8,7 @@ use opentelemetry::trace::{Link, SpanKind, TraceContextExt, TraceId, TraceState}
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::trace::{Sampler, SamplingDecision, SamplingResult, ShouldSample};
 
-use service::config::FromSetting;
+use service::config::{FromSetting, Settings};
 
 /// The sampled fraction of the traces that start here, from 0 to 1.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -17,6 +17,10 @@ pub struct SamplingRatio(f64);
 impl SamplingRatio {
     pub const NONE: Self = Self(0.0);
     pub const ALL: Self = Self(1.0);
+
+    fn sampler(self) -> Sampler {
+        Sampler::TraceIdRatioBased(self.0)
+    }
 }
 
 impl FromSetting for SamplingRatio {
@@ -28,6 +32,75 @@ impl FromSetting for SamplingRatio {
     }
 }
 
+/// Which traces are recorded.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sampling {
+    /// Whether a span with a parent follows its decision.
+    is_parent_based: bool,
+    /// For the other spans.
+    ratio: SamplingRatio,
+}
+
+impl Sampling {
+    pub(super) const NONE: Self = Self {
+        is_parent_based: true,
+        ratio: SamplingRatio::NONE,
+    };
+
+    /// Reads the settings.
+    pub(super) fn read(settings: &mut Settings<'_>) -> Self {
+        let sampler: SamplerName = settings.value(
+            "OTEL_TRACES_SAMPLER",
+            "parentbased_traceidratio",
+            "sampler: `always_on`, `always_off` or `traceidratio`; with the prefix `parentbased_` the decision of the caller applies to its calls",
+        );
+        let ratio = settings.value(
+            "OTEL_TRACES_SAMPLER_ARG",
+            "0.1",
+            "sampling ratio of traces that start here, from 0 to 1; for other traces the decision of the caller applies",
+        );
+        Self {
+            is_parent_based: sampler.is_parent_based,
+            ratio: sampler.fixed_ratio.unwrap_or(ratio),
+        }
+    }
+
+    pub(super) fn sampler(self) -> Box<dyn ShouldSample> {
+        if self.is_parent_based {
+            Box::new(LinkAwareParentBased::new(self.ratio))
+        } else {
+            Box::new(self.ratio.sampler())
+        }
+    }
+}
+
+/// A name of the specification.
+struct SamplerName {
+    is_parent_based: bool,
+    /// `None`: the ratio of OTEL_TRACES_SAMPLER_ARG.
+    fixed_ratio: Option<SamplingRatio>,
+}
+
+impl FromSetting for SamplerName {
+    fn from_setting(text: &str) -> Result<Self, String> {
+        let parent_based = text.strip_prefix("parentbased_");
+        let fixed_ratio = match parent_based.unwrap_or(text) {
+            "always_on" => Some(SamplingRatio::ALL),
+            "always_off" => Some(SamplingRatio::NONE),
+            "traceidratio" => None,
+            _ => {
+                let expected =
+                    "always_on, always_off or traceidratio, each also with the prefix parentbased_";
+                return Err(expected.to_owned());
+            }
+        };
+        Ok(Self {
+            is_parent_based: parent_based.is_some(),
+            fixed_ratio,
+        })
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(super) struct LinkAwareParentBased {
     by_ratio: Sampler,
@@ -36,7 +109,7 @@ pub(super) struct LinkAwareParentBased {
 impl LinkAwareParentBased {
     pub(super) fn new(ratio: SamplingRatio) -> Self {
         Self {
-            by_ratio: Sampler::TraceIdRatioBased(ratio.0),
+            by_ratio: ratio.sampler(),
         }
     }
 }
@@ -78,6 +151,8 @@ fn decided(is_sampled: bool, trace_state: TraceState) -> SamplingResult {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use opentelemetry::trace::{SpanContext, SpanId, TraceFlags};
 
     use super::*;
@@ -105,6 +180,29 @@ mod tests {
             &links,
         );
         sampled.decision == SamplingDecision::RecordAndSample
+    }
+
+    #[test]
+    fn every_sampler_of_the_specification_that_is_local_has_its_effect() {
+        for (name, of_unsampled_parent, of_root) in [
+            ("always_on", true, true),
+            ("always_off", false, false),
+            ("parentbased_always_on", false, true),
+            ("parentbased_always_off", false, false),
+        ] {
+            let source = [("OTEL_TRACES_SAMPLER", name)];
+            let source = source.map(|(name, value)| (name.to_owned(), value.to_owned()));
+            let source = BTreeMap::from(source);
+            let sampler = Sampling::read(&mut Settings::new(&source)).sampler();
+            let decision = |parent: Option<&Context>| {
+                let (trace, kind) = (TraceId::from(1), SpanKind::Internal);
+                let result = sampler.should_sample(parent, trace, "name", &kind, &[], &[]);
+                result.decision == SamplingDecision::RecordAndSample
+            };
+            let unsampled = Context::new().with_remote_span_context(span(false));
+            assert_eq!(decision(Some(&unsampled)), of_unsampled_parent, "{name}");
+            assert_eq!(decision(None), of_root, "{name}");
+        }
     }
 
     #[test]

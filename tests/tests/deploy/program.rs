@@ -68,13 +68,6 @@ impl Help {
             .map(|(_, default)| default)
     }
 
-    pub(crate) fn mentions(&self, word: &str) -> bool {
-        let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        self.0
-            .split(|c| !is_part(c))
-            .any(|candidate| candidate == word)
-    }
-
     fn entries(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.lines().filter_map(|line| {
             let (name, default) = line

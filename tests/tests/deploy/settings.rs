@@ -9,9 +9,6 @@ use crate::launch::Launch;
 use crate::manifests::Manifests;
 use crate::program::Help;
 
-/// Read by the PostgreSQL driver; the help mentions it with the URL.
-const OF_THE_DRIVER: &str = "PGPASSWORD";
-
 /// The launches of each deployment: Kubernetes without components, with each set of components, and compose.
 fn deployments() -> [Vec<Launch>; 4] {
     [
@@ -34,10 +31,8 @@ async fn every_variable_of_the_manifests_is_a_setting_of_its_service() -> Result
             "cannot parse the help: {settings:?}"
         );
         for launch in launches.iter().filter(|launch| launch.service == service) {
-            let known = |name: &str| {
-                settings.contains(name) || (name == OF_THE_DRIVER && help.mentions(name))
-            };
-            let names = launch.environment.keys().filter(|name| !known(name));
+            let names = launch.environment.keys();
+            let names = names.filter(|name| !settings.contains(name.as_str()));
             unknown.extend(names.map(|name| format!("{launch}: {name}")));
         }
     }

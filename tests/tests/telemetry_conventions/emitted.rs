@@ -36,7 +36,7 @@ async fn server(stop: CancellationToken) -> u16 {
     };
     let server = GrpcServer::bind(&config, "tests").await.unwrap();
     let port = server.local_addr().port();
-    let health = Health::starting().await;
+    let health = Health::starting(&[]);
     tokio::spawn(async move {
         let descriptors = tonic_health::pb::FILE_DESCRIPTOR_SET;
         server

@@ -9,7 +9,7 @@ use crate::{events, names};
 const FIXED: &str = "\
 ## Resource\n\n\
 | attribute | meaning |\n|---|---|\n\
-| `service.name` | `order-service` or `processing-service` |\n\
+| `service.name` | `order-service` or `processing-service`, unless `OTEL_SERVICE_NAME` or `OTEL_RESOURCE_ATTRIBUTES` has it |\n\
 | `service.version` | the version of the release |\n\
 | `service.instance.id` | the instance: from `OTEL_RESOURCE_ATTRIBUTES`, else generated at the start |\n\
 | others | from `OTEL_RESOURCE_ATTRIBUTES`, such as `k8s.pod.name` |\n\n";

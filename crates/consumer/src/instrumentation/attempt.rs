@@ -109,7 +109,8 @@ fn describe(telemetry: &ConsumerTelemetry, span: &Span, delivery: &Delivery) {
     if delivery.payload.is_none() {
         span.set(&attr::MESSAGING_KAFKA_MESSAGE_TOMBSTONE, true);
     }
-    if let Some(id) = headers::text(&delivery.headers, "ce_id") {
-        span.set(&attr::MESSAGING_MESSAGE_ID, id.to_owned());
+    let id = headers::text(&delivery.headers, "ce_id");
+    if let Some(id) = id.and_then(|id| bounded_text(id.as_bytes())) {
+        span.set(&attr::MESSAGING_MESSAGE_ID, id);
     }
 }

@@ -122,6 +122,26 @@ fn an_attempt_is_a_child_of_the_span_that_created_the_event_and_links_to_it() {
 }
 
 #[test]
+fn the_key_and_the_id_of_a_hostile_record_are_truncated_in_its_span() {
+    let telemetry = telemetry("hostile", TraceProcessing::Parent);
+    let trace = 0xbf;
+    let mut record = record(trace, true, 9);
+    record.key = Some(vec![b'k'; 100_000]);
+    record.headers[0].1 = vec![b'i'; 100_000];
+    let polled = link_to(&record).unwrap();
+
+    attempt(&telemetry, &record, 1, &Ok(Ok(())));
+
+    let [span] = &spans_of(TraceId::from(trace))[..] else {
+        panic!("one span");
+    };
+    for attributes in [&span.attributes, &polled.attributes] {
+        let sizes = attributes.iter().map(|of| of.value.to_string().len());
+        assert!(sizes.max().unwrap() < 1_000, "{attributes:?}");
+    }
+}
+
+#[test]
 fn with_the_setting_link_an_attempt_starts_its_own_trace() {
     let telemetry = telemetry("link", TraceProcessing::Link);
     let trace = 0xb2;

@@ -6,6 +6,7 @@ mod peer_service;
 mod running_server;
 
 mod connections;
+mod health;
 mod hostile;
 mod probe;
 mod renewal;

@@ -13,12 +13,35 @@ pub trait FromSetting: Sized {
     fn from_setting(text: &str) -> Result<Self, String>;
 }
 
+/// What no setting may contain, whatever its type: a password of a file with a newline at its end would be refused by
+/// the server, without a hint at the setting.
+pub(super) fn check_text(text: &str) -> Result<(), &'static str> {
+    if text.trim().is_empty() {
+        return Err("must not be blank");
+    }
+    if text.contains(char::is_control) {
+        return Err(
+            "must not contain a line break or another control character, at the end neither",
+        );
+    }
+    // The replacement of bytes that are not Unicode.
+    if text.contains(char::REPLACEMENT_CHARACTER) {
+        return Err("must be valid Unicode");
+    }
+    Ok(())
+}
+
+/// Characters of a wrong value that an error repeats.
+const MAX_REPEATED: usize = 100;
+
 /// The error text for a value that does not parse; it does not repeat a secret.
 pub(super) fn mistake<T: FromSetting>(text: &str, expected: &str) -> String {
     if T::SECRET {
         format!("expected {expected}")
     } else {
-        format!("expected {expected}, got {text:?}")
+        let begin: String = text.chars().take(MAX_REPEATED).collect();
+        let end = if begin.len() < text.len() { "…" } else { "" };
+        format!("expected {expected}, got {begin:?}{end}")
     }
 }
 
@@ -69,10 +92,13 @@ impl FromSetting for PathBuf {
     }
 }
 
+/// The longest time. Beyond it, the sum with the clock can overflow.
+const MAX_DURATION: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 /// A whole number and a unit: `20ms`, `5s`, `2m`.
 impl FromSetting for Duration {
     fn from_setting(text: &str) -> Result<Self, String> {
-        let expected = || "a time such as 20ms, 5s or 2m".to_owned();
+        let expected = || "a time such as 20ms, 5s or 2m, at most 525600m".to_owned();
         let unit_at = text
             .find(|c: char| !c.is_ascii_digit())
             .ok_or_else(expected)?;
@@ -84,7 +110,9 @@ impl FromSetting for Duration {
             "m" => number.checked_mul(60_000),
             _ => None,
         };
-        millis.map(Self::from_millis).ok_or_else(expected)
+        let time = millis.map(Self::from_millis);
+        time.filter(|time| *time <= MAX_DURATION)
+            .ok_or_else(expected)
     }
 }
 
@@ -112,6 +140,7 @@ mod tests {
             "5h",
             "99999999999999999999s",
             "9999999999999999999m",
+            "525601m",
         ] {
             assert!(Duration::from_setting(text).is_err(), "{text}");
         }

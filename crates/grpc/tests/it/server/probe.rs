@@ -24,7 +24,7 @@ async fn the_probe_reports_readiness_with_tls_and_without() {
         let server = RunningServer::start(options).await;
 
         let before = server.probe().await;
-        server.become_ready().await;
+        server.become_ready();
         let after = server.probe().await;
 
         assert!(
@@ -40,7 +40,7 @@ async fn the_probe_reports_readiness_with_tls_and_without() {
 async fn the_probe_accepts_an_expired_certificate() {
     let authority = Authority::new();
     let server = RunningServer::start_with(authority.issue_expired(HOST)).await;
-    server.become_ready().await;
+    server.become_ready();
 
     let found = server.probe().await;
 

@@ -17,12 +17,16 @@ use tonic::body::Body;
 use tonic::service::Routes;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Status, Streaming};
+use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 use tower::ServiceExt as _;
 
 use crate::server::certificates::{Authority, HOST, Identity};
 use crate::server::peer_service::{PeerInfo, PeerService};
+
+/// The name of a service of the API.
+pub(crate) const OWN_SERVICE: &str = "tests.v1.OwnService";
 
 /// Fails a test that hangs.
 const WAIT_LIMIT: Duration = Duration::from_secs(60);
@@ -70,7 +74,7 @@ impl RunningServer {
             listen: "127.0.0.1:0".parse().unwrap(),
             call_limit: options.call_limit,
             concurrency: 1_000,
-            has_reflection: false,
+            has_reflection: true,
             connections: options.connections,
             connection_age: ConnectionAge::new(options.age),
             tls,
@@ -80,7 +84,7 @@ impl RunningServer {
         config.listen = address;
         let stop = CancellationToken::new();
         let stopped = stop.clone();
-        let health = Health::starting().await;
+        let health = Health::starting(&[OWN_SERVICE]);
         let shown = health.clone();
         let serving = tokio::spawn(async move {
             let descriptors = tonic_health::pb::FILE_DESCRIPTOR_SET;
@@ -107,8 +111,8 @@ impl RunningServer {
         .await
     }
 
-    pub(crate) async fn become_ready(&self) {
-        self.health.set_ready(true).await;
+    pub(crate) fn become_ready(&self) {
+        self.health.set_ready(true);
     }
 
     pub(crate) async fn probe(&self) -> Result<(), ProbeError> {
@@ -152,8 +156,9 @@ impl RunningServer {
         })
     }
 
-    /// Graceful stop.
+    /// Graceful stop: not ready first, as a service does it.
     pub(crate) async fn stop(self) {
+        self.health.set_ready(false);
         self.stop.cancel();
         let stopped = tokio::time::timeout(WAIT_LIMIT, self.serving).await;
         stopped.expect("the server stops").unwrap().unwrap();
@@ -220,9 +225,26 @@ impl ConnectedClient {
 
     /// A stream that stays open, after its first response.
     pub(crate) async fn watch(&mut self) -> Streaming<HealthCheckResponse> {
-        let request = HealthCheckRequest::default();
-        let mut answers = self.health.watch(request).await.unwrap().into_inner();
+        let mut answers = self.watch_service("").await;
         answers.message().await.unwrap().unwrap();
         answers
+    }
+
+    /// A watch of the health of this service.
+    pub(crate) async fn watch_service(&mut self, name: &str) -> Streaming<HealthCheckResponse> {
+        let service = name.to_owned();
+        let watch = self.health.watch(HealthCheckRequest { service }).await;
+        watch.unwrap().into_inner()
+    }
+
+    /// The health of this service.
+    pub(crate) async fn check_service(&mut self, name: &str) -> Result<ServingStatus, Status> {
+        let service = name.to_owned();
+        let checked = self.health.check(HealthCheckRequest { service }).await?;
+        Ok(checked.into_inner().status())
+    }
+
+    pub(crate) fn channel(&self) -> Channel {
+        self.channel.clone()
     }
 }

@@ -41,6 +41,12 @@ pub const PROCESS_UPTIME: Metric = gauge(
 )
 .of_conventions();
 
+pub const LOG_LINES_DROPPED: Metric = counter(
+    "log.lines.dropped",
+    "{line}",
+    "Log lines that stdout has not taken: it is not read, closed, or on a full disk. They are exported nevertheless",
+);
+
 pub const TOKIO_WORKERS: Metric =
     gauge("tokio.workers", "{thread}", "Worker threads of the runtime");
 
