@@ -1,7 +1,9 @@
 //! The settings that all Kafka clients of a process share. [`crate::properties`] turns them into librdkafka properties.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::names::{TopicPrefix, client_id};
 use crate::security::Security;
 use service::config::Settings;
 
@@ -10,6 +12,10 @@ use service::config::Settings;
 pub struct KafkaConfig {
     /// Bootstrap servers, `host:port` separated by commas.
     pub brokers: String,
+    /// In front of topics, consumer groups and client ids.
+    pub prefix: TopicPrefix,
+    /// Names service and replica to the brokers.
+    pub client_id: String,
     /// Limit for a broker to hold a fetch that finds no records.
     pub fetch_wait: Duration,
     /// Encryption and credentials.
@@ -39,14 +45,18 @@ impl Default for GroupTimeouts {
 }
 
 impl KafkaConfig {
-    /// Reads the settings that every Kafka client shares.
-    pub fn read(settings: &mut Settings<'_>) -> Self {
+    /// Reads the settings that every Kafka client of a service shares. `topics` are all topics of the service, without prefix.
+    pub fn read(settings: &mut Settings<'_>, service: &str, topics: &[&str]) -> Self {
+        let brokers = settings.value(
+            "KAFKA_BROKERS",
+            "127.0.0.1:9092",
+            "Kafka bootstrap servers, `host:port` separated by commas",
+        );
+        let prefix = TopicPrefix::read(settings, topics);
         Self {
-            brokers: settings.value(
-                "KAFKA_BROKERS",
-                "127.0.0.1:9092",
-                "Kafka bootstrap servers, `host:port` separated by commas",
-            ),
+            brokers,
+            client_id: client_id(&prefix, service),
+            prefix,
             fetch_wait: settings.value(
                 "KAFKA_FETCH_WAIT",
                 "500ms",
@@ -57,14 +67,22 @@ impl KafkaConfig {
         }
     }
 
-    /// For brokers without encryption and credentials.
+    /// For brokers without encryption and credentials, and an installation without a prefix.
     pub fn plaintext(brokers: impl Into<String>) -> Self {
         Self {
             brokers: brokers.into(),
+            prefix: TopicPrefix::default(),
+            // The default of librdkafka.
+            client_id: "rdkafka".to_owned(),
             fetch_wait: Duration::from_millis(500),
             security: Security::default(),
             group: GroupTimeouts::default(),
         }
+    }
+
+    /// The name at Kafka of a topic or consumer group.
+    pub fn name(&self, name: &str) -> Arc<str> {
+        self.prefix.apply(name).into()
     }
 
     /// Host and port of the first bootstrap server.

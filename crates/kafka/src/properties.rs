@@ -9,6 +9,8 @@ impl KafkaConfig {
         let mut config = ClientConfig::new();
         config
             .set("bootstrap.servers", &self.brokers)
+            // Brokers name the service and the replica in their logs, metrics and quotas.
+            .set("client.id", &self.client_id)
             // Detects a half-open connection although nothing is sent on it.
             .set("socket.keepalive.enable", "true")
             // Reconnects within two seconds to a broker that is available again.
@@ -108,6 +110,23 @@ impl KafkaConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_client_names_its_service_and_replica_to_the_brokers() {
+        let kafka = KafkaConfig {
+            client_id: "shop-a.order-service.pod-1".to_owned(),
+            ..KafkaConfig::plaintext("127.0.0.1:1")
+        };
+
+        for config in [
+            kafka.observer(),
+            kafka.producer(),
+            kafka.dead_letter_producer(),
+            kafka.consumer("group"),
+        ] {
+            assert_eq!(config.get("client.id"), Some("shop-a.order-service.pod-1"));
+        }
+    }
 
     #[test]
     fn librdkafka_knows_every_property_that_is_set() {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::migrations::{MigrationSet, Migrations};
+use crate::owner::Owner;
 use crate::postgres::Postgres;
 use crate::sqlite::{self, OpenError as SqliteError, Sqlite};
 use crate::statements::Statements;
@@ -28,14 +29,16 @@ pub struct DatabaseConfig {
     pub connections: u32,
     /// PostgreSQL: migrate at start. A SQLite file is always migrated.
     pub migrate_at_start: bool,
+    /// A database of another owner is refused.
+    pub owner: Owner,
 }
 
 /// Commits, reads, the relay and the leases share the pool: with fewer connections they wait for each other.
 const MIN_CONNECTIONS: u32 = 4;
 
 impl DatabaseConfig {
-    /// Reads the settings.
-    pub fn read(settings: &mut Settings<'_>, default_url: &'static str) -> Self {
+    /// Reads the settings of the owner's database.
+    pub fn read(settings: &mut Settings<'_>, default_url: &'static str, owner: Owner) -> Self {
         let config = Self {
             url: settings.value(
                 "DATABASE_URL",
@@ -52,6 +55,7 @@ impl DatabaseConfig {
                 "false",
                 "PostgreSQL: migrate the schema at start; if false, run the subcommand `migrate`",
             ),
+            owner,
         };
         if config.connections < MIN_CONNECTIONS {
             settings.reject(
@@ -82,11 +86,11 @@ impl Database {
     /// Opens the database. A SQLite file is created and migrated; a PostgreSQL server is not contacted yet.
     ///
     /// # Errors
-    /// [`OpenError`] for an unusable file or URL.
+    /// [`OpenError`] for an unusable file or URL, and for a file of another owner.
     pub async fn open(config: &DatabaseConfig, migrations: Migrations) -> Result<Self, OpenError> {
         match config.url.engine() {
             DatabaseEngine::Sqlite => {
-                let file = Sqlite::open(&config.url, migrations).await?;
+                let file = Sqlite::open_owned(&config.url, &config.owner, migrations).await?;
                 Ok(Self::Sqlite(Arc::new(file)))
             }
             DatabaseEngine::Postgres => {
@@ -138,15 +142,14 @@ impl Database {
             if !file.exists() {
                 return Err(InspectionError::Missing(file));
             }
-            let opened = Sqlite::open_beside(&config.url, migrations).await;
+            let opened = Sqlite::open_beside(&config.url, &config.owner, migrations).await;
             return Ok(Self::Sqlite(Arc::new(opened.map_err(OpenError::from)?)));
         }
         let database = Self::open(config, migrations).await?;
         if let Self::Postgres(server) = &database
-            && let Err(error) = server.check_schema(migrations).await
+            && let Some(reason) = check(server, &config.owner, migrations, service).await?
         {
-            let advice = not_ready::old_schema(error, service)?;
-            return Err(InspectionError::NotReady(advice));
+            return Err(InspectionError::NotReady(reason));
         }
         Ok(database)
     }
@@ -195,20 +198,20 @@ pub async fn migrate(
     migrations: Migrations,
 ) -> Result<String, MigrationError> {
     let database = Database::open(config, migrations).await?;
-    let migrated = migrate_sets(&database, migrations).await;
+    let migrated = migrate_sets(&database, &config.owner, migrations).await;
     database.close().await;
     Ok(migrated?.join("\n"))
 }
 
 async fn migrate_sets(
     database: &Database,
+    owner: &Owner,
     migrations: Migrations,
 ) -> Result<Vec<String>, MigrationError> {
     let before = versions(database, migrations).await?;
     // Opening a SQLite file has migrated it.
     if let Database::Postgres(server) = database {
-        let migrated = server.migrate(migrations).await;
-        migrated.map_err(MigrationError::Migrate)?;
+        migrate_owned(server, owner, migrations).await?;
     }
     let after = versions(database, migrations).await?;
     let versions = before.into_iter().zip(after);
@@ -238,13 +241,46 @@ async fn reason_to_wait(
     service: &str,
 ) -> Result<Option<String>, UnusableError> {
     if config.migrate_at_start
-        && let Err(error) = server.migrate(migrations).await
+        && let Err(error) = migrate_owned(server, &config.owner, migrations).await
     {
         return not_ready::not_migrated(error).map(Some);
     }
-    let checked = server.check_schema(migrations).await;
-    let reason = checked
-        .err()
-        .map(|error| not_ready::old_schema(error, service));
-    reason.transpose()
+    check(server, &config.owner, migrations, service).await
+}
+
+/// Migrates a database that belongs to this owner, or to none yet.
+async fn migrate_owned(
+    server: &Postgres,
+    owner: &Owner,
+    migrations: Migrations,
+) -> Result<(), MigrationError> {
+    let recorded = server.claim(owner).await;
+    let recorded = recorded.map_err(MigrationError::Migrate)?;
+    owner.require(recorded).map_err(UnusableError::Owner)?;
+    let migrated = server.migrate(migrations).await;
+    migrated.map_err(MigrationError::Migrate)
+}
+
+/// Why the database cannot be used yet, if so.
+async fn check(
+    server: &Postgres,
+    owner: &Owner,
+    migrations: Migrations,
+    service: &str,
+) -> Result<Option<String>, UnusableError> {
+    let recorded = match server.owner().await {
+        Ok(recorded) => recorded,
+        Err(error) => return not_ready::unreachable(error).map(Some),
+    };
+    let has_owner = recorded.is_some();
+    if let Some(recorded) = recorded {
+        owner.require(recorded)?;
+    }
+    match server.check_schema(migrations).await {
+        Err(error) => not_ready::old_schema(error, service).map(Some),
+        Ok(()) if has_owner => Ok(None),
+        Ok(()) => Ok(Some(format!(
+            "the database has no owner yet: run `{service} migrate`"
+        ))),
+    }
 }

@@ -23,6 +23,8 @@ use service::deadline::Deadline;
 use telemetry::names::{attributes, metrics};
 use telemetry::vocabulary::Labels;
 
+mod owner;
+
 /// A connection for reads. Dropping one with its own `statement_timeout` rolls back, a no-op for reads.
 pub type ReadConnection = Box<dyn DerefMut<Target = PgConnection> + Send>;
 

@@ -269,9 +269,9 @@ pub fn start_member(
     retry_store: Arc<TestRetryStore>,
 ) -> Running {
     let config = ConsumerConfig {
-        group: GROUP,
-        topic: TOPIC,
-        dead_letter_topic: DEAD_LETTERS,
+        group: kafka.name(GROUP),
+        topic: kafka.name(TOPIC),
+        dead_letter_topic: kafka.name(DEAD_LETTERS),
         max_in_flight: 16,
         retry_policy,
         trace_processing: TraceProcessing::Parent,

@@ -22,7 +22,15 @@ pub(super) fn old_schema(error: SchemaError, service: &str) -> Result<String, Un
 ///
 /// # Errors
 /// As [`old_schema`].
-pub(super) fn not_migrated(error: MigrateError) -> Result<String, UnusableError> {
+pub(super) fn not_migrated(error: MigrationError) -> Result<String, UnusableError> {
+    match error {
+        MigrationError::Unusable(error) => Err(error),
+        MigrationError::Migrate(error) => migration_failed(error),
+        other => Ok(ErrorChain(&other).to_string()),
+    }
+}
+
+fn migration_failed(error: MigrateError) -> Result<String, UnusableError> {
     match error {
         // Before a migration starts, only the connection can fail.
         MigrateError::Execute(error) => unreachable(error),
@@ -31,7 +39,7 @@ pub(super) fn not_migrated(error: MigrateError) -> Result<String, UnusableError>
     }
 }
 
-fn unreachable(error: sqlx::Error) -> Result<String, UnusableError> {
+pub(super) fn unreachable(error: sqlx::Error) -> Result<String, UnusableError> {
     Ok(ErrorChain(&reachable_later(error)?).to_string())
 }
 
