@@ -211,10 +211,11 @@ async fn startup(
 }
 
 fn build_consumer(config: &Config, database: &Database, writers: &Writers) -> Consumer {
+    let kafka = &config.kafka;
     let consumer = ConsumerConfig {
-        group: "order-service",
-        topic: topics::PROCESSING_EVENTS,
-        dead_letter_topic: topics::PROCESSING_EVENTS_DEAD_LETTERS,
+        group: kafka.name(env!("CARGO_PKG_NAME")),
+        topic: kafka.name(topics::PROCESSING_EVENTS),
+        dead_letter_topic: kafka.name(topics::PROCESSING_EVENTS_DEAD_LETTERS),
         max_in_flight: MAX_OUTCOMES_IN_FLIGHT,
         retry_policy: config.retry_policy,
         trace_processing: config.trace_processing,
@@ -223,5 +224,5 @@ fn build_consumer(config: &Config, database: &Database, writers: &Writers) -> Co
     };
     let handler = Arc::new(OutcomeHandler::new(writers.apply.clone()));
     let retry_store = retry_store::database::retry_store(database);
-    Consumer::new(&config.kafka, consumer, handler, retry_store)
+    Consumer::new(kafka, consumer, handler, retry_store)
 }

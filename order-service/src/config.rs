@@ -14,9 +14,11 @@ use service::config::{Configuration, FromSetting, Settings, parse};
 use service::shutdown::ShutdownConfig;
 use sql::database::DatabaseConfig;
 use sql::group_commit::GroupCommitConfig;
+use sql::owner::Owner;
 use telemetry::TelemetryConfig;
 
 use crate::admission::BacklogLimits;
+use crate::topics::NEEDED;
 
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -134,12 +136,18 @@ const MAX_COMMIT_QUEUE: usize = 1_000_000;
 
 impl Configuration for Config {
     fn read(settings: &mut Settings<'_>) -> Self {
+        let service = env!("CARGO_PKG_NAME");
+        let grpc = GrpcConfig::read(settings, "127.0.0.1:50051");
+        let auth = AuthConfig::read(settings);
+        let rate_limit = CustomerRateLimitConfig::read(settings);
+        let kafka = KafkaConfig::read(settings, service, &NEEDED);
+        let owner = Owner::new(service, kafka.prefix.as_str());
         Self {
-            grpc: GrpcConfig::read(settings, "127.0.0.1:50051"),
-            auth: AuthConfig::read(settings),
-            rate_limit: CustomerRateLimitConfig::read(settings),
-            database: DatabaseConfig::read(settings, "sqlite://order-service.db"),
-            kafka: KafkaConfig::read(settings),
+            grpc,
+            auth,
+            rate_limit,
+            database: DatabaseConfig::read(settings, "sqlite://order-service.db", owner),
+            kafka,
             topics: TopicsConfig::read(settings),
             retry_policy: RetryPolicy::read(settings),
             trace_processing: TraceProcessing::read(settings),

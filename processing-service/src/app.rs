@@ -195,10 +195,11 @@ fn build_consumer(
     database: &Database,
     store: Arc<dyn ProcessingStore>,
 ) -> Consumer {
+    let kafka = &config.kafka;
     let consumer = ConsumerConfig {
-        group: "processing-service",
-        topic: topics::ORDER_EVENTS,
-        dead_letter_topic: topics::ORDER_EVENTS_DEAD_LETTERS,
+        group: kafka.name(env!("CARGO_PKG_NAME")),
+        topic: kafka.name(topics::ORDER_EVENTS),
+        dead_letter_topic: kafka.name(topics::ORDER_EVENTS_DEAD_LETTERS),
         max_in_flight: ORDERS_IN_FLIGHT,
         retry_policy: config.retry_policy,
         trace_processing: config.trace_processing,
@@ -212,5 +213,5 @@ fn build_consumer(
     };
     let handler = Arc::new(OrderEvents::new(pipeline));
     let retry_store = retry_store::database::retry_store(database);
-    Consumer::new(&config.kafka, consumer, handler, retry_store)
+    Consumer::new(kafka, consumer, handler, retry_store)
 }

@@ -11,9 +11,11 @@ use service::backoff::Backoff;
 use service::config::{Configuration, Settings};
 use service::shutdown::ShutdownConfig;
 use sql::database::DatabaseConfig;
+use sql::owner::Owner;
 use telemetry::TelemetryConfig;
 
 use crate::steps::CapturePolicy;
+use crate::topics::NEEDED;
 
 /// Waits between capture attempts. Five attempts add at most three seconds of waits to the calls themselves: with longer
 /// waits, the orders in flight would all be waiting ones.
@@ -47,10 +49,14 @@ pub struct PaymentConfig {
 
 impl Configuration for Config {
     fn read(settings: &mut Settings<'_>) -> Self {
+        let service = env!("CARGO_PKG_NAME");
+        let grpc = GrpcConfig::read(settings, "127.0.0.1:50052");
+        let kafka = KafkaConfig::read(settings, service, &NEEDED);
+        let owner = Owner::new(service, kafka.prefix.as_str());
         Self {
-            grpc: GrpcConfig::read(settings, "127.0.0.1:50052"),
-            database: DatabaseConfig::read(settings, "sqlite://processing-service.db"),
-            kafka: KafkaConfig::read(settings),
+            grpc,
+            database: DatabaseConfig::read(settings, "sqlite://processing-service.db", owner),
+            kafka,
             topics: TopicsConfig::read(settings),
             retry_policy: RetryPolicy::read(settings),
             trace_processing: TraceProcessing::read(settings),

@@ -1,4 +1,5 @@
-//! Topic names: `<domain>.<entity>.<kind>.v<major>`. A breaking change of the events is a new major, hence a new topic.
+//! Topic names: `<domain>.<entity>.<kind>.v<major>`. A breaking change of the events is a new major, hence a new topic. At Kafka the
+//! `KAFKA_TOPIC_PREFIX` of the installation stands in front of each name.
 
 /// Published by order-service, consumed by processing-service. Key: order id.
 pub const ORDER_EVENTS: &str = "orders.order.events.v1";

@@ -21,9 +21,11 @@ const TOPICS: &str = "topics";
 /// When the topics or the databases cannot be read.
 pub async fn now(stack: &Stack, journal: Option<&Path>, limits: &Limits) -> Result<Verdict> {
     let topics = stack.data_dir().join(TOPICS);
-    dump::all_topics(&stack.addresses().kafka, &topics).await?;
+    let prefix = stack.topic_prefix();
+    dump::all_topics(&stack.addresses().kafka, prefix, &topics).await?;
     let inputs = Inputs {
         databases: stack.databases(),
+        topic_prefix: prefix.to_owned(),
         journal: journal.map(PathBuf::from),
         topics,
     };

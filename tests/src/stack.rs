@@ -224,6 +224,16 @@ impl Stack {
         self.proxies.as_ref()
     }
 
+    /// The settings that another stack needs on this stack's broker.
+    pub fn broker_settings(&self) -> Vec<(String, String)> {
+        launches::broker_settings(&self.config.engines.broker)
+    }
+
+    /// KAFKA_TOPIC_PREFIX of both services.
+    pub fn topic_prefix(&self) -> &str {
+        &self.config.topic_prefix
+    }
+
     /// The data directory.
     pub fn data_dir(&self) -> &Path {
         self.directory.root()

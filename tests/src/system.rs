@@ -164,7 +164,7 @@ impl System {
     }
 
     pub fn topic(&self, name: &'static str) -> Topic {
-        Topic::new(self.addresses().kafka.clone(), name)
+        Topic::of(&self.stack, name)
     }
 
     /// The data directory of this system.

@@ -1,18 +1,21 @@
 //! The configuration of one consumer: data, nothing is connected here.
 
+use std::sync::Arc;
+
 use service::config::{FromSetting, Settings};
 
 use crate::retry_policy::RetryPolicy;
 
-/// The topic of a consumer, its group, its dead-letter topic, and its limits.
-#[derive(Clone, Copy, Debug)]
+/// The topic of a consumer, its group, its dead-letter topic, all as Kafka names them ([`kafka::KafkaConfig::name`]), and its
+/// limits.
+#[derive(Clone, Debug)]
 pub struct ConsumerConfig {
     /// The consumer group: members share the partitions.
-    pub group: &'static str,
+    pub group: Arc<str>,
     /// The topic to consume.
-    pub topic: &'static str,
+    pub topic: Arc<str>,
     /// The topic for events that cannot be handled, with headers that say where they came from.
-    pub dead_letter_topic: &'static str,
+    pub dead_letter_topic: Arc<str>,
     /// Handler calls at once, over all partitions and the retry store.
     pub max_in_flight: usize,
     /// How long a failing event is retried, and when a partition stops.

@@ -70,7 +70,7 @@ impl DeadLetterSink {
     }
 
     async fn send(&self, record: &Record, headers: OwnedHeaders) -> Result<(), KafkaError> {
-        let topic = self.telemetry.config().dead_letter_topic;
+        let topic = &*self.telemetry.config().dead_letter_topic;
         let mut letter = FutureRecord::to(topic).headers(headers);
         // Key and value may be missing, and then stay so.
         letter.key = record.key.as_deref();
@@ -128,7 +128,7 @@ fn provenance(
         ("original-partition", record.partition.to_string()),
         ("original-offset", record.offset.to_string()),
         ("original-timestamp", timestamp.to_string()),
-        ("consumer-group", config.group.to_owned()),
+        ("consumer-group", config.group.to_string()),
         ("error-class", fault.class.name().to_owned()),
         ("reason", fault.message.clone()),
         ("attempts", fault.attempts.to_string()),

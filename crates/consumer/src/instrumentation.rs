@@ -60,9 +60,9 @@ struct PreparedLabels {
 
 impl PreparedLabels {
     fn new(kafka: &KafkaConfig, config: &ConsumerConfig) -> Self {
-        let topic = Arc::from(config.topic);
-        let group = attr::MESSAGING_CONSUMER_GROUP_NAME.label(config.group);
-        let own = Labels::of([attr::MESSAGING_DESTINATION_NAME.label(config.topic)]);
+        let topic = Arc::clone(&config.topic);
+        let group = attr::MESSAGING_CONSUMER_GROUP_NAME.known(&config.group);
+        let own = Labels::of([attr::MESSAGING_DESTINATION_NAME.known(&topic)]);
         let full = |operation: Operation| operation.full_labels(&topic).and(group.clone());
         let short = |operation: Operation| operation.labels(&topic).and(group.clone());
         Self {
@@ -86,8 +86,8 @@ impl ConsumerTelemetry {
         metrics::KAFKA_CONSUMER_IN_FLIGHT
             .observe(move || [(observed.load(Ordering::Relaxed), own.clone())]);
         Self {
-            config: *config,
-            consumer_lag: ConsumerLag::new(config.topic, labels.own.clone()),
+            config: config.clone(),
+            consumer_lag: ConsumerLag::new(Arc::clone(&config.topic), labels.own.clone()),
             in_flight,
             operation_durations: metrics::MESSAGING_CLIENT_OPERATION_DURATION.histogram(),
             process_durations: metrics::MESSAGING_PROCESS_DURATION.histogram(),
@@ -116,7 +116,7 @@ impl ConsumerTelemetry {
         self.received(records.len());
         self.operation_durations
             .record_time(took, &self.labels.poll);
-        let name = Operation::Poll.of(self.config.topic);
+        let name = Operation::Poll.of(&self.config.topic);
         let links = records.iter().filter_map(link_to);
         let span = spans::POLL.for_all_since(name, links, took);
         if !span.is_recording() {
@@ -148,7 +148,7 @@ impl ConsumerTelemetry {
         &self,
         commit: impl FnOnce() -> Result<(), KafkaError>,
     ) -> Result<(), KafkaError> {
-        let name = Operation::Commit.of(self.config.topic);
+        let name = Operation::Commit.of(&self.config.topic);
         let span = spans::COMMIT.continuing(name, &Context::new(), Vec::new());
         span.describe_as(&self.labels.commit);
         span.describe_as(&self.labels.server);

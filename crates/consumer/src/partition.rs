@@ -129,7 +129,7 @@ pub(crate) struct Partition {
 
 impl Partition {
     pub(crate) fn new(shared: Arc<Shared>, partition: i32, epoch: Epoch, links: PollLinks) -> Self {
-        let topic = shared.config().topic.to_owned();
+        let topic = shared.config().topic.to_string();
         let retry_store = Arc::clone(&shared.retry_store);
         Self {
             epoch,

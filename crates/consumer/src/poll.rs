@@ -72,13 +72,13 @@ pub(crate) async fn run(
 ) -> Result<(), ConsumerError> {
     let (broken_sender, mut broken) = mpsc::channel(1);
     let drain = kafka.group.drain;
-    let config = *shared.config();
+    let config = shared.config().clone();
     let context = Context::new(shared, Handle::current(), drain, broken_sender);
     let consumer: BaseConsumer<Context> =
-        kafka.consumer(config.group).create_with_context(context)?;
+        kafka.consumer(&config.group).create_with_context(context)?;
     let consumer = Arc::new(consumer);
     consumer.context().attach(&consumer);
-    consumer.subscribe(&[config.topic])?;
+    consumer.subscribe(&[&config.topic])?;
 
     let stop = shutdown.child_token();
     let mut finished = spawn(consumer, stop.clone())?;
@@ -91,7 +91,7 @@ pub(crate) async fn run(
     stop.cancel();
     if tokio::time::timeout(drain + CLOSE, finished).await.is_err() {
         // The process may exit while the client hangs: what it did not commit is delivered again.
-        tracing::warn!(topic = config.topic, "kafka consumer close timed out");
+        tracing::warn!(topic = &*config.topic, "kafka consumer close timed out");
     }
     result
 }

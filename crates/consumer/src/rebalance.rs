@@ -186,8 +186,8 @@ impl Context {
         let _ = self.broken.try_send(reason);
     }
 
-    fn topic(&self) -> &'static str {
-        self.telemetry.config().topic
+    fn topic(&self) -> &str {
+        &self.telemetry.config().topic
     }
 
     fn assignments(&self) -> MutexGuard<'_, Assignments> {

@@ -90,7 +90,7 @@ impl Sweeper {
             return Ok(Vec::new());
         }
         let limit = u32::try_from(room).unwrap_or(u32::MAX);
-        let (topic, retry_store) = (self.shared.config().topic, &self.shared.retry_store);
+        let (topic, retry_store) = (&self.shared.config().topic, &self.shared.retry_store);
         retry_store
             .claim(topic, self.claimant, limit, CLAIM_TERM)
             .await
@@ -106,7 +106,7 @@ impl Sweeper {
             }
             Err(error) => {
                 self.failed_polls = self.failed_polls.saturating_add(1);
-                let topic = self.shared.config().topic;
+                let topic = &*self.shared.config().topic;
                 tracing::warn!(topic, error = %ErrorChain(&error), "retry store claim failed");
                 POLL_INTERVAL + BACKOFF.delay(self.failed_polls)
             }

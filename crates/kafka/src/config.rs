@@ -1,8 +1,10 @@
 //! The settings that all Kafka clients of a process share. [`crate::properties`] turns them into librdkafka properties.
 
 use std::net::Ipv6Addr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::names::{TopicPrefix, client_id};
 use crate::security::Security;
 use service::config::{FromSetting, Settings};
 
@@ -11,6 +13,10 @@ use service::config::{FromSetting, Settings};
 pub struct KafkaConfig {
     /// Bootstrap servers, `host:port` separated by commas.
     pub brokers: String,
+    /// In front of topics, consumer groups and client ids.
+    pub prefix: TopicPrefix,
+    /// Names service and replica to the brokers.
+    pub client_id: String,
     /// Limit for a broker to hold a fetch that finds no records.
     pub fetch_wait: Duration,
     /// Encryption and credentials.
@@ -40,24 +46,36 @@ impl Default for GroupTimeouts {
 }
 
 impl KafkaConfig {
-    /// Reads the settings that every Kafka client shares.
-    pub fn read(settings: &mut Settings<'_>) -> Self {
+    /// Reads the settings that every Kafka client of a service shares. `topics` are all topics of the service, without prefix.
+    pub fn read(settings: &mut Settings<'_>, service: &str, topics: &[&str]) -> Self {
+        let brokers = read_brokers(settings);
+        let prefix = TopicPrefix::read(settings, topics);
         Self {
-            brokers: read_brokers(settings),
+            brokers,
+            client_id: client_id(&prefix, service),
+            prefix,
             fetch_wait: read_fetch_wait(settings),
             security: Security::read(settings),
             group: GroupTimeouts::default(),
         }
     }
 
-    /// For brokers without encryption and credentials.
+    /// For brokers without encryption and credentials, and an installation without a prefix.
     pub fn plaintext(brokers: impl Into<String>) -> Self {
         Self {
             brokers: brokers.into(),
+            prefix: TopicPrefix::default(),
+            // The default of librdkafka.
+            client_id: "rdkafka".to_owned(),
             fetch_wait: Duration::from_millis(500),
             security: Security::default(),
             group: GroupTimeouts::default(),
         }
+    }
+
+    /// The name at Kafka of a topic or consumer group.
+    pub fn name(&self, name: &str) -> Arc<str> {
+        self.prefix.apply(name).into()
     }
 
     /// Host and port of the first bootstrap server.

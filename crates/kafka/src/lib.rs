@@ -2,6 +2,7 @@
 //!
 //! 1. [`KafkaConfig`] holds the settings that all clients of a process share; [`Security`] is its encryption and
 //!    credentials.
+//!    [`TopicPrefix`] separates installations that share a Kafka.
 //! 2. `properties.rs` turns it into librdkafka properties for an observer, a producer, a dead-letter producer and a
 //!    consumer, each property with the guarantee that it provides.
 //! 3. [`record::Record`] is a consumed record; [`headers`] are stored in the outbox and sent unchanged.
@@ -12,6 +13,7 @@
 //! It decides nothing about retries, order or offsets: the relay (`outbox`) and the consumer (`consumer`) do.
 
 mod config;
+mod names;
 mod properties;
 mod security;
 
@@ -25,6 +27,7 @@ mod log;
 mod sending;
 
 pub use config::{GroupTimeouts, KafkaConfig};
+pub use names::{PREFIX_SETTING, TopicPrefix};
 pub use security::{ClientCertificate, Mechanism, Password, Protocol, Sasl, Security};
 
 pub use instrumentation::{Operation, bounded_text, error_type, server};

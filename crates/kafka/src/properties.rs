@@ -17,6 +17,8 @@ impl KafkaConfig {
         let mut config = ClientConfig::new();
         config
             .set("bootstrap.servers", &self.brokers)
+            // Brokers name the service and the replica in their logs, metrics and quotas.
+            .set("client.id", &self.client_id)
             // Detects a half-open connection although nothing is sent on it.
             .set("socket.keepalive.enable", "true")
             // Reconnects within two seconds to a broker that is available again.
@@ -126,6 +128,23 @@ mod tests {
         let queue = producer.get("queue.buffering.max.kbytes").unwrap();
 
         assert!(u64::from(MAX_RECORD_BYTES) < 1024 * queue.parse::<u64>().unwrap());
+    }
+
+    #[test]
+    fn every_client_names_its_service_and_replica_to_the_brokers() {
+        let kafka = KafkaConfig {
+            client_id: "shop-a.order-service.pod-1".to_owned(),
+            ..KafkaConfig::plaintext("127.0.0.1:1")
+        };
+
+        for config in [
+            kafka.observer(),
+            kafka.producer(),
+            kafka.dead_letter_producer(),
+            kafka.consumer("group"),
+        ] {
+            assert_eq!(config.get("client.id"), Some("shop-a.order-service.pod-1"));
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ use kafka::headers::{DamagedHeaders, Headers};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutboxRecord {
     /// The Kafka topic to publish to. It must exist: the relay creates none.
+    /// Without the prefix of the installation, which the relay adds.
     pub topic: &'static str,
     /// The key of the Kafka record. Events of one key are published in the order in which they were written.
     pub key: String,

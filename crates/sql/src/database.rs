@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::driver_environment;
 use crate::migrations::{MigrationSet, Migrations};
+use crate::owner::Owner;
 use crate::postgres::Postgres;
 use crate::sqlite::{self, OpenError as SqliteError, Sqlite};
 use crate::statements::Statements;
@@ -29,6 +30,8 @@ pub struct DatabaseConfig {
     pub connections: u32,
     /// PostgreSQL: migrate at start. A SQLite file is always migrated.
     pub migrate_at_start: bool,
+    /// A database of another owner is refused.
+    pub owner: Owner,
 }
 
 /// Commits, reads, the relay and the leases share the pool: with fewer connections they wait for each other.
@@ -38,8 +41,8 @@ const MIN_CONNECTIONS: u32 = 4;
 const MAX_CONNECTIONS: u32 = 10_000;
 
 impl DatabaseConfig {
-    /// Reads the settings.
-    pub fn read(settings: &mut Settings<'_>, default_url: &'static str) -> Self {
+    /// Reads the settings of the owner's database.
+    pub fn read(settings: &mut Settings<'_>, default_url: &'static str, owner: Owner) -> Self {
         let config = Self {
             url: settings.value(
                 "DATABASE_URL",
@@ -56,6 +59,7 @@ impl DatabaseConfig {
                 "false",
                 "PostgreSQL: migrate the schema at start; if false, run the subcommand `migrate`",
             ),
+            owner,
         };
         let is_valid = (MIN_CONNECTIONS..=MAX_CONNECTIONS).contains(&config.connections);
         let why = format_args!("must be {MIN_CONNECTIONS} to {MAX_CONNECTIONS}");
@@ -84,11 +88,11 @@ impl Database {
     /// Opens the database. A SQLite file is created and migrated; a PostgreSQL server is not contacted yet.
     ///
     /// # Errors
-    /// [`OpenError`] for an unusable file or URL.
+    /// [`OpenError`] for an unusable file or URL, and for a file of another owner.
     pub async fn open(config: &DatabaseConfig, migrations: Migrations) -> Result<Self, OpenError> {
         match config.url.engine() {
             DatabaseEngine::Sqlite => {
-                let file = Sqlite::open(&config.url, migrations).await?;
+                let file = Sqlite::open_owned(&config.url, &config.owner, migrations).await?;
                 Ok(Self::Sqlite(Arc::new(file)))
             }
             DatabaseEngine::Postgres => {
@@ -140,17 +144,16 @@ impl Database {
             if !file.exists() {
                 return Err(InspectionError::Missing(file));
             }
-            let opened = Sqlite::open_beside(&config.url, migrations).await;
+            let opened = Sqlite::open_beside(&config.url, &config.owner, migrations).await;
             return Ok(Self::Sqlite(Arc::new(opened.map_err(OpenError::from)?)));
         }
         let database = Self::open(config, migrations).await?;
-        let Self::Postgres(server) = &database else {
-            return Ok(database);
-        };
-        match unusable_yet(server, migrations, service).await? {
-            Some(advice) => Err(InspectionError::NotReady(advice)),
-            None => Ok(database),
+        if let Self::Postgres(server) = &database
+            && let Some(reason) = unusable_yet(server, &config.owner, migrations, service).await?
+        {
+            return Err(InspectionError::NotReady(reason));
         }
+        Ok(database)
     }
 
     pub fn statements(&self) -> &Statements {
@@ -197,13 +200,14 @@ pub async fn migrate(
     migrations: Migrations,
 ) -> Result<String, MigrationError> {
     let database = Database::open(config, migrations).await?;
-    let migrated = migrate_sets(&database, migrations).await;
+    let migrated = migrate_sets(&database, &config.owner, migrations).await;
     database.close().await;
     Ok(migrated?.join("\n"))
 }
 
 async fn migrate_sets(
     database: &Database,
+    owner: &Owner,
     migrations: Migrations,
 ) -> Result<Vec<String>, MigrationError> {
     if let Database::Postgres(server) = database {
@@ -213,8 +217,7 @@ async fn migrate_sets(
     let before = versions(database, migrations).await?;
     // Opening a SQLite file has migrated it.
     if let Database::Postgres(server) = database {
-        let migrated = server.migrate(migrations).await;
-        migrated.map_err(MigrationError::Migrate)?;
+        migrate_owned(server, owner, migrations).await?;
     }
     let after = versions(database, migrations).await?;
     let versions = before.into_iter().zip(after);
@@ -248,33 +251,59 @@ async fn reason_to_wait(
         return not_ready::no_session(error).map(Some);
     }
     if config.migrate_at_start
-        && let Err(error) = server.migrate(migrations).await
+        && let Err(error) = migrate_owned(server, &config.owner, migrations).await
     {
         return not_ready::not_migrated(error).map(Some);
     }
-    old_schema(server, migrations, service).await
+    check(server, &config.owner, migrations, service).await
 }
 
-/// Why an operator command cannot use the database yet.
+/// Migrates a database that belongs to this owner, or to none yet.
+async fn migrate_owned(
+    server: &Postgres,
+    owner: &Owner,
+    migrations: Migrations,
+) -> Result<(), MigrationError> {
+    let recorded = server.claim(owner).await;
+    let recorded = recorded.map_err(MigrationError::Migrate)?;
+    owner.require(recorded).map_err(UnusableError::Owner)?;
+    let migrated = server.migrate(migrations).await;
+    migrated.map_err(MigrationError::Migrate)
+}
+
+/// Why an operator command cannot use the database yet, if so.
 async fn unusable_yet(
     server: &Postgres,
+    owner: &Owner,
     migrations: Migrations,
     service: &str,
 ) -> Result<Option<String>, UnusableError> {
     match server.check_pooling().await {
         Err(error) => not_ready::no_session(error).map(Some),
-        Ok(()) => old_schema(server, migrations, service).await,
+        Ok(()) => check(server, owner, migrations, service).await,
     }
 }
 
-async fn old_schema(
+/// Why the database cannot be used yet, by its owner and its schema.
+async fn check(
     server: &Postgres,
+    owner: &Owner,
     migrations: Migrations,
     service: &str,
 ) -> Result<Option<String>, UnusableError> {
-    let checked = server.check_schema(migrations).await;
-    let reason = checked
-        .err()
-        .map(|error| not_ready::old_schema(error, service));
-    reason.transpose()
+    let recorded = match server.owner().await {
+        Ok(recorded) => recorded,
+        Err(error) => return not_ready::unreachable(error).map(Some),
+    };
+    let has_owner = recorded.is_some();
+    if let Some(recorded) = recorded {
+        owner.require(recorded)?;
+    }
+    match server.check_schema(migrations).await {
+        Err(error) => not_ready::old_schema(error, service).map(Some),
+        Ok(()) if has_owner => Ok(None),
+        Ok(()) => Ok(Some(format!(
+            "the database has no owner yet: run `{service} migrate`"
+        ))),
+    }
 }

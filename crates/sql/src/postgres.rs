@@ -25,6 +25,7 @@ use telemetry::names::{attributes, metrics};
 use telemetry::vocabulary::Labels;
 
 mod check;
+mod owner;
 
 use check::Purpose;
 

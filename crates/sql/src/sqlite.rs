@@ -20,8 +20,11 @@ use sqlx::sqlite::{
 use sqlx::{Connection as _, Encode, QueryBuilder, Sqlite as Driver, Transaction, Type};
 
 use crate::migrations::Migrations;
+use crate::owner::{Owner, WrongOwner};
 use crate::statements::Statements;
 use crate::url::DatabaseUrl;
+
+mod owner;
 
 /// The write transaction; dereferences to `SqliteConnection`. Dropping it without `commit` rolls it back.
 pub type WriteTransaction = Transaction<'static, Driver>;
@@ -58,28 +61,47 @@ pub enum OpenError {
     Open(#[from] sqlx::Error),
     #[error("migrating the database")]
     Migrate(#[from] MigrateError),
+    #[error(transparent)]
+    Owner(#[from] WrongOwner),
 }
 
 impl Sqlite {
     /// Opens the file, creates it if it is missing, and migrates it.
     pub async fn open(url: &DatabaseUrl, migrations: Migrations) -> Result<Self, OpenError> {
-        Self::open_with(options(url)?, migrations).await
+        Self::open_with(options(url)?, None, migrations).await
     }
 
-    /// As [`Sqlite::open`], for a program beside a running service: waits longer for the lock.
-    pub async fn open_beside(url: &DatabaseUrl, migrations: Migrations) -> Result<Self, OpenError> {
+    /// As [`Sqlite::open`]; a file of another owner is refused and left unchanged.
+    pub async fn open_owned(
+        url: &DatabaseUrl,
+        owner: &Owner,
+        migrations: Migrations,
+    ) -> Result<Self, OpenError> {
+        Self::open_with(options(url)?, Some(owner), migrations).await
+    }
+
+    /// As [`Sqlite::open_owned`], for a program beside a running service: waits longer for the lock.
+    pub async fn open_beside(
+        url: &DatabaseUrl,
+        owner: &Owner,
+        migrations: Migrations,
+    ) -> Result<Self, OpenError> {
         let options = options(url)?.busy_timeout(BUSY_TIMEOUT_BESIDE);
-        Self::open_with(options, migrations).await
+        Self::open_with(options, Some(owner), migrations).await
     }
 
     async fn open_with(
         options: SqliteConnectOptions,
+        owner: Option<&Owner>,
         migrations: Migrations,
     ) -> Result<Self, OpenError> {
         let writer = pool(1)
             .before_acquire(|connection, _| Box::pin(has_no_transaction(connection)))
             .connect_with(options.clone())
             .await?;
+        if let Some(owner) = owner {
+            owner::claim(&writer, owner).await?;
+        }
         for set in migrations {
             set.tolerant(set.sqlite).run(&writer).await?;
         }
@@ -296,7 +318,9 @@ mod tests {
         let url = format!("sqlite://{}/a.db", directory.path().display());
         let url = DatabaseUrl::from_setting(&url).unwrap();
         let service = Sqlite::open(&url, MIGRATIONS).await.unwrap();
-        let beside = Sqlite::open_beside(&url, MIGRATIONS).await.unwrap();
+        let owner = Owner::new("things", "");
+        let beside = Sqlite::open_beside(&url, &owner, MIGRATIONS);
+        let beside = beside.await.unwrap();
 
         let [busy_timeout, more] = [busy_timeout(&service).await, busy_timeout(&beside).await];
 

@@ -7,6 +7,7 @@ use order_service::store::{self, MIGRATIONS, OrderStore};
 use outbox::{OutboxRow, Shard};
 use service::config::FromSetting;
 use sql::database::{Database as Engine, DatabaseConfig};
+use sql::owner::Owner;
 use sql::url::DatabaseUrl;
 use sqlx::{Connection, PgConnection, PgPool};
 use tempfile::TempDir;
@@ -182,6 +183,7 @@ fn config(url: &DatabaseUrl) -> DatabaseConfig {
         url: url.clone(),
         connections: 4,
         migrate_at_start: false,
+        owner: Owner::new("order-service", ""),
     }
 }
 

@@ -3,6 +3,7 @@
 use processing_service::store::MIGRATIONS;
 use service::config::FromSetting;
 use sql::database::{self, Database, DatabaseConfig};
+use sql::owner::Owner;
 use sql::url::DatabaseUrl;
 use sqlx::postgres::{PgPool, PgRow};
 use sqlx::sqlite::SqliteRow;
@@ -146,5 +147,6 @@ fn config(url: &str) -> DatabaseConfig {
         url: DatabaseUrl::from_setting(url).unwrap(),
         connections: 10,
         migrate_at_start: false,
+        owner: Owner::new("processing-service", ""),
     }
 }

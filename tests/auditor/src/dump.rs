@@ -25,20 +25,26 @@ const ANSWER: Duration = Duration::from_secs(10);
 /// Prefetch per partition; librdkafka's default is 64 MiB each.
 const READ_AHEAD_KIBIBYTES: &str = "4096";
 
-/// Writes all topics of a broker into a directory, which is created if missing.
+/// Writes all topics of an installation into a directory, which is created if missing.
 ///
 /// # Errors
 /// When a topic is missing, the broker does not answer, or a file cannot be written.
-pub async fn all_topics(brokers: &str, directory: &Path) -> Result<()> {
-    let (brokers, directory) = (brokers.to_owned(), directory.to_owned());
+pub async fn all_topics(brokers: &str, prefix: &str, directory: &Path) -> Result<()> {
+    let dump = Dump {
+        brokers: brokers.to_owned(),
+        prefix: prefix.to_owned(),
+        directory: directory.to_owned(),
+    };
     // librdkafka blocks the calling thread.
-    tokio::task::spawn_blocking(move || Dump { brokers, directory }.write())
+    tokio::task::spawn_blocking(move || dump.write())
         .await?
         .context("cannot dump the topics")
 }
 
 struct Dump {
     brokers: String,
+    /// In front of topics and groups at the broker.
+    prefix: String,
     directory: PathBuf,
 }
 
@@ -49,7 +55,7 @@ impl Dump {
         let reader = self.client("auditor")?;
         let mut partitions = JsonLines::create(&self.directory.join(PARTITIONS))?;
         for topic in proto::topics::ALL {
-            let ends = ends(&reader, topic, &committed)?;
+            let ends = self.ends(&reader, topic, &committed)?;
             self.write_records(&reader, topic, &ends)
                 .with_context(|| format!("topic {topic}"))?;
             for partition in &ends {
@@ -71,14 +77,20 @@ impl Dump {
         Ok(client)
     }
 
+    /// The name at the broker.
+    fn name(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
+    }
+
     /// The committed offsets of each group on its topic.
     fn committed(&self) -> Result<Committed> {
         let mut committed = Committed::new();
         for (topic, group) in GROUPS {
-            let client = self.client(group)?;
+            let client = self.client(&self.name(group))?;
             let mut asked = TopicPartitionList::new();
-            for partition in partitions_of(&client, topic)? {
-                asked.add_partition(topic, partition);
+            let name = self.name(topic);
+            for partition in partitions_of(&client, &name)? {
+                asked.add_partition(&name, partition);
             }
             let answers = client.committed_offsets(asked, ANSWER);
             for answer in answers
@@ -108,7 +120,7 @@ impl Dump {
         let mut assignment = TopicPartitionList::new();
         for partition in partitions.iter().filter(|it| it.low < it.end) {
             let start = Offset::Offset(partition.low);
-            assignment.add_partition_offset(topic, partition.partition, start)?;
+            assignment.add_partition_offset(&self.name(topic), partition.partition, start)?;
             left.insert(partition.partition, partition.end);
         }
         reader.assign(&assignment)?;
@@ -132,26 +144,32 @@ impl Dump {
         }
         file.finish()
     }
+
+    fn ends(
+        &self,
+        reader: &BaseConsumer,
+        topic: &str,
+        committed: &Committed,
+    ) -> Result<Vec<DumpedPartition>> {
+        let name = self.name(topic);
+        let mut ends = Vec::new();
+        for partition in partitions_of(reader, &name)? {
+            let (low, end) = reader.fetch_watermarks(&name, partition, ANSWER)?;
+            let place = (topic.to_owned(), partition);
+            ends.push(DumpedPartition {
+                committed: committed.get(&place).cloned().unwrap_or_default(),
+                topic: place.0,
+                partition,
+                low,
+                end,
+            });
+        }
+        Ok(ends)
+    }
 }
 
 /// Offsets by topic and partition, then by group.
 type Committed = BTreeMap<(String, i32), BTreeMap<String, i64>>;
-
-fn ends(reader: &BaseConsumer, topic: &str, committed: &Committed) -> Result<Vec<DumpedPartition>> {
-    let mut ends = Vec::new();
-    for partition in partitions_of(reader, topic)? {
-        let (low, end) = reader.fetch_watermarks(topic, partition, ANSWER)?;
-        let place = (topic.to_owned(), partition);
-        ends.push(DumpedPartition {
-            committed: committed.get(&place).cloned().unwrap_or_default(),
-            topic: place.0,
-            partition,
-            low,
-            end,
-        });
-    }
-    Ok(ends)
-}
 
 fn partitions_of(client: &BaseConsumer, topic: &str) -> Result<Vec<i32>> {
     let metadata = client.fetch_metadata(Some(topic), ANSWER)?;

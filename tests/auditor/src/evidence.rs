@@ -19,6 +19,7 @@ use sqlx::SqliteConnection;
 pub(crate) use self::blob_id::uuid;
 use crate::Inputs;
 use crate::database::{Files, read_only};
+use crate::owner;
 
 /// The tables in `temp`.
 const TABLES: &str = include_str!("evidence/tables.sql");
@@ -39,6 +40,7 @@ impl Evidence {
     pub(crate) async fn gather(inputs: &Inputs) -> Result<Self> {
         let files = inputs.databases.as_files().await?;
         let mut connection = connect(&files).await?;
+        owner::check(&mut connection, &inputs.topic_prefix).await?;
         sqlx::raw_sql(TABLES).execute(&mut connection).await?;
         // The first reads start the snapshot of both databases, which lasts until the connection is closed.
         sqlx::raw_sql(
@@ -51,8 +53,8 @@ impl Evidence {
             None => journal::confirm_everything(&mut connection).await?,
         };
         bodies::load(&mut connection).await?;
-        records::load(&mut connection, &inputs.topics).await?;
-        retry_events::load(&mut connection).await?;
+        records::load(&mut connection, &inputs.topics, &inputs.topic_prefix).await?;
+        retry_events::load(&mut connection, &inputs.topic_prefix).await?;
         sqlx::raw_sql(DERIVED).execute(&mut connection).await?;
         Ok(Self {
             connection,

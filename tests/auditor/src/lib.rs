@@ -20,6 +20,7 @@ pub mod dump;
 
 mod copy;
 pub mod database;
+mod owner;
 
 mod evidence;
 
@@ -37,6 +38,8 @@ use self::verdict::Verdict;
 #[derive(Clone, Debug)]
 pub struct Inputs {
     pub databases: Databases,
+    /// The prefix of the installation; both databases must belong to it.
+    pub topic_prefix: String,
     /// The client's journal. Without one, every order in the database counts as confirmed.
     pub journal: Option<PathBuf>,
     /// The directory of the dumped topics, see [`dump`].

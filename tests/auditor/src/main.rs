@@ -28,6 +28,9 @@ struct DumpArguments {
     /// Bootstrap brokers.
     #[arg(long, value_name = "HOST:PORT")]
     kafka: String,
+    /// KAFKA_TOPIC_PREFIX of the installation; the names of the files and in them have none.
+    #[arg(long, default_value = "", value_name = "PREFIX")]
+    topic_prefix: String,
     /// Output directory; created if missing.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -45,6 +48,9 @@ struct CheckArguments {
     /// The database of processing-service: sqlite://PATH or postgres://…
     #[arg(long, value_name = "URL")]
     processing_database: Database,
+    /// KAFKA_TOPIC_PREFIX of the installation: databases of another one are an error.
+    #[arg(long, default_value = "", value_name = "PREFIX")]
+    topic_prefix: String,
     /// The output directory of `auditor dump`.
     #[arg(long, value_name = "DIR")]
     topics: PathBuf,
@@ -71,7 +77,7 @@ const NO_VERDICT: u8 = 2;
 #[tokio::main]
 async fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
-        Command::Dump(arguments) => dump::all_topics(&arguments.kafka, &arguments.out)
+        Command::Dump(it) => dump::all_topics(&it.kafka, &it.topic_prefix, &it.out)
             .await
             .map(|()| true),
         Command::Check(arguments) => audit(arguments).await,
@@ -98,6 +104,7 @@ async fn audit(arguments: CheckArguments) -> Result<bool> {
             orders: arguments.orders_database,
             processing: arguments.processing_database,
         },
+        topic_prefix: arguments.topic_prefix,
         journal: Some(arguments.journal),
         topics: arguments.topics,
     };

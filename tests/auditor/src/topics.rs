@@ -4,6 +4,8 @@
 //! DIRECTORY/orders.order.events.v1.jsonl    a record per line, each partition in order; one such file per topic
 //! DIRECTORY/partitions.jsonl                a partition per line
 //! ```
+//!
+//! Topics and groups are named as in the contract, without the prefix of an installation.
 
 use std::collections::BTreeMap;
 use std::fs::File;

@@ -306,9 +306,9 @@ pub fn member(
     retry_store: Arc<TestRetryStore>,
 ) -> Consumer {
     let config = ConsumerConfig {
-        group: GROUP,
-        topic: TOPIC,
-        dead_letter_topic: DEAD_LETTERS,
+        group: kafka.name(GROUP),
+        topic: kafka.name(TOPIC),
+        dead_letter_topic: kafka.name(DEAD_LETTERS),
         max_in_flight: 16,
         retry_policy,
         trace_processing: TraceProcessing::Parent,

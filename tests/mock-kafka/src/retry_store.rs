@@ -13,6 +13,7 @@ use consumer::retry_store::{
 use kafka::record::Record;
 use service::config::FromSetting;
 use sql::database::{Database, DatabaseConfig, migrate};
+use sql::owner::Owner;
 use sql::url::DatabaseUrl;
 use sqlx::FromRow;
 use tempfile::TempDir;
@@ -257,6 +258,7 @@ fn config(url: &DatabaseUrl) -> DatabaseConfig {
         url: url.clone(),
         connections: 6,
         migrate_at_start: false,
+        owner: Owner::new("consumer-tests", ""),
     }
 }
 

@@ -50,7 +50,8 @@ async fn databases(stack: &Stack, deadline: Instant) -> Result<bool> {
 /// A record without effect, such as a duplicate, is visible only in the committed offset.
 async fn offsets(stack: &Stack, deadline: Instant) -> Result<bool> {
     for (topic, group) in GROUPS {
-        let lag = Lag::of(&stack.addresses().kafka, topic, group)?;
+        let name = |name| format!("{}{name}", stack.topic_prefix());
+        let lag = Lag::of(&stack.addresses().kafka, name(topic), &name(group))?;
         let consumed = until(deadline, async || {
             let lag = lag.clone();
             // librdkafka blocks the calling thread.
@@ -80,11 +81,11 @@ async fn until(deadline: Instant, mut is_so: impl AsyncFnMut() -> Result<bool>) 
 #[derive(Clone)]
 struct Lag {
     client: std::sync::Arc<BaseConsumer>,
-    topic: &'static str,
+    topic: String,
 }
 
 impl Lag {
-    fn of(brokers: &str, topic: &'static str, group: &str) -> Result<Self> {
+    fn of(brokers: &str, topic: String, group: &str) -> Result<Self> {
         let client: BaseConsumer = ClientConfig::new()
             .set("bootstrap.servers", brokers)
             .set("group.id", group)
@@ -96,16 +97,16 @@ impl Lag {
 
     /// Whether the group has committed everything that is on the topic.
     fn is_zero(&self) -> Result<bool> {
-        let metadata = self.client.fetch_metadata(Some(self.topic), ANSWER)?;
+        let metadata = self.client.fetch_metadata(Some(&self.topic), ANSWER)?;
         let topic = metadata.topics().first().context("no such topic")?;
         let mut asked = TopicPartitionList::new();
         for partition in topic.partitions() {
-            asked.add_partition(self.topic, partition.id());
+            asked.add_partition(&self.topic, partition.id());
         }
         let committed = self.client.committed_offsets(asked, ANSWER)?;
         for partition in committed.elements() {
             let id = partition.partition();
-            let (low, end) = self.client.fetch_watermarks(self.topic, id, ANSWER)?;
+            let (low, end) = self.client.fetch_watermarks(&self.topic, id, ANSWER)?;
             let done = match partition.offset() {
                 Offset::Offset(offset) => offset,
                 _ => low,

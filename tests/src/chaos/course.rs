@@ -130,7 +130,7 @@ impl FaultRunner<'_> {
         echo: Echo,
         outcome: &mut FaultsOutcome,
     ) {
-        let topic = Topic::new(self.stack.addresses().kafka.clone(), name);
+        let topic = Topic::of(self.stack, name);
         let depth = match echo {
             Echo::Newest | Echo::Swapped => 1.0,
             Echo::Old => step.depth,

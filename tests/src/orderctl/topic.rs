@@ -29,6 +29,10 @@ pub(super) struct TopicArguments {
     #[arg(long, default_value = proto::topics::ORDER_EVENTS)]
     topic: String,
 
+    /// KAFKA_TOPIC_PREFIX of the installation, in front of the topic.
+    #[arg(long, default_value = "", value_name = "PREFIX")]
+    topic_prefix: String,
+
     /// Stop after N records.
     #[arg(long, value_name = "N")]
     count: Option<u64>,
@@ -40,7 +44,8 @@ pub(super) struct TopicArguments {
 
 pub(super) async fn run(arguments: TopicArguments, json: bool) -> anyhow::Result<()> {
     let consumer = consumer(&arguments.kafka)?;
-    let (consumer, mut unfinished) = begin(consumer, arguments.topic.clone()).await?;
+    let topic = format!("{}{}", arguments.topic_prefix, arguments.topic);
+    let (consumer, mut unfinished) = begin(consumer, topic).await?;
     let mut left = arguments.count;
     while (arguments.follow || !unfinished.is_empty()) && left != Some(0) {
         match consumer.recv().await {

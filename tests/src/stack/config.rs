@@ -42,6 +42,10 @@ pub struct StackConfig {
     /// Sampling ratio of traces, from 0 to 1; `None` uses the services' default.
     pub sampling: Option<f64>,
     pub catalogue: CatalogueSource,
+    /// KAFKA_TOPIC_PREFIX of both services.
+    pub topic_prefix: String,
+    /// Settings of both services and their subcommands that an external broker needs.
+    pub broker_settings: Vec<(String, String)>,
     /// Further environment variables of the processes of a service; they override those of the stack. The subcommands
     /// that create topics and schemas do not get them.
     pub environment: Vec<(Service, String, String)>,
@@ -63,6 +67,8 @@ impl StackConfig {
             otlp: None,
             sampling: None,
             catalogue,
+            topic_prefix: String::new(),
+            broker_settings: Vec::new(),
             environment: Vec::new(),
         }
     }

@@ -157,16 +157,25 @@ impl Launches<'_> {
                     .collect()
             }
         };
-        if self.config.engines.broker == BrokerEngine::Embedded {
-            settings.push(variable("KAFKA_FETCH_WAIT", EMBEDDED_FETCH_WAIT));
-        }
-        // The stack's own brokers are a single node. For another broker, the caller sets the numbers.
-        if !matches!(self.config.engines.broker, BrokerEngine::External(_)) {
-            settings.push(variable("KAFKA_TOPIC_REPLICATION", 1));
-            settings.push(variable("KAFKA_TOPIC_MIN_INSYNC", 1));
-        }
+        settings.extend(broker_settings(&self.config.engines.broker));
+        settings.push(variable("KAFKA_TOPIC_PREFIX", &self.config.topic_prefix));
+        settings.extend(self.config.broker_settings.iter().cloned());
         settings
     }
+}
+
+/// The settings that this broker needs.
+pub(super) fn broker_settings(broker: &BrokerEngine) -> Vec<(String, String)> {
+    let mut settings = Vec::new();
+    if *broker == BrokerEngine::Embedded {
+        settings.push(variable("KAFKA_FETCH_WAIT", EMBEDDED_FETCH_WAIT));
+    }
+    // The stack's own brokers are a single node. For another broker, the caller sets the numbers.
+    if !matches!(broker, BrokerEngine::External(_)) {
+        settings.push(variable("KAFKA_TOPIC_REPLICATION", 1));
+        settings.push(variable("KAFKA_TOPIC_MIN_INSYNC", 1));
+    }
+    settings
 }
 
 /// The TLS and SCRAM settings of a service.

@@ -32,8 +32,9 @@ impl System {
     /// State and member count of a service's group.
     async fn group(&self, service: Service) -> Result<(String, usize)> {
         let brokers = self.addresses().kafka.clone();
+        let name = format!("{}{service}", self.stack.topic_prefix());
         // librdkafka blocks the calling thread.
-        tokio::task::spawn_blocking(move || describe(&brokers, service.name())).await?
+        tokio::task::spawn_blocking(move || describe(&brokers, &name)).await?
     }
 }
 

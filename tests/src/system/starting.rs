@@ -80,6 +80,32 @@ impl System {
         Self::start_on(home, config).await?.settled().await
     }
 
+    /// Starts a system of an installation with this KAFKA_TOPIC_PREFIX, one replica of each service.
+    ///
+    /// # Errors
+    /// When the stack does not start.
+    pub async fn start_installation(prefix: &str) -> Result<Self> {
+        let home = Home::new()?;
+        let mut config = config(home.path(), &[])?;
+        config.engines.replicas = 1;
+        prefix.clone_into(&mut config.topic_prefix);
+        Self::start_on(home, config).await?.settled().await
+    }
+
+    /// Starts a system of another installation, with databases of its own, on the broker of this one.
+    ///
+    /// # Errors
+    /// When the stack does not start.
+    pub async fn start_installation_beside(&self, prefix: &str) -> Result<Self> {
+        let home = Home::new()?;
+        let mut config = config(home.path(), &[])?;
+        config.engines.replicas = 1;
+        config.engines.broker = BrokerEngine::External(self.addresses().kafka.clone());
+        config.broker_settings = self.stack.broker_settings();
+        prefix.clone_into(&mut config.topic_prefix);
+        Self::start_on(home, config).await?.settled().await
+    }
+
     /// Starts a system on these engines, whatever `TEST_ENGINES` says, with environment variables for single services.
     ///
     /// # Errors

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::Service;
+use crate::stack::Stack;
 use anyhow::{Context as _, Result, bail};
 use native_headers::{read_native, write_native};
 use proto::record::Headers;
@@ -20,7 +21,10 @@ pub(super) const ANSWER: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug)]
 pub struct Topic {
     pub(super) brokers: String,
-    pub(super) name: &'static str,
+    /// In front of the names of topic and groups.
+    prefix: String,
+    /// With the prefix.
+    pub(super) name: String,
 }
 
 /// A record on a topic.
@@ -49,8 +53,19 @@ impl TopicRecord {
 }
 
 impl Topic {
-    pub(crate) fn new(brokers: String, name: &'static str) -> Self {
-        Self { brokers, name }
+    /// A topic of the contract at the broker of this stack.
+    pub(crate) fn of(stack: &Stack, name: &'static str) -> Self {
+        let prefix = stack.topic_prefix();
+        Self {
+            brokers: stack.addresses().kafka.clone(),
+            prefix: prefix.to_owned(),
+            name: format!("{prefix}{name}"),
+        }
+    }
+
+    /// The consumer group of a service.
+    pub(super) fn group(&self, service: Service) -> String {
+        format!("{}{service}", self.prefix)
     }
 
     /// Every record on the topic, by partition and offset.
@@ -92,7 +107,7 @@ impl Topic {
     /// When the broker does not answer.
     pub async fn is_consumed_by(&self, group: Service) -> Result<bool> {
         let topic = self.clone();
-        tokio::task::spawn_blocking(move || topic.has_committed(group.name()))
+        tokio::task::spawn_blocking(move || topic.has_committed(&topic.group(group)))
             .await?
             .with_context(|| format!("cannot read the offsets of {group} on {}", self.name))
     }
@@ -155,7 +170,7 @@ impl Topic {
     }
 
     fn message<'a>(&'a self, record: &'a TopicRecord) -> FutureRecord<'a, [u8], [u8]> {
-        let mut message = FutureRecord::to(self.name)
+        let mut message = FutureRecord::to(&self.name)
             .partition(record.partition)
             .headers(write_native(&record.headers));
         message.key = record.key.as_deref();
@@ -176,9 +191,9 @@ impl Topic {
     fn has_committed(&self, group: &str) -> Result<bool> {
         let consumer = self.consumer(group)?;
         for partition in self.partitions(&consumer)? {
-            let (low, high) = consumer.fetch_watermarks(self.name, partition, ANSWER)?;
+            let (low, high) = consumer.fetch_watermarks(&self.name, partition, ANSWER)?;
             let mut wanted = TopicPartitionList::new();
-            wanted.add_partition(self.name, partition);
+            wanted.add_partition(&self.name, partition);
             let committed = consumer.committed_offsets(wanted, ANSWER)?;
             let offset = committed
                 .elements()
@@ -202,7 +217,7 @@ impl Topic {
     }
 
     pub(super) fn partitions(&self, consumer: &BaseConsumer) -> Result<Vec<i32>> {
-        let metadata = consumer.fetch_metadata(Some(self.name), ANSWER)?;
+        let metadata = consumer.fetch_metadata(Some(&self.name), ANSWER)?;
         let topic = metadata.topics().first().context("no such topic")?;
         Ok(topic
             .partitions()
@@ -217,7 +232,7 @@ impl Topic {
         partition: i32,
         records: &mut Vec<TopicRecord>,
     ) -> Result<()> {
-        let (low, high) = consumer.fetch_watermarks(self.name, partition, ANSWER)?;
+        let (low, high) = consumer.fetch_watermarks(&self.name, partition, ANSWER)?;
         self.read_range(consumer, partition, low..high, records)
     }
 
@@ -225,7 +240,7 @@ impl Topic {
         let consumer = self.consumer("system-tests")?;
         let partitions = self.partitions(&consumer)?;
         let partition = partitions[number % partitions.len().max(1)];
-        let (low, high) = consumer.fetch_watermarks(self.name, partition, ANSWER)?;
+        let (low, high) = consumer.fetch_watermarks(&self.name, partition, ANSWER)?;
         let latest = (high - count).max(low);
         let from = low + ((latest - low) as f64 * share) as i64;
         let mut records = Vec::new();
@@ -245,7 +260,7 @@ impl Topic {
             return Ok(());
         }
         let mut assignment = TopicPartitionList::new();
-        assignment.add_partition_offset(self.name, partition, Offset::Offset(offsets.start))?;
+        assignment.add_partition_offset(&self.name, partition, Offset::Offset(offsets.start))?;
         consumer.assign(&assignment)?;
         loop {
             let Some(message) = consumer.poll(ANSWER) else {

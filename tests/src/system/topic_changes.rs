@@ -19,7 +19,7 @@ impl Topic {
     /// # Errors
     /// When the broker does not create it.
     pub async fn create(&self, partitions: i32) -> Result<()> {
-        let topic = NewTopic::new(self.name, partitions, TopicReplication::Fixed(1));
+        let topic = NewTopic::new(&self.name, partitions, TopicReplication::Fixed(1));
         let admin = self.admin()?;
         was_done(admin.create_topics(&[topic], &AdminOptions::new()).await?)
     }
@@ -29,7 +29,7 @@ impl Topic {
     /// # Errors
     /// When the broker refuses.
     pub async fn grow_to(&self, partitions: usize) -> Result<()> {
-        let more = NewPartitions::new(self.name, partitions);
+        let more = NewPartitions::new(&self.name, partitions);
         let admin = self.admin()?;
         was_done(
             admin
@@ -66,7 +66,7 @@ impl Topic {
         let admin = self.admin()?;
         was_done(
             admin
-                .delete_topics(&[self.name], &AdminOptions::new())
+                .delete_topics(&[&self.name], &AdminOptions::new())
                 .await?,
         )
     }
@@ -91,12 +91,12 @@ impl Topic {
     ) -> Result<()> {
         let topic = self.clone();
         let set = move || {
-            let consumer = topic.consumer(group.name())?;
+            let consumer = topic.consumer(&topic.group(group))?;
             let mut offsets = TopicPartitionList::new();
             for partition in topic.partitions(&consumer)? {
-                let (low, high) = consumer.fetch_watermarks(topic.name, partition, ANSWER)?;
+                let (low, high) = consumer.fetch_watermarks(&topic.name, partition, ANSWER)?;
                 let offset = Offset::Offset(choose(low, high));
-                offsets.add_partition_offset(topic.name, partition, offset)?;
+                offsets.add_partition_offset(&topic.name, partition, offset)?;
             }
             Ok(consumer.commit(&offsets, CommitMode::Sync)?)
         };

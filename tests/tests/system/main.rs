@@ -21,6 +21,7 @@ mod full_disk;
 mod hostile_connections;
 mod hostile_input;
 mod idempotency;
+mod installations;
 mod local_stack;
 mod locked_database;
 mod not_ready;

@@ -77,7 +77,7 @@ impl Drop for ObservedAttempt<'_> {
 
 /// An event without a trace begins one; an unsampled trace is continued without a span.
 fn begin(telemetry: &ConsumerTelemetry, trace: &Context) -> Span {
-    let name = Operation::Process.of(telemetry.config.topic);
+    let name = Operation::Process.of(&telemetry.config.topic);
     let decided = trace.span().span_context().clone();
     if !decided.is_valid() {
         return spans::PROCESS.continuing(name, &Context::new(), Vec::new());

@@ -17,7 +17,7 @@ use telemetry::vocabulary::Labels;
 /// The gauges of the partitions assigned to this member; revoked ones are not reported.
 #[derive(Debug)]
 pub(crate) struct ConsumerLag {
-    topic: &'static str,
+    topic: Arc<str>,
     labels: Labels,
     partitions: Mutex<BTreeMap<i32, PartitionLag>>,
 }
@@ -50,7 +50,7 @@ struct TopicStatistics {
 
 impl ConsumerLag {
     /// Registers the gauges. Once per consumer: a registration cannot be undone.
-    pub(crate) fn new(topic: &'static str, labels: Labels) -> Arc<Self> {
+    pub(crate) fn new(topic: Arc<str>, labels: Labels) -> Arc<Self> {
         let consumer_lag = Arc::new(Self {
             topic,
             labels,
@@ -82,7 +82,7 @@ impl ConsumerLag {
             tracing::debug!("kafka client statistics not readable");
             return;
         };
-        let Some(topic) = statistics.topics.remove(self.topic) else {
+        let Some(topic) = statistics.topics.remove(&*self.topic) else {
             return;
         };
         let mut partitions = self.partitions();
@@ -157,7 +157,7 @@ mod tests {
     }}"#;
 
     fn consumer_lag(partitions: &[i32]) -> Arc<ConsumerLag> {
-        let consumer_lag = ConsumerLag::new("events", Labels::default());
+        let consumer_lag = ConsumerLag::new("events".into(), Labels::default());
         for partition in partitions {
             consumer_lag.begin(*partition, Arc::default());
         }

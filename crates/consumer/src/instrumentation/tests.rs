@@ -24,9 +24,9 @@ const RETRY_POLICY: RetryPolicy = RetryPolicy {
 fn telemetry(group: &'static str, trace_processing: TraceProcessing) -> ConsumerTelemetry {
     record_spans();
     let config = ConsumerConfig {
-        group,
-        topic: "events",
-        dead_letter_topic: "events.dlq",
+        group: group.into(),
+        topic: "events".into(),
+        dead_letter_topic: "events.dlq".into(),
         max_in_flight: 2,
         retry_policy: RETRY_POLICY,
         trace_processing,

@@ -139,7 +139,7 @@ impl Assignments {
     }
 
     fn offsets(&self, progress: impl IntoIterator<Item = (i32, i64)>) -> TopicPartitionList {
-        let topic = self.shared.config().topic;
+        let topic = &self.shared.config().topic;
         let mut offsets = TopicPartitionList::new();
         for (partition, offset) in progress {
             // Fails only for negative offsets, which no record has.

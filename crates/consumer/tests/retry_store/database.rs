@@ -8,6 +8,7 @@ use consumer::retry_store::operations::Operations;
 use service::config::FromSetting;
 use sql::database::{Database as Engine, DatabaseConfig};
 use sql::migrations::Migrations;
+use sql::owner::Owner;
 use sql::url::DatabaseUrl;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tempfile::TempDir;
@@ -166,6 +167,7 @@ fn config(url: &DatabaseUrl) -> DatabaseConfig {
         url: url.clone(),
         connections: 6,
         migrate_at_start: false,
+        owner: Owner::new("consumer-tests", ""),
     }
 }
 

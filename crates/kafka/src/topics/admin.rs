@@ -13,6 +13,7 @@ use super::limits::describe;
 use super::metadata::{Lookup, MetadataClient, Shape, Unreachable};
 use super::report::{TopicReport, configuration};
 use crate::config::KafkaConfig;
+use crate::names::TopicPrefix;
 use service::backoff::Backoff;
 use service::command_line::ExitError;
 
@@ -43,6 +44,7 @@ pub(super) fn create(
 /// Two clients: one reads metadata, the other creates topics.
 struct TopicAdmin {
     brokers: String,
+    prefix: TopicPrefix,
     metadata: MetadataClient,
     admin: AdminClient<DefaultClientContext>,
     /// The runtime that drives the futures of the admin API.
@@ -54,6 +56,7 @@ impl TopicAdmin {
         let failed = failed("setting up the kafka client");
         Ok(Self {
             brokers: kafka.brokers.clone(),
+            prefix: kafka.prefix.clone(),
             metadata: MetadataClient::new(kafka, WAIT_LIMIT).map_err(failed)?,
             admin: kafka.observer().create().map_err(failed)?,
             runtime: Handle::current(),
@@ -62,16 +65,15 @@ impl TopicAdmin {
 
     /// Creates the topic, or compares it if it exists.
     fn ensure(&self, config: TopicsConfig, spec: &TopicSpec) -> Result<TopicReport, ExitError> {
-        let shape = match self.look_up(spec.name)? {
+        let name = self.prefix.apply(spec.name).into_owned();
+        let shape = match self.look_up(&name)? {
             Some(shape) => shape,
-            None if self.create(config, spec)? => {
-                return Ok(TopicReport::Created { name: spec.name });
-            }
-            None => self.wait_for(spec.name)?,
+            None if self.create(config, spec)? => return Ok(TopicReport::Created { name }),
+            None => self.wait_for(&name)?,
         };
         // A broker may be unable to describe configurations: these settings are reported as not compared.
-        let found = self.describe(spec.name).unwrap_or_default();
-        Ok(TopicReport::compare(config, spec, shape, &found))
+        let found = self.describe(&name).unwrap_or_default();
+        Ok(TopicReport::compare(name, config, spec, shape, &found))
     }
 
     fn look_up(&self, topic: &str) -> Result<Option<Shape>, ExitError> {
@@ -100,7 +102,8 @@ impl TopicAdmin {
     /// Returns false if another process has created the topic first.
     fn create(&self, config: TopicsConfig, spec: &TopicSpec) -> Result<bool, ExitError> {
         let replication = TopicReplication::Fixed(i32::from(config.replication));
-        let topic = NewTopic::new(spec.name, i32::from(config.partitions), replication);
+        let name = self.prefix.apply(spec.name);
+        let topic = NewTopic::new(&name, i32::from(config.partitions), replication);
         let settings = configuration(config, spec);
         let topic = settings
             .iter()

@@ -28,11 +28,14 @@ pub enum TopicsCheck {
     Wrong(Vec<String>),
 }
 
-/// Checks that these topics exist, have at least the configured partitions, and that a dead-letter topic (`<topic>.dlq`) takes
+/// Checks that these topics, named without the prefix, exist, have at least the configured partitions, and that a dead-letter topic (`<topic>.dlq`) takes
 /// whatever its topic takes. Takes about 3 s at most.
 pub async fn check(kafka: &KafkaConfig, config: TopicsConfig, names: &[&str]) -> TopicsCheck {
     let kafka = kafka.clone();
-    let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+    let names = names
+        .iter()
+        .map(|name| kafka.prefix.apply(name).into_owned());
+    let names: Vec<String> = names.collect();
     // The client blocks, also while it is created and dropped.
     tokio::task::spawn_blocking(move || check_blocking(&kafka, config, &names))
         .await

@@ -8,6 +8,7 @@ use service::config::Settings;
 /// The name and retention of one topic. Its other properties are the same for all topics ([`TopicsConfig`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TopicSpec {
+    /// Without the prefix of the installation.
     pub name: &'static str,
     /// Records are deleted after this time.
     pub retention: Duration,

@@ -10,10 +10,10 @@ use super::metadata::Shape;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum TopicReport {
     /// It was missing.
-    Created { name: &'static str },
+    Created { name: String },
     /// It existed and was left unchanged.
     Existed {
-        name: &'static str,
+        name: String,
         differences: Vec<String>,
         /// The settings that the broker does not report.
         not_compared: Vec<&'static str>,
@@ -31,6 +31,7 @@ impl TopicReport {
 
     /// Compares an existing topic, of which the broker reports this shape and configuration.
     pub(super) fn compare(
+        name: String,
         config: TopicsConfig,
         spec: &TopicSpec,
         shape: Shape,
@@ -56,7 +57,7 @@ impl TopicReport {
             }
         }
         Self::Existed {
-            name: spec.name,
+            name,
             differences,
             not_compared,
         }
@@ -131,7 +132,7 @@ mod tests {
     }
 
     fn compare(shape: Shape, found: &HashMap<String, String>) -> (Vec<String>, Vec<&'static str>) {
-        match TopicReport::compare(CONFIG, &SPEC, shape, found) {
+        match TopicReport::compare(SPEC.name.to_owned(), CONFIG, &SPEC, shape, found) {
             TopicReport::Existed {
                 differences,
                 not_compared,
@@ -202,7 +203,7 @@ mod tests {
     #[test]
     fn a_report_lists_the_differences() {
         let report = TopicReport::Existed {
-            name: "events",
+            name: "events".to_owned(),
             differences: vec!["partitions: requested 6, found 3".to_owned()],
             not_compared: vec!["retention.ms"],
         };

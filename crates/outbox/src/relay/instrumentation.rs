@@ -33,10 +33,10 @@ impl RelayTelemetry {
     }
 
     /// Begins a publish attempt, as part of the trace that created the event.
-    pub(super) fn begin(&self, row: &OutboxRow, headers: &Headers) -> ObservedSend {
+    pub(super) fn begin(&self, topic: &str, row: &OutboxRow, headers: &Headers) -> ObservedSend {
         let decided = propagation::of_event(headers);
         let message = Outgoing {
-            topic: &row.topic,
+            topic,
             key: Some(row.key.as_bytes()),
             headers,
         };

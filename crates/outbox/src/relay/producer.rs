@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use super::instrumentation::RelayTelemetry;
 use crate::outbox::OutboxRow;
 use kafka::headers::{DamagedHeaders, write_native};
-use kafka::{ErrorLog, KafkaConfig, ObservedSend};
+use kafka::{ErrorLog, KafkaConfig, ObservedSend, TopicPrefix};
 
 /// Maximum number of reports per [`Producer::reports`].
 const REPORT_BATCH: usize = 1_000;
@@ -58,6 +58,7 @@ pub(super) struct Producer {
     client: ThreadedProducer<ProducerCallbacks>,
     reports: mpsc::UnboundedReceiver<DeliveryReport>,
     telemetry: Arc<RelayTelemetry>,
+    prefix: TopicPrefix,
 }
 
 impl Producer {
@@ -77,6 +78,7 @@ impl Producer {
             client,
             reports,
             telemetry,
+            prefix: kafka.prefix.clone(),
         })
     }
 
@@ -84,14 +86,15 @@ impl Producer {
         &self.telemetry
     }
 
-    /// Hands a row to librdkafka, which copies it.
+    /// Hands a row to librdkafka, which copies it. The row names the topic without the prefix of the installation.
     pub(super) fn send(&self, row: &OutboxRow) -> Result<(), SendError> {
         let stored = row.headers.as_ref().map_err(|damage| *damage)?;
+        let topic = self.prefix.apply(&row.topic);
         let attempt = PublishAttempt {
             seq: row.seq,
-            observed: self.telemetry.begin(row, stored),
+            observed: self.telemetry.begin(&topic, row, stored),
         };
-        let record = BaseRecord::with_opaque_to(&row.topic, Box::new(attempt))
+        let record = BaseRecord::with_opaque_to(&topic, Box::new(attempt))
             .key(&row.key)
             .payload(&row.payload)
             .headers(write_native(stored));

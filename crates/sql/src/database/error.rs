@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use service::command_line::ExitError;
 use sqlx::migrate::MigrateError;
 
+use crate::owner::WrongOwner;
 use crate::sqlite::OpenError as SqliteError;
 
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +37,8 @@ pub enum UnusableError {
         "the schema was migrated by another program, or a migration was changed after it was applied"
     )]
     Foreign(#[source] MigrateError),
+    #[error(transparent)]
+    Owner(#[from] WrongOwner),
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -70,6 +73,7 @@ impl From<MigrationError> for ExitError {
     fn from(error: MigrationError) -> Self {
         match error {
             MigrationError::Unusable(error) => Self::configuration(error),
+            MigrationError::Open(error) => error.into(),
             error => Self::failed(error),
         }
     }
@@ -78,12 +82,32 @@ impl From<MigrationError> for ExitError {
 impl InspectionError {
     /// Whether a setting, or the file or server it points to, must change.
     pub fn is_configuration(&self) -> bool {
-        matches!(self, Self::Missing(_) | Self::Unusable(_))
+        match self {
+            Self::Missing(_) | Self::Unusable(_) => true,
+            Self::Open(error) => error.is_configuration(),
+            Self::NotReady(_) => false,
+        }
+    }
+}
+
+impl OpenError {
+    /// Whether DATABASE_URL points to a database that is not this service's: it belongs to another one, or another program
+    /// has migrated it.
+    fn is_configuration(&self) -> bool {
+        matches!(
+            self,
+            Self::Sqlite(
+                SqliteError::Owner(_) | SqliteError::Migrate(MigrateError::VersionMismatch(_))
+            )
+        )
     }
 }
 
 impl From<OpenError> for ExitError {
     fn from(error: OpenError) -> Self {
+        if error.is_configuration() {
+            return Self::configuration(error);
+        }
         Self::failed(error)
     }
 }

@@ -33,7 +33,15 @@ pub(super) fn no_session(error: PoolingError) -> Result<String, UnusableError> {
 ///
 /// # Errors
 /// As [`old_schema`].
-pub(super) fn not_migrated(error: MigrateError) -> Result<String, UnusableError> {
+pub(super) fn not_migrated(error: MigrationError) -> Result<String, UnusableError> {
+    match error {
+        MigrationError::Unusable(error) => Err(error),
+        MigrationError::Migrate(error) => migration_failed(error),
+        other => Ok(ErrorChain(&other).to_string()),
+    }
+}
+
+fn migration_failed(error: MigrateError) -> Result<String, UnusableError> {
     match error {
         // Before a migration starts, only the connection can fail.
         MigrateError::Execute(error) => unreachable(error),
@@ -42,7 +50,7 @@ pub(super) fn not_migrated(error: MigrateError) -> Result<String, UnusableError>
     }
 }
 
-fn unreachable(error: sqlx::Error) -> Result<String, UnusableError> {
+pub(super) fn unreachable(error: sqlx::Error) -> Result<String, UnusableError> {
     Ok(ErrorChain(&reachable_later(error)?).to_string())
 }
 

@@ -10,6 +10,7 @@ use outbox::OutboxSignal;
 use service::backoff::Backoff;
 use service::config::FromSetting;
 use sql::database::{Database, DatabaseConfig};
+use sql::owner::Owner;
 use sql::url::DatabaseUrl;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -47,6 +48,7 @@ async fn store(directory: &tempfile::TempDir) -> Arc<dyn ProcessingStore> {
         url: DatabaseUrl::from_setting(&url).unwrap(),
         connections: 4,
         migrate_at_start: false,
+        owner: Owner::new("processing-service", ""),
     };
     let database = Database::open(&config, MIGRATIONS).await.unwrap();
     let store = store::open(&database, OutboxSignal::default(), &TaskTracker::new());

@@ -21,13 +21,17 @@ const ORIGIN: [&str; 3] = [
     "x-dlq-original-offset",
 ];
 
-/// Reads the files of all topics.
-pub(super) async fn load(connection: &mut SqliteConnection, directory: &Path) -> Result<()> {
+/// Reads the files of all topics. Dead letters name their original topic with `prefix`.
+pub(super) async fn load(
+    connection: &mut SqliteConnection,
+    directory: &Path,
+    prefix: &str,
+) -> Result<()> {
     load_partitions(connection, &directory.join(PARTITIONS)).await?;
     let mut records = RowBatch::new("records", 18);
     for topic in topics::ALL {
         for record in read::<DumpedRecord>(&file_of(directory, topic))? {
-            let row = row(topic, record?)?;
+            let row = row(topic, record?, prefix)?;
             records.push(connection, row).await?;
         }
     }
@@ -68,7 +72,7 @@ struct KnownFields {
     reason: Option<&'static str>,
 }
 
-fn row(topic: &str, record: DumpedRecord) -> Result<Vec<SqlValue>> {
+fn row(topic: &str, record: DumpedRecord, prefix: &str) -> Result<Vec<SqlValue>> {
     let headers: Headers = record
         .headers
         .into_iter()
@@ -99,7 +103,9 @@ fn row(topic: &str, record: DumpedRecord) -> Result<Vec<SqlValue>> {
         currency.into(),
         amount.into(),
         known.reason.into(),
-        origin(0).into(),
+        origin(0)
+            .map(|topic| topic.strip_prefix(prefix).unwrap_or(topic))
+            .into(),
         number(1).into(),
         number(2).into(),
     ])

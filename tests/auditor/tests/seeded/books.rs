@@ -85,6 +85,7 @@ impl Books {
                 orders: Database::Sqlite(databases::orders(folder)),
                 processing: Database::Sqlite(databases::processing(folder)),
             },
+            topic_prefix: String::new(),
             journal: Some(journal),
             topics: folder.to_owned(),
         }

@@ -60,6 +60,41 @@ async fn it_exits_with_1_and_writes_the_verdict_with_violations() {
 }
 
 #[tokio::test]
+async fn databases_of_another_installation_or_service_are_no_evidence() {
+    let of_another = Books::sound().await;
+    of_another
+        .change("UPDATE processing.installation SET kafka_topic_prefix = 'shop-b.'")
+        .await;
+    let of_one_service = Books::sound().await;
+    of_one_service
+        .change("UPDATE main.installation SET service = 'processing-service'")
+        .await;
+    for (books, more, message) in [
+        (
+            &of_another,
+            &[][..],
+            "belongs to processing-service with KAFKA_TOPIC_PREFIX \"shop-b.\", the audit is of the installation with \"\"",
+        ),
+        (
+            &of_another,
+            &["--topic-prefix", "shop-b."],
+            "belongs to order-service with KAFKA_TOPIC_PREFIX \"\"",
+        ),
+        (
+            &of_one_service,
+            &[],
+            "the database of order-service belongs to processing-service",
+        ),
+    ] {
+        let output = check(books, more);
+
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains(message), "{said}");
+    }
+}
+
+#[tokio::test]
 async fn it_exits_with_2_when_an_input_cannot_be_read() {
     let mut books = Books::sound().await;
     books.journal_tail = "nonsense\n";

@@ -34,6 +34,11 @@ pub(super) async fn create(folder: &Path) {
                 .await
                 .unwrap();
         }
+        sqlx::query("INSERT INTO installation VALUES (1, ?, '')")
+            .bind(service)
+            .execute(&mut connection)
+            .await
+            .unwrap();
     }
     let mut sql = String::from(
         "DROP TRIGGER order_events_are_not_changed;
@@ -50,7 +55,7 @@ pub(super) async fn create(folder: &Path) {
 fn migrations(service: &str) -> Vec<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let mut texts = Vec::new();
-    for owner in ["crates/outbox", "crates/consumer", service] {
+    for owner in ["crates/sql", "crates/outbox", "crates/consumer", service] {
         let files = std::fs::read_dir(root.join(owner).join("migrations/sqlite")).unwrap();
         let mut files: Vec<_> = files.map(|file| file.unwrap().path()).collect();
         files.sort();
