@@ -1,7 +1,8 @@
 //! The consumed events, one file each, all of one shape: parse → decide → persist.
 //!
 //! Handling an event again is a no-op. An event that cannot be decoded is rejected (dead letter); one that meets an
-//! unavailable database or payment provider is retried; one of an unknown type is ignored.
+//! unavailable database or payment provider is retried. One of an unknown type is ignored, unless it must be understood: then
+//! it is retried until a release knows it.
 
 use std::sync::Arc;
 
@@ -38,9 +39,7 @@ impl Handler for OrderEvents {
     async fn handle(&self, delivery: &Delivery) -> Result<(), Failure> {
         let received = record::decode(&delivery.headers, delivery.payload.as_deref());
         let Some(received) = received.map_err(Failure::reject)? else {
-            let (partition, offset) = (delivery.partition, delivery.offset);
-            tracing::debug!(partition, offset, "unknown event type ignored");
-            return Ok(());
+            return skip(delivery);
         };
         let cause = cause(&received.meta);
         match received.event {
@@ -53,6 +52,22 @@ impl Handler for OrderEvents {
         }
     }
 }
+
+/// No sequence to advance: the state of the saga decides whether an event is new.
+fn skip(delivery: &Delivery) -> Result<(), Failure> {
+    let unknown = record::decode_unknown(&delivery.headers).map_err(Failure::reject)?;
+    if unknown.must_understand {
+        return Err(Failure::retry(NotUnderstood));
+    }
+    let (partition, offset) = (delivery.partition, delivery.offset);
+    tracing::debug!(partition, offset, "unknown event type ignored");
+    Ok(())
+}
+
+/// Waits for a release that knows the type.
+#[derive(Debug, thiserror::Error)]
+#[error("event type not known to this release, and it must be understood")]
+struct NotUnderstood;
 
 fn cause(meta: &EventMeta) -> Cause {
     let event = InboxEntry {

@@ -5,6 +5,7 @@ use crate::support::fixture::{captured, order};
 use consumer::Failure;
 use kafka::record::Record;
 use processing_service::domain::{Order, PaymentToken, RejectionReason, SagaState, Step};
+use proto::record;
 
 fn paid_with(token: &str) -> Order {
     Order {
@@ -341,6 +342,34 @@ async fn an_event_of_an_unknown_type_is_ignored() {
 
         desk.handle(record, &[]).await.unwrap();
 
+        assert!(desk.shop.inbox().await.is_empty());
+    })
+    .await;
+}
+
+/// A type that a release to come publishes with the attribute `mustunderstand`, and one with an invalid value of it.
+#[tokio::test]
+async fn an_event_of_an_unknown_type_that_must_be_understood_waits_for_another_release() {
+    at_every_desk(&[], async |desk| {
+        let mut record = placed(&paid_with("tok_approved"));
+        for (name, value) in &mut record.headers {
+            if name == "ce_type" {
+                *value = b"com.example.orders.order-reopened.v1".to_vec();
+            }
+        }
+        let with = |value: &[u8]| {
+            let mut record = record.clone();
+            let header = (record::MUST_UNDERSTAND.to_owned(), value.to_vec());
+            record.headers.push(header);
+            record
+        };
+
+        desk.handle(with(b"false"), &[]).await.unwrap();
+        let waits = desk.handle(with(b"true"), &[]).await.unwrap_err();
+        let invalid = desk.handle(with(b"maybe"), &[]).await.unwrap_err();
+
+        assert!(matches!(waits, Failure::Retry(_)), "{waits:?}");
+        assert!(matches!(invalid, Failure::Reject(_)), "{invalid:?}");
         assert!(desk.shop.inbox().await.is_empty());
     })
     .await;

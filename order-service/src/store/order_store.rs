@@ -102,7 +102,8 @@ pub struct ApplyOutcome {
     pub event_id: Uuid,
     /// Position among the events that processing-service emits about this order, from 1.
     pub sequence: u64,
-    pub event: OrderEvent,
+    /// `None` for an optional event of a type that this release does not know: only the position of the order advances.
+    pub event: Option<OrderEvent>,
     /// By the clock of processing-service.
     pub occurred_at: Timestamp,
 }
@@ -117,6 +118,8 @@ pub enum Applied {
         status: OrderStatus,
         accepted_at: Timestamp,
     },
+    /// An event of an unknown type was passed: state and history are unchanged.
+    Skipped,
     /// No-op: the event was already applied.
     Duplicate,
     /// Events before this one are missing.
@@ -133,7 +136,11 @@ impl Applied {
     pub fn moved_to(self) -> Option<OrderStatus> {
         match self {
             Self::Moved(status) | Self::Ended { status, .. } => Some(status),
-            Self::Duplicate | Self::Gap { .. } | Self::Refused(_) | Self::UnknownOrder => None,
+            Self::Skipped
+            | Self::Duplicate
+            | Self::Gap { .. }
+            | Self::Refused(_)
+            | Self::UnknownOrder => None,
         }
     }
 }

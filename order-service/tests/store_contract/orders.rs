@@ -50,7 +50,7 @@ pub(crate) fn outcome(order_id: OrderId, sequence: u64, event: OrderEvent) -> Ap
         order_id,
         event_id: Uuid::now_v7(),
         sequence,
-        event,
+        event: Some(event),
         occurred_at: at(2_000),
     }
 }

@@ -49,12 +49,7 @@ pub(super) async fn write<R>(
     orders: &TrackedOrders,
     decided: &Decided<'_, R>,
 ) -> Result<(), sqlx::Error> {
-    write_orders(
-        connection,
-        &orders.moved(&decided.entries),
-        &decided.entries,
-    )
-    .await?;
+    write_orders(connection, &orders.changed(decided), &decided.entries).await?;
     outbox::postgres::insert(connection, &decided.outbox).await?;
     let new = inbox::postgres::accept(connection, &decided.inbox).await?;
     rows::all_new(&decided.inbox, &new)
@@ -65,7 +60,7 @@ async fn write_orders(
     moved: &[&Tracked],
     entries: &[HistoryEntry],
 ) -> Result<(), sqlx::Error> {
-    if entries.is_empty() {
+    if moved.is_empty() {
         return Ok(());
     }
     sqlx::query(WRITE)

@@ -29,7 +29,7 @@ pub(super) async fn write<R>(
     orders: &TrackedOrders,
     decided: &Decided<'_, R>,
 ) -> Result<(), sqlx::Error> {
-    update_orders(connection, &orders.moved(&decided.entries)).await?;
+    update_orders(connection, &orders.changed(decided)).await?;
     insert_history(connection, &decided.entries).await?;
     outbox::sqlite::insert(connection, &decided.outbox).await?;
     let new = inbox::sqlite::accept(connection, &decided.inbox).await?;
