@@ -99,6 +99,7 @@ pub(crate) fn place(request: &PlaceOrderRequest) -> PlaceOrder {
         fingerprint: request.fingerprint(),
         event_id,
         event: events::order_placed(&order, &request.payment_token, event_id),
+        payment_token: request.payment_token,
         order,
     }
 }

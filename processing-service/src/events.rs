@@ -13,6 +13,7 @@ use proto::event::OrderEvent;
 use proto::record::{self, EventMeta};
 use telemetry::propagation::current_trace_headers;
 
+use crate::domain::OrderId;
 use crate::steps::{Pipeline, StepError};
 use crate::store::{Cause, StoreError};
 
@@ -42,6 +43,13 @@ impl Handler for OrderEvents {
             return skip(delivery);
         };
         let cause = cause(&received.meta);
+        // An operator of order-service publishes the events of an open order again: if this service has decided about the
+        // order, its outcomes were lost. First, since a later outcome would be a gap.
+        if record::is_republished(&delivery.headers) {
+            let order_id = OrderId::new(received.meta.order_id);
+            let announced = self.pipeline.store.announce_again(order_id, cause.clone());
+            announced.await?;
+        }
         match received.event {
             OrderEvent::OrderPlaced(event) => {
                 order_placed::handle(&self.pipeline, &event, &cause, delivery).await

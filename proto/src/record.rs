@@ -3,7 +3,7 @@
 //! ```text
 //! key      order id, so that all events of one order share a partition
 //! headers  ce_specversion, ce_id, ce_source, ce_type, ce_subject, ce_time, ce_dataschema, ce_sequence,
-//!          ce_partitionkey, ce_mustunderstand (if true), content-type, traceparent (and tracestate)
+//!          ce_partitionkey, ce_mustunderstand and ce_republished (if true), content-type, traceparent (and tracestate)
 //! value    the protobuf message that ce_type names
 //! ```
 //!
@@ -15,6 +15,12 @@
 //!   the order is no gap.
 //! * `true`: the reader must not pass it. The event and later events of its key wait in the reader's retry store for a
 //!   release that knows the type.
+//!
+//! # An event that is published again
+//!
+//! `republished` (Boolean, absent unless true) marks an event that an operator has published again, with its old id and
+//! sequence, because its order got no outcome. A reader that has handled it before publishes its own events about the order
+//! again, which may have been lost.
 //!
 //! Decoding never panics and applies no defaults: the error names the missing or malformed part.
 
@@ -34,6 +40,9 @@ pub const CONTENT_TYPE: &str = "application/protobuf";
 
 /// The header of the extension attribute `mustunderstand`; written only if true.
 pub const MUST_UNDERSTAND: &str = "ce_mustunderstand";
+
+/// The header of the extension attribute `republished`; written only if true.
+pub const REPUBLISHED: &str = "ce_republished";
 
 /// The metadata of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -174,6 +183,16 @@ pub fn decode<E: Event>(
         });
     }
     Ok(Some(Received { meta, event }))
+}
+
+/// Marks the record of an event that is published again.
+pub fn mark_republished(headers: &mut Headers) {
+    headers.push((REPUBLISHED.to_owned(), b"true".to_vec()));
+}
+
+/// Whether the record's event is published again.
+pub fn is_republished(headers: &[(String, Vec<u8>)]) -> bool {
+    header(headers, REPUBLISHED) == Some("true")
 }
 
 /// Reads the headers of an event for which [`decode`] returned `None`.

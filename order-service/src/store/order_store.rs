@@ -18,7 +18,7 @@ use uuid::Uuid;
 use super::error::StoreError;
 use crate::domain::{
     CustomerId, Fingerprint, HistoryEntry, NewOrder, Order, OrderEvent, OrderId, OrderStatus,
-    RequestId, Timestamp, TransitionRefused,
+    PaymentToken, RequestId, Timestamp, TransitionRefused,
 };
 
 #[async_trait]
@@ -51,7 +51,8 @@ pub trait OrderStore: fmt::Debug + Send + Sync + 'static {
     async fn get(&self, order_id: OrderId, deadline: Deadline)
     -> Result<Option<Order>, StoreError>;
 
-    /// Up to `limit` orders of a customer, newest first, older than `before`.
+    /// Up to `limit` orders of a customer, newest first, older than `before`. Ends after the order with which their bodies
+    /// exceed 1 MiB.
     async fn list(
         &self,
         customer_id: &CustomerId,
@@ -81,6 +82,8 @@ pub struct PlaceOrder {
     /// Distinguishes a retry from another request under the same id.
     pub fingerprint: Fingerprint,
     pub event_id: Uuid,
+    /// Kept until the order is final.
+    pub payment_token: PaymentToken,
     /// The record of `OrderPlaced`, trace context included.
     pub event: OutboxRecord,
 }

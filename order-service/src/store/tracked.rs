@@ -67,6 +67,14 @@ pub(super) struct Decided<'a, R> {
     pub(super) outbox: Vec<&'a OutboxRecord>,
 }
 
+impl<R> Decided<'_, R> {
+    /// The orders that have become final.
+    pub(super) fn ended(&self) -> Vec<OrderId> {
+        let ended = self.entries.iter().filter(|entry| entry.status.is_final());
+        ended.map(|entry| entry.order_id).collect()
+    }
+}
+
 impl TrackedOrders {
     /// Applies the commands in the order of the batch.
     pub(super) fn apply<'a, C: OrderCommand>(&mut self, batch: &'a [C]) -> Decided<'a, C::Reply> {

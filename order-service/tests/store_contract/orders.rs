@@ -40,6 +40,7 @@ pub(crate) fn place_with(request: &NewOrder, availability: Availability) -> Plac
         request_id: request.request_id,
         fingerprint: request.fingerprint(),
         event_id: Uuid::now_v7(),
+        payment_token: request.payment_token.clone(),
         event: record(order_id, "OrderPlaced"),
     }
 }
