@@ -1,6 +1,7 @@
 //! The audit of a stack: waits until the stack is idle, dumps its topics, and runs the [`auditor`]. The rules are in
 //! the auditor; this file knows where a stack keeps its evidence and when to read it.
 
+pub mod deletion;
 pub mod settled;
 
 use std::path::{Path, PathBuf};
@@ -22,6 +23,7 @@ const TOPICS: &str = "topics";
 pub async fn now(stack: &Stack, journal: Option<&Path>, limits: &Limits) -> Result<Verdict> {
     let topics = stack.data_dir().join(TOPICS);
     dump::all_topics(&stack.addresses().kafka, &topics).await?;
+    deletion::complete(stack, &topics)?;
     let inputs = Inputs {
         databases: stack.databases(),
         journal: journal.map(PathBuf::from),

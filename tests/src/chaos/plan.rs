@@ -155,6 +155,10 @@ fn round(dice: &mut Dice, engines: EngineSet) -> Vec<(ChaosFault, Duration)> {
             round.push((ChaosFault::KillAll(service), at_once));
         }
     }
+    // The embedded broker deletes no records.
+    if engines == EngineSet::Production {
+        round.push((ChaosFault::DeleteRecords, dice.seconds(2, 6)));
+    }
     round.push((ChaosFault::Freeze(Service::Broker), freeze(dice)));
     for server in servers(engines) {
         round.push((ChaosFault::Kill(*server), at_once));
