@@ -24,14 +24,14 @@ async fn open_orders_are_published_by_age_and_audited_with_their_operator() {
     // Placed in 1970.
     let (one, two) = (fixture.placed().await, fixture.placed().await);
 
-    let (dry, done) = run(&fixture, &["republish", "--open-for", "1h", "--dry-run"]).await;
+    let (dry, done) = run(&fixture, &["republish", "--open-for", "60m", "--dry-run"]).await;
     done.unwrap();
     assert!(dry.contains("would publish 2 of 2 orders"), "{dry}");
     let (audit, _) = run(&fixture, &["audit"]).await;
     assert_eq!(audit, "");
 
     let actor = ["--actor", "ada", "--per-second", "1000000"];
-    let all = [&["republish", "--open-for", "1h"][..], &actor].concat();
+    let all = [&["republish", "--open-for", "60m"][..], &actor].concat();
     let (output, done) = run(&fixture, &all).await;
     done.unwrap();
     for order_id in [one, two] {
@@ -73,10 +73,10 @@ fn wrong_usage_is_refused() {
             "republish",
             "0197d1c2-0000-7000-8000-000000000001",
             "--open-for",
-            "1h",
+            "60m",
         ],
-        &["republish", "--open-for", "1h", "--per-second", "0"],
-        &["republish", "--open-for", "1h", "--actor", "a\nb"],
+        &["republish", "--open-for", "60m", "--per-second", "0"],
+        &["republish", "--open-for", "60m", "--actor", "a\nb"],
         &["audit", "--limit", "0"],
     ] {
         let refused = parsed(wrong).is_err_and(|error| error.use_stderr());
