@@ -43,6 +43,7 @@ use crate::config::Config;
 use crate::events::OutcomeHandler;
 use crate::follower::Follower;
 use crate::inventory::{Inventory, InventoryUpkeep};
+use crate::open_orders_watch::OpenOrdersWatch;
 use crate::rpc::OrderRpc;
 use crate::store::{self, MIGRATIONS, OrderStore};
 use crate::topics::NEEDED;
@@ -146,8 +147,8 @@ impl App {
         supervisor
     }
 
-    /// Starts the server, and the tasks that refresh its keys, the replicas of processing-service, the backlog and the retry
-    /// store metrics.
+    /// Starts the server, and the tasks that refresh its keys, the replicas of processing-service, and the metrics of backlog,
+    /// retry store and open orders.
     fn start_api(
         self,
         store: Arc<dyn OrderStore>,
@@ -186,6 +187,10 @@ impl App {
         });
         let stored = RetryStoreWatch::new(retry_store::database::operations(&database));
         supervisor.spawn(Stage::Intake, "retry store watch", |stop| stored.run(stop));
+        let open_orders = OpenOrdersWatch::new(store::open_orders(&database));
+        supervisor.spawn(Stage::Intake, "open orders watch", |stop| {
+            open_orders.run(stop)
+        });
         if let Some(upkeep) = self.inventory_upkeep {
             supervisor.spawn(Stage::Intake, "replicas of processing-service", |stop| {
                 upkeep.run(stop)

@@ -5,7 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use kafka::record::Record;
 use outbox::OutboxSignal;
-use proto::event::ProcessingEvent;
+use proto::event::Event;
 use proto::orders::v1::{Money, OrderLine, PlaceOrderRequest};
 use proto::record::{self, EventMeta};
 use service::config::FromSetting;
@@ -99,6 +99,7 @@ pub(crate) fn place(request: &PlaceOrderRequest) -> PlaceOrder {
         fingerprint: request.fingerprint(),
         event_id,
         event: events::order_placed(&order, &request.payment_token, event_id),
+        payment_token: request.payment_token,
         order,
     }
 }
@@ -111,7 +112,7 @@ pub(crate) fn counted(metric: &Metric, attribute: &Attribute, value: &str) -> u6
 }
 
 /// The record of an outcome, as consumed from the topic.
-pub(crate) fn outcome(order_id: OrderId, sequence: u64, event: &ProcessingEvent) -> Record {
+pub(crate) fn outcome(order_id: OrderId, sequence: u64, event: &impl Event) -> Record {
     let meta = EventMeta {
         id: Uuid::now_v7(),
         order_id: order_id.as_uuid(),

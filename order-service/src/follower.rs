@@ -105,7 +105,7 @@ mod tests {
             order_id,
             event_id: Uuid::now_v7(),
             sequence: 1,
-            event: OrderEvent::StockReserved,
+            event: Some(OrderEvent::StockReserved),
             occurred_at: Timestamp::from_unix_millis(2_000),
         };
         fixture.store.apply(&[outcome]).await.unwrap();

@@ -11,7 +11,8 @@
 //! 6. [`commit`]: group commit: many commands share a transaction, each gets its own reply.
 //! 7. [`store`]: order, history and outbox row in one commit, on SQLite and PostgreSQL.
 //! 8. [`watchers`], [`follower`]: wake open WatchOrder streams after a commit, on this replica or another.
-//! 9. [`operator`]: dead letters as an operator sees them.
+//!    [`open_orders_watch`]: the age of the oldest order without a final state.
+//! 9. [`operator`]: dead letters as an operator sees them, and orders whose events are published again.
 //! 10. [`names`]: the telemetry names of this service.
 //! 11. [`app`]: wiring, start and shutdown; [`config`] and [`topics`] are its data.
 //! 12. [`conversion`]: domain ⇄ protobuf.
@@ -30,6 +31,7 @@ pub mod commit;
 pub mod store;
 
 pub mod follower;
+pub mod open_orders_watch;
 pub mod watchers;
 
 pub mod operator;

@@ -8,7 +8,7 @@ use grpc::probe;
 use kafka::topics;
 use order_service::app::App;
 use order_service::config::Config;
-use order_service::operator::VOCABULARY;
+use order_service::operator::{VOCABULARY, orders};
 use order_service::store::MIGRATIONS;
 use order_service::topics::WRITTEN;
 use service::ServiceIdentity;
@@ -36,6 +36,11 @@ fn main() -> ExitCode {
             || Ok(Config::from_environment()?.database),
             MIGRATIONS,
             VOCABULARY,
+        ),
+        orders::command(
+            || Ok(Config::from_environment()?.database),
+            MIGRATIONS,
+            SERVICE.name,
         ),
     ];
     service::command_line::main(SERVICE, &Config::documentation(), run, commands)

@@ -1,4 +1,4 @@
-//! Dead letters of this service, as the subcommand `dead-letters` shows them to an operator.
+//! What an operator sees and does: dead letters, as the subcommand `dead-letters` shows them, and [`orders`].
 
 use consumer::operator::Vocabulary;
 use kafka::headers;
@@ -6,6 +6,8 @@ use kafka::record::Record;
 use proto::event::ProcessingEvent;
 use proto::record;
 use service::error_chain::ErrorChain;
+
+pub mod orders;
 
 pub const VOCABULARY: Vocabulary = Vocabulary {
     service: env!("CARGO_PKG_NAME"),

@@ -9,6 +9,7 @@ use sql::database::Database;
 use sql::migrations::{MigrationSet, Migrations};
 
 mod error;
+mod open_orders;
 mod order_store;
 
 mod saved;
@@ -21,6 +22,7 @@ pub mod postgres;
 pub mod sqlite;
 
 pub use error::StoreError;
+pub use open_orders::{AuditEntry, NotRepublished, OpenOrders, Publication};
 pub use order_store::{
     Applied, ApplyOutcome, CancelOrder, CancelReply, OrderStore, PlaceOrder, Placed,
 };
@@ -35,6 +37,14 @@ pub const MIGRATIONS: Migrations = &[
         postgres: &postgres::MIGRATIONS,
     },
 ];
+
+/// The orders without a final state in this database.
+pub fn open_orders(database: &Database) -> Arc<dyn OpenOrders> {
+    match database {
+        Database::Sqlite(file) => Arc::new(sqlite::SqliteStore::new(Arc::clone(file))),
+        Database::Postgres(server) => Arc::new(postgres::PostgresStore::new(Arc::clone(server))),
+    }
+}
 
 /// Opens the store in this database.
 pub fn open(database: &Database) -> Arc<dyn OrderStore> {

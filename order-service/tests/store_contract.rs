@@ -7,6 +7,7 @@ mod orders;
 
 mod apply;
 mod cancel;
+mod open_orders;
 mod place;
 mod read;
 

@@ -8,8 +8,11 @@ pub mod stock;
 
 pub mod saga;
 
+pub mod announced;
+
 mod text;
 
+pub use announced::announced;
 pub use order::{Order, OrderId, ShipmentId};
 pub use payment::{CaptureId, Currency, Money, PaymentToken};
 pub use saga::{Abandonment, Announcement, LedgerEntry, SagaEvent, SagaState, Step, Transition};

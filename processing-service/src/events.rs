@@ -1,7 +1,8 @@
 //! The consumed events, one file each, all of one shape: parse → decide → persist.
 //!
 //! Handling an event again is a no-op. An event that cannot be decoded is rejected (dead letter); one that meets an
-//! unavailable database or payment provider is retried; one of an unknown type is ignored.
+//! unavailable database or payment provider is retried. One of an unknown type is ignored, unless it must be understood: then
+//! it is retried until a release knows it.
 
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use proto::event::OrderEvent;
 use proto::record::{self, EventMeta};
 use telemetry::propagation::current_trace_headers;
 
+use crate::domain::OrderId;
 use crate::steps::{Pipeline, StepError};
 use crate::store::{Cause, StoreError};
 
@@ -38,11 +40,16 @@ impl Handler for OrderEvents {
     async fn handle(&self, delivery: &Delivery) -> Result<(), Failure> {
         let received = record::decode(&delivery.headers, delivery.payload.as_deref());
         let Some(received) = received.map_err(Failure::reject)? else {
-            let (partition, offset) = (delivery.partition, delivery.offset);
-            tracing::debug!(partition, offset, "unknown event type ignored");
-            return Ok(());
+            return skip(delivery);
         };
         let cause = cause(&received.meta);
+        // An operator of order-service publishes the events of an open order again: if this service has decided about the
+        // order, its outcomes were lost. First, since a later outcome would be a gap.
+        if record::is_republished(&delivery.headers) {
+            let order_id = OrderId::new(received.meta.order_id);
+            let announced = self.pipeline.store.announce_again(order_id, cause.clone());
+            announced.await?;
+        }
         match received.event {
             OrderEvent::OrderPlaced(event) => {
                 order_placed::handle(&self.pipeline, &event, &cause, delivery).await
@@ -53,6 +60,22 @@ impl Handler for OrderEvents {
         }
     }
 }
+
+/// No sequence to advance: the state of the saga decides whether an event is new.
+fn skip(delivery: &Delivery) -> Result<(), Failure> {
+    let unknown = record::decode_unknown(&delivery.headers).map_err(Failure::reject)?;
+    if unknown.must_understand {
+        return Err(Failure::retry(NotUnderstood));
+    }
+    let (partition, offset) = (delivery.partition, delivery.offset);
+    tracing::debug!(partition, offset, "unknown event type ignored");
+    Ok(())
+}
+
+/// Waits for a release that knows the type.
+#[derive(Debug, thiserror::Error)]
+#[error("event type not known to this release, and it must be understood")]
+struct NotUnderstood;
 
 fn cause(meta: &EventMeta) -> Cause {
     let event = InboxEntry {

@@ -5,6 +5,8 @@ use crate::support::fixture::{captured, order};
 use consumer::Failure;
 use kafka::record::Record;
 use processing_service::domain::{Order, PaymentToken, RejectionReason, SagaState, Step};
+use proto::event::{Event as _, ProcessingEvent};
+use proto::record;
 
 fn paid_with(token: &str) -> Order {
     Order {
@@ -177,15 +179,57 @@ async fn a_cancellation_after_shipping_is_a_no_op() {
     .await;
 }
 
+/// The outcomes of the order were lost: its open order at order-service is published again.
 #[tokio::test]
-async fn a_cancellation_without_an_order_is_rejected() {
-    at_every_desk(&[], async |desk| {
-        let failure = desk
-            .handle(cancellation_of(&paid_with("tok_approved")), &[])
-            .await;
+async fn an_order_that_is_published_again_gets_its_outcomes_again_with_their_old_ids() {
+    at_every_desk(&[("A", 10)], async |desk| {
+        for (token, outcomes) in [("tok_approved", 3), ("tok_declined", 2)] {
+            let order = paid_with(token);
+            let mut again = placed(&order);
+            record::mark_republished(&mut again.headers);
+            let key = |received: &record::Received<ProcessingEvent>| {
+                (
+                    received.meta.id,
+                    received.meta.sequence,
+                    received.event.name(),
+                )
+            };
 
-        assert!(matches!(failure, Err(Failure::Reject(_))), "{failure:?}");
-        assert!(desk.shop.inbox().await.is_empty());
+            // The first time it is only a new order.
+            desk.handle(again.clone(), &[]).await.unwrap();
+            let first: Vec<_> = desk.shop.events(&order).await.iter().map(key).collect();
+            assert_eq!(first.len(), outcomes);
+            desk.handle(placed(&order), &[]).await.unwrap();
+            assert_eq!(
+                desk.shop.events(&order).await.len(),
+                outcomes,
+                "a redelivery"
+            );
+
+            desk.handle(again, &[]).await.unwrap();
+
+            let all: Vec<_> = desk.shop.events(&order).await.iter().map(key).collect();
+            assert_eq!(all, [first.clone(), first].concat());
+        }
+        assert_eq!(desk.gateway.captures(), 2);
+    })
+    .await;
+}
+
+/// The event of the order was lost: its customer gets an answer, and the order does not start if the event comes after all.
+#[tokio::test]
+async fn a_cancellation_of_an_order_that_never_arrived_ends_it_and_its_late_event_starts_nothing() {
+    at_every_desk(&[("A", 10)], async |desk| {
+        let order = paid_with("tok_approved");
+
+        desk.handle(cancellation_of(&order), &[]).await.unwrap();
+        desk.handle(placed(&order), &[]).await.unwrap();
+        desk.handle(cancellation_of(&order), &[]).await.unwrap();
+
+        assert_eq!(desk.shop.saga(&order).await, Some(SagaState::Cancelled));
+        assert_eq!(desk.shop.announced(&order).await, [(1, "OrderCancelled")]);
+        assert_eq!(desk.shop.stock("A").await, (10, 0, 0));
+        assert_eq!(desk.gateway.captures(), 0);
     })
     .await;
 }
@@ -341,6 +385,34 @@ async fn an_event_of_an_unknown_type_is_ignored() {
 
         desk.handle(record, &[]).await.unwrap();
 
+        assert!(desk.shop.inbox().await.is_empty());
+    })
+    .await;
+}
+
+/// A type that a release to come publishes with the attribute `mustunderstand`, and one with an invalid value of it.
+#[tokio::test]
+async fn an_event_of_an_unknown_type_that_must_be_understood_waits_for_another_release() {
+    at_every_desk(&[], async |desk| {
+        let mut record = placed(&paid_with("tok_approved"));
+        for (name, value) in &mut record.headers {
+            if name == "ce_type" {
+                *value = b"com.example.orders.order-reopened.v1".to_vec();
+            }
+        }
+        let with = |value: &[u8]| {
+            let mut record = record.clone();
+            let header = (record::MUST_UNDERSTAND.to_owned(), value.to_vec());
+            record.headers.push(header);
+            record
+        };
+
+        desk.handle(with(b"false"), &[]).await.unwrap();
+        let waits = desk.handle(with(b"true"), &[]).await.unwrap_err();
+        let invalid = desk.handle(with(b"maybe"), &[]).await.unwrap_err();
+
+        assert!(matches!(waits, Failure::Retry(_)), "{waits:?}");
+        assert!(matches!(invalid, Failure::Reject(_)), "{invalid:?}");
         assert!(desk.shop.inbox().await.is_empty());
     })
     .await;

@@ -29,6 +29,13 @@ pub trait Event: Sized {
     fn name(&self) -> &'static str {
         self.identity().name
     }
+
+    /// Whether a reader that does not know the type must wait for a release that does, instead of skipping the event
+    /// ([`crate::record::MUST_UNDERSTAND`]). False for every event of the first release: each reader knows them all. A type
+    /// that is added later is true if the reader would otherwise hold a wrong state, for example a new final event.
+    fn must_understand(&self) -> bool {
+        false
+    }
 }
 
 /// The facts about an event that its record names beside the message.

@@ -3,9 +3,24 @@
 //! ```text
 //! key      order id, so that all events of one order share a partition
 //! headers  ce_specversion, ce_id, ce_source, ce_type, ce_subject, ce_time, ce_dataschema, ce_sequence,
-//!          ce_partitionkey, content-type, traceparent (and tracestate)
+//!          ce_partitionkey, ce_mustunderstand and ce_republished (if true), content-type, traceparent (and tracestate)
 //! value    the protobuf message that ce_type names
 //! ```
+//!
+//! # A type that the reader does not know
+//!
+//! An older reader meets events of newer releases. The extension attribute `mustunderstand` (Boolean) says what it does:
+//!
+//! * absent or `false`: the event is optional. The reader skips it; its sequence counts as read, so that the next event of
+//!   the order is no gap.
+//! * `true`: the reader must not pass it. The event and later events of its key wait in the reader's retry store for a
+//!   release that knows the type.
+//!
+//! # An event that is published again
+//!
+//! `republished` (Boolean, absent unless true) marks an event that an operator has published again, with its old id and
+//! sequence, because its order got no outcome. A reader that has handled it before publishes its own events about the order
+//! again, which may have been lost.
 //!
 //! Decoding never panics and applies no defaults: the error names the missing or malformed part.
 
@@ -25,6 +40,12 @@ pub type Headers = Vec<Header>;
 
 /// The media type of the value.
 pub const CONTENT_TYPE: &str = "application/protobuf";
+
+/// The header of the extension attribute `mustunderstand`; written only if true.
+pub const MUST_UNDERSTAND: &str = "ce_mustunderstand";
+
+/// The header of the extension attribute `republished`; written only if true.
+pub const REPUBLISHED: &str = "ce_republished";
 
 /// The metadata of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +74,15 @@ pub struct Record {
 pub struct Received<E> {
     pub meta: EventMeta,
     pub event: E,
+}
+
+/// An event of a type that this version of the contract does not know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownEvent {
+    /// `None` without the header `ce_sequence`: the record has no position among the events of an order.
+    pub meta: Option<EventMeta>,
+    /// Whether the reader must wait for a release that knows the type ([`MUST_UNDERSTAND`]).
+    pub must_understand: bool,
 }
 
 /// The record is not an event of the expected family.
@@ -109,8 +139,12 @@ pub fn encode<E: Event>(meta: &EventMeta, event: &E, trace: &[(String, String)])
         ("ce_partitionkey", order_id.clone()),
         ("content-type", CONTENT_TYPE.to_owned()),
     ];
+    let must_understand = event
+        .must_understand()
+        .then(|| (MUST_UNDERSTAND, "true".to_owned()));
     let attributes = attributes
         .into_iter()
+        .chain(must_understand)
         .map(|(name, value)| (name.into(), Some(value.into_bytes())));
     let trace = trace
         .iter()
@@ -122,7 +156,8 @@ pub fn encode<E: Event>(meta: &EventMeta, event: &E, trace: &[(String, String)])
     }
 }
 
-/// Reads an event of family `E`; `Ok(None)` for an event type that this version does not know and ignores.
+/// Reads an event of family `E`; `Ok(None)` for an event type that this version does not know: [`decode_unknown`] reads what
+/// its record says beside the message.
 pub fn decode<E: Event>(
     headers: &[Header],
     payload: Option<&[u8]>,
@@ -151,6 +186,34 @@ pub fn decode<E: Event>(
         });
     }
     Ok(Some(Received { meta, event }))
+}
+
+/// Marks the record of an event that is published again.
+pub fn mark_republished(headers: &mut Headers) {
+    headers.push((REPUBLISHED.into(), Some(b"true".to_vec())));
+}
+
+/// Whether the record's event is published again.
+pub fn is_republished(headers: &[Header]) -> bool {
+    header(headers, REPUBLISHED) == Some("true")
+}
+
+/// Reads the headers of an event for which [`decode`] returned `None`.
+pub fn decode_unknown(headers: &[Header]) -> Result<UnknownEvent, RecordError> {
+    let must_understand = headers.iter().find(|(name, _)| name == MUST_UNDERSTAND.as_bytes());
+    let must_understand = match must_understand.map(|(_, value)| value.as_deref()) {
+        None | Some(Some(b"false")) => false,
+        Some(Some(b"true")) => true,
+        Some(other) => {
+            let other = String::from_utf8_lossy(other.unwrap_or_default());
+            return Err(malformed(MUST_UNDERSTAND, &other));
+        }
+    };
+    let has_position = headers.iter().any(|(name, _)| name == b"ce_sequence");
+    Ok(UnknownEvent {
+        meta: has_position.then(|| decode_meta(headers)).transpose()?,
+        must_understand,
+    })
 }
 
 fn decode_meta(headers: &[Header]) -> Result<EventMeta, RecordError> {

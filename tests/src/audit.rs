@@ -1,6 +1,7 @@
 //! The audit of a stack: waits until the stack is idle, dumps its topics, and runs the [`auditor`]. The rules are in
 //! the auditor; this file knows where a stack keeps its evidence and when to read it.
 
+pub mod deletion;
 pub mod settled;
 
 use std::path::{Path, PathBuf};
@@ -23,6 +24,7 @@ pub async fn now(stack: &Stack, journal: Option<&Path>, limits: &Limits) -> Resu
     let topics = stack.data_dir().join(TOPICS);
     let prefix = stack.topic_prefix();
     dump::all_topics(&stack.addresses().kafka, prefix, &topics).await?;
+    deletion::complete(stack, &topics)?;
     let inputs = Inputs {
         databases: stack.databases(),
         topic_prefix: prefix.to_owned(),

@@ -15,6 +15,7 @@ use rdkafka::error::KafkaError;
 use crate::config::ConsumerConfig;
 #[cfg(doc)]
 use crate::config::TraceProcessing;
+use crate::deleted_records::Jump;
 use crate::handler::Delivery;
 use crate::retry_store::FaultClass;
 use kafka::headers;
@@ -42,6 +43,7 @@ pub(crate) struct ConsumerTelemetry {
     consumed: Counter,
     retries: Counter,
     dead_letters: Counter,
+    deleted_unread: Counter,
     rebalances: Counter,
     labels: PreparedLabels,
 }
@@ -94,6 +96,7 @@ impl ConsumerTelemetry {
             consumed: metrics::MESSAGING_CLIENT_CONSUMED_MESSAGES.counter(),
             retries: metrics::KAFKA_CONSUMER_RETRIES.counter(),
             dead_letters: metrics::KAFKA_CONSUMER_DEAD_LETTERS.counter(),
+            deleted_unread: metrics::KAFKA_CONSUMER_DELETED_UNREAD.counter(),
             rebalances: metrics::KAFKA_CONSUMER_REBALANCES.counter(),
             labels,
         }
@@ -169,6 +172,22 @@ impl ConsumerTelemetry {
     pub(crate) fn dead_letter(&self, class: FaultClass) {
         let fault = attr::FAULT.label(class.name());
         self.dead_letters.add(1, &self.labels.own.and(fault));
+    }
+
+    /// Records were deleted from the topic before they were read: the work that they announced is not done.
+    pub(crate) fn deleted_unread(&self, partition: i32, deleted: &Jump) {
+        tracing::error!(
+            topic = self.config.topic,
+            partition,
+            records = deleted.end - deleted.start,
+            first_offset = deleted.start,
+            next_offset = deleted.end,
+            "records deleted before they were read"
+        );
+        let records = deleted.end.abs_diff(deleted.start);
+        let number = attr::MESSAGING_DESTINATION_PARTITION_ID.numbered(partition);
+        self.deleted_unread
+            .add(records, &self.labels.own.and(number));
     }
 
     pub(crate) fn rebalanced(&self, partitions: &[i32]) {

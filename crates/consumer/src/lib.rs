@@ -30,6 +30,7 @@
 //!   commit synchronously, give the partition back. A handler that finishes later moves no offset and writes no dead letter,
 //!   and the inbox makes its effect harmless. If the partition comes back first, the keys of such handlers wait for them.
 //! * **A lost session commits nothing**: the partitions may have other owners already.
+//! * **Records that were deleted before they were read are reported**, with topic, partition and number.
 //! * **Delivery is at least once**: a handler makes its effect idempotent with an inbox row in the same transaction.
 //!
 //! # One place for each decision
@@ -40,6 +41,7 @@
 //! | how long to retry, when to move to the retry store, after which round to give up | `retry_policy.rs`; applied by `retries.rs` (in memory) and `sweeper.rs` (retry store) |
 //! | which offset may be committed | `tracker.rs` |
 //! | commit of offsets | `offset_commits.rs` |
+//! | whether records were deleted unread | `deleted_records.rs` |
 //! | whether an attempt may start | `concurrency.rs`, `crash_loop_guard.rs` |
 //! | whether a rejected event may become a dead letter | `retries/reject_gate.rs` |
 //!
@@ -65,6 +67,7 @@ mod attempts;
 mod concurrency;
 mod crash_loop_guard;
 mod dead_letters;
+mod deleted_records;
 mod retries;
 
 mod supervised;

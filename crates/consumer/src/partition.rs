@@ -233,6 +233,7 @@ impl Partition {
         if self.tripped || !self.tracker.receive(record.offset, published_at) {
             return;
         }
+        self.links.progress.received(record.offset);
         self.links.progress.update_lag(&self.tracker);
         // Nothing can fail here: the record is in memory.
         let _ = reach(CrashPoint::AfterPoll);

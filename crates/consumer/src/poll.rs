@@ -128,6 +128,7 @@ fn poll_until(consumer: &BaseConsumer<Context>, stop: &CancellationToken) {
         }
         if is_over(&mut committed, COMMIT_INTERVAL) {
             context.commit_progress(consumer);
+            context.report_deleted(consumer);
         }
     }
 }

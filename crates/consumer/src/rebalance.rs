@@ -11,6 +11,7 @@
 //! A revoke of *lost* partitions (the session expired, other members may own them) does not wait and does not commit: it
 //! stops reading at once, so that this member can join again.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::attempts::Shared;
+use crate::deleted_records;
 use crate::instrumentation::ConsumerTelemetry;
 use crate::offset_commits;
 use crate::partition::RecordQueue;
@@ -102,6 +104,21 @@ impl Context {
         self.assignments().forget_committed();
     }
 
+    /// Reports records that were deleted before they were read.
+    pub(super) fn report_deleted(&self, consumer: &BaseConsumer<Self>) {
+        let all = self.assignments().all_progress();
+        for (partition, progress) in all {
+            match deleted_records::deleted(consumer, self.topic(), partition, &progress) {
+                Ok(None) => {}
+                Ok(Some(deleted)) => {
+                    self.telemetry.deleted_unread(partition, &deleted);
+                    progress.pass_deleted(&deleted);
+                }
+                Err(error) => self.errors.report(&error, "begin of a log not read"),
+            }
+        }
+    }
+
     /// Gives all partitions back: a shutdown is a revoke of everything.
     pub(super) fn release_all(&self, consumer: &BaseConsumer<Self>) {
         let all = self.assignments().partitions();
@@ -113,14 +130,31 @@ impl Context {
             // The consumer is closing.
             return;
         };
+        let committed = self.committed(&consumer, partitions);
         for &partition in partitions {
             let Some(queue) = consumer.split_partition_queue(self.topic(), partition) else {
                 self.give_up(format!("partition {partition} has no queue"));
                 return;
             };
-            self.assignments().begin(partition, RecordQueue::new(queue));
+            let committed = committed.get(&partition).copied();
+            let queue = RecordQueue::new(queue);
+            self.assignments().begin(partition, committed, queue);
         }
         self.telemetry.rebalanced(partitions);
+    }
+
+    /// The offsets at which the partitions are read on. Without them, consuming goes on, but records that were deleted
+    /// before this assignment are not noticed.
+    fn committed(&self, consumer: &BaseConsumer<Self>, partitions: &[i32]) -> HashMap<i32, i64> {
+        if partitions.is_empty() {
+            return HashMap::new();
+        }
+        let committed = deleted_records::committed(consumer, self.topic(), partitions);
+        let committed = committed.inspect_err(|error| {
+            let topic = self.topic();
+            tracing::warn!(topic, ?partitions, %error, "committed offsets not read, records deleted before now are not noticed");
+        });
+        committed.unwrap_or_default().into_iter().collect()
     }
 
     fn revoke(&self, consumer: &BaseConsumer<Self>, partitions: &[i32]) {

@@ -6,6 +6,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::deleted_records::Jump;
+
 /// The offsets of one partition since it was assigned.
 #[derive(Debug, Default)]
 pub(crate) struct OffsetTracker {
@@ -58,7 +60,19 @@ impl OffsetTracker {
 
 /// Progress of one partition session, written by its task, read by the poll thread and by telemetry.
 #[derive(Debug, Default)]
-pub(crate) struct Progress(Mutex<Offsets>);
+pub(crate) struct Progress {
+    offsets: Mutex<Offsets>,
+    reading: Mutex<Reading>,
+}
+
+/// Which offset is received next, and which were not received.
+#[derive(Debug, Default)]
+struct Reading {
+    /// `None` before the first record of a group without a committed offset.
+    expected: Option<i64>,
+    /// Not examined yet. A second one extends the first.
+    jump: Option<Jump>,
+}
 
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Offsets {
@@ -71,6 +85,51 @@ pub(crate) struct Offsets {
 }
 
 impl Progress {
+    /// The progress of a session that starts at the committed offset of its group, if there is one.
+    pub(crate) fn starting_at(committed: Option<i64>) -> Self {
+        let reading = Reading {
+            expected: committed,
+            jump: None,
+        };
+        Self {
+            reading: Mutex::new(reading),
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn received(&self, offset: i64) {
+        self.reading().reach(offset, offset + 1);
+    }
+
+    /// The log begins here, and no fetched record waits.
+    pub(crate) fn log_begins_at(&self, offset: i64) {
+        let mut reading = self.reading();
+        if reading.expected.is_some_and(|expected| expected < offset) {
+            reading.reach(offset, offset);
+        }
+    }
+
+    /// The jump since the last call.
+    pub(crate) fn take_jump(&self) -> Option<Jump> {
+        self.reading().jump.take()
+    }
+
+    /// These offsets were deleted and are reported. If everything before them is complete, the commit passes them, so that the
+    /// next owner of the partition does not report them again.
+    pub(crate) fn pass_deleted(&self, deleted: &Jump) {
+        let mut offsets = self.lock();
+        let is_complete = |lowest: i64| lowest == deleted.start;
+        if offsets.lowest.is_none_or(is_complete) {
+            offsets.lowest = Some(deleted.end);
+            offsets.committable = Some(deleted.end);
+        }
+    }
+
+    /// Keeps a jump that could not be examined.
+    pub(crate) fn return_jump(&self, jump: Jump) {
+        self.reading().add(jump);
+    }
+
     pub(crate) fn offsets(&self) -> Offsets {
         *self.lock()
     }
@@ -90,7 +149,32 @@ impl Progress {
 
     fn lock(&self) -> MutexGuard<'_, Offsets> {
         // Consistent after every operation, so a panic elsewhere does not matter.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.offsets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn reading(&self) -> MutexGuard<'_, Reading> {
+        // As above.
+        self.reading.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Reading {
+    /// Reading has reached `offset`; `next` is expected now. A lower offset than expected is no jump: the topic was
+    /// truncated or recreated.
+    fn reach(&mut self, offset: i64, next: i64) {
+        if let Some(expected) = self.expected
+            && expected < offset
+        {
+            self.add(expected..offset);
+        }
+        self.expected = Some(next);
+    }
+
+    fn add(&mut self, jump: Jump) {
+        self.jump = Some(match self.jump.take() {
+            None => jump,
+            Some(earlier) => earlier.start.min(jump.start)..earlier.end.max(jump.end),
+        });
     }
 }
 
@@ -154,6 +238,65 @@ mod tests {
         tracker.complete(0);
 
         assert_eq!(tracker.committable(), Some(1));
+    }
+
+    #[test]
+    fn offsets_that_were_expected_and_not_received_are_a_jump() {
+        let progress = Progress::starting_at(Some(10));
+
+        progress.received(10);
+        assert_eq!(progress.take_jump(), None);
+        progress.received(15);
+        assert_eq!(progress.take_jump(), Some(11..15));
+        progress.log_begins_at(20);
+        assert_eq!(progress.take_jump(), Some(16..20));
+
+        progress.received(20);
+        progress.log_begins_at(20);
+        assert_eq!(progress.take_jump(), None);
+    }
+
+    #[test]
+    fn a_jump_that_was_not_examined_is_kept_and_extended() {
+        let progress = Progress::starting_at(Some(10));
+        progress.received(15);
+
+        let jump = progress.take_jump().unwrap();
+        progress.received(18);
+        progress.return_jump(jump);
+
+        assert_eq!(progress.take_jump(), Some(10..18));
+    }
+
+    #[test]
+    fn the_commit_passes_deleted_offsets_if_everything_before_them_is_complete() {
+        let fresh = Progress::starting_at(Some(10));
+        fresh.pass_deleted(&(10..15));
+        assert_eq!(fresh.offsets().committable, Some(15));
+
+        let (progress, mut tracker) = (Progress::starting_at(Some(9)), OffsetTracker::default());
+        tracker.receive(9, None);
+        progress.update_lag(&tracker);
+        progress.pass_deleted(&(10..15));
+        assert_eq!(progress.offsets().committable, None, "9 is in flight");
+
+        tracker.complete(9);
+        progress.allow_commit(&tracker);
+        assert_eq!(progress.offsets().committable, Some(10));
+        progress.pass_deleted(&(10..15));
+        assert_eq!(progress.offsets().committable, Some(15));
+    }
+
+    #[test]
+    fn a_group_without_a_committed_offset_has_skipped_nothing() {
+        let progress = Progress::starting_at(None);
+
+        progress.log_begins_at(500);
+        progress.received(500);
+        // A topic that begins anew.
+        progress.received(0);
+
+        assert_eq!(progress.take_jump(), None);
     }
 
     proptest! {

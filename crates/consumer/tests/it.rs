@@ -10,6 +10,7 @@
 mod kafka {
     mod blocked_keys;
     mod consumer;
+    mod deleted_records;
     mod group;
     mod hostile_records;
     mod killers;

@@ -13,7 +13,7 @@ CREATE TABLE orders (
     version             BIGINT NOT NULL CHECK (version >= 1),
     -- Position of the last applied event of processing-service; 0 before the first.
     processing_sequence BIGINT NOT NULL CHECK (processing_sequence >= 0),
-    -- orders.v1.Order with lines and total. The payment token is not stored: only its event carries it.
+    -- orders.v1.Order with lines and total. Without the payment token (open_orders).
     body                BYTEA  NOT NULL,
     rejection_reason    TEXT,
     created_at          BIGINT NOT NULL,
@@ -26,6 +26,26 @@ CREATE TABLE orders (
 
 -- For ListOrders, newest first: a UUIDv7 sorts by time.
 CREATE INDEX orders_by_customer ON orders (customer_id, order_id);
+
+-- Orders without a final state: one row from the placement to the final state, so that the oldest one is found without an
+-- index on the state of `orders`, which would end its HOT updates. Vacuumed like an outbox: rows live for a fraction of a
+-- second.
+CREATE TABLE open_orders (
+    order_id      UUID   NOT NULL PRIMARY KEY,
+    created_at    BIGINT NOT NULL,
+    -- A secret. The event of the order carries it, and an operator may have to publish that event again.
+    payment_token TEXT   COLLATE "C" NOT NULL
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000, autovacuum_vacuum_cost_delay = 0);
+
+-- Events that operators published again; a row is written in the transaction that writes the events to the outbox.
+CREATE TABLE order_audit (
+    id       BIGINT NOT NULL GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at       BIGINT NOT NULL,
+    actor    TEXT   NOT NULL,
+    action   TEXT   NOT NULL CHECK (action = 'REPUBLISH'),
+    order_id UUID   NOT NULL,
+    detail   TEXT   NOT NULL
+);
 
 -- The history of each order, without gaps. WatchOrder replays it and auditors read it. No foreign key, unlike on SQLite: the
 -- check would look up and lock every new order once more, a fifth of the time of placing.

@@ -12,7 +12,7 @@ CREATE TABLE orders (
     version             INTEGER NOT NULL CHECK (version >= 1),
     -- Position of the last applied event of processing-service; 0 before the first.
     processing_sequence INTEGER NOT NULL CHECK (processing_sequence >= 0),
-    -- orders.v1.Order with lines and total. The payment token is not stored: only its event carries it.
+    -- orders.v1.Order with lines and total. Without the payment token (open_orders).
     body                BLOB    NOT NULL,
     rejection_reason    TEXT,
     created_at          INTEGER NOT NULL,
@@ -23,6 +23,25 @@ CREATE TABLE orders (
 
 -- For ListOrders, newest first: a UUIDv7 sorts by time.
 CREATE INDEX orders_by_customer ON orders (customer_id, order_id);
+
+-- Orders without a final state: one row from the placement to the final state, so that the oldest one is found without an
+-- index on the state of `orders`.
+CREATE TABLE open_orders (
+    order_id      BLOB    NOT NULL PRIMARY KEY CHECK (length(order_id) = 16),
+    created_at    INTEGER NOT NULL,
+    -- A secret. The event of the order carries it, and an operator may have to publish that event again.
+    payment_token TEXT    NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Events that operators published again; a row is written in the transaction that writes the events to the outbox.
+CREATE TABLE order_audit (
+    id       INTEGER PRIMARY KEY AUTOINCREMENT,
+    at       INTEGER NOT NULL,
+    actor    TEXT    NOT NULL,
+    action   TEXT    NOT NULL CHECK (action = 'REPUBLISH'),
+    order_id BLOB    NOT NULL CHECK (length(order_id) = 16),
+    detail   TEXT    NOT NULL
+) STRICT;
 
 -- The history of each order, without gaps. WatchOrder replays it and auditors read it.
 CREATE TABLE order_events (

@@ -44,7 +44,7 @@ fn end(order_id: OrderId, sequence: u64) -> ApplyOutcome {
         order_id,
         event_id: Uuid::now_v7(),
         sequence,
-        event: OrderEvent::OrderCancelled,
+        event: Some(OrderEvent::OrderCancelled),
         occurred_at: Timestamp::from_unix_millis(2_000),
     }
 }

@@ -1,5 +1,5 @@
 //! The authorisation to capture a payment. A secret: never logged, and stored only in the event that carries it to
-//! processing-service.
+//! processing-service and, until the order is final, beside the order, so that the event can be published again.
 
 use std::fmt;
 
@@ -20,7 +20,7 @@ impl PaymentToken {
         is_valid.then_some(Self(text)).ok_or(Self::RULE)
     }
 
-    /// For the event and the fingerprint only. Never for a log, a span or a reply.
+    /// For the event, the fingerprint and the store only. Never for a log, a span or a reply.
     pub fn expose(&self) -> &str {
         &self.0
     }

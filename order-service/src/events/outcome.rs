@@ -9,14 +9,14 @@ use async_trait::async_trait;
 use consumer::{Delivery, Failure, Handler};
 use kafka::record::Record;
 use proto::event::ProcessingEvent;
-use proto::record::{self, Received, RecordError};
+use proto::record::{self, EventMeta, Received, RecordError};
 use sql::group_commit::{GroupCommit, SubmitError};
 use telemetry::span;
 use thiserror::Error;
 
 use crate::commit::ApplyCommitter;
 use crate::conversion;
-use crate::domain::{OrderId, TransitionRefused};
+use crate::domain::{OrderEvent, OrderId, TransitionRefused};
 use crate::names::{self, attributes};
 use crate::store::{Applied, ApplyOutcome, StoreError};
 
@@ -41,11 +41,12 @@ impl Handler for OutcomeHandler {
             tracing::debug!(
                 partition = delivery.partition,
                 offset = delivery.offset,
-                "unknown event type ignored"
+                "event of unknown type without sequence ignored"
             );
             return Ok(());
         };
         let (order_id, sequence) = (outcome.order_id, outcome.sequence);
+        let is_optional = outcome.event.is_none();
 
         // Waiting for the queue is bounded, since the consumer limits the events in flight.
         let applied = self.writer.submit_waiting(outcome).await;
@@ -53,6 +54,9 @@ impl Handler for OutcomeHandler {
         let applied = applied.map_err(write_failed)?;
         tracing::debug!(%order_id, sequence, ?applied, "outcome handled");
         record_status(applied);
+        if is_optional && applied == Applied::UnknownOrder {
+            return Ok(());
+        }
         into_result(order_id, sequence, applied)
     }
 }
@@ -62,6 +66,9 @@ impl Handler for OutcomeHandler {
 enum OutcomeError {
     #[error("invalid outcome record")]
     Undecodable(#[from] RecordError),
+    /// Waits for a release that knows the type.
+    #[error("event type not known to this release, and it must be understood")]
+    NotUnderstood,
     #[error("unknown order {0}")]
     UnknownOrder(OrderId),
     #[error("order {order_id}: got event {sequence}, expected event {expected}")]
@@ -78,20 +85,41 @@ enum OutcomeError {
     },
 }
 
-/// `None` for an event type that this release does not know.
+/// `None` for a record that concerns no order: of an unknown type, and without a sequence.
 fn decode(record: &Record) -> Result<Option<ApplyOutcome>, Failure> {
-    let received = record::decode(&record.headers, record.payload.as_deref())
-        .map_err(|error| Failure::reject(OutcomeError::Undecodable(error)))?;
-    Ok(received.map(outcome))
+    let received = record::decode(&record.headers, record.payload.as_deref());
+    match received.map_err(undecodable)? {
+        Some(received) => Ok(Some(outcome(received))),
+        None => skipped(record),
+    }
+}
+
+/// An optional event advances its order's position: a newer release of processing-service may publish types that this
+/// release does not know, and their successors must not be gaps.
+fn skipped(record: &Record) -> Result<Option<ApplyOutcome>, Failure> {
+    let unknown = record::decode_unknown(&record.headers).map_err(undecodable)?;
+    if unknown.must_understand {
+        return Err(Failure::retry(OutcomeError::NotUnderstood));
+    }
+    Ok(unknown.meta.map(|meta| at_position(&meta, None)))
+}
+
+fn undecodable(error: RecordError) -> Failure {
+    Failure::reject(OutcomeError::Undecodable(error))
 }
 
 fn outcome(received: Received<ProcessingEvent>) -> ApplyOutcome {
+    let event = conversion::outcome(&received.event);
+    at_position(&received.meta, Some(event))
+}
+
+fn at_position(meta: &EventMeta, event: Option<OrderEvent>) -> ApplyOutcome {
     ApplyOutcome {
-        order_id: OrderId::new(received.meta.order_id),
-        event_id: received.meta.id,
-        sequence: received.meta.sequence,
-        event: conversion::outcome(&received.event),
-        occurred_at: received.meta.time.into(),
+        order_id: OrderId::new(meta.order_id),
+        event_id: meta.id,
+        sequence: meta.sequence,
+        event,
+        occurred_at: meta.time.into(),
     }
 }
 
@@ -111,7 +139,9 @@ fn record_status(applied: Applied) {
 /// arrives comes later.
 fn into_result(order_id: OrderId, sequence: u64, applied: Applied) -> Result<(), Failure> {
     let error = match applied {
-        Applied::Moved(_) | Applied::Ended { .. } | Applied::Duplicate => return Ok(()),
+        Applied::Moved(_) | Applied::Ended { .. } | Applied::Skipped | Applied::Duplicate => {
+            return Ok(());
+        }
         Applied::Gap { expected } => OutcomeError::Gap {
             order_id,
             sequence,

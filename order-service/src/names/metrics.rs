@@ -1,6 +1,6 @@
 //! Metrics.
 
-use telemetry::vocabulary::Instrument::{Counter, Histogram};
+use telemetry::vocabulary::Instrument::{Counter, Gauge, Histogram};
 use telemetry::vocabulary::{Metric, NameOrigin, always};
 
 use super::attributes as attr;
@@ -29,4 +29,17 @@ pub const ORDERS_COMPLETION_DURATION: Metric = Metric {
     source: NameOrigin::Own,
 };
 
-pub const ALL: &[Metric] = &[ORDERS_ACCEPTED, ORDERS_COMPLETION_DURATION];
+pub const ORDERS_OPEN_OLDEST_AGE: Metric = Metric {
+    name: "orders.open.oldest.age",
+    instrument: Gauge,
+    unit: "s",
+    brief: "Age of the oldest accepted order without a final state, 0 if there is none; every replica reports it, and no value while the database is unreadable",
+    attributes: &[],
+    source: NameOrigin::Own,
+};
+
+pub const ALL: &[Metric] = &[
+    ORDERS_ACCEPTED,
+    ORDERS_COMPLETION_DURATION,
+    ORDERS_OPEN_OLDEST_AGE,
+];

@@ -100,6 +100,7 @@ fn new_command(request: &NewOrder, availability: Availability) -> PlaceOrder {
         request_id: request.request_id,
         fingerprint: request.fingerprint(),
         event_id,
+        payment_token: request.payment_token.clone(),
         event,
     }
 }

@@ -188,7 +188,7 @@ async fn an_end_between_two_reads_is_sent() {
         order_id,
         event_id: Uuid::now_v7(),
         sequence: 1,
-        event: OrderEvent::OrderFulfilled,
+        event: Some(OrderEvent::OrderFulfilled),
         occurred_at: Timestamp::from_unix_millis(2_000),
     };
     let inner = SqliteStore::new(Arc::clone(&harness.fixture.database));

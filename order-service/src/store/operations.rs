@@ -38,6 +38,10 @@ pub(super) struct Operations {
     pub(super) list: Operation,
     pub(super) history: Operation,
     pub(super) versions: Operation,
+    pub(super) oldest_open: Operation,
+    pub(super) list_open: Operation,
+    pub(super) republish: Operation,
+    pub(super) audit: Operation,
 }
 
 impl Operations {
@@ -57,6 +61,10 @@ impl Operations {
             list: read("SELECT orders by customer", "listing orders"),
             history: read("SELECT order_events", "reading a history"),
             versions: read("SELECT orders versions", "reading versions"),
+            oldest_open: read("SELECT open_orders oldest", "reading the oldest open order"),
+            list_open: read("SELECT open_orders", "listing open orders"),
+            republish: batch("publish again", "publishing an order's events again"),
+            audit: read("SELECT order_audit", "reading the audit"),
         }
     }
 }

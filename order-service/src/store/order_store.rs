@@ -18,7 +18,7 @@ use uuid::Uuid;
 use super::error::StoreError;
 use crate::domain::{
     CustomerId, Fingerprint, HistoryEntry, NewOrder, Order, OrderEvent, OrderId, OrderStatus,
-    RequestId, Timestamp, TransitionRefused,
+    PaymentToken, RequestId, Timestamp, TransitionRefused,
 };
 
 #[async_trait]
@@ -51,7 +51,8 @@ pub trait OrderStore: fmt::Debug + Send + Sync + 'static {
     async fn get(&self, order_id: OrderId, deadline: Deadline)
     -> Result<Option<Order>, StoreError>;
 
-    /// Up to `limit` orders of a customer, newest first, older than `before`.
+    /// Up to `limit` orders of a customer, newest first, older than `before`. Ends after the order with which their bodies
+    /// exceed 1 MiB.
     async fn list(
         &self,
         customer_id: &CustomerId,
@@ -81,6 +82,8 @@ pub struct PlaceOrder {
     /// Distinguishes a retry from another request under the same id.
     pub fingerprint: Fingerprint,
     pub event_id: Uuid,
+    /// Kept until the order is final.
+    pub payment_token: PaymentToken,
     /// The record of `OrderPlaced`, trace context included.
     pub event: OutboxRecord,
 }
@@ -102,7 +105,8 @@ pub struct ApplyOutcome {
     pub event_id: Uuid,
     /// Position among the events that processing-service emits about this order, from 1.
     pub sequence: u64,
-    pub event: OrderEvent,
+    /// `None` for an optional event of a type that this release does not know: only the position of the order advances.
+    pub event: Option<OrderEvent>,
     /// By the clock of processing-service.
     pub occurred_at: Timestamp,
 }
@@ -117,6 +121,8 @@ pub enum Applied {
         status: OrderStatus,
         accepted_at: Timestamp,
     },
+    /// An event of an unknown type was passed: state and history are unchanged.
+    Skipped,
     /// No-op: the event was already applied.
     Duplicate,
     /// Events before this one are missing.
@@ -133,7 +139,11 @@ impl Applied {
     pub fn moved_to(self) -> Option<OrderStatus> {
         match self {
             Self::Moved(status) | Self::Ended { status, .. } => Some(status),
-            Self::Duplicate | Self::Gap { .. } | Self::Refused(_) | Self::UnknownOrder => None,
+            Self::Skipped
+            | Self::Duplicate
+            | Self::Gap { .. }
+            | Self::Refused(_)
+            | Self::UnknownOrder => None,
         }
     }
 }

@@ -25,6 +25,7 @@ use super::rows::{self, EntryRow, OrderRow};
 use super::tracked::OrderCommand;
 use crate::domain::{CustomerId, HistoryEntry, NewOrder, Order, OrderId};
 
+mod open_orders;
 mod place;
 mod tracked;
 

@@ -18,10 +18,15 @@ pub(super) const ORDER: &str = "
     SELECT order_id, customer_id, status, rejection_reason, version, body, availability, created_at, updated_at
     FROM orders WHERE order_id = $1";
 
-/// Reads [`OrderRow`]s. Pages by key, not by offset: an order placed in the meantime does not shift the next page.
+/// Reads [`OrderRow`]s. Pages by key, not by offset: an order placed in the meantime does not shift the next page. Ends after
+/// the order with which the bodies exceed 1 MiB: a page of the API holds no more, and a call must not read 200 of the largest.
 pub(super) const PAGE: &str = "
     SELECT order_id, customer_id, status, rejection_reason, version, body, availability, created_at, updated_at
-    FROM orders WHERE customer_id = $1 AND order_id < $2 ORDER BY order_id DESC LIMIT $3";
+    FROM (
+        SELECT *, sum(length(body)) OVER (ORDER BY order_id DESC ROWS UNBOUNDED PRECEDING) - length(body) AS bytes_before
+        FROM (SELECT * FROM orders WHERE customer_id = $1 AND order_id < $2 ORDER BY order_id DESC LIMIT $3) AS page
+    ) AS page
+    WHERE bytes_before <= 1048576 ORDER BY order_id DESC";
 
 /// Reads [`EntryRow`]s.
 pub(super) const HISTORY: &str = "

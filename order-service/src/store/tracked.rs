@@ -20,8 +20,11 @@ pub(super) trait OrderCommand: Sync {
 
     fn order_id(&self) -> OrderId;
 
-    /// Moves the order, or returns the reply to a no-op.
-    fn apply(&self, tracked: &mut Tracked) -> Result<(HistoryEntry, Self::Reply), Self::Reply>;
+    /// Changes the order and returns the entry for its history, if it has a new one, or returns the reply to a no-op.
+    fn apply(
+        &self,
+        tracked: &mut Tracked,
+    ) -> Result<(Option<HistoryEntry>, Self::Reply), Self::Reply>;
 
     /// The consumed event that was applied.
     fn inbox_entry(&self) -> Option<InboxEntry> {
@@ -57,9 +60,19 @@ impl FromIterator<Tracked> for TrackedOrders {
 #[derive(Debug)]
 pub(super) struct Decided<'a, R> {
     pub(super) replies: Vec<R>,
+    /// The orders whose rows have changed, in the order of the batch.
+    changed: Vec<OrderId>,
     pub(super) entries: Vec<HistoryEntry>,
     pub(super) inbox: Vec<InboxEntry>,
     pub(super) outbox: Vec<&'a OutboxRecord>,
+}
+
+impl<R> Decided<'_, R> {
+    /// The orders that have become final.
+    pub(super) fn ended(&self) -> Vec<OrderId> {
+        let ended = self.entries.iter().filter(|entry| entry.status.is_final());
+        ended.map(|entry| entry.order_id).collect()
+    }
 }
 
 impl TrackedOrders {
@@ -67,6 +80,7 @@ impl TrackedOrders {
     pub(super) fn apply<'a, C: OrderCommand>(&mut self, batch: &'a [C]) -> Decided<'a, C::Reply> {
         let mut decided = Decided {
             replies: Vec::with_capacity(batch.len()),
+            changed: Vec::with_capacity(batch.len()),
             entries: Vec::with_capacity(batch.len()),
             inbox: Vec::new(),
             outbox: Vec::new(),
@@ -76,7 +90,8 @@ impl TrackedOrders {
             let reply = match tracked.map_or(Err(C::UNKNOWN), |tracked| command.apply(tracked)) {
                 Err(reply) => reply,
                 Ok((entry, reply)) => {
-                    decided.entries.push(entry);
+                    decided.changed.push(command.order_id());
+                    decided.entries.extend(entry);
                     decided.inbox.extend(command.inbox_entry());
                     decided.outbox.extend(command.event());
                     reply
@@ -87,9 +102,9 @@ impl TrackedOrders {
         decided
     }
 
-    /// The orders with a new entry: the rows to update.
-    pub(super) fn moved(&self, entries: &[HistoryEntry]) -> Vec<&Tracked> {
-        let order_ids = distinct(entries.iter().map(|entry| entry.order_id));
+    /// The rows to update.
+    pub(super) fn changed<R>(&self, decided: &Decided<'_, R>) -> Vec<&Tracked> {
+        let order_ids = distinct(decided.changed.iter().copied());
         let tracked = order_ids.iter().map(|order_id| self.0.get(order_id));
         tracked.flatten().collect()
     }
@@ -103,17 +118,22 @@ impl OrderCommand for ApplyOutcome {
         self.order_id
     }
 
-    fn apply(&self, tracked: &mut Tracked) -> Result<(HistoryEntry, Applied), Applied> {
+    fn apply(&self, tracked: &mut Tracked) -> Result<(Option<HistoryEntry>, Applied), Applied> {
         admit(tracked, self.sequence)?;
+        let Some(event) = self.event else {
+            tracked.processing_sequence = self.sequence;
+            return Ok((None, Applied::Skipped));
+        };
         let order = &mut tracked.order;
-        let entry = order.apply(self.event, self.event_id, self.occurred_at);
+        let entry = order.apply(event, self.event_id, self.occurred_at);
         let entry = entry.map_err(Applied::Refused)?;
         tracked.processing_sequence = self.sequence;
-        Ok((entry, moved(&tracked.order)))
+        Ok((Some(entry), moved(&tracked.order)))
     }
 
+    /// None for a skipped event: the position alone makes its redelivery a no-op.
     fn inbox_entry(&self) -> Option<InboxEntry> {
-        Some(InboxEntry {
+        self.event.map(|_| InboxEntry {
             event_id: self.event_id,
             key: self.order_id.as_uuid(),
             sequence: self.sequence,
@@ -129,11 +149,14 @@ impl OrderCommand for CancelOrder {
         self.order_id
     }
 
-    fn apply(&self, tracked: &mut Tracked) -> Result<(HistoryEntry, CancelReply), CancelReply> {
+    fn apply(
+        &self,
+        tracked: &mut Tracked,
+    ) -> Result<(Option<HistoryEntry>, CancelReply), CancelReply> {
         let order = &mut tracked.order;
         let event = OrderEvent::CancellationRequested;
         match order.apply(event, self.event_id, self.requested_at) {
-            Ok(entry) => Ok((entry, CancelReply::Requested(order.clone()))),
+            Ok(entry) => Ok((Some(entry), CancelReply::Requested(order.clone()))),
             Err(TransitionRefused::AlreadyRequested) => {
                 Err(CancelReply::AlreadyRequested(order.clone()))
             }

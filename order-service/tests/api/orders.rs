@@ -3,7 +3,8 @@
 use futures::future::join_all;
 use proto::event::OrderEvent;
 use proto::orders::v1::{
-    CancelOrderRequest, GetOrderRequest, ListOrdersRequest, OrderStatus, WatchOrderRequest,
+    CancelOrderRequest, GetOrderRequest, ListOrdersRequest, OrderStatus, PlaceOrderRequest,
+    WatchOrderRequest,
 };
 use tonic::Code;
 
@@ -116,6 +117,47 @@ async fn orders_are_listed_newest_first_to_the_last_page() {
     placed.reverse();
     assert_eq!(listed, placed);
     assert_eq!(pages, 3);
+}
+
+/// The client keeps its default limit of 4 MiB per message; one page of all these orders would have 5 MiB.
+#[tokio::test]
+async fn a_page_of_large_orders_ends_before_the_clients_limit_and_carries_a_token() {
+    const ORDERS: usize = 120;
+    let service = Service::start().await;
+    let places = (0..ORDERS).map(|_| {
+        let mut client = service.client.clone();
+        let order = largest_order("17850");
+        async move { client.place_order(order).await.unwrap() }
+    });
+    join_all(places).await;
+
+    let mut client = service.client.clone();
+    let mut page = ListOrdersRequest {
+        customer_id: "17850".to_owned(),
+        page_size: 200,
+        page_token: String::new(),
+    };
+    let mut listed = Vec::new();
+    loop {
+        let answer = client.list_orders(page.clone()).await.unwrap().into_inner();
+        assert!(!answer.orders.is_empty());
+        listed.extend(answer.orders.into_iter().map(|order| order.order_id));
+        page.page_token = answer.next_page_token;
+        if page.page_token.is_empty() {
+            break;
+        }
+    }
+
+    assert_eq!(listed.len(), ORDERS);
+    assert!(listed.is_sorted_by(|newer, older| newer > older));
+}
+
+/// As many lines as an order may have, with the longest SKUs.
+fn largest_order(customer: &str) -> PlaceOrderRequest {
+    let mut order = request(customer);
+    order.lines[0].sku = "X".repeat(64);
+    order.lines = vec![order.lines[0].clone(); 500];
+    order
 }
 
 #[tokio::test]

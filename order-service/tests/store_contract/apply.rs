@@ -140,6 +140,35 @@ async fn an_outcome_that_arrives_twice_after_the_end_is_still_a_duplicate() {
 }
 
 #[tokio::test]
+async fn a_skipped_event_advances_the_position_of_its_order_and_nothing_else() {
+    on_every_database(async |database| {
+        let (order_id, other) = (placed(&database).await, placed(&database).await);
+        let skipped = ApplyOutcome {
+            event: None,
+            ..outcome(order_id, 1, OrderEvent::StockReserved)
+        };
+
+        // One batch without and one with a history entry.
+        assert_eq!(apply(&database, skipped.clone()).await, Applied::Skipped);
+        let answers = database
+            .store
+            .apply(&[
+                skipped,
+                outcome(order_id, 2, OrderEvent::OrderFulfilled),
+                outcome(other, 1, OrderEvent::StockReserved),
+            ])
+            .await
+            .unwrap();
+
+        assert_eq!(answers[0], Applied::Duplicate);
+        assert_eq!(answers[1].moved_to(), Some(OrderStatus::Fulfilled));
+        let order = database.store.get(order_id, NEVER).await.unwrap().unwrap();
+        assert_eq!((order.status, order.version), (OrderStatus::Fulfilled, 2));
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn an_outcome_ahead_of_its_sequence_is_not_applied() {
     on_every_database(async |database| {
         let order_id = placed(&database).await;

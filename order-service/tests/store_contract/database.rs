@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use order_service::domain::OrderId;
-use order_service::store::{self, MIGRATIONS, OrderStore};
+use order_service::store::{self, MIGRATIONS, OpenOrders, OrderStore};
 use outbox::{OutboxRow, Shard};
 use service::config::FromSetting;
 use sql::database::{Database as Engine, DatabaseConfig};
@@ -64,6 +64,10 @@ impl Database {
 
     pub(crate) async fn close(&self) {
         self.engine.close().await;
+    }
+
+    pub(crate) fn open_orders(&self) -> Arc<dyn OpenOrders> {
+        store::open_orders(&self.engine)
     }
 
     /// The events that wait for the broker, in the order of their positions.

@@ -40,6 +40,7 @@ pub(crate) fn place_with(request: &NewOrder, availability: Availability) -> Plac
         request_id: request.request_id,
         fingerprint: request.fingerprint(),
         event_id: Uuid::now_v7(),
+        payment_token: request.payment_token.clone(),
         event: record(order_id, "OrderPlaced"),
     }
 }
@@ -50,7 +51,7 @@ pub(crate) fn outcome(order_id: OrderId, sequence: u64, event: OrderEvent) -> Ap
         order_id,
         event_id: Uuid::now_v7(),
         sequence,
-        event,
+        event: Some(event),
         occurred_at: at(2_000),
     }
 }

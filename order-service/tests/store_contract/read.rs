@@ -1,6 +1,8 @@
 //! Reads: complete pages, histories after a version, and that the history is append-only.
 
-use order_service::domain::{CustomerId, OrderEvent, OrderId};
+use order_service::domain::{
+    CustomerId, MAX_LINES, NewOrder, OrderEvent, OrderId, OrderLines, RequestId, Sku,
+};
 use uuid::Uuid;
 
 use super::NEVER;
@@ -41,6 +43,36 @@ async fn pages_show_every_order_of_a_customer_once_and_newest_first() {
 
         placed.reverse();
         assert_eq!(shown, placed);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_page_ends_after_the_order_with_which_it_exceeds_one_mebibyte() {
+    on_every_database(async |database| {
+        let mut largest = request("guest", 1);
+        let mut line = largest.lines.as_slice()[0].clone();
+        line.sku = Sku::parse("X".repeat(64)).unwrap();
+        largest.lines = OrderLines::new(vec![line; MAX_LINES]).unwrap();
+        // Each body has some 40 KB.
+        let batch: Vec<_> = (0..60)
+            .map(|_| {
+                let request_id = RequestId::new(Uuid::new_v4());
+                place(&NewOrder {
+                    request_id,
+                    ..largest.clone()
+                })
+            })
+            .collect();
+        database.store.place(&batch).await.unwrap();
+
+        let first = page(&database, None, 200).await;
+        let next = page(&database, first.last().copied(), 200).await;
+        let last = page(&database, next.last().copied(), 200).await;
+
+        assert!((20..30).contains(&first.len()), "{}", first.len());
+        assert_eq!(next.len(), first.len());
+        assert_eq!(first.len() + next.len() + last.len(), 60);
     })
     .await;
 }

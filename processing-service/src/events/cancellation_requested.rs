@@ -1,5 +1,5 @@
 //! `CancellationRequested`: usually handled after the order's own event has ended the saga, because both have the same
-//! key; then it is a no-op.
+//! key; then it is a no-op. An order that this service has never seen is cancelled.
 
 use consumer::Failure;
 use proto::orders::v1::CancellationRequested;
@@ -7,7 +7,7 @@ use service::crash_points::{CrashPoint, reach};
 
 use crate::conversion;
 use crate::steps::{Pipeline, StepError, compensate};
-use crate::store::{Cause, StoreError};
+use crate::store::Cause;
 
 pub(super) async fn handle(
     pipeline: &Pipeline,
@@ -16,11 +16,12 @@ pub(super) async fn handle(
 ) -> Result<(), Failure> {
     let order_id = conversion::order_id(&event.order_id).map_err(Failure::reject)?;
     let saga = pipeline.store.saga(order_id).await?;
-    // The order is consumed before its cancellation, so its record is a dead letter or was lost. Ending the order here
-    // would let a stray record create one, and a later redrive of the order's record would find it ended. As dead
-    // letters, both can be redriven in order.
-    let Some(mut state) = saga else {
-        return Err(StoreError::NoSaga(order_id).into());
+    let mut state = match saga {
+        Some(state) => state,
+        // The order's own event has the same key and comes first: it was lost, or skipped by an operator. Nothing of the
+        // order was done, and its customer waits for an answer. The saga remains, so that the order does not start if its
+        // event arrives after all.
+        None => compensate::cancel_unseen(pipeline, order_id, cause).await?,
     };
     if state.is_final() {
         return Ok(pipeline.store.acknowledge(cause.clone()).await?);

@@ -7,8 +7,8 @@ use service::crash_points::{CrashPoint, reach};
 
 use super::pipeline::{Pipeline, StepError};
 use super::{gateway, observed};
-use crate::domain::{Order, OrderId, SagaEvent, SagaState};
-use crate::store::{Cause, Opening};
+use crate::domain::{Demand, Order, OrderId, SagaEvent, SagaState};
+use crate::store::{Cause, OpenSaga, Opening};
 
 /// Records the cancellation of an order that may not have a saga yet.
 pub async fn cancel_placed(
@@ -17,6 +17,21 @@ pub async fn cancel_placed(
     cause: &Cause,
 ) -> Result<SagaState, StepError> {
     let cancelling = pipeline.open(order, Opening::Cancel, cause);
+    observed("cancel order", cancelling).await
+}
+
+/// Records the cancellation of an order whose own event never arrived: its saga has no lines.
+pub async fn cancel_unseen(
+    pipeline: &Pipeline,
+    order_id: OrderId,
+    cause: &Cause,
+) -> Result<SagaState, StepError> {
+    let saga = OpenSaga {
+        order_id,
+        demand: Demand::default(),
+        opening: Opening::Cancel,
+    };
+    let cancelling = async { Ok(pipeline.store.open(saga, cause.clone()).await?.state()) };
     observed("cancel order", cancelling).await
 }
 

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use sqlx::Transaction;
 
 use super::processing_store::StoreError;
+use super::rows::PaymentRow;
 use super::unit_of_work::{Changes, Saga};
 use crate::catalogue::Catalogue;
 use crate::domain::{OrderId, Sku, StockLevel};
@@ -27,6 +28,12 @@ pub(super) trait Engine: Send + Sync + 'static {
         connection: &mut DriverConnection<Self>,
         orders: &BTreeSet<OrderId>,
     ) -> Result<HashMap<OrderId, Saga>, StoreError>;
+
+    /// Reads the capture of an order whose saga is locked, refunded or not.
+    async fn payment(
+        connection: &mut DriverConnection<Self>,
+        order_id: OrderId,
+    ) -> Result<Option<PaymentRow>, sqlx::Error>;
 
     /// Reads the stock of those SKUs that exist and locks it until the transaction ends.
     async fn lock_stock(

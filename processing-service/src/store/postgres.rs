@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use super::engine::Engine;
 use super::processing_store::StoreError;
-use super::rows::{self, SagaRow};
+use super::rows::{self, PaymentRow, SagaRow};
 use super::unit_of_work::{Changes, Saga};
 use crate::catalogue::Catalogue;
 use crate::domain::{OrderId, Sku, StockLevel};
@@ -54,6 +54,14 @@ impl Engine for PostgresEngine {
         .fetch_all(connection)
         .await?;
         rows::sagas(sagas)
+    }
+
+    async fn payment(
+        connection: &mut PgConnection,
+        order_id: OrderId,
+    ) -> Result<Option<PaymentRow>, sqlx::Error> {
+        let payment = sqlx::query_as(rows::PAYMENT).bind(order_id.as_uuid());
+        payment.fetch_optional(connection).await
     }
 
     /// Locks rows in SKU order.

@@ -28,6 +28,9 @@ pub trait ProcessingStore: Send + Sync + 'static {
         cause: Cause,
     ) -> Result<Recorded, StoreError>;
 
+    /// Publishes what the order's saga has announced so far once more, with the same ids and sequences. No-op without a saga.
+    async fn announce_again(&self, order_id: OrderId, cause: Cause) -> Result<(), StoreError>;
+
     /// Writes the inbox row of an event that needs no other change.
     async fn acknowledge(&self, cause: Cause) -> Result<(), StoreError>;
 

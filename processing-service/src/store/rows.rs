@@ -8,7 +8,9 @@ use uuid::Uuid;
 use super::processing_store::StoreError;
 use super::unit_of_work::Saga;
 use crate::conversion;
-use crate::domain::{Abandonment, OrderId, RejectionReason, SagaState, Sku, StockLevel};
+use crate::domain::{
+    Abandonment, CaptureId, Currency, Money, OrderId, RejectionReason, SagaState, Sku, StockLevel,
+};
 
 #[derive(Debug, FromRow)]
 pub(super) struct SagaRow {
@@ -35,6 +37,26 @@ pub(super) fn sagas(
         Ok((order_id, saga))
     };
     rows.into_iter().map(read).collect()
+}
+
+/// Reads a [`PaymentRow`].
+pub(super) const PAYMENT: &str =
+    "SELECT capture_id, currency, minor_units FROM payments WHERE order_id = $1";
+
+#[derive(Debug, FromRow)]
+pub(super) struct PaymentRow {
+    capture_id: String,
+    currency: String,
+    minor_units: i64,
+}
+
+impl PaymentRow {
+    /// `None` for values that this service never writes.
+    pub(super) fn read(&self) -> Option<(CaptureId, Money)> {
+        let currency = Currency::parse(&self.currency).ok()?;
+        let amount = Money::new(currency, self.minor_units).ok()?;
+        Some((CaptureId::new(&self.capture_id), amount))
+    }
 }
 
 #[derive(Debug, FromRow)]

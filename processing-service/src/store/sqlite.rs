@@ -15,7 +15,7 @@ use sqlx::{FromRow, QueryBuilder, Sqlite as Driver, SqliteConnection};
 
 use super::engine::Engine;
 use super::processing_store::StoreError;
-use super::rows;
+use super::rows::{self, PaymentRow};
 use super::unit_of_work::{Changes, Saga};
 use crate::catalogue::{Catalogue, CatalogueEntry};
 use crate::domain::{OrderId, Sku, StockLevel};
@@ -45,6 +45,14 @@ impl Engine for SqliteEngine {
             "SELECT order_id, state, reason, next_sequence, lines FROM sagas WHERE order_id IN";
         let statements = for_keys(select, &orders, |order_id| order_id.as_uuid());
         rows::sagas(fetch(statements, connection).await?)
+    }
+
+    async fn payment(
+        connection: &mut SqliteConnection,
+        order_id: OrderId,
+    ) -> Result<Option<PaymentRow>, sqlx::Error> {
+        let payment = sqlx::query_as(rows::PAYMENT).bind(order_id.as_uuid());
+        payment.fetch_optional(connection).await
     }
 
     async fn lock_stock(

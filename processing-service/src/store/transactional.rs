@@ -21,13 +21,15 @@ use tokio_util::task::TaskTracker;
 
 use super::engine::Engine;
 use super::processing_store::{Cause, OpenSaga, ProcessingStore, Recorded, StoreError};
-use super::unit_of_work::{Changes, StepCommand, UnitOfWork, orders_of, skus_of};
+use super::rows::PaymentRow;
+use super::unit_of_work::{Changes, StepCommand, UnitOfWork, announced_again, orders_of, skus_of};
 use crate::catalogue::Catalogue;
 use crate::domain::{OrderId, SagaEvent, SagaState, Sku, StockLevel};
 
 pub(super) struct TransactionalStore<E: Engine + Clone> {
     engine: E,
     steps: GroupCommit<StepCommitter<E>>,
+    announce_again: Statement,
     acknowledge: Statement,
     saga: Statement,
     stock: Statement,
@@ -51,6 +53,7 @@ impl<E: Engine + Clone> TransactionalStore<E> {
         Self {
             engine,
             steps,
+            announce_again: statements.prepare(Query::transaction("announce again")),
             acknowledge: prepare("INSERT inbox"),
             saga: prepare("SELECT sagas"),
             stock: prepare("SELECT stock"),
@@ -82,6 +85,28 @@ impl<E: Engine + Clone> ProcessingStore for TransactionalStore<E> {
     ) -> Result<Recorded, StoreError> {
         self.submit(StepCommand::Advance(order_id, event, cause))
             .await
+    }
+
+    async fn announce_again(&self, order_id: OrderId, cause: Cause) -> Result<(), StoreError> {
+        let announce = || async {
+            let mut transaction = self.engine.begin().await?;
+            let orders = BTreeSet::from([order_id]);
+            let sagas = E::lock_sagas(&mut transaction, &orders).await?;
+            let Some(saga) = sagas.get(&order_id) else {
+                return Ok(());
+            };
+            let payment = E::payment(&mut transaction, order_id).await?;
+            let payment = payment.as_ref().and_then(PaymentRow::read);
+            let now = SystemTime::now();
+            let records = announced_again(order_id, saga, payment, &cause, now)?;
+            let changes = Changes {
+                outbox: records,
+                ..Changes::default()
+            };
+            E::write(&mut transaction, &changes, unix_millis(now)).await?;
+            Ok(transaction.commit().await?)
+        };
+        operation::run(&self.announce_again, 1, announce).await
     }
 
     async fn acknowledge(&self, cause: Cause) -> Result<(), StoreError> {

@@ -21,7 +21,7 @@ use crate::conversion;
 use crate::domain::stock;
 use crate::domain::{
     Announcement, CaptureId, Demand, LedgerEntry, Money, OrderId, SagaEvent, SagaState, ShipmentId,
-    Sku, StockLevel, StockMove,
+    Sku, StockLevel, StockMove, announced,
 };
 
 /// One step of one saga.
@@ -204,7 +204,8 @@ impl UnitOfWork {
             Some(LedgerEntry::Shipment(id)) => self.changes.shipments.push((order_id, id)),
         }
         if let Some(announcement) = transition.announcement {
-            let record = self.outbox_record(order_id, row.saga.next_sequence, announcement, cause);
+            let sequence = row.saga.next_sequence;
+            let record = outbox_record(order_id, sequence, announcement, cause, self.at);
             self.changes.outbox.push(record);
             row.saga.next_sequence += 1;
         }
@@ -226,29 +227,63 @@ impl UnitOfWork {
             *sum = sum.plus(change);
         }
     }
+}
 
-    fn outbox_record(
-        &self,
-        order_id: OrderId,
-        sequence: u64,
-        announcement: Announcement,
-        cause: &Cause,
-    ) -> OutboxRecord {
-        let meta = EventMeta {
-            id: Uuid::now_v7(),
-            order_id: order_id.as_uuid(),
-            sequence,
-            time: self.at,
-        };
-        let event = conversion::event(order_id, announcement);
-        let record = record::encode(&meta, &event, &cause.trace);
-        OutboxRecord {
-            topic: PROCESSING_EVENTS,
-            key: order_id.to_string(),
-            headers: record.headers,
-            payload: record.payload,
-        }
+/// The records of what a saga has announced so far, as they were published, but for the time.
+pub(crate) fn announced_again(
+    order_id: OrderId,
+    saga: &Saga,
+    payment: Option<(CaptureId, Money)>,
+    cause: &Cause,
+    at: SystemTime,
+) -> Result<Vec<OutboxRecord>, StoreError> {
+    let count = saga.next_sequence.saturating_sub(1);
+    let announced = announced(order_id, saga.state, count, payment);
+    let announced = announced.ok_or(StoreError::Damaged(order_id))?;
+    let records = (1..)
+        .zip(announced)
+        .map(|(sequence, announcement)| outbox_record(order_id, sequence, announcement, cause, at));
+    Ok(records.collect())
+}
+
+fn outbox_record(
+    order_id: OrderId,
+    sequence: u64,
+    announcement: Announcement,
+    cause: &Cause,
+    at: SystemTime,
+) -> OutboxRecord {
+    let meta = EventMeta {
+        id: event_id(order_id, sequence),
+        order_id: order_id.as_uuid(),
+        sequence,
+        time: at,
+    };
+    let event = conversion::event(order_id, announcement);
+    let record = record::encode(&meta, &event, &cause.trace);
+    OutboxRecord {
+        topic: PROCESSING_EVENTS,
+        key: order_id.to_string(),
+        headers: record.headers,
+        payload: record.payload,
     }
+}
+
+/// Namespace of event ids: a fixed random UUID.
+const EVENTS: Uuid = Uuid::from_u128(0x3a51_0c0e_8f0d_4a7b_b6c4_7d2e_19f3_5e88);
+
+/// Derived from order and sequence, so that an event that is published again has its old id. The first 48 bits are those of
+/// the order's id, a time: ids of later orders are higher, which keeps inserts into the readers' inboxes local.
+fn event_id(order_id: OrderId, sequence: u64) -> Uuid {
+    // For fault tests: with deduplication off, an event that is decided again is another one.
+    if inbox::is_off() {
+        return Uuid::now_v7();
+    }
+    let order = order_id.as_uuid().into_bytes();
+    let name = [order.as_slice(), &sequence.to_be_bytes()].concat();
+    let mut id = Uuid::new_v5(&EVENTS, &name).into_bytes();
+    id[..6].copy_from_slice(&order[..6]);
+    uuid::Builder::from_custom_bytes(id).into_uuid()
 }
 
 #[cfg(test)]

@@ -48,6 +48,10 @@ impl ProcessingStore for CountingStore {
         self.inner.advance(order_id, event, cause).await
     }
 
+    async fn announce_again(&self, order_id: OrderId, cause: Cause) -> Result<(), StoreError> {
+        self.inner.announce_again(order_id, cause).await
+    }
+
     async fn acknowledge(&self, cause: Cause) -> Result<(), StoreError> {
         self.inner.acknowledge(cause).await
     }

@@ -106,6 +106,75 @@ fn an_event_of_an_unknown_type_is_not_an_error() {
     );
 }
 
+/// The order events of a release to come, as this release receives them.
+struct Newer {
+    must_understand: bool,
+    order_id: String,
+}
+
+impl Event for Newer {
+    const SOURCE: &'static str = OrderEvent::SOURCE;
+    const PACKAGE: &'static str = OrderEvent::PACKAGE;
+
+    fn identity(&self) -> EventIdentity<'_> {
+        EventIdentity {
+            event_type: "com.example.orders.order-praised.v1",
+            name: "OrderPraised",
+            order_id: &self.order_id,
+        }
+    }
+
+    fn encode_payload(&self) -> Vec<u8> {
+        vec![0xff]
+    }
+
+    fn decode_payload(_: &str, _: &[u8]) -> Option<Result<Self, prost::DecodeError>> {
+        None
+    }
+
+    fn must_understand(&self) -> bool {
+        self.must_understand
+    }
+}
+
+#[test]
+fn an_event_of_a_newer_release_says_whether_it_may_be_skipped() {
+    let order_id = Uuid::from_u128(42);
+
+    for must_understand in [false, true] {
+        let newer = Newer {
+            must_understand,
+            order_id: order_id.to_string(),
+        };
+        let record = encode(&meta(order_id), &newer, &[]);
+        let known = decode::<OrderEvent>(&record.headers, Some(&record.payload));
+        assert!(known.unwrap().is_none());
+
+        let unknown = decode_unknown(&record.headers).unwrap();
+
+        assert_eq!(unknown.must_understand, must_understand);
+        assert_eq!(unknown.meta, Some(meta(order_id)));
+        let without_position = without(&record, "ce_sequence");
+        assert_eq!(decode_unknown(&without_position).unwrap().meta, None);
+    }
+}
+
+#[test]
+fn malformed_headers_of_an_unknown_type_are_named() {
+    let order_id = Uuid::from_u128(42);
+    let record = encode(&meta(order_id), &placed(order_id), &[]);
+
+    for (name, value) in [
+        (MUST_UNDERSTAND, "yes"),
+        ("ce_sequence", "second"),
+        ("ce_subject", "7"),
+    ] {
+        let error = decode_unknown(&with(&record, name, value)).unwrap_err();
+        let expected = format!("header {name} is malformed: {value:?}");
+        assert_eq!(error.to_string(), expected);
+    }
+}
+
 #[test]
 fn what_is_missing_or_malformed_is_named() {
     let order_id = Uuid::from_u128(42);

@@ -17,6 +17,7 @@ pub mod journal;
 pub mod topics;
 
 pub mod dump;
+pub mod merge;
 
 mod copy;
 pub mod database;

@@ -74,7 +74,7 @@ pub fn file_of(directory: &Path, topic: &str) -> PathBuf {
 ///
 /// # Errors
 /// When the file is missing; per value, when its line cannot be parsed.
-pub fn read<T: DeserializeOwned>(path: &Path) -> Result<impl Iterator<Item = Result<T>>> {
+pub fn read<T: DeserializeOwned>(path: &Path) -> Result<impl Iterator<Item = Result<T>> + use<T>> {
     let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
     let name = path.display().to_string();
     let lines = BufReader::new(file).lines().enumerate();

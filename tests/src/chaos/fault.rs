@@ -22,6 +22,9 @@ pub enum ChaosFault {
     FailOver,
     /// A fault of the connections from the services to the broker or the database.
     Line(Service, proxy::NetworkFault),
+    /// All replicas of processing-service are stopped, the records of orders are deleted, read or not, and an operator
+    /// publishes the events of open orders again.
+    DeleteRecords,
     /// Most payments are slow, declined, unanswered or fail.
     Payments,
     /// Records are published again, byte for byte.
@@ -50,6 +53,7 @@ impl ChaosFault {
             Self::Scale(service) => format!("remove and add {service}"),
             Self::FailOver => "fail over database".to_owned(),
             Self::Line(service, fault) => format!("{} {service}", line_kind(*fault)),
+            Self::DeleteRecords => "records deleted unread".to_owned(),
             Self::Payments => "failing payments".to_owned(),
             Self::Echo(_, Echo::Newest) => "duplicates".to_owned(),
             Self::Echo(_, Echo::Old) => "replay".to_owned(),

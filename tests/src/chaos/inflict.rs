@@ -1,16 +1,29 @@
 //! Begins and ends faults on a running stack.
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
+use proto::topics::ORDER_EVENTS;
 
 use super::fault::ChaosFault;
 use super::plan::FaultStep;
+use crate::audit::deletion::delete_records;
 use crate::proxy::{self, Proxy};
 use crate::replay::Trouble;
 use crate::stack::{Process, Service, Stack};
+use crate::system::run_to_end;
 
 /// Failing payments per thousand orders: in normal operation, and while that is the fault.
 const TROUBLE: u32 = 80;
 const MUCH_TROUBLE: u32 = 600;
+
+/// An operator publishes the events of all open orders again.
+const REPUBLISH: [&str; 6] = [
+    "orders",
+    "republish",
+    "--open-for",
+    "0s",
+    "--per-second",
+    "1000",
+];
 
 /// Begins and ends faults.
 #[derive(Debug)]
@@ -40,6 +53,13 @@ impl Saboteur<'_> {
             }
             ChaosFault::FailOver => self.stack.fail_over().await?,
             ChaosFault::Line(server, fault) => self.proxy(server)?.set(fault),
+            ChaosFault::DeleteRecords => {
+                for process in self.stack.processes(Service::Processing) {
+                    // As for `stop`.
+                    self.stack.until_ready(process).await;
+                }
+                self.stack.stop_service(Service::Processing).await;
+            }
             ChaosFault::Payments => self.trouble.set(MUCH_TROUBLE),
             ChaosFault::Echo(..) => {}
         }
@@ -54,6 +74,7 @@ impl Saboteur<'_> {
                 self.stack.launch(self.process(service, step)?).await?;
             }
             ChaosFault::Line(server, _) => self.proxy(server)?.set(proxy::NetworkFault::Pass),
+            ChaosFault::DeleteRecords => self.delete_records().await?,
             ChaosFault::Payments => self.trouble.set(TROUBLE),
             // After a failover the former primary goes on while the recovery is awaited.
             ChaosFault::Kill(_)
@@ -61,6 +82,23 @@ impl Saboteur<'_> {
             | ChaosFault::FailOver
             | ChaosFault::Echo(..) => {}
         }
+        Ok(())
+    }
+
+    /// Deletes the orders' events while no consumer reads them, and publishes those of open orders again.
+    async fn delete_records(&self) -> Result<()> {
+        let group = Service::Processing.name();
+        delete_records(self.stack, ORDER_EVENTS, group).await?;
+        self.stack.start_service(Service::Processing).await?;
+        let settings = self.stack.settings(Service::Orders);
+        let settings: Vec<(&str, &str)> = settings
+            .iter()
+            .map(|(name, value)| (&**name, &**value))
+            .collect();
+        let output = run_to_end(Service::Orders, &REPUBLISH, &settings).await?;
+        // An order that ends meanwhile is refused.
+        let said = String::from_utf8([output.stdout, output.stderr].concat())?;
+        ensure!(said.contains("published"), "{said}");
         Ok(())
     }
 

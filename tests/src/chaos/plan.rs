@@ -158,6 +158,10 @@ fn round(dice: &mut Dice, engines: EngineSet) -> Vec<(ChaosFault, Duration)> {
             round.push((ChaosFault::KillAll(service), at_once));
         }
     }
+    // The embedded broker deletes no records.
+    if engines == EngineSet::Production {
+        round.push((ChaosFault::DeleteRecords, dice.seconds(2, 6)));
+    }
     round.push((ChaosFault::Freeze(Service::Broker), freeze(dice)));
     if engines == EngineSet::Production {
         round.push((ChaosFault::FailOver, FAIL_OVER));

@@ -62,13 +62,21 @@ impl System {
     /// # Errors
     /// When it cannot be run or does not end.
     pub async fn dead_letters(&self, service: Service, arguments: &[&str]) -> Result<Output> {
+        let arguments = [&["dead-letters"], arguments].concat();
+        self.operate(service, &arguments).await
+    }
+
+    /// Runs a command of a service with the settings of its replicas, as an operator does.
+    ///
+    /// # Errors
+    /// When it cannot be run or does not end.
+    pub async fn operate(&self, service: Service, arguments: &[&str]) -> Result<Output> {
         let settings = self.stack.settings(service);
         let settings: Vec<(&str, &str)> = settings
             .iter()
             .map(|(name, value)| (&**name, &**value))
             .collect();
-        let arguments = [&["dead-letters"], arguments].concat();
-        run_in(self.home.path(), service, &arguments, &settings).await
+        run_in(self.home.path(), service, arguments, &settings).await
     }
 
     /// Waits until one process is ready.

@@ -13,6 +13,7 @@ mod crash_points;
 mod crashes;
 mod database_outages;
 mod dead_letters;
+mod deleted_records;
 mod delivery;
 mod events;
 mod exported;

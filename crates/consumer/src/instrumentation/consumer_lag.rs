@@ -36,6 +36,9 @@ struct Ends {
     lo_offset: i64,
     hi_offset: i64,
     committed_offset: i64,
+    /// Records that are fetched and not received yet.
+    #[serde(default)]
+    fetchq_cnt: u64,
 }
 
 #[derive(Deserialize)]
@@ -88,6 +91,10 @@ impl ConsumerLag {
         let mut partitions = self.partitions();
         for ends in topic.partitions.into_values() {
             if let Some(lag) = partitions.get_mut(&ends.partition) {
+                // Fetched records are received although they are deleted on the broker meanwhile.
+                if ends.fetchq_cnt == 0 {
+                    lag.progress.log_begins_at(ends.lo_offset);
+                }
                 lag.ends = Some(ends);
             }
         }

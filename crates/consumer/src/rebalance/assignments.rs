@@ -50,10 +50,19 @@ impl Assignments {
         self.current.keys().copied().collect()
     }
 
-    /// Starts the task of a new assignment.
-    pub(super) fn begin(&mut self, partition: i32, queue: RecordQueue) {
+    /// The progress of all assigned partitions.
+    pub(super) fn all_progress(&self) -> Vec<(i32, Arc<Progress>)> {
+        let current = self.current.iter();
+        current
+            .map(|(partition, assigned)| (*partition, Arc::clone(&assigned.progress)))
+            .collect()
+    }
+
+    /// Starts the task of a new assignment; `committed` is the offset of the group, if it has one.
+    pub(super) fn begin(&mut self, partition: i32, committed: Option<i64>, queue: RecordQueue) {
         self.epoch = Epoch(self.epoch.0 + 1);
-        let (queue, progress) = (Arc::new(queue), Arc::<Progress>::default());
+        let progress = Arc::new(Progress::starting_at(committed));
+        let queue = Arc::new(queue);
         let consumer_lag = self.shared.telemetry.consumer_lag();
         consumer_lag.begin(partition, Arc::clone(&progress));
         let (commands, receiver) = mpsc::unbounded_channel();

@@ -2,6 +2,7 @@
 
 use futures::FutureExt;
 use opentelemetry::Context;
+use proto::event::{Event, EventIdentity};
 use proto::orders::v1 as messages;
 use proto::processing::v1::{OrderCancelled, OrderFulfilled, OrderRejected, StockReserved};
 use service::deadline::Deadline;
@@ -41,8 +42,14 @@ impl Harness {
         self.record(sequence, &event)
     }
 
-    fn record(&self, sequence: u64, event: &ProcessingEvent) -> Record {
+    fn record(&self, sequence: u64, event: &impl Event) -> Record {
         fixture::outcome(self.order_id, sequence, event)
+    }
+
+    async fn versions(&self) -> Vec<u64> {
+        let store = &self.fixture.store;
+        let history = store.history(self.order_id, 0, 10, Deadline::NEVER).await;
+        history.unwrap().iter().map(|entry| entry.version).collect()
     }
 
     async fn status(&self) -> OrderStatus {
@@ -129,19 +136,91 @@ async fn an_invalid_record_is_rejected() {
     assert_eq!(harness.status().await, OrderStatus::Accepted);
 }
 
-#[tokio::test]
-async fn an_event_of_a_later_release_is_ignored() {
-    let harness = Harness::start().await;
-    let mut record = harness.reserved(1);
-    for (name, value) in &mut record.headers {
-        if name == b"ce_type" {
-            *value = Some(b"com.example.processing.parcel-weighed.v1".to_vec());
+/// Events of a release of processing-service to come. This release decodes neither.
+enum Newer {
+    /// Optional.
+    ParcelWeighed(OrderId),
+    /// A new final event: to skip it would leave the order open for ever.
+    OrderLost(OrderId),
+}
+
+impl Event for Newer {
+    const SOURCE: &'static str = ProcessingEvent::SOURCE;
+    const PACKAGE: &'static str = ProcessingEvent::PACKAGE;
+
+    fn identity(&self) -> EventIdentity<'_> {
+        let (event_type, name) = match self {
+            Self::ParcelWeighed(_) => ("com.example.processing.parcel-weighed.v1", "ParcelWeighed"),
+            Self::OrderLost(_) => ("com.example.processing.order-lost.v1", "OrderLost"),
+        };
+        EventIdentity {
+            event_type,
+            name,
+            // In the message, which no reader of this release decodes.
+            order_id: "",
         }
     }
 
-    harness.handle(record).await.unwrap();
+    fn encode_payload(&self) -> Vec<u8> {
+        let (Self::ParcelWeighed(order_id) | Self::OrderLost(order_id)) = self;
+        order_id.to_string().into_bytes()
+    }
 
+    fn decode_payload(_: &str, _: &[u8]) -> Option<Result<Self, prost::DecodeError>> {
+        None
+    }
+
+    fn must_understand(&self) -> bool {
+        matches!(self, Self::OrderLost(_))
+    }
+}
+
+#[tokio::test]
+async fn an_optional_event_of_a_newer_release_is_skipped_and_the_next_outcome_is_no_gap() {
+    let harness = Harness::start().await;
+    let weighed = harness.record(2, &Newer::ParcelWeighed(harness.order_id));
+    let order_id = harness.order_id.to_string();
+    let fulfilled = ProcessingEvent::OrderFulfilled(OrderFulfilled {
+        order_id,
+        ..OrderFulfilled::default()
+    });
+
+    harness.handle(harness.reserved(1)).await.unwrap();
+    for _ in 0..2 {
+        // Also when it is delivered again.
+        harness.handle(weighed.clone()).await.unwrap();
+    }
+    harness.handle(harness.record(3, &fulfilled)).await.unwrap();
+
+    assert_eq!(harness.status().await, OrderStatus::Fulfilled);
+    let versions = harness.versions().await;
+    assert_eq!(versions, [1, 2, 3], "the skipped event is no entry");
+}
+
+#[tokio::test]
+async fn an_event_of_a_newer_release_that_must_be_understood_is_retried_and_not_passed() {
+    let harness = Harness::start().await;
+    let lost = harness.record(1, &Newer::OrderLost(harness.order_id));
+
+    let outcome = harness.handle(lost).await;
+
+    assert!(matches!(outcome, Err(Failure::Retry(_))), "{outcome:?}");
+    let behind = harness.handle(harness.reserved(2)).await;
+    assert!(matches!(behind, Err(Failure::Reject(_))), "{behind:?}");
     assert_eq!(harness.status().await, OrderStatus::Accepted);
+}
+
+#[tokio::test]
+async fn an_optional_event_about_no_order_or_an_unknown_one_is_ignored() {
+    let mut harness = Harness::start().await;
+    harness.order_id = OrderId::new(Uuid::now_v7());
+    let of_unknown_order = harness.record(1, &Newer::ParcelWeighed(harness.order_id));
+    let mut without_position = of_unknown_order.clone();
+    let headers = &mut without_position.headers;
+    headers.retain(|(name, _)| name != "ce_sequence");
+
+    harness.handle(of_unknown_order).await.unwrap();
+    harness.handle(without_position).await.unwrap();
 }
 
 #[tokio::test]

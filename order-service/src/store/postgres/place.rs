@@ -18,11 +18,11 @@ use crate::store::saved::{self, SavedOrders};
 const PLACE: &str = "
     WITH command AS (
         SELECT order_id, customer_id, request_id, fingerprint, body, availability, placed_at, event_id,
-               shard, topic, key, headers, payload
+               shard, topic, key, headers, payload, payment_token
         FROM UNNEST($1::uuid[], $2::text[], $3::uuid[], $4::bytea[], $5::bytea[], $6::text[], $7::bigint[],
-                    $8::uuid[], $9::smallint[], $10::text[], $11::text[], $12::bytea[], $13::bytea[])
+                    $8::uuid[], $9::smallint[], $10::text[], $11::text[], $12::bytea[], $13::bytea[], $14::text[])
              AS command (order_id, customer_id, request_id, fingerprint, body, availability, placed_at, event_id,
-                         shard, topic, key, headers, payload)
+                         shard, topic, key, headers, payload, payment_token)
     ), placed AS (
         INSERT INTO orders (order_id, customer_id, request_id, fingerprint, status, version,
                             processing_sequence, body, availability, created_at, updated_at)
@@ -34,6 +34,10 @@ const PLACE: &str = "
     ), entry AS (
         INSERT INTO order_events (order_id, version, event_id, event_type, status, occurred_at)
         SELECT order_id, 1, event_id, 'OrderPlaced', 'ACCEPTED', placed_at
+        FROM placed JOIN command USING (order_id)
+    ), open AS (
+        INSERT INTO open_orders (order_id, created_at, payment_token)
+        SELECT order_id, placed_at, payment_token
         FROM placed JOIN command USING (order_id)
     ), event AS (
         INSERT INTO outbox (shard, topic, key, headers, payload)
@@ -83,6 +87,7 @@ async fn insert(pool: &PgPool, commands: &[&PlaceOrder]) -> Result<HashSet<Order
         .bind(events.keys)
         .bind(events.headers)
         .bind(events.payloads)
+        .bind(column(commands, |c| c.payment_token.expose()))
         .fetch_all(pool)
         .await?;
     Ok(new.into_iter().map(OrderId::new).collect())

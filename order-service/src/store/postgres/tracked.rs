@@ -23,6 +23,8 @@ const WRITE: &str = "
         FROM UNNEST($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[])
              AS moved (order_id, status, rejection_reason, version, processing_sequence, updated_at)
         WHERE orders.order_id = moved.order_id
+    ), ended AS (
+        DELETE FROM open_orders WHERE order_id = ANY($15)
     )
     INSERT INTO order_events (order_id, version, event_id, event_type, status, rejection_reason,
                               occurred_at, cause_id)
@@ -49,23 +51,19 @@ pub(super) async fn write<R>(
     orders: &TrackedOrders,
     decided: &Decided<'_, R>,
 ) -> Result<(), sqlx::Error> {
-    write_orders(
-        connection,
-        &orders.moved(&decided.entries),
-        &decided.entries,
-    )
-    .await?;
+    write_orders(connection, &orders.changed(decided), decided).await?;
     outbox::postgres::insert(connection, &decided.outbox).await?;
     let new = inbox::postgres::accept(connection, &decided.inbox).await?;
     rows::all_new(&decided.inbox, &new)
 }
 
-async fn write_orders(
+async fn write_orders<R>(
     connection: &mut PgConnection,
     moved: &[&Tracked],
-    entries: &[HistoryEntry],
+    decided: &Decided<'_, R>,
 ) -> Result<(), sqlx::Error> {
-    if entries.is_empty() {
+    let entries: &[HistoryEntry] = &decided.entries;
+    if moved.is_empty() {
         return Ok(());
     }
     sqlx::query(WRITE)
@@ -85,6 +83,7 @@ async fn write_orders(
         .bind(column(entries, |entry| rows::reason_column(entry.status)))
         .bind(column(entries, |entry| entry.occurred_at.unix_millis()))
         .bind(column(entries, |entry| entry.cause_id))
+        .bind(column(&decided.ended(), |order_id| order_id.as_uuid()))
         .execute(connection)
         .await?;
     Ok(())

@@ -1,4 +1,4 @@
-//! Placing orders: three statements per batch, a fourth one if the batch contains retries.
+//! Placing orders: four statements per batch, a fifth one if the batch contains retries.
 
 use std::collections::HashSet;
 
@@ -7,6 +7,7 @@ use sql::sqlite::{Row, multi_row};
 use sqlx::SqliteConnection;
 use uuid::Uuid;
 
+use super::open_orders;
 use super::tracked::insert_history;
 use crate::conversion;
 use crate::domain::{CustomerId, OrderId, RequestId};
@@ -23,6 +24,7 @@ pub(super) async fn place(
     let new: Vec<_> = batch.iter().filter(is_new).collect();
     let entries = column(&new, |new| new.order.placed_entry(new.event_id));
     insert_history(connection, &entries).await?;
+    open_orders::insert(connection, &new).await?;
     outbox::sqlite::insert(connection, &column(&new, |new| &new.event)).await?;
     let saved = find_saved(connection, &saved::retries(batch, &inserted)).await?;
     saved.replies(batch, &inserted)

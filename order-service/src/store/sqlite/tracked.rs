@@ -5,6 +5,7 @@ use sql::columns::signed;
 use sql::sqlite::{Row, for_keys, multi_row};
 use sqlx::SqliteConnection;
 
+use super::open_orders;
 use crate::domain::HistoryEntry;
 use crate::store::rows::{self, TrackedRow};
 use crate::store::tracked::{Decided, OrderCommand, Tracked, TrackedOrders, order_ids};
@@ -29,8 +30,9 @@ pub(super) async fn write<R>(
     orders: &TrackedOrders,
     decided: &Decided<'_, R>,
 ) -> Result<(), sqlx::Error> {
-    update_orders(connection, &orders.moved(&decided.entries)).await?;
+    update_orders(connection, &orders.changed(decided)).await?;
     insert_history(connection, &decided.entries).await?;
+    open_orders::delete(connection, &decided.ended()).await?;
     outbox::sqlite::insert(connection, &decided.outbox).await?;
     let new = inbox::sqlite::accept(connection, &decided.inbox).await?;
     rows::all_new(&decided.inbox, &new)

@@ -42,6 +42,7 @@ fn a_plan_of_ten_minutes_has_every_kind_of_fault() {
             "freeze broker",
             "restart database",
             "remove and add processing-service",
+            "records deleted unread",
             "half-open to broker",
             "cut off database",
             "fail over database",

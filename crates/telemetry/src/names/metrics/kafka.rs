@@ -102,6 +102,17 @@ pub const KAFKA_CONSUMER_DEAD_LETTERS: Metric = counter(
     always(attr::FAULT),
 ]);
 
+pub const KAFKA_CONSUMER_DELETED_UNREAD: Metric = counter(
+    "kafka.consumer.deleted_unread",
+    "{message}",
+    "Messages that were deleted from the topic before they were read",
+)
+.with(&[
+    always(attr::MESSAGING_DESTINATION_NAME),
+    always(attr::MESSAGING_CONSUMER_GROUP_NAME),
+    always(attr::MESSAGING_DESTINATION_PARTITION_ID),
+]);
+
 pub const KAFKA_CONSUMER_REBALANCES: Metric = counter(
     "kafka.consumer.rebalances",
     "{rebalance}",

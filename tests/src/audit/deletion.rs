@@ -1,0 +1,75 @@
+//! Deletes records from a topic of a stack, as a retention that is too short does, and keeps them for the audit.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use auditor::topics::{self, DumpedPartition};
+use auditor::{dump, merge};
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+use crate::stack::Stack;
+
+/// The directory of the kept records in the data directory.
+const KEPT: &str = "topics-deleted";
+
+/// Timeout of the deletion.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// Deletes every record of a topic that is there now. Returns the number of records that its group had not read.
+///
+/// # Errors
+/// When the topics cannot be read, or when the broker refuses.
+pub async fn delete_records(stack: &Stack, topic: &str, group: &str) -> Result<u64> {
+    let kafka = &stack.addresses().kafka;
+    let next = stack.data_dir().join(format!("{KEPT}-next"));
+    dump::all_topics(kafka, &next).await?;
+    complete(stack, &next)?;
+    let partitions = topics::read::<DumpedPartition>(&next.join(topics::PARTITIONS))?;
+    let partitions = partitions.collect::<Result<Vec<_>>>()?;
+    let kept = kept(stack);
+    if kept.exists() {
+        fs::remove_dir_all(&kept)?;
+    }
+    fs::rename(&next, &kept)?;
+
+    let mut ends = TopicPartitionList::new();
+    let mut unread = 0;
+    for partition in partitions
+        .iter()
+        .filter(|partition| partition.topic == topic)
+    {
+        ends.add_partition_offset(topic, partition.partition, Offset::Offset(partition.end))?;
+        let read = partition.committed.get(group).copied().unwrap_or(0);
+        unread += u64::try_from(partition.end - read).unwrap_or(0);
+    }
+    let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
+        .set("bootstrap.servers", kafka)
+        .create()?;
+    let options = AdminOptions::new().operation_timeout(Some(ANSWER));
+    let deleted = admin.delete_records(&ends, &options).await?;
+    for element in deleted.elements() {
+        let partition = element.partition();
+        element
+            .error()
+            .with_context(|| format!("records of {topic}/{partition} are not deleted"))?;
+    }
+    Ok(unread)
+}
+
+/// Adds the deleted records to a dump of the topics.
+pub(super) fn complete(stack: &Stack, dumped: &Path) -> Result<()> {
+    let kept = kept(stack);
+    if kept.exists() {
+        merge::add_deleted(&kept, dumped)?;
+    }
+    Ok(())
+}
+
+fn kept(stack: &Stack) -> PathBuf {
+    stack.data_dir().join(KEPT)
+}
