@@ -7,8 +7,12 @@
 #   postgresql     the server's programs; without them no test that needs a database can run
 #   pgbouncer      the connection pooler; without it no test of a pool behind it runs
 #   apache-kafka   the broker's jars (see tests/apache-kafka), which need Java 17 and Maven
-#   promtool       checks and tests alerts, and checks every query of a dashboard
+#   prometheus     evaluates every rule and query; its promtool checks and tests them
+#   collector      sends the telemetry of the services to Prometheus
 #   openssl        headers for TLS in the Kafka client, and the program for certificates
+#
+# The collector is built from its Go modules. It is missing where it should be there: where there is Go, and the build
+# fails. Without Go its tests are left out, which deploy/validate.sh says too.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -56,10 +60,10 @@ have_java() {
 
 have_maven() { command -v mvn >/dev/null; }
 
-have_promtool() { command -v promtool >/dev/null; }
+have_prometheus() { command -v prometheus >/dev/null && command -v promtool >/dev/null; }
 
-install_promtool() {
-    # The package would start a server of its own; only the tool is needed.
+install_prometheus() {
+    # The package would start a server of its own; the tests start theirs.
     may_install || return 1
     local disabled=/etc/systemd/system/prometheus.service
     [ -e "$disabled" ] || { mkdir -p "${disabled%/*}" && ln -s /dev/null "$disabled"; }
@@ -74,7 +78,7 @@ have_postgresql || install_postgresql
 have_pgbouncer || install_pgbouncer
 have_java || install default-jre-headless
 have_maven || install maven
-have_promtool || install_promtool
+have_prometheus || install_prometheus
 have_openssl || install openssl libssl-dev pkg-config
 
 have_postgresql ||
@@ -86,7 +90,11 @@ if ! have_java || ! have_maven; then
 elif ! tests/apache-kafka/prepare.sh >&2; then
     echo "apache-kafka: Maven could not fetch it, or it does not start; the lines above say why"
 fi
-have_promtool || echo "promtool: install Prometheus (Debian: apt-get install prometheus)"
+have_prometheus || echo "prometheus: install Prometheus (Debian: apt-get install prometheus)"
+deploy/observability/collector/build.sh >&2 || case $? in
+    2) say "left out: the collector, and so all tests of queries and alerts on real series (there is no Go 1.21 or newer)" ;;
+    *) echo "collector: Go could not build it; the lines above say why" ;;
+esac
 have_openssl ||
     echo "openssl: install OpenSSL with its headers, and pkg-config (Debian: apt-get install openssl libssl-dev pkg-config)"
 exit 0

@@ -24,9 +24,12 @@ fi
 if ! is_missing openssl && ! is_missing apache-kafka; then
     export TEST_KAFKA_TLS=required
 fi
+# Built by prerequisites.sh, unless there is no Go.
+if ! is_missing collector && deploy/observability/collector/build.sh >/dev/null 2>&1; then
+    export TEST_COLLECTOR=required
+fi
 
 test_workspace() { "$cargo" test --workspace --locked --features "$features" "$@"; }
-
 if [ $# -gt 0 ]; then
     "$cargo" test --locked "$@"
     exit

@@ -5,8 +5,9 @@
 //! nothing else is changed. Schemas and lints are checked by `deploy/validate.sh`.
 //!
 //! Reading order: `settings` and `readiness` (running the programs), `kubernetes`, `network`, `components`, `compose`,
-//! `images`, `observability` (checks of the files); then `manifests`, `secrets`, `compose_file` and `promql` (parsing),
-//! `launch`, `program` and `stand_ins` (starting programs).
+//! `images`, `observability` (checks of the files), `monitored` (the pair with the collector and Prometheus); then
+//! `manifests`, `secrets`, `compose_file`, `queries` and `promql` (parsing), `launch`, `program` and `stand_ins` (starting
+//! programs).
 
 #![allow(
     clippy::unwrap_used,
@@ -25,10 +26,12 @@ mod images;
 mod kubernetes;
 mod launch;
 mod manifests;
+mod monitored;
 mod network;
 mod observability;
 mod program;
 mod promql;
+mod queries;
 mod readiness;
 mod secrets;
 mod settings;

@@ -4,18 +4,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use telemetry::names::metrics;
 
 use crate::launch::Launch;
 use crate::manifests::{Manifests, list, text};
-use crate::promql::{metrics_of, series_of};
+use crate::promql::{metrics_of, series_of, windows_of};
+use crate::queries::{FOLDER, Query, dashboards, files, queries, rules};
 use crate::{SERVICES, project, read};
-
-const FOLDER: &str = "deploy/observability";
 
 /// Metrics added by the collector and Prometheus.
 const OF_OTHERS: [&str; 6] = [
@@ -27,95 +26,38 @@ const OF_OTHERS: [&str; 6] = [
     "up",
 ];
 
+/// The SDK's default of `OTEL_METRIC_EXPORT_INTERVAL`, which the manifests keep.
+const EXPORT_INTERVAL: Duration = Duration::from_secs(60);
+
 /// Runbooks without an alert of their own.
 const WITHOUT_ALERT: [&str; 2] = ["dead-letters", "overload"];
 
-/// The files of a folder, sorted.
-fn files(folder: &str, extension: &str) -> Vec<PathBuf> {
-    let entries = fs::read_dir(project().join(folder)).unwrap();
-    let mut files: Vec<_> = entries
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|it| it == extension))
-        .collect();
-    assert!(!files.is_empty(), "{folder} has no .{extension}");
-    files.sort();
-    files
-}
-
-fn rules() -> Vec<Value> {
-    let of_file = |file: PathBuf| {
-        let content: Value = serde_saphyr::from_str(&fs::read_to_string(file).unwrap()).unwrap();
-        list(content.get("groups"))
-    };
-    let groups = files(&format!("{FOLDER}/prometheus/rules"), "yaml");
-    let groups = groups.into_iter().flat_map(of_file);
-    groups.flat_map(|group| list(group.get("rules"))).collect()
-}
-
-fn dashboards() -> BTreeMap<String, Value> {
-    let files = files(&format!("{FOLDER}/grafana/dashboards"), "json");
-    let parsed = files.into_iter().map(|file| {
-        let name = file.file_stem().unwrap().to_string_lossy().into_owned();
-        let content = fs::read_to_string(&file).unwrap();
-        (name, serde_json::from_str(&content).unwrap())
-    });
-    parsed.collect()
-}
-
-/// The place and text of every expression.
-fn expressions() -> Vec<(String, String)> {
-    let mut all: Vec<_> = rules()
-        .iter()
-        .map(|rule| {
-            let name = rule.get("alert").or(rule.get("record")).unwrap();
-            (text(name), text(&rule["expr"]))
-        })
-        .collect();
-    for (name, dashboard) in dashboards() {
-        for panel in list(dashboard.get("panels")) {
-            for target in list(panel.get("targets")) {
-                let place = format!("{name}: {}", text(&panel["title"]));
-                all.push((place, without_variables(&text(&target["expr"]))));
-            }
-        }
-    }
-    for file in files("docs/runbooks", "md") {
-        let place = file.file_stem().unwrap().to_string_lossy().into_owned();
-        let page = fs::read_to_string(&file).unwrap();
-        for block in page.split("```promql\n").skip(1) {
-            let (queries, _) = block.split_once("```").unwrap();
-            let queries = queries.split("\n\n").map(str::trim);
-            all.extend(queries.map(|query| (place.clone(), query.to_owned())));
-        }
-    }
-    all
-}
-
-/// Removes the variables that Grafana replaces.
-fn without_variables(expression: &str) -> String {
-    ["$__rate_interval", "$interval"]
-        .iter()
-        .fold(expression.to_owned(), |text, variable| {
-            text.replace(variable, "5m")
-        })
-}
-
 fn promtool(arguments: &[&str]) {
+    if let Err(said) = try_promtool(arguments) {
+        panic!("{said}");
+    }
+}
+
+/// Runs promtool. An error is its output.
+pub(crate) fn try_promtool(arguments: &[&str]) -> Result<(), String> {
     let output = Command::new("promtool")
         .args(arguments)
         .output()
         .unwrap_or_else(|error| panic!("this test needs promtool; install prometheus: {error}"));
     let said = [output.stdout, output.stderr].concat();
     let said = String::from_utf8_lossy(&said).into_owned();
-    assert!(output.status.success(), "{said}");
+    output.status.success().then_some(()).ok_or(said)
 }
 
 #[test]
 fn every_expression_parses() {
-    let rules: Vec<_> = expressions()
+    let rules: Vec<_> = queries()
         .into_iter()
         .enumerate()
-        .map(|(number, (place, expression))| {
+        .map(|(number, query)| {
+            let Query {
+                place, expression, ..
+            } = query;
             // Distinct names: promtool warns about duplicate rules.
             json!({ "alert": format!("{place} {number}"), "expr": expression })
         })
@@ -142,9 +84,52 @@ fn every_queried_metric_is_emitted() {
             .filter_map(|rule| rule.get("record").map(text)),
     );
 
-    for (place, expression) in expressions() {
+    for Query {
+        place, expression, ..
+    } in queries()
+    {
         for name in metrics_of(&expression) {
             assert!(known.contains(&name), "{place}: {name} is not emitted");
+        }
+    }
+}
+
+#[test]
+fn every_recorded_series_is_queried() {
+    let queried: BTreeSet<_> = queries()
+        .iter()
+        .flat_map(|query| metrics_of(&query.expression))
+        .collect();
+
+    for name in rules().iter().filter_map(|rule| rule.get("record")) {
+        assert!(
+            queried.contains(&text(name)),
+            "{name} is recorded for nothing"
+        );
+    }
+}
+
+/// A rate needs two exports in its window, and is a staircase with fewer than a handful.
+#[test]
+fn every_window_spans_several_exports() {
+    let shortest = 5 * EXPORT_INTERVAL;
+    for Query {
+        place, expression, ..
+    } in queries()
+    {
+        for window in windows_of(&expression) {
+            assert!(window >= shortest, "{place}: {window:?} in {expression}");
+        }
+    }
+    for (file, dashboard) in dashboards() {
+        let variables = list(dashboard.pointer("/templating/list"));
+        let choices = variables
+            .iter()
+            .find(|it| it["name"] == "interval")
+            .unwrap();
+        for choice in text(&choices["query"]).split(',') {
+            let window = &windows_of(&format!("x[{choice}]"))[0];
+            assert!(*window >= shortest, "{file}: {choice}");
         }
     }
 }

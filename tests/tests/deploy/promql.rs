@@ -1,8 +1,9 @@
-//! Metric names in PromQL expressions, and the Prometheus names of the services' metrics.
+//! Metric names, selectors and ranges in PromQL expressions, and the Prometheus names of the services' metrics.
 //!
 //! Only for valid expressions, which `promtool` checks.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use telemetry::vocabulary::{Instrument, Metric};
 
@@ -36,42 +37,80 @@ const BEFORE_LABELS: [&str; 6] = [
 
 /// The metric names in an expression.
 pub(crate) fn metrics_of(expression: &str) -> BTreeSet<String> {
-    let mut names = BTreeSet::new();
+    let selectors = selectors_of(expression).into_iter();
+    let names = selectors.map(|selector| match selector.split_once('{') {
+        Some((name, _)) => name.to_owned(),
+        None => selector,
+    });
+    names.filter(|name| !name.is_empty()).collect()
+}
+
+/// The selectors in an expression: name and matchers, without range and offset.
+pub(crate) fn selectors_of(expression: &str) -> BTreeSet<String> {
+    let mut selectors = BTreeSet::new();
     let mut rest = expression;
     while let Some(next) = rest.chars().next() {
         rest = match next {
             '"' | '\'' => behind_text(rest, next),
-            '{' => behind_braces(rest),
+            '{' => add_selector(rest, 0, &mut selectors),
             '[' => behind(rest, ']'),
             // A number, or a duration such as 5m.
             '0'..='9' => {
                 rest.trim_start_matches(|symbol: char| symbol.is_alphanumeric() || symbol == '.')
             }
             _ if is_of_name(next) => {
-                let end = rest
-                    .find(|symbol| !is_of_name(symbol))
-                    .unwrap_or(rest.len());
-                let (name, after) = rest.split_at(end);
-                behind_name(name, after, &mut names)
+                let end = rest.find(|symbol| !is_of_name(symbol));
+                behind_name(rest, end.unwrap_or(rest.len()), &mut selectors)
             }
             _ => &rest[next.len_utf8()..],
         };
     }
-    names
+    selectors
 }
 
-/// Adds a word as a metric name, unless it is a function or a keyword.
-fn behind_name<'a>(name: &str, after: &'a str, names: &mut BTreeSet<String>) -> &'a str {
+/// Adds the selector with the name that ends there, unless the name is a function or a keyword.
+fn behind_name<'a>(text: &'a str, end: usize, selectors: &mut BTreeSet<String>) -> &'a str {
+    let (name, after) = text.split_at(end);
     let next = after.trim_start();
     let call = next.starts_with('(');
     let aggregation = next.starts_with("by ") || next.starts_with("without ");
     if BEFORE_LABELS.contains(&name) {
         return if call { behind(after, ')') } else { after };
     }
-    if !call && !aggregation && !WORDS.contains(&name) {
-        names.insert(name.to_owned());
+    if call || aggregation || WORDS.contains(&name) {
+        return after;
     }
+    add_selector(text, end, selectors)
+}
+
+/// Adds the selector with the name that ends there and the matchers behind it, if there are any.
+fn add_selector<'a>(text: &'a str, end: usize, selectors: &mut BTreeSet<String>) -> &'a str {
+    let after = match text[end..].starts_with('{') {
+        true => behind_braces(&text[end..]),
+        false => &text[end..],
+    };
+    selectors.insert(text[..text.len() - after.len()].to_owned());
     after
+}
+
+/// The ranges of an expression, such as `[5m]`. A subquery has none.
+pub(crate) fn windows_of(expression: &str) -> Vec<Duration> {
+    let ranges = expression.split('[').skip(1);
+    let ranges = ranges.filter_map(|text| text.split_once(']'));
+    ranges.map(|(range, _)| duration(range)).collect()
+}
+
+/// A duration of one unit, as in all rules here.
+fn duration(text: &str) -> Duration {
+    let (number, unit) = text.split_at(text.len() - 1);
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        _ => panic!("the duration {text}"),
+    };
+    Duration::from_secs(number.parse::<u64>().unwrap() * seconds)
 }
 
 fn is_of_name(symbol: char) -> bool {
@@ -133,6 +172,17 @@ fn metrics_are_distinguished_from_labels_functions_and_keywords() {
 
     let expected = ["calls_bucket", "slo:objective", "up"].map(str::to_owned);
     assert_eq!(found, expected.into());
+    let selectors = [
+        r#"calls_bucket{to="a\"}b", le=~"x"}"#,
+        r#"{otel="true"}"#,
+        "slo:objective",
+        "up",
+    ];
+    assert_eq!(
+        selectors_of(expression),
+        selectors.map(str::to_owned).into()
+    );
+    assert_eq!(windows_of(expression), [Duration::from_secs(300)]);
 }
 
 #[test]

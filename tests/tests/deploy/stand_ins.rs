@@ -121,7 +121,7 @@ const PORTS: Range<u16> = 20_000..32_000;
 /// Attempts before giving up; a fair share of all ports is free on any healthy machine.
 const ATTEMPTS: usize = 100;
 
-fn free_port() -> Result<u16> {
+pub(crate) fn free_port() -> Result<u16> {
     let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
     let mut candidates = (0..ATTEMPTS).map(|_| rand::random_range(PORTS));
     candidates.find(is_free).context("no port is free")
