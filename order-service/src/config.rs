@@ -17,6 +17,7 @@ use sql::group_commit::GroupCommitConfig;
 use telemetry::TelemetryConfig;
 
 use crate::admission::BacklogLimits;
+use crate::retention::RetentionConfig;
 
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -29,6 +30,7 @@ pub struct Config {
     pub kafka: KafkaConfig,
     pub topics: TopicsConfig,
     pub retry_policy: RetryPolicy,
+    pub retention: RetentionConfig,
     pub trace_processing: TraceProcessing,
     pub commit: GroupCommitConfig,
     pub backlog: BacklogLimits,
@@ -139,6 +141,7 @@ impl Configuration for Config {
             kafka: KafkaConfig::read(settings),
             topics: TopicsConfig::read(settings),
             retry_policy: RetryPolicy::read(settings),
+            retention: RetentionConfig::read(settings),
             trace_processing: TraceProcessing::read(settings),
             commit: read_commit(settings),
             backlog: BacklogLimits::read(settings),

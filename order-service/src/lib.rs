@@ -13,7 +13,7 @@
 //! 8. [`watchers`], [`follower`]: wake open WatchOrder streams after a commit, on this replica or another.
 //! 9. [`operator`]: dead letters as an operator sees them.
 //! 10. [`names`]: the telemetry names of this service.
-//! 11. [`app`]: wiring, start and shutdown; [`config`] and [`topics`] are its data.
+//! 11. [`app`]: wiring, start and shutdown; [`config`], [`retention`] and [`topics`] are its data.
 //! 12. [`conversion`]: domain ⇄ protobuf.
 
 pub mod domain;
@@ -38,6 +38,7 @@ pub mod names;
 
 pub mod app;
 pub mod config;
+pub mod retention;
 pub mod topics;
 
 pub mod conversion;

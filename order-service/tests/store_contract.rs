@@ -11,6 +11,7 @@ mod place;
 mod read;
 
 mod releases;
+mod retention;
 
 mod replicas;
 

@@ -13,6 +13,7 @@ use service::shutdown::ShutdownConfig;
 use sql::database::DatabaseConfig;
 use telemetry::TelemetryConfig;
 
+use crate::retention::RetentionConfig;
 use crate::steps::CapturePolicy;
 
 /// Waits between capture attempts. Five attempts add at most three seconds of waits to the calls themselves: with longer
@@ -29,6 +30,7 @@ pub struct Config {
     pub kafka: KafkaConfig,
     pub topics: TopicsConfig,
     pub retry_policy: RetryPolicy,
+    pub retention: RetentionConfig,
     /// How a processing span relates to the trace of its event.
     pub trace_processing: TraceProcessing,
     /// The file with the SKUs and their opening stock.
@@ -53,6 +55,7 @@ impl Configuration for Config {
             kafka: KafkaConfig::read(settings),
             topics: TopicsConfig::read(settings),
             retry_policy: RetryPolicy::read(settings),
+            retention: RetentionConfig::read(settings),
             trace_processing: TraceProcessing::read(settings),
             catalogue_file: settings.value(
                 "CATALOGUE_FILE",

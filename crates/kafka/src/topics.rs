@@ -23,7 +23,7 @@ mod metadata;
 use report::TopicReport;
 
 pub use check::{TopicsCheck, check, settled};
-pub use config::{TopicSpec, TopicsConfig};
+pub use config::{SEGMENT, TopicSpec, TopicsConfig, redelivered_for};
 
 /// The subcommand `topics`: creates missing topics and fails if an existing one differs.
 pub fn command(

@@ -4,7 +4,8 @@
 //! [`columns`] converts values; [`migrations`] are one set per owner of tables; [`statements`] gives each statement a span and a duration;
 //! [`operation`] bounds and retries it.
 //! [`sqlite`] and [`postgres`] are the two engines, [`database`] chooses one of them, migrates it and waits until it is
-//! ready. [`group_commit`] commits the commands of many callers in one transaction.
+//! ready. [`group_commit`] commits the commands of many callers in one transaction;
+//! [`retention`] deletes rows that have expired.
 
 pub mod columns;
 pub mod error;
@@ -19,3 +20,5 @@ pub mod sqlite;
 pub mod database;
 
 pub mod group_commit;
+
+pub mod retention;

@@ -8,8 +8,17 @@ use service::config::Settings;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TopicSpec {
     pub name: &'static str,
-    /// Records are deleted after this time.
+    /// Records are deleted after this time, at the latest one [`SEGMENT`] later.
     pub retention: Duration,
+}
+
+/// A new segment is begun after this time (`segment.ms`), since Kafka deletes whole segments only: with its default of seven
+/// days a topic with few records keeps them twice as long as requested.
+pub const SEGMENT: Duration = Duration::from_secs(24 * 3_600);
+
+/// How long a topic with this retention can deliver a record again.
+pub const fn redelivered_for(retention: Duration) -> Duration {
+    retention.saturating_add(SEGMENT)
 }
 
 /// The properties that all topics of a system share.

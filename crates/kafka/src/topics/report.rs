@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use super::config::{TopicSpec, TopicsConfig};
+use super::config::{SEGMENT, TopicSpec, TopicsConfig};
 use super::metadata::Shape;
 
 /// The outcome for one topic. Its `Display` is the output of the command.
@@ -64,10 +64,11 @@ impl TopicReport {
 }
 
 /// The requested configuration of a topic, by Kafka's names.
-pub(super) fn configuration(config: TopicsConfig, spec: &TopicSpec) -> [(&'static str, String); 3] {
+pub(super) fn configuration(config: TopicsConfig, spec: &TopicSpec) -> [(&'static str, String); 4] {
     [
         ("min.insync.replicas", config.min_insync.to_string()),
         ("retention.ms", spec.retention.as_millis().to_string()),
+        ("segment.ms", SEGMENT.as_millis().to_string()),
         ("cleanup.policy", "delete".to_owned()),
     ]
 }
@@ -159,6 +160,7 @@ mod tests {
             [
                 ("min.insync.replicas", "1"),
                 ("retention.ms", "-1"),
+                ("segment.ms", "604800000"),
                 ("cleanup.policy", "compact"),
             ]
             .map(|(name, value)| (name.to_owned(), value.to_owned())),
@@ -173,6 +175,7 @@ mod tests {
                 "replication: requested 3, found 1",
                 "min.insync.replicas: requested 2, found 1",
                 "retention.ms: requested 604800000, found -1",
+                "segment.ms: requested 86400000, found 604800000",
                 "cleanup.policy: requested delete, found compact",
             ]
         );
@@ -186,7 +189,12 @@ mod tests {
         assert!(differences.is_empty());
         assert_eq!(
             not_compared,
-            ["min.insync.replicas", "retention.ms", "cleanup.policy"]
+            [
+                "min.insync.replicas",
+                "retention.ms",
+                "segment.ms",
+                "cleanup.policy"
+            ]
         );
     }
 
