@@ -81,10 +81,6 @@ mod tests {
         assert!(!may_be_forgotten(order_id, kept, placed + kept - early));
         assert!(may_be_forgotten(order_id, kept, placed + kept));
         let without_time = OrderId::new(Uuid::from_u128(1));
-        assert!(!may_be_forgotten(
-            without_time,
-            kept,
-            placed + kept
-        ));
+        assert!(!may_be_forgotten(without_time, kept, placed + kept));
     }
 }

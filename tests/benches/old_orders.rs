@@ -7,7 +7,10 @@
 //!
 //! `cargo bench -p tests --bench old_orders -- --orders 10000000` (60 GB of disk and hours for ten million)
 
-#![allow(clippy::unwrap_used, reason = "a benchmark stops at the first surprise")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a benchmark stops at the first surprise"
+)]
 
 use std::path::Path;
 use std::sync::Arc;
@@ -155,7 +158,9 @@ impl Contender {
             self.store.place(&commands).await.unwrap();
             placing += begun.elapsed();
             for (sequence, event) in (1..).zip(OUTCOMES) {
-                let outcomes = commands.iter().map(|c| outcome(c.order.id, sequence, event));
+                let outcomes = commands
+                    .iter()
+                    .map(|c| outcome(c.order.id, sequence, event));
                 let outcomes: Vec<_> = outcomes.collect();
                 let begun = Instant::now();
                 self.store.apply(&outcomes).await.unwrap();
@@ -164,7 +169,8 @@ impl Contender {
         }
         // Published, as by the relay.
         self.execute("DELETE FROM outbox".to_owned()).await;
-        self.fill(EXPIRED, RETENTION + DAY * 2, RETENTION + DAY).await;
+        self.fill(EXPIRED, RETENTION + DAY * 2, RETENTION + DAY)
+            .await;
         let begun = Instant::now();
         let pruned = self.pruner.prune(SystemTime::now()).await.unwrap();
         let pruning = begun.elapsed();
@@ -172,7 +178,8 @@ impl Contender {
         let orders = batches * BATCH;
         self.place.push(rate(orders, placing));
         self.apply.push(rate(orders * OUTCOMES.len(), applying));
-        self.prune.push(rate(usize::try_from(rows).unwrap(), pruning));
+        self.prune
+            .push(rate(usize::try_from(rows).unwrap(), pruning));
     }
 }
 
@@ -195,13 +202,17 @@ fn millis(age: Duration) -> i64 {
 
 /// A row per order, four per history, three per inbox; ids are UUIDv7 of their time.
 fn sqlite_rows(from: i64, step: i64, count: i64) -> [String; 3] {
-    let id = |at: &str| format!("unhex(printf('%012x', {at}) || '7' || substr(hex(randomblob(10)), 2))");
+    let id =
+        |at: &str| format!("unhex(printf('%012x', {at}) || '7' || substr(hex(randomblob(10)), 2))");
     let numbers = format!(
         "WITH RECURSIVE number (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM number WHERE n < {count} - 1)"
     );
     let at = format!("({from} + n * {step})");
     let to = from + count * step.max(1);
-    let (low, high) = (format!("unhex('{from:012x}')"), format!("unhex('{to:012x}FF')"));
+    let (low, high) = (
+        format!("unhex('{from:012x}')"),
+        format!("unhex('{to:012x}FF')"),
+    );
     [
         format!(
             "INSERT INTO orders (order_id, customer_id, request_id, fingerprint, status, version, processing_sequence, \
@@ -225,9 +236,8 @@ fn sqlite_rows(from: i64, step: i64, count: i64) -> [String; 3] {
 
 fn postgres_rows(from: i64, step: i64, count: i64) -> [String; 3] {
     let random = "replace(gen_random_uuid()::text, '-', '')";
-    let id = |at: &str| {
-        format!("(lpad(to_hex({at}), 12, '0') || '7' || substr({random}, 14))::uuid")
-    };
+    let id =
+        |at: &str| format!("(lpad(to_hex({at}), 12, '0') || '7' || substr({random}, 14))::uuid");
     let numbers = format!("generate_series(0, {count} - 1) AS number (n)");
     let at = format!("({from} + n * {step}::bigint)");
     let to = from + count * step.max(1);
@@ -314,16 +324,28 @@ async fn compare(engine: &str, urls: [String; 2], arguments: &OldOrdersArguments
         empty.round(arguments.batches).await;
         full.round(arguments.batches).await;
     }
-    println!("{:<40} {:>12} {:>12} {:>12}", "", "placed/s", "applied/s", "pruned/s");
+    println!(
+        "{:<40} {:>12} {:>12} {:>12}",
+        "", "placed/s", "applied/s", "pruned/s"
+    );
     let medians = [&empty, &full].map(|contender| {
         let rates = [&contender.place, &contender.apply, &contender.prune];
         let rates = rates.map(|rates| median(rates.clone()));
-        println!("{:<40} {:>12.0} {:>12.0} {:>12.0}", contender.name, rates[0], rates[1], rates[2]);
+        println!(
+            "{:<40} {:>12.0} {:>12.0} {:>12.0}",
+            contender.name, rates[0], rates[1], rates[2]
+        );
         rates
     });
     let [of_empty, of_full] = medians;
     let ratio = |at: usize| of_full[at] / of_empty[at];
-    println!("{:<40} {:>12.2} {:>12.2} {:>12.2}\n", "ratio", ratio(0), ratio(1), ratio(2));
+    println!(
+        "{:<40} {:>12.2} {:>12.2} {:>12.2}\n",
+        "ratio",
+        ratio(0),
+        ratio(1),
+        ratio(2)
+    );
     empty.database.close().await;
     full.database.close().await;
 }
@@ -335,7 +357,12 @@ fn sqlite_url(directory: &Path, name: &str) -> String {
 #[tokio::main]
 async fn main() {
     let arguments = OldOrdersArguments::parse();
-    let is_chosen = |engine: &str| arguments.engine.as_deref().is_none_or(|only| only == engine);
+    let is_chosen = |engine: &str| {
+        arguments
+            .engine
+            .as_deref()
+            .is_none_or(|only| only == engine)
+    };
     if is_chosen("sqlite") {
         let directory = tempfile::tempdir().unwrap();
         let urls = ["empty.db", "full.db"].map(|name| sqlite_url(directory.path(), name));

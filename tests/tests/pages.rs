@@ -248,9 +248,16 @@ async fn every_table_and_topic_has_a_retention_or_a_bound() {
         documented.extend(names.map(str::to_owned));
     }
     let mut expected: BTreeSet<String> = topics::ALL.map(str::to_owned).into();
-    for migrations in [order_service::store::MIGRATIONS, processing_service::store::MIGRATIONS] {
+    for migrations in [
+        order_service::store::MIGRATIONS,
+        processing_service::store::MIGRATIONS,
+    ] {
         let created = tables(migrations);
-        let missed: Vec<_> = tables_of_a_file(migrations).await.difference(&created).cloned().collect();
+        let missed: Vec<_> = tables_of_a_file(migrations)
+            .await
+            .difference(&created)
+            .cloned()
+            .collect();
         assert!(missed.is_empty(), "not found in the migrations: {missed:?}");
         expected.extend(created);
     }
@@ -266,7 +273,10 @@ fn every_retention_of_the_page_is_a_setting_with_this_default() {
     let processing = processing_service::config::Config::documentation();
     let settings: Vec<_> = orders.iter().chain(&processing).collect();
     let mut checked = 0;
-    for row in page.lines().filter(|line| line.contains("_RETENTION`") && is_row(line)) {
+    for row in page
+        .lines()
+        .filter(|line| line.contains("_RETENTION`") && is_row(line))
+    {
         let cells: Vec<&str> = row.split('|').map(str::trim).collect();
         let [_, _, _, kept, default, ..] = cells[..] else {
             continue;
@@ -274,7 +284,11 @@ fn every_retention_of_the_page_is_a_setting_with_this_default() {
         let names = kept.split('`').skip(1).step_by(2);
         for name in names.filter(|name| name.ends_with("_RETENTION")) {
             let setting = settings.iter().find(|setting| setting.name == name);
-            assert_eq!(setting.map(|setting| setting.default), Some(default), "{row}");
+            assert_eq!(
+                setting.map(|setting| setting.default),
+                Some(default),
+                "{row}"
+            );
             checked += 1;
         }
     }
