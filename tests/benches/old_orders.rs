@@ -318,7 +318,6 @@ async fn compare(engine: &str, urls: [String; 2], arguments: &OldOrdersArguments
     println!("{}: filled in {:.0?}", full.name, begun.elapsed());
     if let Database::Postgres(_) = &full.database {
         full.execute("VACUUM ANALYZE".to_owned()).await;
-        full.execute("CHECKPOINT".to_owned()).await;
     }
     for _ in 0..arguments.rounds {
         empty.round(arguments.batches).await;
