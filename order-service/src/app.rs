@@ -31,6 +31,7 @@ use proto::topics;
 use service::command_line::ExitError;
 use service::supervisor::{Stage, Supervisor};
 use sql::database::Database;
+use sql::retention::Pruner;
 use telemetry::process;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
@@ -133,6 +134,8 @@ impl App {
             consumer.run(stop)
         });
         let outbox = outbox::database::outbox(database);
+        let pruner = Pruner::new(database, config.retention.rules(), config.retention.prune);
+        supervisor.spawn_when(prepared, Stage::Intake, "pruner", |stop| pruner.run(stop));
         let leases = outbox::database::leases(database);
         let relay = Relay::new(&config.kafka, outbox, leases, signal);
         supervisor.spawn_when(prepared, Stage::Relay, "relay", |stop| relay.run(stop));

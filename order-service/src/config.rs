@@ -18,6 +18,7 @@ use sql::owner::Owner;
 use telemetry::TelemetryConfig;
 
 use crate::admission::BacklogLimits;
+use crate::retention::RetentionConfig;
 use crate::topics::NEEDED;
 
 #[derive(Clone, Debug)]
@@ -31,6 +32,7 @@ pub struct Config {
     pub kafka: KafkaConfig,
     pub topics: TopicsConfig,
     pub retry_policy: RetryPolicy,
+    pub retention: RetentionConfig,
     pub trace_processing: TraceProcessing,
     pub commit: GroupCommitConfig,
     pub backlog: BacklogLimits,
@@ -150,6 +152,7 @@ impl Configuration for Config {
             kafka,
             topics: TopicsConfig::read(settings),
             retry_policy: RetryPolicy::read(settings),
+            retention: RetentionConfig::read(settings),
             trace_processing: TraceProcessing::read(settings),
             commit: read_commit(settings),
             backlog: BacklogLimits::read(settings),

@@ -14,7 +14,7 @@
 //!    [`open_orders_watch`]: the age of the oldest order without a final state.
 //! 9. [`operator`]: dead letters as an operator sees them, and orders whose events are published again.
 //! 10. [`names`]: the telemetry names of this service.
-//! 11. [`app`]: wiring, start and shutdown; [`config`] and [`topics`] are its data.
+//! 11. [`app`]: wiring, start and shutdown; [`config`], [`retention`] and [`topics`] are its data.
 //! 12. [`conversion`]: domain ⇄ protobuf.
 
 pub mod domain;
@@ -40,6 +40,7 @@ pub mod names;
 
 pub mod app;
 pub mod config;
+pub mod retention;
 pub mod topics;
 
 pub mod conversion;

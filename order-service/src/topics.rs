@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use kafka::topics::{DEAD_LETTER_BYTES, EVENT_BYTES, TopicSpec};
-use proto::topics::{ORDER_EVENTS, PROCESSING_EVENTS, PROCESSING_EVENTS_DEAD_LETTERS};
+use proto::topics::{
+    EVENT_RETENTION, ORDER_EVENTS, PROCESSING_EVENTS, PROCESSING_EVENTS_DEAD_LETTERS,
+};
 
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
@@ -11,8 +13,7 @@ const DAY: Duration = Duration::from_secs(24 * 3_600);
 pub const WRITTEN: [TopicSpec; 2] = [
     TopicSpec {
         name: ORDER_EVENTS,
-        // Long enough to repair a consumer that stops over a weekend.
-        retention: DAY.saturating_mul(7),
+        retention: EVENT_RETENTION,
         max_message_bytes: EVENT_BYTES,
     },
     TopicSpec {

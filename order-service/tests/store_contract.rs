@@ -12,6 +12,7 @@ mod place;
 mod read;
 
 mod releases;
+mod retention;
 
 mod replicas;
 

@@ -31,6 +31,7 @@ use service::command_line::ExitError;
 use service::error_chain::ErrorChain;
 use service::supervisor::{Stage, Supervisor};
 use sql::database::Database;
+use sql::retention::Pruner;
 use telemetry::process;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -127,6 +128,8 @@ impl App {
             consumer.run(stop)
         });
         let outbox = outbox::database::outbox(database);
+        let pruner = Pruner::new(database, config.retention.rules(), config.retention.prune);
+        supervisor.spawn_when(&prepared, Stage::Intake, "pruner", |stop| pruner.run(stop));
         let leases = outbox::database::leases(database);
         let relay = Relay::new(&config.kafka, outbox, leases, signal);
         supervisor.spawn_when(&prepared, Stage::Relay, "relay", |stop| relay.run(stop));
@@ -210,6 +213,7 @@ fn build_consumer(
         store,
         gateway: Arc::new(SimulatedGateway::new(config.payment.latency)),
         capture: config.payment.capture,
+        sagas_kept: config.retention.sagas,
     };
     let handler = Arc::new(OrderEvents::new(pipeline));
     let retry_store = retry_store::database::retry_store(database);

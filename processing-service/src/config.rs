@@ -14,6 +14,7 @@ use sql::database::DatabaseConfig;
 use sql::owner::Owner;
 use telemetry::TelemetryConfig;
 
+use crate::retention::RetentionConfig;
 use crate::steps::CapturePolicy;
 use crate::topics::NEEDED;
 
@@ -31,6 +32,7 @@ pub struct Config {
     pub kafka: KafkaConfig,
     pub topics: TopicsConfig,
     pub retry_policy: RetryPolicy,
+    pub retention: RetentionConfig,
     /// How a processing span relates to the trace of its event.
     pub trace_processing: TraceProcessing,
     /// The file with the SKUs and their opening stock.
@@ -59,6 +61,7 @@ impl Configuration for Config {
             kafka,
             topics: TopicsConfig::read(settings),
             retry_policy: RetryPolicy::read(settings),
+            retention: RetentionConfig::read(settings),
             trace_processing: TraceProcessing::read(settings),
             catalogue_file: settings.value(
                 "CATALOGUE_FILE",

@@ -4,6 +4,7 @@
 //!
 //! * [`config`] and [`app`]: the settings; wiring, start and stop;
 //! * [`topics`]: the topics that it needs, and those that it creates;
+//! * [`retention`]: how long rows are kept;
 //! * [`events`]: the consumed events, one file each;
 //! * [`steps`]: the steps of an order, one file each;
 //! * [`domain`]: the rules, pure: the saga's transition table and the stock arithmetic;
@@ -15,6 +16,7 @@
 
 pub mod app;
 pub mod config;
+pub mod retention;
 pub mod topics;
 
 pub mod events;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kafka::topics::{DEAD_LETTER_BYTES, EVENT_BYTES, TopicSpec};
-use proto::topics::{ORDER_EVENTS, ORDER_EVENTS_DEAD_LETTERS, PROCESSING_EVENTS};
+use proto::topics::{EVENT_RETENTION, ORDER_EVENTS, ORDER_EVENTS_DEAD_LETTERS, PROCESSING_EVENTS};
 
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
@@ -11,8 +11,7 @@ const DAY: Duration = Duration::from_secs(24 * 3_600);
 pub const WRITTEN: [TopicSpec; 2] = [
     TopicSpec {
         name: PROCESSING_EVENTS,
-        // Long enough to repair a consumer that failed at the start of a weekend.
-        retention: DAY.saturating_mul(7),
+        retention: EVENT_RETENTION,
         max_message_bytes: EVENT_BYTES,
     },
     TopicSpec {

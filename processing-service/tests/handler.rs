@@ -396,13 +396,13 @@ async fn an_event_of_an_unknown_type_that_must_be_understood_waits_for_another_r
     at_every_desk(&[], async |desk| {
         let mut record = placed(&paid_with("tok_approved"));
         for (name, value) in &mut record.headers {
-            if name == "ce_type" {
-                *value = b"com.example.orders.order-reopened.v1".to_vec();
+            if name == b"ce_type" {
+                *value = Some(b"com.example.orders.order-reopened.v1".to_vec());
             }
         }
         let with = |value: &[u8]| {
             let mut record = record.clone();
-            let header = (record::MUST_UNDERSTAND.to_owned(), value.to_vec());
+            let header = (record::MUST_UNDERSTAND.into(), Some(value.to_vec()));
             record.headers.push(header);
             record
         };

@@ -2,6 +2,7 @@
 
 mod events;
 mod failures;
+mod retention;
 mod sagas;
 mod stock;
 

@@ -200,7 +200,9 @@ pub fn is_republished(headers: &[Header]) -> bool {
 
 /// Reads the headers of an event for which [`decode`] returned `None`.
 pub fn decode_unknown(headers: &[Header]) -> Result<UnknownEvent, RecordError> {
-    let must_understand = headers.iter().find(|(name, _)| name == MUST_UNDERSTAND.as_bytes());
+    let must_understand = headers
+        .iter()
+        .find(|(name, _)| name == MUST_UNDERSTAND.as_bytes());
     let must_understand = match must_understand.map(|(_, value)| value.as_deref()) {
         None | Some(Some(b"false")) => false,
         Some(Some(b"true")) => true,

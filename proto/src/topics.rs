@@ -1,6 +1,8 @@
 //! Topic names: `<domain>.<entity>.<kind>.v<major>`. A breaking change of the events is a new major, hence a new topic. At Kafka the
 //! `KAFKA_TOPIC_PREFIX` of the installation stands in front of each name.
 
+use std::time::Duration;
+
 /// Published by order-service, consumed by processing-service. Key: order id.
 pub const ORDER_EVENTS: &str = "orders.order.events.v1";
 
@@ -20,3 +22,7 @@ pub const ALL: [&str; 4] = [
     ORDER_EVENTS_DEAD_LETTERS,
     PROCESSING_EVENTS_DEAD_LETTERS,
 ];
+
+/// How long the topics of events keep a record: long enough to repair a consumer that stops over a weekend. What a
+/// consumer remembers of handled events it must remember longer.
+pub const EVENT_RETENTION: Duration = Duration::from_secs(7 * 24 * 3_600);

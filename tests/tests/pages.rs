@@ -6,13 +6,15 @@
     reason = "a test may fail by panicking"
 )]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use grpc::server::errors::{EXPLAINED, UNEXPLAINED};
 use grpc::status::CallRejection;
-use service::config::{Configuration, SettingDoc};
+use proto::topics;
+use service::config::{Configuration, FromSetting, SettingDoc};
 use tests::client::failure::code_name;
 use tonic::Code;
 
@@ -132,7 +134,8 @@ fn every_hostile_input_has_a_row_that_names_a_test() {
 
 /// Whether a line is a row of a table, other than its head and the line below the head.
 fn is_row(line: &str) -> bool {
-    line.starts_with("| ") && !line.starts_with("| input ") && !line.starts_with("| reason ")
+    let heads = ["| input ", "| reason "];
+    line.starts_with("| ") && !heads.iter().any(|head| line.starts_with(head))
 }
 
 /// Reason, code and RetryInfo, as written in docs/errors.md.
@@ -209,6 +212,87 @@ fn reason_as_written((reason, code, delay): (&str, Code, Option<Duration>)) -> R
         Some(delay) => format!("{} ms", delay.as_millis()),
     };
     (reason.to_owned(), code_name(code).to_owned(), delay)
+}
+
+/// The tables that the migrations of both engines create, by the names of their statements.
+fn tables(migrations: sql::migrations::Migrations) -> BTreeSet<String> {
+    let mut tables = BTreeSet::new();
+    for set in migrations {
+        tables.insert(set.version_table());
+        for migration in set.sqlite.iter().chain(set.postgres.iter()) {
+            let created = migration.sql.as_str().split("CREATE TABLE ").skip(1);
+            let names = created.filter_map(|rest| rest.split_whitespace().next());
+            tables.extend(names.map(str::to_owned));
+        }
+    }
+    tables
+}
+
+/// The tables of a migrated file, without SQLite's own.
+async fn tables_of_a_file(migrations: sql::migrations::Migrations) -> BTreeSet<String> {
+    let directory = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}/a.db", directory.path().display());
+    let url = FromSetting::from_setting(&url).unwrap();
+    let file = sql::sqlite::Sqlite::open(&url, migrations).await.unwrap();
+    let query = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'";
+    let names = sqlx::query_scalar(query).fetch_all(file.reader()).await;
+    names.unwrap().into_iter().collect()
+}
+
+#[tokio::test]
+async fn every_table_and_topic_has_a_retention_or_a_bound() {
+    let page = read("docs/retention.md");
+    let mut documented = BTreeSet::new();
+    for row in page.lines().filter(|line| is_row(line)) {
+        let names = row.split('|').nth(1).unwrap().split('`').skip(1).step_by(2);
+        documented.extend(names.map(str::to_owned));
+    }
+    let mut expected: BTreeSet<String> = topics::ALL.map(str::to_owned).into();
+    for migrations in [
+        order_service::store::MIGRATIONS,
+        processing_service::store::MIGRATIONS,
+    ] {
+        let created = tables(migrations);
+        let missed: Vec<_> = tables_of_a_file(migrations)
+            .await
+            .difference(&created)
+            .cloned()
+            .collect();
+        assert!(missed.is_empty(), "not found in the migrations: {missed:?}");
+        expected.extend(created);
+    }
+
+    assert_eq!(documented, expected);
+}
+
+/// A rule without a setting, or for a table that does not exist, would prune nothing.
+#[test]
+fn every_retention_of_the_page_is_a_setting_with_this_default() {
+    let page = read("docs/retention.md");
+    let orders = order_service::config::Config::documentation();
+    let processing = processing_service::config::Config::documentation();
+    let settings: Vec<_> = orders.iter().chain(&processing).collect();
+    let mut checked = 0;
+    for row in page
+        .lines()
+        .filter(|line| line.contains("_RETENTION`") && is_row(line))
+    {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        let [_, _, _, kept, default, ..] = cells[..] else {
+            continue;
+        };
+        let names = kept.split('`').skip(1).step_by(2);
+        for name in names.filter(|name| name.ends_with("_RETENTION")) {
+            let setting = settings.iter().find(|setting| setting.name == name);
+            assert_eq!(
+                setting.map(|setting| setting.default),
+                Some(default),
+                "{row}"
+            );
+            checked += 1;
+        }
+    }
+    assert_eq!(checked, 6);
 }
 
 #[test]

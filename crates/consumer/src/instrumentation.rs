@@ -177,7 +177,7 @@ impl ConsumerTelemetry {
     /// Records were deleted from the topic before they were read: the work that they announced is not done.
     pub(crate) fn deleted_unread(&self, partition: i32, deleted: &Jump) {
         tracing::error!(
-            topic = self.config.topic,
+            topic = &*self.config.topic,
             partition,
             records = deleted.end - deleted.start,
             first_offset = deleted.start,

@@ -79,9 +79,12 @@ pub mod inbox;
 pub mod operator;
 pub mod retry_store;
 
+mod retention;
+
 pub use config::{ConsumerConfig, TraceProcessing};
 pub use consumer::Consumer;
 pub use handler::{BoxError, Delivery, Failure, Handler};
 pub use poll::ConsumerError;
+pub use retention::ConsumerRetention;
 pub use retry_policy::RetryPolicy;
 pub use retry_store::database::MIGRATIONS;

@@ -30,6 +30,7 @@ mod retry_store {
     mod operations;
     mod operator;
     mod records;
+    mod retention;
 }
 
 #[path = "../examples/handle_once.rs"]

@@ -24,7 +24,9 @@ mod metadata;
 use report::TopicReport;
 
 pub use check::{TopicsCheck, check, settled};
-pub use config::{DEAD_LETTER_BYTES, EVENT_BYTES, TopicSpec, TopicsConfig};
+pub use config::{
+    DEAD_LETTER_BYTES, EVENT_BYTES, SEGMENT, TopicSpec, TopicsConfig, redelivered_for,
+};
 
 /// The subcommand `topics`: creates missing topics and fails if an existing one differs.
 pub fn command(

@@ -5,7 +5,8 @@
 //! belongs to; `sessions` knows which sessions of a pool are in doubt; [`statements`] gives each statement a span and a
 //! duration; [`operation`] bounds and retries it.
 //! [`sqlite`] and [`postgres`] are the two engines, [`database`] chooses one of them, migrates it and waits until it is
-//! ready. [`group_commit`] commits the commands of many callers in one transaction.
+//! ready. [`group_commit`] commits the commands of many callers in one transaction;
+//! [`retention`] deletes rows that have expired.
 
 pub mod columns;
 pub mod error;
@@ -23,3 +24,5 @@ pub mod database;
 mod driver_environment;
 
 pub mod group_commit;
+
+pub mod retention;

@@ -1,7 +1,7 @@
 -- Orders and their history. Times are unix milliseconds, states are the names of
 -- the contract without their prefix. The tables have the same meaning as on SQLite.
 
--- The current state, and the idempotency key (customer_id, request_id).
+-- The current state, and the idempotency key (customer_id, request_id). Pruned in a final state after ORDER_RETENTION.
 CREATE TABLE orders (
     order_id            UUID   NOT NULL PRIMARY KEY,
     -- ASCII by contract: byte comparison is correct, and cheaper than a linguistic collation.
@@ -22,7 +22,7 @@ CREATE TABLE orders (
     UNIQUE (customer_id, request_id)
     -- An order changes about three times, soon after it was placed: with free space on its page, updates are HOT and write
     -- no index.
-) WITH (fillfactor = 70);
+) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05);
 
 -- For ListOrders, newest first: a UUIDv7 sorts by time.
 CREATE INDEX orders_by_customer ON orders (customer_id, order_id);
@@ -47,8 +47,8 @@ CREATE TABLE order_audit (
     detail   TEXT   NOT NULL
 );
 
--- The history of each order, without gaps. WatchOrder replays it and auditors read it. No foreign key, unlike on SQLite: the
--- check would look up and lock every new order once more, a fifth of the time of placing.
+-- The history of each order, without gaps. WatchOrder replays it and auditors read it. Deleted with its order. No foreign
+-- key, unlike on SQLite: the check would look up and lock every new order once more, a fifth of the time of placing.
 CREATE TABLE order_events (
     order_id         UUID   NOT NULL,
     version          BIGINT NOT NULL CHECK (version >= 1),
@@ -60,10 +60,14 @@ CREATE TABLE order_events (
     -- The event of processing-service that caused the entry. NULL for a customer's action.
     cause_id         UUID,
     PRIMARY KEY (order_id, version)
-);
+) WITH (autovacuum_vacuum_scale_factor = 0.05);
 
 CREATE FUNCTION refuse_to_change_history() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+    -- Deleted by the trigger on orders: the order is gone.
+    IF TG_OP = 'DELETE' AND NOT EXISTS (SELECT 1 FROM orders WHERE order_id = OLD.order_id) THEN
+        RETURN OLD;
+    END IF;
     RAISE EXCEPTION 'the history is append-only';
 END;
 $$;
@@ -73,3 +77,15 @@ CREATE TRIGGER order_events_are_not_changed BEFORE UPDATE OR DELETE ON order_eve
 
 CREATE TRIGGER order_events_are_not_truncated BEFORE TRUNCATE ON order_events
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_to_change_history();
+
+CREATE FUNCTION delete_history_with_its_order() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    DELETE FROM order_events USING gone WHERE order_events.order_id = gone.order_id;
+    RETURN NULL;
+END;
+$$;
+
+-- Once per statement: pruning deletes many orders at once.
+CREATE TRIGGER orders_are_deleted_with_their_history AFTER DELETE ON orders
+    REFERENCING OLD TABLE AS gone
+    FOR EACH STATEMENT EXECUTE FUNCTION delete_history_with_its_order();

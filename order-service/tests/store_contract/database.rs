@@ -17,7 +17,7 @@ use tokio::sync::OnceCell;
 pub(crate) struct Database {
     pub(crate) store: Arc<dyn OrderStore>,
     pub(crate) url: DatabaseUrl,
-    engine: Engine,
+    pub(crate) engine: Engine,
     directory: Option<Arc<TempDir>>,
 }
 
@@ -28,7 +28,7 @@ pub(crate) async fn on_every_database(rule: impl AsyncFn(Database)) {
 }
 
 impl Database {
-    async fn sqlite() -> Self {
+    pub(crate) async fn sqlite() -> Self {
         let directory = Arc::new(tempfile::tempdir().unwrap());
         let url = sqlite_url(&directory);
         Self::open(url, Some(directory)).await
@@ -75,6 +75,36 @@ impl Database {
         let shards: Vec<Shard> = Shard::all().collect();
         let outbox = outbox::database::outbox(&self.engine);
         outbox.read(&shards, 0, &[], 10_000).await.unwrap()
+    }
+
+    pub(crate) async fn count(&self, table: &str) -> i64 {
+        self.number(&format!("SELECT count(*) FROM {table}")).await
+    }
+
+    /// Bytes of the file, free pages included.
+    ///
+    /// # Panics
+    /// On PostgreSQL.
+    pub(crate) async fn size(&self) -> i64 {
+        let size = "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()";
+        self.number(size).await
+    }
+
+    async fn number(&self, query: &str) -> i64 {
+        let query = sqlx::AssertSqlSafe(query.to_owned());
+        match &self.engine {
+            Engine::Sqlite(file) => sqlx::query_scalar(query).fetch_one(file.reader()).await,
+            Engine::Postgres(server) => sqlx::query_scalar(query).fetch_one(server.pool()).await,
+        }
+        .unwrap()
+    }
+
+    /// Deletes the rows of the outbox, as the relay does after the broker's acknowledgement.
+    pub(crate) async fn publish_all(&self) {
+        let rows = self.outbox().await;
+        let seqs: Vec<i64> = rows.iter().map(|row| row.seq).collect();
+        let outbox = outbox::database::outbox(&self.engine);
+        outbox.delete(&seqs).await.unwrap();
     }
 
     /// Tries to change the history; returns the result of the database.

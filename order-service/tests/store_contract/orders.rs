@@ -74,7 +74,7 @@ fn record(order_id: OrderId, name: &str) -> OutboxRecord {
     OutboxRecord {
         topic: "orders.order.events.v1",
         key: order_id.to_string(),
-        headers: vec![("ce_type".to_owned(), name.as_bytes().to_vec())],
+        headers: vec![(b"ce_type".to_vec(), Some(name.as_bytes().to_vec()))],
         payload: name.as_bytes().to_vec(),
     }
 }

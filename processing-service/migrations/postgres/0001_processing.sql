@@ -13,7 +13,7 @@ CREATE TABLE stock (
     CHECK (opening = available + reserved + shipped)
 ) WITH (fillfactor = 30);
 
--- The saga of each order. `lines` is an orders.v1.OrderPlaced that holds only the pieces per SKU.
+-- The saga of each order. Pruned in a final state after SAGA_RETENTION, with its payment and shipment. `lines` is an orders.v1.OrderPlaced that holds only the pieces per SKU.
 -- A row is updated by each step, soon after its insertion: free space keeps it on its page (HOT updates).
 CREATE TABLE sagas (
     order_id      UUID   NOT NULL PRIMARY KEY,
@@ -24,11 +24,11 @@ CREATE TABLE sagas (
     next_sequence BIGINT NOT NULL CHECK (next_sequence >= 1),
     lines         BYTEA  NOT NULL,
     updated_at    BIGINT NOT NULL -- unix milliseconds
-) WITH (fillfactor = 50);
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05);
 
 -- Captures confirmed by the payment provider, at most one per order.
 CREATE TABLE payments (
-    order_id    UUID   NOT NULL PRIMARY KEY REFERENCES sagas (order_id),
+    order_id    UUID   NOT NULL PRIMARY KEY REFERENCES sagas (order_id) ON DELETE CASCADE,
     capture_id  TEXT   NOT NULL,
     state       TEXT   NOT NULL CHECK (state IN ('CAPTURED', 'REFUNDED')),
     currency    TEXT   NOT NULL,
@@ -38,7 +38,7 @@ CREATE TABLE payments (
 
 -- At most one shipment per order.
 CREATE TABLE shipments (
-    order_id    UUID   NOT NULL PRIMARY KEY REFERENCES sagas (order_id),
+    order_id    UUID   NOT NULL PRIMARY KEY REFERENCES sagas (order_id) ON DELETE CASCADE,
     shipment_id TEXT   NOT NULL,
     created_at  BIGINT NOT NULL -- unix milliseconds
 );

@@ -9,7 +9,7 @@ CREATE TABLE stock (
     CHECK (opening = available + reserved + shipped)
 ) STRICT, WITHOUT ROWID;
 
--- The saga of each order. `lines` is an orders.v1.OrderPlaced that holds only the pieces per SKU.
+-- The saga of each order. Pruned in a final state after SAGA_RETENTION, with its payment and shipment. `lines` is an orders.v1.OrderPlaced that holds only the pieces per SKU.
 CREATE TABLE sagas (
     order_id      BLOB PRIMARY KEY,
     state         TEXT NOT NULL CHECK (state IN ('RESERVED', 'CAPTURED', 'COMPENSATING', 'FULFILLED', 'REJECTED', 'CANCELLED')),
@@ -23,7 +23,7 @@ CREATE TABLE sagas (
 
 -- Captures confirmed by the payment provider, at most one per order.
 CREATE TABLE payments (
-    order_id    BLOB PRIMARY KEY REFERENCES sagas (order_id),
+    order_id    BLOB PRIMARY KEY REFERENCES sagas (order_id) ON DELETE CASCADE,
     capture_id  TEXT NOT NULL,
     state       TEXT NOT NULL CHECK (state IN ('CAPTURED', 'REFUNDED')),
     currency    TEXT NOT NULL,
@@ -33,7 +33,7 @@ CREATE TABLE payments (
 
 -- At most one shipment per order.
 CREATE TABLE shipments (
-    order_id    BLOB PRIMARY KEY REFERENCES sagas (order_id),
+    order_id    BLOB PRIMARY KEY REFERENCES sagas (order_id) ON DELETE CASCADE,
     shipment_id TEXT NOT NULL,
     created_at  INTEGER NOT NULL -- unix milliseconds
 ) STRICT, WITHOUT ROWID;

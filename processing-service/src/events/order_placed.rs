@@ -3,6 +3,8 @@
 //! Before each step it checks for a cancellation: a `CancellationRequested` has the same key, so it is queued behind this
 //! event and would otherwise be handled only after the order is shipped.
 
+use std::time::SystemTime;
+
 use consumer::{Delivery, Failure};
 use proto::event::OrderEvent;
 use proto::orders::v1::OrderPlaced;
@@ -11,8 +13,14 @@ use service::crash_points::{CrashPoint, reach};
 
 use crate::conversion;
 use crate::domain::{Order, OrderId, SagaState};
+use crate::retention::may_be_forgotten;
 use crate::steps::{self, Pipeline, StepError, compensate};
 use crate::store::Cause;
+
+/// The order is so old that its saga may have been deleted: to process it could be a second time.
+#[derive(Debug, thiserror::Error)]
+#[error("order {0} is older than finished sagas are kept, and has none")]
+struct Forgotten(OrderId);
 
 /// Assumes a new saga: if it exists already, the first step returns its current state.
 pub(super) async fn handle(
@@ -22,6 +30,14 @@ pub(super) async fn handle(
     delivery: &Delivery,
 ) -> Result<(), Failure> {
     let order = conversion::order(event).map_err(Failure::reject)?;
+    if may_be_forgotten(order.id, pipeline.sagas_kept, SystemTime::now()) {
+        let saga = pipeline.store.saga(order.id).await?;
+        let state = saga.ok_or(Forgotten(order.id)).map_err(Failure::reject)?;
+        // A final saga may be deleted at any time: it is not looked up again.
+        if state.is_final() {
+            return Ok(());
+        }
+    }
     let cancelled = || is_cancellation_queued(delivery, order.id);
     let end = process(pipeline, &order, cause, &cancelled).await?;
     tracing::debug!(order_id = %order.id, state = ?end, "order processed");

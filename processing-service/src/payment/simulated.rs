@@ -10,9 +10,9 @@
 //! | `tok_unavailable` | fails as unavailable; nothing is captured |
 //! | `tok_refund_stuck` | fails as unavailable; nothing is captured, and refunds fail for ten seconds from the first one |
 //!
-//! Its state lives in memory and is lost on restart. Capture ids are derived from the key and need no state.
+//! Its state lives in memory, for the last 100,000 orders, and is lost on restart. Capture ids are derived from the key and need no state.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, VecDeque};
 use std::future;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -33,13 +33,49 @@ const REFUND_STUCK: Duration = Duration::from_secs(10);
 /// Namespace of capture ids: a fixed random UUID, so that they cannot collide with ids derived elsewhere.
 const CAPTURES: Uuid = Uuid::from_u128(0x3d1c_9a64_e0b7_4f58_8c21_7be4_94d0_f6a3);
 
+/// Orders whose unusual course is remembered: some 10 MB. An event comes again long before as many others have followed.
+const MAX_REMEMBERED: usize = 100_000;
+
+/// A value for each of the last orders.
+#[derive(Debug)]
+struct Remembered<V> {
+    values: HashMap<OrderId, V>,
+    oldest_first: VecDeque<OrderId>,
+}
+
+impl<V> Default for Remembered<V> {
+    fn default() -> Self {
+        Self {
+            values: HashMap::new(),
+            oldest_first: VecDeque::new(),
+        }
+    }
+}
+
+impl<V: Default> Remembered<V> {
+    /// Returns false if the order is known.
+    fn insert(&mut self, key: OrderId) -> bool {
+        if self.values.contains_key(&key) {
+            return false;
+        }
+        if self.oldest_first.len() >= MAX_REMEMBERED
+            && let Some(oldest) = self.oldest_first.pop_front()
+        {
+            self.values.remove(&oldest);
+        }
+        self.values.insert(key, V::default());
+        self.oldest_first.push_back(key);
+        true
+    }
+}
+
 #[derive(Debug)]
 pub struct SimulatedGateway {
     latency: Duration,
-    unanswered: Mutex<HashSet<OrderId>>,
-    refunded: Mutex<HashSet<OrderId>>,
+    unanswered: Mutex<Remembered<()>>,
+    refunded: Mutex<Remembered<()>>,
     /// Orders with stuck refunds; the value is the end of the failures, set at the first refund.
-    stuck: Mutex<HashMap<OrderId, Option<Instant>>>,
+    stuck: Mutex<Remembered<Option<Instant>>>,
 }
 
 impl SimulatedGateway {
@@ -55,7 +91,7 @@ impl SimulatedGateway {
 
     fn is_stuck(&self, key: OrderId) -> bool {
         let mut stuck = lock(&self.stuck);
-        stuck.get_mut(&key).is_some_and(|until| {
+        stuck.values.get_mut(&key).is_some_and(|until| {
             let until = until.get_or_insert_with(|| Instant::now() + REFUND_STUCK);
             Instant::now() < *until
         })
@@ -66,7 +102,7 @@ impl SimulatedGateway {
 impl PaymentGateway for SimulatedGateway {
     async fn capture(&self, request: &CaptureRequest) -> Result<CaptureId, CaptureError> {
         tokio::time::sleep(self.latency).await;
-        if lock(&self.refunded).contains(&request.key) {
+        if lock(&self.refunded).values.contains_key(&request.key) {
             return Err(CaptureError::Declined);
         }
         match request.token.expose() {
@@ -80,7 +116,7 @@ impl PaymentGateway for SimulatedGateway {
             }
             "tok_unavailable" => return Err(GatewayUnavailable.into()),
             "tok_refund_stuck" => {
-                lock(&self.stuck).entry(request.key).or_default();
+                lock(&self.stuck).insert(request.key);
                 return Err(GatewayUnavailable.into());
             }
             _ => return Err(CaptureError::Declined),
@@ -191,6 +227,24 @@ mod tests {
         assert_eq!(
             capture(&gateway, "tok_approved").await,
             Err(CaptureError::Declined)
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_provider_remembers_a_bounded_number_of_orders() {
+        let gateway = SimulatedGateway::new(Duration::ZERO);
+
+        for number in 0..=MAX_REMEMBERED as u128 {
+            lock(&gateway.refunded).insert(OrderId::new(Uuid::from_u128(number)));
+        }
+
+        let refunded = lock(&gateway.refunded);
+        assert_eq!(refunded.values.len(), MAX_REMEMBERED);
+        assert_eq!(refunded.oldest_first.len(), MAX_REMEMBERED);
+        assert!(
+            !refunded
+                .values
+                .contains_key(&OrderId::new(Uuid::from_u128(0)))
         );
     }
 }

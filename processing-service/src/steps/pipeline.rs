@@ -17,6 +17,8 @@ pub struct Pipeline {
     pub store: Arc<dyn ProcessingStore>,
     pub gateway: Arc<dyn PaymentGateway>,
     pub capture: CapturePolicy,
+    /// Sagas of older orders may have been deleted: none is begun.
+    pub sagas_kept: Duration,
 }
 
 impl Pipeline {

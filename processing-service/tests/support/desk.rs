@@ -41,6 +41,7 @@ impl Desk {
             store: Arc::clone(&shop.store),
             gateway: Arc::clone(&gateway) as Arc<dyn PaymentGateway>,
             capture: SHORT_TIMEOUTS,
+            sagas_kept: Duration::from_secs(90 * 86_400),
         };
         Self {
             shop,

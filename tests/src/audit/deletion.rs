@@ -27,7 +27,8 @@ const ANSWER: Duration = Duration::from_secs(10);
 pub async fn delete_records(stack: &Stack, topic: &str, group: &str) -> Result<u64> {
     let kafka = &stack.addresses().kafka;
     let next = stack.data_dir().join(format!("{KEPT}-next"));
-    dump::all_topics(kafka, &next).await?;
+    let prefix = stack.topic_prefix();
+    dump::all_topics(kafka, prefix, &next).await?;
     complete(stack, &next)?;
     let partitions = topics::read::<DumpedPartition>(&next.join(topics::PARTITIONS))?;
     let partitions = partitions.collect::<Result<Vec<_>>>()?;
@@ -37,13 +38,14 @@ pub async fn delete_records(stack: &Stack, topic: &str, group: &str) -> Result<u
     }
     fs::rename(&next, &kept)?;
 
+    let name = format!("{prefix}{topic}");
     let mut ends = TopicPartitionList::new();
     let mut unread = 0;
     for partition in partitions
         .iter()
         .filter(|partition| partition.topic == topic)
     {
-        ends.add_partition_offset(topic, partition.partition, Offset::Offset(partition.end))?;
+        ends.add_partition_offset(&name, partition.partition, Offset::Offset(partition.end))?;
         let read = partition.committed.get(group).copied().unwrap_or(0);
         unread += u64::try_from(partition.end - read).unwrap_or(0);
     }

@@ -44,7 +44,7 @@ impl Topic {
     /// When the broker refuses.
     pub async fn limit_to(&self, bytes: u32) -> Result<()> {
         let bytes = bytes.to_string();
-        let topic = ResourceSpecifier::Topic(self.name);
+        let topic = ResourceSpecifier::Topic(&self.name);
         let change = AlterConfig::new(topic).set("max.message.bytes", &bytes);
         let answers = self
             .admin()?

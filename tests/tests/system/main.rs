@@ -32,6 +32,7 @@ mod poison;
 mod reading;
 mod rejection;
 mod replicas;
+mod retention;
 mod rolling_restart;
 mod secrets;
 mod shutdown;

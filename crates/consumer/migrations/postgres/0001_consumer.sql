@@ -1,18 +1,20 @@
 -- Times are unix milliseconds by this database's clock, except first_failed_at and last_failed_at, which are the consumer's.
 
--- Events that were handled; a row is written in the transaction of the event's effect.
+-- Events that were handled; a row is written in the transaction of the event's effect. Pruned after INBOX_RETENTION.
 CREATE TABLE inbox (
     event_id    UUID   NOT NULL PRIMARY KEY,
     entity_id   UUID   NOT NULL,
     sequence    BIGINT NOT NULL,
     received_at BIGINT NOT NULL
-);
+    -- As many rows are pruned as are inserted: at the default of 20 % dead rows, a large table would be vacuumed too late.
+) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_insert_scale_factor = 0.05);
 
 CREATE FUNCTION unix_millis() RETURNS BIGINT LANGUAGE sql STABLE AS $$
     SELECT (extract(epoch FROM now()) * 1000)::bigint
 $$;
 
 -- The retry store. A key is blocked while it has rows that are not SKIPPED; the one with the lowest id is its head.
+-- SKIPPED rows are pruned after INBOX_RETENTION: a row keeps its record from being handled when it comes again.
 CREATE TABLE retry_events (
     id               BIGINT  NOT NULL GENERATED ALWAYS AS IDENTITY (CACHE 1) PRIMARY KEY,
     topic            TEXT    NOT NULL,
@@ -60,17 +62,20 @@ CREATE TABLE consumer_assignments (
     PRIMARY KEY (topic, partition)
 );
 
--- Attempts that have begun and not ended: in flight, or the process died in them.
+-- Attempts that have begun and not ended: in flight, or the process died in them. A count that is left
+-- because its record never came again is pruned after INBOX_RETENTION.
 CREATE TABLE record_attempts (
     topic            TEXT    NOT NULL,
     partition        INTEGER NOT NULL,
     record_offset    BIGINT  NOT NULL,
     record_timestamp BIGINT  NOT NULL,
     attempts         BIGINT  NOT NULL,
+    -- When the last attempt began.
+    counted_at       BIGINT  NOT NULL,
     PRIMARY KEY (topic, partition, record_offset, record_timestamp)
 );
 
--- Changes by operators, written in the same transaction. No foreign key: rows of retry_events are deleted.
+-- Changes by operators, written in the same transaction. Pruned after RETRY_AUDIT_RETENTION. No foreign key: rows of retry_events are deleted.
 CREATE TABLE retry_audit (
     id        BIGINT NOT NULL GENERATED ALWAYS AS IDENTITY (CACHE 1) PRIMARY KEY,
     at        BIGINT NOT NULL,

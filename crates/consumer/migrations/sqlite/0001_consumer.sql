@@ -1,6 +1,6 @@
 -- Times are unix milliseconds.
 
--- Events that were handled; a row is written in the transaction of the event's effect.
+-- Events that were handled; a row is written in the transaction of the event's effect. Pruned after INBOX_RETENTION.
 CREATE TABLE inbox (
     event_id    BLOB    NOT NULL PRIMARY KEY,
     entity_id   BLOB    NOT NULL,
@@ -9,6 +9,7 @@ CREATE TABLE inbox (
 ) STRICT, WITHOUT ROWID;
 
 -- The retry store. A key is blocked while it has rows that are not SKIPPED; the one with the lowest id is its head.
+-- SKIPPED rows are pruned after INBOX_RETENTION: a row keeps its record from being handled when it comes again.
 CREATE TABLE retry_events (
     -- AUTOINCREMENT: an id is never reused, since the audit refers to it.
     id               INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -57,17 +58,20 @@ CREATE TABLE consumer_assignments (
     PRIMARY KEY (topic, partition)
 ) STRICT, WITHOUT ROWID;
 
--- Attempts that have begun and not ended: in flight, or the process died in them.
+-- Attempts that have begun and not ended: in flight, or the process died in them. A count that is left
+-- because its record never came again is pruned after INBOX_RETENTION.
 CREATE TABLE record_attempts (
     topic            TEXT    NOT NULL,
     partition        INTEGER NOT NULL,
     record_offset    INTEGER NOT NULL,
     record_timestamp INTEGER NOT NULL,
     attempts         INTEGER NOT NULL,
+    -- When the last attempt began.
+    counted_at       INTEGER NOT NULL,
     PRIMARY KEY (topic, partition, record_offset, record_timestamp)
 ) STRICT, WITHOUT ROWID;
 
--- Changes by operators, written in the same transaction. No foreign key: rows of retry_events are deleted.
+-- Changes by operators, written in the same transaction. Pruned after RETRY_AUDIT_RETENTION. No foreign key: rows of retry_events are deleted.
 CREATE TABLE retry_audit (
     id        INTEGER PRIMARY KEY AUTOINCREMENT,
     at        INTEGER NOT NULL,

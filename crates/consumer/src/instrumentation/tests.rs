@@ -127,7 +127,7 @@ fn the_key_and_the_id_of_a_hostile_record_are_truncated_in_its_span() {
     let trace = 0xbf;
     let mut record = record(trace, true, 9);
     record.key = Some(vec![b'k'; 100_000]);
-    record.headers[0].1 = vec![b'i'; 100_000];
+    record.headers[0].1 = Some(vec![b'i'; 100_000]);
     let polled = link_to(&record).unwrap();
 
     attempt(&telemetry, &record, 1, &Ok(Ok(())));

@@ -100,9 +100,10 @@ SELECT ordering_key FROM blocked WHERE ordering_key IS NOT NULL LIMIT $2";
 const MAX_READ_KEYS: i64 = MAX_BLOCKED_KEYS as i64 + 1;
 
 const COUNT_ATTEMPT: &str = "
-INSERT INTO record_attempts AS counted (topic, partition, record_offset, record_timestamp, attempts)
-VALUES ($1, $2, $3, $4, 1)
-ON CONFLICT (topic, partition, record_offset, record_timestamp) DO UPDATE SET attempts = counted.attempts + 1
+INSERT INTO record_attempts AS counted (topic, partition, record_offset, record_timestamp, attempts, counted_at)
+VALUES ($1, $2, $3, $4, 1, unix_millis())
+ON CONFLICT (topic, partition, record_offset, record_timestamp)
+DO UPDATE SET attempts = counted.attempts + 1, counted_at = excluded.counted_at
 RETURNING attempts";
 
 const FORGET_ATTEMPTS: &str = "

@@ -60,7 +60,7 @@ INSERT INTO retry_audit (at, actor, action, event_id, key, detail) VALUES (unix_
 const READ_AUDIT: &str = "
 SELECT id, at, actor, action, event_id, key, detail FROM retry_audit ORDER BY id DESC LIMIT $1";
 
-/// Does not read SKIPPED rows, which are never deleted.
+/// Does not read SKIPPED rows, which are kept for days.
 const COUNT: &str = "
 WITH blocking AS (SELECT topic, ordering_key FROM retry_events WHERE state IN ('WAITING', 'DEAD') LIMIT $1)
 SELECT (SELECT count(*) FROM blocking),

@@ -10,7 +10,7 @@ use service::config::Settings;
 pub struct TopicSpec {
     /// Without the prefix of the installation.
     pub name: &'static str,
-    /// Records are deleted after this time.
+    /// Records are deleted after this time, at the latest one [`SEGMENT`] later.
     pub retention: Duration,
     /// Largest batch of records, compressed (`max.message.bytes`).
     pub max_message_bytes: u32,
@@ -25,6 +25,15 @@ pub const DEAD_LETTER_BYTES: u32 = MAX_RECORD_BYTES + BATCH_OVERHEAD;
 
 /// A batch of one record is larger than the record by about a hundred bytes.
 const BATCH_OVERHEAD: u32 = 1024;
+
+/// A new segment is begun after this time (`segment.ms`), since Kafka deletes whole segments only: with its default of seven
+/// days a topic with few records keeps them twice as long as requested.
+pub const SEGMENT: Duration = Duration::from_secs(24 * 3_600);
+
+/// How long a topic with this retention can deliver a record again.
+pub const fn redelivered_for(retention: Duration) -> Duration {
+    retention.saturating_add(SEGMENT)
+}
 
 /// The properties that all topics of a system share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

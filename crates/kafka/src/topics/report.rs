@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use super::config::{TopicSpec, TopicsConfig};
+use super::config::{SEGMENT, TopicSpec, TopicsConfig};
 use super::metadata::Shape;
 
 /// The outcome for one topic. Its `Display` is the output of the command.
@@ -65,10 +65,11 @@ impl TopicReport {
 }
 
 /// The requested configuration of a topic, by Kafka's names.
-pub(super) fn configuration(config: TopicsConfig, spec: &TopicSpec) -> [(&'static str, String); 4] {
+pub(super) fn configuration(config: TopicsConfig, spec: &TopicSpec) -> [(&'static str, String); 5] {
     [
         ("min.insync.replicas", config.min_insync.to_string()),
         ("retention.ms", spec.retention.as_millis().to_string()),
+        ("segment.ms", SEGMENT.as_millis().to_string()),
         ("cleanup.policy", "delete".to_owned()),
         ("max.message.bytes", spec.max_message_bytes.to_string()),
     ]
@@ -162,6 +163,7 @@ mod tests {
             [
                 ("min.insync.replicas", "1"),
                 ("retention.ms", "-1"),
+                ("segment.ms", "604800000"),
                 ("cleanup.policy", "compact"),
                 ("max.message.bytes", "1000"),
             ]
@@ -177,6 +179,7 @@ mod tests {
                 "replication: requested 3, found 1",
                 "min.insync.replicas: requested 2, found 1",
                 "retention.ms: requested 604800000, found -1",
+                "segment.ms: requested 86400000, found 604800000",
                 "cleanup.policy: requested delete, found compact",
                 "max.message.bytes: requested 1048588, found 1000",
             ]
@@ -194,6 +197,7 @@ mod tests {
             [
                 "min.insync.replicas",
                 "retention.ms",
+                "segment.ms",
                 "cleanup.policy",
                 "max.message.bytes"
             ]

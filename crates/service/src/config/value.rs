@@ -92,13 +92,13 @@ impl FromSetting for PathBuf {
     }
 }
 
-/// The longest time. Beyond it, the sum with the clock can overflow.
-const MAX_DURATION: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+/// The longest time, a century. Beyond it, the sum with the clock can overflow.
+const MAX_DURATION: Duration = Duration::from_secs(36_500 * 24 * 60 * 60);
 
-/// A whole number and a unit: `20ms`, `5s`, `2m`.
+/// A whole number and a unit: `20ms`, `5s`, `2m`, `12h`, `9d`.
 impl FromSetting for Duration {
     fn from_setting(text: &str) -> Result<Self, String> {
-        let expected = || "a time such as 20ms, 5s or 2m, at most 525600m".to_owned();
+        let expected = || "a time such as 20ms, 5s, 2m, 12h or 9d, at most 36500d".to_owned();
         let unit_at = text
             .find(|c: char| !c.is_ascii_digit())
             .ok_or_else(expected)?;
@@ -108,6 +108,8 @@ impl FromSetting for Duration {
             "ms" => Some(number),
             "s" => number.checked_mul(1_000),
             "m" => number.checked_mul(60_000),
+            "h" => number.checked_mul(3_600_000),
+            "d" => number.checked_mul(86_400_000),
             _ => None,
         };
         let time = millis.map(Self::from_millis);
@@ -128,6 +130,11 @@ mod tests {
         );
         assert_eq!(Duration::from_setting("5s"), Ok(Duration::from_secs(5)));
         assert_eq!(Duration::from_setting("2m"), Ok(Duration::from_secs(120)));
+        assert_eq!(Duration::from_setting("2h"), Ok(Duration::from_secs(7_200)));
+        assert_eq!(
+            Duration::from_setting("2d"),
+            Ok(Duration::from_secs(172_800))
+        );
     }
 
     #[test]
@@ -137,10 +144,10 @@ mod tests {
             "s",
             "-1s",
             "1.5s",
-            "5h",
+            "5w",
             "99999999999999999999s",
             "9999999999999999999m",
-            "525601m",
+            "36501d",
         ] {
             assert!(Duration::from_setting(text).is_err(), "{text}");
         }

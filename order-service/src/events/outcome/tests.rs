@@ -217,7 +217,7 @@ async fn an_optional_event_about_no_order_or_an_unknown_one_is_ignored() {
     let of_unknown_order = harness.record(1, &Newer::ParcelWeighed(harness.order_id));
     let mut without_position = of_unknown_order.clone();
     let headers = &mut without_position.headers;
-    headers.retain(|(name, _)| name != "ce_sequence");
+    headers.retain(|(name, _)| name != b"ce_sequence");
 
     harness.handle(of_unknown_order).await.unwrap();
     harness.handle(without_position).await.unwrap();

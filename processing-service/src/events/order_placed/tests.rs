@@ -94,6 +94,7 @@ async fn a_cancellation_that_arrives_during_the_capture_wins_over_shipping() {
                 cap: Duration::ZERO,
             },
         },
+        sagas_kept: Duration::from_secs(90 * 86_400),
     };
     let order = order();
     let cancelled = || gateway.cancelled.load(Ordering::SeqCst);

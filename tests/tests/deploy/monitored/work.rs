@@ -52,7 +52,7 @@ async fn poison(system: &System, round: i32) -> Result<()> {
             partition: 0,
             offset: 0,
             key: Some(format!("no order {round}").into_bytes()),
-            headers: vec![("ce_type".to_owned(), b"com.example.nonsense".to_vec())],
+            headers: vec![(b"ce_type".to_vec(), Some(b"com.example.nonsense".to_vec()))],
             payload: Some(vec![0xff; 32]),
         };
         system.topic(topic).publish(&record).await?;

@@ -9,6 +9,7 @@ use service::error_chain::ErrorChain;
 use super::*;
 use crate::database::{self, Database, DatabaseConfig};
 use crate::operation;
+use crate::owner::Owner;
 use crate::statements::Query;
 
 /// The interval of the checks, and as long again for a busy machine.
@@ -96,6 +97,7 @@ async fn a_start_on_a_read_only_server_waits_and_an_operator_is_told_the_reason(
         url: DatabaseUrl::from_setting(&server.url("things")).unwrap(),
         connections: SESSIONS,
         migrate_at_start: false,
+        owner: Owner::new("service", ""),
     };
     database::migrate(&config, MIGRATIONS).await.unwrap();
     server.set_read_only(true).unwrap();

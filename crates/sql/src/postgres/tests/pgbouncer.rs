@@ -12,6 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use super::*;
 use crate::database::{self, Database, DatabaseConfig, MigrationError, UnusableError};
 use crate::operation;
+use crate::owner::Owner;
 use crate::statements::Query;
 
 /// `lock_timeout` is 2 s, `statement_timeout` 5 s.
@@ -33,6 +34,7 @@ fn pooler(mode: PoolMode, database: &str) -> Option<(PgBouncer, DatabaseConfig)>
         url: DatabaseUrl::from_setting(&pooler.url(database)).unwrap(),
         connections: 4,
         migrate_at_start: false,
+        owner: Owner::new("service", ""),
     };
     Some((pooler, config))
 }

@@ -4,7 +4,7 @@ use opentelemetry_semantic_conventions::metric as conventions;
 
 use super::{BATCH_SIZES, DATABASE_SECONDS, FAILED, KNOWN};
 use crate::names::attributes as attr;
-use crate::vocabulary::{Metric, always, gauge, histogram, sometimes, up_down_counter};
+use crate::vocabulary::{Metric, always, counter, gauge, histogram, sometimes, up_down_counter};
 
 pub const DB_CLIENT_OPERATION_DURATION: Metric = histogram(
     conventions::DB_CLIENT_OPERATION_DURATION,
@@ -62,3 +62,17 @@ pub const GROUP_COMMIT_DURATION: Metric = histogram(
 
 pub const GROUP_COMMIT_QUEUE: Metric =
     gauge("group_commit.queue", "{command}", "Queued commands").with(&[always(attr::WRITER)]);
+
+pub const RETENTION_PRUNED_ROWS: Metric = counter(
+    "retention.pruned.rows",
+    "{row}",
+    "Rows deleted because their retention has passed; rows of other tables that are deleted with them are not counted",
+)
+.with(&[always(attr::DB_COLLECTION_NAME)]);
+
+pub const RETENTION_OLDEST_AGE: Metric = gauge(
+    "retention.oldest_age",
+    "s",
+    "Age of the oldest row that its retention will delete; above the retention, pruning does not keep up",
+)
+.with(&[always(attr::DB_COLLECTION_NAME)]);
