@@ -280,7 +280,7 @@ fn command() -> PlaceOrder {
     let id = Uuid::now_v7();
     let request = NewOrder {
         request_id: RequestId::new(Uuid::new_v4()),
-        customer_id: CustomerId::parse(&format!("customer-{}", id.as_u128() % 100_000)).unwrap(),
+        customer_id: CustomerId::parse(format!("customer-{}", id.as_u128() % 100_000)).unwrap(),
         lines: OrderLines::new(vec![line]).unwrap(),
         payment_token: PaymentToken::parse("tok_approved").unwrap(),
     };
