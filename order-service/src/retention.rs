@@ -45,8 +45,14 @@ impl RetentionConfig {
             condition: "status IN ('FULFILLED', 'REJECTED', 'CANCELLED')",
             kept: self.orders,
         };
-        std::iter::once(orders)
-            .chain(self.consumer.rules())
-            .collect()
+        let audit = RetentionRule {
+            table: "order_audit",
+            key: RetentionKey::Columns("id"),
+            time: "at",
+            condition: "TRUE",
+            kept: self.consumer.audit,
+        };
+        let of_consumer = self.consumer.rules().into_iter();
+        [orders, audit].into_iter().chain(of_consumer).collect()
     }
 }

@@ -14,12 +14,12 @@ use sql::retention::{RetentionKey, RetentionRule, read_retention};
 pub struct ConsumerRetention {
     /// Inbox rows, skipped events of the retry store, counts of attempts that a crash has left.
     pub inbox: Duration,
-    /// The audit of operator actions.
+    /// The audits of operator actions.
     pub audit: Duration,
 }
 
 impl ConsumerRetention {
-    /// Reads `INBOX_RETENTION` and `RETRY_AUDIT_RETENTION`; `redelivered_for` is how long the consumed topic can deliver a
+    /// Reads `INBOX_RETENTION` and `AUDIT_RETENTION`; `redelivered_for` is how long the consumed topic can deliver a
     /// record again.
     pub fn read(settings: &mut Settings<'_>, redelivered_for: Duration) -> Self {
         Self {
@@ -31,9 +31,9 @@ impl ConsumerRetention {
                 "how long a handled or skipped event is remembered; at least 8d, the longest time that its topic keeps it",
             ),
             audit: settings.value(
-                "RETRY_AUDIT_RETENTION",
+                "AUDIT_RETENTION",
                 "365d",
-                "how long redrives and skips by operators stay in the audit of the retry store",
+                "how long the actions of operators stay in the audit tables",
             ),
         }
     }

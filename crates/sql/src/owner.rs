@@ -14,7 +14,7 @@ static SQLITE: Migrator = sqlx::migrate!("migrations/sqlite");
 static POSTGRES: Migrator = sqlx::migrate!("migrations/postgres");
 
 /// The table of the owner. Applied before the migrations of a service, and only to a database without an owner.
-pub(crate) const MIGRATIONS: MigrationSet = MigrationSet {
+pub const MIGRATIONS: MigrationSet = MigrationSet {
     owner: "sql",
     sqlite: &SQLITE,
     postgres: &POSTGRES,
