@@ -105,12 +105,21 @@ mod tests {
 
     #[test]
     fn characters_that_no_topic_can_have_are_refused() {
-        for text in ["shop a", "shop/", "läden.", "a\n", " ", "a:b", "a\0"] {
+        for text in ["shop a", "shop/", "läden.", "a:b"] {
             let mistakes = read(text).unwrap_err();
 
             assert_eq!(mistakes.len(), 1, "{text:?}");
             let named = "KAFKA_TOPIC_PREFIX: expected only the characters of a topic's name";
             assert!(mistakes[0].starts_with(named), "{mistakes:?}");
+        }
+        for text in ["a\n", " ", "a\0"] {
+            let mistakes = read(text).unwrap_err();
+
+            assert_eq!(mistakes.len(), 1, "{text:?}");
+            assert!(
+                mistakes[0].starts_with("KAFKA_TOPIC_PREFIX: "),
+                "{mistakes:?}"
+            );
         }
     }
 

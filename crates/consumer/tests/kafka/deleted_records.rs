@@ -10,6 +10,7 @@ use mock_kafka::{Broker, eventually};
 use opentelemetry::global;
 use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData};
 use opentelemetry_sdk::metrics::{InMemoryMetricExporter, PeriodicReader, SdkMeterProvider};
+use uuid::Uuid;
 
 const METRIC: &str = "kafka.consumer.deleted_unread";
 
@@ -71,7 +72,9 @@ impl Metrics {
 }
 
 async fn publish_large(broker: &Broker, count: usize) {
-    let payload = "x".repeat(LARGE);
+    // Random, since the producer compresses.
+    let digits = (0..LARGE / 32).map(|_| Uuid::new_v4().simple().to_string());
+    let payload: String = digits.collect();
     for _ in 0..count {
         broker.publish_to(PARTITION, "large", &payload).await;
     }
