@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use kafka::MAX_RECORD_BYTES;
 use mock_kafka::{Broker, Database, Published, TOPIC, eventually};
 use outbox::{Outbox, OutboxRecord};
 use rdkafka::types::RDKafkaRespErr;
@@ -186,13 +187,14 @@ async fn a_damaged_row_blocks_its_key_and_nothing_else_until_it_is_fixed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_that_the_broker_rejects_blocks_its_key_and_nothing_else() {
+async fn an_event_that_is_too_large_blocks_its_key_and_nothing_else() {
     let broker = Broker::start();
     let database = Database::create().await;
     let mut records = records(5, 3);
     let too_large = records.iter_mut().filter(|record| record.key == "key-0");
+    let size = usize::try_from(MAX_RECORD_BYTES).unwrap() + 1;
     for (event, record) in too_large.enumerate().skip(1) {
-        record.payload = vec![b'0' + u8::try_from(event).unwrap(); 2_000_000];
+        record.payload = vec![b'0' + u8::try_from(event).unwrap(); size];
     }
     database.write(&records).await;
 
