@@ -2,7 +2,7 @@
 //!
 //! A saga is what makes a redelivered `OrderPlaced` a no-op. So it is kept longer than the topic keeps its records, and
 //! the handler refuses ([`may_be_forgotten`]) to begin one for an order as old as a deleted saga: whatever is delivered
-//! again, and however late, no order is processed twice.
+//! again, and however late, no order is processed twice, and none is cancelled that was shipped.
 
 use std::time::{Duration, SystemTime};
 
@@ -63,6 +63,11 @@ pub fn may_be_forgotten(order_id: OrderId, kept: Duration, now: SystemTime) -> b
     let expired = now.checked_sub(kept.saturating_sub(CLOCK_TOLERANCE));
     id.get_version_num() == 7 && expired.is_some_and(|expired| id < lowest_id(expired))
 }
+
+/// The order is so old that its saga may have been deleted: to process or cancel it could contradict what was done.
+#[derive(Debug, thiserror::Error)]
+#[error("order {0} is older than finished sagas are kept, and has none")]
+pub struct Forgotten(pub OrderId);
 
 #[cfg(test)]
 mod tests {

@@ -5,7 +5,8 @@
 //! or a log that begins above it, is a [`Jump`]. The begin of the log then decides whether records were deleted: above it,
 //! offsets are missing where a compaction or the marker of a transaction was.
 //!
-//! A group without a committed offset expects nothing: wherever its first record is, it has skipped none.
+//! A group without a committed offset expects nothing. It is new, or its offsets expired (`offsets.retention.minutes`): records
+//! that were deleted meanwhile are not noticed.
 //!
 //! Not detected: a topic that was deleted and created again, whose offsets begin at 0.
 

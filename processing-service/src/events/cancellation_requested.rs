@@ -1,11 +1,14 @@
 //! `CancellationRequested`: usually handled after the order's own event has ended the saga, because both have the same
-//! key; then it is a no-op. An order that this service has never seen is cancelled.
+//! key; then it is a no-op. An order that this service has never seen is cancelled, unless its saga may be deleted.
+
+use std::time::SystemTime;
 
 use consumer::Failure;
 use proto::orders::v1::CancellationRequested;
 use service::crash_points::{CrashPoint, reach};
 
 use crate::conversion;
+use crate::retention::{Forgotten, may_be_forgotten};
 use crate::steps::{Pipeline, StepError, compensate};
 use crate::store::Cause;
 
@@ -18,6 +21,10 @@ pub(super) async fn handle(
     let saga = pipeline.store.saga(order_id).await?;
     let mut state = match saga {
         Some(state) => state,
+        // Its saga, which may have shipped it, can be deleted.
+        None if may_be_forgotten(order_id, pipeline.sagas_kept, SystemTime::now()) => {
+            return Err(Failure::reject(Forgotten(order_id)));
+        }
         // The order's own event has the same key and comes first: it was lost, or skipped by an operator. Nothing of the
         // order was done, and its customer waits for an answer. The saga remains, so that the order does not start if its
         // event arrives after all.

@@ -13,14 +13,9 @@ use service::crash_points::{CrashPoint, reach};
 
 use crate::conversion;
 use crate::domain::{Order, OrderId, SagaState};
-use crate::retention::may_be_forgotten;
+use crate::retention::{Forgotten, may_be_forgotten};
 use crate::steps::{self, Pipeline, StepError, compensate};
 use crate::store::Cause;
-
-/// The order is so old that its saga may have been deleted: to process it could be a second time.
-#[derive(Debug, thiserror::Error)]
-#[error("order {0} is older than finished sagas are kept, and has none")]
-struct Forgotten(OrderId);
 
 /// Assumes a new saga: if it exists already, the first step returns its current state.
 pub(super) async fn handle(

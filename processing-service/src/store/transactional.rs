@@ -28,6 +28,7 @@ use crate::domain::{OrderId, SagaEvent, SagaState, Sku, StockLevel};
 
 pub(super) struct TransactionalStore<E: Engine + Clone> {
     engine: E,
+    signal: OutboxSignal,
     steps: GroupCommit<StepCommitter<E>>,
     announce_again: Statement,
     acknowledge: Statement,
@@ -45,13 +46,14 @@ impl<E: Engine + Clone> TransactionalStore<E> {
     ) -> Self {
         let committer = StepCommitter {
             engine: engine.clone(),
-            signal,
+            signal: signal.clone(),
             steps: statements.prepare(Query::transaction("record steps")),
         };
         let steps = GroupCommit::start(committer, GroupCommitConfig::default(), tracker);
         let prepare = |summary| statements.prepare(Query::on(summary));
         Self {
             engine,
+            signal,
             steps,
             announce_again: statements.prepare(Query::transaction("announce again")),
             acknowledge: prepare("INSERT inbox"),
@@ -104,7 +106,9 @@ impl<E: Engine + Clone> ProcessingStore for TransactionalStore<E> {
                 ..Changes::default()
             };
             E::write(&mut transaction, &changes, unix_millis(now)).await?;
-            Ok(transaction.commit().await?)
+            transaction.commit().await?;
+            self.signal.notify();
+            Ok(())
         };
         operation::run(&self.announce_again, 1, announce).await
     }

@@ -8,7 +8,7 @@ use processing_service::retention::RetentionConfig;
 use sql::retention::{PruneConfig, Pruner};
 use uuid::{NoContext, Uuid};
 
-use crate::support::desk::{at_every_desk, placed};
+use crate::support::desk::{at_every_desk, cancellation_of, placed};
 use crate::support::fixture::{Fixture, captured, on_every_database, order};
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -87,6 +87,27 @@ async fn an_order_that_comes_again_after_its_saga_was_pruned_is_rejected_without
         assert!(matches!(again, Err(Failure::Reject(_))), "{again:?}");
         assert_eq!(desk.gateway.captures(), 0);
         assert_eq!(desk.shop.stock("A").await, (9, 0, 1));
+        assert_eq!(desk.shop.saga(&old).await, None);
+    })
+    .await;
+}
+
+/// Cancelled, a shipped order would have been paid for and called CANCELLED.
+#[tokio::test]
+async fn a_cancellation_after_the_saga_was_pruned_is_rejected_and_cancels_nothing() {
+    at_every_desk(&[("A", 10)], async |desk| {
+        let now = SystemTime::now();
+        let old = order_at(now - DAY * 91);
+        desk.shop.fulfil(&old).await;
+        let pruned = pruner(&desk.shop).prune(now + DAY * 91).await.unwrap();
+        assert_eq!(pruned[0], ("sagas", 1));
+
+        let cancelled = desk.handle(cancellation_of(&old), &[]).await;
+
+        assert!(
+            matches!(cancelled, Err(Failure::Reject(_))),
+            "{cancelled:?}"
+        );
         assert_eq!(desk.shop.saga(&old).await, None);
     })
     .await;

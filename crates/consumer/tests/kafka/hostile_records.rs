@@ -6,7 +6,11 @@ use async_trait::async_trait;
 use consumer::{ConsumerError, Delivery, Failure, Handler};
 use kafka::headers::Headers;
 use kafka::record::Record;
-use mock_kafka::{Broker, DEAD_LETTERS, LONG_RETRY, Published, WAIT_LIMIT, eventually, member};
+use mock_kafka::{
+    Broker, DEAD_LETTERS, LONG_RETRY, Published, TOPIC, WAIT_LIMIT, eventually, member,
+};
+use rdkafka::ClientConfig;
+use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::types::RDKafkaRespErr;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -121,6 +125,50 @@ async fn every_byte_of_a_hostile_record_is_in_its_dead_letter_and_the_next_recor
     let behind = i64::try_from(stored).unwrap() + 1;
     eventually("all is committed", async || {
         broker.committed(0).await == behind
+    })
+    .await;
+    consumer.stop().await;
+}
+
+/// Publishes to partition 0 in batches that are smaller when compressed.
+async fn publish_compressed(broker: &Broker, codec: &str, count: usize) {
+    let producer: FutureProducer = ClientConfig::new()
+        .set("bootstrap.servers", broker.config().brokers)
+        .set("compression.type", codec)
+        .set("linger.ms", "50")
+        .create()
+        .unwrap();
+    let sent: Vec<_> = (0..count)
+        .map(|number| {
+            let key = format!("{codec} {number}");
+            let record = FutureRecord::to(TOPIC)
+                .partition(0)
+                .payload("good")
+                .key(&key);
+            producer.send_result(record).unwrap()
+        })
+        .collect();
+    for delivery in sent {
+        delivery.await.unwrap().unwrap();
+    }
+}
+
+/// The producer, or the topic by `compression.type`, chooses the codec. A consumer that lacks it would fetch the same batch
+/// for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn records_of_every_codec_of_kafka_are_read() {
+    const EACH: usize = 100;
+    const CODECS: [&str; 5] = ["none", "gzip", "snappy", "lz4", "zstd"];
+    let broker = Broker::start();
+    for codec in CODECS {
+        publish_compressed(&broker, codec, EACH).await;
+    }
+
+    let handler = OnlyGood::new();
+    let consumer = broker.start_consumer(handler.clone());
+
+    eventually("all are handled", async || {
+        handler.handled() == EACH * CODECS.len()
     })
     .await;
     consumer.stop().await;
