@@ -12,6 +12,10 @@ use crate::error::doubts_session;
 /// How often a session in use is checked. A failover takes seconds, so a shorter interval finds it hardly earlier.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
 
+/// A session is checked at every use in the first part of each second. Longer than a use takes, so that a session in
+/// constant use has one in it; short, so that few uses pay for the check.
+const CHECK_WINDOW: Duration = Duration::from_millis(50);
+
 /// The sessions of one pool; clones share what is known.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sessions(Arc<Known>);
@@ -36,9 +40,9 @@ impl Sessions {
         *self.doubted() = Some(Instant::now());
     }
 
-    /// Whether a session of this age must be checked before its next use: once a second, and while it is in doubt.
+    /// Whether a session of this age must be checked before its next use: about once a second, and while it is in doubt.
     pub(crate) fn is_check_due(&self, age: Duration, idle_for: Duration) -> bool {
-        has_begun_a_period(age, idle_for) || self.are_in_doubt()
+        is_first_use_of_a_period(age, idle_for) || self.are_in_doubt()
     }
 
     /// Notes whether a server is read-only.
@@ -70,11 +74,13 @@ impl Sessions {
     }
 }
 
-/// Whether a full period of the age of the session has ended since its last use: so it is checked at most once per period
-/// without a note of its last check, which the pool has no place for.
-fn has_begun_a_period(age: Duration, idle_for: Duration) -> bool {
+/// Whether a period of the session's age has begun since its last use, or less than [`CHECK_WINDOW`] ago: the pool has no
+/// place for the time of the last check, and the period of a busy session begins while it is in use. A session whose uses are
+/// longer than the window can miss it, and is found in one of the next periods.
+fn is_first_use_of_a_period(age: Duration, idle_for: Duration) -> bool {
     let periods = |age: Duration| age.as_millis() / CHECK_EVERY.as_millis();
-    periods(age) > periods(age.saturating_sub(idle_for))
+    let unchecked_since = age.saturating_sub(idle_for).saturating_sub(CHECK_WINDOW);
+    periods(age) > periods(unchecked_since)
 }
 
 #[cfg(test)]
@@ -83,14 +89,26 @@ mod tests {
 
     #[test]
     fn a_session_is_checked_at_its_first_use_in_each_second_of_its_age() {
-        let due =
-            |age, idle| has_begun_a_period(Duration::from_millis(age), Duration::from_millis(idle));
+        let due = |age, idle| {
+            is_first_use_of_a_period(Duration::from_millis(age), Duration::from_millis(idle))
+        };
 
         assert!(!due(0, 0));
         assert!(!due(900, 900));
         assert!(due(1_100, 200));
         assert!(!due(1_200, 50));
         assert!(due(60_000, 1_000));
+    }
+
+    #[test]
+    fn a_session_that_is_never_idle_is_checked_when_a_second_begins() {
+        let due = |age| is_first_use_of_a_period(Duration::from_millis(age), Duration::ZERO);
+
+        assert!(!due(10));
+        assert!(!due(999));
+        assert!(due(1_000));
+        assert!(due(1_049));
+        assert!(!due(1_050));
     }
 
     #[tokio::test(start_paused = true)]

@@ -5,7 +5,7 @@
 //! until its maximum lifetime of half an hour. Therefore:
 //!
 //! * A new session is refused while its server is read-only, as `target_session_attrs=read-write` does in libpq.
-//! * A session is checked once a second, at its next use: one round trip, in place of the ping of an idle session.
+//! * A session is checked about once a second, at its next use: one round trip, in place of the ping of an idle session.
 //! * After an error that only such a server reports, or one that stops, every session is checked at its next use.
 //!
 //! The settings are made by `SET`: PgBouncer refuses the start-up parameter `options`, or drops it if told to.

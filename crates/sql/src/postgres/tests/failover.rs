@@ -21,10 +21,14 @@ const WRITE: &str = "CREATE TEMPORARY TABLE IF NOT EXISTS written ()";
 
 /// A server whose sessions can be made read-only, and a pool of sessions on it that are all open.
 async fn server_and_open_pool() -> (Server, Postgres) {
+    server_and_open_sessions(SESSIONS).await
+}
+
+async fn server_and_open_sessions(count: u32) -> (Server, Postgres) {
     let server = Server::start().unwrap();
     let url = DatabaseUrl::from_setting(&server.url("postgres")).unwrap();
-    let postgres = Postgres::new(&url, SESSIONS).unwrap();
-    let sessions = join_all((0..SESSIONS).map(|_| postgres.pool().acquire())).await;
+    let postgres = Postgres::new(&url, count).unwrap();
+    let sessions = join_all((0..count).map(|_| postgres.pool().acquire())).await;
     for session in sessions {
         session.unwrap().return_to_pool().await;
     }
@@ -72,6 +76,18 @@ async fn reads_alone_notice_within_a_second_that_the_server_is_read_only() {
 
     server.set_read_only(false).unwrap();
     execute(&postgres, "SELECT 1").await.unwrap();
+}
+
+/// A busy session is hardly ever idle, so that a second of its age nearly always ends while it is in use.
+#[tokio::test(flavor = "multi_thread")]
+async fn reads_on_a_session_that_is_always_in_use_notice_it_too() {
+    let (server, postgres) = server_and_open_sessions(1).await;
+    server.set_read_only(true).unwrap();
+
+    let demoted = Instant::now();
+    while execute(&postgres, "SELECT pg_sleep(0.005)").await.is_ok() {
+        assert!(demoted.elapsed() < NOTICED_WITHIN, "still read from it");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,9 +1,13 @@
 //! The pool behind the real PgBouncer, in each of its modes.
 
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Instant;
 
-use postgres_server::{PgBouncer, PoolMode};
+use futures::future::join_all;
+use postgres_server::{PgBouncer, PoolMode, Server};
 use sqlx::Connection as _;
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 use crate::database::{self, Database, DatabaseConfig, MigrationError, UnusableError};
@@ -13,6 +17,9 @@ use crate::statements::Query;
 
 /// `lock_timeout` is 2 s, `statement_timeout` 5 s.
 const LOCKED_READ: std::ops::Range<Duration> = Duration::from_millis(1_900)..Duration::from_secs(4);
+
+/// The pool waits a second for a connection, and each refused one is replaced.
+const RECOVERED_WITHIN: Duration = Duration::from_secs(5);
 
 /// Starts PgBouncer before the shared server with a new database; `None`, and a printed line, when it is not installed.
 fn pooler(mode: PoolMode, database: &str) -> Option<(PgBouncer, DatabaseConfig)> {
@@ -81,4 +88,47 @@ async fn transaction_and_statement_mode_are_refused_with_the_mode_to_use() {
             "{mode:?}: {ready:?}"
         );
     }
+}
+
+/// Two servers behind one address, and PgBouncer before it: it keeps its connections to the former primary open.
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_failover_pgbouncer_lends_no_connection_to_the_former_primary() {
+    if !PgBouncer::is_installed() {
+        println!("skipped: PgBouncer is not installed (tests/prerequisites.sh)");
+        return;
+    }
+    let (former, new) = (Server::start().unwrap(), Server::start().unwrap());
+    let primary = Arc::new(AtomicU16::new(former.port()));
+    let address = forward_to(Arc::clone(&primary)).await;
+    let pooler = PgBouncer::start(address, PoolMode::Session).unwrap();
+    let url = DatabaseUrl::from_setting(&pooler.url("postgres")).unwrap();
+    let postgres = Postgres::new(&url, 4).unwrap();
+    let sessions = join_all((0..4).map(|_| postgres.pool().acquire())).await;
+    assert!(sessions.iter().all(Result::is_ok));
+    drop(sessions);
+
+    former.set_read_only(true).unwrap();
+    primary.store(new.port(), Ordering::Relaxed);
+
+    let switched = Instant::now();
+    let write = "CREATE TEMPORARY TABLE IF NOT EXISTS written ()";
+    while let Err(error) = sqlx::query(write).execute(postgres.pool()).await {
+        assert!(switched.elapsed() < RECOVERED_WITHIN, "{error}");
+    }
+}
+
+/// Forwards each new connection to the port on 127.0.0.1 that is current then; returns its own port.
+async fn forward_to(port: Arc<AtomicU16>) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let own = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let to = ("127.0.0.1", port.load(Ordering::Relaxed));
+            tokio::spawn(async move {
+                let mut server = TcpStream::connect(to).await?;
+                copy_bidirectional(&mut client, &mut server).await
+            });
+        }
+    });
+    own
 }
