@@ -47,19 +47,24 @@ pub(crate) fn committed<C: ConsumerContext>(
     Ok(offsets.collect())
 }
 
-/// The part of the partition's last jump that was deleted, if there is one. After a failed request, the next call decides.
+/// The parts of the partition's last jumps that were deleted. After a failed request, the next call decides.
 pub(crate) fn deleted<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     topic: &str,
     partition: i32,
     progress: &Progress,
-) -> Result<Option<Jump>, KafkaError> {
-    let Some(jump) = progress.take_jump() else {
-        return Ok(None);
-    };
-    let watermarks = consumer.fetch_watermarks(topic, partition, WATERMARKS);
-    let (begin, _) = watermarks.inspect_err(|_| progress.return_jump(jump.clone()))?;
-    Ok(below(&jump, begin))
+) -> Result<Vec<Jump>, KafkaError> {
+    let jumps = progress.take_jumps();
+    if jumps.is_empty() {
+        return Ok(jumps);
+    }
+    match consumer.fetch_watermarks(topic, partition, WATERMARKS) {
+        Ok((begin, _)) => Ok(jumps.iter().filter_map(|jump| below(jump, begin)).collect()),
+        Err(error) => {
+            progress.return_jumps(jumps);
+            Err(error)
+        }
+    }
 }
 
 /// The part of a jump below the begin of the log.

@@ -109,12 +109,14 @@ impl Context {
         let all = self.assignments().all_progress();
         for (partition, progress) in all {
             match deleted_records::deleted(consumer, self.topic(), partition, &progress) {
-                Ok(None) => {}
-                Ok(Some(deleted)) => {
-                    self.telemetry.deleted_unread(partition, &deleted);
-                    progress.pass_deleted(&deleted);
+                Ok(deleted) => {
+                    for jump in deleted {
+                        self.telemetry.deleted_unread(partition, &jump);
+                        progress.pass_deleted(&jump);
+                    }
                 }
-                Err(error) => self.errors.report(&error, "begin of a log not read"),
+                // The next partition would wait as long for its answer, and commits and a stop wait meanwhile.
+                Err(error) => return self.errors.report(&error, "begin of a log not read"),
             }
         }
     }

@@ -70,9 +70,13 @@ pub(crate) struct Progress {
 struct Reading {
     /// `None` before the first record of a group without a committed offset.
     expected: Option<i64>,
-    /// Not examined yet. A second one extends the first.
-    jump: Option<Jump>,
+    /// Not examined yet, ascending unless the topic begins anew.
+    jumps: Vec<Jump>,
 }
+
+/// Jumps that are kept apart until they are examined. More arise where each transaction leaves a marker: the last one is
+/// extended then, and counts the records between them too if they were deleted meanwhile.
+const MAX_JUMPS: usize = 100;
 
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Offsets {
@@ -89,7 +93,7 @@ impl Progress {
     pub(crate) fn starting_at(committed: Option<i64>) -> Self {
         let reading = Reading {
             expected: committed,
-            jump: None,
+            jumps: Vec::new(),
         };
         Self {
             reading: Mutex::new(reading),
@@ -109,9 +113,9 @@ impl Progress {
         }
     }
 
-    /// The jump since the last call.
-    pub(crate) fn take_jump(&self) -> Option<Jump> {
-        self.reading().jump.take()
+    /// The jumps since the last call.
+    pub(crate) fn take_jumps(&self) -> Vec<Jump> {
+        std::mem::take(&mut self.reading().jumps)
     }
 
     /// These offsets were deleted and are reported. If everything before them is complete, the commit passes them, so that the
@@ -125,9 +129,13 @@ impl Progress {
         }
     }
 
-    /// Keeps a jump that could not be examined.
-    pub(crate) fn return_jump(&self, jump: Jump) {
-        self.reading().add(jump);
+    /// Keeps jumps that could not be examined.
+    pub(crate) fn return_jumps(&self, jumps: Vec<Jump>) {
+        let mut reading = self.reading();
+        let later = std::mem::replace(&mut reading.jumps, jumps);
+        for jump in later {
+            reading.add(jump);
+        }
     }
 
     pub(crate) fn offsets(&self) -> Offsets {
@@ -171,10 +179,11 @@ impl Reading {
     }
 
     fn add(&mut self, jump: Jump) {
-        self.jump = Some(match self.jump.take() {
-            None => jump,
-            Some(earlier) => earlier.start.min(jump.start)..earlier.end.max(jump.end),
-        });
+        let is_full = self.jumps.len() >= MAX_JUMPS;
+        match self.jumps.last_mut() {
+            Some(last) if is_full => last.end = last.end.max(jump.end),
+            _ => self.jumps.push(jump),
+        }
     }
 }
 
@@ -245,27 +254,39 @@ mod tests {
         let progress = Progress::starting_at(Some(10));
 
         progress.received(10);
-        assert_eq!(progress.take_jump(), None);
+        assert_eq!(progress.take_jumps(), []);
         progress.received(15);
-        assert_eq!(progress.take_jump(), Some(11..15));
+        assert_eq!(progress.take_jumps(), [11..15]);
         progress.log_begins_at(20);
-        assert_eq!(progress.take_jump(), Some(16..20));
+        assert_eq!(progress.take_jumps(), [16..20]);
 
         progress.received(20);
         progress.log_begins_at(20);
-        assert_eq!(progress.take_jump(), None);
+        assert_eq!(progress.take_jumps(), []);
     }
 
     #[test]
-    fn a_jump_that_was_not_examined_is_kept_and_extended() {
+    fn jumps_that_were_not_examined_are_kept_without_the_records_between_them() {
         let progress = Progress::starting_at(Some(10));
         progress.received(15);
 
-        let jump = progress.take_jump().unwrap();
+        let jumps = progress.take_jumps();
         progress.received(18);
-        progress.return_jump(jump);
+        progress.return_jumps(jumps);
 
-        assert_eq!(progress.take_jump(), Some(10..18));
+        assert_eq!(progress.take_jumps(), [10..15, 16..18]);
+    }
+
+    #[test]
+    fn a_jump_in_every_record_takes_bounded_memory() {
+        let progress = Progress::starting_at(Some(0));
+        for number in 1..=1_000 {
+            progress.received(2 * number);
+        }
+
+        let jumps = progress.take_jumps();
+        assert_eq!(jumps.len(), MAX_JUMPS);
+        assert_eq!(jumps.last().unwrap().end, 2_000);
     }
 
     #[test]
@@ -296,7 +317,7 @@ mod tests {
         // A topic that begins anew.
         progress.received(0);
 
-        assert_eq!(progress.take_jump(), None);
+        assert_eq!(progress.take_jumps(), []);
     }
 
     proptest! {

@@ -17,7 +17,7 @@ use time::format_description::well_known::Rfc3339;
 use tokio::time::{Instant, sleep_until};
 
 use crate::domain::{OrderId, Timestamp};
-use crate::store::{self, AuditEntry, OpenOrders, Publication, StoreError};
+use crate::store::{self, AuditEntry, NotRepublished, OpenOrders, Publication, StoreError};
 
 /// Orders per query.
 const PAGE: u32 = 1_000;
@@ -159,7 +159,7 @@ async fn republish(
     output: &mut (dyn Write + Send),
 ) -> Result<(), OrdersError> {
     let placed_before = placed_before(arguments.selection.open_for.unwrap_or_default());
-    let (mut all, mut refused) = (0, 0);
+    let (mut all, mut published, mut refused) = (0, 0, 0);
     let mut page: Vec<OrderId> = arguments.selection.order.into_iter().collect();
     let is_one = !page.is_empty();
     loop {
@@ -170,32 +170,31 @@ async fn republish(
         for order_id in &page {
             let next = Instant::now() + pause(arguments);
             all += 1;
-            refused += usize::from(!republish_one(*order_id, arguments, orders, output).await?);
+            match republish_one(*order_id, arguments, orders, output).await? {
+                Ok(()) => published += 1,
+                // Since the page was read.
+                Err(NotRepublished::Final(..)) if !is_one => {}
+                Err(_) => refused += 1,
+            }
             sleep_until(next).await;
         }
         if is_one || page.is_empty() {
             break;
         }
     }
-    writeln!(
-        output,
-        "{} {} of {all} orders",
-        verb(arguments),
-        all - refused
-    )?;
+    writeln!(output, "{} {published} of {all} orders", verb(arguments))?;
     match refused {
         0 => Ok(()),
         refused => Err(OrdersError::SomeRefused { refused, all }),
     }
 }
 
-/// Whether it was not refused.
 async fn republish_one(
     order_id: OrderId,
     arguments: &Republish,
     orders: &dyn OpenOrders,
     output: &mut (dyn Write + Send),
-) -> Result<bool, OrdersError> {
+) -> Result<Result<(), NotRepublished>, OrdersError> {
     let publication = if arguments.dry_run {
         Publication::DryRun
     } else {
@@ -211,9 +210,9 @@ async fn republish_one(
             let verb = verb(arguments);
             writeln!(output, "{verb} {order_id}: {}", names.join(", "))?;
         }
-        Err(refusal) => writeln!(output, "refused: {refusal}")?,
+        Err(reason) => writeln!(output, "not published: {reason}")?,
     }
-    Ok(done.is_ok())
+    Ok(done.map(drop))
 }
 
 fn placed_before(open_for: Duration) -> Timestamp {

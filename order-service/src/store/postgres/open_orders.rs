@@ -48,7 +48,11 @@ impl OpenOrders for PostgresStore {
     ) -> Result<Result<Vec<EventType>, NotRepublished>, StoreError> {
         let republish = || async {
             let mut transaction = self.database.pool().begin().await?;
-            let again = read(&mut transaction, order_id).await?;
+            let query = match publication {
+                Publication::DryRun => rows::ORDER,
+                Publication::By { .. } => LOCKED_ORDER,
+            };
+            let again = read(&mut transaction, order_id, query).await?;
             let (types, records): (Vec<_>, Vec<_>) = match again {
                 Ok(events) => events.into_iter().unzip(),
                 Err(refusal) => return Ok(Err(refusal)),
@@ -81,9 +85,10 @@ impl OpenOrders for PostgresStore {
 async fn read(
     connection: &mut PgConnection,
     order_id: OrderId,
+    query: &'static str,
 ) -> Result<shared::EventsAgain, sqlx::Error> {
     let id = order_id.as_uuid();
-    let order: Option<OrderRow> = sqlx::query_as(LOCKED_ORDER)
+    let order: Option<OrderRow> = sqlx::query_as(query)
         .bind(id)
         .fetch_optional(&mut *connection)
         .await?;

@@ -70,7 +70,11 @@ impl OpenOrders for SqliteStore {
         publication: Publication<'_>,
     ) -> Result<Result<Vec<EventType>, NotRepublished>, StoreError> {
         let republish = async {
-            let mut transaction = self.database.begin().await?;
+            let mut transaction = match publication {
+                // Beside the writer of the running service.
+                Publication::DryRun => self.database.reader().begin().await?,
+                Publication::By { .. } => self.database.begin().await?,
+            };
             let again = read(&mut transaction, order_id).await?;
             let (types, records): (Vec<_>, Vec<_>) = match again {
                 Ok(events) => events.into_iter().unzip(),
