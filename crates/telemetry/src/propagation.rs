@@ -335,6 +335,8 @@ mod tests {
         let kept = trace_state(&extract(&Metadata(&metadata), TraceStatePolicy::Keep));
 
         assert_eq!(kept, entries[..32].join(","));
+        // OpenTelemetry has the same limit, which must not be the only one.
+        assert_eq!(within_limits(&entries.join(",")), kept);
     }
 
     #[test]

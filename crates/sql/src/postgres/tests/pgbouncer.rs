@@ -8,6 +8,7 @@ use postgres_server::{PgBouncer, PoolMode, Server};
 use sqlx::Connection as _;
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
 
 use super::*;
 use crate::database::{self, Database, DatabaseConfig, MigrationError, UnusableError};
@@ -17,6 +18,8 @@ use crate::statements::Query;
 
 /// `lock_timeout` is 2 s, `statement_timeout` 5 s.
 const LOCKED_READ: std::ops::Range<Duration> = Duration::from_millis(1_900)..Duration::from_secs(4);
+
+const REFUSED_WITHIN: Duration = Duration::from_secs(10);
 
 /// The pool waits a second for a connection, and each refused one is replaced.
 const RECOVERED_WITHIN: Duration = Duration::from_secs(5);
@@ -77,7 +80,9 @@ async fn transaction_and_statement_mode_are_refused_with_the_mode_to_use() {
 
         let migrated = database::migrate(&config, MIGRATIONS).await;
         let opened = Database::open(&config, MIGRATIONS).await.unwrap();
-        let ready = opened.ready(&config, MIGRATIONS, "service").await;
+        // A mode that is not refused would make it wait for a migration for ever.
+        let ready = opened.ready(&config, MIGRATIONS, "service");
+        let ready = timeout(REFUSED_WITHIN, ready).await.expect("an answer");
 
         let Err(MigrationError::Unusable(error)) = migrated else {
             panic!("{mode:?}: {migrated:?}");
