@@ -13,8 +13,8 @@
 //!
 //! * absent or `false`: the event is optional. The reader skips it; its sequence counts as read, so that the next event of
 //!   the order is no gap.
-//! * `true`: the reader must not pass it. The event and later events of its key wait in the reader's retry store for a
-//!   release that knows the type.
+//! * `true`: the reader must not skip it. The event is retried, and later events of its key wait behind it in the reader's retry
+//!   store. After the last round, half an hour, it is dead: redrive it when a release knows the type.
 //!
 //! # An event that is published again
 //!

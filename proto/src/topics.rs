@@ -1,5 +1,5 @@
-//! Topic names: `<domain>.<entity>.<kind>.v<major>`. A breaking change of the events is a new major, hence a new topic. At Kafka the
-//! `KAFKA_TOPIC_PREFIX` of the installation stands in front of each name.
+//! Topic names: `<domain>.<entity>.<kind>.v<major>`. A breaking change of the events is a new major, hence a new topic. At
+//! Kafka the `KAFKA_TOPIC_PREFIX` of the installation stands in front of each name.
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! The names of an installation at Kafka. Installations that share a Kafka differ in their [`TopicPrefix`]: without one, two
 //! of them consume each other's events.
 //!
-//! Code and databases hold the names of the contract. This crate, the consumer and the relay put the prefix in front of what
+//! Code, outbox and events hold the names of the contract; the tables of the consumer hold the names at Kafka. This crate, the consumer and the relay put the prefix in front of what
 //! Kafka sees: topics, consumer groups and client ids. No other name is shared: nothing here sets `group.instance.id` or
 //! `transactional.id`.
 

@@ -75,7 +75,8 @@ CREATE TABLE record_attempts (
     PRIMARY KEY (topic, partition, record_offset, record_timestamp)
 );
 
--- Changes by operators, written in the same transaction. Pruned after AUDIT_RETENTION. No foreign key: rows of retry_events are deleted.
+-- Changes by operators, written in the same transaction. Pruned after AUDIT_RETENTION. No foreign key: rows of retry_events
+-- are deleted.
 CREATE TABLE retry_audit (
     id        BIGINT NOT NULL GENERATED ALWAYS AS IDENTITY (CACHE 1) PRIMARY KEY,
     at        BIGINT NOT NULL,

@@ -71,7 +71,8 @@ CREATE TABLE record_attempts (
     PRIMARY KEY (topic, partition, record_offset, record_timestamp)
 ) STRICT, WITHOUT ROWID;
 
--- Changes by operators, written in the same transaction. Pruned after AUDIT_RETENTION. No foreign key: rows of retry_events are deleted.
+-- Changes by operators, written in the same transaction. Pruned after AUDIT_RETENTION. No foreign key: rows of retry_events
+-- are deleted.
 CREATE TABLE retry_audit (
     id        INTEGER PRIMARY KEY AUTOINCREMENT,
     at        INTEGER NOT NULL,

@@ -28,8 +28,9 @@ pub enum TopicsCheck {
     Wrong(Vec<String>),
 }
 
-/// Checks that these topics, named without the prefix, exist, have at least the configured partitions, and that a dead-letter topic (`<topic>.dlq`) takes
-/// whatever its topic takes. Takes about 3 s at most.
+/// Checks that these topics, named without the prefix, exist, have at least the configured partitions, and that a dead-letter
+/// topic (`<topic>.dlq`) takes whatever its topic takes. A limit that the broker does not let it read is not compared. Takes
+/// about 3 s at most.
 pub async fn check(kafka: &KafkaConfig, config: TopicsConfig, names: &[&str]) -> TopicsCheck {
     let kafka = kafka.clone();
     let names = names
