@@ -162,6 +162,7 @@ impl Dump {
                 partition,
                 low,
                 end,
+                deleted_unread: Vec::new(),
             });
         }
         Ok(ends)

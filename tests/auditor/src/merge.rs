@@ -10,21 +10,29 @@ use serde::Serialize;
 
 use crate::topics::{DumpedPartition, DumpedRecord, PARTITIONS, file_of, read};
 
+/// Notes in a dump that the broker is about to delete all records of a topic. Returns the partitions of the topic.
+///
+/// # Errors
+/// When a file cannot be read or written.
+pub fn note_deletion(directory: &Path, topic: &str, group: &str) -> Result<Vec<DumpedPartition>> {
+    let mut partitions = partitions(directory)?;
+    for partition in partitions.iter_mut().filter(|it| it.topic == topic) {
+        let read = partition.committed.get(group).copied().unwrap_or(0);
+        partition.deleted_unread.push(read..partition.end);
+    }
+    write(&directory.join(PARTITIONS), partitions.iter().map(Ok))?;
+    partitions.retain(|partition| partition.topic == topic);
+    Ok(partitions)
+}
+
 /// Adds the records of the dump in `earlier` to the one in `directory` that lie before its first ones. A record that was in
 /// neither is missing afterwards, and the audit says so.
 ///
 /// # Errors
 /// When a file cannot be read or written.
 pub fn add_deleted(earlier: &Path, directory: &Path) -> Result<()> {
-    let first =
-        |partition: DumpedPartition| ((partition.topic, partition.partition), partition.low);
-    let partitions = read(&earlier.join(PARTITIONS))?;
-    let earlier_low: BTreeMap<_, _> = partitions
-        .map(|partition| partition.map(first))
-        .collect::<Result<_>>()?;
-    let partitions = read::<DumpedPartition>(&directory.join(PARTITIONS))?;
-    let mut partitions = partitions.collect::<Result<Vec<_>>>()?;
-
+    let before = partitions(earlier)?;
+    let mut partitions = partitions(directory)?;
     for topic in proto::topics::ALL {
         let of_topic = partitions
             .iter()
@@ -35,11 +43,19 @@ pub fn add_deleted(earlier: &Path, directory: &Path) -> Result<()> {
         add_records(earlier, directory, topic, &low)?;
     }
     for partition in &mut partitions {
-        let place = (partition.topic.clone(), partition.partition);
-        let low = earlier_low.get(&place).copied();
-        partition.low = low.unwrap_or(partition.low).min(partition.low);
+        let place = |it: &&DumpedPartition| {
+            (&*it.topic, it.partition) == (&*partition.topic, partition.partition)
+        };
+        if let Some(before) = before.iter().find(place) {
+            partition.low = partition.low.min(before.low);
+            partition.deleted_unread = before.deleted_unread.clone();
+        }
     }
-    write(&directory.join(PARTITIONS), partitions.into_iter().map(Ok))
+    write(&directory.join(PARTITIONS), partitions.iter().map(Ok))
+}
+
+fn partitions(directory: &Path) -> Result<Vec<DumpedPartition>> {
+    read(&directory.join(PARTITIONS))?.collect()
 }
 
 fn add_records(
@@ -77,6 +93,7 @@ mod tests {
     use super::*;
 
     const TOPIC: &str = proto::topics::ORDER_EVENTS;
+    const GROUP: &str = "group";
 
     fn record(partition: i32, offset: i64) -> DumpedRecord {
         DumpedRecord {
@@ -103,6 +120,7 @@ mod tests {
                 low: range.start,
                 end: range.end,
                 committed: BTreeMap::new(),
+                deleted_unread: Vec::new(),
             }));
         }
         write(&file_of(directory, TOPIC), records.into_iter()).unwrap();
@@ -126,10 +144,44 @@ mod tests {
         let records: Vec<_> = records.map(Result::unwrap).collect();
         assert_eq!(of(0, &records), [0, 1, 2, 3, 4]);
         assert_eq!(of(1, &records), [0, 1, 2, 3]);
-        let partitions = read::<DumpedPartition>(&later.path().join(PARTITIONS)).unwrap();
-        let bounds: Vec<_> = partitions
-            .map(|partition| partition.map(|it| (it.low, it.end)).unwrap())
+        let bounds: Vec<_> = partitions(later.path())
+            .unwrap()
+            .iter()
+            .map(|partition| (partition.low, partition.end))
             .collect();
         assert_eq!(bounds, [(0, 5), (0, 4)]);
+    }
+
+    /// Also if the broker was killed after the deletion and has the records again.
+    #[test]
+    fn offsets_that_were_deleted_unread_stay_noted() {
+        let dumps = [(); 3].map(|()| tempfile::tempdir().unwrap());
+        let [first, second, third] = dumps.each_ref().map(tempfile::TempDir::path);
+        dump(first, &[0..4, 0..1]);
+        commit(first, 0, 2);
+        dump(second, &[4..7, 0..1]);
+        commit(second, 0, 6);
+        commit(second, 1, 1);
+        dump(third, &[0..8, 1..1]);
+
+        note_deletion(first, TOPIC, GROUP).unwrap();
+        add_deleted(first, second).unwrap();
+        note_deletion(second, TOPIC, GROUP).unwrap();
+        add_deleted(second, third).unwrap();
+
+        let partitions = partitions(third).unwrap();
+        let unread = partitions.iter().map(|it| it.deleted_unread.clone());
+        assert_eq!(
+            unread.collect::<Vec<_>>(),
+            [vec![2..4, 6..7], vec![0..1, 1..1]]
+        );
+    }
+
+    /// Sets the committed offset of a partition in a dump.
+    fn commit(directory: &Path, partition: usize, offset: i64) {
+        let mut partitions = partitions(directory).unwrap();
+        let committed = &mut partitions[partition].committed;
+        committed.insert(GROUP.to_owned(), offset);
+        write(&directory.join(PARTITIONS), partitions.iter().map(Ok)).unwrap();
     }
 }

@@ -10,6 +10,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -47,6 +48,9 @@ pub struct DumpedPartition {
     pub end: i64,
     /// Committed offsets by group; groups without one are absent.
     pub committed: BTreeMap<String, i64>,
+    /// Offsets of records that the broker deleted before their group had read them.
+    #[serde(default)]
+    pub deleted_unread: Vec<Range<i64>>,
 }
 
 /// Bytes; base64 in a file.

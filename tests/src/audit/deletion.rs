@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use auditor::topics::{self, DumpedPartition};
 use auditor::{dump, merge};
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions};
@@ -30,8 +29,7 @@ pub async fn delete_records(stack: &Stack, topic: &str, group: &str) -> Result<u
     let prefix = stack.topic_prefix();
     dump::all_topics(kafka, prefix, &next).await?;
     complete(stack, &next)?;
-    let partitions = topics::read::<DumpedPartition>(&next.join(topics::PARTITIONS))?;
-    let partitions = partitions.collect::<Result<Vec<_>>>()?;
+    let partitions = merge::note_deletion(&next, topic, group)?;
     let kept = kept(stack);
     if kept.exists() {
         fs::remove_dir_all(&kept)?;
@@ -41,13 +39,10 @@ pub async fn delete_records(stack: &Stack, topic: &str, group: &str) -> Result<u
     let name = format!("{prefix}{topic}");
     let mut ends = TopicPartitionList::new();
     let mut unread = 0;
-    for partition in partitions
-        .iter()
-        .filter(|partition| partition.topic == topic)
-    {
+    for partition in partitions {
         ends.add_partition_offset(&name, partition.partition, Offset::Offset(partition.end))?;
-        let read = partition.committed.get(group).copied().unwrap_or(0);
-        unread += u64::try_from(partition.end - read).unwrap_or(0);
+        let deleted = partition.deleted_unread.last().context("noted")?;
+        unread += u64::try_from(deleted.end - deleted.start).unwrap_or(0);
     }
     let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
         .set("bootstrap.servers", kafka)

@@ -41,6 +41,7 @@ pub(super) async fn load(
 async fn load_partitions(connection: &mut SqliteConnection, file: &Path) -> Result<()> {
     let mut partitions = RowBatch::new("partitions", 4);
     let mut committed = RowBatch::new("committed", 4);
+    let mut deleted_unread = RowBatch::new("deleted_unread", 4);
     for partition in read::<DumpedPartition>(file)? {
         let partition = partition?;
         let place = || -> [SqlValue; 2] {
@@ -56,9 +57,15 @@ async fn load_partitions(connection: &mut SqliteConnection, file: &Path) -> Resu
             row.push((*offset).into());
             committed.push(connection, row).await?;
         }
+        for deleted in &partition.deleted_unread {
+            let mut row = Vec::from(place());
+            row.extend([deleted.start.into(), deleted.end.into()]);
+            deleted_unread.push(connection, row).await?;
+        }
     }
     partitions.write(connection).await?;
-    committed.write(connection).await
+    committed.write(connection).await?;
+    deleted_unread.write(connection).await
 }
 
 /// The event fields of a record, as far as it can be decoded.

@@ -29,6 +29,8 @@ CREATE TEMP TABLE records (
     lines, currency, amount, reason, origin_topic, origin_partition, origin_position
 );
 CREATE TEMP TABLE partitions (topic, partition, low, end_position);
+-- Records that the broker deleted before their group had read them: from `position` to before `end_position`.
+CREATE TEMP TABLE deleted_unread (topic, partition, position, end_position);
 CREATE TEMP TABLE committed (consumer, topic, partition, position);
 
 -- The events in the retry stores of both services.

@@ -57,12 +57,16 @@ const RULE: Rule = Rule {
                 WHERE position > end_position",
         },
         RuleCheck {
+            // Offsets pass records that were deleted unread.
             name: "a committed record that is not an event is in the retry store or a dead letter",
             violations: "
                 SELECT order_id, place, 'a record that is not an event (' || fault || ') is committed by ' || consumer
                     || ', but neither in the retry store nor a dead letter' AS fault
                 FROM records JOIN committed USING (topic, partition)
                 WHERE records.position < committed.position AND fault IS NOT NULL
+                  AND NOT EXISTS (SELECT 1 FROM deleted_unread WHERE deleted_unread.topic = records.topic
+                      AND deleted_unread.partition = records.partition AND records.position >= deleted_unread.position
+                      AND records.position < deleted_unread.end_position)
                   AND NOT EXISTS (SELECT 1 FROM temp.retry_events WHERE retry_events.topic = records.topic
                       AND retry_events.partition = records.partition AND retry_events.position = records.position)
                   AND NOT EXISTS (SELECT 1 FROM records AS letter WHERE letter.origin_topic = records.topic

@@ -70,6 +70,20 @@ async fn an_offset_beyond_an_undecodable_record_is_a_violation() {
 }
 
 #[tokio::test]
+async fn an_undecodable_record_that_was_deleted_unread_needs_no_dead_letter() {
+    let mut books = Books::sound().await;
+    let mut poison = event('9', '1', "StockReserved", 4);
+    poison.payload = Some(Bytes(vec![0xff; 8]));
+    books.publish(OUTCOMES, poison);
+    let partition = books.partition(OUTCOMES, 0);
+    partition.deleted_unread = vec![0..1, partition.end - 1..partition.end];
+
+    let verdict = books.audit().await;
+
+    assert!(verdict.is_ok(), "{verdict}");
+}
+
+#[tokio::test]
 async fn an_uncommitted_record_is_a_violation_only_after_a_clean_stop() {
     let mut books = Books::sound().await;
     let partition = books.partition(OUTCOMES, 0);

@@ -56,6 +56,7 @@ pub(super) fn partitions(topics: &[(&'static str, Vec<DumpedRecord>)]) -> Vec<Du
                 low: 0,
                 end,
                 committed: committed.into_iter().collect::<BTreeMap<_, _>>(),
+                deleted_unread: Vec::new(),
             });
         }
     }
