@@ -13,6 +13,7 @@
 mod crash_plan;
 mod draft;
 mod eventually;
+mod foreign_records;
 mod groups;
 mod home;
 mod load;
@@ -50,6 +51,7 @@ pub use crate::stack::{Process, Service};
 pub use crash_plan::CrashPlan;
 pub use draft::{CUSTOMER, Draft};
 pub use eventually::{WAIT_LIMIT, eventually};
+pub use foreign_records::ForeignRecords;
 pub use program::run_to_end;
 pub use starting::engines;
 pub use stock::Stock;

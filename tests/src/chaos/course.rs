@@ -191,6 +191,7 @@ mod tests {
         TopicRecord {
             partition: 0,
             offset,
+            timestamp: None,
             key: Some(key.into()),
             headers: Vec::new(),
             payload: None,

@@ -32,6 +32,8 @@ pub struct Topic {
 pub struct TopicRecord {
     pub partition: i32,
     pub offset: i64,
+    /// Unix milliseconds to publish it with; `None`: the present. Not read from a topic.
+    pub timestamp: Option<i64>,
     /// The order id, for records of the services.
     pub key: Option<Vec<u8>>,
     /// In order.
@@ -173,6 +175,7 @@ impl Topic {
         let mut message = FutureRecord::to(&self.name)
             .partition(record.partition)
             .headers(write_native(&record.headers));
+        message.timestamp = record.timestamp;
         message.key = record.key.as_deref();
         message.payload = record.payload.as_deref();
         message
@@ -279,6 +282,7 @@ fn record_of(message: &BorrowedMessage<'_>) -> TopicRecord {
     TopicRecord {
         partition: message.partition(),
         offset: message.offset(),
+        timestamp: None,
         key: message.key().map(<[u8]>::to_vec),
         headers: message.headers().map(read_native).unwrap_or_default(),
         payload: message.payload().map(<[u8]>::to_vec),

@@ -88,6 +88,7 @@ fn poison(partition: i32, order_id: &str) -> TopicRecord {
     TopicRecord {
         partition,
         offset: 0,
+        timestamp: None,
         key: Some(order_id.as_bytes().to_vec()),
         headers: vec![(b"ce_type".to_vec(), Some(b"com.example.nonsense".to_vec()))],
         payload: Some(vec![0xff; 32]),

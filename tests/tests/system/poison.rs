@@ -101,6 +101,7 @@ fn poison(partition: i32) -> TopicRecord {
     TopicRecord {
         partition,
         offset: 0,
+        timestamp: None,
         // A key of its own: a key has one partition, and is blocked by its first bad record.
         key: Some(format!("no order {partition}").into_bytes()),
         headers: vec![(b"ce_type".to_vec(), Some(b"com.example.nonsense".to_vec()))],

@@ -51,6 +51,7 @@ async fn poison(system: &System, round: i32) -> Result<()> {
         let record = TopicRecord {
             partition: 0,
             offset: 0,
+            timestamp: None,
             key: Some(format!("no order {round}").into_bytes()),
             headers: vec![(b"ce_type".to_vec(), Some(b"com.example.nonsense".to_vec()))],
             payload: Some(vec![0xff; 32]),

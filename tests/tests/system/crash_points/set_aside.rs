@@ -99,6 +99,7 @@ fn nonsense(key: &str) -> TopicRecord {
     TopicRecord {
         partition: -1,
         offset: 0,
+        timestamp: None,
         key: Some(key.as_bytes().to_vec()),
         headers: vec![(b"ce_type".to_vec(), Some(b"com.example.nonsense".to_vec()))],
         payload: Some(vec![0xff; 32]),
