@@ -15,8 +15,8 @@
 //!   an outage of a server, or of the connections to it, a replica of the pair may be killed too: that affects another
 //!   component.
 //! * **Disturbances** stop no component and start when they are due: failing payments; records published again byte for
-//!   byte, newest, old, or adjacent records of a key in the wrong order. A disturbance that finds the broker down is
-//!   skipped and not counted.
+//!   byte, newest, old, or adjacent records of a key in the wrong order; records of another producer, with any bytes that a
+//!   broker accepts ([`crate::system::ForeignRecords`]). A disturbance that finds the broker down is skipped and not counted.
 //! * Every fault of the set occurs once, in random order, before any occurs twice.
 //! * The last third of the run, at most 20 s, is without faults, so that all orders become final.
 //!

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use proto::topics::{ORDER_EVENTS, PROCESSING_EVENTS};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use super::display::ChaosDisplay;
 use super::fault::{ChaosFault, Echo};
@@ -13,7 +15,7 @@ use super::plan::{FaultPlan, FaultStep};
 use super::recovery::{Inflicted, Recovery};
 use crate::replay::tally::Tally;
 use crate::stack::Stack;
-use crate::system::{Topic, TopicRecord};
+use crate::system::{ForeignRecords, Topic, TopicRecord};
 
 /// Maximum recovery time: a dead consumer's partitions are reassigned after 10 s, a broken connection is given up after
 /// 15 s.
@@ -24,6 +26,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Records published again at once.
 const ECHOED: i64 = 20;
+
+/// The partitioner selects it by the key.
+const ANY_PARTITION: i32 = -1;
 
 /// The outcome of a plan.
 #[derive(Debug, Default)]
@@ -81,6 +86,7 @@ impl FaultRunner<'_> {
             }
             match step.fault {
                 ChaosFault::Echo(topic, echo) => self.echo(step, topic, echo, &mut outcome).await,
+                ChaosFault::Foreign => self.send_foreign(step, &mut outcome).await,
                 _ => self.inflict(step, &mut outcome).await?,
             }
         }
@@ -137,8 +143,8 @@ impl FaultRunner<'_> {
         };
         let records = topic.excerpt(step.which, depth, ECHOED).await;
         let records = match echo {
-            Echo::Swapped => records.map(swapped),
-            _ => records,
+            Echo::Swapped => records.map(of_orders).map(swapped),
+            _ => records.map(of_orders),
         };
         // A record that an unreachable broker does not acknowledge counts as not written; if it was written after all,
         // it counts as a duplicate of the pair.
@@ -146,9 +152,26 @@ impl FaultRunner<'_> {
             Ok(records) => topic.publish_all(&records).await.unwrap_or(0),
             Err(_) => 0,
         };
-        self.display.echoes(step, echoed);
-        if echoed > 0 {
-            outcome.echoed += echoed;
+        outcome.echoed += echoed;
+        self.published(step, echoed, outcome);
+    }
+
+    /// Publishes the records of another producer on both topics. The audit requires a dead letter of each faulty one, and
+    /// the orders beside them to be final.
+    async fn send_foreign(&self, step: &FaultStep, outcome: &mut FaultsOutcome) {
+        let mut sent = 0;
+        for name in [ORDER_EVENTS, PROCESSING_EVENTS] {
+            let records = ForeignRecords::new(name, ANY_PARTITION, step.at.as_secs()).all();
+            let topic = Topic::of(self.stack, name);
+            sent += topic.publish_all(&records).await.unwrap_or(0);
+        }
+        self.published(step, sent, outcome);
+    }
+
+    /// Notes the published records of a disturbance; none while the broker is down.
+    fn published(&self, step: &FaultStep, records: u64, outcome: &mut FaultsOutcome) {
+        self.display.published(step, records);
+        if records > 0 {
             outcome.inflicted.push(Inflicted {
                 fault: step.fault,
                 recovery: Recovery::NotNeeded,
@@ -163,6 +186,15 @@ impl FaultRunner<'_> {
             () = sleep_until(at) => true,
         }
     }
+}
+
+/// Without foreign records: the auditor counts the duplicates of events only.
+fn of_orders(mut records: Vec<TopicRecord>) -> Vec<TopicRecord> {
+    records.retain(|record| {
+        let key = record.key.as_deref().unwrap_or_default();
+        Uuid::try_parse_ascii(key).is_ok()
+    });
+    records
 }
 
 /// The last two records of each key with several records, the later one first.
@@ -196,6 +228,25 @@ mod tests {
             headers: Vec::new(),
             payload: None,
         }
+    }
+
+    #[test]
+    fn foreign_records_are_not_published_again() {
+        let of_order = record(3, "0199b7a4-3c1e-7000-8000-000000000001");
+        let keyless = TopicRecord {
+            key: None,
+            ..record(1, "")
+        };
+
+        let records = of_orders(vec![
+            record(0, "no value"),
+            keyless,
+            record(2, ""),
+            of_order,
+        ]);
+
+        let offsets: Vec<i64> = records.iter().map(|record| record.offset).collect();
+        assert_eq!(offsets, [3]);
     }
 
     #[test]

@@ -105,9 +105,9 @@ impl ChaosDisplay {
         }
     }
 
-    pub(super) fn echoes(&self, step: &FaultStep, records: u64) {
+    pub(super) fn published(&self, step: &FaultStep, records: u64) {
         match records {
-            0 => self.note(&format!("{}: skipped, no record available", step.fault)),
+            0 => self.note(&format!("{}: skipped, no record was published", step.fault)),
             _ => self.note(&format!("{}: {records} records", step.fault)),
         }
     }

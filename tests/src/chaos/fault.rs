@@ -29,6 +29,8 @@ pub enum ChaosFault {
     Payments,
     /// Records are published again, byte for byte.
     Echo(&'static str, Echo),
+    /// Another producer publishes records of every kind that a broker accepts, on both topics.
+    Foreign,
 }
 
 /// Which records are published again.
@@ -58,12 +60,13 @@ impl ChaosFault {
             Self::Echo(_, Echo::Newest) => "duplicates".to_owned(),
             Self::Echo(_, Echo::Old) => "replay".to_owned(),
             Self::Echo(_, Echo::Swapped) => "swapped records".to_owned(),
+            Self::Foreign => "foreign records".to_owned(),
         }
     }
 
     /// Whether the fault impairs a component, so that recovery must be awaited.
     pub fn disrupts(&self) -> bool {
-        !matches!(self, Self::Payments | Self::Echo(..))
+        !matches!(self, Self::Payments | Self::Echo(..) | Self::Foreign)
     }
 }
 

@@ -61,7 +61,7 @@ impl Saboteur<'_> {
                 self.stack.stop_service(Service::Processing).await;
             }
             ChaosFault::Payments => self.trouble.set(MUCH_TROUBLE),
-            ChaosFault::Echo(..) => {}
+            ChaosFault::Echo(..) | ChaosFault::Foreign => {}
         }
         Ok(None)
     }
@@ -80,7 +80,8 @@ impl Saboteur<'_> {
             ChaosFault::Kill(_)
             | ChaosFault::KillAll(_)
             | ChaosFault::FailOver
-            | ChaosFault::Echo(..) => {}
+            | ChaosFault::Echo(..)
+            | ChaosFault::Foreign => {}
         }
         Ok(())
     }

@@ -24,6 +24,10 @@ const PAUSE: (u64, u64) = (2, 6);
 /// Interval of republished records, in seconds.
 const ECHO_EVERY: (u64, u64) = (8, 16);
 
+/// Interval of foreign records, in seconds. More than one in twenty of the records of a partition would stop it
+/// (`REJECT_LIMIT`).
+const FOREIGN_EVERY: (u64, u64) = (20, 30);
+
 /// Interval and duration of failing payments, in seconds.
 const PAYMENTS_EVERY: (u64, u64) = (30, 45);
 const PAYMENTS_LAST: (u64, u64) = (8, 15);
@@ -252,6 +256,11 @@ fn disturbances(dice: &mut Dice, end: Duration) -> Vec<FaultStep> {
         }
         steps.push(step(dice, at, lasts, ChaosFault::Payments));
         at += lasts + dice.seconds(PAYMENTS_EVERY.0, PAYMENTS_EVERY.1);
+    }
+    let mut at = WARM_UP + dice.seconds(1, 3);
+    while at <= end {
+        steps.push(step(dice, at, Duration::ZERO, ChaosFault::Foreign));
+        at += dice.seconds(FOREIGN_EVERY.0, FOREIGN_EVERY.1);
     }
     steps.sort_by_key(|step| step.at);
     steps

@@ -50,6 +50,7 @@ fn a_plan_of_ten_minutes_has_every_kind_of_fault() {
             "duplicates",
             "replay",
             "swapped records",
+            "foreign records",
         ] {
             assert!(kinds.contains(kind), "{kind} is not in {kinds:?}");
         }
