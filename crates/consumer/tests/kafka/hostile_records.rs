@@ -80,6 +80,10 @@ fn hostile_records() -> Vec<Record> {
             timestamp_ms: Some(i64::MAX),
             ..record(Some(b"12"), Headers::new(), Some(b"12"))
         },
+        Record {
+            timestamp_ms: Some(1),
+            ..record(Some(b"13"), Headers::new(), Some(b"13"))
+        },
     ]
 }
 
