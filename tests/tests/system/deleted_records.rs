@@ -18,6 +18,8 @@ const LIMITS: Limits = Limits {
     has_other_clients: false,
 };
 
+const LAST_OUTCOME: &str = "com.example.processing.order-fulfilled.v1";
+
 const LOGGED: &str = "records deleted before they were read";
 
 async fn place(system: &System, count: usize) -> Result<Vec<Order>> {
@@ -98,10 +100,10 @@ async fn an_order_whose_event_was_deleted_unread_is_cancelled_on_request_and_nev
     system.finish_within(LIMITS).await.map(drop)
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn orders_whose_outcomes_were_deleted_unread_get_them_again() -> Result<()> {
+/// A system with order-service stopped, and orders of which no outcome is read.
+async fn with_unread_outcomes() -> Result<Option<(System, Vec<Order>)>> {
     let Some(system) = System::start_on_production(&[]).await? else {
-        return Ok(());
+        return Ok(None);
     };
     let read = place(&system, ORDERS).await?;
     system.all_become_final(&read).await?;
@@ -112,10 +114,22 @@ async fn orders_whose_outcomes_were_deleted_unread_get_them_again() -> Result<()
     system.restart(Service::Processing).await?;
     // Three outcomes of each order.
     published(&system, PROCESSING_EVENTS, 3 * 2 * ORDERS).await?;
+    Ok(Some((system, orders)))
+}
 
+async fn delete_outcomes(system: &System) -> Result<()> {
     let group = Service::Orders.name();
     let unread = delete_records(system.stack(), PROCESSING_EVENTS, group).await?;
     ensure!(unread == 3 * ORDERS as u64, "{unread} records were unread");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn orders_whose_outcomes_were_deleted_unread_get_them_again() -> Result<()> {
+    let Some((system, orders)) = with_unread_outcomes().await? else {
+        return Ok(());
+    };
+    delete_outcomes(&system).await?;
     system.restart(Service::Orders).await?;
     reported(&system, Service::Orders, 3 * ORDERS as u64).await?;
     republish(&system, &["--open-for", "0s"]).await?;
@@ -126,6 +140,55 @@ async fn orders_whose_outcomes_were_deleted_unread_get_them_again() -> Result<()
         ..LIMITS
     };
     system.finish_within(limits).await.map(drop)
+}
+
+/// The last outcome of each order is on the topic, and those before it are not.
+#[tokio::test(flavor = "multi_thread")]
+async fn orders_whose_first_outcomes_were_deleted_get_all_again_when_the_dead_ones_are_skipped()
+-> Result<()> {
+    let Some((system, orders)) = with_unread_outcomes().await? else {
+        return Ok(());
+    };
+    let mut last = system.topic(PROCESSING_EVENTS).records().await?;
+    last.retain(|outcome| {
+        let is_of_them = orders.iter().any(|order| outcome.is_about(&order.order_id));
+        is_of_them && outcome.header("ce_type") == Some(LAST_OUTCOME)
+    });
+    delete_outcomes(&system).await?;
+    let topic = system.topic(PROCESSING_EVENTS);
+    topic.publish_together(&last).await?;
+    system.restart(Service::Orders).await?;
+
+    let dead = dead_outcomes(&system, ORDERS).await?;
+    republish(&system, &["--open-for", "0s"]).await?;
+    for id in dead {
+        let skip = ["skip", &*id, "--reason", "a gap"];
+        let output = system.dead_letters(Service::Orders, &skip).await?;
+        ensure!(output.status.success(), "{skip:?}: {}", output.status);
+    }
+
+    system.all_become_final(&orders).await?;
+    let limits = Limits {
+        wire_duplicates: Some(5 * ORDERS as u64),
+        ..LIMITS
+    };
+    system.finish_within(limits).await.map(drop)
+}
+
+/// The ids of this many dead events in the retry store of order-service.
+async fn dead_outcomes(system: &System, count: usize) -> Result<Vec<String>> {
+    eventually("the outcomes are dead", async || {
+        let list = ["list", "--state", "dead", "--json"];
+        let output = system.dead_letters(Service::Orders, &list).await?;
+        let list = String::from_utf8(output.stdout)?;
+        let ids = list.lines().map(|line| {
+            let event: serde_json::Value = serde_json::from_str(line)?;
+            Ok(event["id"].to_string())
+        });
+        let ids = ids.collect::<Result<Vec<_>>>()?;
+        Ok((ids.len() == count).then_some(ids))
+    })
+    .await
 }
 
 async fn published(system: &System, topic: &'static str, count: usize) -> Result<()> {
