@@ -62,6 +62,9 @@ struct OldOrdersArguments {
     /// Batches of 200 orders per measurement.
     #[arg(long, default_value = "20")]
     batches: usize,
+    /// Random request ids (UUIDv4), for the old orders and the new ones, instead of UUIDv7.
+    #[arg(long)]
+    random_request_ids: bool,
     /// Only `sqlite` or only `postgres`.
     #[arg(long)]
     engine: Option<String>,
@@ -76,13 +79,14 @@ struct Contender {
     database: Database,
     store: Arc<dyn OrderStore>,
     pruner: Pruner,
+    random_request_ids: bool,
     place: Vec<f64>,
     apply: Vec<f64>,
     prune: Vec<f64>,
 }
 
 impl Contender {
-    async fn open(name: String, url: &str) -> Self {
+    async fn open(name: String, url: &str, random_request_ids: bool) -> Self {
         let config = DatabaseConfig {
             url: DatabaseUrl::from_setting(url).unwrap(),
             connections: 4,
@@ -107,6 +111,7 @@ impl Contender {
             store: store::open(&database),
             pruner: Pruner::new(&database, retention.rules(), retention.prune),
             database,
+            random_request_ids,
             place: Vec::new(),
             apply: Vec::new(),
             prune: Vec::new(),
@@ -141,8 +146,8 @@ impl Contender {
             let from = first + (last - first) * done / orders;
             let step = (last - first) / orders;
             let statements = match &self.database {
-                Database::Sqlite(_) => sqlite_rows(from, step, count),
-                Database::Postgres(_) => postgres_rows(from, step, count),
+                Database::Sqlite(_) => sqlite_rows(from, step, count, self.random_request_ids),
+                Database::Postgres(_) => postgres_rows(from, step, count, self.random_request_ids),
             };
             for statement in statements {
                 self.execute(statement).await;
@@ -155,7 +160,9 @@ impl Contender {
         let mut placing = Duration::ZERO;
         let mut applying = Duration::ZERO;
         for _ in 0..batches {
-            let commands: Vec<_> = (0..BATCH).map(|_| command()).collect();
+            let commands: Vec<_> = (0..BATCH)
+                .map(|_| command(self.random_request_ids))
+                .collect();
             let begun = Instant::now();
             self.store.place(&commands).await.unwrap();
             placing += begun.elapsed();
@@ -203,13 +210,18 @@ fn millis(age: Duration) -> i64 {
 }
 
 /// A row per order, four per history, three per inbox; ids are UUIDv7 of their time.
-fn sqlite_rows(from: i64, step: i64, count: i64) -> [String; 3] {
+fn sqlite_rows(from: i64, step: i64, count: i64, random_request_ids: bool) -> [String; 3] {
     let id =
         |at: &str| format!("unhex(printf('%012x', {at}) || '7' || substr(hex(randomblob(10)), 2))");
     let numbers = format!(
         "WITH RECURSIVE number (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM number WHERE n < {count} - 1)"
     );
     let at = format!("({from} + n * {step})");
+    let request_id = if random_request_ids {
+        "randomblob(16)".to_owned()
+    } else {
+        id(&at)
+    };
     let to = from + count * step.max(1);
     let (low, high) = (
         format!("unhex('{from:012x}')"),
@@ -219,7 +231,7 @@ fn sqlite_rows(from: i64, step: i64, count: i64) -> [String; 3] {
         format!(
             "INSERT INTO orders (order_id, customer_id, request_id, fingerprint, status, version, processing_sequence, \
              body, availability, created_at, updated_at) {numbers} SELECT {}, 'customer-' || abs(random() % 100000), \
-             randomblob(16), randomblob(32), 'FULFILLED', 4, 3, randomblob(60), 'CONFIRMED', {at}, {at} FROM number",
+             {request_id}, randomblob(32), 'FULFILLED', 4, 3, randomblob(60), 'CONFIRMED', {at}, {at} FROM number",
             id(&at)
         ),
         format!(
@@ -236,12 +248,17 @@ fn sqlite_rows(from: i64, step: i64, count: i64) -> [String; 3] {
     ]
 }
 
-fn postgres_rows(from: i64, step: i64, count: i64) -> [String; 3] {
+fn postgres_rows(from: i64, step: i64, count: i64, random_request_ids: bool) -> [String; 3] {
     let random = "replace(gen_random_uuid()::text, '-', '')";
     let id =
         |at: &str| format!("(lpad(to_hex({at}), 12, '0') || '7' || substr({random}, 14))::uuid");
     let numbers = format!("generate_series(0, {count} - 1) AS number (n)");
     let at = format!("({from} + n * {step}::bigint)");
+    let request_id = if random_request_ids {
+        "gen_random_uuid()".to_owned()
+    } else {
+        id(&at)
+    };
     let to = from + count * step.max(1);
     let low = format!("('{from:012x}' || repeat('0', 20))::uuid");
     let high = format!("('{to:012x}' || repeat('f', 20))::uuid");
@@ -249,7 +266,7 @@ fn postgres_rows(from: i64, step: i64, count: i64) -> [String; 3] {
         format!(
             "INSERT INTO orders (order_id, customer_id, request_id, fingerprint, status, version, processing_sequence, \
              body, availability, created_at, updated_at) SELECT {}, 'customer-' || (random() * 100000)::int, \
-             gen_random_uuid(), decode({random} || {random}, 'hex'), 'FULFILLED', 4, 3, \
+             {request_id}, decode({random} || {random}, 'hex'), 'FULFILLED', 4, 3, \
              decode({random} || {random}, 'hex'), 'CONFIRMED', {at}, {at} FROM {numbers}",
             id(&at)
         ),
@@ -267,7 +284,7 @@ fn postgres_rows(from: i64, step: i64, count: i64) -> [String; 3] {
     ]
 }
 
-fn command() -> PlaceOrder {
+fn command(random_request_ids: bool) -> PlaceOrder {
     let unit_price = Money {
         currency: Currency::Gbp,
         minor_units: 255,
@@ -278,8 +295,13 @@ fn command() -> PlaceOrder {
         unit_price: UnitPrice::parse(unit_price).unwrap(),
     };
     let id = Uuid::now_v7();
+    let request_id = if random_request_ids {
+        Uuid::new_v4()
+    } else {
+        Uuid::now_v7()
+    };
     let request = NewOrder {
-        request_id: RequestId::new(Uuid::new_v4()),
+        request_id: RequestId::new(request_id),
         customer_id: CustomerId::parse(format!("customer-{}", id.as_u128() % 100_000)).unwrap(),
         lines: OrderLines::new(vec![line]).unwrap(),
         payment_token: PaymentToken::parse("tok_approved").unwrap(),
@@ -313,9 +335,10 @@ fn outcome(order_id: OrderId, sequence: u64, event: OrderEvent) -> ApplyOutcome 
 
 async fn compare(engine: &str, urls: [String; 2], arguments: &OldOrdersArguments) {
     let [empty, full] = &urls;
-    let mut empty = Contender::open(format!("{engine}, empty"), empty).await;
+    let random = arguments.random_request_ids;
+    let mut empty = Contender::open(format!("{engine}, empty"), empty, random).await;
     let name = format!("{engine}, {} old orders", arguments.orders);
-    let mut full = Contender::open(name, full).await;
+    let mut full = Contender::open(name, full, random).await;
     let begun = Instant::now();
     full.fill(arguments.orders, OLDEST, YOUNGEST).await;
     println!("{}: filled in {:.0?}", full.name, begun.elapsed());

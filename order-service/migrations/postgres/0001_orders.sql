@@ -1,7 +1,7 @@
 -- Orders and their history. Times are unix milliseconds, states are the names of
 -- the contract without their prefix. The tables have the same meaning as on SQLite.
 
--- The current state, and the idempotency key (customer_id, request_id). Pruned in a final state after ORDER_RETENTION.
+-- The current state, and the idempotency key (request_id, customer_id). Pruned in a final state after ORDER_RETENTION.
 CREATE TABLE orders (
     order_id            UUID   NOT NULL PRIMARY KEY,
     -- ASCII by contract: byte comparison is correct, and cheaper than a linguistic collation.
@@ -19,7 +19,8 @@ CREATE TABLE orders (
     created_at          BIGINT NOT NULL,
     updated_at          BIGINT NOT NULL,
     CHECK ((status = 'REJECTED') = (rejection_reason IS NOT NULL)),
-    UNIQUE (customer_id, request_id)
+    -- The request id first: a client that generates UUIDv7 adds at the end of the index, however many orders are kept.
+    UNIQUE (request_id, customer_id)
     -- An order changes about three times, soon after it was placed: with free space on its page, updates are HOT and write
     -- no index.
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05);

@@ -1,7 +1,7 @@
 -- Orders and their history. Ids are the 16 bytes of a UUID, times are unix
 -- milliseconds, states are the names of the contract without their prefix.
 
--- The current state, and the idempotency key (customer_id, request_id). Pruned in a final state after ORDER_RETENTION.
+-- The current state, and the idempotency key (request_id, customer_id). Pruned in a final state after ORDER_RETENTION.
 CREATE TABLE orders (
     order_id            BLOB    NOT NULL PRIMARY KEY CHECK (length(order_id) = 16),
     customer_id         TEXT    NOT NULL,
@@ -18,7 +18,8 @@ CREATE TABLE orders (
     created_at          INTEGER NOT NULL,
     updated_at          INTEGER NOT NULL,
     CHECK ((status = 'REJECTED') = (rejection_reason IS NOT NULL)),
-    UNIQUE (customer_id, request_id)
+    -- The request id first: a client that generates UUIDv7 adds at the end of the index, however many orders are kept.
+    UNIQUE (request_id, customer_id)
 ) STRICT;
 
 -- For ListOrders, newest first: a UUIDv7 sorts by time.

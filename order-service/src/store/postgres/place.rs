@@ -13,7 +13,7 @@ use crate::store::order_store::{PlaceOrder, Placed};
 use crate::store::rows::SavedRow;
 use crate::store::saved::{self, SavedOrders};
 
-/// The constants equal those of [`Order::placed`](crate::domain::Order::placed). A known (customer, request id) is skipped;
+/// The constants equal those of [`Order::placed`](crate::domain::Order::placed). A known (request id, customer) is skipped;
 /// an order id that is in use is an error.
 const PLACE: &str = "
     WITH command AS (
@@ -29,7 +29,7 @@ const PLACE: &str = "
         SELECT order_id, customer_id, request_id, fingerprint, 'ACCEPTED', 1, 0, body, availability,
                placed_at, placed_at
         FROM command
-        ON CONFLICT (customer_id, request_id) DO NOTHING
+        ON CONFLICT (request_id, customer_id) DO NOTHING
         RETURNING order_id
     ), entry AS (
         INSERT INTO order_events (order_id, version, event_id, event_type, status, occurred_at)
@@ -66,7 +66,7 @@ pub(super) async fn place(pool: &PgPool, batch: &[PlaceOrder]) -> Result<Vec<Pla
 /// they never deadlock. The sort is stable: of equal keys in a batch the first is new.
 fn in_lock_order(batch: &[PlaceOrder]) -> Vec<&PlaceOrder> {
     let mut commands: Vec<&PlaceOrder> = batch.iter().collect();
-    commands.sort_by_key(|command| (&command.order.customer_id, command.request_id));
+    commands.sort_by_key(|command| (command.request_id, &command.order.customer_id));
     commands
 }
 
