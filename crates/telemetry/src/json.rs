@@ -100,17 +100,24 @@ impl Visit for Fields {
 mod tests {
     use std::fs::File;
     use std::io::{Read as _, Seek as _};
-    use std::sync::Arc;
+    use std::sync::{Arc, LazyLock};
 
     use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState};
+    use tracing::Dispatch;
     use tracing_subscriber::layer::SubscriberExt as _;
 
     use super::*;
     use crate::names::spans;
     use crate::testing::record_spans;
 
+    /// While only one subscriber lives, `tracing` asks that of the thread which comes to a call site first, and remembers
+    /// its answer for all threads: a second test's thread without a subscriber would switch the call site off.
+    static ANOTHER_SUBSCRIBER: LazyLock<Dispatch> =
+        LazyLock::new(|| Dispatch::new(tracing_subscriber::registry()));
+
     /// The lines logged by `run`, parsed.
     fn lines(run: impl FnOnce()) -> Vec<Value> {
+        LazyLock::force(&ANOTHER_SUBSCRIBER);
         let mut file: File = tempfile::tempfile().unwrap();
         let writer = Arc::new(file.try_clone().unwrap());
         let subscriber = tracing_subscriber::registry().with(layer(writer));
@@ -153,9 +160,9 @@ mod tests {
     #[test]
     fn a_panic_is_logged_as_an_error_also_when_it_is_caught() {
         let of_the_tests = std::panic::take_hook();
-        crate::panics::log();
 
         let lines = lines(|| {
+            crate::panics::log();
             let caught = std::panic::catch_unwind(|| panic!("a defect"));
             assert!(caught.is_err());
         });
