@@ -36,6 +36,7 @@ use telemetry::process;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tonic::service::Routes;
 
 use crate::admission::Admission;
@@ -82,7 +83,7 @@ impl App {
             database,
             server: server.authenticated(authentication.layer()),
             authentication,
-            inventory,
+            inventory: self.inventory,
             inventory_upkeep,
             health: Health::starting(&[SERVICE_NAME]),
         })
@@ -129,7 +130,7 @@ impl App {
         let writing = supervisor.writers();
         let writers = Writers::start(&store, &watchers, &signal, config.commit, writing);
 
-        let consumer = build_consumer(config, database, &writers);
+        let consumer = build_consumer(config, database, &writers, supervisor.writers());
         supervisor.spawn_when(prepared, Stage::Intake, "consumer", |stop| {
             consumer.run(stop)
         });
@@ -218,7 +219,12 @@ async fn startup(
     Ok(())
 }
 
-fn build_consumer(config: &Config, database: &Database, writers: &Writers) -> Consumer {
+fn build_consumer(
+    config: &Config,
+    database: &Database,
+    writers: &Writers,
+    tracker: &TaskTracker,
+) -> Consumer {
     let kafka = &config.kafka;
     let consumer = ConsumerConfig {
         group: kafka.name(env!("CARGO_PKG_NAME")),
@@ -231,6 +237,6 @@ fn build_consumer(config: &Config, database: &Database, writers: &Writers) -> Co
         version: env!("CARGO_PKG_VERSION"),
     };
     let handler = Arc::new(OutcomeHandler::new(writers.apply.clone()));
-    let retry_store = retry_store::database::retry_store(database);
+    let retry_store = retry_store::database::retry_store(database, tracker);
     Consumer::new(kafka, consumer, handler, retry_store)
 }

@@ -36,6 +36,7 @@ use telemetry::process;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tonic::service::Routes;
 
 use crate::catalogue::Catalogue;
@@ -123,7 +124,7 @@ impl App {
         let signal = OutboxSignal::default();
         let store = store::open(database, signal.clone(), supervisor.writers());
 
-        let consumer = build_consumer(config, database, Arc::clone(&store));
+        let consumer = build_consumer(config, database, Arc::clone(&store), supervisor.writers());
         supervisor.spawn_when(&prepared, Stage::Intake, "consumer", |stop| {
             consumer.run(stop)
         });
@@ -197,6 +198,7 @@ fn build_consumer(
     config: &Config,
     database: &Database,
     store: Arc<dyn ProcessingStore>,
+    tracker: &TaskTracker,
 ) -> Consumer {
     let kafka = &config.kafka;
     let consumer = ConsumerConfig {
@@ -216,6 +218,6 @@ fn build_consumer(
         sagas_kept: config.retention.sagas,
     };
     let handler = Arc::new(OrderEvents::new(pipeline));
-    let retry_store = retry_store::database::retry_store(database);
+    let retry_store = retry_store::database::retry_store(database, tracker);
     Consumer::new(kafka, consumer, handler, retry_store)
 }

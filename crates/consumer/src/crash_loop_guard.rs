@@ -15,7 +15,9 @@
 //! A record that was in flight beside a poison pill runs alone once, succeeds, and its count is removed. A poison pill is
 //! isolated after four crashes, the first of them before any guard; a clean end of a session costs no counts.
 //!
-//! An attempt is not made if its count cannot be written. A count that cannot be removed is removed before the next attempt.
+//! Counts are written in group commits (`retry_store::attempt_counts`): the attempts that begin or end at the same time share
+//! a transaction. An attempt is not made if its count cannot be written. A count that cannot be removed is removed before the
+//! next attempt.
 
 use std::sync::Arc;
 

@@ -22,12 +22,14 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use kafka::record::Record;
+use sql::group_commit::SubmitError;
 
 pub mod database;
 pub mod operations;
 pub mod watch;
 
 mod add;
+mod attempt_counts;
 mod connection;
 mod operate;
 mod row;
@@ -208,6 +210,9 @@ pub enum RetryStoreError {
     /// The database failed.
     #[error("retry store query failed")]
     Database(#[from] sqlx::Error),
+    /// The attempt count could not be written.
+    #[error("attempt count not written")]
+    Count(#[from] SubmitError<sqlx::Error>),
     /// The row with this id is not readable by this release.
     #[error("retry event {0} is damaged")]
     Damaged(i64),

@@ -18,6 +18,7 @@ use sql::url::DatabaseUrl;
 use sqlx::FromRow;
 use tempfile::TempDir;
 use tokio::sync::{OnceCell, Semaphore};
+use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 const ROWS: &str = "
@@ -220,7 +221,8 @@ impl TestRetryStore {
             let config = config(self.url.get_or_init(create_on_server).await);
             migrate(&config, MIGRATIONS).await.unwrap();
             let database = Database::open(&config, MIGRATIONS).await.unwrap();
-            let retry_store = consumer::retry_store::database::retry_store(&database);
+            let retry_store =
+                consumer::retry_store::database::retry_store(&database, &TaskTracker::new());
             (database, retry_store)
         };
         self.database.get_or_init(open).await

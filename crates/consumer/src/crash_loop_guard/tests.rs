@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tempfile::TempDir;
+use tokio_util::task::TaskTracker;
 
 use super::*;
 use crate::retry_store::database::{self, MIGRATIONS};
@@ -33,7 +34,10 @@ impl Process {
         let url = DatabaseUrl::from_setting(&url).unwrap();
         let database = Sqlite::open(&url, &[MIGRATIONS]).await;
         let database = Arc::new(database.unwrap());
-        let retry_store = database::retry_store(&Database::Sqlite(Arc::clone(&database)));
+        let retry_store = database::retry_store(
+            &Database::Sqlite(Arc::clone(&database)),
+            &TaskTracker::new(),
+        );
         let record = Record::default();
         for _ in 0..deaths {
             retry_store.count_attempt(&record).await.unwrap();

@@ -25,18 +25,21 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::migrate::Migrator;
+use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::add::add;
+use super::attempt_counts::{AttemptCount, AttemptCounts};
 use super::connection::{Connection, Query, Row};
 use super::operations::Operations;
-use super::row::{RetryEventRow, bind_fault, bind_state, claimed, count, millis, timestamp};
+use super::row::{RetryEventRow, bind_fault, bind_state, claimed, millis};
 use super::{
     BlockedKeySet, Claimed, Fault, KeyState, MAX_BLOCKED_KEYS, RetryState, RetryStore,
     RetryStoreError, SessionStart, Settlement, TopicPartition,
 };
 use kafka::record::Record;
 use sql::database::Database;
+use sql::group_commit::{GroupCommit, GroupCommitConfig};
 use sql::migrations::MigrationSet;
 use sql::operation::retry_conflicts;
 use sql::statements::Query as StatementQuery;
@@ -51,16 +54,21 @@ pub const MIGRATIONS: MigrationSet = MigrationSet {
     postgres: &POSTGRES,
 };
 
-/// The retry store of a consumer.
-pub fn retry_store(database: &Database) -> Arc<dyn RetryStore> {
-    Arc::new(DatabaseRetryStore {
+/// The retry store of a consumer. Its writer of attempt counts runs on `tracker` until the store is dropped.
+pub fn retry_store(database: &Database, tracker: &TaskTracker) -> Arc<dyn RetryStore> {
+    let tables = RetryTables {
         database: database.clone(),
+    };
+    let counts = AttemptCounts::new(tables.clone());
+    Arc::new(DatabaseRetryStore {
+        tables,
+        counts: GroupCommit::start(counts, GroupCommitConfig::default(), tracker),
     })
 }
 
 /// The operations of an operator on the same tables.
 pub fn operations(database: &Database) -> Arc<dyn Operations> {
-    Arc::new(DatabaseRetryStore {
+    Arc::new(RetryTables {
         database: database.clone(),
     })
 }
@@ -98,17 +106,6 @@ SELECT ordering_key FROM blocked WHERE ordering_key IS NOT NULL LIMIT $2";
     reason = "a constant far below the limit of the type"
 )]
 const MAX_READ_KEYS: i64 = MAX_BLOCKED_KEYS as i64 + 1;
-
-const COUNT_ATTEMPT: &str = "
-INSERT INTO record_attempts AS counted (topic, partition, record_offset, record_timestamp, attempts, counted_at)
-VALUES ($1, $2, $3, $4, 1, unix_millis())
-ON CONFLICT (topic, partition, record_offset, record_timestamp)
-DO UPDATE SET attempts = counted.attempts + 1, counted_at = excluded.counted_at
-RETURNING attempts";
-
-const FORGET_ATTEMPTS: &str = "
-DELETE FROM record_attempts
-WHERE topic = $1 AND partition = $2 AND record_offset = $3 AND record_timestamp = $4";
 
 /// Sweepers poll every second: on SQLite an empty poll must not cost the only write transaction.
 const IS_ANY_DUE_ON_SQLITE: &str = "
@@ -166,12 +163,19 @@ WHERE id = (SELECT id FROM retry_events WHERE topic = $1 AND ordering_key = $2 A
             ORDER BY id LIMIT 1)
   AND state = 'WAITING' AND next_attempt_at IS NULL";
 
-/// The retry store in one database, which has the tables of [`MIGRATIONS`].
-pub(super) struct DatabaseRetryStore {
-    database: Database,
+/// The tables of [`MIGRATIONS`] in one database.
+#[derive(Clone)]
+pub(super) struct RetryTables {
+    pub(super) database: Database,
 }
 
-impl DatabaseRetryStore {
+/// The retry store in these tables.
+struct DatabaseRetryStore {
+    tables: RetryTables,
+    counts: GroupCommit<AttemptCounts>,
+}
+
+impl RetryTables {
     /// Observes a call of [`RetryStore`]. The operations of an operator are rare and not observed.
     async fn observed<T>(
         &self,
@@ -276,17 +280,17 @@ impl RetryStore for DatabaseRetryStore {
     ) -> Result<SessionStart, RetryStoreError> {
         let TopicPartition { topic, partition } = partition;
         let begin = async {
-            let begun = self.change(BEGIN, |query| {
+            let begun = self.tables.change(BEGIN, |query| {
                 query.bind(topic).bind(*partition).bind(owner)
             });
             let (after_a_crash,) = one(begun.await?)?;
-            let blocked = self.blocked_keys(topic).await?;
+            let blocked = self.tables.blocked_keys(topic).await?;
             Ok(SessionStart {
                 blocked,
                 after_a_crash,
             })
         };
-        self.observed("begin partition session", begin).await
+        self.tables.observed("begin partition session", begin).await
     }
 
     async fn end_session(
@@ -295,20 +299,19 @@ impl RetryStore for DatabaseRetryStore {
         owner: Uuid,
     ) -> Result<(), RetryStoreError> {
         let TopicPartition { topic, partition } = partition;
-        let end = self.change::<()>(END, |query| query.bind(topic).bind(*partition).bind(owner));
-        self.observed("end partition session", end).await?;
+        let end = self
+            .tables
+            .change::<()>(END, |query| query.bind(topic).bind(*partition).bind(owner));
+        self.tables.observed("end partition session", end).await?;
         Ok(())
     }
 
     async fn count_attempt(&self, record: &Record) -> Result<u32, RetryStoreError> {
-        let counted = self.change(COUNT_ATTEMPT, |query| bind_record(query, record));
-        let (attempts,) = one(self.observed("count attempt", counted).await?)?;
-        Ok(count(attempts))
+        Ok(self.counts.submit(AttemptCount::add(record)).await?)
     }
 
     async fn forget_attempts(&self, record: &Record) -> Result<(), RetryStoreError> {
-        let forget = self.change::<()>(FORGET_ATTEMPTS, |query| bind_record(query, record));
-        self.observed("forget attempts", forget).await?;
+        self.counts.submit(AttemptCount::remove(record)).await?;
         Ok(())
     }
 
@@ -318,14 +321,14 @@ impl RetryStore for DatabaseRetryStore {
         fault: &Fault,
         state: RetryState,
     ) -> Result<(), RetryStoreError> {
-        let add = add(&self.database, record, Some((fault, state)));
-        self.observed("store retry event", add).await?;
+        let add = add(&self.tables.database, record, Some((fault, state)));
+        self.tables.observed("store retry event", add).await?;
         Ok(())
     }
 
     async fn store_behind(&self, record: &Record) -> Result<KeyState, RetryStoreError> {
-        let add = add(&self.database, record, None);
-        self.observed("store retry event behind", add).await
+        let add = add(&self.tables.database, record, None);
+        self.tables.observed("store retry event behind", add).await
     }
 
     async fn claim(
@@ -335,8 +338,10 @@ impl RetryStore for DatabaseRetryStore {
         limit: u32,
         term: Duration,
     ) -> Result<Vec<Claimed>, RetryStoreError> {
-        let claim = self.due(topic, claimant, limit, term);
-        Ok(claimed(self.observed("claim retry events", claim).await?))
+        let claim = self.tables.due(topic, claimant, limit, term);
+        Ok(claimed(
+            self.tables.observed("claim retry events", claim).await?,
+        ))
     }
 
     async fn settle(
@@ -345,8 +350,8 @@ impl RetryStore for DatabaseRetryStore {
         claimant: Uuid,
         settlement: &Settlement,
     ) -> Result<(), RetryStoreError> {
-        let settle = self.run(async || {
-            let mut transaction = self.transaction().await?;
+        let settle = self.tables.run(async || {
+            let mut transaction = self.tables.transaction().await?;
             match settlement {
                 Settlement::Handled => remove(&mut transaction, id, claimant).await?,
                 Settlement::Failed(fault, state) => {
@@ -361,17 +366,8 @@ impl RetryStore for DatabaseRetryStore {
             }
             transaction.commit().await
         });
-        self.observed("settle retry event", settle).await
+        self.tables.observed("settle retry event", settle).await
     }
-}
-
-/// `$1` to `$4`
-fn bind_record<'c>(query: Query<'c>, record: &Record) -> Query<'c> {
-    query
-        .bind(&record.topic)
-        .bind(record.partition)
-        .bind(record.offset)
-        .bind(timestamp(record))
 }
 
 /// The row of a statement that returns one.

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use sqlx::FromRow;
 
 use super::connection::Connection;
-use super::database::{DatabaseRetryStore, make_head_due, one};
+use super::database::{RetryTables, make_head_due, one};
 use super::operations::{
     AuditEntry, Filter, Listing, MAX_COUNTED_BEHIND, OperationError, Operations, OperatorRefusal,
     RetryEvent, RetryStoreCount, State, is_dead_head, is_not_redriven_too_often,
@@ -68,7 +68,7 @@ SELECT (SELECT count(*) FROM blocking),
                               WHERE ordering_key IS NOT NULL) AS keys)";
 
 #[async_trait]
-impl Operations for DatabaseRetryStore {
+impl Operations for RetryTables {
     async fn list(&self, filter: &Filter, limit: u32) -> Result<Listing, RetryStoreError> {
         let mut listing = Listing::default();
         for row in self.select(None, filter, limit).await? {
@@ -112,7 +112,7 @@ impl Operations for DatabaseRetryStore {
     }
 }
 
-impl DatabaseRetryStore {
+impl RetryTables {
     async fn select(
         &self,
         id: Option<i64>,

@@ -271,3 +271,60 @@ async fn of_two_operators_that_want_an_event_the_second_waits_and_is_refused() {
     );
     assert_eq!(database.operations.audit(1).await.unwrap(), []);
 }
+
+/// After a crash as many attempts are counted at once as may be in flight: they must not hold the connections that the
+/// handlers need.
+#[tokio::test]
+async fn hundreds_of_attempts_counted_at_once_leave_the_pool_to_others() {
+    const ATTEMPTS: i64 = 300;
+    let database = Database::postgres().await;
+    let mut stranger = database.stranger().await;
+    let mut held = stranger.begin().await.unwrap();
+    let lock = "LOCK TABLE record_attempts IN EXCLUSIVE MODE";
+    sqlx::query(lock).execute(&mut *held).await.unwrap();
+    let mut counting: JoinSet<_> = (1..=ATTEMPTS)
+        .map(|offset| {
+            let retry_store = Arc::clone(&database.retry_store);
+            async move { retry_store.count_attempt(&record("a", offset)).await }
+        })
+        .collect();
+    database.until_waiting_for_locks(1).await;
+
+    // One statement after the other takes a connection beside them.
+    for offset in 1..=10 {
+        let event = record("b", offset);
+        let stored = database.retry_store.store(&event, &fault(), DUE).await;
+        stored.unwrap();
+    }
+
+    held.commit().await.unwrap();
+    while let Some(counted) = counting.join_next().await {
+        assert_eq!(counted.unwrap().unwrap(), 1);
+    }
+}
+
+/// Two processes that believe to own a partition count its records at the same time.
+#[tokio::test]
+async fn attempts_counted_by_two_processes_are_all_counted() {
+    const ATTEMPTS: i64 = 200;
+    on_every_database(async |database| {
+        let other = database.replica().await;
+        let count = async |database: &Database, offsets: Vec<i64>| {
+            let counts = offsets.iter().map(async |offset| {
+                let record = record("a", *offset);
+                database.retry_store.count_attempt(&record).await.unwrap()
+            });
+            futures::future::join_all(counts).await
+        };
+        let ascending: Vec<i64> = (1..=ATTEMPTS).collect();
+        let descending: Vec<i64> = (1..=ATTEMPTS).rev().collect();
+
+        let (one, mut two) = tokio::join!(count(&database, ascending), count(&other, descending));
+
+        two.reverse();
+        for (one, two) in one.into_iter().zip(two) {
+            assert_eq!(one + two, 1 + 2);
+        }
+    })
+    .await;
+}

@@ -13,6 +13,7 @@ use sql::url::DatabaseUrl;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
+use tokio_util::task::TaskTracker;
 
 pub(crate) const MIGRATIONS: Migrations = &[consumer::MIGRATIONS];
 
@@ -53,7 +54,7 @@ impl Database {
     async fn open(url: DatabaseUrl, directory: Option<Arc<TempDir>>) -> Self {
         let engine = Engine::open(&config(&url), MIGRATIONS).await.unwrap();
         Self {
-            retry_store: consumer::retry_store::database::retry_store(&engine),
+            retry_store: consumer::retry_store::database::retry_store(&engine, &TaskTracker::new()),
             operations: consumer::retry_store::database::operations(&engine),
             engine,
             url,
