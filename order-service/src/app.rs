@@ -44,7 +44,7 @@ use crate::commit::Writers;
 use crate::config::Config;
 use crate::events::OutcomeHandler;
 use crate::follower::Follower;
-use crate::inventory::{Inventory, InventoryUpkeep};
+use crate::inventory::{InventoryClient, InventoryUpkeep};
 use crate::open_orders_watch::OpenOrdersWatch;
 use crate::rpc::OrderRpc;
 use crate::store::{self, MIGRATIONS, OrderStore};
@@ -61,7 +61,7 @@ pub struct App {
     database: Database,
     server: GrpcServer,
     authentication: Authentication,
-    inventory: Inventory,
+    inventory: InventoryClient,
     inventory_upkeep: Option<InventoryUpkeep>,
     health: Health,
 }
@@ -76,14 +76,14 @@ impl App {
         let database = Database::open(&config.database, MIGRATIONS).await?;
         let authentication =
             Authentication::load(config.auth.as_ref(), env!("CARGO_PKG_NAME")).await?;
-        let (inventory, inventory_upkeep) = Inventory::new(&config.inventory)?;
+        let (inventory, inventory_upkeep) = InventoryClient::new(&config.inventory)?;
         let server = GrpcServer::bind(&config.grpc, env!("CARGO_PKG_NAME")).await?;
         Ok(Self {
             config,
             database,
             server: server.authenticated(authentication.layer()),
             authentication,
-            inventory: self.inventory,
+            inventory,
             inventory_upkeep,
             health: Health::starting(&[SERVICE_NAME]),
         })
@@ -162,6 +162,7 @@ impl App {
     ) {
         let (config, database, server) = (self.config, self.database, self.server);
         let admission = Admission::default();
+        let inventory = self.inventory.start(supervisor.writers());
         let rpc = |shutdown| OrderRpc {
             store,
             writers,
@@ -169,7 +170,7 @@ impl App {
             streams: Arc::new(Semaphore::new(config.watch_streams)),
             rate_limit: Arc::new(CustomerRateLimit::new(config.rate_limit)),
             admission: admission.clone(),
-            inventory: self.inventory,
+            inventory,
             shed: ShedCalls::default(),
             shutdown,
         };

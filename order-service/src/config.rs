@@ -86,6 +86,8 @@ pub struct AvailabilityConfig {
     pub policy: AvailabilityPolicy,
     /// For all attempts together.
     pub timeout: Duration,
+    /// How long a report about a SKU is used again; zero: not at all.
+    pub max_age: Duration,
 }
 
 /// The effect of a check without a usable response.
@@ -109,7 +111,15 @@ impl FromSetting for AvailabilityPolicy {
 /// PlaceOrder waits for the check and then for the commit; this bounds the first.
 const MAX_AVAILABILITY_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Beyond it, CONFIRMED would say little about the stock.
+const MAX_AVAILABILITY_AGE: Duration = Duration::from_secs(60);
+
 impl AvailabilityConfig {
+    /// A call that takes half of the timeout is slow: its replica will soon exceed all of it.
+    pub fn slow_call(&self) -> Duration {
+        self.timeout / 2
+    }
+
     fn read(settings: &mut Settings<'_>) -> Self {
         let policy = settings.value(
             "AVAILABILITY_CHECK",
@@ -123,7 +133,18 @@ impl AvailabilityConfig {
         );
         let is_valid = timeout > Duration::ZERO && timeout <= MAX_AVAILABILITY_TIMEOUT;
         settings.require(is_valid, "AVAILABILITY_TIMEOUT", "must be 1ms to 5s");
-        Self { policy, timeout }
+        let max_age = settings.value(
+            "AVAILABILITY_MAX_AGE",
+            "100ms",
+            "how long the response about a SKU is used for other orders, counted from the start of its call; 0ms: every order waits for a call that begins after it",
+        );
+        let is_valid = max_age <= MAX_AVAILABILITY_AGE;
+        settings.require(is_valid, "AVAILABILITY_MAX_AGE", "must be at most 60s");
+        Self {
+            policy,
+            timeout,
+            max_age,
+        }
     }
 }
 
@@ -243,6 +264,7 @@ mod tests {
             ("COMMIT_QUEUE", "-1"),
             ("AVAILABILITY_CHECK", "sometimes"),
             ("AVAILABILITY_TIMEOUT", "6s"),
+            ("AVAILABILITY_MAX_AGE", "61s"),
             ("WATCH_STREAMS", "18446744073709551615"),
         ])
         .unwrap_err();
@@ -261,6 +283,7 @@ mod tests {
                 "COMMIT_MAX_BATCH",
                 "AVAILABILITY_CHECK",
                 "AVAILABILITY_TIMEOUT",
+                "AVAILABILITY_MAX_AGE",
                 "WATCH_STREAMS"
             ]
         );

@@ -19,7 +19,10 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::commit::Writers;
-use crate::domain::{Availability, Order, OrderId, Timestamp};
+use crate::domain::{
+    Availability, Currency, Money as Amount, Order, OrderId, OrderLine as Line, OrderLines,
+    Quantity, Sku, Timestamp, UnitPrice,
+};
 use crate::events;
 use crate::rpc::parse_place_order;
 use crate::store::sqlite::SqliteStore;
@@ -64,6 +67,20 @@ impl Fixture {
         self.store.place(&[command]).await.unwrap();
         order_id
     }
+}
+
+/// Lines of an order, by SKU and pieces.
+pub(crate) fn lines(lines: &[(&str, i32)]) -> OrderLines {
+    let price = Amount {
+        currency: Currency::Gbp,
+        minor_units: 255,
+    };
+    let line = |&(sku, pieces): &(&str, i32)| Line {
+        sku: Sku::parse(sku).unwrap(),
+        quantity: Quantity::parse(pieces).unwrap(),
+        unit_price: UnitPrice::parse(price).unwrap(),
+    };
+    OrderLines::new(lines.iter().map(line).collect()).unwrap()
 }
 
 /// A valid request with a new request id.

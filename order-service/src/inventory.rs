@@ -1,7 +1,7 @@
 //! The availability check: a call to processing-service before an order is accepted.
 //!
 //! ```text
-//! PlaceOrder ─▶ check ─┬─ every line in stock ──▶ CONFIRMED
+//! PlaceOrder ─▶ check ─┬─ every line in stock ──▶ CONFIRMED       by cached reports, or else by a call
 //!                      ├─ shortage ─────────────▶ refused, with the shortage of each line
 //!                      └─ no usable response: timeout, error, breaker open, no time left
 //!                           ├─ best-effort ─────▶ UNVERIFIED, and processing decides
@@ -10,32 +10,48 @@
 //!
 //! It is the only synchronous call before the commit, so it has a budget: at most `AVAILABILITY_TIMEOUT`, and never the time
 //! that the commit needs. Deadline, retries and circuit breaker are those of [`grpc::client`].
+//!
+//! A call per order would cost as much as the rest of the confirmation. Therefore orders share calls (`shared_calls`), and
+//! reports are used again until `AVAILABILITY_MAX_AGE` (`report_cache`). Any response can be outdated when it arrives, since
+//! the check reserves nothing (ADR 12); the setting bounds by how much.
 
 use std::collections::HashMap;
 use std::error::Error;
+use std::sync::Arc;
 use std::time::Duration;
 
 use grpc::client::{Address, BreakerRules, Dependency, Discovery, ServiceClient, ServiceConfig};
 use grpc::tls::{ClientTls, Connector};
-use proto::inventory::v1::inventory_service_client::InventoryServiceClient;
-use proto::inventory::v1::{CheckAvailabilityRequest, CheckAvailabilityResponse};
 use service::command_line::ExitError;
 use service::deadline::Deadline;
+use sql::group_commit::{GroupCommit, GroupCommitConfig};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tonic::{Code, Request, Status};
+use tokio_util::task::TaskTracker;
 
-use crate::availability::{self, Verdict};
-use crate::config::{AvailabilityPolicy, InventoryConfig};
+use crate::availability::{self, Reports, Verdict};
+use crate::config::{AvailabilityConfig, AvailabilityPolicy, InventoryConfig};
 use crate::domain::{Availability, OrderLines, UnavailableLine};
+
+mod report_cache;
+mod shared_calls;
+
+use report_cache::ReportCache;
+use shared_calls::{Question, SharedCalls};
 
 /// Reserved of the caller's deadline for the commit: it takes a few milliseconds, and twice that if it waits for the commit
 /// before.
 const COMMIT_RESERVE: Duration = Duration::from_millis(20);
 
-/// Largest response message: 500 items with the longest SKUs are some 40 KiB.
-const MAX_RESPONSE_BYTES: usize = 256 * 1024;
+/// The client of the check, connected to nothing yet.
+#[derive(Debug)]
+pub struct InventoryClient {
+    config: AvailabilityConfig,
+    /// `None`: the check is off.
+    client: Option<ServiceClient>,
+}
 
-/// The client of the check; clones share it.
+/// The check; clones share it.
 #[derive(Clone, Debug)]
 pub struct Inventory {
     /// `None`: the check is off.
@@ -46,7 +62,8 @@ pub struct Inventory {
 struct Check {
     is_required: bool,
     timeout: Duration,
-    client: ServiceClient,
+    cache: Arc<ReportCache>,
+    calls: GroupCommit<SharedCalls>,
 }
 
 /// The background work of the client: discovery and certificate renewal.
@@ -66,23 +83,20 @@ pub enum NotAvailable {
     Unknown,
 }
 
-impl Inventory {
-    /// No check: orders are accepted as NOT_CHECKED.
-    pub fn off() -> Self {
-        Self { check: None }
-    }
-
+impl InventoryClient {
     /// Creates the client and its background work. Nothing is connected yet.
     ///
     /// # Errors
     /// For an unusable configuration.
     pub fn new(config: &InventoryConfig) -> Result<(Self, Option<InventoryUpkeep>), ExitError> {
-        let is_required = match config.availability.policy {
-            AvailabilityPolicy::Off => return Ok((Self::off(), None)),
-            AvailabilityPolicy::BestEffort => false,
-            AvailabilityPolicy::Required => true,
+        let availability = config.availability;
+        let off = Self {
+            config: availability,
+            client: None,
         };
-        let timeout = config.availability.timeout;
+        if availability.policy == AvailabilityPolicy::Off {
+            return Ok((off, None));
+        }
         let tls = config.tls.as_ref().map(ClientTls::load).transpose();
         let tls = tls.map_err(unusable("setting up TLS"))?;
         let connectors = connectors(config, tls.as_ref())?;
@@ -91,29 +105,53 @@ impl Inventory {
             name: "processing-service",
             caller: env!("CARGO_PKG_NAME"),
             service_config: service_config.map_err(unusable("parsing the service config"))?,
-            // A replica that takes half of the timeout will soon exceed all of it.
-            breaker: BreakerRules::with_slow_call(timeout / 2),
+            breaker: BreakerRules::with_slow_call(availability.slow_call()),
         };
         let connect = move |address: &Address| {
             let connector = connectors.get(address).cloned();
             connector.unwrap_or_else(Connector::plain)
         };
         let (client, discovery) = ServiceClient::new(&config.addresses, dependency, connect);
-        let check = Check {
-            is_required,
-            timeout,
-            client,
-        };
+        let client = Some(client);
         let upkeep = InventoryUpkeep { discovery, tls };
-        let check = Some(check);
-        Ok((Self { check }, Some(upkeep)))
+        Ok((Self { client, ..off }, Some(upkeep)))
     }
 
     /// Registers the metrics of the client.
     pub fn observe(&self) {
-        if let Some(check) = &self.check {
-            check.client.observe();
+        if let Some(client) = &self.client {
+            client.observe();
         }
+    }
+
+    /// Starts the task that makes the calls on `tracker`; it ends when the last clone of the check is dropped.
+    pub fn start(self, tracker: &TaskTracker) -> Inventory {
+        let Self { config, client } = self;
+        let start = |client| {
+            let cache = Arc::new(ReportCache::new(config.max_age));
+            let calls = SharedCalls {
+                client,
+                cache: Arc::clone(&cache),
+                patience: config.slow_call(),
+                overdue: tracker.clone(),
+            };
+            Check {
+                is_required: config.policy == AvailabilityPolicy::Required,
+                timeout: config.timeout,
+                cache,
+                calls: GroupCommit::start(calls, GroupCommitConfig::default(), tracker),
+            }
+        };
+        Inventory {
+            check: client.map(start),
+        }
+    }
+}
+
+impl Inventory {
+    /// No check: orders are accepted as NOT_CHECKED.
+    pub fn off() -> Self {
+        Self { check: None }
     }
 
     /// Checks these lines for a call with this deadline.
@@ -131,23 +169,32 @@ impl Inventory {
         match check.run(lines, deadline).await {
             Some(Verdict::Confirmed) => Ok(Availability::Confirmed),
             Some(Verdict::Refused(lines)) => Err(NotAvailable::Lines(lines)),
-            Some(Verdict::Unverified(_)) | None if check.is_required => Err(NotAvailable::Unknown),
-            Some(Verdict::Unverified(_)) | None => Ok(Availability::Unverified),
+            None if check.is_required => Err(NotAvailable::Unknown),
+            None => Ok(Availability::Unverified),
         }
     }
 }
 
 impl Check {
-    /// `None` without a response in time.
+    /// `None` without a usable response in time.
     async fn run(&self, lines: &OrderLines, deadline: Deadline) -> Option<Verdict> {
-        let budget = self.budget(deadline)?;
-        let response = self.send(availability::request(lines), budget).await;
-        let response = response.map_err(|status| log_failure(&status)).ok()?;
-        let verdict = availability::verdict(lines, &response);
-        if let Verdict::Unverified(error) = &verdict {
-            tracing::warn!(%error, "invalid CheckAvailability response");
+        let cached = self.cache.verdict(lines, Instant::now());
+        if cached.is_some() {
+            return cached;
         }
-        Some(verdict)
+        let budget = self.budget(deadline)?;
+        let reports = budget.bound(self.ask(lines, budget)).await.ok()??;
+        availability::verdict(lines, |sku| reports.get(sku).copied())
+    }
+
+    /// Waits for the call that these lines share with those of other orders.
+    async fn ask(&self, lines: &OrderLines, budget: Deadline) -> Option<Arc<Reports>> {
+        let call = self
+            .calls
+            .submit(Question::about(lines, budget))
+            .await
+            .ok()?;
+        call.await.ok()
     }
 
     /// The deadline of the check for a call with this deadline; `None` if less than half of the timeout is left. Then the
@@ -159,29 +206,6 @@ impl Check {
             .remaining()
             .is_none_or(|remaining| remaining >= self.timeout / 2);
         is_enough.then_some(budget)
-    }
-
-    async fn send(
-        &self,
-        request: CheckAvailabilityRequest,
-        budget: Deadline,
-    ) -> Result<CheckAvailabilityResponse, Status> {
-        let mut request = Request::new(request);
-        request.extensions_mut().insert(budget);
-        let client = InventoryServiceClient::new(self.client.clone());
-        let mut client = client.max_decoding_message_size(MAX_RESPONSE_BYTES);
-        Ok(client.check_availability(request).await?.into_inner())
-    }
-}
-
-/// The breaker logs an outage, once. A status that blames the request is logged here.
-fn log_failure(status: &Status) {
-    let code = status.code();
-    match code {
-        Code::InvalidArgument | Code::Unimplemented | Code::OutOfRange => {
-            tracing::warn!(?code, "CheckAvailability request refused as invalid");
-        }
-        _ => tracing::debug!(?code, "availability check failed"),
     }
 }
 

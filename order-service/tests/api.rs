@@ -4,6 +4,7 @@ mod bare;
 mod issuer;
 mod line;
 mod service;
+mod shared_checks;
 mod stock;
 
 mod errors;

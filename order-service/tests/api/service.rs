@@ -175,12 +175,13 @@ pub(crate) async fn build(directory: &Path, settings: &[(&str, &str)]) -> Result
     App::build(config(&sqlite(directory), settings)).await
 }
 
-/// Free ports; Kafka and processing-service at a closed port.
+/// Free ports; Kafka and processing-service at a closed port. Each order is checked by a call that begins after it.
 fn config(database: &str, settings: &[(&str, &str)]) -> Config {
     let mut environment: BTreeMap<String, String> = [
         ("GRPC_LISTEN", "127.0.0.1:0"),
         ("KAFKA_BROKERS", "127.0.0.1:1"),
         ("PROCESSING_ADDRESS", "http://127.0.0.1:1"),
+        ("AVAILABILITY_MAX_AGE", "0ms"),
         ("DATABASE_URL", database),
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))

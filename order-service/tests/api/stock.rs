@@ -1,14 +1,15 @@
 //! A fake InventoryService: it returns the response that a test sets, immediately, late or never.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 
 use proto::inventory::v1::inventory_service_server::{InventoryService, InventoryServiceServer};
 use proto::inventory::v1::{
     CheckAvailabilityRequest, CheckAvailabilityResponse, ItemAvailability, ItemStatus,
 };
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server;
 use tonic::{Request, Response, Status};
@@ -22,13 +23,19 @@ pub(crate) enum Says {
     UnknownSku,
     /// Nothing, for as long as the caller waits.
     Nothing,
+    /// What it says next, as soon as the test lets it.
+    Later,
+    /// An error that is not retried and counts in the breaker.
+    Error,
+    /// Refuses requests of several items as invalid.
+    OnlyOneItem,
 }
 
 /// A running stand-in; clones speak of the same one.
 #[derive(Clone)]
 pub(crate) struct Stock {
     pub(crate) address: SocketAddr,
-    says: Arc<Mutex<Says>>,
+    says: watch::Sender<Says>,
     asked: Arc<AtomicUsize>,
 }
 
@@ -37,7 +44,7 @@ impl Stock {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let stock = Self {
             address: listener.local_addr().unwrap(),
-            says: Arc::new(Mutex::new(says)),
+            says: watch::Sender::new(says),
             asked: Arc::default(),
         };
         let service = InventoryServiceServer::new(stock.clone());
@@ -48,7 +55,7 @@ impl Stock {
 
     /// From now on.
     pub(crate) fn say(&self, says: Says) {
-        *self.says.lock().unwrap() = says;
+        self.says.send_replace(says);
     }
 
     /// How often it was asked.
@@ -69,14 +76,19 @@ impl InventoryService for Stock {
         request: Request<CheckAvailabilityRequest>,
     ) -> Result<Response<CheckAvailabilityResponse>, Status> {
         self.asked.fetch_add(1, Ordering::Relaxed);
-        let says = *self.says.lock().unwrap();
-        let (status, available_quantity) = match says {
-            Says::Available => (ItemStatus::Available, 0),
+        let items = request.into_inner().items;
+        let mut says = self.says.subscribe();
+        let said = *says.wait_for(|says| *says != Says::Later).await.unwrap();
+        let (status, available_quantity) = match said {
+            Says::OnlyOneItem if items.len() > 1 => {
+                return Err(Status::invalid_argument("one item"));
+            }
+            Says::Error => return Err(Status::internal("a defect")),
+            Says::Available | Says::OnlyOneItem => (ItemStatus::Available, 0),
             Says::OnePieceLeft => (ItemStatus::OutOfStock, 1),
             Says::UnknownSku => (ItemStatus::UnknownSku, 0),
-            Says::Nothing => std::future::pending().await,
+            Says::Nothing | Says::Later => std::future::pending().await,
         };
-        let items = request.into_inner().items;
         let items = items.into_iter().map(|item| ItemAvailability {
             sku: item.sku,
             status: status.into(),
