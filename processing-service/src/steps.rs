@@ -3,14 +3,21 @@
 //! ```text
 //! step         call outside (idempotent)    committed together
 //! reserve                                   stock reserved, saga RESERVED, StockReserved
-//! capture      gateway: capture             payment, saga CAPTURED, PaymentCaptured
-//! ship                                      stock shipped, shipment, saga FULFILLED, OrderFulfilled, inbox
+//! capture      gateway: capture             (with the next step)
+//! ship                                      payment, PaymentCaptured, stock shipped, shipment, saga FULFILLED,
+//!                                           OrderFulfilled, inbox
+//! cancel                                    payment, PaymentCaptured, saga COMPENSATING
 //! compensate   gateway: refund              stock released, payment REFUNDED, saga REJECTED or CANCELLED,
 //!                                           OrderRejected or OrderCancelled, inbox
 //! ```
 //!
-//! Every step ends in one commit and returns the current state of the saga. After a redelivery this can be a later state
-//! than the step's own target, because the step was recorded before; the caller continues from the returned state.
+//! A commit precedes every call of the gateway, so the provider is never asked for an order whose stock is not reserved, nor for a
+//! refund that is not decided. Nothing is called between capture and shipment: they share a commit. The check for a
+//! cancellation stands between them, as before every step.
+//!
+//! Every commit returns the current state of the saga. After a redelivery this can be a later state than the step's own
+//! target, because the step was recorded before; the caller continues from the returned state. A saga that an earlier
+//! release left CAPTURED is shipped, or compensated, by a step of its own.
 
 use crate::domain::{Order, SagaState, Step};
 use crate::names::{attributes as attr, spans};
@@ -25,20 +32,43 @@ pub mod ship;
 
 mod gateway;
 
+use capture::Captured;
 pub use pipeline::{CapturePolicy, Pipeline, StepError};
 
-/// Runs one step of an order. Returns the current state of the saga.
+/// Runs one step of an order, and after a capture the one that it is committed with. Returns the current state of the saga.
+///
+/// `cancelled` tells whether a cancellation of the order waits.
 pub async fn run(
     pipeline: &Pipeline,
     step: Step,
     order: &Order,
     cause: &Cause,
+    cancelled: &(dyn Fn() -> bool + Sync),
 ) -> Result<SagaState, StepError> {
     match step {
         Step::Reserve => observed("reserve stock", reserve::run(pipeline, order, cause)).await,
-        Step::Capture => observed("capture payment", capture::run(pipeline, order, cause)).await,
-        Step::Ship => observed("ship order", ship::run(pipeline, order.id, cause)).await,
+        Step::Capture => capture_and_continue(pipeline, order, cause, cancelled).await,
+        Step::Ship => observed("ship order", ship::run(pipeline, order.id, None, cause)).await,
         Step::Compensate => compensate::run(pipeline, order.id, cause).await,
+    }
+}
+
+async fn capture_and_continue(
+    pipeline: &Pipeline,
+    order: &Order,
+    cause: &Cause,
+    cancelled: &(dyn Fn() -> bool + Sync),
+) -> Result<SagaState, StepError> {
+    let capture = capture::run(pipeline, order, cause);
+    match observed_as("capture payment", capture, Captured::state).await? {
+        Captured::Refused(state) => Ok(state),
+        Captured::Payment(payment) if cancelled() => {
+            compensate::cancel_captured(pipeline, order.id, payment, cause).await
+        }
+        Captured::Payment(payment) => {
+            let ship = ship::run(pipeline, order.id, Some(payment), cause);
+            observed("ship order", ship).await
+        }
     }
 }
 
@@ -47,10 +77,19 @@ async fn observed(
     name: &'static str,
     step: impl Future<Output = Result<SagaState, StepError>>,
 ) -> Result<SagaState, StepError> {
+    observed_as(name, step, |state| *state).await
+}
+
+/// As [`observed`], for a step with another result, which has a state.
+async fn observed_as<T>(
+    name: &'static str,
+    step: impl Future<Output = Result<T, StepError>>,
+    state: fn(&T) -> SagaState,
+) -> Result<T, StepError> {
     let span = spans::STEP.within(name);
     span.set(&attr::ORDER_STEP, name);
     let ended = span.carry(step).await;
-    match &ended {
+    match ended.as_ref().map(state) {
         Ok(SagaState::Rejected(reason)) => {
             span.set(&attr::ORDER_REJECTION_REASON, reason.name());
         }

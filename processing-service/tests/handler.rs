@@ -145,7 +145,7 @@ async fn a_cancellation_during_the_capture_refunds_and_releases_everything() {
     at_every_desk(&[("A", 10)], async |desk| {
         let order = paid_with("tok_approved");
         desk.take(Step::Reserve, &order).await;
-        desk.take(Step::Capture, &order).await;
+        desk.capture_alone(&order).await;
 
         desk.handle(placed(&order), &[cancellation_of(&order)])
             .await
@@ -249,8 +249,8 @@ async fn a_cancellation_ends_an_order_that_stopped_between_steps() {
 }
 
 #[tokio::test]
-async fn an_order_is_resumed_after_a_crash_between_any_two_steps() {
-    let steps = [Step::Reserve, Step::Capture, Step::Ship];
+async fn an_order_is_resumed_after_a_crash_between_any_two_commits() {
+    let steps = [Step::Reserve, Step::Capture];
     for crash_after in 0..=steps.len() {
         at_every_desk(&[("A", 10)], async |desk| {
             let order = paid_with("tok_approved");
@@ -268,6 +268,42 @@ async fn an_order_is_resumed_after_a_crash_between_any_two_steps() {
         })
         .await;
     }
+}
+
+#[tokio::test]
+async fn an_order_that_an_earlier_release_left_captured_is_shipped() {
+    at_every_desk(&[("A", 10)], async |desk| {
+        let order = paid_with("tok_approved");
+        desk.take(Step::Reserve, &order).await;
+        desk.capture_alone(&order).await;
+        assert_eq!(desk.shop.saga(&order).await, Some(SagaState::Captured));
+
+        desk.handle(placed(&order), &[]).await.unwrap();
+
+        assert_eq!(desk.shop.saga(&order).await, Some(SagaState::Fulfilled));
+        assert_eq!(desk.shop.stock("A").await, (7, 0, 3));
+        assert_eq!(desk.shop.announced(&order).await.len(), 3);
+        assert_eq!(desk.gateway.captures(), 1);
+    })
+    .await;
+}
+
+/// Two commits: one before the call of the provider, one after it.
+#[tokio::test]
+async fn payment_and_shipment_of_an_order_are_one_commit() {
+    at_every_desk(&[("A", 10)], async |desk| {
+        let order = paid_with("tok_approved");
+        desk.take(Step::Reserve, &order).await;
+        desk.shop.database.refuse_rows("shipments").await;
+
+        let failure = desk.handle(placed(&order), &[]).await;
+
+        assert!(failure.is_err(), "{failure:?}");
+        assert_eq!(desk.shop.saga(&order).await, Some(SagaState::Reserved));
+        assert_eq!(desk.shop.payment(&order).await, None);
+        assert_eq!(desk.shop.announced(&order).await, [(1, "StockReserved")]);
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -43,9 +43,9 @@ pub enum CrashPoint {
     AfterDelete,
     /// A record was polled; its handler has not started.
     AfterPoll,
-    /// A saga step is committed; the next has not started.
+    /// A saga step is committed; the next has not started. Payment and shipment are one commit.
     BetweenSteps,
-    /// The payment provider has captured; the capture is not recorded.
+    /// The payment provider has captured; neither the capture nor the shipment is recorded.
     AfterCapture,
     /// The payment provider has refunded; the refund is not recorded.
     AfterRefund,

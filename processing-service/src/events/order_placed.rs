@@ -1,7 +1,8 @@
 //! `OrderPlaced`: runs the steps of the order until its saga ends.
 //!
 //! Before each step it checks for a cancellation: a `CancellationRequested` has the same key, so it is queued behind this
-//! event and would otherwise be handled only after the order is shipped.
+//! event and would otherwise be handled only after the order is shipped. The check before shipping is part of the step
+//! that captures, because both are one commit.
 
 use std::time::SystemTime;
 
@@ -58,7 +59,7 @@ async fn process(
             SagaState::Reserved | SagaState::Captured if cancelled() => {
                 compensate::cancel(pipeline, order.id, cause).await?
             }
-            _ => steps::run(pipeline, step, order, cause).await?,
+            _ => steps::run(pipeline, step, order, cause, cancelled).await?,
         };
     }
     Ok(state)

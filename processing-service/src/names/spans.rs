@@ -8,7 +8,7 @@ use super::attributes as attr;
 pub static STEP: SpanType = SpanType {
     name: "{order.step}",
     kind: SpanKind::Internal,
-    brief: "One step of an order, up to its commit",
+    brief: "One step of an order, up to its commit; a capture is committed by the step after it",
     relations: "A child of the attempt at the event",
     attributes: &[
         always(attr::ORDER_STEP),

@@ -1,7 +1,8 @@
 //! The second step: captures the payment.
 //!
-//! The gateway is called outside of any transaction, because a provider that hangs must not hold database locks. After a
-//! crash between its answer and the commit, the redelivered event calls it again with the same idempotency key.
+//! The gateway is called outside of any transaction, because a provider that hangs must not hold database locks. Before the
+//! call, the stock is reserved durably; a capture is recorded in one commit with what follows it. After a crash between its
+//! answer and that commit, the redelivered event calls the gateway again with the same idempotency key.
 
 use service::crash_points::{CrashPoint, reach};
 use tokio::time;
@@ -12,17 +13,37 @@ use crate::domain::{Order, SagaEvent, SagaState};
 use crate::payment::{CaptureError, CaptureRequest};
 use crate::store::Cause;
 
-/// Captures the payment and records the provider's answer.
+/// The provider's answer.
+#[derive(Debug)]
+pub(super) enum Captured {
+    /// The payment is captured, which is not recorded yet.
+    Payment(SagaEvent),
+    /// There is no payment, which is recorded.
+    Refused(SagaState),
+}
+
+impl Captured {
+    pub(super) fn state(&self) -> SagaState {
+        match self {
+            Self::Payment(_) => SagaState::Captured,
+            Self::Refused(state) => *state,
+        }
+    }
+}
+
+/// Captures the payment, and records a refusal.
 pub(super) async fn run(
     pipeline: &Pipeline,
     order: &Order,
     cause: &Cause,
-) -> Result<SagaState, StepError> {
+) -> Result<Captured, StepError> {
     let event = capture(pipeline, order).await;
     if matches!(event, SagaEvent::PaymentCaptured(..)) {
         reach(CrashPoint::AfterCapture)?;
+        return Ok(Captured::Payment(event));
     }
-    pipeline.advance(order.id, event, cause).await
+    let refused = pipeline.advance(order.id, vec![event], cause).await?;
+    Ok(Captured::Refused(refused))
 }
 
 /// Retries until the provider answers or the attempts are exhausted.

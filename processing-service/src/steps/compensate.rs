@@ -41,7 +41,20 @@ pub async fn cancel(
     order_id: OrderId,
     cause: &Cause,
 ) -> Result<SagaState, StepError> {
-    let cancelling = pipeline.advance(order_id, SagaEvent::CancellationRequested, cause);
+    let events = vec![SagaEvent::CancellationRequested];
+    let cancelling = pipeline.advance(order_id, events, cause);
+    observed("cancel order", cancelling).await
+}
+
+/// Records the cancellation of an order together with its capture, which is not recorded yet.
+pub(super) async fn cancel_captured(
+    pipeline: &Pipeline,
+    order_id: OrderId,
+    payment: SagaEvent,
+    cause: &Cause,
+) -> Result<SagaState, StepError> {
+    let events = vec![payment, SagaEvent::CancellationRequested];
+    let cancelling = pipeline.advance(order_id, events, cause);
     observed("cancel order", cancelling).await
 }
 
@@ -56,8 +69,8 @@ pub async fn run(
     let compensating = async {
         gateway::refund(pipeline, order_id).await?;
         reach(CrashPoint::AfterRefund)?;
-        let event = SagaEvent::PaymentUndone;
-        pipeline.advance(order_id, event, cause).await
+        let events = vec![SagaEvent::PaymentUndone];
+        pipeline.advance(order_id, events, cause).await
     };
     observed("compensate order", compensating).await
 }

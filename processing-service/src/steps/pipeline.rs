@@ -22,14 +22,14 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// Applies an event to a saga. Returns its current state.
+    /// Applies events to a saga in one commit. Returns its current state.
     pub(super) async fn advance(
         &self,
         order_id: OrderId,
-        event: SagaEvent,
+        events: Vec<SagaEvent>,
         cause: &Cause,
     ) -> Result<SagaState, StepError> {
-        let recorded = self.store.advance(order_id, event, cause.clone());
+        let recorded = self.store.advance(order_id, events, cause.clone());
         Ok(recorded.await?.state())
     }
 

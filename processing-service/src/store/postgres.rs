@@ -69,7 +69,7 @@ impl Engine for PostgresEngine {
         connection: &mut PgConnection,
         skus: &BTreeSet<Sku>,
     ) -> Result<HashMap<Sku, StockLevel>, sqlx::Error> {
-        // A batch of captures moves no stock: a third of all steps.
+        // Cancellations move no stock.
         if skus.is_empty() {
             return Ok(HashMap::new());
         }

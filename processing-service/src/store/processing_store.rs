@@ -1,6 +1,6 @@
-//! The store's interface: one call is one step of a saga.
+//! The store's interface: one call is one commit of a saga, with a step or with two that need no commit between them.
 //!
-//! A step is committed as a whole or not at all: the new state, the stock moves, the published event, and, when the saga
+//! It is committed as a whole or not at all: the new state, the stock moves, the published events, and, when the saga
 //! ends, the inbox row of the consumed event. Calls are idempotent: a step that was applied before answers
 //! [`Recorded::Duplicate`] and changes nothing. `tests/store_contract` checks these rules on every engine.
 
@@ -20,11 +20,12 @@ pub trait ProcessingStore: Send + Sync + 'static {
     /// Begins the saga of an order that has none yet.
     async fn open(&self, order: OpenSaga, cause: Cause) -> Result<Recorded, StoreError>;
 
-    /// Applies an event to a saga. No-op if the saga's state has no transition for it.
+    /// Applies events to a saga, one after the other and in one commit. Each of them is a no-op if the saga's state then has no
+    /// transition for it.
     async fn advance(
         &self,
         order_id: OrderId,
-        event: SagaEvent,
+        events: Vec<SagaEvent>,
         cause: Cause,
     ) -> Result<Recorded, StoreError>;
 
@@ -85,7 +86,7 @@ pub struct Cause {
 pub enum Recorded {
     /// This call made the change.
     New(SagaState),
-    /// No-op: the step was applied before, or another outcome was decided first.
+    /// No-op: the steps were applied before, or another outcome was decided first.
     Duplicate(SagaState),
 }
 

@@ -82,10 +82,10 @@ impl<E: Engine + Clone> ProcessingStore for TransactionalStore<E> {
     async fn advance(
         &self,
         order_id: OrderId,
-        event: SagaEvent,
+        events: Vec<SagaEvent>,
         cause: Cause,
     ) -> Result<Recorded, StoreError> {
-        self.submit(StepCommand::Advance(order_id, event, cause))
+        self.submit(StepCommand::Advance(order_id, events, cause))
             .await
     }
 

@@ -24,11 +24,11 @@ use crate::domain::{
     Sku, StockLevel, StockMove, announced,
 };
 
-/// One step of one saga.
+/// The steps of one saga that are committed together.
 #[derive(Debug)]
 pub(crate) enum StepCommand {
     Open(OpenSaga, Cause),
-    Advance(OrderId, SagaEvent, Cause),
+    Advance(OrderId, Vec<SagaEvent>, Cause),
 }
 
 impl StepCommand {
@@ -49,9 +49,10 @@ pub(crate) fn skus_of(batch: &[StepCommand], sagas: &HashMap<OrderId, Saga>) -> 
     let demands = batch.iter().filter_map(|command| match command {
         StepCommand::Open(order, _) => (order.opening == Opening::Reserve).then_some(&order.demand),
         // The SKUs of a saga that this batch opens come from its Open command.
-        StepCommand::Advance(order_id, event, _) => {
+        StepCommand::Advance(order_id, events, _) => {
             let saga = sagas.get(order_id)?;
-            event.may_move_stock().then_some(&saga.demand)
+            let may_move = events.iter().any(SagaEvent::may_move_stock);
+            may_move.then_some(&saga.demand)
         }
     });
     demands.flat_map(Demand::skus).cloned().collect()
@@ -124,7 +125,7 @@ impl UnitOfWork {
     pub(crate) fn apply(&mut self, command: &StepCommand) -> Result<Recorded, StoreError> {
         match command {
             StepCommand::Open(order, cause) => Ok(self.open(order, cause)),
-            StepCommand::Advance(order_id, event, cause) => self.advance(*order_id, event, cause),
+            StepCommand::Advance(order_id, events, cause) => self.advance(*order_id, events, cause),
         }
     }
 
@@ -152,8 +153,13 @@ impl UnitOfWork {
             next_sequence: 1,
             demand: order.demand.clone(),
         };
+        let mut row = PendingSaga { saga, change };
         let event = self.opening_event(order);
-        self.step(order.order_id, PendingSaga { saga, change }, event, cause)
+        // Each opening event has a transition.
+        self.step(order.order_id, &mut row, event, cause);
+        let state = row.saga.state;
+        self.sagas.insert(order.order_id, row);
+        Recorded::New(state)
     }
 
     fn opening_event(&self, order: &OpenSaga) -> SagaEvent {
@@ -168,28 +174,41 @@ impl UnitOfWork {
         }
     }
 
+    /// Applies the events in order; new if one of them has a transition.
     fn advance(
         &mut self,
         order_id: OrderId,
-        event: &SagaEvent,
+        events: &[SagaEvent],
         cause: &Cause,
     ) -> Result<Recorded, StoreError> {
-        let row = self.sagas.get(&order_id).cloned();
+        let row = self.sagas.remove(&order_id);
         let mut row = row.ok_or(StoreError::NoSaga(order_id))?;
-        row.change = row.change.max(RowChange::Update);
-        Ok(self.step(order_id, row, event.clone(), cause))
+        let mut is_new = false;
+        for event in events {
+            is_new |= self.step(order_id, &mut row, event.clone(), cause);
+        }
+        if is_new {
+            row.change = row.change.max(RowChange::Update);
+        }
+        let state = row.saga.state;
+        self.sagas.insert(order_id, row);
+        Ok(if is_new {
+            Recorded::New(state)
+        } else {
+            Recorded::Duplicate(state)
+        })
     }
 
-    /// No-op if the saga's state has no transition for the event.
+    /// Whether the saga's state has a transition for the event; without one it is a no-op.
     fn step(
         &mut self,
         order_id: OrderId,
-        mut row: PendingSaga,
+        row: &mut PendingSaga,
         event: SagaEvent,
         cause: &Cause,
-    ) -> Recorded {
+    ) -> bool {
         let Ok(transition) = row.saga.state.on(event) else {
-            return Recorded::Duplicate(row.saga.state);
+            return false;
         };
         row.saga.state = transition.state;
         if let Some(stock_move) = transition.stock {
@@ -212,8 +231,7 @@ impl UnitOfWork {
         if transition.state.is_final() {
             self.changes.inbox.push(cause.event);
         }
-        self.sagas.insert(order_id, row);
-        Recorded::New(transition.state)
+        true
     }
 
     fn move_stock(&mut self, demand: &Demand, stock_move: StockMove) {

@@ -31,7 +31,10 @@ async fn an_event_for_a_saga_that_was_never_opened_is_not_retried() {
         let order_id = OrderId::new(Uuid::now_v7());
 
         let event = SagaEvent::Shipped(ShipmentId::of(order_id));
-        let refused = shop.store.advance(order_id, event, cause(order_id)).await;
+        let refused = shop
+            .store
+            .advance(order_id, vec![event], cause(order_id))
+            .await;
 
         let error = refused.unwrap_err();
         assert!(matches!(error, StoreError::NoSaga(id) if id == order_id));
@@ -47,9 +50,10 @@ async fn a_failing_step_does_not_fail_the_others_of_its_batch() {
         shop.reserve(&good).await;
 
         let (advanced, refused) = tokio::join!(
-            shop.store.advance(good.id, captured(), cause(good.id)),
             shop.store
-                .advance(stranger.id, captured(), cause(stranger.id)),
+                .advance(good.id, vec![captured()], cause(good.id)),
+            shop.store
+                .advance(stranger.id, vec![captured()], cause(stranger.id)),
         );
 
         assert_eq!(advanced.unwrap(), Recorded::New(SagaState::Captured));
@@ -67,7 +71,7 @@ async fn a_damaged_saga_is_named_and_not_retried() {
 
         let refused = shop
             .store
-            .advance(order.id, captured(), cause(order.id))
+            .advance(order.id, vec![captured()], cause(order.id))
             .await;
 
         let error = refused.unwrap_err();

@@ -56,7 +56,9 @@ async fn process(store: Arc<dyn ProcessingStore>, order: Order) -> Result<SagaSt
             SagaState::Captured => shipped(&order),
             other => panic!("{other:?} is not on the way"),
         };
-        let recorded = store.advance(order.id, event, cause(order.id)).await?;
+        let recorded = store
+            .advance(order.id, vec![event], cause(order.id))
+            .await?;
         state = recorded.state();
     }
     Ok(state)
@@ -154,7 +156,9 @@ async fn a_step_that_another_replica_is_recording_is_recorded_once() {
         .run("UPDATE sagas SET state = 'CAPTURED', next_sequence = 3")
         .await;
 
-    let late = shop.store.advance(order.id, captured(), cause(order.id));
+    let late = shop
+        .store
+        .advance(order.id, vec![captured()], cause(order.id));
     let (recorded, ()) = tokio::join!(late, async {
         rival.is_waited_for().await;
         rival.commit().await;
@@ -254,7 +258,8 @@ async fn stock_is_locked_in_sku_order_by_every_step() {
     let reserving = order(&[("B", 1)]);
     let shipped = shipped(&shipping);
     let (shipped, reserved, ()) = tokio::join!(
-        shop.store.advance(shipping.id, shipped, cause(shipping.id)),
+        shop.store
+            .advance(shipping.id, vec![shipped], cause(shipping.id)),
         reserve(shop.store.as_ref(), &reserving),
         async {
             rival.is_waited_for().await;
@@ -326,7 +331,7 @@ async fn a_connection_that_is_cut_during_a_batch_leaves_no_partial_write() {
 
     let declined = || {
         let event = SagaEvent::PaymentDeclined;
-        shop.store.advance(order.id, event, cause(order.id))
+        shop.store.advance(order.id, vec![event], cause(order.id))
     };
     let neighbour = crate::support::fixture::order(&[("A", 1)]);
     let (cut, beside, ()) = tokio::join!(

@@ -88,7 +88,7 @@ async fn a_step_out_of_turn_changes_nothing() {
 async fn a_payment_that_is_captured_and_undone_in_one_batch_is_refunded() {
     on_every_database(&[("A", 10)], async |shop| {
         let order = order(&[("A", 3)]);
-        let step = |event| shop.store.advance(order.id, event, cause(order.id));
+        let step = |event| shop.store.advance(order.id, vec![event], cause(order.id));
 
         let saga = OpenSaga::new(&order, Opening::Reserve);
         let (_, _, _, last) = tokio::join!(

@@ -208,7 +208,7 @@ async fn stock_that_vanished_is_never_shipped() {
 
         let refused = shop
             .store
-            .advance(order.id, shipped(&order), cause(order.id))
+            .advance(order.id, vec![shipped(&order)], cause(order.id))
             .await;
 
         assert!(matches!(refused.unwrap_err(), StoreError::StockChanged));

@@ -42,10 +42,10 @@ impl ProcessingStore for CountingStore {
     async fn advance(
         &self,
         order_id: OrderId,
-        event: SagaEvent,
+        events: Vec<SagaEvent>,
         cause: Cause,
     ) -> Result<Recorded, StoreError> {
-        self.inner.advance(order_id, event, cause).await
+        self.inner.advance(order_id, events, cause).await
     }
 
     async fn announce_again(&self, order_id: OrderId, cause: Cause) -> Result<(), StoreError> {

@@ -64,7 +64,7 @@ impl Fixture {
 
     pub(crate) async fn advance(&self, order: &Order, event: SagaEvent) -> Recorded {
         self.store
-            .advance(order.id, event, cause(order.id))
+            .advance(order.id, vec![event], cause(order.id))
             .await
             .unwrap()
     }

@@ -94,7 +94,11 @@ fn open(number: u128, opening: Opening, lines: &[(&str, i32)]) -> StepCommand {
 }
 
 fn advance(number: u128, event: SagaEvent) -> StepCommand {
-    StepCommand::Advance(order_id(number), event, cause(order_id(number)))
+    advance_by(number, vec![event])
+}
+
+fn advance_by(number: u128, events: Vec<SagaEvent>) -> StepCommand {
+    StepCommand::Advance(order_id(number), events, cause(order_id(number)))
 }
 
 fn captured() -> SagaEvent {
@@ -165,10 +169,50 @@ fn a_rejected_order_reserves_nothing_for_its_batch() {
     assert_eq!(memory.level("A"), (0, 5, 0));
 }
 
+/// A capture and a shipment in one command are what they are in two, and the parts that were recorded before are skipped.
+#[test]
+fn events_of_one_command_are_applied_one_after_the_other() {
+    for recorded_before in [vec![], vec![captured()], vec![captured(), shipped(1)]] {
+        let mut memory = Memory::with_stock(&[("A", 5)]);
+        memory.commit(&[open(1, Opening::Reserve, &[("A", 2)])]);
+        let are_all_recorded = recorded_before.len() == 2;
+        for event in recorded_before {
+            memory.commit(&[advance(1, event)]);
+        }
+
+        let replies = memory.commit(&[advance_by(1, vec![captured(), shipped(1)])]);
+
+        let fulfilled = SagaState::Fulfilled;
+        let expected = if are_all_recorded {
+            Recorded::Duplicate(fulfilled)
+        } else {
+            Recorded::New(fulfilled)
+        };
+        assert_eq!(replies, [expected]);
+        assert_eq!(memory.level("A"), (3, 0, 2));
+        assert_eq!((memory.outbox.len(), memory.inbox.len()), (3, 1));
+    }
+}
+
+/// A saga that another replica has decided to compensate is neither paid nor shipped.
+#[test]
+fn a_saga_in_compensation_refuses_every_event_of_a_command() {
+    let mut memory = Memory::with_stock(&[("A", 5)]);
+    memory.commit(&[open(1, Opening::Reserve, &[("A", 2)])]);
+    memory.commit(&[advance(1, SagaEvent::CancellationRequested)]);
+
+    let replies = memory.commit(&[advance_by(1, vec![captured(), shipped(1)])]);
+
+    let compensating = SagaState::Compensating(crate::domain::Abandonment::Cancelled);
+    assert_eq!(replies, [Recorded::Duplicate(compensating)]);
+    assert_eq!(memory.level("A"), (3, 2, 0));
+    assert_eq!(memory.outbox.len(), 1);
+}
+
 #[derive(Clone, Debug)]
 enum Play {
     Open(u128, Opening, i32),
-    Advance(u128, SagaEvent),
+    Advance(u128, Vec<SagaEvent>),
 }
 
 fn any_play() -> impl Strategy<Value = Play> {
@@ -189,7 +233,8 @@ fn any_play() -> impl Strategy<Value = Play> {
     prop_oneof![
         (0..6_u128, opening, 1..4_i32)
             .prop_map(|(n, opening, pieces)| Play::Open(n, opening, pieces)),
-        (0..6_u128, event).prop_map(|(n, event)| Play::Advance(n, event)),
+        (0..6_u128, prop::collection::vec(event, 1..4))
+            .prop_map(|(n, events)| Play::Advance(n, events)),
     ]
 }
 
@@ -206,7 +251,7 @@ fn commands(plays: &[Play]) -> Vec<StepCommand> {
     known
         .map(|play| match play.clone() {
             Play::Open(number, opening, pieces) => open(number, opening, &[("A", pieces)]),
-            Play::Advance(number, event) => advance(number, event),
+            Play::Advance(number, events) => advance_by(number, events),
         })
         .collect()
 }
