@@ -44,8 +44,8 @@ apache-kafka: ## Fetch Apache Kafka for --kafka apache (needs Java 17 and Maven)
 fuzz: ## Fuzz all that decodes bytes from outside, a minute each; ARGS='600 events' for ten minutes of one
 	CARGO=$(CARGO) tests/fuzz/run.sh $(ARGS)
 
-bench: release ## Measure durable confirmations beside empty calls
-	$(CARGO_TARGET_DIR)/release/confirmations $(ARGS)
+bench: release ## Measure the pair beside its targets; ARGS='--quick' for four minutes, '--grow callers' for the cost by callers
+	$(CARGO_TARGET_DIR)/release/bench $(ARGS)
 
 telemetry-cost: release ## Measure what telemetry costs, side by side with none
 	$(CARGO_TARGET_DIR)/release/telemetry-cost $(ARGS)

@@ -2,7 +2,6 @@
 //! synchronous half, from a client's call to the answer after the commit. Accepted orders are never published, so the
 //! outbox grows while it runs: [`Alone::backlog`].
 
-use std::fs;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -13,6 +12,7 @@ use tokio::time::sleep;
 use crate::client::OrderClient;
 use crate::client::connections::connect;
 use crate::orders::basket;
+use crate::procfs;
 use crate::stack::programs_directory;
 
 /// Startup timeout; includes migrating the schema.
@@ -22,11 +22,6 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 /// The setting that names the database.
 const DATABASE_URL: &str = "DATABASE_URL";
-
-/// `USER_HZ`: the unit of CPU time in `/proc/PID/stat`. User time is the twelfth field after the program name, system
-/// time the next.
-const TICK: Duration = Duration::from_millis(10);
-const USER_TIME: usize = 11;
 
 /// There is no availability query, and outbox rows are never published.
 const UNDISTURBED: [(&str, &str); 3] = [
@@ -118,11 +113,7 @@ impl Alone {
     /// # Errors
     /// When `/proc/PID/stat` cannot be read.
     pub fn cpu_time(&self) -> Result<Duration> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.process.id()))?;
-        let (_, after_name) = stat.rsplit_once(')').context("no name in stat")?;
-        let times = after_name.split_whitespace().skip(USER_TIME).take(2);
-        let ticks: u32 = times.map(str::parse::<u32>).sum::<Result<_, _>>()?;
-        Ok(TICK * ticks)
+        procfs::cpu_time(self.process.id())
     }
 
     /// Where it listens, such as `http://127.0.0.1:50051`.

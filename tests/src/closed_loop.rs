@@ -1,6 +1,7 @@
 //! A closed loop: callers that call again as soon as they are answered, for maximum throughput.
 
 use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -25,13 +26,39 @@ impl Round {
     }
 }
 
-/// Runs this many callers over these channels for a time. Calls in flight at the end are awaited and counted.
+/// How long a round lasts.
+#[derive(Clone, Copy, Debug)]
+pub enum Extent {
+    /// Calls that begin within this time.
+    Time(Duration),
+    /// This many calls.
+    Calls(u64),
+}
+
+impl From<Duration> for Extent {
+    fn from(time: Duration) -> Self {
+        Self::Time(time)
+    }
+}
+
+impl Extent {
+    /// Whether the next call is within it. `begun` are the calls before, of all callers.
+    fn has_room(self, start: Instant, begun: &AtomicU64) -> bool {
+        let before = begun.fetch_add(1, Ordering::Relaxed);
+        match self {
+            Self::Time(time) => start.elapsed() < time,
+            Self::Calls(calls) => before < calls,
+        }
+    }
+}
+
+/// Runs this many callers over these channels. Calls in flight at the end are awaited and counted.
 ///
 /// # Errors
 /// When a call fails.
 pub async fn measure<T, F, C>(
     callers: usize,
-    length: Duration,
+    extent: impl Into<Extent>,
     channels: &[T],
     call: C,
 ) -> Result<Round>
@@ -40,17 +67,17 @@ where
     F: Future<Output = Result<()>>,
     C: Fn(T) -> F,
 {
-    let start = Instant::now();
-    let end = start + length;
+    let (start, extent) = (Instant::now(), extent.into());
+    let begun = AtomicU64::new(0);
     let callers = (0..callers).map(|caller| {
         let channel = channels[caller % channels.len()].clone();
-        let call = &call;
+        let (call, begun) = (&call, &begun);
         async move {
             let mut latency = Histogram::<u64>::new(3)?;
-            while Instant::now() < end {
-                let begun = Instant::now();
+            while extent.has_room(start, begun) {
+                let called = Instant::now();
                 call(channel.clone()).await?;
-                latency.record(u64::try_from(begun.elapsed().as_micros())?)?;
+                latency.record(u64::try_from(called.elapsed().as_micros())?)?;
             }
             anyhow::Ok(latency)
         }
@@ -71,4 +98,23 @@ where
 pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_round_of_calls_makes_exactly_these() {
+        let made = AtomicU64::new(0);
+        let call = |()| async {
+            made.fetch_add(1, Ordering::Relaxed);
+            tokio::task::yield_now().await;
+            Ok(())
+        };
+
+        let round = measure(7, Extent::Calls(100), &[()], call).await.unwrap();
+
+        assert_eq!((round.calls, made.load(Ordering::Relaxed)), (100, 100));
+    }
 }

@@ -5,6 +5,7 @@
 
 pub mod alone;
 pub mod audit;
+pub mod bench;
 pub mod chaos;
 pub mod client;
 pub mod closed_loop;
@@ -15,6 +16,7 @@ pub mod orderctl;
 pub mod orders;
 pub mod otlp;
 pub mod overload;
+pub mod procfs;
 pub mod proxy;
 pub mod replay;
 pub mod report;

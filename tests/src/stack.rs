@@ -51,6 +51,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use anyhow::Context as _;
 use auditor::database::{Database, Databases};
 use tokio::sync::broadcast;
 use tokio::time::timeout;
@@ -122,7 +123,9 @@ impl Stack {
             CatalogueSource::Text(text) => directory.write_catalogue(text)?,
         };
         let apache_kafka = match config.engines.broker {
-            BrokerEngine::Apache => Some(ApacheKafka::prepare(directory.root(), &addresses).await?),
+            BrokerEngine::Apache => {
+                Some(ApacheKafka::prepare(&config, directory.root(), &addresses).await?)
+            }
             BrokerEngine::Embedded | BrokerEngine::External(_) => None,
         };
         let postgres = match addresses.database {
@@ -256,6 +259,17 @@ impl Stack {
             Some(postgres) => Database::Postgres(postgres.url(service)),
             None => Database::Sqlite(self.data_dir().join(format!("{service}.db"))),
         }
+    }
+
+    /// The pid of a process: of the one that was started last, if it does not run.
+    ///
+    /// # Errors
+    /// When it was never started.
+    pub fn pid(&self, process: Process) -> anyhow::Result<u32> {
+        let file = self.directory.process_file(process);
+        let pid = std::fs::read_to_string(&file)
+            .with_context(|| format!("cannot read {}", file.display()))?;
+        Ok(pid.trim().parse()?)
     }
 
     pub fn log_file(&self, process: Process) -> PathBuf {

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use tokio::process::Command;
 
 use super::tool::run;
-use super::{StackAddresses, StackError, programs_directory, tls};
+use super::{StackAddresses, StackConfig, StackError, programs_directory, tls};
 
 /// A fixed cluster id: a node refuses storage of another cluster, and there is only one.
 const CLUSTER_ID: &str = "b3JkZXJzLXRlc3RzLTAwMA";
@@ -32,6 +32,12 @@ appender.stdout.type = Console
 appender.stdout.name = STDOUT
 appender.stdout.layout.type = PatternLayout
 appender.stdout.layout.pattern = %d{ISO8601} %p %m (%c{1})%n
+";
+
+/// Logs every completed request as JSON.
+const REQUEST_LOG: &str = "\
+logger.request.name = kafka.request.logger
+logger.request.level = DEBUG
 ";
 
 /// Settings that do not depend on the stack.
@@ -88,6 +94,7 @@ pub(super) struct ApacheKafka {
 impl ApacheKafka {
     /// Finds the jars, writes the settings and formats the storage if it is new.
     pub(super) async fn prepare(
+        config: &StackConfig,
         data_dir: &Path,
         addresses: &StackAddresses,
     ) -> Result<Self, StackError> {
@@ -104,7 +111,7 @@ impl ApacheKafka {
             tls::make_broker_certificate(data_dir).await?;
         }
         kafka
-            .write_settings(data_dir, addresses)
+            .write_settings(config, data_dir, addresses)
             .map_err(unusable)?;
         if !kafka.storage().join("meta.properties").is_file() {
             kafka.format().await?;
@@ -153,14 +160,25 @@ impl ApacheKafka {
         self.directory.join("data")
     }
 
-    fn write_settings(&self, data_dir: &Path, addresses: &StackAddresses) -> io::Result<()> {
+    fn write_settings(
+        &self,
+        config: &StackConfig,
+        data_dir: &Path,
+        addresses: &StackAddresses,
+    ) -> io::Result<()> {
         let text = format!(
             "{SETTINGS}\nlog.dirs={}\n{}",
             self.storage().display(),
             listeners(data_dir, addresses)
         );
         fs::write(self.settings(), text)?;
-        fs::write(self.directory.join("log4j2.properties"), LOG4J)
+        let requests = if config.broker_logs_requests {
+            REQUEST_LOG
+        } else {
+            ""
+        };
+        let logging = format!("{LOG4J}{requests}");
+        fs::write(self.directory.join("log4j2.properties"), logging)
     }
 
     /// A formatted storage is the same for every broker here, and formatting starts a JVM of its own: the first one is

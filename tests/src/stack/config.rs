@@ -37,6 +37,10 @@ pub struct StackConfig {
     /// Whether topics and schemas are created and the services started. Otherwise only the broker and the database are
     /// started.
     pub services_are_started: bool,
+    /// Further settings of the PostgreSQL server.
+    pub database_settings: Vec<(&'static str, &'static str)>,
+    /// Whether Apache Kafka logs every request that it has completed, as JSON, to its log file.
+    pub broker_logs_requests: bool,
     /// An OTLP collector for the telemetry of both services.
     pub otlp: Option<String>,
     /// Sampling ratio of traces, from 0 to 1; `None` uses the services' default.
@@ -64,6 +68,8 @@ impl StackConfig {
             kafka_is_secured: false,
             through_proxies: false,
             services_are_started: true,
+            database_settings: Vec::new(),
+            broker_logs_requests: false,
             otlp: None,
             sampling: None,
             catalogue,

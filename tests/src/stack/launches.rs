@@ -89,8 +89,12 @@ impl Launches<'_> {
 
     fn database(&self, process: Process) -> Result<Launch, StackError> {
         let postgres = self.postgres.ok_or(StackError::NoPostgres)?;
+        let mut arguments = postgres.arguments(process);
+        for (name, value) in &self.config.database_settings {
+            arguments.extend(["-c".to_owned(), format!("{name}={value}")]);
+        }
         Ok(Launch {
-            arguments: postgres.arguments(process),
+            arguments,
             // The server may run as a user without access to the parents of the data directory.
             working_directory: PathBuf::from("/"),
             run_as: postgres.run_as(process),

@@ -16,6 +16,17 @@ use crate::stack::{BrokerEngine, CatalogueSource, Engines, Stack, StackConfig};
 /// The engines of the systems: `embedded` (default) or `production`.
 const ENGINES: &str = "TEST_ENGINES";
 
+/// PostgreSQL logs each statement once, with the name of its session in front, and without the values; a page is never
+/// written to the WAL as a whole, and rows are not removed in the background.
+const REQUEST_LOG: [(&str, &str); 6] = [
+    ("log_statement", "all"),
+    ("log_line_prefix", "%a "),
+    ("log_parameter_max_length", "0"),
+    ("full_page_writes", "off"),
+    ("autovacuum", "off"),
+    ("checkpoint_timeout", "1h"),
+];
+
 /// The engines in `TEST_ENGINES`.
 ///
 /// # Errors
@@ -160,6 +171,36 @@ impl System {
         config.engines.replicas = replicas;
         let system = Self::start_on(home, config).await?;
         system.settled().await.map(Some)
+    }
+
+    /// Starts a system with one replica of each service on the production engines, whose servers log what they are asked:
+    /// every statement with the name of the session's service, and every completed request. Nothing else writes WAL or runs
+    /// by time that can be avoided. `None` as for [`System::start_on_production`].
+    ///
+    /// # Errors
+    /// When the stack does not start.
+    pub async fn start_with_request_logs() -> Result<Option<Self>> {
+        if !are_production()? {
+            return Ok(None);
+        }
+        let home = Home::new()?;
+        let named = Service::PAIR.map(|service| (service, "PGAPPNAME", service.name()));
+        let rare = Service::PAIR.map(|service| (service, "KAFKA_FETCH_WAIT", "10s"));
+        let prompt = [
+            (Service::Processing, "PAYMENT_LATENCY", "0ms"),
+            // A report is never used again, so every order has its call.
+            (Service::Orders, "AVAILABILITY_MAX_AGE", "0ms"),
+        ];
+        let environment = [&named[..], &rare[..], &prompt[..]].concat();
+        let mut config = config(home.path(), &environment)?;
+        config.engines.replicas = 1;
+        config.database_settings = REQUEST_LOG.to_vec();
+        config.broker_logs_requests = true;
+        Self::start_on(home, config)
+            .await?
+            .settled()
+            .await
+            .map(Some)
     }
 
     /// Starts only the broker and the database, on the production engines: no topics, no tables, no services. `None` as

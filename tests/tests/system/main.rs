@@ -9,6 +9,7 @@ mod cancellation;
 mod cascade;
 mod changed_topics;
 mod chaos;
+mod costs;
 mod crash_points;
 mod crashes;
 mod database_outages;

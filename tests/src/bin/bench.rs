@@ -1,0 +1,17 @@
+//! The figures of the pair beside their targets: see [`tests::bench`].
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use tests::bench::{self, BenchArguments};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match bench::run(BenchArguments::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
