@@ -24,7 +24,7 @@ use grpc::health::Health;
 use grpc::rate_limit::CustomerRateLimit;
 use grpc::server::GrpcServer;
 use grpc::server::load_shed::ShedCalls;
-use outbox::OutboxSignal;
+use outbox::HandOver;
 use outbox::relay::Relay;
 use proto::orders::v1::order_service_server::SERVICE_NAME;
 use proto::topics;
@@ -44,6 +44,7 @@ use crate::commit::Writers;
 use crate::config::Config;
 use crate::events::OutcomeHandler;
 use crate::follower::Follower;
+use crate::history_reader::HistoryReader;
 use crate::inventory::{InventoryClient, InventoryUpkeep};
 use crate::open_orders_watch::OpenOrdersWatch;
 use crate::rpc::OrderRpc;
@@ -124,11 +125,11 @@ impl App {
     fn start(self, prepared: &watch::Receiver<bool>) -> Supervisor {
         let mut supervisor = Supervisor::default();
         let (config, database) = (&self.config, &self.database);
-        let store = store::open(database);
+        let hand_over = HandOver::default();
+        let store = store::open(database, hand_over.clone());
         let watchers = Watchers::default();
-        let signal = OutboxSignal::default();
         let writing = supervisor.writers();
-        let writers = Writers::start(&store, &watchers, &signal, config.commit, writing);
+        let writers = Writers::start(&store, &watchers, config.commit, writing);
 
         let consumer = build_consumer(config, database, &writers, supervisor.writers());
         supervisor.spawn_when(prepared, Stage::Intake, "consumer", |stop| {
@@ -138,7 +139,7 @@ impl App {
         let pruner = Pruner::new(database, config.retention.rules(), config.retention.prune);
         supervisor.spawn_when(prepared, Stage::Intake, "pruner", |stop| pruner.run(stop));
         let leases = outbox::database::leases(database);
-        let relay = Relay::new(&config.kafka, outbox, leases, signal);
+        let relay = Relay::new(&config.kafka, outbox, leases, hand_over);
         supervisor.spawn_when(prepared, Stage::Relay, "relay", |stop| relay.run(stop));
         // On SQLite every commit is this process's own and wakes the watchers.
         if matches!(database, Database::Postgres(_)) {
@@ -163,8 +164,10 @@ impl App {
         let (config, database, server) = (self.config, self.database, self.server);
         let admission = Admission::default();
         let inventory = self.inventory.start(supervisor.writers());
+        let histories = HistoryReader::start(&store, supervisor.writers());
         let rpc = |shutdown| OrderRpc {
             store,
+            histories,
             writers,
             watchers,
             streams: Arc::new(Semaphore::new(config.watch_streams)),

@@ -1,13 +1,13 @@
 //! The three writers of the service, one group commit each: many commands share a transaction, each gets its own reply.
 //!
-//! The work that follows a commit is done here and not by the caller, whose call may be cancelled by then: wake the relay,
-//! wake the watchers, and count. Counts exclude retries and redeliveries, since those find their order stored or updated.
+//! The work that follows a commit is done here and not by the caller, whose call may be cancelled by then: hand the history
+//! entries over to the watchers, and count. Counts exclude retries and redeliveries, since those find their order stored or
+//! updated. The store has handed the events over to the relay.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use outbox::OutboxSignal;
 use sql::group_commit::{Committer, GroupCommit, GroupCommitConfig};
 use telemetry::instruments::{Counter, Histogram};
 use telemetry::vocabulary::Labels;
@@ -16,7 +16,8 @@ use tokio_util::task::TaskTracker;
 use crate::domain::Availability;
 use crate::names::{self, attributes, metrics};
 use crate::store::{
-    Applied, ApplyOutcome, CancelOrder, CancelReply, OrderStore, PlaceOrder, Placed, StoreError,
+    Applied, ApplyOutcome, CancelOrder, CancelReply, Committed, OrderStore, PlaceOrder, Placed,
+    StoreError,
 };
 use crate::watchers::Watchers;
 
@@ -36,11 +37,10 @@ impl Writers {
     pub fn start(
         store: &Arc<dyn OrderStore>,
         watchers: &Watchers,
-        signal: &OutboxSignal,
         config: GroupCommitConfig,
         tracker: &TaskTracker,
     ) -> Self {
-        let store = StoreWriter::new(Arc::clone(store), watchers.clone(), signal.clone());
+        let store = StoreWriter::new(Arc::clone(store), watchers.clone());
         let one_at_a_time = GroupCommitConfig {
             writers: 1,
             ..config
@@ -58,16 +58,14 @@ impl Writers {
 pub struct StoreWriter {
     store: Arc<dyn OrderStore>,
     watchers: Watchers,
-    signal: OutboxSignal,
     counts: OrderCounts,
 }
 
 impl StoreWriter {
-    pub fn new(store: Arc<dyn OrderStore>, watchers: Watchers, signal: OutboxSignal) -> Self {
+    pub fn new(store: Arc<dyn OrderStore>, watchers: Watchers) -> Self {
         Self {
             store,
             watchers,
-            signal,
             counts: OrderCounts::default(),
         }
     }
@@ -86,8 +84,7 @@ impl Committer for PlaceCommitter {
 
     async fn commit(&self, batch: &[PlaceOrder]) -> Result<Vec<Placed>, StoreError> {
         let replies = self.0.store.place(batch).await?;
-        // No watcher to wake: the order id is not known outside yet.
-        self.0.signal.notify();
+        // No watcher to hand the first entry to: the order id is not known outside yet.
         self.0.counts.accepted(batch, &replies);
         Ok(replies)
     }
@@ -105,13 +102,8 @@ impl Committer for CancelCommitter {
     const NAME: &'static str = "cancel";
 
     async fn commit(&self, batch: &[CancelOrder]) -> Result<Vec<CancelReply>, StoreError> {
-        let replies = self.0.store.cancel(batch).await?;
-        self.0.signal.notify();
-        for (command, reply) in batch.iter().zip(&replies) {
-            if matches!(reply, CancelReply::Requested(_)) {
-                self.0.watchers.wake(command.order_id);
-            }
-        }
+        let Committed { replies, entries } = self.0.store.cancel(batch).await?;
+        self.0.watchers.hand_over(&entries);
         Ok(replies)
     }
 }
@@ -128,12 +120,8 @@ impl Committer for ApplyCommitter {
     const NAME: &'static str = "apply";
 
     async fn commit(&self, batch: &[ApplyOutcome]) -> Result<Vec<Applied>, StoreError> {
-        let replies = self.0.store.apply(batch).await?;
-        for (command, reply) in batch.iter().zip(&replies) {
-            if reply.moved_to().is_some() {
-                self.0.watchers.wake(command.order_id);
-            }
-        }
+        let Committed { replies, entries } = self.0.store.apply(batch).await?;
+        self.0.watchers.hand_over(&entries);
         self.0.counts.ended(&replies);
         Ok(replies)
     }

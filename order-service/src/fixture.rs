@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use kafka::record::Record;
-use outbox::OutboxSignal;
+use outbox::HandOver;
 use proto::event::Event;
 use proto::orders::v1::{Money, OrderLine, PlaceOrderRequest};
 use proto::record::{self, EventMeta};
@@ -47,10 +47,10 @@ impl Fixture {
         let path = directory.path().join("orders.db");
         let url = DatabaseUrl::from_setting(&format!("sqlite://{}", path.display())).unwrap();
         let database = Arc::new(Sqlite::open(&url, MIGRATIONS).await.unwrap());
-        let store: Arc<dyn OrderStore> = Arc::new(SqliteStore::new(Arc::clone(&database)));
+        let store: Arc<dyn OrderStore> =
+            Arc::new(SqliteStore::new(Arc::clone(&database), HandOver::default()));
         let watchers = Watchers::default();
-        let signal = OutboxSignal::default();
-        let writers = Writers::start(&store, &watchers, &signal, config, &TaskTracker::new());
+        let writers = Writers::start(&store, &watchers, config, &TaskTracker::new());
         Self {
             store,
             writers,
@@ -115,7 +115,11 @@ pub(crate) fn place(request: &PlaceOrderRequest) -> PlaceOrder {
         request_id: request.request_id,
         fingerprint: request.fingerprint(),
         event_id,
-        event: events::order_placed(&order, &request.payment_token, event_id),
+        event: Arc::new(events::order_placed(
+            &order,
+            &request.payment_token,
+            event_id,
+        )),
         payment_token: request.payment_token,
         order,
     }
@@ -139,7 +143,7 @@ pub(crate) fn outcome(order_id: OrderId, sequence: u64, event: &impl Event) -> R
     let encoded = record::encode(&meta, event, &[]);
     Record {
         key: Some(encoded.key),
-        headers: encoded.headers,
+        headers: encoded.headers.into(),
         payload: Some(encoded.payload),
         ..Record::default()
     }

@@ -10,7 +10,8 @@
 //! 5. [`events`]: the events that are published and the outcomes that are consumed.
 //! 6. [`commit`]: group commit: many commands share a transaction, each gets its own reply.
 //! 7. [`store`]: order, history and outbox row in one commit, on SQLite and PostgreSQL.
-//! 8. [`watchers`], [`follower`]: wake open WatchOrder streams after a commit, on this replica or another.
+//! 8. [`watchers`], [`follower`]: hand committed entries to open WatchOrder streams, those of this replica and of others.
+//!    [`history_reader`]: what was committed before, read for many streams in one statement.
 //!    [`open_orders_watch`]: the age of the oldest order without a final state.
 //! 9. [`operator`]: dead letters as an operator sees them, and orders whose events are published again.
 //! 10. [`names`]: the telemetry names of this service.
@@ -31,6 +32,7 @@ pub mod commit;
 pub mod store;
 
 pub mod follower;
+pub mod history_reader;
 pub mod open_orders_watch;
 pub mod watchers;
 

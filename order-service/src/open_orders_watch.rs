@@ -63,6 +63,7 @@ fn age(placed: Option<SystemTime>) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use outbox::HandOver;
     use telemetry::testing;
     use uuid::Uuid;
 
@@ -80,7 +81,7 @@ mod tests {
     async fn the_age_is_that_of_the_oldest_order_without_a_final_state() {
         testing::record_spans();
         let fixture = Fixture::start().await;
-        let store = SqliteStore::new(Arc::clone(&fixture.database));
+        let store = SqliteStore::new(Arc::clone(&fixture.database), HandOver::default());
         let watch = OpenOrdersWatch::new(Arc::new(store));
         assert_eq!(gauge(), None);
         watch.poll().await;

@@ -1,7 +1,6 @@
 //! What an operator sees and does: dead letters, as the subcommand `dead-letters` shows them, and [`orders`].
 
 use consumer::operator::Vocabulary;
-use kafka::headers;
 use kafka::record::Record;
 use proto::event::ProcessingEvent;
 use proto::record;
@@ -11,7 +10,7 @@ pub mod orders;
 
 pub const VOCABULARY: Vocabulary = Vocabulary {
     service: env!("CARGO_PKG_NAME"),
-    event_type: |record| headers::text(record, "ce_type"),
+    event_type: |headers| headers.text("ce_type"),
     describe,
 };
 
@@ -48,7 +47,7 @@ mod tests {
         });
         let encoded = record::encode(&meta, &event, &[]);
         Record {
-            headers: encoded.headers,
+            headers: encoded.headers.into(),
             payload: Some(encoded.payload),
             ..Record::default()
         }

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use outbox::HandOver;
 use sql::database::Database;
 use sql::migrations::{MigrationSet, Migrations};
 
@@ -24,8 +25,12 @@ pub mod sqlite;
 pub use error::StoreError;
 pub use open_orders::{AuditEntry, NotRepublished, OpenOrders, Publication};
 pub use order_store::{
-    Applied, ApplyOutcome, CancelOrder, CancelReply, OrderStore, PlaceOrder, Placed,
+    Applied, ApplyOutcome, CancelOrder, CancelReply, Committed, History, OrderStore, PlaceOrder,
+    Placed,
 };
+
+use postgres::PostgresStore;
+use sqlite::SqliteStore;
 
 /// Every table of the service's database.
 pub const MIGRATIONS: Migrations = &[
@@ -38,18 +43,18 @@ pub const MIGRATIONS: Migrations = &[
     },
 ];
 
-/// The orders without a final state in this database.
+/// The orders without a final state in this database. Events that are published again are found by the relay's poll.
 pub fn open_orders(database: &Database) -> Arc<dyn OpenOrders> {
-    match database {
-        Database::Sqlite(file) => Arc::new(sqlite::SqliteStore::new(Arc::clone(file))),
-        Database::Postgres(server) => Arc::new(postgres::PostgresStore::new(Arc::clone(server))),
+    match database.clone() {
+        Database::Sqlite(file) => Arc::new(SqliteStore::new(file, HandOver::default())),
+        Database::Postgres(server) => Arc::new(PostgresStore::new(server, HandOver::default())),
     }
 }
 
-/// Opens the store in this database.
-pub fn open(database: &Database) -> Arc<dyn OrderStore> {
-    match database {
-        Database::Sqlite(file) => Arc::new(sqlite::SqliteStore::new(Arc::clone(file))),
-        Database::Postgres(server) => Arc::new(postgres::PostgresStore::new(Arc::clone(server))),
+/// Opens the store in this database. The relay of this process takes the rows of its commits from `hand_over`.
+pub fn open(database: &Database, hand_over: HandOver) -> Arc<dyn OrderStore> {
+    match database.clone() {
+        Database::Sqlite(file) => Arc::new(SqliteStore::new(file, hand_over)),
+        Database::Postgres(server) => Arc::new(PostgresStore::new(server, hand_over)),
     }
 }

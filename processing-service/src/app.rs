@@ -21,7 +21,7 @@ use consumer::retry_store::{self, watch::RetryStoreWatch};
 use consumer::{Consumer, ConsumerConfig};
 use grpc::health::Health;
 use grpc::server::GrpcServer;
-use outbox::OutboxSignal;
+use outbox::HandOver;
 use outbox::relay::Relay;
 use outbox::watch::{BacklogWatch, MAX_COUNTED_ROWS};
 use proto::inventory::v1::inventory_service_server::SERVICE_NAME;
@@ -121,8 +121,8 @@ impl App {
     fn start(self, prepared: watch::Receiver<bool>) -> (Supervisor, Arc<dyn ProcessingStore>) {
         let mut supervisor = Supervisor::default();
         let (config, database) = (&self.config, &self.database);
-        let signal = OutboxSignal::default();
-        let store = store::open(database, signal.clone(), supervisor.writers());
+        let hand_over = HandOver::default();
+        let store = store::open(database, hand_over.clone(), supervisor.writers());
 
         let consumer = build_consumer(config, database, Arc::clone(&store), supervisor.writers());
         supervisor.spawn_when(&prepared, Stage::Intake, "consumer", |stop| {
@@ -132,7 +132,7 @@ impl App {
         let pruner = Pruner::new(database, config.retention.rules(), config.retention.prune);
         supervisor.spawn_when(&prepared, Stage::Intake, "pruner", |stop| pruner.run(stop));
         let leases = outbox::database::leases(database);
-        let relay = Relay::new(&config.kafka, outbox, leases, signal);
+        let relay = Relay::new(&config.kafka, outbox, leases, hand_over);
         supervisor.spawn_when(&prepared, Stage::Relay, "relay", |stop| relay.run(stop));
         self.start_api(Arc::clone(&store), prepared, &mut supervisor);
         (supervisor, store)

@@ -1,7 +1,6 @@
 //! The text that the `dead-letters` command shows for events of order-service. Payment tokens are redacted.
 
 use consumer::operator::Vocabulary;
-use kafka::headers;
 use kafka::record::Record;
 use proto::event::OrderEvent;
 use proto::record;
@@ -9,7 +8,7 @@ use service::error_chain::ErrorChain;
 
 pub const VOCABULARY: Vocabulary = Vocabulary {
     service: env!("CARGO_PKG_NAME"),
-    event_type: |record| headers::text(record, "ce_type"),
+    event_type: |headers| headers.text("ce_type"),
     describe,
 };
 
@@ -60,7 +59,7 @@ mod tests {
         });
         let encoded = record::encode(&meta, &event, &[]);
         Record {
-            headers: encoded.headers,
+            headers: encoded.headers.into(),
             payload: Some(encoded.payload),
             ..Record::default()
         }

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use outbox::OutboxSignal;
+use outbox::HandOver;
 use sql::database::Database;
 use sql::migrations::{MigrationSet, Migrations};
 use tokio_util::task::TaskTracker;
@@ -40,11 +40,11 @@ pub const MIGRATIONS: Migrations = &[
     },
 ];
 
-/// Opens the store on a database. Its writer runs on `tracker` until the store is dropped; `signal` is notified after
-/// every commit that adds outbox rows.
+/// Opens the store on a database. Its writer runs on `tracker` until the store is dropped. The relay of this process takes
+/// the rows of its commits from `hand_over`.
 pub fn open(
     database: &Database,
-    signal: OutboxSignal,
+    hand_over: HandOver,
     tracker: &TaskTracker,
 ) -> Arc<dyn ProcessingStore> {
     let statements = database.statements();
@@ -52,13 +52,13 @@ pub fn open(
         Database::Sqlite(file) => {
             let engine = SqliteEngine(file);
             Arc::new(TransactionalStore::start(
-                engine, statements, signal, tracker,
+                engine, statements, hand_over, tracker,
             ))
         }
         Database::Postgres(server) => {
             let engine = PostgresEngine(server);
             Arc::new(TransactionalStore::start(
-                engine, statements, signal, tracker,
+                engine, statements, hand_over, tracker,
             ))
         }
     }

@@ -3,6 +3,7 @@
 use crate::support::desk::{at_every_desk, cancellation_of, placed};
 use crate::support::fixture::{captured, order};
 use consumer::Failure;
+use kafka::headers::RecordHeaders;
 use kafka::record::Record;
 use processing_service::domain::{Order, PaymentToken, RejectionReason, SagaState, Step};
 use proto::event::{Event as _, ProcessingEvent};
@@ -186,7 +187,9 @@ async fn an_order_that_is_published_again_gets_its_outcomes_again_with_their_old
         for (token, outcomes) in [("tok_approved", 3), ("tok_declined", 2)] {
             let order = paid_with(token);
             let mut again = placed(&order);
-            record::mark_republished(&mut again.headers);
+            let mut headers = again.headers.to_vec();
+            record::mark_republished(&mut headers);
+            again.headers = headers.into();
             let key = |received: &record::Received<ProcessingEvent>| {
                 (
                     received.meta.id,
@@ -409,15 +412,22 @@ async fn an_invalid_order_is_rejected_as_a_dead_letter() {
     .await;
 }
 
+/// The headers of the record, with another type.
+fn with_type(record: &Record, event_type: &str) -> RecordHeaders {
+    let mut headers = record.headers.to_vec();
+    for (name, value) in &mut headers {
+        if name == b"ce_type" {
+            *value = Some(event_type.into());
+        }
+    }
+    headers.into()
+}
+
 #[tokio::test]
 async fn an_event_of_an_unknown_type_is_ignored() {
     at_every_desk(&[], async |desk| {
         let mut record = placed(&paid_with("tok_approved"));
-        for (name, value) in &mut record.headers {
-            if name == b"ce_type" {
-                *value = Some(b"com.example.orders.order-praised.v1".to_vec());
-            }
-        }
+        record.headers = with_type(&record, "com.example.orders.order-praised.v1");
 
         desk.handle(record, &[]).await.unwrap();
 
@@ -431,15 +441,12 @@ async fn an_event_of_an_unknown_type_is_ignored() {
 async fn an_event_of_an_unknown_type_that_must_be_understood_waits_for_another_release() {
     at_every_desk(&[], async |desk| {
         let mut record = placed(&paid_with("tok_approved"));
-        for (name, value) in &mut record.headers {
-            if name == b"ce_type" {
-                *value = Some(b"com.example.orders.order-reopened.v1".to_vec());
-            }
-        }
+        record.headers = with_type(&record, "com.example.orders.order-reopened.v1");
         let with = |value: &[u8]| {
             let mut record = record.clone();
-            let header = (record::MUST_UNDERSTAND.into(), Some(value.to_vec()));
-            record.headers.push(header);
+            let mut headers = record.headers.to_vec();
+            headers.push((record::MUST_UNDERSTAND.into(), Some(value.to_vec())));
+            record.headers = headers.into();
             record
         };
 

@@ -24,7 +24,7 @@ use order_service::domain::{
 };
 use order_service::retention::RetentionConfig;
 use order_service::store::{self, ApplyOutcome, MIGRATIONS, OrderStore, PlaceOrder};
-use outbox::OutboxRecord;
+use outbox::{HandOver, OutboxRecord};
 use postgres_server::Server;
 use service::config::FromSetting;
 use sql::database::{Database, DatabaseConfig, migrate};
@@ -108,7 +108,7 @@ impl Contender {
         };
         Self {
             name,
-            store: store::open(&database),
+            store: store::open(&database, HandOver::default()),
             pruner: Pruner::new(&database, retention.rules(), retention.prune),
             database,
             random_request_ids,
@@ -314,12 +314,12 @@ fn command(random_request_ids: bool) -> PlaceOrder {
         fingerprint: request.fingerprint(),
         payment_token: request.payment_token.clone(),
         event_id: Uuid::now_v7(),
-        event: OutboxRecord {
-            topic: "orders.order.events.v1",
+        event: Arc::new(OutboxRecord {
+            topic: "orders.order.events.v1".into(),
             key: order_id.to_string(),
             headers: vec![(b"ce_type".to_vec(), Some(b"OrderPlaced".to_vec()))],
             payload: vec![0; 120],
-        },
+        }),
     }
 }
 

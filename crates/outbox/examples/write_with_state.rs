@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use kafka::KafkaConfig;
 use outbox::relay::Relay;
-use outbox::{OutboxRecord, OutboxSignal, database, sqlite};
+use outbox::{HandOver, OutboxRecord, database, sqlite};
 use rdkafka::Message;
 use rdkafka::consumer::{Consumer, StreamConsumer};
 use rdkafka::mocking::MockCluster;
@@ -40,8 +40,8 @@ async fn capture_payment() -> Result<String, Box<dyn Error>> {
     // One relay per process publishes the events of all its transactions.
     let database = Database::Sqlite(Arc::clone(&file));
     let (outbox, leases) = (database::outbox(&database), database::leases(&database));
-    let (signal, shutdown) = (OutboxSignal::default(), CancellationToken::new());
-    let relay = Relay::new(&kafka, outbox, leases, signal.clone());
+    let (hand_over, shutdown) = (HandOver::default(), CancellationToken::new());
+    let relay = Relay::new(&kafka, outbox, leases, hand_over.clone());
     let relay = tokio::spawn(relay.run(shutdown.clone()));
 
     // The state and its event are committed together, or neither is.
@@ -53,14 +53,14 @@ async fn capture_payment() -> Result<String, Box<dyn Error>> {
         sqlx::query(statement).execute(&mut *transaction).await?;
     }
     let captured = OutboxRecord {
-        topic: "payments",
+        topic: "payments".into(),
         key: "payment-1".to_owned(),
         headers: vec![(b"ce_type".to_vec(), Some(b"payment.captured".to_vec()))],
         payload: b"995".to_vec(),
     };
-    sqlite::insert(&mut transaction, &[captured]).await?;
+    let inserted = sqlite::insert(&mut transaction, &[Arc::new(captured)]).await?;
     transaction.commit().await?;
-    signal.notify();
+    hand_over.committed(inserted);
 
     let reader: StreamConsumer = kafka.consumer("readers").create()?;
     reader.subscribe(&["payments"])?;

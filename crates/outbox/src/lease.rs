@@ -37,6 +37,11 @@ pub struct LeaseGrant {
 }
 
 impl LeaseGrant {
+    /// Whether other relays are alive.
+    pub(crate) fn has_others(&self) -> bool {
+        self.fair_share < Shard::all().count()
+    }
+
     /// A grant requested at `asked`, for [`TERM`].
     pub(crate) fn granted(asked: Instant, shards: Vec<Shard>, fair_share: usize) -> Self {
         Self {

@@ -6,7 +6,7 @@
 //!
 //! 1. Add [`database::MIGRATIONS`] to the migrations of the service's database.
 //! 2. Write each [`OutboxRecord`] in the transaction that changes the state: [`sqlite::insert`] or [`postgres::insert`].
-//! 3. After the commit, call [`OutboxSignal::notify`]: the event leaves at once instead of at the next poll.
+//! 3. After the commit, call [`HandOver::committed`]: the event leaves at once, without being read from the table.
 //! 4. Run one [`relay::Relay`] per process. Replicas of a service divide the outbox among them ([`lease`]).
 //! 5. Watch the backlog ([`watch`]): it grows while Kafka is unavailable.
 //!
@@ -16,7 +16,8 @@
 
 pub mod outbox;
 pub mod shard;
-pub mod signal;
+
+pub mod hand_over;
 
 pub mod database;
 pub mod postgres;
@@ -27,6 +28,6 @@ pub mod lease;
 pub mod relay;
 pub mod watch;
 
+pub use hand_over::{HandOver, InsertedRows};
 pub use outbox::{Backlog, Outbox, OutboxError, OutboxRecord, OutboxRow};
 pub use shard::Shard;
-pub use signal::OutboxSignal;

@@ -2,19 +2,21 @@
 //!
 //! A row is work: it exists until the broker has acknowledged it. No cursor decides which rows were sent.
 
+use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
 use crate::shard::Shard;
-use kafka::headers::{DamagedHeaders, Headers};
+use kafka::headers::{self, DamagedHeaders, Headers};
 
 /// An event to be written with the state it announces.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutboxRecord {
     /// The Kafka topic to publish to. It must exist: the relay creates none.
     /// Without the prefix of the installation, which the relay adds.
-    pub topic: &'static str,
+    pub topic: Cow<'static, str>,
     /// The key of the Kafka record. Events of one key are published in the order in which they were written.
     pub key: String,
     /// The headers of the Kafka record, trace context included. The relay sends them unchanged.
@@ -30,17 +32,26 @@ pub struct OutboxRow {
     pub seq: i64,
     /// The shard of the key.
     pub shard: Shard,
-    /// Position of the preceding event of the same key, if that event is still in the outbox. Known only where rows can
+    /// Position of the preceding event of the same key, if that event was still in the outbox. Known only where rows can
     /// become visible out of sequence ([`Outbox::has_other_writers`]).
     pub predecessor: Option<i64>,
-    /// The topic to publish to.
-    pub topic: String,
-    /// The key of the Kafka record.
-    pub key: String,
-    /// The headers of the Kafka record; an error if the column cannot be decoded. Such a row blocks its own key only.
-    pub headers: Result<Headers, DamagedHeaders>,
-    /// The value of the Kafka record.
-    pub payload: Vec<u8>,
+    /// The record to publish.
+    pub record: Arc<OutboxRecord>,
+    /// Set if the stored headers cannot be decoded: `record` has none then. Such a row blocks its own key only.
+    pub damaged: Option<DamagedHeaders>,
+}
+
+impl OutboxRow {
+    /// Bytes of key, headers and payload.
+    pub(crate) fn size(&self) -> usize {
+        let OutboxRecord {
+            key,
+            headers,
+            payload,
+            ..
+        } = self.record.as_ref();
+        payload.len() + key.len() + headers::size(headers)
+    }
 }
 
 /// Number and age of the events that wait for the broker.
@@ -55,18 +66,23 @@ pub struct Backlog {
 /// The relay's view of an outbox table.
 #[async_trait]
 pub trait Outbox: Send + Sync + 'static {
-    /// Up to `limit` rows of these shards with a position above `after`, in order, without those at the positions
-    /// `except`. An implementation with one writer may ignore `shards` and `except`.
+    /// The positions of up to `limit` rows of these shards above `after`, ascending. An implementation with one relay may
+    /// ignore `shards`.
     ///
     /// # Errors
     /// [`OutboxError`] when the database fails.
-    async fn read(
+    async fn positions(
         &self,
         shards: &[Shard],
         after: i64,
-        except: &[i64],
         limit: u32,
-    ) -> Result<Vec<OutboxRow>, OutboxError>;
+    ) -> Result<Vec<i64>, OutboxError>;
+
+    /// The rows at these positions, as far as they exist, in order.
+    ///
+    /// # Errors
+    /// [`OutboxError`] when the database fails.
+    async fn read(&self, positions: &[i64]) -> Result<Vec<OutboxRow>, OutboxError>;
 
     /// Deletes rows that the broker has acknowledged. No-op for rows that are already deleted.
     ///
@@ -80,8 +96,8 @@ pub trait Outbox: Send + Sync + 'static {
     /// [`OutboxError`] when the database fails.
     async fn backlog(&self, at_most: u64) -> Result<Backlog, OutboxError>;
 
-    /// Whether other processes, or several transactions at once, write to this outbox. Then the relay gets no signal for
-    /// their rows, and a row can become visible below a position that was already read.
+    /// Whether other processes, or several transactions at once, write to this outbox. Then a row can become
+    /// visible below a position that was already read. Otherwise positions are in the order of the commits, without gaps.
     fn has_other_writers(&self) -> bool;
 }
 

@@ -1,17 +1,18 @@
 //! The outbox on PostgreSQL, shared by the replicas of a service.
 //!
 //! `seq` is assigned at insertion, not at commit, so a row can become visible below one that was already read. The relay
-//! tolerates that in two ways: it reads overlapping ranges ([`crate::relay`]), and it reads every row together with its
-//! predecessor of the same key. The second requires the writer to lock the entity behind the key **before** it inserts:
-//! then a row never becomes visible before its predecessor and never has a lower position.
+//! tolerates that in two ways: it reads overlapping ranges ([`crate::relay`]), and it knows every row with its predecessor
+//! of the same key, whether it was read or handed over. The second requires the writer to lock the entity behind the key
+//! **before** the statement that inserts: then a row never becomes visible before its predecessor, never has a lower
+//! position, and the statement sees the predecessor.
 
-use std::borrow::Borrow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::PgConnection;
 
+use crate::hand_over::{InsertedRows, PendingRows, ReturnedRow};
 use crate::outbox::{Backlog, Outbox, OutboxError, OutboxRecord, OutboxRow};
 use crate::shard::Shard;
 use crate::statements::{OutboxStatements, StoredRow};
@@ -22,30 +23,29 @@ use sql::postgres::Postgres;
 
 /// The rows of an outbox as one array per column, for `UNNEST` in the statement that writes them.
 #[derive(Debug, Default)]
-pub struct RecordColumns {
+pub struct RecordColumns<'a> {
     /// `shard SMALLINT`
     pub shards: Vec<i16>,
     /// `topic TEXT`
-    pub topics: Vec<&'static str>,
+    pub topics: Vec<&'a str>,
     /// `key TEXT`
-    pub keys: Vec<String>,
+    pub keys: Vec<&'a str>,
     /// `headers BYTEA`
     pub headers: Vec<Vec<u8>>,
     /// `payload BYTEA`
-    pub payloads: Vec<Vec<u8>>,
+    pub payloads: Vec<&'a [u8]>,
 }
 
-impl RecordColumns {
+impl<'a> RecordColumns<'a> {
     /// The columns of these records, each array in the order of the records.
-    pub fn new<R: Borrow<OutboxRecord>>(records: impl IntoIterator<Item = R>) -> Self {
+    pub fn new(records: impl IntoIterator<Item = &'a Arc<OutboxRecord>>) -> Self {
         let mut columns = Self::default();
         for record in records {
-            let record = record.borrow();
             columns.shards.push(Shard::of(&record.key).number());
-            columns.topics.push(record.topic);
-            columns.keys.push(record.key.clone());
+            columns.topics.push(&record.topic);
+            columns.keys.push(&record.key);
             columns.headers.push(headers::encode(&record.headers));
-            columns.payloads.push(record.payload.clone());
+            columns.payloads.push(&record.payload);
         }
         columns
     }
@@ -56,29 +56,33 @@ impl RecordColumns {
 ///
 /// # Errors
 /// When the database fails; the caller's transaction must then be rolled back.
-pub async fn insert<R: Borrow<OutboxRecord>>(
+pub async fn insert(
     connection: &mut PgConnection,
-    records: &[R],
-) -> Result<(), sqlx::Error> {
+    records: &[Arc<OutboxRecord>],
+) -> Result<InsertedRows, sqlx::Error> {
+    let pending = PendingRows::new(records.iter().cloned());
     if records.is_empty() {
-        return Ok(());
+        return Ok(pending.inserted(Vec::new()));
     }
-    let columns = RecordColumns::new(records.iter().map(Borrow::borrow));
-    sqlx::query(
+    let columns = RecordColumns::new(records);
+    // The subquery does not see the rows of this statement.
+    let returned: Vec<ReturnedRow> = sqlx::query_as(
         "INSERT INTO outbox (shard, topic, key, headers, payload) \
          SELECT shard, topic, key, headers, payload \
          FROM UNNEST($1::smallint[], $2::text[], $3::text[], $4::bytea[], $5::bytea[]) \
               WITH ORDINALITY AS record (shard, topic, key, headers, payload, position) \
-         ORDER BY position",
+         ORDER BY position \
+         RETURNING seq, key, \
+                   (SELECT max(earlier.seq) FROM outbox AS earlier WHERE earlier.key = outbox.key)",
     )
     .bind(columns.shards)
     .bind(columns.topics)
     .bind(columns.keys)
     .bind(columns.headers)
     .bind(columns.payloads)
-    .execute(connection)
+    .fetch_all(connection)
     .await?;
-    Ok(())
+    Ok(pending.inserted(returned))
 }
 
 /// The outbox table of one database.
@@ -101,24 +105,31 @@ impl PostgresOutbox {
 
 #[async_trait]
 impl Outbox for PostgresOutbox {
-    async fn read(
+    /// One array in one row: decoding thousands of rows would cost more than the query.
+    async fn positions(
         &self,
         shards: &[Shard],
         after: i64,
-        except: &[i64],
         limit: u32,
-    ) -> Result<Vec<OutboxRow>, OutboxError> {
+    ) -> Result<Vec<i64>, OutboxError> {
+        let positions = sqlx::query_scalar(
+            "SELECT ARRAY(SELECT seq FROM outbox WHERE shard = ANY($1) AND seq > $2 ORDER BY seq LIMIT $3)",
+        )
+        .bind(column(shards, |shard| shard.number()))
+        .bind(after)
+        .bind(i64::from(limit))
+        .fetch_one(self.database.pool());
+        Ok(self.statements.positions.run(bounded(positions)).await?)
+    }
+
+    async fn read(&self, positions: &[i64]) -> Result<Vec<OutboxRow>, OutboxError> {
         let rows = sqlx::query_as(
             "SELECT seq, shard, topic, key, headers, payload, \
                     (SELECT max(earlier.seq) FROM outbox AS earlier \
                      WHERE earlier.key = outbox.key AND earlier.seq < outbox.seq) AS predecessor \
-             FROM outbox WHERE shard = ANY($1) AND seq > $2 AND seq <> ALL($3) \
-             ORDER BY seq LIMIT $4",
+             FROM outbox WHERE seq = ANY($1) ORDER BY seq",
         )
-        .bind(column(shards, |shard| shard.number()))
-        .bind(after)
-        .bind(except)
-        .bind(i64::from(limit))
+        .bind(positions)
         .fetch_all(self.database.pool());
         let rows: Vec<StoredRow> = self.statements.read.run(bounded(rows)).await?;
         Ok(rows.into_iter().map(OutboxRow::from).collect())

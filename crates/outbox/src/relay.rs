@@ -1,11 +1,17 @@
 //! The outbox relay: publishes committed events, each key in order, and loses none.
 //!
 //! ```text
-//! leases ──held shards──▶ outbox ──read──▶ window: per key a queue, its head in flight ──acknowledged──▶ delete the row
-//!                           ▲                      │ publish failed: the head is sent again                   │
-//!                           └── signal, or a poll ─┘                      crash before the delete: sent twice, never lost
+//! writers ──committed rows──┐
+//!                           ▼
+//! leases ──held shards──▶ window: per key a queue, its head in flight ──acknowledged──▶ delete the row
+//!                           ▲         │ publish failed: the head is sent again              │
+//! outbox ──read the table───┘         │                  crash before the delete: sent twice, never lost
 //! ```
 //!
+//! * Rows of this process's own commits arrive in memory ([`crate::hand_over`]). **The table is read after a start, a
+//!   take-over of a shard, an overflow of the hand-over, or when a row follows one that is not in memory**, and by polls for
+//!   rows that are not handed over: every 250 ms, or every 5 to 50 ms while there are other replicas. A poll reads
+//!   positions, and rows only of positions that are not in memory. Every 30 s all positions are read.
 //! * A row is work until it is deleted, and it is deleted only after the broker has acknowledged it. No position decides
 //!   which rows were sent; positions only save reading ([`position`]).
 //! * **One event per key is in flight**, thousands of keys at once: an event that has to be sent again cannot be overtaken
@@ -27,9 +33,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::hand_over::HandOver;
 use crate::lease::Leases;
 use crate::outbox::Outbox;
-use crate::signal::OutboxSignal;
 use kafka::KafkaConfig;
 use service::backoff::Backoff;
 use service::error_chain::ErrorChain;
@@ -68,7 +74,7 @@ pub struct Relay {
     kafka: KafkaConfig,
     outbox: Arc<dyn Outbox>,
     leases: Arc<dyn Leases>,
-    signal: OutboxSignal,
+    hand_over: HandOver,
     telemetry: Arc<RelayTelemetry>,
 }
 
@@ -79,18 +85,19 @@ impl std::fmt::Debug for Relay {
 }
 
 impl Relay {
-    /// A relay for this outbox; `signal` wakes it after a commit. Nothing runs before [`Relay::run`].
+    /// A relay for this outbox, which takes the rows that the writers of this process hand over. Nothing runs before
+    /// [`Relay::run`].
     pub fn new(
         kafka: &KafkaConfig,
         outbox: Arc<dyn Outbox>,
         leases: Arc<dyn Leases>,
-        signal: OutboxSignal,
+        hand_over: HandOver,
     ) -> Self {
         Self {
             kafka: kafka.clone(),
             outbox,
             leases,
-            signal,
+            hand_over,
             telemetry: Arc::new(RelayTelemetry::new(kafka)),
         }
     }
@@ -126,7 +133,7 @@ impl Relay {
         let session = Session::new(
             self.outbox.as_ref(),
             self.leases.as_ref(),
-            &self.signal,
+            &self.hand_over,
             member,
             producer,
         );

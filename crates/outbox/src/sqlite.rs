@@ -1,13 +1,13 @@
 //! The outbox on SQLite. The database has one writer, so `seq` is the commit order: no row becomes visible below one that
 //! was already read.
 
-use std::borrow::Borrow;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use sqlx::SqliteConnection;
 
+use crate::hand_over::{InsertedRows, PendingRows};
 use crate::outbox::{Backlog, Outbox, OutboxError, OutboxRecord, OutboxRow};
 use crate::shard::Shard;
 use crate::statements::{OutboxStatements, StoredRow};
@@ -19,24 +19,29 @@ use sql::sqlite::{Row, Sqlite, for_keys, multi_row};
 ///
 /// # Errors
 /// When the database fails; the caller's transaction must then be rolled back.
-pub async fn insert<R: Borrow<OutboxRecord>>(
+pub async fn insert(
     connection: &mut SqliteConnection,
-    records: &[R],
-) -> Result<(), sqlx::Error> {
+    records: &[Arc<OutboxRecord>],
+) -> Result<InsertedRows, sqlx::Error> {
+    let pending = PendingRows::new(records.iter().cloned());
     let now = unix_millis(SystemTime::now());
     let insert = "INSERT INTO outbox (topic, key, headers, payload, created_at) ";
-    let bind = |mut row: Row<'_>, record: &R| {
-        let record = record.borrow();
-        row.push_bind(record.topic)
-            .push_bind(&record.key)
+    let bind = |mut row: Row<'_>, record: &Arc<OutboxRecord>| {
+        row.push_bind(record.topic.as_ref())
+            .push_bind(record.key.as_str())
             .push_bind(headers::encode(&record.headers))
-            .push_bind(&record.payload)
+            .push_bind(record.payload.as_slice())
             .push_bind(now);
     };
-    for mut statement in multi_row(insert, records, bind, "") {
-        statement.build().execute(&mut *connection).await?;
+    let mut returned = Vec::with_capacity(records.len());
+    for mut statement in multi_row(insert, records, bind, " RETURNING seq, key") {
+        let rows: Vec<(i64, String)> = statement
+            .build_query_as()
+            .fetch_all(&mut *connection)
+            .await?;
+        returned.extend(rows.into_iter().map(|(seq, key)| (seq, key, None)));
     }
-    Ok(())
+    Ok(pending.inserted(returned))
 }
 
 /// The outbox table of one database file.
@@ -59,21 +64,32 @@ impl SqliteOutbox {
 
 #[async_trait]
 impl Outbox for SqliteOutbox {
-    /// The only relay holds all shards and `after` is exact, so neither shards nor exceptions need a condition.
-    async fn read(
+    /// The only relay holds all shards.
+    async fn positions(
         &self,
         _shards: &[Shard],
         after: i64,
-        _except: &[i64],
         limit: u32,
-    ) -> Result<Vec<OutboxRow>, OutboxError> {
-        let rows = sqlx::query_as(
-            "SELECT seq, topic, key, headers, payload FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?",
-        )
-        .bind(after)
-        .bind(limit)
-        .fetch_all(self.database.reader());
-        let rows: Vec<StoredRow> = self.statements.read.run(rows).await?;
+    ) -> Result<Vec<i64>, OutboxError> {
+        let positions =
+            sqlx::query_scalar("SELECT seq FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?")
+                .bind(after)
+                .bind(limit)
+                .fetch_all(self.database.reader());
+        Ok(self.statements.positions.run(positions).await?)
+    }
+
+    async fn read(&self, positions: &[i64]) -> Result<Vec<OutboxRow>, OutboxError> {
+        let read = async {
+            let select = "SELECT seq, topic, key, headers, payload FROM outbox WHERE seq IN";
+            let mut rows: Vec<StoredRow> = Vec::with_capacity(positions.len());
+            for mut statement in for_keys(select, positions, |seq| *seq) {
+                let read = statement.push(" ORDER BY seq").build_query_as();
+                rows.extend(read.fetch_all(self.database.reader()).await?);
+            }
+            Ok::<_, sqlx::Error>(rows)
+        };
+        let rows = self.statements.read.run(read).await?;
         Ok(rows.into_iter().map(OutboxRow::from).collect())
     }
 

@@ -1,16 +1,19 @@
 //! The statements on the outbox table, prepared for measuring, and the rows that they read.
 
+use std::sync::Arc;
+
 use kafka::headers;
 use sql::statements::{Query, Statement, Statements};
 use sqlx::FromRow;
 
-use crate::outbox::OutboxRow;
+use crate::outbox::{OutboxRecord, OutboxRow};
 use crate::shard::Shard;
 
 /// One prepared statement per operation of an outbox. The relay polls outside of any trace, so these calls are measured
 /// and rarely have a span.
 #[derive(Clone, Debug)]
 pub(crate) struct OutboxStatements {
+    pub(crate) positions: Statement,
     pub(crate) read: Statement,
     pub(crate) delete: Statement,
     pub(crate) backlog: Statement,
@@ -20,6 +23,7 @@ impl OutboxStatements {
     pub(crate) fn new(statements: &Statements) -> Self {
         let prepare = |summary| statements.prepare(Query::on(summary));
         Self {
+            positions: prepare("SELECT outbox positions"),
             read: prepare("SELECT outbox"),
             delete: prepare("DELETE outbox"),
             backlog: prepare("SELECT outbox backlog"),
@@ -44,14 +48,21 @@ pub(crate) struct StoredRow {
 impl From<StoredRow> for OutboxRow {
     fn from(row: StoredRow) -> Self {
         let shard = row.shard.map(Shard::numbered);
+        let (headers, damaged) = match headers::decode(&row.headers) {
+            Ok(headers) => (headers, None),
+            Err(damage) => (Vec::new(), Some(damage)),
+        };
         Self {
             seq: row.seq,
             shard: shard.unwrap_or_else(|| Shard::of(&row.key)),
             predecessor: row.predecessor,
-            topic: row.topic,
-            key: row.key,
-            headers: headers::decode(&row.headers),
-            payload: row.payload,
+            record: Arc::new(OutboxRecord {
+                topic: row.topic.into(),
+                key: row.key,
+                headers,
+                payload: row.payload,
+            }),
+            damaged,
         }
     }
 }

@@ -33,7 +33,7 @@ pub enum CrashPoint {
     BeforeReply,
     /// The relay has claimed outbox shards; none of their events is published.
     AfterClaim,
-    /// The relay has read rows; none is sent.
+    /// The relay has read rows, or was handed some; none is sent.
     AfterRead,
     /// The relay has handed an event to the producer; the broker has not acknowledged it.
     AfterProduce,

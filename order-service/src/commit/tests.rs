@@ -35,7 +35,11 @@ fn cancellation(order_id: OrderId) -> CancelOrder {
         order_id,
         event_id,
         requested_at,
-        event: events::cancellation_requested(order_id, event_id, requested_at),
+        event: Arc::new(events::cancellation_requested(
+            order_id,
+            event_id,
+            requested_at,
+        )),
     }
 }
 

@@ -43,7 +43,7 @@ pub fn cancellation_requested(order_id: OrderId, event_id: Uuid, at: Timestamp) 
 fn outbox_record(meta: &EventMeta, event: &OrderEvent) -> OutboxRecord {
     let record = record::encode(meta, event, &current_trace_headers());
     OutboxRecord {
-        topic: topics::ORDER_EVENTS,
+        topic: topics::ORDER_EVENTS.into(),
         key: meta.order_id.to_string(),
         headers: record.headers,
         payload: record.payload,

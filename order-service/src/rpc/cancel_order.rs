@@ -1,5 +1,6 @@
 //! CancelOrder: replies when the request to cancel is durable. processing-service decides whether it came in time.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use proto::orders::v1::{CancelOrderRequest, CancelOrderResponse};
@@ -51,6 +52,10 @@ fn decide(order_id: OrderId) -> CancelOrder {
         order_id,
         event_id,
         requested_at,
-        event: events::cancellation_requested(order_id, event_id, requested_at),
+        event: Arc::new(events::cancellation_requested(
+            order_id,
+            event_id,
+            requested_at,
+        )),
     }
 }

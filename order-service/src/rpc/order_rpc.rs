@@ -20,6 +20,7 @@ use super::status::RpcError;
 use crate::admission::Admission;
 use crate::commit::Writers;
 use crate::domain::{CustomerId, Order, OrderId};
+use crate::history_reader::HistoryReader;
 use crate::inventory::Inventory;
 use crate::names::attributes;
 use crate::store::OrderStore;
@@ -30,6 +31,8 @@ use crate::watchers::Watchers;
 pub struct OrderRpc {
     /// For reads; writes go through `writers`.
     pub store: Arc<dyn OrderStore>,
+    /// For watchers.
+    pub histories: HistoryReader,
     pub writers: Writers,
     pub watchers: Watchers,
     /// One permit per open WatchOrder stream.

@@ -1,5 +1,6 @@
 //! PlaceOrder: replies when the order is durable.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use grpc::server::violations::Violations;
@@ -94,7 +95,11 @@ fn new_command(request: &NewOrder, availability: Availability) -> PlaceOrder {
     let event_id = Uuid::now_v7();
     let now = Timestamp::from(SystemTime::now());
     let order = Order::placed(order_id, request, availability, now);
-    let event = events::order_placed(&order, &request.payment_token, event_id);
+    let event = Arc::new(events::order_placed(
+        &order,
+        &request.payment_token,
+        event_id,
+    ));
     PlaceOrder {
         order,
         request_id: request.request_id,

@@ -9,6 +9,7 @@ use futures::{FutureExt, StreamExt, poll};
 use grpc::auth::Caller;
 use grpc::rate_limit::CustomerRateLimit;
 use grpc::server::load_shed::ShedCalls;
+use outbox::HandOver;
 use proto::event::ProcessingEvent;
 use proto::orders::v1::{OrderHistoryEntry, OrderStatus};
 use proto::processing::v1::{OrderFulfilled, StockReserved};
@@ -16,18 +17,21 @@ use sql::group_commit::GroupCommitConfig;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tonic::Code;
 use tonic_types::StatusExt;
 use uuid::Uuid;
 
 use super::*;
 use crate::admission::Admission;
-use crate::domain::{OrderEvent, OrderId, Timestamp};
+use crate::domain::{HistoryEntry, OrderEvent, OrderId, Timestamp};
 use crate::events::OutcomeHandler;
 use crate::fixture::{self, Fixture, request};
+use crate::follower::Follower;
+use crate::history_reader::HistoryReader;
 use crate::inventory::Inventory;
-use crate::store::ApplyOutcome;
 use crate::store::sqlite::SqliteStore;
+use crate::store::{ApplyOutcome, OrderStore};
 
 mod instrumentation;
 mod racing_store;
@@ -49,6 +53,7 @@ impl Harness {
     fn on(fixture: Fixture) -> Self {
         let rpc = OrderRpc {
             store: Arc::clone(&fixture.store),
+            histories: HistoryReader::start(&fixture.store, &TaskTracker::new()),
             writers: fixture.writers.clone(),
             watchers: fixture.watchers.clone(),
             streams: Arc::new(Semaphore::new(1)),
@@ -68,6 +73,22 @@ impl Harness {
         };
         let response = self.rpc.watch_order(by_anyone(request)).await;
         response.unwrap().into_inner()
+    }
+
+    /// Lets the watchers read a store in which this outcome is committed beside the first read.
+    fn read_beside(&mut self, outcome: Option<ApplyOutcome>) -> Arc<RacingStore<SqliteStore>> {
+        let inner = SqliteStore::new(Arc::clone(&self.fixture.database), HandOver::default());
+        let race = outcome.map(|outcome| (outcome, self.rpc.watchers.clone()));
+        let store = Arc::new(RacingStore::new(inner, race));
+        let reader: Arc<dyn OrderStore> = Arc::<RacingStore<_>>::clone(&store);
+        self.rpc.histories = HistoryReader::start(&reader, &TaskTracker::new());
+        store
+    }
+
+    /// Commits an outcome and returns its entry instead of handing it over.
+    async fn commit(&self, outcome: ApplyOutcome) -> Vec<HistoryEntry> {
+        let committed = self.rpc.store.apply(&[outcome]).await;
+        committed.unwrap().entries
     }
 
     async fn reserve(&self, order_id: OrderId) {
@@ -95,6 +116,23 @@ impl Harness {
             .await
             .unwrap();
     }
+}
+
+fn outcome(order_id: OrderId, sequence: u64, event: OrderEvent) -> ApplyOutcome {
+    ApplyOutcome {
+        order_id,
+        event_id: Uuid::now_v7(),
+        sequence,
+        event: Some(event),
+        occurred_at: Timestamp::from_unix_millis(2_000),
+    }
+}
+
+async fn versions(events: Events) -> Vec<i64> {
+    let version =
+        |event: Result<messages::WatchOrderResponse, Status>| event.unwrap().entry.unwrap().version;
+    let versions = timeout(WAIT_LIMIT, events.map(version).collect());
+    versions.await.unwrap()
 }
 
 /// A request as the authentication layer passes it on without authentication.
@@ -135,19 +173,118 @@ async fn a_watcher_sees_every_event_once_and_the_stream_ends_with_the_order() {
 }
 
 #[tokio::test]
-async fn a_slow_watcher_gets_every_entry() {
-    let harness = Harness::start().await;
+async fn entries_of_this_replica_reach_a_watcher_without_a_read() {
+    let mut harness = Harness::start().await;
     let order_id = harness.fixture.placed().await;
-    let events = harness.watch(order_id, 0).await;
+    let store = harness.read_beside(None);
+    let mut events = harness.watch(order_id, 0).await;
+    assert_eq!(next(&mut events).await.version, 1);
 
     harness.reserve(order_id).await;
     harness.fulfil(order_id).await;
 
-    let seen: Vec<_> = events
-        .map(|event| event.unwrap().entry.unwrap().version)
-        .collect()
-        .await;
-    assert_eq!(seen, [1, 2, 3]);
+    assert_eq!(versions(events).await, [2, 3]);
+    assert_eq!(store.reads(), 1);
+}
+
+#[tokio::test]
+async fn a_slow_watcher_gets_every_entry() {
+    const ENTRIES: u64 = 20;
+    let harness = Harness::start().await;
+    let order_id = harness.fixture.placed().await;
+    let mut events = harness.watch(order_id, 0).await;
+    assert_eq!(next(&mut events).await.version, 1);
+
+    for sequence in 1..=ENTRIES {
+        let event = match sequence {
+            ENTRIES => OrderEvent::OrderFulfilled,
+            _ => OrderEvent::StockReserved,
+        };
+        let entries = harness.commit(outcome(order_id, sequence, event)).await;
+        harness.rpc.watchers.hand_over(&entries);
+    }
+
+    let all: Vec<i64> = (2..=21).collect();
+    assert_eq!(versions(events).await, all);
+}
+
+#[tokio::test]
+async fn an_entry_committed_beside_the_first_read_is_seen_once() {
+    let mut harness = Harness::start().await;
+    let order_id = harness.fixture.placed().await;
+    let fulfilled = outcome(order_id, 1, OrderEvent::OrderFulfilled);
+    harness.read_beside(Some(fulfilled));
+
+    let events = harness.watch(order_id, 0).await;
+
+    assert_eq!(versions(events).await, [1, 2]);
+}
+
+#[tokio::test]
+async fn an_entry_that_is_read_before_it_is_handed_over_is_seen_once() {
+    let harness = Harness::start().await;
+    let order_id = harness.fixture.placed().await;
+    let reserved = outcome(order_id, 1, OrderEvent::StockReserved);
+    let reserved = harness.commit(reserved).await;
+    let mut events = harness.watch(order_id, 0).await;
+    assert_eq!(next(&mut events).await.version, 1);
+    assert_eq!(next(&mut events).await.version, 2);
+
+    harness.rpc.watchers.hand_over(&reserved);
+
+    assert!(poll!(events.next()).is_pending());
+    harness.fulfil(order_id).await;
+    assert_eq!(versions(events).await, [3]);
+}
+
+#[tokio::test]
+async fn a_lost_hand_over_is_made_up_for_by_the_next_one() {
+    let harness = Harness::start().await;
+    let order_id = harness.fixture.placed().await;
+    let mut events = harness.watch(order_id, 0).await;
+    assert_eq!(next(&mut events).await.version, 1);
+
+    let reserved = outcome(order_id, 1, OrderEvent::StockReserved);
+    drop(harness.commit(reserved).await);
+    assert!(poll!(events.next()).is_pending());
+    harness.fulfil(order_id).await;
+
+    assert_eq!(versions(events).await, [2, 3]);
+}
+
+#[tokio::test]
+async fn entries_handed_over_out_of_order_are_seen_in_order() {
+    let harness = Harness::start().await;
+    let order_id = harness.fixture.placed().await;
+    let mut events = harness.watch(order_id, 0).await;
+    assert_eq!(next(&mut events).await.version, 1);
+
+    let reserved = outcome(order_id, 1, OrderEvent::StockReserved);
+    let reserved = harness.commit(reserved).await;
+    let fulfilled = outcome(order_id, 2, OrderEvent::OrderFulfilled);
+    let fulfilled = harness.commit(fulfilled).await;
+    harness.rpc.watchers.hand_over(&fulfilled);
+    harness.rpc.watchers.hand_over(&reserved);
+
+    assert_eq!(versions(events).await, [2, 3]);
+}
+
+/// As after a hand-over that was lost: nothing but the follower tells the watcher.
+#[tokio::test]
+async fn the_last_entry_of_another_replica_ends_the_stream() {
+    let harness = Harness::start().await;
+    let order_id = harness.fixture.placed().await;
+    let mut events = harness.watch(order_id, 0).await;
+    assert_eq!(next(&mut events).await.version, 1);
+    let follower = Follower::new(Arc::clone(&harness.rpc.store), harness.rpc.watchers.clone());
+    let follower = tokio::spawn(follower.run(harness.rpc.shutdown.clone()));
+
+    let fulfilled = outcome(order_id, 1, OrderEvent::OrderFulfilled);
+    drop(harness.commit(fulfilled).await);
+
+    assert_eq!(versions(events).await, [2]);
+    harness.rpc.shutdown.cancel();
+    follower.await.unwrap();
 }
 
 #[tokio::test]
@@ -159,11 +296,7 @@ async fn a_stream_is_resumed_after_the_last_seen_version() {
 
     for (after_version, expected) in [(1, vec![2, 3]), (3, vec![]), (100, vec![])] {
         let events = harness.watch(order_id, after_version).await;
-        let seen: Vec<_> = events
-            .map(|event| event.unwrap().entry.unwrap().version)
-            .collect()
-            .await;
-        assert_eq!(seen, expected, "after {after_version}");
+        assert_eq!(versions(events).await, expected, "after {after_version}");
     }
 }
 
@@ -177,26 +310,6 @@ async fn a_stream_resumed_beyond_the_history_waits_for_the_end() {
     harness.reserve(order_id).await;
     harness.fulfil(order_id).await;
 
-    the_end(&mut events).await;
-}
-
-#[tokio::test]
-async fn an_end_between_two_reads_is_sent() {
-    let mut harness = Harness::start().await;
-    let order_id = harness.fixture.placed().await;
-    let fulfilled = ApplyOutcome {
-        order_id,
-        event_id: Uuid::now_v7(),
-        sequence: 1,
-        event: Some(OrderEvent::OrderFulfilled),
-        occurred_at: Timestamp::from_unix_millis(2_000),
-    };
-    let inner = SqliteStore::new(Arc::clone(&harness.fixture.database));
-    harness.rpc.store = Arc::new(RacingStore::new(inner, fulfilled));
-
-    let mut events = harness.watch(order_id, 1).await;
-
-    assert_eq!(next(&mut events).await.status(), OrderStatus::Fulfilled);
     the_end(&mut events).await;
 }
 

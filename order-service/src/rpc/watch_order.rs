@@ -1,13 +1,15 @@
 //! WatchOrder: streams the history after a version, then each new entry, until the order is final.
 //!
 //! ```text
-//! subscribe ─▶ read the history after the last sent version ─▶ send it ─▶ final? end
-//!                         ▲                                                │
-//!                         └───────────── woken by a commit ◀───────────────┘
+//! subscribe ─▶ read the history after the requested version ─▶ send ─▶ final? end
+//!                       ▲                                       ▲ │
+//!                       │ behind                      next entry │ │
+//!                       └──────────── feed of the order ─────────┘ ◀── commits, follower
 //! ```
 //!
-//! Flow control is the client's: the next page is read after the client has received the one before. A slow client delays
-//! only itself and nothing is buffered for it. Disconnecting drops the stream and its permit.
+//! A new entry is taken from the feed of the order ([`crate::watchers`]) without a read. Flow control is the client's: the next
+//! entry is taken after the client has received the one before. A slow client delays only itself and nothing is buffered for
+//! it: when the feed no longer has its next entry, it is read. Disconnecting drops the stream and its permit.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -15,7 +17,6 @@ use std::sync::Arc;
 use futures::stream;
 use grpc::server::violations::Violations;
 use proto::orders::v1::{WatchOrderRequest, WatchOrderResponse};
-use service::deadline::Deadline;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
@@ -25,11 +26,9 @@ use super::order_rpc::{Call, OrderRpc, record_order_id};
 use super::status::RpcError;
 use crate::conversion;
 use crate::domain::{HistoryEntry, OrderId};
-use crate::store::OrderStore;
-use crate::watchers::Subscription;
-
-/// Entries per read: more than any order has today, so one read is enough.
-const PAGE: u32 = 16;
+use crate::history_reader::{HistoryReader, PAGE};
+use crate::store::History;
+use crate::watchers::{News, Subscription};
 
 /// Opens a stream for an existing order, within the limit of open streams.
 pub(super) async fn watch_order(
@@ -44,20 +43,21 @@ pub(super) async fn watch_order(
     let permit = permit.map_err(|_| RpcError::TooManyStreams)?;
     // Before the first read: otherwise, a commit between the two would be missed.
     let subscription = service.watchers.subscribe(request.order_id);
-    service.find_for(call, request.order_id).await?;
-
-    let watch = Watch {
-        store: Arc::clone(&service.store),
+    let mut watch = Watch {
+        histories: service.histories.clone(),
         order_id: request.order_id,
         last_sent: request.after_version,
-        has_ended: false,
         page: VecDeque::new(),
         is_at_end: false,
         subscription,
-        deadline: call.deadline,
         shutdown: service.shutdown.clone(),
         _permit: permit,
     };
+    let history = watch.find().await?;
+    if !call.caller.may_act_for(history.customer_id.as_str()) {
+        return Err(RpcError::OrderNotFound(request.order_id));
+    }
+    watch.take(history.entries);
     Ok(Box::pin(stream::try_unfold(watch, Watch::next)))
 }
 
@@ -89,19 +89,15 @@ pub fn parse_watch_order(request: &WatchOrderRequest) -> Result<WatchRequest, Vi
 
 /// One open stream.
 struct Watch {
-    store: Arc<dyn OrderStore>,
+    histories: HistoryReader,
     order_id: OrderId,
     /// The version of the last sent entry, or the version in the request.
     last_sent: u64,
-    /// Whether the order is final and its last entry is sent.
-    has_ended: bool,
     /// Entries that are read and not sent yet.
     page: VecDeque<HistoryEntry>,
-    /// Whether the last read reached the end of the history: read again after a wake-up only.
+    /// Whether the last read reached the end of the history: what follows is in the feed.
     is_at_end: bool,
     subscription: Subscription,
-    /// For each read. The server ends the stream itself.
-    deadline: Deadline,
     shutdown: CancellationToken,
     _permit: OwnedSemaphorePermit,
 }
@@ -113,50 +109,44 @@ impl Watch {
             if let Some(entry) = self.page.pop_front() {
                 return Ok(Some((self.send(&entry), self)));
             }
-            if self.has_ended {
-                return Ok(None);
+            if !self.is_at_end {
+                self.read().await?;
+                continue;
             }
-            if self.is_at_end {
-                self.wait().await?;
+            match self.subscription.after(self.last_sent) {
+                News::Next(entry) => return Ok(Some((self.send(&entry), self))),
+                News::Behind => self.read().await?,
+                News::Ended => return Ok(None),
+                News::None => self.wait().await?,
             }
-            self.read().await?;
         }
     }
 
     fn send(&mut self, entry: &HistoryEntry) -> WatchOrderResponse {
         self.last_sent = entry.version;
-        // Saves a read.
-        self.has_ended = entry.status.is_final();
         WatchOrderResponse {
             entry: Some(conversion::history_entry_message(entry)),
         }
     }
 
     async fn read(&mut self) -> Result<(), RpcError> {
-        let entries = self
-            .store
-            .history(self.order_id, self.last_sent, PAGE, self.deadline)
-            .await;
-        self.page = entries.map_err(RpcError::of_read(self.deadline))?.into();
-        self.is_at_end = self.page.len() < PAGE as usize;
-        if self.page.is_empty() {
-            self.read_status().await?;
-        }
+        let history = self.find().await?;
+        self.take(history.entries);
         Ok(())
     }
 
-    /// There is no entry after the last sent one. The order is final (the client resumed at or beyond its end), or will
-    /// change. If it has changed since the history was read, the new entries must still be sent.
-    async fn read_status(&mut self) -> Result<(), RpcError> {
-        let order = self
-            .store
-            .get(self.order_id, self.deadline)
-            .await
-            .map_err(RpcError::of_read(self.deadline))?;
-        let order = order.ok_or(RpcError::OrderNotFound(self.order_id))?;
-        self.is_at_end = order.version <= self.last_sent;
-        self.has_ended = self.is_at_end && order.status.is_final();
-        Ok(())
+    async fn find(&self) -> Result<History, RpcError> {
+        let history = self.histories.read(self.order_id, self.last_sent).await?;
+        history.ok_or(RpcError::OrderNotFound(self.order_id))
+    }
+
+    /// Without an entry after the last sent one, `entries` is the last one of the order: the feed then knows whether it is
+    /// final.
+    fn take(&mut self, mut entries: Vec<HistoryEntry>) {
+        self.subscription.share(&entries);
+        self.is_at_end = entries.len() < PAGE;
+        entries.retain(|entry| entry.version > self.last_sent);
+        self.page = entries.into();
     }
 
     async fn wait(&mut self) -> Result<(), RpcError> {

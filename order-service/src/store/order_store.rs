@@ -9,6 +9,7 @@
 //! The contract tests (`tests/store_contract`) run against this trait on every database.
 
 use std::fmt;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use outbox::OutboxRecord;
@@ -40,13 +41,13 @@ pub trait OrderStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// As [`OrderStore::place`].
-    async fn apply(&self, batch: &[ApplyOutcome]) -> Result<Vec<Applied>, StoreError>;
+    async fn apply(&self, batch: &[ApplyOutcome]) -> Result<Committed<Applied>, StoreError>;
 
     /// Stores requests to cancel.
     ///
     /// # Errors
     /// As [`OrderStore::place`].
-    async fn cancel(&self, batch: &[CancelOrder]) -> Result<Vec<CancelReply>, StoreError>;
+    async fn cancel(&self, batch: &[CancelOrder]) -> Result<Committed<CancelReply>, StoreError>;
 
     async fn get(&self, order_id: OrderId, deadline: Deadline)
     -> Result<Option<Order>, StoreError>;
@@ -61,17 +62,37 @@ pub trait OrderStore: fmt::Debug + Send + Sync + 'static {
         deadline: Deadline,
     ) -> Result<Vec<Order>, StoreError>;
 
-    /// Up to `limit` history entries with a version above `after_version`, ascending.
-    async fn history(
+    /// Of each order up to `limit` entries above its version. One reply per request, in their order; `None` if there is no such
+    /// order.
+    async fn histories(
         &self,
-        order_id: OrderId,
-        after_version: u64,
-        limit: u32,
-        deadline: Deadline,
-    ) -> Result<Vec<HistoryEntry>, StoreError>;
+        after: &[(OrderId, u64)],
+        limit: usize,
+    ) -> Result<Vec<Option<History>>, StoreError>;
 
-    /// The versions of these orders, as far as they exist, in any order.
-    async fn versions(&self, orders: &[OrderId]) -> Result<Vec<(OrderId, u64)>, StoreError>;
+    /// Of each of these orders up to `limit` entries that follow its known version, in any order.
+    async fn entries_after(
+        &self,
+        known: &[(OrderId, u64)],
+        limit: usize,
+    ) -> Result<Vec<HistoryEntry>, StoreError>;
+}
+
+/// A part of the history of one order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct History {
+    pub customer_id: CustomerId,
+    /// Ascending. Never empty: the last entry of the order, if none has a version above the requested one.
+    pub entries: Vec<HistoryEntry>,
+}
+
+/// A committed batch that changed orders.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Committed<R> {
+    /// One per command.
+    pub replies: Vec<R>,
+    /// The entries that the batch has added to the histories.
+    pub entries: Vec<HistoryEntry>,
 }
 
 /// A new order and everything that is written with it.
@@ -85,7 +106,7 @@ pub struct PlaceOrder {
     /// Kept until the order is final.
     pub payment_token: PaymentToken,
     /// The record of `OrderPlaced`, trace context included.
-    pub event: OutboxRecord,
+    pub event: Arc<OutboxRecord>,
 }
 
 /// The reply to a [`PlaceOrder`].
@@ -155,7 +176,7 @@ pub struct CancelOrder {
     pub event_id: Uuid,
     pub requested_at: Timestamp,
     /// The record of `CancellationRequested`, trace context included.
-    pub event: OutboxRecord,
+    pub event: Arc<OutboxRecord>,
 }
 
 /// The reply to a [`CancelOrder`].

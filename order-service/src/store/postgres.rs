@@ -10,6 +10,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use outbox::HandOver;
 use service::deadline::Deadline;
 use sql::columns::{column, signed};
 use sql::operation::{self, bounded};
@@ -19,7 +20,8 @@ use sqlx::migrate::Migrator;
 use super::error::StoreError;
 use super::operations::{Operation, Operations};
 use super::order_store::{
-    Applied, ApplyOutcome, CancelOrder, CancelReply, OrderStore, PlaceOrder, Placed,
+    Applied, ApplyOutcome, CancelOrder, CancelReply, Committed, History, OrderStore, PlaceOrder,
+    Placed,
 };
 use super::rows::{self, EntryRow, OrderRow};
 use super::tracked::OrderCommand;
@@ -31,19 +33,44 @@ mod tracked;
 
 pub static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
 
+/// Reads [`HistoryRow`](rows::HistoryRow)s. LATERAL as in [`ENTRIES_AFTER`].
+const HISTORIES: &str = "
+    SELECT known.position, entry.*
+    FROM UNNEST($1::uuid[], $2::bigint[]) WITH ORDINALITY AS known (order_id, version, position)
+    CROSS JOIN LATERAL (
+        SELECT order_id, customer_id, order_events.version, event_id, event_type, order_events.status,
+               order_events.rejection_reason, occurred_at, cause_id
+        FROM orders JOIN order_events USING (order_id)
+        WHERE order_id = known.order_id AND order_events.version > LEAST(known.version, orders.version - 1)
+        ORDER BY order_events.version LIMIT $3
+    ) AS entry
+    ORDER BY known.position, entry.version";
+
+/// Reads [`EntryRow`]s. LATERAL with LIMIT is a lookup in the primary key per order, whatever the planner estimates: a hash
+/// join would read the whole history of all orders.
+const ENTRIES_AFTER: &str = "
+    SELECT entry.* FROM UNNEST($1::uuid[], $2::bigint[]) AS known (order_id, version)
+    CROSS JOIN LATERAL (
+        SELECT order_id, version, event_id, event_type, status, rejection_reason, occurred_at, cause_id
+        FROM order_events WHERE order_id = known.order_id AND version > known.version
+        ORDER BY version LIMIT $3
+    ) AS entry";
+
 /// The order store on PostgreSQL.
 #[derive(Clone, Debug)]
 pub struct PostgresStore {
     database: Arc<Postgres>,
+    hand_over: HandOver,
     operations: Operations,
 }
 
 impl PostgresStore {
     /// The store in this database, whose schema is at [`MIGRATIONS`] or newer.
-    pub fn new(database: Arc<Postgres>) -> Self {
+    pub fn new(database: Arc<Postgres>, hand_over: HandOver) -> Self {
         let operations = Operations::new(database.statements());
         Self {
             database,
+            hand_over,
             operations,
         }
     }
@@ -53,14 +80,15 @@ impl PostgresStore {
         &self,
         operation: &Operation,
         batch: &[C],
-    ) -> Result<Vec<C::Reply>, StoreError> {
+    ) -> Result<Committed<C::Reply>, StoreError> {
         let change = || async {
             let mut transaction = self.database.pool().begin().await?;
             let mut orders = tracked::lock(&mut transaction, batch).await?;
             let decided = orders.apply(batch);
-            tracked::write(&mut transaction, &orders, &decided).await?;
+            let inserted = tracked::write(&mut transaction, &orders, &decided).await?;
             transaction.commit().await?;
-            Ok(decided.replies)
+            self.hand_over.committed(inserted);
+            Ok(decided.committed())
         };
         let replies = operation::run(&operation.statement, batch.len(), change).await;
         replies.map_err(|error| operation.failed(error))
@@ -84,7 +112,7 @@ impl PostgresStore {
 impl OrderStore for PostgresStore {
     async fn place(&self, batch: &[PlaceOrder]) -> Result<Vec<Placed>, StoreError> {
         let operation = &self.operations.place;
-        let place = || place::place(self.database.pool(), batch);
+        let place = || place::place(self.database.pool(), batch, &self.hand_over);
         let placed = operation::run(&operation.statement, batch.len(), place).await;
         placed.map_err(|error| operation.failed(error))
     }
@@ -103,11 +131,11 @@ impl OrderStore for PostgresStore {
             .await
     }
 
-    async fn apply(&self, batch: &[ApplyOutcome]) -> Result<Vec<Applied>, StoreError> {
+    async fn apply(&self, batch: &[ApplyOutcome]) -> Result<Committed<Applied>, StoreError> {
         self.change_orders(&self.operations.apply, batch).await
     }
 
-    async fn cancel(&self, batch: &[CancelOrder]) -> Result<Vec<CancelReply>, StoreError> {
+    async fn cancel(&self, batch: &[CancelOrder]) -> Result<Committed<CancelReply>, StoreError> {
         self.change_orders(&self.operations.cancel, batch).await
     }
 
@@ -142,31 +170,36 @@ impl OrderStore for PostgresStore {
         self.read(&self.operations.list, deadline, read).await
     }
 
-    async fn history(
+    async fn histories(
         &self,
-        order_id: OrderId,
-        after_version: u64,
-        limit: u32,
-        deadline: Deadline,
-    ) -> Result<Vec<HistoryEntry>, StoreError> {
-        let history = sqlx::query_as(rows::HISTORY)
-            .bind(order_id.as_uuid())
-            .bind(signed(after_version))
-            .bind(i64::from(limit));
-        let read = async move |mut connection: ReadConnection| {
-            let entries: Vec<EntryRow> = history.fetch_all(&mut **connection).await?;
-            rows::read(entries)
+        after: &[(OrderId, u64)],
+        limit: usize,
+    ) -> Result<Vec<Option<History>>, StoreError> {
+        let histories = sqlx::query_as(HISTORIES)
+            .bind(column(after, |(order_id, _)| order_id.as_uuid()))
+            .bind(column(after, |(_, version)| signed(*version)))
+            .bind(signed(limit as u64));
+        let read = async {
+            let entries = histories.fetch_all(self.database.pool()).await?;
+            rows::histories(entries, after.len())
         };
-        self.read(&self.operations.history, deadline, read).await
+        let operation = &self.operations.histories;
+        operation.run(after.len(), bounded(read)).await
     }
 
-    async fn versions(&self, orders: &[OrderId]) -> Result<Vec<(OrderId, u64)>, StoreError> {
-        let select = "SELECT order_id, version FROM orders WHERE order_id = ANY($1)";
-        let versions = sqlx::query_as(select).bind(column(orders, |id| id.as_uuid()));
+    async fn entries_after(
+        &self,
+        known: &[(OrderId, u64)],
+        limit: usize,
+    ) -> Result<Vec<HistoryEntry>, StoreError> {
+        let entries = sqlx::query_as(ENTRIES_AFTER)
+            .bind(column(known, |(order_id, _)| order_id.as_uuid()))
+            .bind(column(known, |(_, version)| signed(*version)))
+            .bind(signed(limit as u64));
         let read = async {
-            let versions = versions.fetch_all(self.database.pool()).await?;
-            versions.into_iter().map(rows::version).collect()
+            let entries: Vec<EntryRow> = entries.fetch_all(self.database.pool()).await?;
+            rows::read(entries)
         };
-        self.operations.versions.run(1, bounded(read)).await
+        self.operations.entries_after.run(1, bounded(read)).await
     }
 }

@@ -6,6 +6,7 @@ use consumer::inbox::InboxEntry;
 use sqlx::FromRow;
 use uuid::Uuid;
 
+use super::order_store::History;
 use super::tracked::Tracked;
 use crate::conversion;
 use crate::domain::{
@@ -75,6 +76,16 @@ pub(super) struct EntryRow {
     cause_id: Option<Uuid>,
 }
 
+/// An entry that was read for one of many requests.
+#[derive(Debug, FromRow)]
+pub(super) struct HistoryRow {
+    /// Of the request, from 1.
+    position: i64,
+    customer_id: String,
+    #[sqlx(flatten)]
+    entry: EntryRow,
+}
+
 impl TryFrom<OrderRow> for Order {
     type Error = sqlx::Error;
 
@@ -131,8 +142,33 @@ impl TryFrom<EntryRow> for HistoryEntry {
     }
 }
 
-pub(super) fn version((order_id, version): (Uuid, i64)) -> Result<(OrderId, u64), sqlx::Error> {
-    Ok((OrderId::new(order_id), count(version)?))
+/// The reply to each of so many requests. The rows of a request are ascending by version.
+pub(super) fn histories(
+    rows: Vec<HistoryRow>,
+    requests: usize,
+) -> Result<Vec<Option<History>>, sqlx::Error> {
+    let mut histories = vec![None; requests];
+    for row in rows {
+        let position = usize::try_from(row.position).map_err(damaged)?;
+        let history = histories.get_mut(position.wrapping_sub(1));
+        let history = history.ok_or_else(|| damaged("a row for no request"))?;
+        add_entry(history, row)?;
+    }
+    Ok(histories)
+}
+
+fn add_entry(history: &mut Option<History>, row: HistoryRow) -> Result<(), sqlx::Error> {
+    let entry: HistoryEntry = row.entry.try_into()?;
+    match history {
+        Some(history) => history.entries.push(entry),
+        None => {
+            *history = Some(History {
+                customer_id: CustomerId::parse(row.customer_id).map_err(damaged)?,
+                entries: vec![entry],
+            });
+        }
+    }
+    Ok(())
 }
 
 /// Converts all rows, or returns the first error.

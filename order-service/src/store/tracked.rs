@@ -2,11 +2,12 @@
 //! reads the orders under its lock before, and writes the decision in the same transaction after.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use consumer::inbox::{self, InboxEntry};
 use outbox::OutboxRecord;
 
-use super::order_store::{Applied, ApplyOutcome, CancelOrder, CancelReply};
+use super::order_store::{Applied, ApplyOutcome, CancelOrder, CancelReply, Committed};
 use crate::domain::{
     HistoryEntry, Order, OrderEvent, OrderId, SequenceCheck, TransitionRefused, check_sequence,
 };
@@ -32,7 +33,7 @@ pub(super) trait OrderCommand: Sync {
     }
 
     /// The event to publish.
-    fn event(&self) -> Option<&OutboxRecord> {
+    fn event(&self) -> Option<Arc<OutboxRecord>> {
         None
     }
 }
@@ -58,26 +59,34 @@ impl FromIterator<Tracked> for TrackedOrders {
 
 /// The rows to write for a batch, and the replies for after the commit.
 #[derive(Debug)]
-pub(super) struct Decided<'a, R> {
+pub(super) struct Decided<R> {
     pub(super) replies: Vec<R>,
     /// The orders whose rows have changed, in the order of the batch.
     changed: Vec<OrderId>,
     pub(super) entries: Vec<HistoryEntry>,
     pub(super) inbox: Vec<InboxEntry>,
-    pub(super) outbox: Vec<&'a OutboxRecord>,
+    pub(super) outbox: Vec<Arc<OutboxRecord>>,
 }
 
-impl<R> Decided<'_, R> {
+impl<R> Decided<R> {
     /// The orders that have become final.
     pub(super) fn ended(&self) -> Vec<OrderId> {
         let ended = self.entries.iter().filter(|entry| entry.status.is_final());
         ended.map(|entry| entry.order_id).collect()
     }
+
+    /// For after the commit.
+    pub(super) fn committed(self) -> Committed<R> {
+        Committed {
+            replies: self.replies,
+            entries: self.entries,
+        }
+    }
 }
 
 impl TrackedOrders {
     /// Applies the commands in the order of the batch.
-    pub(super) fn apply<'a, C: OrderCommand>(&mut self, batch: &'a [C]) -> Decided<'a, C::Reply> {
+    pub(super) fn apply<C: OrderCommand>(&mut self, batch: &[C]) -> Decided<C::Reply> {
         let mut decided = Decided {
             replies: Vec::with_capacity(batch.len()),
             changed: Vec::with_capacity(batch.len()),
@@ -103,7 +112,7 @@ impl TrackedOrders {
     }
 
     /// The rows to update.
-    pub(super) fn changed<R>(&self, decided: &Decided<'_, R>) -> Vec<&Tracked> {
+    pub(super) fn changed<R>(&self, decided: &Decided<R>) -> Vec<&Tracked> {
         let order_ids = distinct(decided.changed.iter().copied());
         let tracked = order_ids.iter().map(|order_id| self.0.get(order_id));
         tracked.flatten().collect()
@@ -166,8 +175,8 @@ impl OrderCommand for CancelOrder {
         }
     }
 
-    fn event(&self) -> Option<&OutboxRecord> {
-        Some(&self.event)
+    fn event(&self) -> Option<Arc<OutboxRecord>> {
+        Some(Arc::clone(&self.event))
     }
 }
 

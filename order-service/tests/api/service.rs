@@ -154,15 +154,14 @@ pub(crate) async fn outbox(url: &str) -> Vec<OrderEvent> {
     let config = config(url, &[]).database;
     let database = Database::open(&config, MIGRATIONS).await.unwrap();
     let shards: Vec<Shard> = Shard::all().collect();
-    let rows = outbox::database::outbox(&database)
-        .read(&shards, 0, &[], 1_000)
-        .await;
+    let outbox = outbox::database::outbox(&database);
+    let positions = outbox.positions(&shards, 0, 1_000).await.unwrap();
     let decode = |row: OutboxRow| {
-        let headers = row.headers.as_deref().unwrap();
-        let received = record::decode(headers, Some(&row.payload));
+        let received = record::decode(&row.record.headers, Some(&row.record.payload));
         received.unwrap().unwrap().event
     };
-    rows.unwrap().into_iter().map(decode).collect()
+    let rows = outbox.read(&positions).await.unwrap();
+    rows.into_iter().map(decode).collect()
 }
 
 /// The URL of the database in a directory.

@@ -20,7 +20,12 @@ async fn a_request_to_cancel_is_stored_with_its_event() {
     on_every_database(async |database| {
         let order_id = placed(&database).await;
 
-        let answers = database.store.cancel(&[cancel(order_id)]).await.unwrap();
+        let answers = database
+            .store
+            .cancel(&[cancel(order_id)])
+            .await
+            .unwrap()
+            .replies;
 
         let order = database.store.get(order_id, NEVER).await.unwrap().unwrap();
         assert_eq!(
@@ -29,15 +34,11 @@ async fn a_request_to_cancel_is_stored_with_its_event() {
         );
         assert_eq!(order.updated_at, at(3_000));
         assert_eq!(answers, [CancelReply::Requested(order)]);
-        let history = database
-            .store
-            .history(order_id, 1, 10, NEVER)
-            .await
-            .unwrap();
+        let history = database.history(order_id, 1, 10).await;
         assert_eq!(history[0].event_type, EventType::CancellationRequested);
         let outbox = database.outbox().await;
         assert_eq!(outbox.len(), 2);
-        assert_eq!(outbox[1].payload, b"CancellationRequested");
+        assert_eq!(outbox[1].record.payload, b"CancellationRequested");
     })
     .await;
 }
@@ -48,23 +49,20 @@ async fn a_repeated_request_to_cancel_is_a_no_op() {
         let order_id = placed(&database).await;
 
         let batch = [cancel(order_id), cancel(order_id)];
-        let together = database.store.cancel(&batch).await.unwrap();
-        let later = database.store.cancel(&[cancel(order_id)]).await.unwrap();
+        let together = database.store.cancel(&batch).await.unwrap().replies;
+        let later = database
+            .store
+            .cancel(&[cancel(order_id)])
+            .await
+            .unwrap()
+            .replies;
 
         let order = database.store.get(order_id, NEVER).await.unwrap().unwrap();
         let already = CancelReply::AlreadyRequested(order.clone());
         assert_eq!(together, [CancelReply::Requested(order), already.clone()]);
         assert_eq!(later, [already]);
         assert_eq!(database.outbox().await.len(), 2);
-        assert_eq!(
-            database
-                .store
-                .history(order_id, 0, 10, NEVER)
-                .await
-                .unwrap()
-                .len(),
-            2
-        );
+        assert_eq!(database.history(order_id, 0, 10).await.len(), 2);
     })
     .await;
 }
@@ -76,7 +74,12 @@ async fn a_finished_order_cannot_be_cancelled() {
         let fulfilled = outcome(order_id, 1, OrderEvent::OrderFulfilled);
         database.store.apply(&[fulfilled]).await.unwrap();
 
-        let answers = database.store.cancel(&[cancel(order_id)]).await.unwrap();
+        let answers = database
+            .store
+            .cancel(&[cancel(order_id)])
+            .await
+            .unwrap()
+            .replies;
 
         assert_eq!(answers, [CancelReply::Refused(OrderStatus::Fulfilled)]);
         assert_eq!(database.outbox().await.len(), 1);
@@ -99,7 +102,8 @@ async fn processing_decides_whether_the_cancellation_came_in_time() {
                 outcome(too_late, 1, OrderEvent::OrderFulfilled),
             ])
             .await
-            .unwrap();
+            .unwrap()
+            .replies;
 
         assert_eq!(
             answers
@@ -108,7 +112,12 @@ async fn processing_decides_whether_the_cancellation_came_in_time() {
                 .collect::<Vec<_>>(),
             [Some(OrderStatus::Cancelled), Some(OrderStatus::Fulfilled)]
         );
-        let again = database.store.cancel(&[cancel(in_time)]).await.unwrap();
+        let again = database
+            .store
+            .cancel(&[cancel(in_time)])
+            .await
+            .unwrap()
+            .replies;
         assert!(
             matches!(&again[0], CancelReply::AlreadyRequested(_)),
             "{again:?}"
@@ -122,7 +131,12 @@ async fn an_unknown_order_cannot_be_cancelled() {
     on_every_database(async |database| {
         let unknown = OrderId::new(Uuid::now_v7());
 
-        let answers = database.store.cancel(&[cancel(unknown)]).await.unwrap();
+        let answers = database
+            .store
+            .cancel(&[cancel(unknown)])
+            .await
+            .unwrap()
+            .replies;
 
         assert_eq!(answers, [CancelReply::UnknownOrder]);
         assert!(database.outbox().await.is_empty());

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use order_service::domain::OrderId;
+use order_service::domain::{HistoryEntry, OrderId};
 use order_service::store::{self, MIGRATIONS, OpenOrders, OrderStore};
-use outbox::{OutboxRow, Shard};
+use outbox::{HandOver, OutboxRow, Shard};
+use postgres_server::Server;
 use service::config::FromSetting;
 use sql::database::{Database as Engine, DatabaseConfig};
 use sql::owner::Owner;
@@ -12,6 +13,8 @@ use sql::url::DatabaseUrl;
 use sqlx::{Connection, PgConnection, PgPool};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
+
+const TEMPLATE_NAME: &str = "order_store";
 
 /// A database that holds nothing yet.
 pub(crate) struct Database {
@@ -36,15 +39,23 @@ impl Database {
 
     pub(crate) async fn postgres() -> Self {
         static TEMPLATE: OnceCell<()> = OnceCell::const_new();
-        TEMPLATE.get_or_init(create_template).await;
-        let url = postgres_server::shared().copy_of("order_store").unwrap();
+        let server = postgres_server::shared();
+        TEMPLATE.get_or_init(|| create_on(server)).await;
+        let url = server.copy_of(TEMPLATE_NAME).unwrap();
+        Self::open(DatabaseUrl::from_setting(&url).unwrap(), None).await
+    }
+
+    /// On a server that other tests do not use: what a long transaction of another database would change, too.
+    pub(crate) async fn on(server: &Server) -> Self {
+        create_on(server).await;
+        let url = server.url(TEMPLATE_NAME);
         Self::open(DatabaseUrl::from_setting(&url).unwrap(), None).await
     }
 
     async fn open(url: DatabaseUrl, directory: Option<Arc<TempDir>>) -> Self {
         let engine = Engine::open(&config(&url), MIGRATIONS).await.unwrap();
         Self {
-            store: store::open(&engine),
+            store: store::open(&engine, HandOver::default()),
             url,
             engine,
             directory,
@@ -70,11 +81,26 @@ impl Database {
         store::open_orders(&self.engine)
     }
 
+    /// Up to `limit` entries of an order above a version; none if there is no such order.
+    pub(crate) async fn history(
+        &self,
+        order_id: OrderId,
+        after: u64,
+        limit: usize,
+    ) -> Vec<HistoryEntry> {
+        let histories = self.store.histories(&[(order_id, after)], limit).await;
+        let history = histories.unwrap().remove(0);
+        let mut entries = history.map_or(Vec::new(), |history| history.entries);
+        entries.retain(|entry| entry.version > after);
+        entries
+    }
+
     /// The events that wait for the broker, in the order of their positions.
     pub(crate) async fn outbox(&self) -> Vec<OutboxRow> {
         let shards: Vec<Shard> = Shard::all().collect();
         let outbox = outbox::database::outbox(&self.engine);
-        outbox.read(&shards, 0, &[], 10_000).await.unwrap()
+        let positions = outbox.positions(&shards, 0, 10_000).await.unwrap();
+        outbox.read(&positions).await.unwrap()
     }
 
     pub(crate) async fn count(&self, table: &str) -> i64 {
@@ -195,8 +221,21 @@ impl OtherSession {
     }
 }
 
-/// The deadlocks that the server had to resolve in a database. Sessions report theirs when they end: all are awaited.
+/// The deadlocks that the server had to resolve in a database.
 pub(crate) async fn deadlocks(url: &DatabaseUrl) -> i64 {
+    let deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
+    statistic(url, deadlocks).await
+}
+
+/// The updates of orders that were not HOT, so that they wrote every index of the table.
+pub(crate) async fn updates_with_indexes(url: &DatabaseUrl) -> i64 {
+    let updates =
+        "SELECT n_tup_upd - n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'orders'";
+    statistic(url, updates).await
+}
+
+/// A number from the statistics of a database. Sessions report theirs when they end: all are awaited.
+async fn statistic(url: &DatabaseUrl, query: &'static str) -> i64 {
     let mut connection = PgConnection::connect(url.expose()).await.unwrap();
     let sessions = "SELECT count(*) FROM pg_stat_activity \
         WHERE datname = current_database() AND pid <> pg_backend_pid() \
@@ -206,10 +245,8 @@ pub(crate) async fn deadlocks(url: &DatabaseUrl) -> i64 {
         others.await.unwrap()
     };
     while others(&mut connection).await > 0 {}
-    sqlx::query_scalar("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
-        .fetch_one(&mut connection)
-        .await
-        .unwrap()
+    let number = sqlx::query_scalar(query).fetch_one(&mut connection);
+    number.await.unwrap()
 }
 
 fn config(url: &DatabaseUrl) -> DatabaseConfig {
@@ -227,10 +264,9 @@ fn sqlite_url(directory: &TempDir) -> DatabaseUrl {
 }
 
 /// A database with the schema and no rows, to be copied.
-async fn create_template() {
-    let server = postgres_server::shared();
-    server.create_database("order_store").unwrap();
-    let url = DatabaseUrl::from_setting(&server.url("order_store")).unwrap();
+async fn create_on(server: &Server) {
+    server.create_database(TEMPLATE_NAME).unwrap();
+    let url = DatabaseUrl::from_setting(&server.url(TEMPLATE_NAME)).unwrap();
     sql::database::migrate(&config(&url), MIGRATIONS)
         .await
         .unwrap();

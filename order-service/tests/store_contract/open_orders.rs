@@ -33,8 +33,8 @@ async fn end(database: &Database, order_id: OrderId) {
 
 /// What a consumer compares: the id, the sequence, and the name of the event with its order.
 fn identity(row: &OutboxRow) -> (Uuid, u64, &'static str, String) {
-    let headers = row.headers.as_ref().unwrap();
-    let received = record::decode::<PublishedEvent>(headers, Some(&row.payload));
+    let headers = &row.record.headers;
+    let received = record::decode::<PublishedEvent>(headers, Some(&row.record.payload));
     let received = received.unwrap().unwrap();
     let identity = received.event.identity();
     (
@@ -118,9 +118,9 @@ async fn the_order_that_is_published_again_has_the_lines_and_the_payment_token_o
 
         let rows = database.outbox().await;
         let row = rows.last().unwrap();
-        let headers = row.headers.as_ref().unwrap();
+        let headers = &row.record.headers;
         assert!(record::is_republished(headers));
-        let received = record::decode::<PublishedEvent>(headers, Some(&row.payload));
+        let received = record::decode::<PublishedEvent>(headers, Some(&row.record.payload));
         let PublishedEvent::OrderPlaced(event) = received.unwrap().unwrap().event else {
             panic!("{row:?}");
         };

@@ -1,5 +1,7 @@
 //! Commands as the tests speak of them.
 
+use std::sync::Arc;
+
 use order_service::domain::{
     Availability, Currency, CustomerId, Money, NewOrder, Order, OrderEvent, OrderId, OrderLine,
     OrderLines, PaymentToken, Quantity, RequestId, Sku, Timestamp, UnitPrice,
@@ -70,11 +72,11 @@ pub(crate) fn at(millis: i64) -> Timestamp {
     Timestamp::from_unix_millis(millis)
 }
 
-fn record(order_id: OrderId, name: &str) -> OutboxRecord {
-    OutboxRecord {
-        topic: "orders.order.events.v1",
+fn record(order_id: OrderId, name: &str) -> Arc<OutboxRecord> {
+    Arc::new(OutboxRecord {
+        topic: "orders.order.events.v1".into(),
         key: order_id.to_string(),
         headers: vec![(b"ce_type".to_vec(), Some(name.as_bytes().to_vec()))],
         payload: name.as_bytes().to_vec(),
-    }
+    })
 }

@@ -9,7 +9,6 @@ use order_service::commit::{PlaceCommitter, StoreWriter};
 use order_service::domain::{Availability, EventType, OrderStatus};
 use order_service::store::{Placed, StoreError};
 use order_service::watchers::Watchers;
-use outbox::OutboxSignal;
 use sql::group_commit::{GroupCommit, GroupCommitConfig};
 use tokio_util::task::TaskTracker;
 
@@ -31,18 +30,12 @@ async fn order_history_and_event_appear_together() {
         assert_eq!(answers, [Placed::New]);
         let saved = database.store.get(command.order.id, NEVER).await.unwrap();
         assert_eq!(saved.as_ref(), Some(&command.order));
-        let history = database
-            .store
-            .history(command.order.id, 0, 10, NEVER)
-            .await
-            .unwrap();
+        let history = database.history(command.order.id, 0, 10).await;
         assert_eq!(history, [command.order.placed_entry(command.event_id)]);
         assert_eq!(history[0].event_type, EventType::OrderPlaced);
         let outbox = database.outbox().await;
         assert_eq!(outbox.len(), 1);
-        assert_eq!(outbox[0].key, command.event.key);
-        assert_eq!(outbox[0].headers.as_ref(), Ok(&command.event.headers));
-        assert_eq!(outbox[0].payload, command.event.payload);
+        assert_eq!(outbox[0].record, command.event);
     })
     .await;
 }
@@ -252,7 +245,7 @@ async fn a_batch_of_any_size_is_one_commit_with_an_answer_each() {
             .outbox()
             .await
             .into_iter()
-            .map(|row| row.key)
+            .map(|row| row.record.key.clone())
             .collect();
         let placed: BTreeSet<_> = batch
             .iter()
@@ -283,14 +276,7 @@ async fn a_batch_that_fails_leaves_nothing_behind() {
             database.store.get(good.order.id, NEVER).await.unwrap(),
             None
         );
-        assert_eq!(
-            database
-                .store
-                .history(good.order.id, 0, 10, NEVER)
-                .await
-                .unwrap(),
-            []
-        );
+        assert_eq!(database.history(good.order.id, 0, 10).await, []);
         assert_eq!(database.outbox().await.len(), 1);
     })
     .await;
@@ -310,7 +296,7 @@ async fn one_bad_command_does_not_fail_its_neighbours() {
         ];
 
         let store = Arc::clone(&database.store);
-        let store = StoreWriter::new(store, Watchers::default(), OutboxSignal::default());
+        let store = StoreWriter::new(store, Watchers::default());
         let committer = PlaceCommitter(store);
         let config = GroupCommitConfig::default();
         let writer = GroupCommit::start(committer, config, &TaskTracker::new());

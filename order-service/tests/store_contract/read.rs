@@ -98,18 +98,17 @@ async fn an_unknown_order_is_none_and_has_no_history() {
         let unknown = OrderId::new(Uuid::now_v7());
 
         assert_eq!(database.store.get(unknown, NEVER).await.unwrap(), None);
-        assert_eq!(
-            database.store.history(unknown, 0, 10, NEVER).await.unwrap(),
-            []
-        );
+        assert_eq!(database.history(unknown, 0, 10).await, []);
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_history_is_read_from_any_version_on() {
+async fn histories_are_read_from_any_version_on_and_many_at_once() {
     on_every_database(async |database| {
         let order_id = place_for(&database, "guest", 1).await[0];
+        let other = place_for(&database, "17850", 1).await[0];
+        let unknown = OrderId::new(Uuid::now_v7());
         let batch = [
             outcome(order_id, 1, OrderEvent::StockReserved),
             outcome(order_id, 2, OrderEvent::PaymentCaptured),
@@ -117,22 +116,40 @@ async fn a_history_is_read_from_any_version_on() {
         ];
         database.store.apply(&batch).await.unwrap();
 
-        let versions = async |after, limit| {
-            let entries = database
-                .store
-                .history(order_id, after, limit, NEVER)
-                .await
-                .unwrap();
-            entries
-                .iter()
-                .map(|entry| entry.version)
-                .collect::<Vec<_>>()
+        let after = [
+            (order_id, 0),
+            (unknown, 0),
+            (other, 0),
+            (order_id, 2),
+            (order_id, 4),
+            (order_id, u64::MAX),
+        ];
+        let read = async |limit| {
+            let histories = database.store.histories(&after, limit).await.unwrap();
+            let read = histories.into_iter().map(|history| {
+                let history = history?;
+                let versions = history.entries.iter().map(|entry| entry.version);
+                let versions: Vec<_> = versions.collect();
+                Some((history.customer_id.as_str().to_owned(), versions))
+            });
+            read.collect::<Vec<_>>()
         };
-        assert_eq!(versions(0, 10).await, [1, 2, 3, 4]);
-        assert_eq!(versions(0, 2).await, [1, 2]);
-        assert_eq!(versions(2, 10).await, [3, 4]);
-        assert!(versions(4, 10).await.is_empty());
-        assert!(versions(u64::MAX, 10).await.is_empty());
+
+        let of = |customer: &str, versions: &[u64]| Some((customer.to_owned(), versions.to_vec()));
+        let all = [
+            of("guest", &[1, 2, 3, 4]),
+            None,
+            of("17850", &[1]),
+            of("guest", &[3, 4]),
+            // The last one, if there is none above.
+            of("guest", &[4]),
+            of("guest", &[4]),
+        ];
+        assert_eq!(read(10).await, all);
+        let limited = read(2).await;
+        assert_eq!(limited[0], of("guest", &[1, 2]));
+        assert_eq!(limited[1..], all[1..]);
+        assert_eq!(database.store.histories(&[], 10).await.unwrap(), []);
     })
     .await;
 }
@@ -148,23 +165,36 @@ async fn the_history_cannot_be_updated() {
 }
 
 #[tokio::test]
-async fn the_versions_of_many_orders_are_read_at_once() {
+async fn the_new_entries_of_many_orders_are_read_at_once() {
     on_every_database(async |database| {
         let placed = place_for(&database, "guest", 1_500).await;
-        let moved = outcome(placed[0], 1, OrderEvent::StockReserved);
-        database.store.apply(&[moved]).await.unwrap();
+        let (moved, last) = (placed[0], placed[1_499]);
+        let batch = [
+            outcome(moved, 1, OrderEvent::StockReserved),
+            outcome(moved, 2, OrderEvent::PaymentCaptured),
+            outcome(moved, 3, OrderEvent::OrderFulfilled),
+            outcome(last, 1, OrderEvent::StockReserved),
+        ];
+        let committed = database.store.apply(&batch).await.unwrap();
         let unknown = OrderId::new(Uuid::now_v7());
 
-        let asked: Vec<_> = placed.iter().copied().chain([unknown]).collect();
-        let mut versions = database.store.versions(&asked).await.unwrap();
+        let orders = placed.iter().copied().chain([unknown]);
+        let known: Vec<_> = orders.map(|order_id| (order_id, 1)).collect();
+        let entries = async |known: &[(OrderId, u64)], limit| {
+            let entries = database.store.entries_after(known, limit).await;
+            let mut entries = entries.unwrap();
+            entries.sort_by_key(|entry| (entry.order_id, entry.version));
+            entries
+        };
 
-        versions.sort_unstable();
-        let expected: Vec<_> = placed
-            .iter()
-            .map(|order_id| (*order_id, if *order_id == placed[0] { 2 } else { 1 }))
-            .collect();
-        assert_eq!(versions, expected);
-        assert_eq!(database.store.versions(&[]).await.unwrap(), []);
+        // A commit returns the entries as they are read.
+        assert_eq!(entries(&known, 10).await, committed.entries);
+        let first_two = entries(&known, 2).await;
+        assert_eq!(first_two[..2], committed.entries[..2]);
+        assert_eq!(first_two[2..], committed.entries[3..]);
+        assert_eq!(entries(&[(moved, 3)], 10).await, committed.entries[2..3]);
+        assert_eq!(entries(&[(moved, 4)], 10).await, []);
+        assert_eq!(entries(&[], 10).await, []);
     })
     .await;
 }

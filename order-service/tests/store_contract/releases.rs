@@ -23,11 +23,7 @@ async fn what_the_older_release_writes_is_read_and_continued() {
 
         let order = database.store.get(order_id, NEVER).await.unwrap().unwrap();
         assert_eq!((order.status, order.version), (OrderStatus::Cancelled, 3));
-        let history = database
-            .store
-            .history(order_id, 0, 10, NEVER)
-            .await
-            .unwrap();
+        let history = database.history(order_id, 0, 10).await;
         let causes: Vec<_> = history
             .iter()
             .map(|entry| (entry.event_type, entry.cause_id))

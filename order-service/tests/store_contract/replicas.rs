@@ -84,17 +84,16 @@ async fn orders_that_replicas_move_at_once_have_histories_without_gaps() {
         );
 
         let all = outcomes.iter().chain(&redelivered);
-        for (outcome, answer) in all.zip(here.unwrap().into_iter().chain(there.unwrap())) {
+        let answers = here.unwrap().replies.into_iter();
+        for (outcome, answer) in all.zip(answers.chain(there.unwrap().replies)) {
             let moved = answer.moved_to().is_some();
             assert!(moved || answer == Applied::Duplicate, "{answer:?}");
             *applied
                 .entry((outcome.order_id, outcome.sequence))
                 .or_default() += u32::from(moved);
         }
-        let answers = cancelled
-            .unwrap()
-            .into_iter()
-            .chain(cancelled_again.unwrap());
+        let answers = cancelled.unwrap().replies.into_iter();
+        let answers = answers.chain(cancelled_again.unwrap().replies);
         requested += answers
             .filter(|answer| matches!(answer, CancelReply::Requested(_)))
             .count();
@@ -104,7 +103,7 @@ async fn orders_that_replicas_move_at_once_have_histories_without_gaps() {
     assert_eq!(requested, orders.len());
     for order_id in &orders {
         let order = one.store.get(*order_id, NEVER).await.unwrap().unwrap();
-        let history = one.store.history(*order_id, 0, 10, NEVER).await.unwrap();
+        let history = one.history(*order_id, 0, 10).await;
         let versions: Vec<_> = history.iter().map(|entry| entry.version).collect();
         assert_eq!(versions, [1, 2, 3, 4, 5]);
         assert_eq!(order.version, 5);
@@ -128,7 +127,8 @@ async fn events_of_an_order_stand_in_the_outbox_in_the_order_of_its_history() {
     assert!(placed.iter().all(Result::is_ok), "{placed:?}");
     let mut events: HashMap<String, Vec<Vec<u8>>> = HashMap::new();
     for row in one.outbox().await {
-        events.entry(row.key).or_default().push(row.payload);
+        let record = row.record.as_ref().clone();
+        events.entry(record.key).or_default().push(record.payload);
     }
     assert_eq!(events.len(), 1_000);
     for (order_id, events) in events {
@@ -144,7 +144,7 @@ async fn cancel_when_there(database: &Database, orders: &[PlaceOrder]) {
         .collect();
     while !cancellations.is_empty() {
         let answers = database.store.cancel(&cancellations).await.unwrap();
-        let mut answers = answers.iter();
+        let mut answers = answers.replies.iter();
         cancellations.retain(|_| matches!(answers.next(), Some(CancelReply::UnknownOrder)));
     }
 }
@@ -183,14 +183,7 @@ async fn a_connection_that_is_cut_while_placing_leaves_nothing_half_written() {
     for command in &batch {
         let order_id = command.order.id;
         assert_eq!(database.store.get(order_id, NEVER).await.unwrap(), None);
-        assert_eq!(
-            database
-                .store
-                .history(order_id, 0, 10, NEVER)
-                .await
-                .unwrap(),
-            []
-        );
+        assert_eq!(database.history(order_id, 0, 10).await, []);
     }
     assert!(database.outbox().await.is_empty());
     assert_eq!(
@@ -231,15 +224,11 @@ async fn a_connection_that_is_cut_while_applying_leaves_nothing_half_written() {
     );
     theirs.rollback().await.unwrap();
     for order_id in &orders {
-        let history = database
-            .store
-            .history(*order_id, 0, 10, NEVER)
-            .await
-            .unwrap();
+        let history = database.history(*order_id, 0, 10).await;
         let events: Vec<_> = history.iter().map(|entry| entry.event_type).collect();
         assert_eq!(events, [EventType::OrderPlaced]);
     }
-    let again = database.store.apply(&batch).await.unwrap();
+    let again = database.store.apply(&batch).await.unwrap().replies;
     assert!(
         again.iter().all(|answer| answer.moved_to().is_some()),
         "{again:?}"
@@ -266,6 +255,7 @@ async fn a_lock_timeout_is_unavailable_and_not_damaged() {
     );
     theirs.rollback().await.unwrap();
     let answers = database.store.cancel(&[cancel(order_id)]).await.unwrap();
+    let answers = answers.replies;
     assert!(
         matches!(&answers[0], CancelReply::Requested(_)),
         "{answers:?}"

@@ -4,6 +4,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use async_trait::async_trait;
+use outbox::InsertedRows;
 use sqlx::Transaction;
 
 use super::processing_store::StoreError;
@@ -41,7 +42,7 @@ pub(super) trait Engine: Send + Sync + 'static {
         skus: &BTreeSet<Sku>,
     ) -> Result<HashMap<Sku, StockLevel>, sqlx::Error>;
 
-    /// Writes all changes of a batch; `at` is its time in unix milliseconds.
+    /// Writes all changes of a batch; `at` is its time in unix milliseconds. Returns the rows of its events.
     ///
     /// # Errors
     /// [`StoreError::StockChanged`] and [`StoreError::SagaOpened`] when a row differs from the locked read. The
@@ -50,7 +51,7 @@ pub(super) trait Engine: Send + Sync + 'static {
         connection: &mut DriverConnection<Self>,
         changes: &Changes,
         at: i64,
-    ) -> Result<(), StoreError>;
+    ) -> Result<InsertedRows, StoreError>;
 
     /// Inserts the SKUs that are missing. Existing stock is never reset: orders have moved it.
     async fn seed(

@@ -9,6 +9,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use outbox::InsertedRows;
 use sql::columns::column;
 use sql::operation::bounded;
 use sql::postgres::Postgres;
@@ -87,7 +88,7 @@ impl Engine for PostgresEngine {
         connection: &mut PgConnection,
         changes: &Changes,
         at: i64,
-    ) -> Result<(), StoreError> {
+    ) -> Result<InsertedRows, StoreError> {
         write::changes(connection, changes, at).await
     }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use consumer::inbox;
+use outbox::InsertedRows;
 use sql::sqlite::{Row, Sqlite, WriteTransaction, for_keys, multi_row};
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::SqliteRow;
@@ -69,16 +70,16 @@ impl Engine for SqliteEngine {
         connection: &mut SqliteConnection,
         changes: &Changes,
         at: i64,
-    ) -> Result<(), StoreError> {
+    ) -> Result<InsertedRows, StoreError> {
         write::move_stock(connection, &changes.stock).await?;
         write::open_sagas(connection, &changes.opened, at).await?;
         write::advance_sagas(connection, &changes.advanced, at).await?;
         write::insert_payments(connection, &changes.payments, at).await?;
         write::refund_payments(connection, &changes.refunds, at).await?;
         write::insert_shipments(connection, &changes.shipments, at).await?;
-        outbox::sqlite::insert(connection, &changes.outbox).await?;
+        let inserted = outbox::sqlite::insert(connection, &changes.outbox).await?;
         inbox::sqlite::accept(connection, &changes.inbox).await?;
-        Ok(())
+        Ok(inserted)
     }
 
     async fn seed(

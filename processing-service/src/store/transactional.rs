@@ -12,7 +12,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::SystemTime;
 
 use async_trait::async_trait;
-use outbox::OutboxSignal;
+use outbox::HandOver;
 use sql::columns::unix_millis;
 use sql::group_commit::{Committer, GroupCommit, GroupCommitConfig, SubmitError};
 use sql::operation;
@@ -28,7 +28,7 @@ use crate::domain::{OrderId, SagaEvent, SagaState, Sku, StockLevel};
 
 pub(super) struct TransactionalStore<E: Engine + Clone> {
     engine: E,
-    signal: OutboxSignal,
+    hand_over: HandOver,
     steps: GroupCommit<StepCommitter<E>>,
     announce_again: Statement,
     acknowledge: Statement,
@@ -41,19 +41,19 @@ impl<E: Engine + Clone> TransactionalStore<E> {
     pub(super) fn start(
         engine: E,
         statements: &Statements,
-        signal: OutboxSignal,
+        hand_over: HandOver,
         tracker: &TaskTracker,
     ) -> Self {
         let committer = StepCommitter {
             engine: engine.clone(),
-            signal: signal.clone(),
+            hand_over: hand_over.clone(),
             steps: statements.prepare(Query::transaction("record steps")),
         };
         let steps = GroupCommit::start(committer, GroupCommitConfig::default(), tracker);
         let prepare = |summary| statements.prepare(Query::on(summary));
         Self {
             engine,
-            signal,
+            hand_over,
             steps,
             announce_again: statements.prepare(Query::transaction("announce again")),
             acknowledge: prepare("INSERT inbox"),
@@ -105,9 +105,9 @@ impl<E: Engine + Clone> ProcessingStore for TransactionalStore<E> {
                 outbox: records,
                 ..Changes::default()
             };
-            E::write(&mut transaction, &changes, unix_millis(now)).await?;
+            let inserted = E::write(&mut transaction, &changes, unix_millis(now)).await?;
             transaction.commit().await?;
-            self.signal.notify();
+            self.hand_over.committed(inserted);
             Ok(())
         };
         operation::run(&self.announce_again, 1, announce).await
@@ -148,7 +148,7 @@ impl<E: Engine + Clone> ProcessingStore for TransactionalStore<E> {
 
 struct StepCommitter<E> {
     engine: E,
-    signal: OutboxSignal,
+    hand_over: HandOver,
     steps: Statement,
 }
 
@@ -181,11 +181,9 @@ impl<E: Engine> StepCommitter<E> {
             .collect::<Result<_, _>>()?;
 
         let changes = work.into_changes();
-        E::write(&mut transaction, &changes, unix_millis(now)).await?;
+        let inserted = E::write(&mut transaction, &changes, unix_millis(now)).await?;
         transaction.commit().await?;
-        if !changes.outbox.is_empty() {
-            self.signal.notify();
-        }
+        self.hand_over.committed(inserted);
         Ok(replies)
     }
 }

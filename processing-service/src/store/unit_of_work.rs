@@ -8,6 +8,7 @@
 //! the second is rejected, in the same commit. All decisions are made in the domain. No I/O, so both engines share it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use consumer::inbox::{self, InboxEntry};
@@ -92,7 +93,7 @@ pub(crate) struct Changes {
     pub(crate) payments: Vec<(OrderId, CaptureId, Money)>,
     pub(crate) refunds: Vec<OrderId>,
     pub(crate) shipments: Vec<(OrderId, ShipmentId)>,
-    pub(crate) outbox: Vec<OutboxRecord>,
+    pub(crate) outbox: Vec<Arc<OutboxRecord>>,
     pub(crate) inbox: Vec<InboxEntry>,
 }
 
@@ -254,7 +255,7 @@ pub(crate) fn announced_again(
     payment: Option<(CaptureId, Money)>,
     cause: &Cause,
     at: SystemTime,
-) -> Result<Vec<OutboxRecord>, StoreError> {
+) -> Result<Vec<Arc<OutboxRecord>>, StoreError> {
     let count = saga.next_sequence.saturating_sub(1);
     let announced = announced(order_id, saga.state, count, payment);
     let announced = announced.ok_or(StoreError::Damaged(order_id))?;
@@ -270,7 +271,7 @@ fn outbox_record(
     announcement: Announcement,
     cause: &Cause,
     at: SystemTime,
-) -> OutboxRecord {
+) -> Arc<OutboxRecord> {
     let meta = EventMeta {
         id: event_id(order_id, sequence),
         order_id: order_id.as_uuid(),
@@ -279,12 +280,12 @@ fn outbox_record(
     };
     let event = conversion::event(order_id, announcement);
     let record = record::encode(&meta, &event, &cause.trace);
-    OutboxRecord {
-        topic: PROCESSING_EVENTS,
+    Arc::new(OutboxRecord {
+        topic: PROCESSING_EVENTS.into(),
         key: order_id.to_string(),
         headers: record.headers,
         payload: record.payload,
-    }
+    })
 }
 
 /// Namespace of event ids: a fixed random UUID.

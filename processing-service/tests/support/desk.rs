@@ -193,7 +193,7 @@ fn record(order: &Order, sequence: u64, id: Uuid, event: &impl Event) -> Record 
     Record {
         topic: proto::topics::ORDER_EVENTS.to_owned(),
         key: Some(record.key),
-        headers: record.headers,
+        headers: record.headers.into(),
         payload: Some(record.payload),
         ..Record::default()
     }

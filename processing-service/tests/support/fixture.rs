@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use consumer::inbox::InboxEntry;
 use kafka::headers::{self, Headers};
-use outbox::OutboxSignal;
+use outbox::HandOver;
 use processing_service::catalogue::Catalogue;
 use processing_service::domain::{
     CaptureId, Currency, Demand, Money, Order, OrderId, PaymentToken, Quantity, SagaEvent,
@@ -158,7 +158,7 @@ impl Fixture {
 
 /// A store whose writer runs until the test ends.
 fn open_store(database: &Database) -> Arc<dyn ProcessingStore> {
-    store::open(database, OutboxSignal::default(), &TaskTracker::new())
+    store::open(database, HandOver::default(), &TaskTracker::new())
 }
 
 pub(crate) fn catalogue(stock: &[(&str, u32)]) -> Catalogue {

@@ -29,7 +29,7 @@ impl Handler for Reluctant {
 
 fn record() -> OutboxRecord {
     OutboxRecord {
-        topic: TOPIC,
+        topic: TOPIC.into(),
         key: "key".to_owned(),
         headers: vec![(b"traceparent".to_vec(), Some(TRACEPARENT.into()))],
         payload: b"payload".to_vec(),

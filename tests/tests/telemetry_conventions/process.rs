@@ -29,7 +29,7 @@ async fn the_telemetry_of_a_process_and_its_pool_conforms_to_the_names() {
     let caller = spans::RPC_SERVER.continuing(CALLER, &Context::new(), Vec::new());
     let shards: Vec<Shard> = Shard::all().collect();
     let outbox = outbox::database::outbox(&database);
-    let read = caller.carry(outbox.read(&shards, 0, &[], 1));
+    let read = caller.carry(outbox.positions(&shards, 0, 1));
     read.await.unwrap();
 
     recording::assert_conforming(&[

@@ -2,7 +2,7 @@
 //!
 //! Pure: the clock is an argument, and each renewal comes in as a [`LeaseGrant`].
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -20,7 +20,8 @@ pub(super) struct LeaseEnded;
 
 #[derive(Debug)]
 pub(super) struct HeldShards {
-    shards: BTreeSet<Shard>,
+    /// With the time since which their rows may be read.
+    shards: BTreeMap<Shard, Instant>,
     /// Surplus shards, to be released as soon as none of their rows is in the window.
     surplus: BTreeSet<Shard>,
     ends: Option<Instant>,
@@ -30,7 +31,7 @@ pub(super) struct HeldShards {
 impl HeldShards {
     pub(super) fn new(now: Instant) -> Self {
         Self {
-            shards: BTreeSet::new(),
+            shards: BTreeMap::new(),
             surplus: BTreeSet::new(),
             ends: None,
             renew_at: now,
@@ -49,7 +50,7 @@ impl HeldShards {
         }
     }
 
-    /// Applies a renewal. Returns whether shards were claimed that were not held before.
+    /// Applies a renewal. Returns whether there are shards that were not readable before.
     ///
     /// Fails if the answer arrives after the old leases ended: meanwhile another relay may have claimed the same shards,
     /// published the rows held here, and released the shards again.
@@ -59,18 +60,25 @@ impl HeldShards {
         }
         self.renew_at = now + RENEW_EVERY;
         self.ends = grant.ends;
-        let shards: BTreeSet<Shard> = grant.shards.into_iter().collect();
-        if !self.shards.is_subset(&shards) {
+        let granted: BTreeSet<Shard> = grant.shards.into_iter().collect();
+        if !self.shards.keys().all(|shard| granted.contains(shard)) {
             return Err(LeaseEnded);
         }
-        let has_more = shards.len() > self.shards.len();
-        let excess = shards.len().saturating_sub(grant.fair_share);
-        self.surplus = shards.iter().rev().take(excess).copied().collect();
-        if has_more {
-            tracing::info!(shards = shards.len(), "shards claimed");
+        if granted.len() > self.shards.len() {
+            tracing::info!(shards = granted.len(), "shards claimed");
         }
-        self.shards = shards;
-        Ok(has_more)
+        let before = self.readable();
+        let excess = granted.len().saturating_sub(grant.fair_share);
+        self.surplus = granted.iter().rev().take(excess).copied().collect();
+        let since = |shard: &Shard| {
+            if before.contains(shard) {
+                self.shards[shard]
+            } else {
+                now
+            }
+        };
+        self.shards = granted.iter().map(|shard| (*shard, since(shard))).collect();
+        Ok(self.readable().iter().any(|shard| !before.contains(shard)))
     }
 
     /// Schedules the retry of a failed renewal. Returns whether the leases still last.
@@ -81,7 +89,16 @@ impl HeldShards {
 
     /// The shards whose rows may be read.
     pub(super) fn readable(&self) -> Vec<Shard> {
-        self.shards.difference(&self.surplus).copied().collect()
+        let shards = self.shards.keys().copied();
+        shards
+            .filter(|shard| !self.surplus.contains(shard))
+            .collect()
+    }
+
+    /// The time since which no other relay has published rows of this shard and this one reads them; `None` if it may not.
+    pub(super) fn readable_since(&self, shard: Shard) -> Option<Instant> {
+        let since = self.shards.get(&shard)?;
+        (!self.surplus.contains(&shard)).then_some(*since)
     }
 
     /// The shards to be released.
@@ -92,7 +109,7 @@ impl HeldShards {
     /// These shards were released.
     pub(super) fn released(&mut self, shards: &[Shard]) {
         self.surplus.retain(|shard| !shards.contains(shard));
-        self.shards.retain(|shard| !shards.contains(shard));
+        self.shards.retain(|shard, _| !shards.contains(shard));
         tracing::info!(
             released = shards.len(),
             shards = self.shards.len(),
@@ -160,6 +177,27 @@ mod tests {
         let fewer = granted(&shards[1..], start);
 
         assert_eq!(held_shards.renewed(fewer, start), Err(LeaseEnded));
+    }
+
+    /// Their rows were not read meanwhile.
+    #[test]
+    fn surplus_shards_that_are_kept_after_all_count_as_new() {
+        let start = Instant::now();
+        let shards = some_shards();
+        let mut held_shards = holding(&shards, start);
+        let fewer = LeaseGrant {
+            fair_share: 2,
+            ..granted(&shards, start)
+        };
+        assert_eq!(held_shards.renewed(fewer, start), Ok(false));
+        assert_eq!(held_shards.readable_since(shards[2]), None);
+
+        let later = start + TERM / 2;
+        let renewed = held_shards.renewed(granted(&shards, later), later);
+
+        assert_eq!(renewed, Ok(true));
+        assert_eq!(held_shards.readable_since(shards[2]), Some(later));
+        assert_eq!(held_shards.readable_since(shards[0]), Some(start));
     }
 
     #[test]

@@ -5,7 +5,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::outbox::OutboxRow;
 use kafka::headers::Headers;
 use kafka::{KafkaConfig, ObservedSend, Outgoing, SendTelemetry};
 use telemetry::names::metrics;
@@ -33,11 +32,11 @@ impl RelayTelemetry {
     }
 
     /// Begins a publish attempt, as part of the trace that created the event.
-    pub(super) fn begin(&self, topic: &str, row: &OutboxRow, headers: &Headers) -> ObservedSend {
+    pub(super) fn begin(&self, topic: &str, key: &str, headers: &Headers) -> ObservedSend {
         let decided = propagation::of_event(headers);
         let message = Outgoing {
             topic,
-            key: Some(row.key.as_bytes()),
+            key: Some(key.as_bytes()),
             headers,
         };
         self.sends.begin(message, &decided, &decided)

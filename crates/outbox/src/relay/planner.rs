@@ -1,22 +1,26 @@
 //! The relay's planner: decides the next action and carries out none.
 //!
 //! ```text
-//!            next ──▶ renew │ release │ send │ read │ delete │ rest │ leave
-//!  caller: does it, ──▶ renewed, released, publish_failed, rows, deleted │ during a rest: acknowledged, publish_failed, signalled
+//!            next ──▶ renew │ release │ send │ scan │ read │ delete │ rest │ leave
+//!  caller: does it, ──▶ renewed, released, publish_failed, positions, rows, deleted
+//!                       between two actions: handed_over │ during a rest: acknowledged, publish_failed
 //! ```
+//!
+//! A handed-over row is published without being read only if nothing can be known of it or of its key in the table that is
+//! not in memory; else the table is read from its position on ([`Planner::handed_over`]).
 //!
 //! Pure: no database, no broker; the clock is an argument. The caller carries out one action at a time, reports its outcome
 //! and asks for the next. A database failure only delays: the read or delete stays due. After any other error the caller
 //! drops the planner and reads everything again, and events that were sent and not deleted are sent twice.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::held_shards::{HeldShards, LeaseEnded};
 use super::window::{PublishFailure, Window, WindowSlot};
+use crate::hand_over::CommittedRow;
 use crate::lease::LeaseGrant;
 use crate::outbox::OutboxRow;
 use crate::shard::Shard;
@@ -26,13 +30,16 @@ mod deletes;
 mod pause;
 mod scan;
 
-pub(super) use action::{Action, RowQuery};
+pub(super) use action::{Action, PositionQuery};
 use deletes::Deletes;
 use pause::DatabasePause;
-use scan::{Found, ReadProgress, Scan};
+use scan::{NextRead, Scan};
 
-/// Maximum number of rows per read.
-pub(super) const READ_LIMIT: u32 = 500;
+/// Maximum number of rows per read, and per take from the hand-over.
+pub(super) const READ_LIMIT: usize = 500;
+
+/// Maximum number of positions per read: 40 KiB.
+pub(super) const SCAN_LIMIT: u32 = 5_000;
 
 /// Limit for the last acknowledgements when the service stops; unacknowledged events are sent again later.
 const FLUSH: Duration = Duration::from_secs(5);
@@ -43,7 +50,7 @@ pub(super) struct Planner {
     held_shards: HeldShards,
     window: Window,
     /// Events to be sent that the producer does not have yet.
-    ready: VecDeque<Arc<OutboxRow>>,
+    ready: VecDeque<OutboxRow>,
     scan: Scan,
     deletes: Deletes,
     pause: DatabasePause,
@@ -92,10 +99,7 @@ impl Planner {
         if self.deletes.is_due(now) {
             return Ok(Action::Delete(self.deletes.take()));
         }
-        if let Some(query) = self.next_read(now) {
-            return Ok(Action::Read(query));
-        }
-        Ok(self.rest(now))
+        Ok(self.next_read(now).unwrap_or_else(|| self.rest(now)))
     }
 
     /// Waits for the last acknowledgements, so that a clean stop sends nothing twice.
@@ -119,8 +123,8 @@ impl Planner {
 
     fn rest(&self, now: Instant) -> Action {
         let pause = self.pause.until(now);
-        let wants_rows = pause.is_none() && !self.window.is_full();
-        let scan = wants_rows.then(|| self.scan.due());
+        let reads = pause.is_none() && !self.window.is_full();
+        let scan = reads.then(|| self.scan.due());
         let delete = self.deletes.due().filter(|_| pause.is_none());
         let due = [scan, delete, pause, self.window.next_retry()];
         Action::Rest {
@@ -128,7 +132,7 @@ impl Planner {
                 .into_iter()
                 .flatten()
                 .fold(self.held_shards.renew_at(), Instant::min),
-            wants_rows,
+            wants_rows: self.takes_rows(),
         }
     }
 
@@ -166,12 +170,12 @@ impl Planner {
 
 /// Leases.
 impl Planner {
-    /// The leases were renewed. Returns whether shards were claimed.
+    /// The leases were renewed. Returns whether there are shards whose rows may be read from now on.
     pub(super) fn renewed(&mut self, grant: LeaseGrant, now: Instant) -> Result<bool, LeaseEnded> {
+        self.scan.note_replicas(grant.has_others());
         let has_more = self.held_shards.renewed(grant, now)?;
         if has_more {
             self.scan.restart(now);
-            self.scan.request(now);
         }
         Ok(has_more)
     }
@@ -193,26 +197,63 @@ impl Planner {
     }
 }
 
-/// Reading.
+/// The hand-over from the writers of this process.
 impl Planner {
-    /// The writer has committed rows.
-    pub(super) fn signalled(&mut self, now: Instant) {
-        self.scan.request(now);
+    /// Whether handed-over rows may be taken. Not while rows are known to be unread: those come first, so that new events
+    /// delay no backlog, and the hand-over does not fill the window of a scan.
+    pub(super) fn takes_rows(&self) -> bool {
+        !self.is_stopping() && self.scan.is_caught_up() && !self.window.is_full()
     }
 
-    fn next_read(&mut self, now: Instant) -> Option<RowQuery> {
+    /// These rows were handed over.
+    pub(super) fn handed_over(&mut self, rows: Vec<CommittedRow>, now: Instant) {
+        for row in rows {
+            self.take(row, now);
+        }
+    }
+
+    /// Rows from this position on were not handed over: they are in the table.
+    pub(super) fn not_handed_over(&mut self, seq: i64, now: Instant) {
+        self.scan.read_from(seq, now);
+    }
+
+    /// Publishes a handed-over row, or has it read from the table if one of these is possible: this relay or the previous
+    /// owner of its shard has published it; an earlier row of its key is unpublished and not in memory.
+    fn take(&mut self, CommittedRow { row, began }: CommittedRow, now: Instant) {
+        let seq = row.seq;
+        // The owner of the shard finds the row. So does this relay, if it becomes the owner.
+        let Some(readable_since) = self.held_shards.readable_since(row.shard) else {
+            return;
+        };
+        if self.window.knows(seq) {
+            return;
+        }
+        let is_owned = began > readable_since;
+        if !is_owned || self.window.may_have_deleted(seq) || !self.scan.reaches(seq) {
+            return self.scan.read_from(seq, now);
+        }
+        match self.window.admit(row) {
+            WindowSlot::Premature { predecessor } => return self.scan.read_from(predecessor, now),
+            WindowSlot::Send(row) => self.ready.push_back(row),
+            WindowSlot::Queued | WindowSlot::Known | WindowSlot::KeyBlocked => {}
+        }
+        self.scan.handed_over(seq, now);
+    }
+}
+
+/// Reading.
+impl Planner {
+    fn next_read(&mut self, now: Instant) -> Option<Action> {
         let shards = self.held_shards.readable();
         if !self.scan.is_running() {
             self.begin_scan(now)?;
         }
         if shards.is_empty() {
-            self.scan.end(Found::None, now);
+            self.scan.end(now);
         }
-        let after = self.scan.after()?;
-        Some(RowQuery {
-            shards,
-            after,
-            except: self.window.known_above(after),
+        Some(match self.scan.next_read()? {
+            NextRead::Positions(after) => Action::Scan(PositionQuery { shards, after }),
+            NextRead::Rows(positions) => Action::Read(positions),
         })
     }
 
@@ -227,38 +268,38 @@ impl Planner {
         Some(())
     }
 
-    /// A read returned these rows.
+    /// A read returned these positions.
+    pub(super) fn positions(&mut self, positions: &[i64], now: Instant) {
+        self.pause.succeeded();
+        let unread = positions.iter().copied();
+        let unread = unread.filter(|seq| !self.window.knows(*seq)).collect();
+        self.scan.page(positions, unread, now);
+    }
+
+    /// A read returned these rows: they are admitted in order, up to the first whose predecessor was not read.
     pub(super) fn rows(&mut self, rows: Vec<OutboxRow>, now: Instant) {
         self.pause.succeeded();
-        if !self.scan.is_running() {
-            return;
-        }
-        let is_last = rows.len() < READ_LIMIT as usize;
-        let progress = self.admit(rows, now);
-        let has_room = !self.window.is_full();
-        self.scan.proceed(progress, is_last, has_room, now);
-    }
-
-    /// A read failed. Returns whether there is time for a retry.
-    pub(super) fn read_failed(&mut self, now: Instant) -> bool {
-        self.scan.failed(now);
-        self.database_failed(now)
-    }
-
-    /// Admits rows in order, up to the first whose predecessor was not read.
-    fn admit(&mut self, rows: Vec<OutboxRow>, now: Instant) -> ReadProgress {
-        let mut progress = ReadProgress::Nothing;
         for row in rows {
-            let seq = row.seq;
+            // Since its position was read, its shard may have been released.
+            if self.held_shards.readable_since(row.shard).is_none() {
+                continue;
+            }
             match self.window.admit(row) {
-                WindowSlot::Premature { predecessor } => return ReadProgress::BackTo(predecessor),
+                WindowSlot::Premature { predecessor } => {
+                    return self.scan.back_to(predecessor, !self.window.is_full(), now);
+                }
                 WindowSlot::Send(row) => self.ready.push_back(row),
                 WindowSlot::Queued | WindowSlot::Known | WindowSlot::KeyBlocked => {}
             }
-            self.scan.admitted(seq, now);
-            progress = ReadProgress::UpTo(seq);
         }
-        progress
+        self.scan.rows_are_read(!self.window.is_full(), now);
+    }
+
+    /// A read failed: the running scan repeats it after a pause, so that it ends although some reads fail; the scan after it
+    /// reads the whole table. Returns whether there is time for a retry.
+    pub(super) fn read_failed(&mut self, now: Instant) -> bool {
+        self.scan.restart(now);
+        self.database_failed(now)
     }
 }
 
@@ -285,7 +326,7 @@ impl Planner {
     /// These rows are deleted.
     pub(super) fn deleted(&mut self, rows: &[i64]) {
         self.pause.succeeded();
-        self.window.forget(rows);
+        self.window.deleted(rows);
     }
 }
 

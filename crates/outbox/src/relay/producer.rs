@@ -12,7 +12,7 @@ use rdkafka::producer::{
 use tokio::sync::mpsc;
 
 use super::instrumentation::RelayTelemetry;
-use crate::outbox::OutboxRow;
+use crate::outbox::{OutboxRecord, OutboxRow};
 use kafka::headers::{DamagedHeaders, write_native};
 use kafka::{ErrorLog, KafkaConfig, ObservedSend, TopicPrefix};
 
@@ -88,16 +88,24 @@ impl Producer {
 
     /// Hands a row to librdkafka, which copies it. The row names the topic without the prefix of the installation.
     pub(super) fn send(&self, row: &OutboxRow) -> Result<(), SendError> {
-        let stored = row.headers.as_ref().map_err(|damage| *damage)?;
-        let topic = self.prefix.apply(&row.topic);
+        if let Some(damage) = row.damaged {
+            return Err(damage.into());
+        }
+        let OutboxRecord {
+            topic,
+            key,
+            headers,
+            payload,
+        } = row.record.as_ref();
+        let prefixed = self.prefix.apply(topic);
         let attempt = PublishAttempt {
             seq: row.seq,
-            observed: self.telemetry.begin(&topic, row, stored),
+            observed: self.telemetry.begin(&prefixed, key, headers),
         };
-        let record = BaseRecord::with_opaque_to(&topic, Box::new(attempt))
-            .key(&row.key)
-            .payload(&row.payload)
-            .headers(write_native(stored));
+        let record = BaseRecord::with_opaque_to(&prefixed, Box::new(attempt))
+            .key(key)
+            .payload(payload)
+            .headers(write_native(headers));
         self.client.send(record).map_err(|(error, record)| {
             record.delivery_opaque.observed.failed(&error);
             error.into()

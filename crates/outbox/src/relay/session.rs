@@ -2,20 +2,18 @@
 //!
 //! A session ends at a clean stop or at an error that invalidates its memory; then [`crate::relay`] starts another.
 
-use std::sync::Arc;
-
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::held_shards::LeaseEnded;
-use super::planner::{Action, Planner, READ_LIMIT, RowQuery};
+use super::planner::{Action, Planner, PositionQuery, READ_LIMIT, SCAN_LIMIT};
 use super::producer::{DeliveryReport, Producer, ProducerError, SendError};
 use super::window::PublishFailure;
+use crate::hand_over::{HandOver, Taken};
 use crate::lease::Leases;
 use crate::outbox::{Outbox, OutboxError, OutboxRow};
 use crate::shard::Shard;
-use crate::signal::OutboxSignal;
 use service::crash_points::{CrashPoint, Injected, reach};
 use service::error_chain::ErrorChain;
 
@@ -36,7 +34,7 @@ pub(super) enum SessionError {
 pub(super) struct Session<'a> {
     outbox: &'a dyn Outbox,
     leases: &'a dyn Leases,
-    signal: &'a OutboxSignal,
+    hand_over: &'a HandOver,
     member: Uuid,
     producer: Producer,
     planner: Planner,
@@ -46,14 +44,14 @@ impl<'a> Session<'a> {
     pub(super) fn new(
         outbox: &'a dyn Outbox,
         leases: &'a dyn Leases,
-        signal: &'a OutboxSignal,
+        hand_over: &'a HandOver,
         member: Uuid,
         producer: Producer,
     ) -> Self {
         Self {
             outbox,
             leases,
-            signal,
+            hand_over,
             member,
             producer,
             planner: Planner::new(outbox.has_other_writers(), Instant::now()),
@@ -65,11 +63,13 @@ impl<'a> Session<'a> {
         loop {
             let blocked = self.planner.blocked_keys();
             self.producer.telemetry().show_blocked(blocked);
+            self.take_rows()?;
             match self.planner.next(Instant::now())? {
                 Action::Renew => self.renew().await?,
                 Action::Release(shards) => self.release(&shards).await?,
                 Action::Send(row) => self.send(&row)?,
-                Action::Read(query) => self.read(&query).await?,
+                Action::Scan(query) => self.scan(&query).await?,
+                Action::Read(positions) => self.read(&positions).await?,
                 Action::Delete(rows) => self.delete(rows).await?,
                 Action::Rest { until, wants_rows } => {
                     self.rest(until, wants_rows, shutdown).await?
@@ -77,6 +77,22 @@ impl<'a> Session<'a> {
                 Action::Leave => return Ok(self.leases.leave(self.member).await?),
             }
         }
+    }
+
+    /// Takes rows that were handed over since the last action.
+    fn take_rows(&mut self) -> Result<(), SessionError> {
+        if !self.planner.takes_rows() {
+            return Ok(());
+        }
+        match self.hand_over.take(READ_LIMIT) {
+            Taken::Rows(rows) if rows.is_empty() => {}
+            Taken::Rows(rows) => {
+                reach(CrashPoint::AfterRead)?;
+                self.planner.handed_over(rows, Instant::now());
+            }
+            Taken::ReadFrom(seq) => self.planner.not_handed_over(seq, Instant::now()),
+        }
+        Ok(())
     }
 
     async fn rest(
@@ -91,7 +107,7 @@ impl<'a> Session<'a> {
             biased;
             () = shutdown.cancelled(), if !is_stopping => self.planner.stop(Instant::now()),
             reports = self.producer.reports() => self.settle(reports)?,
-            () = self.signal.notified(), if wants_rows => self.planner.signalled(Instant::now()),
+            () = self.hand_over.arrived(), if wants_rows => {}
             () = tokio::time::sleep_until(until) => {}
         }
         Ok(())
@@ -118,18 +134,19 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    async fn read(&mut self, query: &RowQuery) -> Result<(), SessionError> {
-        let RowQuery {
-            shards,
-            after,
-            except,
-        } = query;
-        let rows = match self.outbox.read(shards, *after, except, READ_LIMIT).await {
+    async fn scan(&mut self, query: &PositionQuery) -> Result<(), SessionError> {
+        let PositionQuery { shards, after } = query;
+        match self.outbox.positions(shards, *after, SCAN_LIMIT).await {
+            Ok(positions) => self.planner.positions(&positions, Instant::now()),
+            Err(error) => self.read_failed(error)?,
+        }
+        Ok(())
+    }
+
+    async fn read(&mut self, positions: &[i64]) -> Result<(), SessionError> {
+        let rows = match self.outbox.read(positions).await {
             Ok(rows) => rows,
-            Err(error) => {
-                let has_time = self.planner.read_failed(Instant::now());
-                return retry_or_fail(has_time, error);
-            }
+            Err(error) => return self.read_failed(error),
         };
         if !rows.is_empty() {
             reach(CrashPoint::AfterRead)?;
@@ -138,7 +155,12 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    fn send(&mut self, row: &Arc<OutboxRow>) -> Result<(), SessionError> {
+    fn read_failed(&mut self, error: OutboxError) -> Result<(), SessionError> {
+        let has_time = self.planner.read_failed(Instant::now());
+        retry_or_fail(has_time, error)
+    }
+
+    fn send(&mut self, row: &OutboxRow) -> Result<(), SessionError> {
         match self.producer.send(row) {
             Ok(()) => Ok(reach(CrashPoint::AfterProduce)?),
             Err(error) => self.publish_failed(row.seq, &error),

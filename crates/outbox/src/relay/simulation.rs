@@ -1,7 +1,8 @@
 //! A deterministic simulation of many relays on one outbox, without threads, clocks and servers.
 //!
 //! Everything but [`super::planner`] is a model: a table whose transactions commit late and out of sequence; leases with
-//! their own clock; a broker that delays, rejects, loses acknowledgements, and writes events that it reported as failed;
+//! their own clock; writers that hand their rows over, late, to a queue that often overflows, or not at all; a broker that
+//! delays, rejects, loses acknowledgements, and writes events that it reported as failed;
 //! processes that freeze beyond their lease, die and restart; statements that fail, take effect although they failed, or
 //! take effect long after their timeout. A seed decides which of these happens when.
 //!
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::hand_over::HandOver;
 use service::seeded_rng::{self, SeededRng};
 
 mod clock;
@@ -79,8 +81,9 @@ impl Simulation {
         let keys = rng.index(100) + 1;
         let processes = if is_shared { rng.index(4) + 1 } else { 1 };
         let rate = rng.within(970..1_031);
+        let faults = Faults::new(&mut rng);
+        let hand_over = || HandOver::bounded(faults.hand_over_rows);
         Self {
-            faults: Faults::new(&mut rng),
             is_shared,
             keys,
             start: Instant::now(),
@@ -90,8 +93,9 @@ impl Simulation {
             leases: LeaseTable::new(rate),
             ledger: Ledger::default(),
             processes: (0..processes)
-                .map(|at| RelayProcess::new(at, at as u64))
+                .map(|at| RelayProcess::new(at, at as u64, hand_over()))
                 .collect(),
+            faults,
             poison: HashSet::new(),
             numbers: processes as u64,
             steps: 0,
@@ -158,9 +162,11 @@ impl Simulation {
         match event {
             SimulationEvent::Transaction => self.begin_transaction(),
             SimulationEvent::Commit {
+                writer,
                 rows,
                 is_rolled_back,
-            } => self.end_transaction(rows, is_rolled_back),
+            } => self.end_transaction(writer, rows, is_rolled_back),
+            SimulationEvent::HandOver { writer, rows } => self.hand_over(writer, rows),
             SimulationEvent::Fault => self.inject_fault(),
             SimulationEvent::Apply {
                 sender,

@@ -3,7 +3,6 @@
 //! Pure: rows, acknowledgements and publish failures go in, rows to be sent come out.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -11,12 +10,15 @@ use tokio::time::Instant;
 use super::blocked::Blocked;
 use crate::outbox::OutboxRow;
 use crate::shard::Shard;
-use kafka::headers;
 use service::backoff::Backoff;
 
 /// Bounds of the window, in rows and bytes: the rest of a backlog stays in the table.
 pub(super) const MAX_ROWS: usize = 10_000;
 const MAX_BYTES: usize = 32 * 1024 * 1024;
+
+/// Number of deleted rows that are remembered, for rows that are handed over after they were read and published, and as
+/// predecessors: more than are deleted while a commit is being handed over.
+const MAX_DELETED: usize = 10_000;
 
 /// Waits before a failed event is sent again: most causes are transient.
 const RETRY_BACKOFF: Backoff = Backoff {
@@ -27,11 +29,11 @@ const RETRY_BACKOFF: Backoff = Backoff {
 /// An event that fails this often, over some ten seconds, blocks its key ([`Blocked`]): the cause is not transient.
 const MAX_ATTEMPTS: u32 = 6;
 
-/// The place of a row that was read.
+/// The place of a row that was read or handed over.
 #[derive(Debug)]
 pub(super) enum WindowSlot {
     /// Head of its key: send it now.
-    Send(Arc<OutboxRow>),
+    Send(OutboxRow),
     /// Behind earlier events of its key.
     Queued,
     /// Already in the window.
@@ -60,19 +62,23 @@ pub(super) enum PublishFailure {
 /// The head event of a key: in flight, or waiting for a retry.
 #[derive(Debug)]
 struct Head {
-    row: Arc<OutboxRow>,
+    row: OutboxRow,
     failures: u32,
 }
 
-/// The rows that were read and are not deleted yet.
+/// The rows that were read or handed over, and are not deleted yet.
 #[derive(Debug, Default)]
 pub(super) struct Window {
     /// Per key, in order; the first is the head.
-    queues: HashMap<String, VecDeque<Arc<OutboxRow>>>,
+    queues: HashMap<String, VecDeque<OutboxRow>>,
     /// The head of each queue, by position.
     heads: HashMap<i64, Head>,
     /// All rows, so that an overlapping read does not admit one twice.
     known: BTreeMap<i64, Shard>,
+    /// The rows that were deleted last.
+    deleted: BTreeSet<i64>,
+    /// The highest position that is no longer remembered as deleted.
+    forgotten: i64,
     /// Number of rows per shard.
     held: HashMap<Shard, usize>,
     /// Heads that wait for a retry, the earliest first.
@@ -85,21 +91,20 @@ pub(super) struct Window {
 impl Window {
     /// Admits a row, unless that would let it overtake an event that was not read.
     pub(super) fn admit(&mut self, row: OutboxRow) -> WindowSlot {
-        if self.known.contains_key(&row.seq) {
+        if self.knows(row.seq) {
             return WindowSlot::Known;
         }
-        if self.blocked.contains(&row.key) {
+        if self.blocked.contains(&row.record.key) {
             return WindowSlot::KeyBlocked;
         }
-        if let Some(seq) = row.predecessor.filter(|seq| !self.known.contains_key(seq)) {
+        if let Some(seq) = row.predecessor.filter(|seq| !self.knows(*seq)) {
             return WindowSlot::Premature { predecessor: seq };
         }
         self.known.insert(row.seq, row.shard);
         *self.held.entry(row.shard).or_default() += 1;
-        self.bytes += size(&row);
-        let row = Arc::new(row);
-        let queue = self.queues.entry(row.key.clone()).or_default();
-        queue.push_back(Arc::clone(&row));
+        self.bytes += row.size();
+        let queue = self.queues.entry(row.record.key.clone()).or_default();
+        queue.push_back(row.clone());
         if queue.len() > 1 {
             return WindowSlot::Queued;
         }
@@ -108,14 +113,14 @@ impl Window {
     }
 
     /// The broker has this row. Returns the next row of its key to be sent, if there is one.
-    pub(super) fn acknowledge(&mut self, seq: i64) -> Option<Arc<OutboxRow>> {
+    pub(super) fn acknowledge(&mut self, seq: i64) -> Option<OutboxRow> {
         let row = self.heads.remove(&seq)?.row;
         self.blocked.published(seq);
-        self.bytes -= size(&row);
-        let queue = self.queues.get_mut(&row.key)?;
+        self.bytes -= row.size();
+        let queue = self.queues.get_mut(&row.record.key)?;
         queue.pop_front();
         let Some(next) = queue.front().cloned() else {
-            self.queues.remove(&row.key);
+            self.queues.remove(&row.record.key);
             return None;
         };
         if self.closed {
@@ -125,14 +130,14 @@ impl Window {
         Some(next)
     }
 
-    fn lead(&mut self, row: &Arc<OutboxRow>) {
+    fn lead(&mut self, row: &OutboxRow) {
         // An event that has blocked its key before gets one attempt.
         let failures = if self.blocked.has_blocked(row.seq) {
             MAX_ATTEMPTS - 1
         } else {
             0
         };
-        let row = Arc::clone(row);
+        let row = row.clone();
         self.heads.insert(row.seq, Head { row, failures });
     }
 
@@ -155,12 +160,12 @@ impl Window {
         let Some(head) = self.heads.remove(&seq) else {
             return PublishFailure::NotInFlight;
         };
-        let queue = self.queues.remove(&head.row.key).unwrap_or_default();
-        self.bytes -= queue.iter().map(|row| size(row)).sum::<usize>();
+        let queue = self.queues.remove(&head.row.record.key).unwrap_or_default();
+        self.bytes -= queue.iter().map(OutboxRow::size).sum::<usize>();
         let rows: Vec<i64> = queue.iter().map(|row| row.seq).collect();
         self.forget(&rows);
         let is_new = !self.blocked.has_blocked(seq);
-        self.blocked.block(seq, &head.row.key, now, MAX_ROWS);
+        self.blocked.block(seq, &head.row.record.key, now, MAX_ROWS);
         PublishFailure::KeyBlocked { is_new }
     }
 
@@ -171,12 +176,12 @@ impl Window {
     }
 
     /// The rows whose retry is due.
-    pub(super) fn due_retries(&mut self, now: Instant) -> Vec<Arc<OutboxRow>> {
+    pub(super) fn due_retries(&mut self, now: Instant) -> Vec<OutboxRow> {
         let mut due = Vec::new();
         while self.retries.first().is_some_and(|(at, _)| *at <= now)
             && let Some((_, seq)) = self.retries.pop_first()
         {
-            due.extend(self.heads.get(&seq).map(|head| Arc::clone(&head.row)));
+            due.extend(self.heads.get(&seq).map(|head| head.row.clone()));
         }
         due
     }
@@ -186,8 +191,28 @@ impl Window {
         self.retries.first().map(|(at, _)| *at)
     }
 
-    /// Drops rows that are deleted from the table or must be read again.
-    pub(super) fn forget(&mut self, rows: &[i64]) {
+    /// These rows are deleted from the table.
+    pub(super) fn deleted(&mut self, rows: &[i64]) {
+        self.forget(rows);
+        self.deleted.extend(rows);
+        while self.deleted.len() > MAX_DELETED {
+            let lowest = self.deleted.pop_first().unwrap_or(0);
+            self.forgotten = self.forgotten.max(lowest);
+        }
+    }
+
+    /// Whether this row is in the window, or was and is deleted.
+    pub(super) fn knows(&self, seq: i64) -> bool {
+        self.known.contains_key(&seq) || self.deleted.contains(&seq)
+    }
+
+    /// Whether this row, of which nothing is known, may have been in the window: only the table tells.
+    pub(super) fn may_have_deleted(&self, seq: i64) -> bool {
+        seq <= self.forgotten
+    }
+
+    /// Drops rows from memory.
+    fn forget(&mut self, rows: &[i64]) {
         for seq in rows {
             let Some(shard) = self.known.remove(seq) else {
                 continue;
@@ -198,15 +223,9 @@ impl Window {
         }
     }
 
-    /// Whether rows of this shard were read and are not deleted yet.
+    /// Whether rows of this shard are in the window.
     pub(super) fn holds(&self, shard: Shard) -> bool {
         self.held.get(&shard).is_some_and(|held| *held > 0)
-    }
-
-    /// The rows above `after`, which need not be read again.
-    pub(super) fn known_above(&self, after: i64) -> Vec<i64> {
-        let above = self.known.range(after.saturating_add(1)..);
-        above.map(|(seq, _)| *seq).collect()
     }
 
     /// Ends sending: rows that wait stay in the table.
@@ -234,11 +253,6 @@ impl Window {
     pub(super) fn is_full(&self) -> bool {
         self.known.len() + self.blocked.len() >= MAX_ROWS || self.bytes >= MAX_BYTES
     }
-}
-
-fn size(row: &OutboxRow) -> usize {
-    let headers = row.headers.as_deref().unwrap_or_default();
-    row.payload.len() + row.key.len() + headers::size(headers)
 }
 
 /// A wait between half of the bound and all of it, so that events that failed together are retried at different times.

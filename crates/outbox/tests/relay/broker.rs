@@ -9,7 +9,7 @@ use rdkafka::types::RDKafkaRespErr;
 
 fn records(keys: usize, events: usize) -> Vec<OutboxRecord> {
     let record = |event: usize, key: usize| OutboxRecord {
-        topic: TOPIC,
+        topic: TOPIC.into(),
         key: format!("key-{key}"),
         headers: vec![(
             b"traceparent".to_vec(),

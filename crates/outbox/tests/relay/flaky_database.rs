@@ -26,15 +26,19 @@ impl Flaky {
 
 #[async_trait]
 impl Outbox for Flaky {
-    async fn read(
+    async fn positions(
         &self,
         shards: &[Shard],
         after: i64,
-        except: &[i64],
         limit: u32,
-    ) -> Result<Vec<OutboxRow>, OutboxError> {
+    ) -> Result<Vec<i64>, OutboxError> {
         self.fail()?;
-        self.outbox.read(shards, after, except, limit).await
+        self.outbox.positions(shards, after, limit).await
+    }
+
+    async fn read(&self, positions: &[i64]) -> Result<Vec<OutboxRow>, OutboxError> {
+        self.fail()?;
+        self.outbox.read(positions).await
     }
 
     async fn delete(&self, acknowledged: &[i64]) -> Result<(), OutboxError> {
@@ -62,7 +66,7 @@ async fn transient_database_failures_publish_nothing_twice() {
     let relay = database.start_relay_on(&broker, Arc::new(flaky));
 
     let record = |key: usize| OutboxRecord {
-        topic: TOPIC,
+        topic: TOPIC.into(),
         key: format!("key-{key}"),
         headers: Vec::new(),
         payload: Vec::new(),

@@ -8,5 +8,6 @@
 
 mod broker;
 mod flaky_database;
+mod hand_over;
 mod leases;
 mod replicas;

@@ -11,7 +11,7 @@ use mock_kafka::{Broker, Published, TOPIC, eventually};
 
 fn record(key: usize, event: usize) -> OutboxRecord {
     OutboxRecord {
-        topic: TOPIC,
+        topic: TOPIC.into(),
         key: format!("key-{key}"),
         headers: Vec::new(),
         payload: event.to_string().into_bytes(),
@@ -112,7 +112,7 @@ async fn an_event_that_is_committed_late_is_published_before_its_successor() {
     for round in 0..5 {
         let mut late = connection.begin().await.unwrap();
         write(&mut late, &[record(0, 2 * round)]).await;
-        // Others commit meanwhile, for longer than the overlap of every read.
+        // Others commit meanwhile, for longer than the overlap of every scan and the interval between two.
         sqlx::query("SELECT pg_sleep(0.15)")
             .execute(&mut *late)
             .await
@@ -122,7 +122,7 @@ async fn an_event_that_is_committed_late_is_published_before_its_successor() {
             broker.read(TOPIC).len() == 2 * round + 19 * (round + 1)
         })
         .await;
-        sqlx::query("SELECT pg_sleep(0.3)")
+        sqlx::query("SELECT pg_sleep(0.5)")
             .execute(&mut *late)
             .await
             .unwrap();
@@ -163,18 +163,36 @@ async fn a_row_is_read_with_its_predecessor_of_the_same_key() {
         .await;
 
     let shards: Vec<Shard> = Shard::all().collect();
-    let rows = database.outbox().read(&shards, 0, &[], 10).await.unwrap();
+    let outbox = database.outbox();
+    let seqs = outbox.positions(&shards, 0, 10).await.unwrap();
+    let rows = outbox.read(&seqs).await.unwrap();
 
-    let seqs: Vec<i64> = rows.iter().map(|row| row.seq).collect();
     let predecessors: Vec<_> = rows.iter().map(|row| row.predecessor).collect();
     assert_eq!(predecessors, [None, None, Some(seqs[0]), Some(seqs[2])]);
-    let rest = database
-        .outbox()
-        .read(&shards, seqs[0], &[seqs[2]], 10)
-        .await
-        .unwrap();
-    let rest: Vec<i64> = rest.iter().map(|row| row.seq).collect();
-    assert_eq!(rest, [seqs[1], seqs[3]]);
+}
+
+#[tokio::test]
+async fn the_positions_of_the_wanted_shards_above_a_position_are_read() {
+    let database = SharedDatabase::create().await;
+    database.write(&records(40, 0..1)).await;
+    let all: Vec<Shard> = Shard::all().collect();
+    let outbox = database.outbox();
+
+    let seqs = outbox.positions(&all, 0, 100).await.unwrap();
+    let rows = outbox.read(&seqs).await.unwrap();
+
+    assert_eq!(rows.len(), 40);
+    let one = [rows[7].shard];
+    let of_one: Vec<i64> = rows
+        .iter()
+        .filter(|row| row.shard == one[0])
+        .map(|row| row.seq)
+        .collect();
+    assert_eq!(outbox.positions(&one, 0, 100).await.unwrap(), of_one);
+    assert_eq!(
+        outbox.positions(&all, seqs[9], 5).await.unwrap(),
+        seqs[10..15]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use outbox::HandOver;
 use sql::sqlite::Sqlite;
 
 use super::*;
@@ -16,7 +17,7 @@ fn parsed(arguments: &[&str]) -> Result<Command, clap::Error> {
 }
 
 async fn run(fixture: &Fixture, arguments: &[&str]) -> (String, Result<(), OrdersError>) {
-    let store = SqliteStore::new(Arc::clone(&fixture.database));
+    let store = SqliteStore::new(Arc::clone(&fixture.database), HandOver::default());
     let mut output = Vec::new();
     let done = execute(&parsed(arguments).unwrap(), &store, &mut output).await;
     (String::from_utf8(output).unwrap(), done)
@@ -99,7 +100,7 @@ async fn an_order_that_ends_while_open_ones_are_published_is_no_failure() {
     let order_id = fixture.placed().await;
     let store = EndsFirst {
         database: Arc::clone(&fixture.database),
-        store: SqliteStore::new(Arc::clone(&fixture.database)),
+        store: SqliteStore::new(Arc::clone(&fixture.database), HandOver::default()),
     };
     let mut output = Vec::new();
 

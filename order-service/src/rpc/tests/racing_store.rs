@@ -1,52 +1,54 @@
-//! A store in which an order ends between the read of its history and the next read.
+//! A store that counts the reads of histories, and in which an order can change beside the first of them.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use service::deadline::Deadline;
 
 use crate::domain::{CustomerId, HistoryEntry, NewOrder, Order, OrderId};
 use crate::store::{
-    Applied, ApplyOutcome, CancelOrder, CancelReply, OrderStore, PlaceOrder, Placed, StoreError,
+    Applied, ApplyOutcome, CancelOrder, CancelReply, Committed, History, OrderStore, PlaceOrder,
+    Placed, StoreError,
 };
+use crate::watchers::Watchers;
 
 #[derive(Debug)]
 pub(super) struct RacingStore<S> {
     inner: S,
-    outcome: ApplyOutcome,
-    has_raced: AtomicBool,
+    race: Option<(ApplyOutcome, Watchers)>,
+    reads: AtomicUsize,
 }
 
 impl<S: OrderStore> RacingStore<S> {
-    /// Applies the outcome right after the first read of a history.
-    pub(super) fn new(inner: S, outcome: ApplyOutcome) -> Self {
+    /// Right after the first read of a history the outcome is committed and handed over.
+    pub(super) fn new(inner: S, race: Option<(ApplyOutcome, Watchers)>) -> Self {
         Self {
             inner,
-            outcome,
-            has_raced: AtomicBool::new(false),
+            race,
+            reads: AtomicUsize::new(0),
         }
+    }
+
+    /// The reads of histories so far.
+    pub(super) fn reads(&self) -> usize {
+        self.reads.load(Ordering::Relaxed)
     }
 }
 
 #[async_trait]
 impl<S: OrderStore> OrderStore for RacingStore<S> {
-    async fn history(
+    async fn histories(
         &self,
-        order_id: OrderId,
-        after_version: u64,
-        limit: u32,
-        deadline: Deadline,
-    ) -> Result<Vec<HistoryEntry>, StoreError> {
-        let entries = self
-            .inner
-            .history(order_id, after_version, limit, deadline)
-            .await;
-        if !self.has_raced.swap(true, Ordering::Relaxed) {
-            self.inner
-                .apply(std::slice::from_ref(&self.outcome))
-                .await?;
+        after: &[(OrderId, u64)],
+        limit: usize,
+    ) -> Result<Vec<Option<History>>, StoreError> {
+        let histories = self.inner.histories(after, limit).await;
+        let is_first = self.reads.fetch_add(after.len(), Ordering::Relaxed) == 0;
+        if let (true, Some((outcome, watchers))) = (is_first, &self.race) {
+            let committed = self.inner.apply(std::slice::from_ref(outcome)).await?;
+            watchers.hand_over(&committed.entries);
         }
-        entries
+        histories
     }
 
     async fn place(&self, batch: &[PlaceOrder]) -> Result<Vec<Placed>, StoreError> {
@@ -61,11 +63,11 @@ impl<S: OrderStore> OrderStore for RacingStore<S> {
         self.inner.placed_before(request, deadline).await
     }
 
-    async fn apply(&self, batch: &[ApplyOutcome]) -> Result<Vec<Applied>, StoreError> {
+    async fn apply(&self, batch: &[ApplyOutcome]) -> Result<Committed<Applied>, StoreError> {
         self.inner.apply(batch).await
     }
 
-    async fn cancel(&self, batch: &[CancelOrder]) -> Result<Vec<CancelReply>, StoreError> {
+    async fn cancel(&self, batch: &[CancelOrder]) -> Result<Committed<CancelReply>, StoreError> {
         self.inner.cancel(batch).await
     }
 
@@ -87,7 +89,11 @@ impl<S: OrderStore> OrderStore for RacingStore<S> {
         self.inner.list(customer_id, before, limit, deadline).await
     }
 
-    async fn versions(&self, orders: &[OrderId]) -> Result<Vec<(OrderId, u64)>, StoreError> {
-        self.inner.versions(orders).await
+    async fn entries_after(
+        &self,
+        known: &[(OrderId, u64)],
+        limit: usize,
+    ) -> Result<Vec<HistoryEntry>, StoreError> {
+        self.inner.entries_after(known, limit).await
     }
 }

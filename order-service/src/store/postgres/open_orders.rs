@@ -1,5 +1,7 @@
 //! Orders without a final state.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use sql::operation::{self, bounded};
 use sqlx::PgConnection;
@@ -58,6 +60,7 @@ impl OpenOrders for PostgresStore {
                 Err(refusal) => return Ok(Err(refusal)),
             };
             if let Publication::By { actor, at } = publication {
+                let records: Vec<_> = records.into_iter().map(Arc::new).collect();
                 outbox::postgres::insert(&mut transaction, &records).await?;
                 sqlx::query(shared::WRITE_AUDIT)
                     .bind(at.unix_millis())

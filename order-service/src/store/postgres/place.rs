@@ -1,11 +1,13 @@
 //! Placing orders: one statement, which is its own transaction, per batch; a second one if the batch contains retries.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
+use outbox::hand_over::PendingRows;
 use outbox::postgres::RecordColumns;
+use outbox::{HandOver, InsertedRows};
 use sql::columns::column;
 use sqlx::{PgExecutor, PgPool};
-use uuid::Uuid;
 
 use crate::conversion::encode_body;
 use crate::domain::{CustomerId, OrderId, RequestId};
@@ -14,7 +16,7 @@ use crate::store::rows::SavedRow;
 use crate::store::saved::{self, SavedOrders};
 
 /// The constants equal those of [`Order::placed`](crate::domain::Order::placed). A known (request id, customer) is skipped;
-/// an order id that is in use is an error.
+/// an order id that is in use is an error. Returns the events of the new orders, each the first of its order.
 const PLACE: &str = "
     WITH command AS (
         SELECT order_id, customer_id, request_id, fingerprint, body, availability, placed_at, event_id,
@@ -43,8 +45,9 @@ const PLACE: &str = "
         INSERT INTO outbox (shard, topic, key, headers, payload)
         SELECT shard, topic, key, headers, payload
         FROM placed JOIN command USING (order_id)
+        RETURNING seq, key
     )
-    SELECT order_id FROM placed";
+    SELECT seq, key FROM event";
 
 const FIND_SAVED: &str = "
     SELECT request_id, fingerprint, order_id, customer_id, status, rejection_reason, version, body,
@@ -52,9 +55,15 @@ const FIND_SAVED: &str = "
     FROM UNNEST($1::text[], $2::uuid[]) AS known (customer_id, request_id)
     JOIN orders USING (customer_id, request_id)";
 
-pub(super) async fn place(pool: &PgPool, batch: &[PlaceOrder]) -> Result<Vec<Placed>, sqlx::Error> {
+pub(super) async fn place(
+    pool: &PgPool,
+    batch: &[PlaceOrder],
+    hand_over: &HandOver,
+) -> Result<Vec<Placed>, sqlx::Error> {
     let commands = in_lock_order(batch);
-    let new = insert(pool, &commands).await?;
+    let inserted = insert(pool, &commands).await?;
+    let new = new_orders(&commands, &inserted);
+    hand_over.committed(inserted);
     let retries = saved::retries(commands, &new);
     if retries.is_empty() {
         return Ok(vec![Placed::New; batch.len()]);
@@ -70,10 +79,21 @@ fn in_lock_order(batch: &[PlaceOrder]) -> Vec<&PlaceOrder> {
     commands
 }
 
-/// Inserts the orders whose idempotency key is new, with their first entries and events; returns their ids.
-async fn insert(pool: &PgPool, commands: &[&PlaceOrder]) -> Result<HashSet<OrderId>, sqlx::Error> {
-    let events = RecordColumns::new(commands.iter().map(|command| &command.event));
-    let new: Vec<Uuid> = sqlx::query_scalar(PLACE)
+/// The orders whose event was inserted.
+fn new_orders(commands: &[&PlaceOrder], inserted: &InsertedRows) -> HashSet<OrderId> {
+    let keys = inserted.rows().iter().map(|row| row.record.key.as_str());
+    let keys: HashSet<&str> = keys.collect();
+    let new = commands
+        .iter()
+        .filter(|c| keys.contains(c.event.key.as_str()));
+    new.map(|c| c.order.id).collect()
+}
+
+/// Inserts the orders whose idempotency key is new, with their first entries and events; returns the events.
+async fn insert(pool: &PgPool, commands: &[&PlaceOrder]) -> Result<InsertedRows, sqlx::Error> {
+    let pending = PendingRows::new(commands.iter().map(|c| Arc::clone(&c.event)));
+    let events = RecordColumns::new(commands.iter().map(|c| &c.event));
+    let returned: Vec<(i64, String)> = sqlx::query_as(PLACE)
         .bind(column(commands, |c| c.order.id.as_uuid()))
         .bind(column(commands, |c| c.order.customer_id.as_str()))
         .bind(column(commands, |c| c.request_id.as_uuid()))
@@ -90,7 +110,8 @@ async fn insert(pool: &PgPool, commands: &[&PlaceOrder]) -> Result<HashSet<Order
         .bind(column(commands, |c| c.payment_token.expose()))
         .fetch_all(pool)
         .await?;
-    Ok(new.into_iter().map(OrderId::new).collect())
+    let first = returned.into_iter().map(|(seq, key)| (seq, key, None));
+    Ok(pending.inserted(first.collect()))
 }
 
 pub(super) async fn find_saved(

@@ -2,6 +2,7 @@
 //! are written in one statement.
 
 use consumer::inbox;
+use outbox::InsertedRows;
 use sql::columns::{column, signed};
 use sqlx::PgConnection;
 
@@ -49,18 +50,19 @@ pub(super) async fn lock<C: OrderCommand>(
 pub(super) async fn write<R>(
     connection: &mut PgConnection,
     orders: &TrackedOrders,
-    decided: &Decided<'_, R>,
-) -> Result<(), sqlx::Error> {
+    decided: &Decided<R>,
+) -> Result<InsertedRows, sqlx::Error> {
     write_orders(connection, &orders.changed(decided), decided).await?;
-    outbox::postgres::insert(connection, &decided.outbox).await?;
+    let inserted = outbox::postgres::insert(connection, &decided.outbox).await?;
     let new = inbox::postgres::accept(connection, &decided.inbox).await?;
-    rows::all_new(&decided.inbox, &new)
+    rows::all_new(&decided.inbox, &new)?;
+    Ok(inserted)
 }
 
 async fn write_orders<R>(
     connection: &mut PgConnection,
     moved: &[&Tracked],
-    decided: &Decided<'_, R>,
+    decided: &Decided<R>,
 ) -> Result<(), sqlx::Error> {
     let entries: &[HistoryEntry] = &decided.entries;
     if moved.is_empty() {

@@ -1,5 +1,7 @@
 //! Orders without a final state.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use sql::sqlite::{Row, for_keys, multi_row};
 use sqlx::SqliteConnection;
@@ -81,6 +83,7 @@ impl OpenOrders for SqliteStore {
                 Err(refusal) => return Ok(Err(refusal)),
             };
             if let Publication::By { actor, at } = publication {
+                let records: Vec<_> = records.into_iter().map(Arc::new).collect();
                 outbox::sqlite::insert(&mut transaction, &records).await?;
                 sqlx::query(shared::WRITE_AUDIT)
                     .bind(at.unix_millis())

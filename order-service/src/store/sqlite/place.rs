@@ -1,7 +1,9 @@
 //! Placing orders: four statements per batch, a fifth one if the batch contains retries.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
+use outbox::InsertedRows;
 use sql::columns::{column, signed};
 use sql::sqlite::{Row, multi_row};
 use sqlx::SqliteConnection;
@@ -18,16 +20,17 @@ use crate::store::saved::{self, SavedOrders};
 pub(super) async fn place(
     connection: &mut SqliteConnection,
     batch: &[PlaceOrder],
-) -> Result<Vec<Placed>, sqlx::Error> {
-    let inserted = insert_orders(connection, batch).await?;
-    let is_new = |command: &&PlaceOrder| inserted.contains(&command.order.id);
+) -> Result<(Vec<Placed>, InsertedRows), sqlx::Error> {
+    let new_orders = insert_orders(connection, batch).await?;
+    let is_new = |command: &&PlaceOrder| new_orders.contains(&command.order.id);
     let new: Vec<_> = batch.iter().filter(is_new).collect();
     let entries = column(&new, |new| new.order.placed_entry(new.event_id));
     insert_history(connection, &entries).await?;
     open_orders::insert(connection, &new).await?;
-    outbox::sqlite::insert(connection, &column(&new, |new| &new.event)).await?;
-    let saved = find_saved(connection, &saved::retries(batch, &inserted)).await?;
-    saved.replies(batch, &inserted)
+    let events = column(&new, |new| Arc::clone(&new.event));
+    let inserted = outbox::sqlite::insert(connection, &events).await?;
+    let saved = find_saved(connection, &saved::retries(batch, &new_orders)).await?;
+    Ok((saved.replies(batch, &new_orders)?, inserted))
 }
 
 /// Inserts the orders whose idempotency key is new; returns their ids.

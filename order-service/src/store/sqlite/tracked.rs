@@ -1,6 +1,7 @@
 //! Applying outcomes and requesting cancellations, in multi-row statements.
 
 use consumer::inbox;
+use outbox::InsertedRows;
 use sql::columns::signed;
 use sql::sqlite::{Row, for_keys, multi_row};
 use sqlx::SqliteConnection;
@@ -28,14 +29,15 @@ pub(super) async fn read<C: OrderCommand>(
 pub(super) async fn write<R>(
     connection: &mut SqliteConnection,
     orders: &TrackedOrders,
-    decided: &Decided<'_, R>,
-) -> Result<(), sqlx::Error> {
+    decided: &Decided<R>,
+) -> Result<InsertedRows, sqlx::Error> {
     update_orders(connection, &orders.changed(decided)).await?;
     insert_history(connection, &decided.entries).await?;
     open_orders::delete(connection, &decided.ended()).await?;
-    outbox::sqlite::insert(connection, &decided.outbox).await?;
+    let inserted = outbox::sqlite::insert(connection, &decided.outbox).await?;
     let new = inbox::sqlite::accept(connection, &decided.inbox).await?;
-    rows::all_new(&decided.inbox, &new)
+    rows::all_new(&decided.inbox, &new)?;
+    Ok(inserted)
 }
 
 async fn update_orders(

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use consumer::inbox::InboxEntry;
-use outbox::OutboxSignal;
+use outbox::HandOver;
 use service::backoff::Backoff;
 use service::config::FromSetting;
 use sql::database::{Database, DatabaseConfig};
@@ -51,7 +51,7 @@ async fn store(directory: &tempfile::TempDir) -> Arc<dyn ProcessingStore> {
         owner: Owner::new("processing-service", ""),
     };
     let database = Database::open(&config, MIGRATIONS).await.unwrap();
-    let store = store::open(&database, OutboxSignal::default(), &TaskTracker::new());
+    let store = store::open(&database, HandOver::default(), &TaskTracker::new());
     let catalogue = Catalogue::read("sku,name,opening_stock\nA,HOLDER,10\n".as_bytes()).unwrap();
     store.seed(&catalogue).await.unwrap();
     store

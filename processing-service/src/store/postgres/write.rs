@@ -1,9 +1,11 @@
 //! Writes the changes of a batch: one statement for all tables, which saves one round trip per table while rows are
 //! locked.
 
+use outbox::InsertedRows;
+use outbox::hand_over::{PendingRows, ReturnedRow};
 use outbox::postgres::RecordColumns;
 use sql::columns::{column, signed};
-use sqlx::postgres::PgArguments;
+use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::Query;
 use sqlx::{PgConnection, Postgres, Row};
 
@@ -17,8 +19,9 @@ type BoundQuery<'q> = Query<'q, Postgres, PgArguments>;
 
 /// One array per column, empty where a batch has no rows for a table.
 ///
-/// `moved` and `opened` are read by the final `SELECT` and therefore run before the other parts: outbox rows are inserted
-/// when every saga is locked, new ones included. Each part writes in the order of its arrays.
+/// `moved`, `opened` and `announced` are read by the final `SELECT`, in this order, and therefore run before the other parts:
+/// outbox rows are inserted when every saga is locked, new ones included. Each part writes in the order of its arrays. The
+/// predecessor of an event is the last one of its order that was in the outbox before the statement.
 ///
 /// The conditions of `moved` repeat the batch's own check. If stock changes between read and write after all, the whole
 /// batch is rolled back and no piece is sold twice.
@@ -60,21 +63,26 @@ const WRITE: &str = "
         SELECT shard, topic, key, headers, payload
         FROM UNNEST($21::smallint[], $22::text[], $23::text[], $24::bytea[], $25::bytea[])
              AS record (shard, topic, key, headers, payload)
+        RETURNING seq, key,
+                  (SELECT max(earlier.seq) FROM outbox AS earlier WHERE earlier.key = outbox.key) AS predecessor
     ), accepted AS (
         INSERT INTO inbox (event_id, entity_id, sequence, received_at)
         SELECT event_id, entity_id, sequence, $1
         FROM UNNEST($26::uuid[], $27::uuid[], $28::bigint[]) AS entry (event_id, entity_id, sequence)
         ON CONFLICT (event_id) DO NOTHING
     )
-    SELECT (SELECT count(*) FROM moved) AS moved, (SELECT count(*) FROM opened) AS opened";
+    SELECT (SELECT count(*) FROM moved) AS moved, (SELECT count(*) FROM opened) AS opened,
+           ARRAY(SELECT seq FROM announced) AS seqs, ARRAY(SELECT key FROM announced) AS keys,
+           ARRAY(SELECT predecessor FROM announced) AS predecessors";
 
 pub(super) async fn changes(
     connection: &mut PgConnection,
     changes: &Changes,
     at: i64,
-) -> Result<(), StoreError> {
-    let counts = bind(changes, at).fetch_one(&mut *connection).await?;
-    let (moved, opened): (i64, i64) = (counts.try_get("moved")?, counts.try_get("opened")?);
+) -> Result<InsertedRows, StoreError> {
+    let pending = PendingRows::new(changes.outbox.iter().cloned());
+    let written = bind(changes, at).fetch_one(&mut *connection).await?;
+    let (moved, opened): (i64, i64) = (written.try_get("moved")?, written.try_get("opened")?);
     if moved < changes.stock.len() as i64 {
         return Err(StoreError::StockChanged);
     }
@@ -84,7 +92,17 @@ pub(super) async fn changes(
     if !changes.refunds.is_empty() {
         refund_payments(connection, &changes.refunds, at).await?;
     }
-    Ok(())
+    Ok(pending.inserted(announced(&written)?))
+}
+
+fn announced(written: &PgRow) -> Result<Vec<ReturnedRow>, sqlx::Error> {
+    let seqs: Vec<i64> = written.try_get("seqs")?;
+    let keys: Vec<String> = written.try_get("keys")?;
+    let predecessors: Vec<Option<i64>> = written.try_get("predecessors")?;
+    let rows = seqs.into_iter().zip(keys).zip(predecessors);
+    Ok(rows
+        .map(|((seq, key), predecessor)| (seq, key, predecessor))
+        .collect())
 }
 
 /// A separate statement, because the one for all tables does not see the payments that it inserts. Refunds are rare;

@@ -11,7 +11,7 @@ use crate::domain::{Currency, Quantity, Rejection, RejectionReason};
 struct Memory {
     sagas: HashMap<OrderId, Saga>,
     stock: HashMap<Sku, StockLevel>,
-    outbox: Vec<OutboxRecord>,
+    outbox: Vec<Arc<OutboxRecord>>,
     inbox: Vec<InboxEntry>,
 }
 

@@ -1,7 +1,5 @@
 //! The actions that a relay can take.
 
-use std::sync::Arc;
-
 use tokio::time::Instant;
 
 use crate::outbox::OutboxRow;
@@ -15,24 +13,25 @@ pub(in super::super) enum Action {
     /// Release these surplus shards: none of their rows is in the window.
     Release(Vec<Shard>),
     /// Hand this event to the producer now: its lease was checked for this instant.
-    Send(Arc<OutboxRow>),
-    Read(RowQuery),
+    Send(OutboxRow),
+    Scan(PositionQuery),
+    /// Read the rows at these positions.
+    Read(Vec<i64>),
     /// Delete these acknowledged rows.
     Delete(Vec<i64>),
-    /// Wait until then, for delivery reports, or for a signal.
+    /// Wait until then, for delivery reports, or for a hand-over.
     Rest {
         until: Instant,
-        /// Whether a signal of new rows ends the rest.
+        /// Whether a hand-over of rows ends the rest.
         wants_rows: bool,
     },
     /// Release all leases: the relay has stopped.
     Leave,
 }
 
-/// The rows to read: at most [`super::READ_LIMIT`] of these shards, above `after` and not in `except`.
+/// The positions to read: at most [`super::SCAN_LIMIT`] of these shards, above `after`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in super::super) struct RowQuery {
+pub(in super::super) struct PositionQuery {
     pub(in super::super) shards: Vec<Shard>,
     pub(in super::super) after: i64,
-    pub(in super::super) except: Vec<i64>,
 }

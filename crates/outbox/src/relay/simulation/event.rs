@@ -3,15 +3,22 @@
 use super::clock::Micros;
 use super::ledger::Sender;
 use super::process::{DatabaseAnswer, DatabaseRequest};
-use super::table::Stored;
+use super::table::Inserted;
+use super::transactions::Writer;
 
 #[derive(Debug)]
 pub(super) enum SimulationEvent {
     /// A transaction begins, and later another.
     Transaction,
     Commit {
-        rows: Vec<(i64, Stored)>,
+        writer: Writer,
+        rows: Vec<Inserted>,
         is_rolled_back: bool,
+    },
+    /// The writer has learned that its transaction is committed.
+    HandOver {
+        writer: Writer,
+        rows: Vec<Inserted>,
     },
     /// A fault is injected, and later another.
     Fault,

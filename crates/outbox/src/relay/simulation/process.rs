@@ -4,10 +4,11 @@ use std::collections::VecDeque;
 
 use tokio::time::Instant;
 
-use super::super::planner::{Planner, RowQuery};
+use super::super::planner::{Planner, PositionQuery};
 use super::clock::Micros;
 use super::leases::MemberId;
 use super::ledger::Sender;
+use crate::hand_over::HandOver;
 use crate::lease::LeaseGrant;
 use crate::outbox::OutboxRow;
 use crate::shard::Shard;
@@ -17,7 +18,8 @@ use crate::shard::Shard;
 pub(super) enum DatabaseRequest {
     Renew { asked: Instant },
     Release(Vec<Shard>),
-    Read(RowQuery),
+    Scan(PositionQuery),
+    Read(Vec<i64>),
     Delete(Vec<i64>),
     Leave,
 }
@@ -27,6 +29,7 @@ pub(super) enum DatabaseRequest {
 pub(super) enum DatabaseAnswer {
     Renewed(LeaseGrant),
     Released(Vec<Shard>),
+    Positions(Vec<i64>),
     Rows(Vec<OutboxRow>),
     Deleted(Vec<i64>),
     Left,
@@ -44,7 +47,11 @@ pub(super) struct RelayProcess {
     pub(super) rest: Rest,
     /// Reports of the producer that the relay has not read.
     pub(super) reports: VecDeque<(i64, bool)>,
-    pub(super) has_signal: bool,
+    /// Counts the processes of this slot.
+    pub(super) life: u64,
+    pub(super) hand_over: HandOver,
+    /// A hand-over has not been noticed yet.
+    pub(super) has_arrival: bool,
     pub(super) is_asked_to_stop: bool,
 }
 
@@ -58,7 +65,7 @@ pub(super) struct Rest {
 }
 
 impl RelayProcess {
-    pub(super) fn new(process: usize, member: MemberId) -> Self {
+    pub(super) fn new(process: usize, member: MemberId, hand_over: HandOver) -> Self {
         Self {
             sender: Sender {
                 process,
@@ -69,7 +76,9 @@ impl RelayProcess {
             frozen_until: 0,
             rest: Rest::default(),
             reports: VecDeque::new(),
-            has_signal: false,
+            life: 0,
+            hand_over,
+            has_arrival: false,
             is_asked_to_stop: false,
         }
     }
@@ -97,9 +106,8 @@ impl RelayProcess {
             Interruption::Stop
         } else if !self.reports.is_empty() {
             Interruption::Reports
-        } else if wants_rows && std::mem::take(&mut self.has_signal) {
-            planner.signalled(now);
-            Interruption::Signal
+        } else if wants_rows && std::mem::take(&mut self.has_arrival) {
+            Interruption::HandOver
         } else {
             Interruption::None
         }
@@ -111,5 +119,5 @@ pub(super) enum Interruption {
     None,
     Stop,
     Reports,
-    Signal,
+    HandOver,
 }

@@ -8,12 +8,13 @@ use super::Simulation;
 use super::clock::SECOND;
 use super::event::SimulationEvent;
 use super::process::{DatabaseRequest, Interruption, RelayProcess};
+use crate::hand_over::{HandOver, Taken};
 
 /// More actions than this without a rest are an endless loop.
 const MAX_ACTIONS: u32 = 60_000;
 
 /// Maximum number of rows in memory: a full window and one read.
-const MAX_HELD: usize = MAX_ROWS + READ_LIMIT as usize;
+const MAX_HELD: usize = MAX_ROWS + READ_LIMIT;
 
 impl Simulation {
     pub(super) fn start(&mut self, process: usize) {
@@ -66,11 +67,13 @@ impl Simulation {
         process.end_session();
         process.member = member;
         process.is_asked_to_stop = false;
+        process.life += 1;
+        process.hand_over = HandOver::bounded(self.faults.hand_over_rows);
         let sender = process.sender;
         self.after(SECOND / 10, 8 * SECOND, SimulationEvent::Start(sender));
     }
 
-    /// Wakes the relay if it rests, because of a report, a signal or a stop.
+    /// Wakes the relay if it rests, because of a report, a hand-over or a stop.
     pub(super) fn wake(&mut self, process: usize) {
         let thaw = self.processes[process].frozen_until;
         let rest = self.processes[process].rest;
@@ -92,9 +95,18 @@ impl Simulation {
         let now = self.instant();
         for _ in 0..MAX_ACTIONS {
             self.steps += 1;
-            let Some(planner) = &mut self.processes[process].planner else {
+            let RelayProcess {
+                planner, hand_over, ..
+            } = &mut self.processes[process];
+            let Some(planner) = planner else {
                 return;
             };
+            if planner.takes_rows() {
+                match hand_over.take(READ_LIMIT) {
+                    Taken::Rows(rows) => planner.handed_over(rows, now),
+                    Taken::ReadFrom(seq) => planner.not_handed_over(seq, now),
+                }
+            }
             assert!(
                 planner.held() <= MAX_HELD,
                 "{} rows are held",
@@ -114,7 +126,8 @@ impl Simulation {
                 }
                 Ok(Action::Renew) => DatabaseRequest::Renew { asked: now },
                 Ok(Action::Release(shards)) => DatabaseRequest::Release(shards),
-                Ok(Action::Read(query)) => DatabaseRequest::Read(query),
+                Ok(Action::Scan(query)) => DatabaseRequest::Scan(query),
+                Ok(Action::Read(positions)) => DatabaseRequest::Read(positions),
                 Ok(Action::Delete(rows)) => DatabaseRequest::Delete(rows),
                 Ok(Action::Leave) => {
                     self.note_missing_reports(process);
@@ -144,7 +157,7 @@ impl Simulation {
                 self.settle(process);
                 return false;
             }
-            Interruption::Stop | Interruption::Signal => return false,
+            Interruption::Stop | Interruption::HandOver => return false,
         }
         if until <= now {
             return false;

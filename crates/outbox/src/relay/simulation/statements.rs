@@ -59,7 +59,8 @@ impl Simulation {
                 self.leases.release(member, &shards);
                 DatabaseAnswer::Released(shards)
             }
-            DatabaseRequest::Read(query) => DatabaseAnswer::Rows(self.table.read(&query)),
+            DatabaseRequest::Scan(query) => DatabaseAnswer::Positions(self.table.positions(&query)),
+            DatabaseRequest::Read(positions) => DatabaseAnswer::Rows(self.table.read(&positions)),
             DatabaseRequest::Delete(rows) => {
                 for seq in &rows {
                     if self.table.delete(*seq) {
@@ -99,13 +100,19 @@ impl Simulation {
         let is_fine = match answer {
             DatabaseAnswer::Renewed(grant) => planner.renewed(grant, now).is_ok(),
             DatabaseAnswer::Failed(DatabaseRequest::Renew { .. }) => planner.renewal_failed(now),
-            DatabaseAnswer::Failed(DatabaseRequest::Read(_)) => planner.read_failed(now),
+            DatabaseAnswer::Failed(DatabaseRequest::Scan(_) | DatabaseRequest::Read(_)) => {
+                planner.read_failed(now)
+            }
             DatabaseAnswer::Failed(DatabaseRequest::Delete(rows)) => {
                 planner.delete_failed(rows, now)
             }
             DatabaseAnswer::Failed(DatabaseRequest::Release(_) | DatabaseRequest::Leave) => false,
             DatabaseAnswer::Released(shards) => {
                 planner.released(&shards);
+                true
+            }
+            DatabaseAnswer::Positions(positions) => {
+                planner.positions(&positions, now);
                 true
             }
             DatabaseAnswer::Rows(rows) => {

@@ -1,9 +1,10 @@
 //! The outbox table: a position is assigned at insertion, the row becomes visible at commit.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
 
-use super::super::planner::{READ_LIMIT, RowQuery};
-use crate::outbox::OutboxRow;
+use super::super::planner::{PositionQuery, SCAN_LIMIT};
+use crate::outbox::{OutboxRecord, OutboxRow};
 use crate::shard::Shard;
 
 /// A row. The broker rejects a poison row permanently.
@@ -11,6 +12,14 @@ use crate::shard::Shard;
 pub(super) struct Stored {
     pub(super) key: usize,
     pub(super) is_poison: bool,
+}
+
+/// A row in an open transaction, with its predecessor in the table when it was inserted.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Inserted {
+    pub(super) seq: i64,
+    pub(super) row: Stored,
+    predecessor: Option<i64>,
 }
 
 /// The committed rows and the locks of open transactions.
@@ -44,12 +53,17 @@ impl OutboxTable {
     }
 
     /// Inserts a row into an open transaction, behind the lock of its key: `None` while another has it.
-    pub(super) fn insert(&mut self, key: usize) -> Option<i64> {
-        if !self.locked.insert(key) {
+    pub(super) fn insert(&mut self, row: Stored) -> Option<Inserted> {
+        if !self.locked.insert(row.key) {
             return None;
         }
         self.next_seq += 1;
-        Some(self.next_seq)
+        let predecessor = self.by_key[row.key].last().copied();
+        Some(Inserted {
+            seq: self.next_seq,
+            row,
+            predecessor: predecessor.filter(|_| self.is_shared),
+        })
     }
 
     pub(super) fn commit(&mut self, seq: i64, row: Stored) {
@@ -62,31 +76,44 @@ impl OutboxTable {
         self.locked.remove(&key);
     }
 
-    pub(super) fn read(&self, query: &RowQuery) -> Vec<OutboxRow> {
+    pub(super) fn positions(&self, query: &PositionQuery) -> Vec<i64> {
         let rows = self.rows.range(query.after.saturating_add(1)..);
-        let wanted = rows.filter(|(seq, row)| {
-            // The SQLite implementation ignores both conditions.
-            !self.is_shared
-                || (query.shards.binary_search(&self.shard(row.key)).is_ok()
-                    && query.except.binary_search(seq).is_err())
+        // The SQLite implementation ignores the shards.
+        let wanted = rows.filter(|(_, row)| {
+            !self.is_shared || query.shards.binary_search(&self.shard(row.key)).is_ok()
         });
-        wanted
-            .take(READ_LIMIT as usize)
-            .map(|(seq, row)| self.outbox_row(*seq, *row))
-            .collect()
+        let positions = wanted.map(|(seq, _)| *seq);
+        positions.take(SCAN_LIMIT as usize).collect()
     }
 
-    fn outbox_row(&self, seq: i64, row: Stored) -> OutboxRow {
-        let (key, shard) = self.names[row.key].clone();
-        let predecessor = self.by_key[row.key].range(..seq).next_back().copied();
+    pub(super) fn read(&self, positions: &[i64]) -> Vec<OutboxRow> {
+        let rows = positions.iter().filter_map(|seq| {
+            let key = self.rows.get(seq)?.key;
+            let predecessor = self.by_key[key].range(..seq).next_back().copied();
+            let predecessor = predecessor.filter(|_| self.is_shared);
+            Some(self.outbox_row(*seq, key, predecessor))
+        });
+        rows.collect()
+    }
+
+    pub(super) fn handed_over(&self, inserted: &Inserted) -> OutboxRow {
+        self.outbox_row(inserted.seq, inserted.row.key, inserted.predecessor)
+    }
+
+    fn outbox_row(&self, seq: i64, key: usize, predecessor: Option<i64>) -> OutboxRow {
+        let (key, shard) = self.names[key].clone();
+        let record = OutboxRecord {
+            topic: "".into(),
+            key,
+            headers: Vec::new(),
+            payload: Vec::new(),
+        };
         OutboxRow {
             seq,
             shard,
-            predecessor: predecessor.filter(|_| self.is_shared),
-            topic: String::new(),
-            key,
-            headers: Ok(Vec::new()),
-            payload: Vec::new(),
+            predecessor,
+            record: Arc::new(record),
+            damaged: None,
         }
     }
 

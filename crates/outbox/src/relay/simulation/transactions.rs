@@ -1,22 +1,30 @@
-//! The writers: transactions that overlap, commit late or roll back.
+//! The writers: transactions that overlap, commit late or roll back, and hand their rows over, late or not at all.
+
+use tokio::time::Instant;
 
 use super::Simulation;
 use super::clock::{MILLISECOND, SECOND};
 use super::event::SimulationEvent;
-use super::table::Stored;
+use super::table::{Inserted, Stored};
+use crate::hand_over::InsertedRows;
+
+/// The process that runs a transaction, and since when.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Writer {
+    process: usize,
+    life: u64,
+    began: Instant,
+}
 
 impl Simulation {
     pub(super) fn begin_with_a_backlog(&mut self) {
         for number in 0..12_000 {
-            let key = number % self.keys;
-            let seq = self.table.insert(key).unwrap();
-            self.commit(
-                seq,
-                Stored {
-                    key,
-                    is_poison: false,
-                },
-            );
+            let row = Stored {
+                key: number % self.keys,
+                is_poison: false,
+            };
+            let Inserted { seq, row, .. } = self.table.insert(row).unwrap();
+            self.commit(seq, row);
         }
     }
 
@@ -24,15 +32,21 @@ impl Simulation {
         if self.is_fault_free() {
             return;
         }
+        let process = self.rng.index(self.processes.len());
+        let writer = Writer {
+            process,
+            life: self.processes[process].life,
+            began: self.instant(),
+        };
         let mut rows = Vec::new();
         for _ in 0..=self.rng.index(4) {
             let key = self.rng.index(self.keys);
             let is_poison = self.rng.happens(self.faults.poison);
-            let seq = self.table.insert(key);
-            rows.extend(seq.map(|seq| (seq, Stored { key, is_poison })));
+            rows.extend(self.table.insert(Stored { key, is_poison }));
         }
         let is_rolled_back = self.rng.happens(self.faults.rollbacks);
         let commit = SimulationEvent::Commit {
+            writer,
             rows,
             is_rolled_back,
         };
@@ -46,20 +60,45 @@ impl Simulation {
         self.after(1, self.faults.transactions, SimulationEvent::Transaction);
     }
 
-    pub(super) fn end_transaction(&mut self, rows: Vec<(i64, Stored)>, is_rolled_back: bool) {
-        for (seq, row) in rows {
+    pub(super) fn end_transaction(
+        &mut self,
+        writer: Writer,
+        rows: Vec<Inserted>,
+        is_rolled_back: bool,
+    ) {
+        for Inserted { seq, row, .. } in &rows {
             if is_rolled_back {
                 self.table.roll_back(row.key);
             } else {
-                self.commit(seq, row);
+                self.commit(*seq, *row);
             }
         }
-        // One process gets the signal, which can be lost.
-        let process = self.rng.index(self.processes.len());
-        if self.rng.happens(900) {
-            self.processes[process].has_signal = true;
-            self.wake(process);
+        if is_rolled_back || self.rng.happens(self.faults.no_hand_over) {
+            return;
         }
+        let hand_over = SimulationEvent::HandOver { writer, rows };
+        if self.rng.happens(self.faults.late_hand_overs) {
+            self.after(1, 5 * SECOND, hand_over);
+        } else {
+            self.after(1, MILLISECOND, hand_over);
+        }
+    }
+
+    /// Not if the process has died since, and only after the thaw of one that is frozen.
+    pub(super) fn hand_over(&mut self, writer: Writer, rows: Vec<Inserted>) {
+        let process = &mut self.processes[writer.process];
+        if process.life != writer.life {
+            return;
+        }
+        if process.frozen_until > self.now {
+            let delay = process.frozen_until - self.now;
+            return self.at(delay, SimulationEvent::HandOver { writer, rows });
+        }
+        let rows = rows.iter().map(|row| self.table.handed_over(row)).collect();
+        let began = writer.began;
+        process.hand_over.committed(InsertedRows { began, rows });
+        process.has_arrival = true;
+        self.wake(writer.process);
     }
 
     pub(super) fn commit(&mut self, seq: i64, mut row: Stored) {

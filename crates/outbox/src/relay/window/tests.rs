@@ -1,28 +1,34 @@
 //! The window alone: which rows it admits, and when each may be sent.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 
 use super::*;
+use crate::outbox::OutboxRecord;
 
 fn row(seq: i64, key: &str) -> OutboxRow {
     OutboxRow {
         seq,
         shard: Shard::of(key),
         predecessor: None,
-        topic: "events".to_owned(),
-        key: key.to_owned(),
-        headers: Ok(Vec::new()),
-        payload: vec![0; 10],
+        record: Arc::new(OutboxRecord {
+            topic: "events".into(),
+            key: key.to_owned(),
+            headers: Vec::new(),
+            payload: vec![0; 10],
+        }),
+        damaged: None,
     }
 }
 
-fn seq(row: Option<Arc<OutboxRow>>) -> Option<i64> {
+fn seq(row: Option<OutboxRow>) -> Option<i64> {
     row.map(|row| row.seq)
 }
 
 impl Window {
     /// Admits a row and returns it if it is to be sent now.
-    fn take(&mut self, row: OutboxRow) -> Option<Arc<OutboxRow>> {
+    fn take(&mut self, row: OutboxRow) -> Option<OutboxRow> {
         match self.admit(row) {
             WindowSlot::Send(row) => Some(row),
             _ => None,
@@ -42,15 +48,15 @@ fn one_event_per_key_is_in_flight_and_many_keys_at_once() {
 }
 
 #[test]
-fn a_row_read_again_before_it_is_deleted_is_not_sent_again() {
+fn a_row_that_comes_again_before_or_after_it_is_deleted_is_not_sent_again() {
     let mut window = Window::default();
     window.take(row(1, "a"));
     window.acknowledge(1);
 
     assert_eq!(seq(window.take(row(1, "a"))), None);
 
-    window.forget(&[1]);
-    assert_eq!(seq(window.take(row(1, "a"))), Some(1));
+    window.deleted(&[1]);
+    assert_eq!(seq(window.take(row(1, "a"))), None);
 }
 
 #[test]
@@ -95,20 +101,42 @@ fn a_shard_is_held_until_its_last_row_is_deleted() {
 
     window.acknowledge(1);
     window.acknowledge(2);
-    window.forget(&[1]);
+    window.deleted(&[1]);
     assert!(window.holds(shard));
-    window.forget(&[2]);
+    window.deleted(&[2]);
     assert!(!window.holds(shard));
 }
 
 #[test]
-fn rows_in_the_window_above_a_position_are_excluded_from_a_read() {
+fn an_event_need_not_wait_for_a_predecessor_that_is_deleted() {
     let mut window = Window::default();
-    for at in 1..=4 {
-        window.take(row(at, "a"));
-    }
-    assert_eq!(window.known_above(2), [3, 4]);
-    assert_eq!(window.known_above(i64::MAX), [0_i64; 0]);
+    window.take(row(1, "a"));
+    window.acknowledge(1);
+    window.deleted(&[1]);
+
+    let next = OutboxRow {
+        predecessor: Some(1),
+        ..row(2, "a")
+    };
+
+    assert_eq!(seq(window.take(next)), Some(2));
+}
+
+#[test]
+fn deleted_rows_are_remembered_up_to_a_bound_and_below_it_only_the_table_tells() {
+    let mut window = Window::default();
+    let count = i64::try_from(MAX_DELETED).unwrap();
+    window.deleted(&(1..=count).collect::<Vec<_>>());
+    assert!(!window.may_have_deleted(1));
+
+    window.deleted(&[count + 1, count + 2]);
+    // A row that was committed late does not lower the bound.
+    window.deleted(&[1]);
+
+    assert!(window.may_have_deleted(2));
+    assert!(!window.may_have_deleted(3));
+    assert!(window.knows(3) && window.knows(count + 2) && !window.knows(1));
+    assert_eq!(window.deleted.len(), MAX_DELETED);
 }
 
 fn due(window: &mut Window, now: Instant) -> Vec<i64> {
@@ -180,7 +208,7 @@ fn a_key_whose_event_exhausted_its_attempts_is_blocked_and_takes_no_room() {
 
     assert_eq!(failure, PublishFailure::KeyBlocked { is_new: true });
     assert!(!window.holds(Shard::of("a")));
-    assert_eq!(window.known_above(0), [3]);
+    assert!(!window.knows(1) && !window.knows(2) && window.knows(3));
     assert!(matches!(window.admit(row(4, "a")), WindowSlot::KeyBlocked));
     assert_eq!(seq(window.acknowledge(3)), None);
     assert_eq!(window.bytes, 0);
