@@ -1,9 +1,10 @@
 //! An event as a Kafka record: CloudEvents 1.0, binary content mode (CloudEvents Kafka protocol binding, section 3.2).
 //!
 //! ```text
-//! key      order id, so that all events of one order share a partition
+//! key      order id, so that all events of one order share a partition. Not repeated as the optional extension
+//!          attribute `partitionkey`: ce_subject has it
 //! headers  ce_specversion, ce_id, ce_source, ce_type, ce_subject, ce_time, ce_dataschema, ce_sequence,
-//!          ce_partitionkey, ce_mustunderstand and ce_republished (if true), content-type, traceparent (and tracestate)
+//!          ce_mustunderstand and ce_republished (if true), content-type, traceparent (and tracestate)
 //! value    the protobuf message that ce_type names
 //! ```
 //!
@@ -136,7 +137,6 @@ pub fn encode<E: Event>(meta: &EventMeta, event: &E, trace: &[(String, String)])
         ),
         // The sequence extension compares as text, hence the fixed width.
         ("ce_sequence", format!("{:020}", meta.sequence)),
-        ("ce_partitionkey", order_id.clone()),
         ("content-type", CONTENT_TYPE.to_owned()),
     ];
     let must_understand = event
@@ -158,18 +158,19 @@ pub fn encode<E: Event>(meta: &EventMeta, event: &E, trace: &[(String, String)])
 
 /// Reads an event of family `E`; `Ok(None)` for an event type that this version does not know: [`decode_unknown`] reads what
 /// its record says beside the message.
-pub fn decode<E: Event>(
-    headers: &[Header],
+pub fn decode<'a, E: Event>(
+    headers: impl IntoIterator<Item = impl Into<HeaderRef<'a>>>,
     payload: Option<&[u8]>,
 ) -> Result<Option<Received<E>>, RecordError> {
-    let version = required(headers, "ce_specversion")?;
+    let attributes = Attributes::read(headers);
+    let version = attributes.spec_version.text()?;
     if !version.starts_with("1.") {
-        return Err(malformed("ce_specversion", version));
+        return Err(malformed(attributes.spec_version.name, version));
     }
-    let event_type = required(headers, "ce_type")?;
-    let content_type = required(headers, "content-type")?;
+    let event_type = attributes.event_type.text()?;
+    let content_type = attributes.content_type.text()?;
     if content_type != CONTENT_TYPE {
-        return Err(malformed("content-type", content_type));
+        return Err(malformed(attributes.content_type.name, content_type));
     }
     let payload = payload.ok_or(RecordError::NoPayload)?;
     let Some(event) = E::decode_payload(event_type, payload) else {
@@ -179,7 +180,7 @@ pub fn decode<E: Event>(
         event_type: event_type.to_owned(),
         source,
     })?;
-    let meta = decode_meta(headers)?;
+    let meta = attributes.meta()?;
     if Uuid::try_parse(event.identity().order_id) != Ok(meta.order_id) {
         return Err(RecordError::OrderMismatch {
             subject: meta.order_id,
@@ -194,16 +195,19 @@ pub fn mark_republished(headers: &mut Headers) {
 }
 
 /// Whether the record's event is published again.
-pub fn is_republished(headers: &[Header]) -> bool {
-    header(headers, REPUBLISHED) == Some("true")
+pub fn is_republished<'a>(headers: impl IntoIterator<Item = impl Into<HeaderRef<'a>>>) -> bool {
+    matches!(
+        Attributes::read(headers).republished.value,
+        Some(Some(b"true"))
+    )
 }
 
 /// Reads the headers of an event for which [`decode`] returned `None`.
-pub fn decode_unknown(headers: &[Header]) -> Result<UnknownEvent, RecordError> {
-    let must_understand = headers
-        .iter()
-        .find(|(name, _)| name == MUST_UNDERSTAND.as_bytes());
-    let must_understand = match must_understand.map(|(_, value)| value.as_deref()) {
+pub fn decode_unknown<'a>(
+    headers: impl IntoIterator<Item = impl Into<HeaderRef<'a>>>,
+) -> Result<UnknownEvent, RecordError> {
+    let attributes = Attributes::read(headers);
+    let must_understand = match attributes.must_understand.value {
         None | Some(Some(b"false")) => false,
         Some(Some(b"true")) => true,
         Some(other) => {
@@ -211,26 +215,123 @@ pub fn decode_unknown(headers: &[Header]) -> Result<UnknownEvent, RecordError> {
             return Err(malformed(MUST_UNDERSTAND, &other));
         }
     };
-    let has_position = headers.iter().any(|(name, _)| name == b"ce_sequence");
+    let has_position = attributes.sequence.value.is_some();
     Ok(UnknownEvent {
-        meta: has_position.then(|| decode_meta(headers)).transpose()?,
+        meta: has_position.then(|| attributes.meta()).transpose()?,
         must_understand,
     })
 }
 
-fn decode_meta(headers: &[Header]) -> Result<EventMeta, RecordError> {
-    let sequence = required(headers, "ce_sequence")?;
-    let time = required(headers, "ce_time")?;
-    Ok(EventMeta {
-        id: uuid(headers, "ce_id")?,
-        order_id: uuid(headers, "ce_subject")?,
-        sequence: sequence
-            .parse()
-            .map_err(|_| malformed("ce_sequence", sequence))?,
-        time: OffsetDateTime::parse(time, &Rfc3339)
-            .map_err(|_| malformed("ce_time", time))?
-            .into(),
-    })
+/// A header of a record that is read in place.
+#[derive(Clone, Copy, Debug)]
+pub struct HeaderRef<'a> {
+    pub name: &'a [u8],
+    /// Can be null.
+    pub value: Option<&'a [u8]>,
+}
+
+impl<'a> From<&'a Header> for HeaderRef<'a> {
+    fn from((name, value): &'a Header) -> Self {
+        Self {
+            name,
+            value: value.as_deref(),
+        }
+    }
+}
+
+impl<'a> From<(&'a [u8], Option<&'a [u8]>)> for HeaderRef<'a> {
+    fn from((name, value): (&'a [u8], Option<&'a [u8]>)) -> Self {
+        Self { name, value }
+    }
+}
+
+/// The headers that a reader needs: the first of each name, found in one pass.
+struct Attributes<'a> {
+    spec_version: Attribute<'a>,
+    event_type: Attribute<'a>,
+    content_type: Attribute<'a>,
+    id: Attribute<'a>,
+    subject: Attribute<'a>,
+    sequence: Attribute<'a>,
+    time: Attribute<'a>,
+    must_understand: Attribute<'a>,
+    republished: Attribute<'a>,
+}
+
+#[derive(Clone, Copy)]
+struct Attribute<'a> {
+    name: &'static str,
+    /// `None` if there is no header of the name, which is not the same as a null value.
+    value: Option<Option<&'a [u8]>>,
+}
+
+impl<'a> Attributes<'a> {
+    fn read(headers: impl IntoIterator<Item = impl Into<HeaderRef<'a>>>) -> Self {
+        let none = |name| Attribute { name, value: None };
+        let mut found = Self {
+            spec_version: none("ce_specversion"),
+            event_type: none("ce_type"),
+            content_type: none("content-type"),
+            id: none("ce_id"),
+            subject: none("ce_subject"),
+            sequence: none("ce_sequence"),
+            time: none("ce_time"),
+            must_understand: none(MUST_UNDERSTAND),
+            republished: none(REPUBLISHED),
+        };
+        for header in headers {
+            let header = header.into();
+            if let Some(attribute) = found.named(header.name) {
+                attribute.value.get_or_insert(header.value);
+            }
+        }
+        found
+    }
+
+    fn named(&mut self, name: &[u8]) -> Option<&mut Attribute<'a>> {
+        let all = [
+            &mut self.spec_version,
+            &mut self.event_type,
+            &mut self.content_type,
+            &mut self.id,
+            &mut self.subject,
+            &mut self.sequence,
+            &mut self.time,
+            &mut self.must_understand,
+            &mut self.republished,
+        ];
+        all.into_iter()
+            .find(|attribute| attribute.name.as_bytes() == name)
+    }
+
+    fn meta(&self) -> Result<EventMeta, RecordError> {
+        let (sequence, time) = (self.sequence.text()?, self.time.text()?);
+        Ok(EventMeta {
+            id: self.id.uuid()?,
+            order_id: self.subject.uuid()?,
+            sequence: sequence
+                .parse()
+                .map_err(|_| malformed(self.sequence.name, sequence))?,
+            time: OffsetDateTime::parse(time, &Rfc3339)
+                .map_err(|_| malformed(self.time.name, time))?
+                .into(),
+        })
+    }
+}
+
+impl<'a> Attribute<'a> {
+    /// A null value and one that is not UTF-8 count as missing.
+    fn text(&self) -> Result<&'a str, RecordError> {
+        let value = self.value.flatten();
+        value
+            .and_then(|value| std::str::from_utf8(value).ok())
+            .ok_or(RecordError::MissingHeader(self.name))
+    }
+
+    fn uuid(&self) -> Result<Uuid, RecordError> {
+        let value = self.text()?;
+        Uuid::try_parse(value).map_err(|_| malformed(self.name, value))
+    }
 }
 
 /// The value of a header, if present and UTF-8.
@@ -239,15 +340,6 @@ pub fn header<'a>(headers: &'a [Header], name: &str) -> Option<&'a str> {
         .iter()
         .find(|(header, _)| header == name.as_bytes())?;
     std::str::from_utf8(value.as_deref()?).ok()
-}
-
-fn required<'a>(headers: &'a [Header], name: &'static str) -> Result<&'a str, RecordError> {
-    header(headers, name).ok_or(RecordError::MissingHeader(name))
-}
-
-fn uuid(headers: &[Header], name: &'static str) -> Result<Uuid, RecordError> {
-    let value = required(headers, name)?;
-    Uuid::try_parse(value).map_err(|_| malformed(name, value))
 }
 
 fn malformed(name: &'static str, value: &str) -> RecordError {

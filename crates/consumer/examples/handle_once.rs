@@ -6,7 +6,7 @@
 use async_trait::async_trait;
 use consumer::inbox::{InboxEntry, sqlite::accept};
 use consumer::{BoxError, Delivery, Failure, Handler};
-use kafka::{headers, record::Record};
+use kafka::record::Record;
 use service::config::FromSetting;
 use sql::{sqlite::Sqlite, url::DatabaseUrl};
 use uuid::Uuid;
@@ -17,7 +17,7 @@ struct Deposits(Sqlite);
 impl Handler for Deposits {
     async fn handle(&self, delivery: &Delivery) -> Result<(), Failure> {
         // Without an id the event can never be handled; a database error can pass.
-        let id = headers::text(&delivery.headers, "ce_id").unwrap_or_default();
+        let id = delivery.headers.text("ce_id").unwrap_or_default();
         let event_id = Uuid::parse_str(id).map_err(Failure::reject)?;
         self.deposit(event_id).await.map_err(Failure::retry)
     }
@@ -54,7 +54,7 @@ pub(crate) async fn run() -> Result<i64, BoxError> {
     let deposits = Deposits(database);
     let id = Uuid::new_v4().to_string().into_bytes();
     let record = Record {
-        headers: vec![(b"ce_id".to_vec(), Some(id))],
+        headers: vec![(b"ce_id".to_vec(), Some(id))].into(),
         ..Record::default()
     };
     for attempt in 1..=2 {

@@ -81,7 +81,7 @@ impl Attempts {
         Self {
             shared,
             guard: CrashLoopGuard::new(retry_store, limit, drain.clone(), is_guarded),
-            trace: propagation::of_event(&record.headers),
+            trace: propagation::of_record(&record.headers),
             record,
             lane,
             failures: Failures::default(),

@@ -24,7 +24,14 @@ impl ConcurrencyLimit {
 
     /// The permit for one attempt; `None` if draining began before.
     pub(crate) async fn acquire(&self, drain: &DrainTokens) -> Option<OwnedSemaphorePermit> {
-        self.acquire_many(1, drain).await
+        if drain.is_draining() {
+            return None;
+        }
+        // The usual case, without a wait to set up. It overtakes no waiting attempt: those hold every free permit.
+        match Arc::clone(&self.permits).try_acquire_owned() {
+            Ok(permit) => Some(permit),
+            Err(_) => self.acquire_many(1, drain).await,
+        }
     }
 
     /// The permit for the only attempt in this process.
@@ -35,15 +42,19 @@ impl ConcurrencyLimit {
     async fn acquire_many(&self, count: u32, drain: &DrainTokens) -> Option<OwnedSemaphorePermit> {
         tokio::select! {
             biased;
-            () = drain.draining.cancelled() => None,
+            () = drain.0.draining.cancelled() => None,
             permit = Arc::clone(&self.permits).acquire_many_owned(count) => permit.ok(),
         }
     }
 }
 
-/// The two steps at the end of a partition session, or of the sweeper.
+/// The two steps at the end of a partition session, or of the sweeper. Clones share one allocation: the tokens themselves
+/// count their clones under a lock.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct DrainTokens {
+pub(crate) struct DrainTokens(Arc<Tokens>);
+
+#[derive(Debug, Default)]
+struct Tokens {
     /// Cancelled when no new attempt may start: backoff and waits for a permit end.
     draining: CancellationToken,
     /// Cancelled when the session is over: another member may own the partition and decide about its events.
@@ -53,28 +64,28 @@ pub(crate) struct DrainTokens {
 impl DrainTokens {
     /// Ends every wait for a permit and every backoff.
     pub(crate) fn begin(&self) {
-        self.draining.cancel();
+        self.0.draining.cancel();
     }
 
     pub(crate) fn is_draining(&self) -> bool {
-        self.draining.is_cancelled()
+        self.0.draining.is_cancelled()
     }
 
     /// From now on nothing is decided about events of this session.
     pub(crate) fn end_session(&self) {
-        self.over.cancel();
+        self.0.over.cancel();
     }
 
     /// Whether another member may own the partition already.
     pub(crate) fn is_session_over(&self) -> bool {
-        self.over.is_cancelled()
+        self.0.over.is_cancelled()
     }
 
     /// Sleeps for a backoff; `false` if draining began.
     pub(crate) async fn sleep(&self, delay: Duration) -> bool {
         tokio::select! {
             biased;
-            () = self.draining.cancelled() => false,
+            () = self.0.draining.cancelled() => false,
             () = tokio::time::sleep(delay) => true,
         }
     }

@@ -16,7 +16,7 @@ use crate::config::ConsumerConfig;
 use crate::handler::BoxError;
 use crate::instrumentation::ConsumerTelemetry;
 use crate::retry_store::{Fault, FaultClass};
-use kafka::headers::write_native;
+use kafka::headers::{Headers, write_native};
 use kafka::record::Record;
 use kafka::{KafkaConfig, LogContext, Outgoing, SendTelemetry, is_permanent};
 use service::crash_points::{CrashPoint, reach};
@@ -58,8 +58,9 @@ impl DeadLetterSink {
         redrives: u32,
     ) -> Result<Fault, BoxError> {
         reach(CrashPoint::BeforeDeadLetter)?;
-        let headers = headers(self.telemetry.config(), record, fault, redrives);
-        let fault = match self.send(record, headers).await {
+        let own = record.headers.to_vec();
+        let headers = headers(self.telemetry.config(), record, &own, fault, redrives);
+        let fault = match self.send(record, &own, headers).await {
             Ok(()) => fault.clone(),
             Err(error) if is_permanent(&error) => unpublished(record, fault, &error),
             Err(error) => return Err(error.into()),
@@ -69,7 +70,12 @@ impl DeadLetterSink {
         Ok(fault)
     }
 
-    async fn send(&self, record: &Record, headers: OwnedHeaders) -> Result<(), KafkaError> {
+    async fn send(
+        &self,
+        record: &Record,
+        own: &Headers,
+        headers: OwnedHeaders,
+    ) -> Result<(), KafkaError> {
         let topic = &*self.telemetry.config().dead_letter_topic;
         let mut letter = FutureRecord::to(topic).headers(headers);
         // Key and value may be missing, and then stay so.
@@ -78,10 +84,10 @@ impl DeadLetterSink {
         let outgoing = Outgoing {
             topic,
             key: record.key.as_deref(),
-            headers: &record.headers,
+            headers: own,
         };
         // The span is a child of the current one; the record keeps its own trace header.
-        let decided = propagation::of_event(&record.headers);
+        let decided = propagation::of_event(own);
         let observed = self.sends.begin(outgoing, &Context::current(), &decided);
         let sent = self.producer.send::<[u8], [u8], _>(letter, QUEUE_TIMEOUT);
         match sent.await {
@@ -141,11 +147,16 @@ fn provenance(
 }
 
 /// The headers of the record, unchanged, then its provenance.
-fn headers(config: &ConsumerConfig, record: &Record, fault: &Fault, redrives: u32) -> OwnedHeaders {
+fn headers(
+    config: &ConsumerConfig,
+    record: &Record,
+    own: &Headers,
+    fault: &Fault,
+    redrives: u32,
+) -> OwnedHeaders {
     // A record that was republished from the dead-letter topic and fails again keeps only its latest provenance: it must
     // not grow with each round.
-    let kept = record
-        .headers
+    let kept = own
         .iter()
         .filter(|(name, _)| !name.starts_with(PREFIX.as_bytes()));
     let added = provenance(config, record, fault, redrives).map(|(name, value)| {

@@ -18,7 +18,6 @@ use crate::config::TraceProcessing;
 use crate::deleted_records::Jump;
 use crate::handler::Delivery;
 use crate::retry_store::FaultClass;
-use kafka::headers;
 use kafka::record::Record;
 use kafka::{KafkaConfig, Operation, bounded_text, error_type, server};
 use telemetry::instruments::{Counter, Histogram};
@@ -199,7 +198,10 @@ impl ConsumerTelemetry {
 
 /// A link to the span that created the event, with the identity of the event; `None` if it is not sampled.
 fn link_to(record: &Record) -> Option<Link> {
-    let decided = propagation::of_event(&record.headers);
+    if is_unsampled(record.headers.text("traceparent")?) {
+        return None;
+    }
+    let decided = propagation::of_record(&record.headers);
     let decided = decided.span().span_context().clone();
     if !decided.is_sampled() {
         return None;
@@ -207,10 +209,22 @@ fn link_to(record: &Record) -> Option<Link> {
     let mut attributes = vec![attr::MESSAGING_KAFKA_OFFSET.of(record.offset)];
     let key = record.key.as_deref().and_then(bounded_text);
     attributes.extend(key.map(|key| attr::MESSAGING_KAFKA_MESSAGE_KEY.of(key)));
-    let id = headers::text(&record.headers, "ce_id");
+    let id = record.headers.text("ce_id");
     let id = id.and_then(|id| bounded_text(id.as_bytes()));
     attributes.extend(id.map(|id| attr::MESSAGING_MESSAGE_ID.of(id)));
     Some(Link::new(decided, attributes, 0))
+}
+
+/// Whether a `traceparent` of the usual length has an even flags field (W3C Trace Context, section 3.2.2.5): most events
+/// need no parsing.
+fn is_unsampled(traceparent: &str) -> bool {
+    const LENGTH: usize = 55;
+    let text = traceparent.as_bytes();
+    text.len() == LENGTH
+        && matches!(
+            text[LENGTH - 1],
+            b'0' | b'2' | b'4' | b'6' | b'8' | b'a' | b'c' | b'e'
+        )
 }
 
 #[cfg(test)]

@@ -1,23 +1,37 @@
 //! One lane per key: the in-flight event, and the events that wait behind it.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
+use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kafka::record::Record;
 
-/// A record without a key has no order and gets a lane of its own, named by its offset.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum LaneKey {
-    Key(Vec<u8>),
-    Keyless(i64),
-}
+/// The lane of a record, compared by its key. A record without a key has no order and gets a lane of its own, compared by
+/// its offset. It shares the record, so that no key is copied.
+#[derive(Clone, Debug)]
+struct LaneKey(Arc<Record>);
 
 impl LaneKey {
-    pub(crate) fn of(record: &Record) -> Self {
-        match &record.key {
-            Some(key) => Self::Key(key.clone()),
-            None => Self::Keyless(record.offset),
+    fn parts(&self) -> (Option<&[u8]>, Option<i64>) {
+        match self.0.key.as_deref() {
+            Some(key) => (Some(key), None),
+            None => (None, Some(self.0.offset)),
         }
+    }
+}
+
+impl PartialEq for LaneKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.parts() == other.parts()
+    }
+}
+
+impl Eq for LaneKey {}
+
+impl Hash for LaneKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.parts().hash(state);
     }
 }
 
@@ -64,25 +78,26 @@ impl Lanes {
     /// Adds a record; it is returned if no record of its key is in flight.
     pub(crate) fn enter(&mut self, record: Record) -> Option<Turn> {
         self.records += 1;
-        let key = LaneKey::of(&record);
         let record = Arc::new(record);
-        if let Some(lane) = self.lanes.get(&key) {
-            lane.push(record);
-            return None;
+        match self.lanes.entry(LaneKey(Arc::clone(&record))) {
+            Entry::Occupied(lane) => {
+                lane.get().push(record);
+                None
+            }
+            Entry::Vacant(free) => Some((record, Arc::clone(free.insert(Arc::default())))),
         }
-        let lane = Arc::new(Lane::default());
-        self.lanes.insert(key, Arc::clone(&lane));
-        Some((record, lane))
     }
 
     /// The in-flight record is done; the next of its key is returned.
-    pub(crate) fn leave(&mut self, key: &LaneKey) -> Option<Turn> {
-        let lane = self.lanes.get(key)?;
+    pub(crate) fn leave(&mut self, done: &Arc<Record>) -> Option<Turn> {
+        let Entry::Occupied(lane) = self.lanes.entry(LaneKey(Arc::clone(done))) else {
+            return None;
+        };
         self.records -= 1;
-        match lane.next() {
-            Some(record) => Some((record, Arc::clone(lane))),
+        match lane.get().next() {
+            Some(record) => Some((record, Arc::clone(lane.get()))),
             None => {
-                self.lanes.remove(key);
+                lane.remove();
                 None
             }
         }
@@ -119,15 +134,15 @@ mod tests {
     #[test]
     fn one_record_per_key_is_in_flight_and_the_next_follows_in_order() {
         let mut lanes = Lanes::default();
-        let key = LaneKey::of(&record("a", 0));
+        let of_a = Arc::new(record("a", 0));
 
         assert_eq!(offset(lanes.enter(record("a", 1))), Some(1));
         assert_eq!(offset(lanes.enter(record("a", 2))), None);
         assert_eq!(offset(lanes.enter(record("a", 3))), None);
 
-        assert_eq!(offset(lanes.leave(&key)), Some(2));
-        assert_eq!(offset(lanes.leave(&key)), Some(3));
-        assert_eq!(offset(lanes.leave(&key)), None);
+        assert_eq!(offset(lanes.leave(&of_a)), Some(2));
+        assert_eq!(offset(lanes.leave(&of_a)), Some(3));
+        assert_eq!(offset(lanes.leave(&of_a)), None);
         assert_eq!(lanes.len(), 0);
     }
 
@@ -158,13 +173,13 @@ mod tests {
     #[test]
     fn waiting_records_can_be_dropped_while_running_ones_finish() {
         let mut lanes = Lanes::default();
-        let key = LaneKey::of(&record("a", 0));
+        let of_a = Arc::new(record("a", 0));
         lanes.enter(record("a", 1));
         lanes.enter(record("a", 2));
 
         lanes.drop_waiting();
 
         assert_eq!(lanes.len(), 1);
-        assert_eq!(offset(lanes.leave(&key)), None);
+        assert_eq!(offset(lanes.leave(&of_a)), None);
     }
 }

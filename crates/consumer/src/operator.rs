@@ -11,7 +11,7 @@ use crate::operator::arguments::{Command, DeadLetters, Skip};
 use crate::retry_store::RetryStoreError;
 use crate::retry_store::operations::{OperationError, Operations, OperatorRefusal, RetryEvent};
 use clap::{CommandFactory as _, FromArgMatches as _};
-use kafka::headers::Headers;
+use kafka::headers::RecordHeaders;
 use kafka::record::Record;
 use service::command_line::{Command as CommandOfService, ExitError};
 use service::config::ConfigError;
@@ -32,7 +32,7 @@ pub struct Vocabulary {
     /// Name of the service.
     pub service: &'static str,
     /// Type of an event, from its headers.
-    pub event_type: fn(&Headers) -> Option<&str>,
+    pub event_type: fn(&RecordHeaders) -> Option<&str>,
     /// The event as text, without secrets; may have several lines.
     pub describe: fn(&Record) -> String,
 }

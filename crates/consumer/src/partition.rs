@@ -3,6 +3,8 @@
 //! Before the first record it begins its [`PartitionSession`], which returns the blocked keys and whether the previous
 //! session ended cleanly; when everything in flight has ended, it ends the session.
 //!
+//! Each event is handled in a task of its own.
+//!
 //! A handler that is still running at the deadline of a drain is not aborted, since that could leave half an effect. It
 //! outlives its assignment, and the same partition may be assigned to this process again while it runs. Three rules keep
 //! that safe:
@@ -10,8 +12,8 @@
 //! * **One handler per key.** The next assignment takes over the lanes of the running handlers ([`InFlight`]). The event is
 //!   delivered again, since it was not committed, and waits in its lane until the old handler has ended. Other keys do not
 //!   wait.
-//! * **An old completion moves no offset.** It carries the epoch of its assignment. The tracker of another epoch does not
-//!   know the offset, so the event is complete only when its new delivery is.
+//! * **An old completion moves no offset.** It arrives on another way than those of this assignment ([`InFlight`]), and only
+//!   frees its lane. The event is complete when its new delivery is.
 //! * **An old failure decides nothing.** After the end of an assignment its work writes nothing to the retry store and
 //!   publishes no dead letter. A write that was on its way blocks its key here before the next event of the key starts.
 //!
@@ -22,13 +24,15 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
 
+use futures::stream::{FuturesUnordered, StreamExt};
 use opentelemetry::context::FutureExt;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
-use tokio::task::{JoinError, JoinHandle, JoinSet};
+use tokio::task::{JoinError, JoinHandle};
 
 use crate::attempts::Shared;
 use crate::crash_loop_guard::Guarded;
-use crate::lanes::{LaneKey, Lanes, Turn};
+use crate::lanes::{Lanes, Turn};
 use crate::retries::{Outcome, Work, Worker};
 use crate::retry_store::TopicPartition;
 use crate::supervised::supervised;
@@ -42,6 +46,8 @@ mod session;
 
 #[cfg(test)]
 mod simulation;
+#[cfg(test)]
+mod tests;
 
 use blocked_keys::BlockedKeys;
 pub(crate) use record_queue::RecordQueue;
@@ -71,30 +77,65 @@ pub(crate) struct Drain {
     pub(crate) drained: std::sync::mpsc::SyncSender<()>,
 }
 
-/// Number of an assignment, unique over all partitions of this process.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Epoch(pub(crate) u64);
-
-/// Work that has ended, and the assignment in which it was started.
+/// Work that has ended.
 #[derive(Debug)]
 pub(crate) struct Finished {
-    epoch: Epoch,
     record: Arc<Record>,
     outcome: Outcome,
 }
 
+/// Work on one event; `None` after a panic, which stops the consumer.
+type Handling = JoinHandle<Option<Finished>>;
+
 /// Running handlers, and the lanes that they occupy. An assignment leaves them to the next one.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct InFlight {
-    tasks: JoinSet<Finished>,
     lanes: Lanes,
+    /// Started in this assignment.
+    own: FuturesUnordered<Handling>,
+    /// Started in earlier assignments and finished since. Each assignment leaves its handlers to a task that ends here.
+    earlier: mpsc::UnboundedReceiver<Finished>,
+    to_earlier: mpsc::UnboundedSender<Finished>,
+}
+
+impl Default for InFlight {
+    fn default() -> Self {
+        let (to_earlier, earlier) = mpsc::unbounded_channel();
+        Self {
+            lanes: Lanes::default(),
+            own: FuturesUnordered::new(),
+            earlier,
+            to_earlier,
+        }
+    }
+}
+
+impl InFlight {
+    /// The assignment ends: its handlers run on, and their results are collected for the next one.
+    fn leave(&mut self) {
+        let own = std::mem::take(&mut self.own);
+        if own.is_empty() {
+            return;
+        }
+        let finished = self.to_earlier.clone();
+        let run_on = own.for_each(move |ended| {
+            if let Ok(Some(ended)) = ended {
+                // Not received if the partition does not come back.
+                let _ = finished.send(ended);
+            }
+            std::future::ready(())
+        });
+        // Without a runtime the process is ending.
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(run_on);
+        }
+    }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        // Dropping the set would abort the handlers. What they finish is not committed, is delivered again, and the inbox
-        // drops it then.
-        self.tasks.detach_all();
+        // A handler is never aborted. What it finishes is not committed, is delivered again, and the inbox drops it then.
+        self.leave();
     }
 }
 
@@ -105,21 +146,22 @@ pub(crate) struct PollLinks {
     pub(crate) progress: Arc<Progress>,
 }
 
+/// The task of a partition; its result is `None` after a panic.
+pub(crate) type PartitionTask = JoinHandle<Option<InFlight>>;
+
 /// The drain that ends the task of a partition; `None` if the consumer was dropped.
 type End = Option<Drain>;
 
 /// The task of one partition.
 pub(crate) struct Partition {
-    epoch: Epoch,
     links: PollLinks,
     worker: Arc<Worker>,
     session: PartitionSession,
     tracker: OffsetTracker,
     blocked_keys: BlockedKeys,
     guarded: Guarded,
-    /// Including the handlers of earlier assignments.
     in_flight: InFlight,
-    /// The part of `in_flight` that belongs to this assignment.
+    /// The events of this assignment whose work has not ended. Work that panicked never ends.
     own_in_flight: usize,
     /// As of the last read.
     queue_is_empty: bool,
@@ -128,11 +170,10 @@ pub(crate) struct Partition {
 }
 
 impl Partition {
-    pub(crate) fn new(shared: Arc<Shared>, partition: i32, epoch: Epoch, links: PollLinks) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, partition: i32, links: PollLinks) -> Self {
         let topic = shared.config().topic.to_string();
         let retry_store = Arc::clone(&shared.retry_store);
         Self {
-            epoch,
             links,
             worker: Arc::new(Worker::new(shared)),
             session: PartitionSession::new(retry_store, TopicPartition { topic, partition }),
@@ -148,19 +189,20 @@ impl Partition {
 
     /// Runs until the partition is revoked or the consumer is dropped. Starts when the task of the previous assignment has
     /// ended, and takes over its running handlers.
-    pub(crate) async fn run(mut self, previous: Option<JoinHandle<InFlight>>) -> InFlight {
+    pub(crate) async fn run(mut self, previous: Option<PartitionTask>) -> InFlight {
         if let Some(previous) = previous {
             // It was told to end. If it panicked or its runtime was dropped, there is nothing to take over.
-            self.in_flight = previous.await.unwrap_or_default();
+            self.in_flight = previous.await.ok().flatten().unwrap_or_default();
         }
         let end = match self.begin().await {
             Ok(()) => self.work().await,
             Err(end) => end,
         };
-        match end {
-            Some(drain) => self.drain(drain).await,
-            None => self.in_flight,
+        if let Some(drain) = end {
+            self.drain(drain).await;
         }
+        self.in_flight.leave();
+        self.in_flight
     }
 
     /// Begins the session, if the end of the task does not come first.
@@ -188,7 +230,7 @@ impl Partition {
             self.guarded = Guarded::Next { span: MAX_SPAN };
         }
         for record in strays {
-            self.take_in(record);
+            self.take_in_stray(record);
         }
         Ok(())
     }
@@ -199,11 +241,12 @@ impl Partition {
             tokio::select! {
                 biased;
                 command = self.links.commands.recv() => match command {
-                    Some(Command::Stray(record)) => self.take_in(record),
+                    Some(Command::Stray(record)) => self.take_in_stray(record),
                     Some(Command::Drain(drain)) => return Some(drain),
                     None => return None,
                 },
-                Some(finished) = self.in_flight.tasks.join_next() => self.finish(finished),
+                Some(finished) = self.in_flight.own.next() => self.finish(finished),
+                Some(finished) = self.in_flight.earlier.recv() => self.finish_earlier(&finished),
                 () = wait_until_filled(&self.links.queue, self.queue_is_empty), if self.has_room() => self.read(),
             }
         }
@@ -226,6 +269,12 @@ impl Partition {
         for record in records {
             self.take_in(record);
         }
+        self.links.progress.update_lag(&self.tracker);
+    }
+
+    fn take_in_stray(&mut self, record: Record) {
+        self.take_in(record);
+        self.links.progress.update_lag(&self.tracker);
     }
 
     fn take_in(&mut self, record: Record) {
@@ -234,7 +283,6 @@ impl Partition {
             return;
         }
         self.links.progress.received(record.offset);
-        self.links.progress.update_lag(&self.tracker);
         // Nothing can fail here: the record is in memory.
         let _ = reach(CrashPoint::AfterPoll);
         self.guarded.receive(record.offset);
@@ -243,47 +291,33 @@ impl Partition {
         }
     }
 
+    /// Starts work.
     fn start(&mut self, turn: Turn) {
-        let (epoch, record) = (self.epoch, Arc::clone(&turn.0));
+        let record = Arc::clone(&turn.0);
         let may_be_blocked = self.blocked_keys.may_hold(&record);
         let is_guarded = self.guarded.covers(record.offset);
         let work = Work::new(Arc::clone(&self.worker), turn, may_be_blocked, is_guarded);
         self.own_in_flight += 1;
-        // A task inherits no context: log records about the event belong to its trace.
+        // Log records about the event belong to its trace.
         let trace = work.trace().clone();
         let finished = async move {
             Finished {
-                epoch,
                 record,
                 outcome: work.run().await,
             }
         };
         let fatal = self.worker.shared.fatal.clone();
         let finished = supervised("event", fatal, finished.with_context(trace));
-        self.in_flight.tasks.spawn(finished);
+        self.in_flight.own.push(tokio::spawn(finished));
     }
 
-    fn finish(&mut self, finished: Result<Finished, JoinError>) {
-        let Ok(finished) = finished else {
-            // It panicked, which stops the consumer, or the runtime is shutting down.
+    fn finish(&mut self, finished: Result<Option<Finished>, JoinError>) {
+        let Ok(Some(finished)) = finished else {
+            // It panicked, which stops the consumer, or the runtime is ending.
             return;
         };
-        if finished.outcome == Outcome::Stored {
-            self.blocked_keys.block(&finished.record);
-        }
-        if finished.epoch == self.epoch && !self.finish_own(&finished) {
-            return;
-        }
-        let lane = LaneKey::of(&finished.record);
-        if let Some(turn) = self.in_flight.lanes.leave(&lane) {
-            self.start(turn);
-        }
-    }
-
-    /// Ends work of this assignment; `false` if its lane must stay closed.
-    fn finish_own(&mut self, finished: &Finished) -> bool {
         self.own_in_flight -= 1;
-        match finished.outcome {
+        let may_start_next = match finished.outcome {
             Outcome::Handled => {
                 self.worker.gate.handled();
                 self.blocked_keys.unblock(&finished.record);
@@ -291,6 +325,7 @@ impl Partition {
                 true
             }
             Outcome::Stored => {
+                self.blocked_keys.block(&finished.record);
                 self.complete(finished.record.offset);
                 true
             }
@@ -301,6 +336,23 @@ impl Partition {
                 self.stop_at(&finished.record);
                 false
             }
+        };
+        if may_start_next {
+            self.start_next(&finished.record);
+        }
+    }
+
+    /// Work of an earlier assignment has ended: it completes nothing here.
+    fn finish_earlier(&mut self, finished: &Finished) {
+        if finished.outcome == Outcome::Stored {
+            self.blocked_keys.block(&finished.record);
+        }
+        self.start_next(&finished.record);
+    }
+
+    fn start_next(&mut self, finished: &Arc<Record>) {
+        if let Some(turn) = self.in_flight.lanes.leave(finished) {
+            self.start(turn);
         }
     }
 
@@ -326,13 +378,12 @@ impl Partition {
         self.worker.drain.begin();
     }
 
-    async fn drain(mut self, command: Drain) -> InFlight {
+    async fn drain(&mut self, command: Drain) {
         self.in_flight.lanes.drop_waiting();
         self.worker.drain.begin();
         // Handlers of earlier assignments are not waited for: they move no offset.
-        while self.own_in_flight > 0
-            && let Ok(Some(finished)) =
-                tokio::time::timeout_at(command.deadline, self.in_flight.tasks.join_next()).await
+        while let Ok(Some(finished)) =
+            tokio::time::timeout_at(command.deadline, self.in_flight.own.next()).await
         {
             self.finish(finished);
         }
@@ -341,7 +392,6 @@ impl Partition {
             self.session.end().await;
         }
         let _ = command.drained.send(());
-        self.in_flight
     }
 }
 

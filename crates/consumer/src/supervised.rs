@@ -4,26 +4,24 @@
 //! row of the retry store without a task while the process looks healthy. It stops the consumer with
 //! [`ConsumerError::Panicked`], and thereby the service; the next start begins guarded.
 
-use std::panic::{AssertUnwindSafe, resume_unwind};
+use std::panic::AssertUnwindSafe;
 
 use futures::FutureExt;
 use tokio::sync::mpsc;
 
 use crate::poll::ConsumerError;
 
-/// Runs `work`; a panic in it stops the consumer that receives `fatal`, and is passed on.
+/// Runs `work`; a panic in it stops the consumer that receives `fatal`, and the result is `None`.
 pub(crate) async fn supervised<T>(
     name: &'static str,
     fatal: mpsc::Sender<ConsumerError>,
     work: impl Future<Output = T>,
-) -> T {
-    match AssertUnwindSafe(work).catch_unwind().await {
-        Ok(done) => done,
-        Err(panic) => {
-            tracing::error!(task = name, "consumer task panicked, consumer stops");
-            // The consumer stops with the first fatal error; later ones are dropped.
-            let _ = fatal.try_send(ConsumerError::Panicked(name));
-            resume_unwind(panic)
-        }
+) -> Option<T> {
+    let done = AssertUnwindSafe(work).catch_unwind().await.ok();
+    if done.is_none() {
+        tracing::error!(task = name, "consumer task panicked, consumer stops");
+        // The consumer stops with the first fatal error; later ones are dropped.
+        let _ = fatal.try_send(ConsumerError::Panicked(name));
     }
+    done
 }

@@ -47,7 +47,8 @@ pub(crate) struct Sweeper {
     drain: DrainTokens,
     /// How long running handlers may take after a stop.
     drain_timeout: Duration,
-    tasks: JoinSet<i64>,
+    /// `None` after a panic.
+    tasks: JoinSet<Option<i64>>,
     /// The in-flight rows. A claim that expired is made again by the next poll, and must not start a second attempt.
     rows: HashSet<i64>,
     /// Failed polls in a row.
@@ -77,7 +78,7 @@ impl Sweeper {
             tokio::select! {
                 () = stop.cancelled() => break,
                 // The next of its key may be due.
-                Some(Ok(row)) = self.tasks.join_next() => { self.rows.remove(&row); }
+                Some(Ok(Some(row))) = self.tasks.join_next() => { self.rows.remove(&row); }
                 () = tokio::time::sleep(pause) => {}
             }
         }

@@ -144,8 +144,12 @@ impl Progress {
 
     /// Lets the poll thread commit up to the tracker's lowest incomplete offset.
     pub(crate) fn allow_commit(&self, tracker: &OffsetTracker) {
-        self.update_lag(tracker);
-        self.lock().committable = tracker.committable();
+        let lowest = tracker.committable();
+        *self.lock() = Offsets {
+            committable: lowest,
+            lowest,
+            oldest: tracker.oldest(),
+        };
     }
 
     /// Updates the consumer lag only.

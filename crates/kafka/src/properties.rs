@@ -103,12 +103,15 @@ impl KafkaConfig {
             .set("isolation.level", "read_committed")
             .set("check.crcs", "true")
             .set("enable.partition.eof", "false")
-            // A fetch returns at once when there are records, else the broker holds it.
+            // A fetch returns at once when there are records, else the broker holds it. More bytes would make larger
+            // batches, but delay a lone record by the whole wait: batches grow on the producers' side.
             .set("fetch.min.bytes", "1")
             .set("fetch.wait.max.ms", self.fetch_wait.as_millis().to_string())
-            // Per partition: bounds memory to this times the number of partitions.
-            .set("queued.max.messages.kbytes", "4096")
-            .set("queued.min.messages", "2000")
+            // Per partition, so memory is bounded to this times the number of partitions, and once more for the fetch that
+            // passes it (`max.partition.fetch.bytes`, 1 MiB). Events of this system have some 700 bytes.
+            .set("queued.max.messages.kbytes", "1024")
+            // Never reached before the bytes: fetching goes on in large batches while a backlog is read.
+            .set("queued.min.messages", "10000")
             // A full local queue is checked again after 20 ms instead of 1 s.
             .set("fetch.queue.backoff.ms", "20")
             .set("fetch.error.backoff.ms", "100")

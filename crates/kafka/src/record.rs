@@ -3,7 +3,7 @@
 use rdkafka::Message;
 use rdkafka::message::BorrowedMessage;
 
-use crate::headers::{Headers, read_native};
+use crate::headers::RecordHeaders;
 
 /// A record as the broker delivered it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub struct Record {
     /// The broker's or the producer's time, in milliseconds since 1970 (UTC).
     pub timestamp_ms: Option<i64>,
     pub key: Option<Vec<u8>>,
-    pub headers: Headers,
+    pub headers: RecordHeaders,
     /// `None` is a tombstone.
     pub payload: Option<Vec<u8>>,
 }
@@ -27,7 +27,10 @@ impl From<&BorrowedMessage<'_>> for Record {
             offset: message.offset(),
             timestamp_ms: message.timestamp().to_millis(),
             key: message.key().map(<[u8]>::to_vec),
-            headers: message.headers().map(read_native).unwrap_or_default(),
+            headers: message
+                .headers()
+                .map(RecordHeaders::from_native)
+                .unwrap_or_default(),
             payload: message.payload().map(<[u8]>::to_vec),
         }
     }

@@ -22,11 +22,15 @@ pub type Header = (Vec<u8>, Option<Vec<u8>>);
 /// Headers of a record, in order. A name can occur several times.
 pub type Headers = Vec<Header>;
 
+/// The headers as librdkafka holds them, without a copy.
+pub fn iter_native(native: &BorrowedHeaders) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
+    (0..native.count()).filter_map(|index| get(native, index))
+}
+
 /// Copies headers out of librdkafka.
 pub fn read_native(native: &BorrowedHeaders) -> Headers {
-    (0..native.count())
-        .filter_map(|index| get(native, index))
-        .collect()
+    let owned = |(name, value): (&[u8], Option<&[u8]>)| (name.to_vec(), value.map(<[u8]>::to_vec));
+    iter_native(native).map(owned).collect()
 }
 
 /// Copies headers into librdkafka, for a message to be sent.
@@ -38,7 +42,7 @@ pub fn write_native<'a>(headers: impl IntoIterator<Item = &'a Header>) -> OwnedH
     native
 }
 
-fn get(native: &BorrowedHeaders, index: usize) -> Option<Header> {
+fn get(native: &BorrowedHeaders, index: usize) -> Option<(&[u8], Option<&[u8]>)> {
     let mut name: *const c_char = ptr::null();
     let mut value: *const c_void = ptr::null();
     let mut length = 0;
@@ -50,12 +54,12 @@ fn get(native: &BorrowedHeaders, index: usize) -> Option<Header> {
     if error != RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR || name.is_null() {
         return None;
     }
-    // SAFETY: librdkafka ends its copy of every name with a NUL. The copy lives as long as `native`, which is not changed
-    // here.
-    let name = unsafe { CStr::from_ptr(name) }.to_bytes().to_vec();
+    // SAFETY: librdkafka ends its copy of every name with a NUL. The copy lives as long as `native`, to whose lifetime the
+    // result is bound, and is not changed: `native` is borrowed.
+    let name = unsafe { CStr::from_ptr(name) }.to_bytes();
     let value = (!value.is_null()).then(|| {
-        // SAFETY: a value that is not null has `length` bytes, and lives as long as `native`.
-        unsafe { slice::from_raw_parts(value.cast::<u8>(), length) }.to_vec()
+        // SAFETY: a value that is not null has `length` bytes, and lives as long as `native`, unchanged.
+        unsafe { slice::from_raw_parts(value.cast::<u8>(), length) }
     });
     Some((name, value))
 }

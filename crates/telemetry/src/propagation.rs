@@ -74,7 +74,12 @@ pub fn current_trace_headers() -> Vec<(String, String)> {
 
 /// The context of the span that created an event.
 pub fn of_event(headers: &[Header]) -> Context {
-    extract(&EventHeaders(headers), policy())
+    of_record(&EventHeaders(headers))
+}
+
+/// As [`of_event`], for headers of another type.
+pub fn of_record(headers: &dyn Extractor) -> Context {
+    extract(headers, policy())
 }
 
 /// The trace context of the caller.

@@ -66,6 +66,21 @@ fn an_event_survives_the_way_through_a_record() {
 }
 
 #[test]
+fn headers_are_read_in_place() {
+    let order_id = Uuid::from_u128(42);
+    let record = encode(&meta(order_id), &placed(order_id), &[]);
+    let (headers, payload) = (&record.headers, record.payload.as_slice());
+    let event_type = header(headers, "ce_type").unwrap();
+
+    let message = || drop(OrderEvent::decode_payload(event_type, payload));
+    let message = allocation_counter::measure(message).count_total;
+    let event = || drop(decode::<OrderEvent>(headers, Some(payload)));
+    let event = allocation_counter::measure(event).count_total;
+
+    assert_eq!(event, message);
+}
+
+#[test]
 fn a_record_carries_every_attribute_that_cloudevents_requires_and_the_trace_context() {
     let order_id = Uuid::from_u128(42);
     let trace = [("traceparent".to_owned(), "00-aa-bb-01".to_owned())];
@@ -85,6 +100,8 @@ fn a_record_carries_every_attribute_that_cloudevents_requires_and_the_trace_cont
     for (name, value) in expected {
         assert_eq!(header(&record.headers, name), Some(value), "{name}");
     }
+    // The two others are ce_subject and ce_dataschema.
+    assert_eq!(record.headers.len(), expected.len() + 2);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! services, what they make of the event, and what an operator sees of a record that was rejected.
 
 use consumer::operator::Vocabulary;
-use kafka::headers::{self, Headers, read_native, write_native};
+use kafka::headers::{self, Headers, RecordHeaders, write_native};
 use kafka::record::Record;
 use order_service::conversion as orders;
 use processing_service::conversion as processing;
@@ -19,7 +19,7 @@ pub(crate) fn events(bytes: &[u8]) {
         return;
     };
     let headers = as_received(&headers);
-    let _ = propagation::of_event(&headers);
+    let _ = propagation::of_record(&headers);
     show(&headers, payload);
     if let Some(received) = decode::<OrderEvent>(&headers, payload)
         && let OrderEvent::OrderPlaced(message) = received.event
@@ -32,22 +32,20 @@ pub(crate) fn events(bytes: &[u8]) {
 }
 
 /// The headers as librdkafka returns them to the consumer: a name ends at its first NUL, all other bytes are the same.
-fn as_received(sent: &Headers) -> Headers {
-    let received = read_native(write_native(sent).as_borrowed());
+fn as_received(sent: &Headers) -> RecordHeaders {
+    let received = RecordHeaders::from_native(write_native(sent).as_borrowed());
     let expected = sent.iter().map(|(name, value)| {
         let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
         (name.to_vec(), value.clone())
     });
-    assert_eq!(received, expected.collect::<Headers>());
-    assert_eq!(
-        headers::decode(&headers::encode(&received)).as_ref(),
-        Ok(&received)
-    );
+    assert_eq!(received.to_vec(), expected.collect::<Headers>());
+    let stored = received.as_encoded().to_vec();
+    assert_eq!(RecordHeaders::from_encoded(stored).as_ref(), Ok(&received));
     received
 }
 
 /// The text of the `dead-letters` command.
-fn show(headers: &Headers, payload: &[u8]) {
+fn show(headers: &RecordHeaders, payload: &[u8]) {
     let record = Record {
         headers: headers.clone(),
         payload: Some(payload.to_vec()),
@@ -68,7 +66,7 @@ fn show(headers: &Headers, payload: &[u8]) {
 
 /// A decoded event can be encoded and decoded again.
 fn decode<E: Event + PartialEq + std::fmt::Debug>(
-    headers: &Headers,
+    headers: &RecordHeaders,
     payload: &[u8],
 ) -> Option<Received<E>> {
     let received = record::decode::<E>(headers, Some(payload)).ok()??;

@@ -25,7 +25,7 @@ use kafka::record::Record;
 use outbox::lease::SoleOwner;
 use outbox::relay::Relay;
 use outbox::sqlite::{SqliteOutbox, insert};
-use outbox::{Outbox, OutboxRecord, OutboxSignal};
+use outbox::{HandOver, Outbox, OutboxRecord};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::mocking::MockCluster;
@@ -227,7 +227,7 @@ impl Broker {
     pub async fn publish_record(&self, record: &Record) {
         let mut message = FutureRecord::<[u8], [u8]>::to(TOPIC)
             .partition(record.partition)
-            .headers(write_native(&record.headers));
+            .headers(write_native(&record.headers.to_vec()));
         message.key = record.key.as_deref();
         message.payload = record.payload.as_deref();
         message.timestamp = record.timestamp_ms;
@@ -363,7 +363,7 @@ impl Running {
 
 pub struct Database {
     sqlite: Arc<Sqlite>,
-    signal: OutboxSignal,
+    hand_over: HandOver,
     _directory: tempfile::TempDir,
 }
 
@@ -375,7 +375,7 @@ impl Database {
         let sqlite = Sqlite::open(&url, MIGRATIONS).await.unwrap();
         Self {
             sqlite: Arc::new(sqlite),
-            signal: OutboxSignal::default(),
+            hand_over: HandOver::default(),
             _directory: directory,
         }
     }
@@ -386,9 +386,10 @@ impl Database {
 
     pub async fn write(&self, records: &[OutboxRecord]) {
         let mut transaction = self.sqlite.begin().await.unwrap();
-        insert(&mut transaction, records).await.unwrap();
+        let records: Vec<_> = records.iter().cloned().map(Arc::new).collect();
+        let inserted = insert(&mut transaction, &records).await.unwrap();
         transaction.commit().await.unwrap();
-        self.signal.notify();
+        self.hand_over.committed(inserted);
     }
 
     /// Overwrites the stored headers of the rows that match a condition.
@@ -414,7 +415,7 @@ impl Database {
             &broker.config(),
             outbox,
             Arc::new(SoleOwner),
-            self.signal.clone(),
+            self.hand_over.clone(),
         );
         let task = tokio::spawn(relay.run(stop.clone()));
         Running { stop, task }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use outbox::lease::postgres::PostgresLeases;
 use outbox::postgres::insert;
 use outbox::relay::Relay;
-use outbox::{Outbox, OutboxRecord, OutboxSignal};
+use outbox::{HandOver, InsertedRows, Outbox, OutboxRecord};
 use service::config::FromSetting;
 use sql::database::Database;
 use sql::postgres::Postgres;
@@ -57,20 +57,31 @@ impl SharedDatabase {
         PostgresLeases::new(Arc::clone(&self.postgres))
     }
 
-    pub async fn write(&self, records: &[OutboxRecord]) {
+    /// Writes and hands nothing over, as a process does that dies after its commit.
+    pub async fn write(&self, records: &[OutboxRecord]) -> InsertedRows {
         let mut connection = self.pool().acquire().await.unwrap();
-        write(&mut connection, records).await;
+        write(&mut connection, records).await
     }
 
-    /// A relay with its own connections, as in another process: it gets no signal about new rows.
+    /// A relay with its own connections, as in another process: no rows are handed over to it.
     pub fn start_relay(&self, broker: &Broker) -> Running {
+        self.start_relay_with(broker, HandOver::default())
+    }
+
+    /// A relay in the process of the writers that use this hand-over.
+    pub fn start_relay_with(&self, broker: &Broker, hand_over: HandOver) -> Running {
         let database = Database::Postgres(Arc::new(open(&self.url)));
-        let relay = Relay::new(
-            &broker.config(),
-            outbox::database::outbox(&database),
-            outbox::database::leases(&database),
-            OutboxSignal::default(),
-        );
+        self.start_relay_on(broker, outbox::database::outbox(&database), hand_over)
+    }
+
+    pub fn start_relay_on(
+        &self,
+        broker: &Broker,
+        outbox: Arc<dyn Outbox>,
+        hand_over: HandOver,
+    ) -> Running {
+        let leases = PostgresLeases::new(Arc::new(open(&self.url)));
+        let relay = Relay::new(&broker.config(), outbox, Arc::new(leases), hand_over);
         let stop = CancellationToken::new();
         Running::new(stop.clone(), tokio::spawn(relay.run(stop)))
     }
@@ -101,6 +112,7 @@ impl SharedDatabase {
     }
 }
 
-pub async fn write(connection: &mut PgConnection, records: &[OutboxRecord]) {
-    insert(connection, records).await.unwrap();
+pub async fn write(connection: &mut PgConnection, records: &[OutboxRecord]) -> InsertedRows {
+    let records: Vec<_> = records.iter().cloned().map(Arc::new).collect();
+    insert(connection, &records).await.unwrap()
 }

@@ -82,7 +82,6 @@ fn is_well_formed(record: &TopicRecord, source: &str, sequence: usize) -> Result
     assert_eq!(header("ce_specversion")?, "1.0");
     assert_eq!(header("ce_source")?, source);
     assert_eq!(header("ce_subject")?, key);
-    assert_eq!(header("ce_partitionkey")?, key);
     assert_eq!(header("ce_sequence")?.parse::<usize>()?, sequence);
     assert_eq!(header("content-type")?, "application/protobuf");
     assert!(header("ce_dataschema")?.starts_with("urn:protobuf:"));

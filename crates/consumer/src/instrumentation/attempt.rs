@@ -9,7 +9,6 @@ use opentelemetry::trace::{Link, TraceContextExt};
 use super::ConsumerTelemetry;
 use crate::config::TraceProcessing;
 use crate::handler::{Delivery, Failure, Handled};
-use kafka::headers;
 use kafka::{Operation, bounded_text};
 use telemetry::names::{attributes as attr, spans};
 use telemetry::span::Span;
@@ -109,7 +108,7 @@ fn describe(telemetry: &ConsumerTelemetry, span: &Span, delivery: &Delivery) {
     if delivery.payload.is_none() {
         span.set(&attr::MESSAGING_KAFKA_MESSAGE_TOMBSTONE, true);
     }
-    let id = headers::text(&delivery.headers, "ce_id");
+    let id = delivery.headers.text("ce_id");
     if let Some(id) = id.and_then(|id| bounded_text(id.as_bytes())) {
         span.set(&attr::MESSAGING_MESSAGE_ID, id);
     }

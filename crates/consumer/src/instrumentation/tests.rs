@@ -61,7 +61,7 @@ fn attempt(
     handled: &Handled,
 ) -> TraceId {
     let delivery = Delivery::new(record.clone(), number, Vec::new());
-    let trace = propagation::of_event(&record.headers);
+    let trace = propagation::of_record(&record.headers);
     let observed = telemetry.attempt(&delivery, &trace);
     let within = observed.span().span_context().trace_id();
     observed.ended(handled);
@@ -122,12 +122,29 @@ fn an_attempt_is_a_child_of_the_span_that_created_the_event_and_links_to_it() {
 }
 
 #[test]
+fn the_flags_of_a_trace_are_read_as_the_propagator_reads_them() {
+    for flags in 0..=u8::MAX {
+        let traceparent = format!("00-{:032x}-{CREATOR:016x}-{flags:02x}", 0xc0);
+        let header = ("traceparent".into(), Some(traceparent.clone().into()));
+        let headers: kafka::headers::RecordHeaders = [header].into_iter().collect();
+
+        let decided = propagation::of_record(&headers);
+
+        let is_sampled = decided.span().span_context().is_sampled();
+        assert_eq!(is_unsampled(&traceparent), !is_sampled, "{traceparent}");
+    }
+    assert!(!is_unsampled("00-1-2-0"), "left to the propagator");
+}
+
+#[test]
 fn the_key_and_the_id_of_a_hostile_record_are_truncated_in_its_span() {
     let telemetry = telemetry("hostile", TraceProcessing::Parent);
     let trace = 0xbf;
     let mut record = record(trace, true, 9);
     record.key = Some(vec![b'k'; 100_000]);
-    record.headers[0].1 = Some(vec![b'i'; 100_000]);
+    let mut headers = record.headers.to_vec();
+    headers[0].1 = Some(vec![b'i'; 100_000]);
+    record.headers = headers.into();
     let polled = link_to(&record).unwrap();
 
     attempt(&telemetry, &record, 1, &Ok(Ok(())));

@@ -6,7 +6,7 @@ use super::text;
 use super::{Operator, OperatorError, Vocabulary, list};
 use crate::operator::arguments::Show;
 use crate::retry_store::operations::{RetryEvent, State};
-use kafka::headers::{self, Headers};
+use kafka::headers::RecordHeaders;
 
 /// Characters of a trace id in a `traceparent` header (W3C Trace Context).
 const TRACE_ID_LENGTH: usize = 32;
@@ -23,7 +23,7 @@ impl Operator<'_> {
         }
         writeln!(self.output, "\nheaders")?;
         for (name, value) in &event.record.headers {
-            let (name, value) = (text::bytes(name), header_value(value.as_deref()));
+            let (name, value) = (text::bytes(name), header_value(value));
             writeln!(self.output, "  {name:<18} {value}")?;
         }
         writeln!(self.output, "\nevent")?;
@@ -78,7 +78,7 @@ fn json(event: &RetryEvent, vocabulary: Vocabulary) -> Value {
     let mut json = list::json(event, vocabulary);
     let headers = event.record.headers.iter();
     json["headers"] = headers
-        .map(|(name, value)| json!([text::bytes(name), value.as_deref().map(text::bytes)]))
+        .map(|(name, value)| json!([text::bytes(name), value.map(text::bytes)]))
         .collect();
     json["trace"] = trace_id(&event.record.headers).into();
     json["event"] = (vocabulary.describe)(&event.record).into();
@@ -89,8 +89,8 @@ fn header_value(value: Option<&[u8]>) -> String {
     value.map_or_else(|| "(null)".to_owned(), text::bytes)
 }
 
-fn trace_id(headers: &Headers) -> Option<&str> {
-    let trace = headers::text(headers, "traceparent")?.split('-').nth(1)?;
+fn trace_id(headers: &RecordHeaders) -> Option<&str> {
+    let trace = headers.text("traceparent")?.split('-').nth(1)?;
     let is_id = trace.len() == TRACE_ID_LENGTH && trace.bytes().all(|b| b.is_ascii_hexdigit());
     is_id.then_some(trace)
 }

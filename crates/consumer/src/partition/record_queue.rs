@@ -41,6 +41,17 @@ impl RecordQueue {
         }
     }
 
+    /// A queue of records in memory.
+    #[cfg(test)]
+    pub(crate) fn of(records: Vec<Record>) -> Self {
+        let records = Mutex::new(records.into_iter());
+        let poll: Poll = Box::new(move || records.lock().ok()?.next().map(Ok));
+        Self {
+            poll: Mutex::new(Some(poll)),
+            filled: Arc::default(),
+        }
+    }
+
     /// The next records, at most `limit`; fewer if the queue is empty, none once it is closed.
     pub(crate) fn read(&self, limit: usize) -> Vec<Record> {
         let poll = self.poll();

@@ -14,7 +14,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::lanes::{LaneKey, Lanes, Turn};
+use crate::lanes::{Lanes, Turn};
 use crate::tracker::OffsetTracker;
 use kafka::record::Record;
 use service::seeded_rng::{self, SeededRng};
@@ -334,7 +334,7 @@ impl Member {
             own.own_in_flight -= 1;
             own.tracker.complete(ended.record.offset);
         }
-        if let Some(turn) = self.lanes.leave(&LaneKey::of(&ended.record)) {
+        if let Some(turn) = self.lanes.leave(&ended.record) {
             self.start(turn);
         }
     }

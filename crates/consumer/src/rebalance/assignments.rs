@@ -6,11 +6,10 @@ use std::sync::Arc;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::attempts::Shared;
-use crate::partition::{Command, Drain, Epoch, InFlight, Partition, PollLinks, RecordQueue};
+use crate::partition::{Command, Drain, Partition, PartitionTask, PollLinks, RecordQueue};
 use crate::supervised::supervised;
 use crate::tracker::Progress;
 use kafka::record::Record;
@@ -21,8 +20,7 @@ pub(super) struct Assignments {
     runtime: Handle,
     current: HashMap<i32, Assigned>,
     /// Tasks of ended assignments: their running handlers are taken over when the partition comes back.
-    ended: HashMap<i32, JoinHandle<InFlight>>,
-    epoch: Epoch,
+    ended: HashMap<i32, PartitionTask>,
 }
 
 struct Assigned {
@@ -30,7 +28,7 @@ struct Assigned {
     commands: mpsc::UnboundedSender<Command>,
     progress: Arc<Progress>,
     committed: Option<i64>,
-    task: JoinHandle<InFlight>,
+    task: PartitionTask,
 }
 
 impl Assignments {
@@ -41,7 +39,6 @@ impl Assignments {
             runtime,
             current: HashMap::new(),
             ended: HashMap::new(),
-            epoch: Epoch::default(),
         }
     }
 
@@ -60,7 +57,6 @@ impl Assignments {
 
     /// Starts the task of a new assignment; `committed` is the offset of the group, if it has one.
     pub(super) fn begin(&mut self, partition: i32, committed: Option<i64>, queue: RecordQueue) {
-        self.epoch = Epoch(self.epoch.0 + 1);
         let progress = Arc::new(Progress::starting_at(committed));
         let queue = Arc::new(queue);
         let consumer_lag = self.shared.telemetry.consumer_lag();
@@ -71,7 +67,7 @@ impl Assignments {
             commands: receiver,
             progress: Arc::clone(&progress),
         };
-        let task = Partition::new(Arc::clone(&self.shared), partition, self.epoch, links);
+        let task = Partition::new(Arc::clone(&self.shared), partition, links);
         let task = task.run(self.ended.remove(&partition));
         let task = supervised("partition", self.shared.fatal.clone(), task);
         let assigned = Assigned {

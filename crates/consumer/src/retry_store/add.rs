@@ -5,7 +5,6 @@ use sqlx::FromRow;
 use super::connection::{Connection, Query};
 use super::row::{bind_fault, bind_state, timestamp};
 use super::{Fault, KeyState, RetryState, ordering_key};
-use kafka::headers;
 use kafka::record::Record;
 use sql::database::Database;
 use sql::operation::retry_conflicts;
@@ -128,7 +127,7 @@ impl Insertion<'_> {
         let query = self
             .bind_identity(query)
             .bind(&self.record.key)
-            .bind(headers::encode(&self.record.headers))
+            .bind(self.record.headers.as_encoded())
             .bind(&self.record.payload);
         let query = bind_fault(query, self.failure.map(|(fault, _)| fault));
         let state = self.failure.map(|(_, state)| state);

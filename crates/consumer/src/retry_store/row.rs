@@ -6,7 +6,7 @@ use sqlx::FromRow;
 
 use super::connection::Query;
 use super::{Claimed, Fault, FaultClass, RetryState, RetryStoreError};
-use kafka::headers;
+use kafka::headers::RecordHeaders;
 use kafka::record::Record;
 
 /// In bytes. Longer messages are cut: they are for an operator to read.
@@ -100,7 +100,7 @@ impl TryFrom<RetryEventRow> for Claimed {
                 offset: row.record_offset,
                 timestamp_ms: has_timestamp.then_some(row.record_timestamp),
                 key: row.key,
-                headers: headers::decode(&row.headers).map_err(damaged)?,
+                headers: RecordHeaders::from_encoded(row.headers).map_err(damaged)?,
                 payload: row.payload,
             },
             rounds: count(row.rounds),

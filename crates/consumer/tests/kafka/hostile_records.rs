@@ -43,7 +43,7 @@ impl Handler for OnlyGood {
 fn record(key: Option<&[u8]>, headers: Headers, payload: Option<&[u8]>) -> Record {
     Record {
         key: key.map(<[u8]>::to_vec),
-        headers,
+        headers: headers.into(),
         payload: payload.map(<[u8]>::to_vec),
         ..Record::default()
     }
@@ -119,7 +119,7 @@ async fn every_byte_of_a_hostile_record_is_in_its_dead_letter_and_the_next_recor
     let mut letters: Vec<_> = letters.iter().map(content).collect();
     let mut sent: Vec<_> = hostile
         .into_iter()
-        .map(|record| (record.key, record.headers, record.payload))
+        .map(|record| (record.key, record.headers.to_vec(), record.payload))
         .collect();
     // A header of an earlier dead letter is replaced.
     sent[5].1.clear();

@@ -58,7 +58,7 @@ async fn an_event_is_one_trace_from_the_outbox_to_the_dead_letters() {
     let consumer = broker.start_consumer(Arc::new(Reluctant));
 
     let record = OutboxRecord {
-        topic: TOPIC,
+        topic: TOPIC.into(),
         key: "key".to_owned(),
         headers: vec![(
             b"traceparent".to_vec(),

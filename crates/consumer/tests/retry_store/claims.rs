@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use consumer::retry_store::{Fault, FaultClass, RetryState, Settlement};
+use kafka::headers::RecordHeaders;
 use kafka::record::Record;
 
 use super::database::on_every_database;
@@ -114,13 +115,14 @@ async fn a_claimed_event_is_the_record_that_was_consumed() {
                 (b"null".to_vec(), None),
                 (b"x-\xff\xfe".to_vec(), Some(vec![2])),
                 (vec![], Some(vec![1])),
-            ],
+            ]
+            .into(),
             payload: None,
             ..record("a", 1)
         };
         let empty = Record {
             key: Some(vec![]),
-            headers: vec![],
+            headers: RecordHeaders::default(),
             payload: Some(vec![]),
             ..record("b", 2)
         };

@@ -7,7 +7,7 @@ use consumer::operator::arguments::DeadLetters;
 use consumer::operator::{OperatorError, Vocabulary, execute};
 use consumer::retry_store::operations::{Filter, OperatorRefusal, State};
 use consumer::retry_store::{Fault, FaultClass, RetryState};
-use kafka::headers::{self, Headers};
+use kafka::headers::RecordHeaders;
 use kafka::record::Record;
 use serde_json::Value;
 
@@ -27,8 +27,8 @@ const VOCABULARY: Vocabulary = Vocabulary {
     },
 };
 
-fn event_type(headers: &Headers) -> Option<&str> {
-    headers::text(headers, "ce_type")
+fn event_type(headers: &RecordHeaders) -> Option<&str> {
+    headers.text("ce_type")
 }
 
 async fn run(database: &Database, arguments: &str) -> (String, Result<(), OperatorError>) {
@@ -70,7 +70,8 @@ fn hostile() -> Record {
                 b"traceparent".to_vec(),
                 Some(b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_vec()),
             ),
-        ],
+        ]
+        .into(),
         payload: Some(SECRET.as_bytes().to_vec()),
         ..record("a", 9)
     }

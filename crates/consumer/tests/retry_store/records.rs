@@ -32,7 +32,7 @@ pub(crate) fn record(key: &str, offset: i64) -> Record {
         offset,
         timestamp_ms: Some(1_700_000_000_000 + offset),
         key: Some(key.as_bytes().to_vec()),
-        headers: vec![(b"ce_type".to_vec(), Some(b"com.example.something".to_vec()))],
+        headers: vec![(b"ce_type".to_vec(), Some(b"com.example.something".to_vec()))].into(),
         payload: Some(format!("payload {offset}").into_bytes()),
     }
 }
