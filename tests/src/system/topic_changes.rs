@@ -11,7 +11,10 @@ use rdkafka::consumer::{CommitMode, Consumer as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::topic::ANSWER;
-use super::{Service, Topic};
+use super::{Service, Topic, eventually};
+
+/// The topic's largest record batch, in bytes.
+const LIMIT: &str = "max.message.bytes";
 
 impl Topic {
     /// Creates the topic with this many partitions.
@@ -45,17 +48,22 @@ impl Topic {
     pub async fn limit_to(&self, bytes: u32) -> Result<()> {
         let bytes = bytes.to_string();
         let topic = ResourceSpecifier::Topic(&self.name);
-        let change = AlterConfig::new(topic).set("max.message.bytes", &bytes);
-        let answers = self
-            .admin()?
-            .alter_configs(&[change], &AdminOptions::new())
-            .await?;
-        for answer in answers {
+        let change = AlterConfig::new(topic).set(LIMIT, &bytes);
+        let admin = self.admin()?;
+        let options = AdminOptions::new();
+        for answer in admin.alter_configs(&[change], &options).await? {
             if let Err((_, code)) = answer {
                 bail!("the broker refuses to configure {}: {code}", self.name);
             }
         }
-        Ok(())
+        // The controller has it; the broker that is asked learns of it a moment later.
+        eventually("the broker knows the limit", async || {
+            let described = admin.describe_configs(&[topic], &options).await?;
+            let mut configs = described.into_iter().flatten();
+            let known = configs.find_map(|config| config.get(LIMIT)?.value.clone());
+            Ok((known.as_ref() == Some(&bytes)).then_some(()))
+        })
+        .await
     }
 
     /// Deletes the topic with all its records.
