@@ -95,14 +95,27 @@ where
     })
 }
 
+/// Of an even number of values, the mean of the two in the middle; NaN without values.
 pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+    let middle = values.len() / 2;
+    match values.get(middle) {
+        Some(upper) if values.len().is_multiple_of(2) => f64::midpoint(values[middle - 1], *upper),
+        Some(value) => *value,
+        None => f64::NAN,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_median_of_an_even_number_of_values_is_between_them() {
+        assert_eq!(median(vec![9.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median(vec![3.0, 1.0]), 2.0);
+        assert!(median(Vec::new()).is_nan());
+    }
 
     #[tokio::test]
     async fn a_round_of_calls_makes_exactly_these() {

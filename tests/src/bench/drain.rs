@@ -113,7 +113,10 @@ async fn try_to_place(pair: &Pair) -> Option<Vec<Customers>> {
     Some(customers)
 }
 
-fn add(figures: &mut Figures, key: &str, per_second: f64) {
+fn add(figures: &mut Figures, key: &str, per_second: Option<f64>) {
+    let Some(per_second) = per_second else {
+        return println!("  {key:<20} done between two counts");
+    };
     println!("  {key:<20} {per_second:>8.0}/s");
     figures.add(key, per_second);
 }

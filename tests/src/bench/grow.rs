@@ -217,6 +217,7 @@ async fn drain_watched(pair: &Pair, watched: u64, sizes: &Sizes) -> Result<GrowR
     pair.launch(Service::Processing, &[]).await?;
     let before = Usage::of(pair).await?;
     let per_second = rate(&mut database, OPEN_ORDERS, 0).await?;
+    let per_second = per_second.context("the orders were final between two counts")?;
     watchers.until_all_are_final().await?;
     let cost = Usage::of(pair).await?.since(&before, orders);
     pair.stop_both().await?;

@@ -29,12 +29,13 @@ pub(super) async fn until_none(connection: &mut PgConnection, left: &'static str
 }
 
 /// Waits until the count of `left` is 0 and returns the rows per second from the first progress on: the time before it, in
-/// which a process starts and connects, does not count. `offset` is added to each count.
+/// which a process starts and connects, does not count. `None` if all of it was done between two counts. `offset` is added to
+/// each count.
 pub(super) async fn rate(
     connection: &mut PgConnection,
     left: &'static str,
     offset: i64,
-) -> Result<f64> {
+) -> Result<Option<f64>> {
     let begin = count(connection, left, offset).await?;
     let (mut first, mut last) = (begin, begin);
     while last.rows > 0 {
@@ -52,7 +53,8 @@ pub(super) async fn rate(
             last.rows
         );
     }
-    Ok(first.rows as f64 / (last.at - first.at).as_secs_f64())
+    let seconds = (last.at - first.at).as_secs_f64();
+    Ok((first.rows > 0).then(|| first.rows as f64 / seconds))
 }
 
 async fn count(connection: &mut PgConnection, left: &'static str, offset: i64) -> Result<Left> {
