@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
-const FILES: [&str; 4] = [
+const FILES: [&str; 5] = [
     "orders/v1/order_service.proto",
     "orders/v1/order_events.proto",
     "inventory/v1/inventory_service.proto",
     "processing/v1/processing_events.proto",
+    "processing/v1/processing_service.proto",
 ];
 
 fn main() -> anyhow::Result<()> {

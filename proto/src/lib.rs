@@ -28,7 +28,7 @@ mod generated {
         }
     }
 
-    /// The events of processing-service.
+    /// The events of processing-service, and the processing of an order inside of a call.
     pub mod processing {
         pub mod v1 {
             tonic::include_proto!("processing.v1");

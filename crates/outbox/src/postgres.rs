@@ -5,6 +5,9 @@
 //! of the same key, whether it was read or handed over. The second requires the writer to lock the entity behind the key
 //! **before** the statement that inserts: then a row never becomes visible before its predecessor, never has a lower
 //! position, and the statement sees the predecessor.
+//!
+//! The predecessor is `max(seq + 0)`, and found by an index on the key alone: no statement can be answered by two indexes. While
+//! the table is nearly empty, or looks so, PostgreSQL could choose the one that is read as a whole.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -73,7 +76,7 @@ pub async fn insert(
               WITH ORDINALITY AS record (shard, topic, key, headers, payload, position) \
          ORDER BY position \
          RETURNING seq, key, \
-                   (SELECT max(earlier.seq) FROM outbox AS earlier WHERE earlier.key = outbox.key)",
+                   (SELECT max(earlier.seq + 0) FROM outbox AS earlier WHERE earlier.key = outbox.key)",
     )
     .bind(columns.shards)
     .bind(columns.topics)
@@ -125,8 +128,8 @@ impl Outbox for PostgresOutbox {
     async fn read(&self, positions: &[i64]) -> Result<Vec<OutboxRow>, OutboxError> {
         let rows = sqlx::query_as(
             "SELECT seq, shard, topic, key, headers, payload, \
-                    (SELECT max(earlier.seq) FROM outbox AS earlier \
-                     WHERE earlier.key = outbox.key AND earlier.seq < outbox.seq) AS predecessor \
+                    (SELECT max(earlier.seq + 0) FROM outbox AS earlier \
+                     WHERE earlier.key = outbox.key AND earlier.seq + 0 < outbox.seq) AS predecessor \
              FROM outbox WHERE seq = ANY($1) ORDER BY seq",
         )
         .bind(positions)
@@ -144,10 +147,11 @@ impl Outbox for PostgresOutbox {
     }
 
     async fn backlog(&self, at_most: u64) -> Result<Backlog, OutboxError> {
+        // In the order of the index: a scan of the table would read the dead rows too, often a hundred times as many.
         // Both ends of the difference use the database's clock. The lowest position is the oldest row, except for commits
         // that overtook each other.
         let backlog = sqlx::query_as(
-            "SELECT (SELECT count(*) FROM (SELECT FROM outbox LIMIT $1) AS counted), \
+            "SELECT (SELECT count(*) FROM (SELECT FROM outbox ORDER BY seq LIMIT $1) AS counted), \
                     coalesce(extract(epoch FROM now() - \
                         (SELECT created_at FROM outbox ORDER BY seq LIMIT 1)), 0)::float8",
         )

@@ -3,9 +3,12 @@
 //! A deadline is an instant, not a duration, so that it cannot be extended: each step uses the remaining time or less.
 //! Work without remaining time is not started. A deadline is not propagated through Kafka: an accepted order has none.
 
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 /// The instant by which a call must be answered, or none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,19 +67,30 @@ impl Deadline {
 
     /// Runs `work` and cancels it when the deadline passes. Without remaining time it is not started.
     ///
+    /// The clock is read after each poll: a timer counts from when it is first polled, after the work, and on a busy
+    /// machine it fires milliseconds late. Another timer of the same call, with a later deadline, could end first.
+    ///
     /// # Errors
     /// [`DeadlineExceeded`] when the deadline passes first.
     pub async fn bound<T>(self, work: impl Future<Output = T>) -> Result<T, DeadlineExceeded> {
+        let Some(moment) = self.0 else {
+            return Ok(work.await);
+        };
         if self.has_passed() {
             return Err(DeadlineExceeded);
         }
-        match self.0 {
-            Some(moment) => {
-                let done = tokio::time::timeout_at(moment, work).await;
-                done.map_err(|_| DeadlineExceeded)
+        let mut work = pin!(work);
+        let mut timer = pin!(sleep_until(moment));
+        poll_fn(|context| {
+            if let Poll::Ready(done) = work.as_mut().poll(context) {
+                return Poll::Ready(Ok(done));
             }
-            None => Ok(work.await),
-        }
+            if self.has_passed() || timer.as_mut().poll(context).is_ready() {
+                return Poll::Ready(Err(DeadlineExceeded));
+            }
+            Poll::Pending
+        })
+        .await
     }
 }
 
@@ -115,5 +129,19 @@ mod tests {
 
         assert_eq!(done.await, Err(DeadlineExceeded));
         assert_eq!(begun.elapsed(), Duration::from_millis(100));
+    }
+
+    #[tokio::test]
+    async fn a_deadline_that_passes_while_the_work_is_polled_ends_that_poll() {
+        let limit = Duration::from_millis(10);
+        let work = poll_fn(|_| {
+            std::thread::sleep(2 * limit);
+            Poll::<()>::Pending
+        });
+        let mut bound = pin!(Deadline::within(limit).bound(work));
+
+        let first = poll_fn(|context| Poll::Ready(bound.as_mut().poll(context))).await;
+
+        assert_eq!(first, Poll::Ready(Err(DeadlineExceeded)));
     }
 }

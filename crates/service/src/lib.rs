@@ -28,3 +28,25 @@ pub struct ServiceIdentity {
     /// One sentence for `--help`.
     pub about: &'static str,
 }
+
+/// The version of a program: the one that the build of a release names, such as `1.2.0+3f9c1ab`, or that of the package. Empty is
+/// not named.
+pub const fn version(release: Option<&'static str>, package: &'static str) -> &'static str {
+    match release {
+        Some(release) if !release.is_empty() => release,
+        _ => package,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::version;
+
+    #[test]
+    fn a_release_has_the_version_that_its_build_names() {
+        assert_eq!(version(Some("1.2.0+3f9c1ab"), "0.1.0"), "1.2.0+3f9c1ab");
+        for without in [None, Some("")] {
+            assert_eq!(version(without, "0.1.0"), "0.1.0");
+        }
+    }
+}

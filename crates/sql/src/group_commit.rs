@@ -75,10 +75,11 @@ pub enum SubmitError<E> {
     /// The command was not queued.
     #[error("the commit queue is full")]
     QueueFull,
-    /// The service is stopping, or the commit panicked. A queued command may have been committed.
+    /// The service is stopping. A queued command may have been committed.
     #[error("the writer has stopped")]
     Stopped,
-    /// The transaction failed as a whole; another caller of the batch got the error.
+    /// The transaction failed as a whole; another caller of the batch got the error, or it panicked, and the log has it. The
+    /// outcome is unknown: retry the command.
     #[error("the transaction of the batch failed")]
     BatchFailed,
     /// The transaction failed. If the database failed during COMMIT, the outcome is unknown: retry the command.

@@ -110,6 +110,11 @@ pub fn describe_current<const N: usize>(attributes: impl FnOnce() -> [KeyValue; 
     });
 }
 
+/// Runs a future within the current span, in whatever task: a spawned one does not inherit it.
+pub fn carry_current<F: Future>(future: F) -> WithContext<F> {
+    future.with_context(Context::current())
+}
+
 /// Default of `OTEL_SPAN_LINK_COUNT_LIMIT`; further links would be dropped.
 const MAX_LINKS: usize = 128;
 

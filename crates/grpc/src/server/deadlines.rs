@@ -28,7 +28,7 @@ use crate::status::CallRejection;
 use service::deadline::Deadline;
 
 /// Subtracted from the client's deadline for the way back of the response. It also keeps ahead of tonic's timer, which
-/// would answer CANCELLED; timers are exact to a millisecond.
+/// would answer CANCELLED: timers are exact to a millisecond, and a call that is polled late reads the clock itself.
 const RESPONSE_RESERVE: Duration = Duration::from_millis(2);
 
 /// Gives every call a deadline.

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
-use outbox::{Backlog, HandOver, Outbox, OutboxError, OutboxRecord, OutboxRow, Shard};
+use outbox::{Backlog, HandOver, Outbox, OutboxError, OutboxRow, Shard};
 
 use mock_kafka::postgres::SharedDatabase;
 use mock_kafka::{Broker, Database, Published, TOPIC, eventually};
+
+use crate::records::records;
 
 /// A table in which scans find nothing, from a moment on.
 struct Blindfold {
@@ -52,21 +54,6 @@ impl Outbox for Blindfold {
     fn has_other_writers(&self) -> bool {
         self.outbox.has_other_writers()
     }
-}
-
-fn record(key: usize, event: usize) -> OutboxRecord {
-    OutboxRecord {
-        topic: TOPIC.into(),
-        key: format!("key-{key}"),
-        headers: Vec::new(),
-        payload: event.to_string().into_bytes(),
-    }
-}
-
-fn records(keys: usize, events: std::ops::Range<usize>) -> Vec<OutboxRecord> {
-    events
-        .flat_map(|event| (0..keys).map(move |key| record(key, event)))
-        .collect()
 }
 
 /// All events of each key, in the order of the topic.

@@ -10,4 +10,6 @@ mod broker;
 mod flaky_database;
 mod hand_over;
 mod leases;
+mod plans;
+mod records;
 mod replicas;

@@ -3,26 +3,13 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use outbox::{OutboxRecord, Shard};
+use outbox::Shard;
 use sqlx::Acquire;
 
 use mock_kafka::postgres::{SharedDatabase, write};
 use mock_kafka::{Broker, Published, TOPIC, eventually};
 
-fn record(key: usize, event: usize) -> OutboxRecord {
-    OutboxRecord {
-        topic: TOPIC.into(),
-        key: format!("key-{key}"),
-        headers: Vec::new(),
-        payload: event.to_string().into_bytes(),
-    }
-}
-
-fn records(keys: usize, events: std::ops::Range<usize>) -> Vec<OutboxRecord> {
-    events
-        .flat_map(|event| (0..keys).map(move |key| record(key, event)))
-        .collect()
-}
+use crate::records::{record, records};
 
 /// The events of each key in the order of the topic, without duplicates.
 fn first_occurrences(published: &[Published]) -> HashMap<String, Vec<usize>> {

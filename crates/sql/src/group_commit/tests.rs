@@ -206,7 +206,7 @@ async fn a_commit_that_panics_does_not_end_the_writer() {
     assert!(
         replies
             .iter()
-            .all(|reply| matches!(reply, Err(SubmitError::Stopped)))
+            .all(|reply| matches!(reply, Err(SubmitError::BatchFailed)))
     );
     assert!(matches!(writer.handle.submit(2).await, Ok(4)));
 }

@@ -66,7 +66,9 @@ impl<C: Committer> Writer<C> {
         let answers = AssertUnwindSafe(commit).catch_unwind().await;
         let answers = answers.unwrap_or_else(|_| {
             tracing::error!(commands = commands.len(), "commit panicked");
-            leave_unanswered(commands.len())
+            (0..commands.len())
+                .map(|_| Err(SubmitError::BatchFailed))
+                .collect()
         });
         batch.ended(&answers);
         answers

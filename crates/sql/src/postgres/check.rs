@@ -1,4 +1,4 @@
-//! The settings of a session, and the check that its server accepts writes.
+//! The settings of a session, the check that its server accepts writes, and the age of its plans.
 //!
 //! After a failover the former primary can go on, read-only or as a standby of the new one, with its connections open.
 //! New connections reach the new primary; an open session would fail at every write, and return old data at every read,
@@ -7,6 +7,10 @@
 //! * A new session is refused while its server is read-only, as `target_session_attrs=read-write` does in libpq.
 //! * A session is checked about once a second, at its next use: one round trip, in place of the ping of an idle session.
 //! * After an error that only such a server reports, or one that stops, every session is checked at its next use.
+//!
+//! The check also makes the session plan its statements anew. The server keeps the plan of a prepared statement until the
+//! statistics of its tables change, which a busy table may have to wait a minute for. What is best for an empty table, reading
+//! all of it, is not when it has filled up since; an outbox is often empty when it is vacuumed.
 //!
 //! The settings are made by `SET`: PgBouncer refuses the start-up parameter `options`, or drops it if told to.
 
@@ -26,14 +30,17 @@ const POOLED: &str = concat!(
     "SET lock_timeout = '2s';",
     // Releases the row locks of a process that hangs in a transaction.
     "SET idle_in_transaction_session_timeout = '10s';",
+    // Every statement here takes milliseconds. PostgreSQL compiles the plan of one that it expects to take long, which it does
+    // by mistake where dead rows count as rows; that alone takes 200 ms.
+    "SET jit = off;",
     "SHOW transaction_read_only",
 );
 
 /// A migration has no statement timeout, but must not block all traffic behind a lock that it waits for.
 const MIGRATION: &str = "SET lock_timeout = '5s'; SHOW transaction_read_only";
 
-/// `on` in recovery (a standby) and with `default_transaction_read_only`.
-const CHECK: &str = "SHOW transaction_read_only";
+/// `on` in recovery (a standby) and with `default_transaction_read_only`. Plans are made at the next use of each statement.
+const CHECK: &str = "DISCARD PLANS; SHOW transaction_read_only";
 
 /// PgBouncer closes its connection to the server when the client disconnects within a transaction. Otherwise it would lend
 /// the same connection, to the former primary, to the next client.
