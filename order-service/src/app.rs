@@ -238,7 +238,7 @@ fn build_consumer(
         retry_policy: config.retry_policy,
         trace_processing: config.trace_processing,
         service: env!("CARGO_PKG_NAME"),
-        version: env!("CARGO_PKG_VERSION"),
+        version: crate::VERSION,
     };
     let handler = Arc::new(OutcomeHandler::new(writers.apply.clone()));
     let retry_store = retry_store::database::retry_store(database, tracker);

@@ -94,7 +94,7 @@ pub fn pieces_by_sku(lines: &OrderLines) -> HashMap<&str, i64> {
 /// The verdict on an order by the reports about its SKUs; `None` if one is missing or does not tell.
 pub fn verdict(
     lines: &OrderLines,
-    report: impl Fn(&str) -> Option<StockReport>,
+    mut report: impl FnMut(&str) -> Option<StockReport>,
 ) -> Option<Verdict> {
     let pieces = pieces_by_sku(lines);
     let mut unavailable = Vec::new();

@@ -49,3 +49,6 @@ pub mod conversion;
 
 #[cfg(test)]
 mod fixture;
+
+/// What `--version` prints, and `service.version` of telemetry. deploy/Dockerfile sets `RELEASE`.
+pub const VERSION: &str = service::version(option_env!("RELEASE"), env!("CARGO_PKG_VERSION"));

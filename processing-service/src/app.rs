@@ -4,6 +4,7 @@
 //! orders.order.events.v1 ─▶ consumer ─▶ OrderEvents ─▶ Pipeline ─┬▶ ProcessingStore ─▶ outbox ─▶ relay ─▶ processing.order.events.v1
 //!                                                                └▶ PaymentGateway
 //! CheckAvailability ─────▶ InventoryRpc ─▶ StockReader ─▶ ProcessingStore
+//! ProcessOrder, if it is on ─▶ ProcessingRpc ─▶ Pipeline
 //! ```
 //!
 //! Start order: serve, not ready → wait for the database, seed the stock → consume and publish → ready, unless Kafka
@@ -24,7 +25,8 @@ use grpc::server::GrpcServer;
 use outbox::HandOver;
 use outbox::relay::Relay;
 use outbox::watch::{BacklogWatch, MAX_COUNTED_ROWS};
-use proto::inventory::v1::inventory_service_server::SERVICE_NAME;
+use proto::inventory::v1::inventory_service_server::SERVICE_NAME as INVENTORY;
+use proto::processing::v1::processing_service_server::SERVICE_NAME as PROCESSING;
 use proto::topics;
 use service::backoff::{Backoff, retry};
 use service::command_line::ExitError;
@@ -43,15 +45,11 @@ use crate::catalogue::Catalogue;
 use crate::config::Config;
 use crate::events::OrderEvents;
 use crate::payment::simulated::SimulatedGateway;
-use crate::rpc::InventoryRpc;
+use crate::rpc::{InventoryRpc, ProcessingRpc};
 use crate::steps::Pipeline;
 use crate::stock_reader::{self, StockReader};
 use crate::store::{self, MIGRATIONS, ProcessingStore};
 use crate::topics::NEEDED;
-
-/// Maximum orders in flight. An order in flight mostly waits for the payment provider, so there can be many: at 20 ms
-/// each, 1,024 of them are 50,000 orders per second, more than any database here sustains.
-const ORDERS_IN_FLIGHT: usize = 1_024;
 
 /// Waits between attempts to seed the stock. The database answered a moment before, so a failure is short or is seen in
 /// the log.
@@ -79,12 +77,16 @@ impl App {
         let catalogue = Catalogue::load(&config.catalogue_file)?;
         let server = GrpcServer::bind(&config.grpc, env!("CARGO_PKG_NAME")).await?;
         let database = Database::open(&config.database, MIGRATIONS).await?;
+        let services: &[&str] = match config.process_order {
+            true => &[INVENTORY, PROCESSING],
+            false => &[INVENTORY],
+        };
         Ok(Self {
+            health: Health::starting(services),
             config,
             database,
             server,
             catalogue,
-            health: Health::starting(&[SERVICE_NAME]),
         })
     }
 
@@ -124,7 +126,8 @@ impl App {
         let hand_over = HandOver::default();
         let store = store::open(database, hand_over.clone(), supervisor.writers());
 
-        let consumer = build_consumer(config, database, Arc::clone(&store), supervisor.writers());
+        let pipeline = build_pipeline(config, Arc::clone(&store));
+        let consumer = build_consumer(config, database, pipeline.clone(), supervisor.writers());
         supervisor.spawn_when(&prepared, Stage::Intake, "consumer", |stop| {
             consumer.run(stop)
         });
@@ -134,23 +137,21 @@ impl App {
         let leases = outbox::database::leases(database);
         let relay = Relay::new(&config.kafka, outbox, leases, hand_over);
         supervisor.spawn_when(&prepared, Stage::Relay, "relay", |stop| relay.run(stop));
-        self.start_api(Arc::clone(&store), prepared, &mut supervisor);
+        self.start_api(pipeline, prepared, &mut supervisor);
         (supervisor, store)
     }
 
     /// Starts the server and the watches. The watches only feed metrics: no call is rejected because of them.
     fn start_api(
         self,
-        store: Arc<dyn ProcessingStore>,
+        pipeline: Pipeline,
         prepared: watch::Receiver<bool>,
         supervisor: &mut Supervisor,
     ) {
+        let routes = routes(&self.config, pipeline, prepared, supervisor.writers());
         let (database, server, health) = (self.database, self.server, self.health);
-        let stock = StockReader::start(store, stock_reader::BOUNDS, supervisor.writers());
-        let inventory = InventoryRpc { stock, prepared };
         tracing::info!(grpc_listen = %server.local_addr(), "serving");
         supervisor.spawn(Stage::Intake, "grpc server", async move |stop| {
-            let routes = Routes::new(inventory.into_server());
             let descriptors = proto::FILE_DESCRIPTOR_SET;
             server.serve(routes, descriptors, &health, stop).await
         });
@@ -162,6 +163,31 @@ impl App {
         let stored = RetryStoreWatch::new(retry_store::database::operations(&database));
         supervisor.spawn(Stage::Intake, "retry store watch", |stop| stored.run(stop));
     }
+}
+
+/// The services that are on.
+fn routes(
+    config: &Config,
+    pipeline: Pipeline,
+    prepared: watch::Receiver<bool>,
+    tracker: &TaskTracker,
+) -> Routes {
+    let store = Arc::clone(&pipeline.store);
+    let stock = StockReader::start(store, stock_reader::BOUNDS, tracker);
+    let inventory = InventoryRpc {
+        stock,
+        prepared: prepared.clone(),
+    };
+    let routes = Routes::new(inventory.into_server());
+    if !config.process_order {
+        return routes;
+    }
+    let processing = ProcessingRpc {
+        pipeline,
+        tasks: tracker.clone(),
+        prepared,
+    };
+    routes.add_service(processing.into_server())
 }
 
 /// From started to ready. Several replicas may run this concurrently.
@@ -194,10 +220,20 @@ async fn seed(store: &dyn ProcessingStore, catalogue: &Catalogue) {
     tracing::info!(skus, added, "stock seeded");
 }
 
+/// The consumer and ProcessOrder share it.
+fn build_pipeline(config: &Config, store: Arc<dyn ProcessingStore>) -> Pipeline {
+    Pipeline {
+        store,
+        gateway: Arc::new(SimulatedGateway::new(config.payment.latency)),
+        capture: config.payment.capture,
+        sagas_kept: config.retention.sagas,
+    }
+}
+
 fn build_consumer(
     config: &Config,
     database: &Database,
-    store: Arc<dyn ProcessingStore>,
+    pipeline: Pipeline,
     tracker: &TaskTracker,
 ) -> Consumer {
     let kafka = &config.kafka;
@@ -205,17 +241,11 @@ fn build_consumer(
         group: kafka.name(env!("CARGO_PKG_NAME")),
         topic: kafka.name(topics::ORDER_EVENTS),
         dead_letter_topic: kafka.name(topics::ORDER_EVENTS_DEAD_LETTERS),
-        max_in_flight: ORDERS_IN_FLIGHT,
+        max_in_flight: config.orders_in_flight,
         retry_policy: config.retry_policy,
         trace_processing: config.trace_processing,
         service: env!("CARGO_PKG_NAME"),
-        version: env!("CARGO_PKG_VERSION"),
-    };
-    let pipeline = Pipeline {
-        store,
-        gateway: Arc::new(SimulatedGateway::new(config.payment.latency)),
-        capture: config.payment.capture,
-        sagas_kept: config.retention.sagas,
+        version: crate::VERSION,
     };
     let handler = Arc::new(OrderEvents::new(pipeline));
     let retry_store = retry_store::database::retry_store(database, tracker);

@@ -38,6 +38,10 @@ pub struct Config {
     /// The file with the SKUs and their opening stock.
     pub catalogue_file: PathBuf,
     pub payment: PaymentConfig,
+    /// Maximum events of orders that are handled at once.
+    pub orders_in_flight: usize,
+    /// Whether ProcessOrder is served.
+    pub process_order: bool,
     pub telemetry: TelemetryConfig,
     pub shutdown: ShutdownConfig,
 }
@@ -69,10 +73,28 @@ impl Configuration for Config {
                 "CSV file `sku,name,opening_stock`; SKUs that are missing in the database are added at start",
             ),
             payment: PaymentConfig::read(settings),
+            orders_in_flight: read_orders_in_flight(settings),
+            process_order: settings.value(
+                "PROCESS_ORDER",
+                "false",
+                "whether ProcessOrder is served, which runs a whole order inside of the call: for the comparison of `make compare`",
+            ),
             telemetry: TelemetryConfig::read(settings),
             shutdown: ShutdownConfig::read(settings),
         }
     }
+}
+
+/// An order in flight mostly waits for the payment provider, so there can be many: at 20 ms each, 1,024 of them are 50,000
+/// orders per second, more than any database here sustains.
+fn read_orders_in_flight(settings: &mut Settings<'_>) -> usize {
+    let (name, about) = (
+        "ORDERS_IN_FLIGHT",
+        "maximum events of orders that are handled at once, at least 1",
+    );
+    let limit = settings.value(name, "1024", about);
+    settings.require(limit > 0, name, "expected at least 1");
+    limit
 }
 
 impl PaymentConfig {
@@ -136,6 +158,7 @@ mod tests {
         let mistakes = [
             ("PAYMENT_ATTEMPTS", "0"),
             ("PAYMENT_TIMEOUT", "10ms"),
+            ("ORDERS_IN_FLIGHT", "0"),
             ("SHUTDOWN_GRACE", "soon"),
         ];
 
@@ -148,7 +171,12 @@ mod tests {
             .collect();
         assert_eq!(
             names,
-            ["PAYMENT_ATTEMPTS", "PAYMENT_TIMEOUT", "SHUTDOWN_GRACE"]
+            [
+                "PAYMENT_ATTEMPTS",
+                "PAYMENT_TIMEOUT",
+                "ORDERS_IN_FLIGHT",
+                "SHUTDOWN_GRACE"
+            ]
         );
     }
 

@@ -1,5 +1,5 @@
-//! Conversion between the contract's messages and the domain, in both directions. CheckAvailability requests are parsed
-//! beside their method, in `rpc`.
+//! Conversion between the contract's messages and the domain, in both directions. Requests are parsed beside
+//! their methods, in `rpc`.
 
 use prost::Message;
 use proto::event::ProcessingEvent;
@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::domain::{
     Announcement, Currency, Demand, Malformed, Money, Order, OrderId, PaymentToken, Quantity,
-    Rejection, RejectionReason, Sku, Supply,
+    Rejection, RejectionReason, SagaState, Sku, Supply,
 };
 
 /// Maximum lines per order, as in the contract.
@@ -164,6 +164,23 @@ pub fn item_availability(sku: &Sku, supply: Supply) -> inventory::ItemAvailabili
         status: status.into(),
         available_quantity,
     }
+}
+
+/// The reply about an order in this state; `None` if the state is not final.
+pub fn outcome(state: SagaState) -> Option<processing::ProcessOrderResponse> {
+    let (status, rejection) = match state {
+        SagaState::Fulfilled => (orders::OrderStatus::Fulfilled, None),
+        SagaState::Rejected(why) => (orders::OrderStatus::Rejected, Some(reason(why))),
+        SagaState::Cancelled => (orders::OrderStatus::Cancelled, None),
+        SagaState::Placed
+        | SagaState::Reserved
+        | SagaState::Captured
+        | SagaState::Compensating(_) => return None,
+    };
+    Some(processing::ProcessOrderResponse {
+        status: status.into(),
+        rejection_reason: rejection.unwrap_or_default().into(),
+    })
 }
 
 fn money_message(amount: Money) -> orders::Money {

@@ -84,7 +84,7 @@ fn cause(meta: &EventMeta) -> Cause {
         sequence: meta.sequence,
     };
     Cause {
-        event,
+        event: Some(event),
         trace: current_trace_headers().into(),
     }
 }
@@ -95,7 +95,7 @@ impl From<StepError> for Failure {
         match &error {
             StepError::Refund(_) | StepError::Interrupted(_) => Failure::retry(error),
             StepError::Store(cause) if cause.is_transient() => Failure::retry(error),
-            StepError::Store(_) => Failure::reject(error),
+            StepError::Store(_) | StepError::Forgotten(_) => Failure::reject(error),
         }
     }
 }

@@ -36,3 +36,6 @@ pub mod operator;
 pub mod names;
 
 pub mod conversion;
+
+/// What `--version` prints, and `service.version` of telemetry. deploy/Dockerfile sets `RELEASE`.
+pub const VERSION: &str = service::version(option_env!("RELEASE"), env!("CARGO_PKG_VERSION"));

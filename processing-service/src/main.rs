@@ -20,7 +20,7 @@ use telemetry::Telemetry;
 
 const SERVICE: ServiceIdentity = ServiceIdentity {
     name: env!("CARGO_PKG_NAME"),
-    version: env!("CARGO_PKG_VERSION"),
+    version: processing_service::VERSION,
     about: env!("CARGO_PKG_DESCRIPTION"),
 };
 

@@ -19,8 +19,13 @@
 //! target, because the step was recorded before; the caller continues from the returned state. A saga that an earlier
 //! release left CAPTURED is shipped, or compensated, by a step of its own.
 
-use crate::domain::{Order, SagaState, Step};
+use std::time::SystemTime;
+
+use service::crash_points::{CrashPoint, reach};
+
+use crate::domain::{Order, OrderId, SagaState, Step};
 use crate::names::{attributes as attr, spans};
+use crate::retention::{Forgotten, may_be_forgotten};
 use crate::store::Cause;
 
 pub mod pipeline;
@@ -35,9 +40,54 @@ mod gateway;
 use capture::Captured;
 pub use pipeline::{CapturePolicy, Pipeline, StepError};
 
+/// Runs steps until the saga of the order has ended. Returns its final state, which an order that was processed before keeps.
+///
+/// `cancelled` tells whether the order is to be cancelled. It is asked before each step; before shipping it is asked by the step
+/// that captures, because both are one commit.
+pub async fn process(
+    pipeline: &Pipeline,
+    order: &Order,
+    cause: &Cause,
+    cancelled: &(dyn Fn() -> bool + Sync),
+) -> Result<SagaState, StepError> {
+    if let Some(ended) = ended_long_ago(pipeline, order.id).await? {
+        return Ok(ended);
+    }
+    // Assumes a new saga: if it exists already, the first step returns its current state.
+    let mut state = SagaState::Placed;
+    while let Some(step) = state.next_step() {
+        if state != SagaState::Placed {
+            reach(CrashPoint::BetweenSteps)?;
+        }
+        state = match state {
+            SagaState::Placed if cancelled() => {
+                compensate::cancel_placed(pipeline, order, cause).await?
+            }
+            SagaState::Reserved | SagaState::Captured if cancelled() => {
+                compensate::cancel(pipeline, order.id, cause).await?
+            }
+            _ => run(pipeline, step, order, cause, cancelled).await?,
+        };
+    }
+    Ok(state)
+}
+
+/// The final state of an order so old that its saga can be deleted at any time: it is not looked up again.
+async fn ended_long_ago(
+    pipeline: &Pipeline,
+    order_id: OrderId,
+) -> Result<Option<SagaState>, StepError> {
+    if !may_be_forgotten(order_id, pipeline.sagas_kept, SystemTime::now()) {
+        return Ok(None);
+    }
+    let saga = pipeline.store.saga(order_id).await?;
+    let state = saga.ok_or(Forgotten(order_id))?;
+    Ok(state.is_final().then_some(state))
+}
+
 /// Runs one step of an order, and after a capture the one that it is committed with. Returns the current state of the saga.
 ///
-/// `cancelled` tells whether a cancellation of the order waits.
+/// `cancelled` tells whether the order is to be cancelled.
 pub async fn run(
     pipeline: &Pipeline,
     step: Step,
@@ -98,3 +148,6 @@ async fn observed_as<T>(
     }
     ended
 }
+
+#[cfg(test)]
+mod tests;

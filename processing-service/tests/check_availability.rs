@@ -211,7 +211,7 @@ async fn a_database_that_is_away_is_unavailable_and_says_nothing_of_itself() {
             let status = answer.unwrap_err();
             assert_eq!(status.code(), Code::Unavailable);
             assert_eq!(reason(&status), "STORE_UNAVAILABLE");
-            assert_eq!(status.message(), "the stock cannot be read");
+            assert_eq!(status.message(), "the database does not answer");
             assert!(says_when_to_come_back(&status));
         }
     })

@@ -9,4 +9,5 @@ mod store_contract;
 mod check_availability;
 mod handler;
 mod process;
+mod process_order;
 mod tracing;

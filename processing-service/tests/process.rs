@@ -10,6 +10,8 @@ use processing_service::app::App;
 use processing_service::config::Config;
 use proto::inventory::v1::inventory_service_client::InventoryServiceClient;
 use proto::inventory::v1::{CheckAvailabilityRequest, CheckAvailabilityResponse, Item, ItemStatus};
+use proto::processing::v1::processing_service_client::ProcessingServiceClient;
+use proto::processing::v1::{ProcessOrderRequest, ProcessOrderResponse};
 use service::command_line::ExitError;
 use service::config::Configuration;
 use tempfile::TempDir;
@@ -112,6 +114,14 @@ impl Running {
         };
         let request = CheckAvailabilityRequest { items: vec![item] };
         let response = client.check_availability(request).await?;
+        Ok(response.into_inner())
+    }
+
+    /// An empty order, over gRPC.
+    async fn process_nothing(&self) -> Result<ProcessOrderResponse, Status> {
+        let channel = Channel::from_shared(format!("http://{}", self.address)).unwrap();
+        let mut client = ProcessingServiceClient::new(channel.connect().await.unwrap());
+        let response = client.process_order(ProcessOrderRequest::default()).await?;
         Ok(response.into_inner())
     }
 
@@ -237,6 +247,25 @@ async fn it_becomes_ready_answers_and_stops_cleanly_without_a_broker() {
     let response = running.check().await.unwrap();
     assert_eq!(response.items[0].status(), ItemStatus::Available);
     running.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn process_order_is_served_only_if_it_is_turned_on() {
+    let mut codes = Vec::new();
+    for process_order in [false, true] {
+        let directory = tempfile::tempdir().unwrap();
+        let mut config = config(&directory, "127.0.0.1:0");
+        assert!(!config.process_order, "on by default");
+        config.process_order = process_order;
+        let running = Running::start(&config, directory).await;
+        let mut health = running.health().await;
+        while next(&mut health).await != ServingStatus::Serving {}
+
+        codes.push(running.process_nothing().await.unwrap_err().code());
+        running.stop().await.unwrap();
+    }
+
+    assert_eq!(codes, [Code::Unimplemented, Code::InvalidArgument]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

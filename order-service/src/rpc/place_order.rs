@@ -18,7 +18,6 @@ use crate::domain::{
     OrderLine, OrderLines, PaymentToken, Quantity, RequestId, Sku, Timestamp, UnitPrice,
 };
 use crate::events;
-use crate::inventory::NotAvailable;
 use crate::names::{self, attributes};
 use crate::store::{PlaceOrder, Placed};
 
@@ -35,7 +34,7 @@ pub(super) async fn place_order(
     let request = parse_place_order(request)?;
     service.admit_for(call, &request.customer_id)?;
     if !service.admission.is_open() {
-        return Err(RpcError::Backlogged);
+        return saved_or(service, call, &request, RpcError::Backlogged).await;
     }
     let availability = match service.inventory.check(&request.lines, call.deadline).await {
         Ok(availability) => availability,
@@ -55,19 +54,19 @@ pub(super) async fn place_order(
     confirm(order)
 }
 
-/// The first attempt of this request may have been accepted and have taken the last pieces: its retry returns that order
-/// instead of the shortage.
+/// The first attempt of this request may have been accepted, and may have taken the last pieces or filled the backlog: its
+/// retry returns that order instead of the refusal.
 async fn saved_or(
     service: &OrderRpc,
     call: &Call,
     request: &NewOrder,
-    not_available: NotAvailable,
+    refusal: impl Into<RpcError>,
 ) -> Result<PlaceOrderResponse, RpcError> {
     let saved = service.store.placed_before(request, call.deadline).await;
     match saved.map_err(RpcError::of_read(call.deadline))? {
         Some(Placed::Duplicate(saved)) => confirm(reply_order(&saved)),
         Some(Placed::Conflict) => Err(RpcError::RequestIdReused(request.request_id)),
-        Some(Placed::New) | None => Err(not_available.into()),
+        Some(Placed::New) | None => Err(refusal.into()),
     }
 }
 

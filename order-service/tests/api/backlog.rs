@@ -14,7 +14,8 @@ async fn orders_are_refused_when_those_before_have_waited_too_long_for_kafka() {
         let mut settings = vec![("BACKLOG_AGE", "1s")];
         settings.extend(database);
         let mut service = Service::start_with(&settings).await;
-        let before = service.place(request("17850")).await.unwrap();
+        let first = request("17850");
+        let before = service.place(first.clone()).await.unwrap();
 
         eventually(async || {
             let mut client = service.client.clone();
@@ -26,6 +27,12 @@ async fn orders_are_refused_when_those_before_have_waited_too_long_for_kafka() {
         let status = service.place(request("17850")).await.unwrap_err();
         assert_eq!(reason(&status), "BACKLOGGED");
         assert!(status.get_error_details().retry_info().is_some());
+        let again = service.place(first.clone()).await.unwrap();
+        assert_eq!(again, before, "the retry of an accepted order");
+        let mut other = first;
+        other.lines[0].quantity += 1;
+        let status = service.place(other).await.unwrap_err();
+        assert_eq!(reason(&status), "REQUEST_ID_REUSED");
         let order_id = before.order_id;
         let read = service.client.get_order(GetOrderRequest { order_id }).await;
         read.unwrap();

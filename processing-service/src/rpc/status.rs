@@ -7,13 +7,15 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use grpc::server::violations::Violations;
-use grpc::status::RETRY_DELAY;
+use grpc::status::{CallRejection, RETRY_DELAY};
 use service::error_chain::ErrorChain;
 use sql::group_commit::SubmitError;
 use thiserror::Error;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
+use crate::domain::OrderId;
+use crate::steps::StepError;
 use crate::store::StoreError;
 
 /// `domain` of every ErrorInfo: the service that defines the reasons.
@@ -23,10 +25,12 @@ const DOMAIN: &str = "processing-service";
 type Reason = (&'static str, Code, Option<Duration>);
 
 const INVALID_REQUEST: Reason = ("INVALID_REQUEST", Code::InvalidArgument, None);
+const ORDER_TOO_OLD: Reason = ("ORDER_TOO_OLD", Code::FailedPrecondition, None);
 const STARTING: Reason = unavailable("STARTING");
 const OVERLOADED: Reason = ("OVERLOADED", Code::ResourceExhausted, Some(RETRY_DELAY));
 const SHUTTING_DOWN: Reason = unavailable("SHUTTING_DOWN");
 const STORE_UNAVAILABLE: Reason = unavailable("STORE_UNAVAILABLE");
+const PAYMENT_UNDECIDED: Reason = unavailable("PAYMENT_UNDECIDED");
 const INTERNAL: Reason = ("INTERNAL", Code::Internal, None);
 
 const fn unavailable(reason: &'static str) -> Reason {
@@ -39,6 +43,9 @@ pub enum RpcError {
     /// Fields are missing, malformed or out of bounds.
     #[error("the request has {} invalid field(s)", .0.total())]
     InvalidRequest(Violations),
+    /// The outcome of the order may have been deleted.
+    #[error("order {0} is too old to be processed")]
+    OrderTooOld(OrderId),
     /// The stock is not seeded yet.
     #[error("the service is starting")]
     Starting,
@@ -49,44 +56,62 @@ pub enum RpcError {
     #[error("the service is shutting down")]
     ShuttingDown,
     /// The database does not answer.
-    #[error("the stock cannot be read")]
+    #[error("the database does not answer")]
     StoreUnavailable,
+    /// The payment provider did not confirm a refund.
+    #[error("the payment provider does not answer")]
+    PaymentUndecided,
+    /// Refused for a reason that is common to all services.
+    #[error("{}", .0.message())]
+    Refused(CallRejection),
     /// A defect; the details are in the log.
     #[error("internal error")]
     Internal,
 }
 
 impl RpcError {
-    /// For the generated reference page.
-    pub const REASONS: [Reason; 6] = [
+    /// The reasons of this service, for docs/errors.md. The reasons of [`CallRejection`] are common to all services.
+    pub const REASONS: [Reason; 8] = [
         INVALID_REQUEST,
+        ORDER_TOO_OLD,
         STARTING,
         OVERLOADED,
         SHUTTING_DOWN,
         STORE_UNAVAILABLE,
+        PAYMENT_UNDECIDED,
         INTERNAL,
     ];
 
     fn reason(&self) -> Reason {
         match self {
             Self::InvalidRequest(_) => INVALID_REQUEST,
+            Self::OrderTooOld(_) => ORDER_TOO_OLD,
             Self::Starting => STARTING,
             Self::Overloaded => OVERLOADED,
             Self::ShuttingDown => SHUTTING_DOWN,
             Self::StoreUnavailable => STORE_UNAVAILABLE,
+            Self::PaymentUndecided => PAYMENT_UNDECIDED,
+            Self::Refused(refusal) => (refusal.reason(), refusal.code(), refusal.retry_delay()),
             Self::Internal => INTERNAL,
         }
+    }
+
+    /// The values in the message, so that no client has to parse it.
+    fn metadata(&self) -> HashMap<String, String> {
+        let fact = match self {
+            Self::InvalidRequest(violations) => ("violations", violations.total().to_string()),
+            Self::OrderTooOld(order_id) => ("order_id", order_id.to_string()),
+            _ => return HashMap::new(),
+        };
+        HashMap::from([(fact.0.to_owned(), fact.1)])
     }
 }
 
 impl From<RpcError> for Status {
     fn from(error: RpcError) -> Self {
         let (reason, code, retry_delay) = error.reason();
-        let mut details = ErrorDetails::with_error_info(reason, DOMAIN, HashMap::new());
+        let mut details = ErrorDetails::with_error_info(reason, DOMAIN, error.metadata());
         if let RpcError::InvalidRequest(violations) = &error {
-            // The values in the message, so that no client has to parse it.
-            let total = HashMap::from([("violations".to_owned(), violations.total().to_string())]);
-            details.set_error_info(reason, DOMAIN, total);
             details.set_bad_request(violations.field_violations());
         }
         if retry_delay.is_some() {
@@ -122,19 +147,42 @@ impl From<SubmitError<StoreError>> for RpcError {
     }
 }
 
+/// As above, for a step of an order.
+impl From<StepError> for RpcError {
+    fn from(error: StepError) -> Self {
+        let reply = match &error {
+            StepError::Forgotten(forgotten) => return Self::OrderTooOld(forgotten.0),
+            StepError::Refund(_) => Self::PaymentUndecided,
+            StepError::Interrupted(_) => Self::StoreUnavailable,
+            StepError::Store(cause) if cause.is_transient() => Self::StoreUnavailable,
+            StepError::Store(_) => Self::Internal,
+        };
+        match reply {
+            Self::Internal => tracing::error!(error = %ErrorChain(&error), "order step failed"),
+            _ => tracing::warn!(error = %ErrorChain(&error), "order step failed"),
+        }
+        reply
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
     use super::*;
 
     /// Index in [`RpcError::REASONS`]. A new variant does not compile until it has one.
     fn place(error: &RpcError) -> usize {
         match error {
             RpcError::InvalidRequest(_) => 0,
-            RpcError::Starting => 1,
-            RpcError::Overloaded => 2,
-            RpcError::ShuttingDown => 3,
-            RpcError::StoreUnavailable => 4,
-            RpcError::Internal => 5,
+            RpcError::OrderTooOld(_) => 1,
+            RpcError::Starting => 2,
+            RpcError::Overloaded => 3,
+            RpcError::ShuttingDown => 4,
+            RpcError::StoreUnavailable => 5,
+            RpcError::PaymentUndecided => 6,
+            RpcError::Internal => 7,
+            RpcError::Refused(_) => panic!("a reason of every service"),
         }
     }
 
@@ -142,10 +190,12 @@ mod tests {
     fn every_status_carries_a_reason_of_this_domain_which_is_listed() {
         let errors = [
             RpcError::InvalidRequest(Violations::default()),
+            RpcError::OrderTooOld(OrderId::new(Uuid::from_u128(7))),
             RpcError::Starting,
             RpcError::Overloaded,
             RpcError::ShuttingDown,
             RpcError::StoreUnavailable,
+            RpcError::PaymentUndecided,
             RpcError::Internal,
         ];
         let places: Vec<_> = errors.iter().map(place).collect();

@@ -9,6 +9,7 @@ use service::crash_points::Injected;
 
 use crate::domain::{Order, OrderId, SagaEvent, SagaState};
 use crate::payment::{GatewayUnavailable, PaymentGateway};
+use crate::retention::Forgotten;
 use crate::store::{Cause, OpenSaga, Opening, ProcessingStore, StoreError};
 
 /// The dependencies of the steps.
@@ -74,6 +75,9 @@ pub enum StepError {
     /// The provider did not confirm the refund; the order must not end before it does.
     #[error("refunding the payment")]
     Refund(#[from] GatewayUnavailable),
+    /// Permanent: the saga of the order may have been deleted.
+    #[error(transparent)]
+    Forgotten(#[from] Forgotten),
     /// An injected fault: effects of the step may exist without their record.
     #[error("step interrupted")]
     Interrupted(#[from] Injected),
@@ -85,6 +89,7 @@ impl StepError {
         match self {
             Self::Store(_) => "store",
             Self::Refund(_) => "refund",
+            Self::Forgotten(_) => "forgotten",
             Self::Interrupted(_) => "interrupted",
         }
     }

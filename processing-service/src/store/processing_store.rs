@@ -72,12 +72,12 @@ pub enum Opening {
     Cancel,
 }
 
-/// The consumed event that causes a step.
+/// What causes a step: a consumed event, or a call.
 #[derive(Clone, Debug)]
 pub struct Cause {
-    /// Inserted into the inbox when the step ends the saga.
-    pub event: InboxEntry,
-    /// W3C trace headers of the span that handles the event; copied to the published event.
+    /// Inserted into the inbox when the step ends the saga; `None` for a call.
+    pub event: Option<InboxEntry>,
+    /// W3C trace headers of the span that handles the event or the call; copied to the published event.
     pub trace: Arc<[(String, String)]>,
 }
 

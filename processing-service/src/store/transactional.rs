@@ -115,7 +115,7 @@ impl<E: Engine + Clone> ProcessingStore for TransactionalStore<E> {
 
     async fn acknowledge(&self, cause: Cause) -> Result<(), StoreError> {
         let changes = Changes {
-            inbox: vec![cause.event],
+            inbox: cause.event.into_iter().collect(),
             ..Changes::default()
         };
         let acknowledge = || async {

@@ -230,7 +230,7 @@ impl UnitOfWork {
             row.saga.next_sequence += 1;
         }
         if transition.state.is_final() {
-            self.changes.inbox.push(cause.event);
+            self.changes.inbox.extend(cause.event);
         }
         true
     }

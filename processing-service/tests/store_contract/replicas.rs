@@ -10,7 +10,7 @@ use sqlx::{AssertSqlSafe, PgConnection, Postgres, Transaction};
 use tokio::task::JoinSet;
 
 use crate::support::database::TestDatabase;
-use crate::support::fixture::{Fixture, captured, catalogue, cause, order, shipped};
+use crate::support::fixture::{Fixture, captured, catalogue, cause, event_id, order, shipped};
 
 const OUT_OF_STOCK: SagaState = SagaState::Rejected(RejectionReason::OutOfStock);
 
@@ -359,7 +359,7 @@ async fn a_connection_that_is_cut_during_a_batch_leaves_no_partial_write() {
 }
 
 fn insert_inbox_row(order: &Order) -> String {
-    let event_id = cause(order.id).event.event_id;
+    let event_id = event_id(order.id);
     format!(
         "INSERT INTO inbox (event_id, entity_id, sequence, received_at) \
          VALUES ('{event_id}', '{}', 1, 0)",

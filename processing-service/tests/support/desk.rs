@@ -50,6 +50,10 @@ impl Desk {
         }
     }
 
+    pub(crate) fn pipeline(&self) -> Pipeline {
+        self.pipeline.clone()
+    }
+
     /// Delivers a record with the records queued behind it.
     pub(crate) async fn handle(&self, record: Record, followers: &[Record]) -> Result<(), Failure> {
         let delivery = Delivery::new(record, 1, followers.to_vec());

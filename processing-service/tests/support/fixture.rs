@@ -195,7 +195,7 @@ pub(crate) fn cause(order_id: OrderId) -> Cause {
     };
     let trace = [("traceparent".to_owned(), TRACEPARENT.to_owned())];
     Cause {
-        event,
+        event: Some(event),
         trace: Arc::new(trace),
     }
 }

@@ -64,7 +64,7 @@ const WRITE: &str = "
         FROM UNNEST($21::smallint[], $22::text[], $23::text[], $24::bytea[], $25::bytea[])
              AS record (shard, topic, key, headers, payload)
         RETURNING seq, key,
-                  (SELECT max(earlier.seq) FROM outbox AS earlier WHERE earlier.key = outbox.key) AS predecessor
+                  (SELECT max(earlier.seq + 0) FROM outbox AS earlier WHERE earlier.key = outbox.key) AS predecessor
     ), accepted AS (
         INSERT INTO inbox (event_id, entity_id, sequence, received_at)
         SELECT event_id, entity_id, sequence, $1

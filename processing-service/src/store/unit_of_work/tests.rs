@@ -76,7 +76,7 @@ fn cause(order_id: OrderId) -> Cause {
         sequence: 1,
     };
     Cause {
-        event,
+        event: Some(event),
         trace: [].into(),
     }
 }

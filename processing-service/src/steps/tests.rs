@@ -1,4 +1,4 @@
-//! A cancellation that arrives while a step runs. (Decisions between the steps are tested in `tests/handler.rs`.)
+//! A cancellation that arrives while a step runs. (Decisions between the steps are tested in `tests/handler/cancellation.rs`.)
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,7 +19,6 @@ use super::*;
 use crate::catalogue::Catalogue;
 use crate::domain::{CaptureId, Currency, Demand, Money, PaymentToken, Quantity, Sku, StockLevel};
 use crate::payment::{CaptureError, CaptureRequest, GatewayUnavailable, PaymentGateway};
-use crate::steps::CapturePolicy;
 use crate::store::{self, MIGRATIONS, ProcessingStore};
 
 /// A provider during whose capture the customer cancels.
@@ -74,7 +73,7 @@ fn cause(order: &Order) -> Cause {
         sequence: 1,
     };
     Cause {
-        event,
+        event: Some(event),
         trace: [].into(),
     }
 }
