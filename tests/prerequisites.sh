@@ -9,6 +9,7 @@
 #   apache-kafka   the broker's jars (see tests/apache-kafka), which need Java 17 and Maven
 #   prometheus     evaluates every rule and query; its promtool checks and tests them
 #   collector      sends the telemetry of the services to Prometheus
+#   browser        Chromium with its driver, and axe-core (see tests/browser); without them the live page is not tested in a browser
 #   openssl        headers for TLS in the Kafka client, and the program for certificates
 #
 # The collector is built from its Go modules. It is missing where it should be there: where there is Go, and the build
@@ -70,6 +71,8 @@ install_prometheus() {
     install prometheus
 }
 
+have_chromium() { command -v chromedriver >/dev/null && command -v chromium >/dev/null; }
+
 have_openssl() {
     command -v openssl >/dev/null && command -v pkg-config >/dev/null && pkg-config --exists openssl
 }
@@ -79,6 +82,7 @@ have_pgbouncer || install_pgbouncer
 have_java || install default-jre-headless
 have_maven || install maven
 have_prometheus || install_prometheus
+have_chromium || install chromium chromium-driver
 have_openssl || install openssl libssl-dev pkg-config
 
 have_postgresql ||
@@ -95,6 +99,11 @@ deploy/observability/collector/build.sh >&2 || case $? in
     2) say "left out: the collector, and so all tests of queries and alerts on real series (there is no Go 1.21 or newer)" ;;
     *) echo "collector: Go could not build it; the lines above say why" ;;
 esac
+if ! have_chromium; then
+    echo "browser: install Chromium and its driver (Debian: apt-get install chromium chromium-driver)"
+elif ! tests/browser/prepare.sh >&2; then
+    echo "browser: axe-core could not be fetched; the lines above say why"
+fi
 have_openssl ||
     echo "openssl: install OpenSSL with its headers, and pkg-config (Debian: apt-get install openssl libssl-dev pkg-config)"
 exit 0

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use auditor::database::Database;
+use postgres_server::Server;
 use tokio::time::sleep;
+use tonic::transport::Channel;
 
 use crate::client::OrderClient;
 use crate::client::connections::connect;
@@ -29,6 +31,27 @@ const UNDISTURBED: [(&str, &str); 3] = [
     ("BACKLOG_AGE", "1000m"),
     ("BACKLOG_ROWS", "4000000000"),
 ];
+
+/// The settings of an order-service on a new database of this name.
+///
+/// # Errors
+/// When the database cannot be created.
+pub fn on_postgres(server: &Server, database: &str) -> Result<Vec<(&'static str, String)>> {
+    server.create_database(database)?;
+    let migrate = ("DATABASE_MIGRATE", "true".to_owned());
+    Ok(vec![(DATABASE_URL, server.url(database)), migrate])
+}
+
+/// Places an order, as a caller of a closed loop.
+///
+/// # Errors
+/// When the order is not accepted.
+pub async fn place_order(channel: Channel) -> Result<()> {
+    OrderClient::new(channel)
+        .place_order(basket::request())
+        .await?;
+    Ok(())
+}
 
 /// A running order-service; killed on drop.
 #[derive(Debug)]
@@ -119,6 +142,14 @@ impl Alone {
     /// Where it listens, such as `http://127.0.0.1:50051`.
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// Connections for the callers of a closed loop.
+    ///
+    /// # Errors
+    /// Never: the address is its own.
+    pub fn channels(&self, number: usize) -> Result<Vec<Channel>> {
+        (0..number).map(|_| connect(&self.address)).collect()
     }
 
     /// Number of events in the outbox.

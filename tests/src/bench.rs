@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! confirmations, in rounds ─▶ Apache Kafka + PostgreSQL ─▶ rounds of: end-to-end, relay, drain, latency, start ─▶ audit ─▶ table
-//!                             `--grow PARAMETER`: for each value of the parameter a stack, end-to-end, audit ─▶ table
+//!                             `--grow PARAMETER,…`: for each value of a parameter a stack, end-to-end, audit ─▶ table
 //! ```
 //!
 //! Rounds are interleaved: every variant is measured once per round, so that a change of the machine's speed affects all of
@@ -14,7 +14,8 @@
 //!
 //! Reading order: `rows` (every figure, and its target), `figures`; `pair` and `customers` (the system under measurement and
 //! its clients), `usage` (CPU and WAL), `progress` (how fast a backlog shrinks); then one file per measurement:
-//! `confirmations`, `end_to_end`, `relay`, `drain`, `latency`, `start`; `grow` (cost against a parameter), `table`.
+//! `confirmations`, `end_to_end`, `relay`, `drain`, `latency`, `start`; `grow` (cost against a parameter), `table`. The
+//! studies have a report of their own: `overload`, `neighbours`, `telemetry_cost`.
 
 mod arguments;
 mod confirmations;
@@ -24,21 +25,25 @@ mod end_to_end;
 mod figures;
 mod grow;
 mod latency;
+mod neighbours;
+mod overload;
 mod pair;
 mod progress;
 mod relay;
 mod rows;
 mod start;
 mod table;
+mod telemetry_cost;
 mod usage;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
 pub use self::arguments::BenchArguments;
-use self::arguments::{Measurement, Sizes};
+use self::arguments::{Measurement, Sizes, Study};
 use self::figures::Figures;
 use self::pair::{Pair, PairSettings};
 use crate::demo::fresh_directory;
+use crate::report::write_json;
 use crate::stack::has_apache_kafka;
 use crate::stack::interrupt::Interrupt;
 
@@ -48,11 +53,20 @@ use crate::stack::interrupt::Interrupt;
 /// When a server or service does not start, when a call fails, when an order does not become final, when the run was
 /// interrupted, or when the audit is red.
 pub async fn run(arguments: BenchArguments) -> Result<()> {
+    match arguments.study {
+        Some(Study::Overload(study)) => overload::run(study).await,
+        Some(Study::Neighbours(study)) => neighbours::run(study).await,
+        Some(Study::TelemetryCost(study)) => telemetry_cost::run(study).await,
+        None => run_measurements(&arguments).await,
+    }
+}
+
+async fn run_measurements(arguments: &BenchArguments) -> Result<()> {
     let interrupt = Interrupt::listen()?;
     let measured = async {
-        match arguments.grow {
-            Some(parameter) => grow::run(parameter, &arguments).await,
-            None => measure_all(&arguments).await,
+        match arguments.grow.as_slice() {
+            [] => measure_all(arguments).await,
+            parameters => grow::run(parameters, arguments).await,
         }
     };
     tokio::select! {
@@ -87,8 +101,7 @@ async fn measure_all(arguments: &BenchArguments) -> Result<()> {
     }
     println!("\n{}", table::of(&figures));
     if let Some(path) = &arguments.json {
-        let text = serde_json::to_string_pretty(&figures.to_json())?;
-        std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        write_json(path, &figures.to_json())?;
     }
     Ok(())
 }

@@ -33,6 +33,8 @@ pub enum Extent {
     Time(Duration),
     /// This many calls.
     Calls(u64),
+    /// This many calls, but none that would begin after this time.
+    CallsWithin(u64, Duration),
 }
 
 impl From<Duration> for Extent {
@@ -48,6 +50,7 @@ impl Extent {
         match self {
             Self::Time(time) => start.elapsed() < time,
             Self::Calls(calls) => before < calls,
+            Self::CallsWithin(calls, time) => before < calls && start.elapsed() < time,
         }
     }
 }
@@ -129,5 +132,15 @@ mod tests {
         let round = measure(7, Extent::Calls(100), &[()], call).await.unwrap();
 
         assert_eq!((round.calls, made.load(Ordering::Relaxed)), (100, 100));
+    }
+
+    #[tokio::test]
+    async fn a_round_whose_time_is_over_makes_no_further_call_however_many_are_left() {
+        let call = |()| async { Ok(()) };
+        let extent = Extent::CallsWithin(u64::MAX, Duration::from_millis(10));
+
+        let round = measure(2, extent, &[()], call).await.unwrap();
+
+        assert!(round.calls > 0);
     }
 }

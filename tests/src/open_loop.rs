@@ -17,34 +17,38 @@
 //!
 //! No retries: a retry would be another call, and the load would depend on the answers.
 //!
-//! Reading order: [`schedule`] (when calls are due), [`answer`] (classification of answers), [`measured`] (the
-//! figures), [`lean`] (a client with little CPU use).
+//! Reading order: [`pacer`] (sends what is due), [`schedule`] and [`rate_curve`] (when calls are due), [`answer`]
+//! (classification of answers), [`outcomes`] and [`measured`] (the figures), [`sustainable`] (the greatest rate that a
+//! service sustains), [`lean`] (a client with little CPU use).
+
+pub mod pacer;
 
 pub mod answer;
 pub mod lean;
 mod load;
 pub mod measured;
+pub mod outcomes;
+pub mod rate_curve;
 pub mod schedule;
+pub mod sustainable;
 
 mod recorder;
 
 use std::future::Future;
 use std::sync::Arc;
-use std::thread;
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
-use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use tonic::Status;
 
 use self::answer::OrderAvailability;
 pub use self::load::{Arrivals, Load};
 use self::measured::Measured;
-use self::recorder::{Recorder, Times};
-use self::schedule::{TICK, due_times};
+use self::outcomes::Times;
+use self::pacer::{Calls, DueCall};
+use self::recorder::Recorder;
+use self::schedule::due_times;
 
 /// Offers a load and returns when its last call has ended. `call` makes call number N, from 0, and must have a deadline
 /// of its own, for instance [`answer::within`].
@@ -57,71 +61,48 @@ where
     A: Future<Output = Result<OrderAvailability, Status>> + Send + 'static,
 {
     let recorder = Arc::new(Recorder::new(load));
-    let (calls, stop) = (TaskTracker::new(), CancellationToken::new());
-    let generator = Generator {
+    let calls = RecordedCalls {
         call,
-        load,
-        places: Arc::new(Semaphore::new(load.outstanding)),
         recorder: recorder.clone(),
-        calls: calls.clone(),
-        runtime: Handle::current(),
-        stop: stop.clone(),
+        load,
     };
+    let stop = CancellationToken::new();
     // If the caller dropped the run, no further call is sent.
-    let _stop_if_dropped = stop.drop_guard();
-    tokio::task::spawn_blocking(move || generator.send_all()).await?;
-    calls.close();
-    calls.wait().await;
+    let _stop_if_dropped = stop.clone().drop_guard();
+    let due_times = due_times(load.curve(), load.arrivals);
+    pacer::run(due_times, load.outstanding, stop, calls).await?;
     let measured = recorder.measured();
     ensure!(measured.is_whole(), "a call ended without an outcome");
     Ok(measured)
 }
 
-/// Sends due calls from its own thread, so that processing answers does not delay sends while a core is free.
-struct Generator<C> {
+/// Calls whose warm-up is not recorded.
+struct RecordedCalls<C> {
     call: C,
-    load: Load,
-    places: Arc<Semaphore>,
     recorder: Arc<Recorder>,
-    calls: TaskTracker,
-    runtime: Handle,
-    stop: CancellationToken,
+    load: Load,
 }
 
-impl<C, A> Generator<C>
+impl<C, A> Calls for RecordedCalls<C>
 where
-    C: Fn(u64) -> A,
+    C: Fn(u64) -> A + Send + 'static,
     A: Future<Output = Result<OrderAvailability, Status>> + Send + 'static,
 {
-    fn send_all(self) {
-        let start = Instant::now() + TICK;
-        for (number, due) in (0..).zip(due_times(&self.load)) {
-            sleep_until(start + due);
-            if self.stop.is_cancelled() {
-                return;
-            }
-            self.send(number, start + due, due >= self.load.warm_up);
-        }
-    }
-
-    fn send(&self, number: u64, due: Instant, is_counted: bool) {
+    fn make(
+        &self,
+        DueCall { number, due, at }: DueCall,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        let is_counted = at >= self.load.warm_up;
         if is_counted {
             self.recorder.offered();
         }
-        let Ok(place) = self.places.clone().try_acquire_owned() else {
-            if is_counted {
-                self.recorder.dropped();
-            }
-            return;
-        };
         let call = (self.call)(number);
         let recorder = self.recorder.clone();
-        let whole = async move {
+        async move {
             // Measured inside the task: time that the task waited for its turn counts as late sending.
             let sent = Instant::now();
             let answer = call.await;
             let answered = Instant::now();
-            drop(place);
             if is_counted {
                 let times = Times {
                     due,
@@ -130,16 +111,14 @@ where
                 };
                 recorder.ended(times, answer);
             }
-        };
-        self.calls.spawn_on(whole, &self.runtime);
+        }
     }
-}
 
-/// `thread::sleep` is late by tens of microseconds; the runtime's timers by a millisecond.
-fn sleep_until(due: Instant) {
-    let ahead = due.saturating_duration_since(Instant::now());
-    if !ahead.is_zero() {
-        thread::sleep(ahead);
+    fn dropped(&self, call: DueCall) {
+        if call.at >= self.load.warm_up {
+            self.recorder.offered();
+            self.recorder.dropped();
+        }
     }
 }
 

@@ -28,6 +28,9 @@ use self::catalogue::ShopCatalogue;
 use self::invoice::Invoice;
 use self::request::Inexpressible;
 
+/// The sample, in the program: where a load test runs, there is no file.
+const SAMPLE_TEXT: &str = include_str!("../data/online-retail-sample.csv");
+
 /// The sample that is replayed by default; `data/README.md` credits its source.
 pub const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data/online-retail-sample.csv");
 
@@ -58,6 +61,21 @@ impl OrderBook {
         let invoices = invoice::read(text)?;
         anyhow::ensure!(!invoices.is_empty(), "the file has no invoices");
         Ok(Self { invoices })
+    }
+
+    /// The sample that is part of the program.
+    pub fn sample() -> anyhow::Result<Self> {
+        Self::read(SAMPLE_TEXT.as_bytes())
+    }
+
+    /// Only the orders that a shop with the [catalogue](Self::catalogue) of this book accepts, as the goods last.
+    pub fn only_acceptable(mut self) -> anyhow::Result<Self> {
+        self.invoices.retain(catalogue::is_acceptable);
+        anyhow::ensure!(
+            !self.invoices.is_empty(),
+            "the file has no acceptable order"
+        );
+        Ok(self)
     }
 
     /// Number of orders in the file.

@@ -6,11 +6,12 @@
 //! It is not a telemetry backend: nothing is stored, compressed bodies are refused, and only the last minutes are
 //! available.
 //!
-//! Reading order: [`span`], [`trace`], [`metric`] and [`log`] (the received data), `kept` (the buffer), `server`.
+//! Reading order: [`span`], [`trace`], [`metric`], [`sample`] and [`log`] (the received data), `kept` (the buffer), `server`.
 
 mod kept;
 pub mod log;
 pub mod metric;
+pub mod sample;
 mod server;
 mod signal;
 pub mod span;
@@ -29,6 +30,7 @@ use tokio::task::JoinHandle;
 use kept::Kept;
 use log::LogRecord;
 use metric::Metric;
+use sample::{Sample, Samples};
 use span::Span;
 use state::{ReceiverState, lock};
 use trace::Trace;
@@ -72,7 +74,11 @@ impl Receiver {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let manner = Manner::default();
-        let state = Arc::new(Mutex::new(ReceiverState { kept, manner }));
+        let state = Arc::new(Mutex::new(ReceiverState {
+            kept,
+            samples: Samples::default(),
+            manner,
+        }));
         let server = tokio::spawn(server::run(listener, Arc::clone(&state)));
         Ok(Self {
             address,
@@ -98,6 +104,17 @@ impl Receiver {
         Trace::of(spans.cloned().collect())
     }
 
+    /// The trace of the first kept span with this attribute; empty if there is none.
+    pub fn trace_with(&self, attribute: &str, value: &str) -> Trace {
+        let trace_id = {
+            let state = lock(&self.state);
+            let mut spans = state.kept.spans();
+            let found = spans.find(|span| span.attribute(attribute) == value);
+            found.map(|span| span.trace_id.clone())
+        };
+        trace_id.map_or_else(Trace::default, |id| self.trace(&id))
+    }
+
     /// Every trace with at least one kept span, oldest first.
     pub fn traces(&self) -> Vec<Trace> {
         Trace::all_of(self.spans())
@@ -111,6 +128,11 @@ impl Receiver {
     /// Number of spans received since the start, including evicted ones.
     pub fn spans_received(&self) -> u64 {
         lock(&self.state).kept.spans_received()
+    }
+
+    /// The last value of every time series.
+    pub fn samples(&self) -> Vec<Sample> {
+        lock(&self.state).samples.all().cloned().collect()
     }
 
     /// The received bodies of a signal. `None` when the buffer overflowed.

@@ -79,9 +79,7 @@ impl ReplayReport {
 
     /// Writes the figures as JSON to a file.
     pub fn write_json(&self, path: &Path) -> anyhow::Result<()> {
-        let mut text = serde_json::to_string_pretty(&self.to_json())?;
-        text.push('\n');
-        std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+        write_json(path, &self.to_json())
     }
 
     fn write_figures(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -150,6 +148,16 @@ impl fmt::Display for ReplayReport {
         }
         Ok(())
     }
+}
+
+/// Writes figures as JSON to a file.
+///
+/// # Errors
+/// When the file cannot be written.
+pub(crate) fn write_json(path: &Path, figures: &Value) -> anyhow::Result<()> {
+    // Printing a value fails only for keys that are no text, which JSON values do not have.
+    let text = serde_json::to_string_pretty(figures)? + "\n";
+    std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// A figure with its indented name.

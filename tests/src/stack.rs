@@ -19,13 +19,15 @@
 //! Reading order: `config` and `engines` (the settings), `service` (the processes), `data_directory` and `ports` (the
 //! locks), `launches` and `process` (how a child is started and recognised), `apache_kafka`, `tls` and `database`
 //! (the servers), `proxies`, `supervisor` and `processes` (restarts and control), `readiness`, `subcommands`, [`up`]
-//! (the command).
+//! and [`broker`] (the commands).
 //!
 //! One replica on the embedded engines, because the groups of that broker work reliably with one member only, and a
 //! SQLite file has one owner.
 
 mod apache_kafka;
+pub mod broker;
 mod config;
+mod consumer_lag;
 mod data_directory;
 mod database;
 mod engines;
@@ -65,6 +67,7 @@ use supervisor::Supervised;
 
 pub use apache_kafka::has_apache_kafka;
 pub use config::{CatalogueSource, StackAddresses, StackConfig};
+pub(crate) use consumer_lag::ConsumerLag;
 pub use engines::{BrokerEngine, DatabaseEngine, Engines};
 pub use error::StackError;
 pub use options::StackOptions;
@@ -229,7 +232,7 @@ impl Stack {
 
     /// The settings that another stack needs on this stack's broker.
     pub fn broker_settings(&self) -> Vec<(String, String)> {
-        launches::broker_settings(&self.config.engines.broker)
+        self.config.engines.broker.settings()
     }
 
     /// KAFKA_TOPIC_PREFIX of both services.
@@ -283,6 +286,11 @@ impl Stack {
 
     /// Stops everything in order and returns how each running process ended.
     pub async fn stop(self) -> Vec<(Process, Ending)> {
+        self.stop_all().await
+    }
+
+    /// As [`Stack::stop`], for a stack that is shared; nobody may start a process meanwhile.
+    pub async fn stop_all(&self) -> Vec<(Process, Ending)> {
         let mut endings = Vec::new();
         for service in Service::IN_STOP_ORDER {
             endings.extend(self.stop_service(service).await);

@@ -7,9 +7,13 @@
 //! system.finish().await
 //! ```
 //!
+//! On Apache Kafka a system has a broker of a pool to itself, under a KAFKA_TOPIC_PREFIX of its own; a test that stops,
+//! kills or freezes its broker begins with [`System::start_with_own_broker`].
+//!
 //! Every test ends with [`System::finish`]: the audit must be green and every process must stop cleanly. A system that
 //! is dropped without it has failed; its log directory is kept and printed.
 
+mod broker_pool;
 mod crash_plan;
 mod draft;
 mod eventually;
@@ -35,7 +39,10 @@ use anyhow::{Context as _, Result, ensure};
 use auditor::Limits;
 use auditor::verdict::Verdict;
 use proto::orders::v1::order_service_client::OrderServiceClient;
-use proto::orders::v1::{ListOrdersRequest, ListOrdersResponse, Order, PlaceOrderRequest};
+use proto::orders::v1::{
+    CancelOrderRequest, GetOrderRequest, ListOrdersRequest, ListOrdersResponse, Order,
+    PlaceOrderRequest,
+};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
@@ -44,6 +51,7 @@ use crate::client::connections::Connections;
 use crate::client::recorded;
 use crate::replay::journal::Journal;
 use crate::stack::{Stack, StackAddresses};
+use broker_pool::PooledBroker;
 use home::Home;
 use stopping::stop_cleanly;
 
@@ -56,6 +64,8 @@ pub use program::run_to_end;
 pub use starting::engines;
 pub use stock::Stock;
 pub use topic::{Topic, TopicRecord};
+
+pub(crate) use topic::record_of;
 pub use watching::statuses;
 
 /// The catalogue of every system: SKU and opening stock.
@@ -72,6 +82,8 @@ pub struct System {
     /// Whether the journal is incomplete, because a test has made calls without it.
     has_other_clients: AtomicBool,
     journal: Journal,
+    /// Unless the broker is its own.
+    broker: Option<PooledBroker>,
 }
 
 impl System {
@@ -137,7 +149,9 @@ impl System {
     /// # Errors
     /// The status that order-service answers.
     pub async fn order(&self, order_id: &str) -> Result<Order, Status> {
-        recorded::get(&mut self.clients.next(), &self.journal, order_id).await
+        let order_id = order_id.to_owned();
+        let request = GetOrderRequest { order_id };
+        recorded::get(&mut self.clients.next(), &self.journal, request).await
     }
 
     /// Requests the cancellation of an order.
@@ -145,7 +159,9 @@ impl System {
     /// # Errors
     /// The status that order-service answers.
     pub async fn cancel(&self, order_id: &str) -> Result<Order, Status> {
-        recorded::cancel(&mut self.clients.next(), &self.journal, order_id).await
+        let order_id = order_id.to_owned();
+        let request = CancelOrderRequest { order_id };
+        recorded::cancel(&mut self.clients.next(), &self.journal, request).await
     }
 
     /// Reads one page of the test customer's orders.
@@ -241,8 +257,16 @@ impl System {
     /// # Errors
     /// When one does not.
     pub async fn discard(self) -> Result<()> {
-        let Self { stack, home, .. } = self;
+        let Self {
+            stack,
+            home,
+            broker,
+            ..
+        } = self;
         stop_cleanly(stack).await?;
+        if let Some(broker) = broker {
+            broker.give_back()?;
+        }
         home.remove()
     }
 }

@@ -40,7 +40,7 @@ fn read(page: &str) -> String {
 /// Every page: those above, and all of `docs`.
 fn pages() -> Vec<String> {
     let mut pages: Vec<_> = PAGES.map(str::to_owned).into();
-    for folder in ["docs", "docs/adr", "docs/runbooks"] {
+    for folder in ["docs", "docs/adr", "docs/guide", "docs/runbooks"] {
         for entry in fs::read_dir(root().join(folder)).unwrap() {
             let name = entry.unwrap().file_name().into_string().unwrap();
             if Path::new(&name)

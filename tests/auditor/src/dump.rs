@@ -22,6 +22,10 @@ use crate::topics::{Bytes, DumpedPartition, DumpedRecord, GROUPS, PARTITIONS, fi
 /// Timeout of one broker call, and of the next record of a partition that has more.
 const ANSWER: Duration = Duration::from_secs(10);
 
+/// A broker answers the requests of a connection in turn, and holds a fetch that finds no record for this time: an offset
+/// that is asked for meanwhile waits behind it. The ends are known, so no record is waited for.
+const FETCH_WAIT_MILLISECONDS: &str = "10";
+
 /// Prefetch per partition; librdkafka's default is 64 MiB each.
 const READ_AHEAD_KIBIBYTES: &str = "4096";
 
@@ -70,6 +74,7 @@ impl Dump {
             .set("bootstrap.servers", &self.brokers)
             .set("group.id", group)
             .set("enable.auto.commit", "false")
+            .set("fetch.wait.max.ms", FETCH_WAIT_MILLISECONDS)
             // All records, including those of open transactions; the services use none.
             .set("isolation.level", "read_uncommitted")
             .set("queued.max.messages.kbytes", READ_AHEAD_KIBIBYTES)

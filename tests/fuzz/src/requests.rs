@@ -8,6 +8,7 @@ use order_service::rpc::PageToken;
 use prost::Message;
 use proto::inventory::v1::CheckAvailabilityRequest;
 use proto::orders::v1 as messages;
+use proto::processing::v1::ProcessOrderRequest;
 
 /// Maximum size of the violations in an error: the header limit of the strictest client.
 const MAX_FAULTS_BYTES: usize = 8 * 1024;
@@ -25,6 +26,10 @@ pub(crate) fn requests(bytes: &[u8]) {
     }
     if let Ok(request) = CheckAvailabilityRequest::decode(bytes) {
         let parsed = processing_service::rpc::parse_check_availability(&request);
+        parsed.err().iter().for_each(assert_small);
+    }
+    if let Ok(request) = ProcessOrderRequest::decode(bytes) {
+        let parsed = processing_service::rpc::parse_process_order(&request);
         parsed.err().iter().for_each(assert_small);
     }
 }

@@ -28,7 +28,11 @@ async fn make_template() {
 }
 
 fn open(url: &str) -> Postgres {
-    Postgres::new(&DatabaseUrl::from_setting(url).unwrap(), 5).unwrap()
+    open_with(url, 5)
+}
+
+fn open_with(url: &str, connections: u32) -> Postgres {
+    Postgres::new(&DatabaseUrl::from_setting(url).unwrap(), connections).unwrap()
 }
 
 /// A test database shared by several simulated processes.
@@ -43,6 +47,14 @@ impl SharedDatabase {
         let url = postgres_server::shared().copy_of(TEMPLATE_NAME).unwrap();
         let postgres = Arc::new(open(&url));
         Self { url, postgres }
+    }
+
+    /// The same database, used by one session of its own.
+    pub fn in_one_session(&self) -> Self {
+        Self {
+            url: self.url.clone(),
+            postgres: Arc::new(open_with(&self.url, 1)),
+        }
     }
 
     pub fn pool(&self) -> &PgPool {

@@ -4,12 +4,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use auditor::topics::GROUPS;
-use rdkafka::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tokio::time::{Instant, sleep};
 
-use crate::stack::Stack;
+use crate::stack::{ConsumerLag, Stack};
 
 /// Poll interval. The last event of a run is published and applied within milliseconds.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -50,13 +47,8 @@ async fn databases(stack: &Stack, deadline: Instant) -> Result<bool> {
 /// A record without effect, such as a duplicate, is visible only in the committed offset.
 async fn offsets(stack: &Stack, deadline: Instant) -> Result<bool> {
     for (topic, group) in GROUPS {
-        let name = |name| format!("{}{name}", stack.topic_prefix());
-        let lag = Lag::of(&stack.addresses().kafka, name(topic), &name(group))?;
-        let consumed = until(deadline, async || {
-            let lag = lag.clone();
-            // librdkafka blocks the calling thread.
-            tokio::task::spawn_blocking(move || lag.is_zero()).await?
-        });
+        let lag = ConsumerLag::of(stack, topic, group, ANSWER)?;
+        let consumed = until(deadline, async || Ok(lag.records().await? == 0));
         let consumed = consumed.await;
         if !consumed.with_context(|| format!("cannot read the offsets of {group} on {topic}"))? {
             return Ok(false);
@@ -74,47 +66,5 @@ async fn until(deadline: Instant, mut is_so: impl AsyncFnMut() -> Result<bool>) 
             return Ok(false);
         }
         sleep(LOOK_EVERY).await;
-    }
-}
-
-/// The lag of a group, read without joining it.
-#[derive(Clone)]
-struct Lag {
-    client: std::sync::Arc<BaseConsumer>,
-    topic: String,
-}
-
-impl Lag {
-    fn of(brokers: &str, topic: String, group: &str) -> Result<Self> {
-        let client: BaseConsumer = ClientConfig::new()
-            .set("bootstrap.servers", brokers)
-            .set("group.id", group)
-            .set("enable.auto.commit", "false")
-            .create()?;
-        let client = std::sync::Arc::new(client);
-        Ok(Self { client, topic })
-    }
-
-    /// Whether the group has committed everything that is on the topic.
-    fn is_zero(&self) -> Result<bool> {
-        let metadata = self.client.fetch_metadata(Some(&self.topic), ANSWER)?;
-        let topic = metadata.topics().first().context("no such topic")?;
-        let mut asked = TopicPartitionList::new();
-        for partition in topic.partitions() {
-            asked.add_partition(&self.topic, partition.id());
-        }
-        let committed = self.client.committed_offsets(asked, ANSWER)?;
-        for partition in committed.elements() {
-            let id = partition.partition();
-            let (low, end) = self.client.fetch_watermarks(&self.topic, id, ANSWER)?;
-            let done = match partition.offset() {
-                Offset::Offset(offset) => offset,
-                _ => low,
-            };
-            if done < end {
-                return Ok(false);
-            }
-        }
-        Ok(true)
     }
 }

@@ -4,14 +4,20 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Parser, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
 
 use super::grow::GrowParameter;
+use super::neighbours::NeighboursArguments;
+use super::overload::OverloadArguments;
+use super::telemetry_cost::TelemetryCostArguments;
 
 /// Measure the pair and print its figures beside their targets.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "bench", version)]
+#[command(name = "bench", version, args_conflicts_with_subcommands = true)]
 pub struct BenchArguments {
+    #[command(subcommand)]
+    pub(super) study: Option<Study>,
+
     /// Shorter rounds: at most four minutes in all.
     #[arg(long)]
     quick: bool,
@@ -32,21 +38,33 @@ pub struct BenchArguments {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1_000..))]
     backlog: Option<u64>,
 
-    /// Write the figures as JSON to this file; those of --grow as CSV, if its name ends so.
+    /// Write the figures as JSON to this file.
     #[arg(long, value_name = "FILE")]
     pub(super) json: Option<PathBuf>,
 
-    /// Show how throughput and CPU time per order depend on a parameter, instead of all figures.
-    #[arg(long, value_enum, value_name = "PARAMETER")]
-    pub(super) grow: Option<GrowParameter>,
+    /// Show how throughput and CPU time per order depend on these parameters, instead of all figures.
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "PARAMETER,…")]
+    pub(super) grow: Vec<GrowParameter>,
 
-    /// Values of that parameter [default: from its smallest to its largest useful value].
+    /// Write tables and plots of --grow as a page to this file.
+    #[arg(long, value_name = "FILE", requires = "grow")]
+    pub(super) html: Option<PathBuf>,
+
+    /// Values of one parameter [default: from its smallest to its largest useful value].
     #[arg(long, value_delimiter = ',', value_name = "N,…", requires = "grow")]
     pub(super) values: Vec<u64>,
 
     /// Directory for databases, journal and logs; the data of an earlier run is removed.
     #[arg(long, value_name = "DIR", default_value = ".local/bench")]
     pub(super) data_dir: PathBuf,
+}
+
+/// A question with a report of its own, instead of the figures.
+#[derive(Clone, Debug, Subcommand)]
+pub(super) enum Study {
+    Overload(OverloadArguments),
+    Neighbours(NeighboursArguments),
+    TelemetryCost(TelemetryCostArguments),
 }
 
 /// One file of this module each.
@@ -165,6 +183,17 @@ mod tests {
 
         assert_eq!(selected, [true, true, false, false, false]);
         assert!(!arguments.has(Measurement::Confirmations));
+    }
+
+    #[test]
+    fn a_study_has_its_own_options_and_none_of_the_measurements() {
+        let parse = |line: &str| BenchArguments::try_parse_from(line.split(' '));
+
+        let study = parse("bench overload --rounds 1").unwrap().study;
+
+        assert!(matches!(study, Some(Study::Overload(_))), "{study:?}");
+        assert!(parse("bench --quick overload").is_err());
+        assert!(parse("bench overload --quick").is_err());
     }
 
     #[test]

@@ -9,17 +9,14 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use postgres_server::Server;
-use proto::orders::v1::order_service_client::OrderServiceClient;
 use tonic::transport::Channel;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
 use super::arguments::Sizes;
 use super::figures::Figures;
-use crate::alone::Alone;
-use crate::client::connections::connect;
+use crate::alone::{Alone, on_postgres, place_order};
 use crate::closed_loop::{self, Round};
-use crate::orders::basket;
 
 /// The connections that the callers share.
 const CONNECTIONS: usize = 4;
@@ -85,16 +82,14 @@ pub(super) async fn measure(sizes: &Sizes, figures: &mut Figures) -> Result<()> 
 impl Contender {
     async fn start(settings: &[(&str, &str)]) -> Result<Self> {
         let service = Alone::start(settings).await?;
-        let channels = (0..CONNECTIONS).map(|_| connect(service.address()));
-        let channels = channels.collect::<Result<_>>()?;
+        let channels = service.channels(CONNECTIONS)?;
         Ok(Self { service, channels })
     }
 
     async fn on(server: &Server, database: &str, settings: &[(&str, &str)]) -> Result<Self> {
-        server.create_database(database)?;
-        let url = server.url(database);
-        let own = [("DATABASE_URL", url.as_str()), ("DATABASE_MIGRATE", "true")];
-        let settings = [&own, settings].concat();
+        let own = on_postgres(server, database)?;
+        let own = own.iter().map(|(name, value)| (*name, value.as_str()));
+        let settings: Vec<_> = own.chain(settings.iter().copied()).collect();
         Self::start(&settings).await.context("PostgreSQL")
     }
 
@@ -109,13 +104,6 @@ impl Contender {
 async fn empty_call(channel: Channel) -> Result<()> {
     HealthClient::new(channel)
         .check(HealthCheckRequest::default())
-        .await?;
-    Ok(())
-}
-
-async fn place_order(channel: Channel) -> Result<()> {
-    OrderServiceClient::new(channel)
-        .place_order(basket::request())
         .await?;
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::Result;
-use proto::orders::v1::{Order, PlaceOrderRequest, PlaceOrderResponse};
+use proto::orders::v1::{Order, PlaceOrderRequest};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -17,8 +17,6 @@ use crate::closed_loop::{Extent, measure};
 use crate::open_loop::lean::LeanConnections;
 use crate::orders::basket;
 use crate::replay::journal::Journal;
-
-const PLACE_ORDER: &str = "/orders.v1.OrderService/PlaceOrder";
 
 /// Connections to a replica: more did not change a figure.
 const CONNECTIONS: usize = 4;
@@ -41,7 +39,7 @@ pub(super) struct Customers {
 impl Customers {
     pub(super) async fn of(address: SocketAddr, journal: Journal) -> Result<Self> {
         Ok(Self {
-            connections: LeanConnections::open(address, CONNECTIONS, PLACE_ORDER, ANSWER).await?,
+            connections: LeanConnections::for_orders(address, CONNECTIONS, ANSWER).await?,
             journal,
             lines: None,
         })
@@ -55,11 +53,7 @@ impl Customers {
     pub(super) async fn place(&self) -> Result<Order, Status> {
         let request = self.request();
         let call = self.journal.place(&request, None)?;
-        let answer = self.connections.call::<PlaceOrderResponse>(&request).await;
-        let order = answer.and_then(|answer| {
-            let order = answer.order;
-            order.ok_or_else(|| Status::data_loss("the answer has no order"))
-        });
+        let order = self.connections.place(&request).await;
         call.end(order.as_ref());
         order
     }

@@ -1,21 +1,23 @@
-//! `--grow PARAMETER`: how throughput and CPU time per order depend on one parameter.
+//! `--grow PARAMETER,…`: how throughput and CPU time per order depend on one parameter after the other.
 //!
 //! Each value has a stack of its own, and its audit; only the history grows on one stack, by real orders. All other
 //! parameters are those of the table: two lines, one replica, six partitions, no availability check, nobody watching.
 
-use std::fmt::Write as _;
+mod report;
+
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
 use clap::ValueEnum;
-use serde_json::json;
+
+use self::report::Growth;
 
 use super::arguments::{BenchArguments, Sizes};
 use super::customers::{Watchers, place, place_watched};
 use super::end_to_end::{self, EndToEnd, Workload, unchecked};
 use super::pair::{OPEN_ORDERS, Pair, PairSettings};
 use super::progress::{rate, until_none};
-use super::table::{markdown, number};
+use super::table::number;
 use super::usage::{CostPerOrder, Usage};
 use crate::demo::fresh_directory;
 use crate::orders::basket::MAX_LINES;
@@ -80,22 +82,39 @@ impl GrowParameter {
     }
 }
 
-pub(super) async fn run(parameter: GrowParameter, arguments: &BenchArguments) -> Result<()> {
-    let values = match arguments.values.as_slice() {
+pub(super) async fn run(parameters: &[GrowParameter], arguments: &BenchArguments) -> Result<()> {
+    for parameter in parameters {
+        check(*parameter, values(*parameter, arguments))?;
+    }
+    ensure!(
+        parameters.len() == 1 || arguments.values.is_empty(),
+        "--values are those of one parameter"
+    );
+    let mut grown = Vec::new();
+    for parameter in parameters {
+        let growth = measure(*parameter, arguments).await?;
+        println!("\n{}", growth.table());
+        grown.push(growth);
+        // After each: an hour of measurements does not depend on the last one.
+        report::write(&grown, arguments)?;
+    }
+    Ok(())
+}
+
+fn values(parameter: GrowParameter, arguments: &BenchArguments) -> &[u64] {
+    match arguments.values.as_slice() {
         [] => parameter.values(),
         values => values,
-    };
-    check(parameter, values)?;
-    let sizes = arguments.sizes();
+    }
+}
+
+async fn measure(parameter: GrowParameter, arguments: &BenchArguments) -> Result<Growth> {
+    let (values, sizes) = (values(parameter, arguments), arguments.sizes());
     let rows = match parameter {
         GrowParameter::History => with_history(values, &sizes, &arguments.data_dir).await?,
         _ => with_each(parameter, values, &sizes, &arguments.data_dir).await?,
     };
-    println!("\n{}", table(parameter, &rows));
-    if let Some(path) = &arguments.json {
-        write(parameter, &rows, path)?;
-    }
-    Ok(())
+    Ok(Growth { parameter, rows })
 }
 
 fn check(parameter: GrowParameter, values: &[u64]) -> Result<()> {
@@ -249,106 +268,9 @@ impl GrowRow {
     }
 }
 
-fn table(parameter: GrowParameter, rows: &[GrowRow]) -> String {
-    let head = [
-        parameter.name(),
-        "orders/s",
-        "CPU per order, µs",
-        "of each process",
-        "WAL, B",
-    ];
-    let rows = rows.iter().map(|row| {
-        let each = row.cost.cpu.iter();
-        let each: Vec<_> = each
-            .map(|(name, micros)| format!("{name} {micros:.0}"))
-            .collect();
-        [
-            row.value.to_string(),
-            number(row.per_second),
-            number(row.cost.total()),
-            each.join(", "),
-            number(row.cost.wal),
-        ]
-    });
-    markdown(std::iter::once(head.map(str::to_owned)).chain(rows))
-}
-
-/// As CSV if the file's name ends so, otherwise as JSON.
-fn write(parameter: GrowParameter, rows: &[GrowRow], path: &Path) -> Result<()> {
-    let is_csv = path.extension().is_some_and(|extension| extension == "csv");
-    let text = if is_csv {
-        csv(parameter, rows)?
-    } else {
-        json(parameter, rows)?
-    };
-    std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
-}
-
-fn csv(parameter: GrowParameter, rows: &[GrowRow]) -> Result<String> {
-    let mut text = format!(
-        "{},orders_per_s,cpu_us_per_order,wal_bytes_per_order",
-        parameter.name()
-    );
-    let first = rows.first().map(|row| row.cost.cpu.keys());
-    let names: Vec<_> = first.into_iter().flatten().collect();
-    for name in &names {
-        write!(text, ",{name}")?;
-    }
-    for row in rows {
-        let GrowRow {
-            value,
-            per_second,
-            cost,
-        } = row;
-        write!(
-            text,
-            "\n{value},{per_second:.1},{:.1},{:.0}",
-            cost.total(),
-            cost.wal
-        )?;
-        for name in &names {
-            write!(text, ",{:.1}", cost.cpu.get(*name).unwrap_or(&0.0))?;
-        }
-    }
-    Ok(text + "\n")
-}
-
-fn json(parameter: GrowParameter, rows: &[GrowRow]) -> Result<String> {
-    let rows = rows.iter().map(|row| {
-        json!({
-            parameter.name(): row.value,
-            "orders_per_s": row.per_second,
-            "cpu_us_per_order": row.cost.cpu,
-            "wal_bytes_per_order": row.cost.wal,
-        })
-    });
-    Ok(serde_json::to_string_pretty(&rows.collect::<Vec<_>>())?)
-}
-
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
-
-    fn row(value: u64) -> GrowRow {
-        let cpu = BTreeMap::from([("broker", 100.0), ("driver", 50.5)]);
-        GrowRow {
-            value,
-            per_second: 2_500.0,
-            cost: CostPerOrder { cpu, wal: 9_000.0 },
-        }
-    }
-
-    #[test]
-    fn a_row_of_the_csv_has_the_columns_of_its_head() {
-        let text = csv(GrowParameter::Callers, &[row(1), row(4)]).unwrap();
-
-        let lines: Vec<_> = text.lines().collect();
-        let head = "callers,orders_per_s,cpu_us_per_order,wal_bytes_per_order,broker,driver";
-        assert_eq!(lines[0], head);
-        assert_eq!(lines[2], "4,2500.0,150.5,9000,100.0,50.5");
-    }
 
     #[test]
     fn values_that_cannot_be_measured_are_refused() {

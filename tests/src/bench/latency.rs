@@ -12,7 +12,7 @@ use proto::orders::v1::Order;
 use tonic::Status;
 
 use super::arguments::Sizes;
-use super::customers::Customers;
+use super::customers::{Customers, place as place_all};
 use super::end_to_end::unchecked;
 use super::figures::Figures;
 use super::pair::Pair;
@@ -25,6 +25,9 @@ use crate::stack::Service;
 pub(super) const RATES: [(&str, f64); 2] = [("100", 100.0), ("1000", 1_000.0)];
 
 const WARM_UP: Duration = Duration::from_secs(1);
+
+/// Callers of the orders before the first open loop.
+const WARM_UP_CALLERS: usize = 64;
 
 /// Deadline of a call.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -43,6 +46,9 @@ pub(super) struct Offered {
 
 pub(super) async fn measure(pair: &Pair, sizes: &Sizes, figures: &mut Figures) -> Result<()> {
     pair.start_both(&unchecked()).await?;
+    // Until every partition has its consumer, which takes a second.
+    place_all(&pair.customers().await?, WARM_UP_CALLERS, sizes.warm_up).await?;
+    pair.until_all_are_final().await?;
     for (name, per_second) in RATES {
         let offered = offer(pair, per_second, sizes.latency).await?;
         pair.until_all_are_final().await?;
@@ -83,7 +89,7 @@ pub(super) async fn offer(pair: &Pair, per_second: f64, length: Duration) -> Res
     ensure!(
         lost == 0,
         "{lost} calls have no order: {:?}",
-        measured.samples
+        measured.outcomes.samples
     );
     let called = std::mem::take(&mut *called.lock().unwrap_or_else(PoisonError::into_inner));
     Ok(Offered { measured, called })

@@ -99,7 +99,7 @@ impl FaultRunner<'_> {
         let ends = Instant::now() + step.lasts;
         if let Some(service) = step.kill_amid {
             self.sleep_until(Instant::now() + step.lasts / 2).await;
-            self.saboteur.kill(service, step.which).await;
+            self.saboteur.kill(service, step).await?;
         }
         self.sleep_until(ends).await;
         self.saboteur.end(step).await?;

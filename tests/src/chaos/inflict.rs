@@ -41,13 +41,13 @@ impl Saboteur<'_> {
     /// Begins a fault. Returns an unexpected event, if there was one.
     pub(super) async fn begin(&self, step: &FaultStep) -> Result<Option<String>> {
         match step.fault {
-            ChaosFault::Kill(service) => self.kill(service, step.which).await,
+            ChaosFault::Kill(service) => self.kill(service, step).await?,
             ChaosFault::KillAll(service) => {
                 for process in self.stack.processes(service) {
-                    self.stack.kill(process).await;
+                    self.stack.kill(process).await?;
                 }
             }
-            ChaosFault::Freeze(service) => self.stack.pause(self.process(service, step)?).await,
+            ChaosFault::Freeze(service) => self.stack.pause(self.process(service, step)?).await?,
             ChaosFault::Stop(service) | ChaosFault::Scale(service) => {
                 return Ok(self.stop(self.process(service, step)?).await);
             }
@@ -69,7 +69,7 @@ impl Saboteur<'_> {
     /// Reverts the fault; recovery takes additional time.
     pub(super) async fn end(&self, step: &FaultStep) -> Result<()> {
         match step.fault {
-            ChaosFault::Freeze(service) => self.stack.resume(self.process(service, step)?).await,
+            ChaosFault::Freeze(service) => self.stack.resume(self.process(service, step)?).await?,
             ChaosFault::Stop(service) | ChaosFault::Scale(service) => {
                 self.stack.launch(self.process(service, step)?).await?;
             }
@@ -103,11 +103,8 @@ impl Saboteur<'_> {
     }
 
     /// Kills a replica.
-    pub(super) async fn kill(&self, service: Service, which: usize) {
-        let processes = self.stack.processes(service);
-        if let Some(process) = processes.get(which % processes.len().max(1)) {
-            self.stack.kill(*process).await;
-        }
+    pub(super) async fn kill(&self, service: Service, step: &FaultStep) -> Result<()> {
+        Ok(self.stack.kill(self.process(service, step)?).await?)
     }
 
     async fn stop(&self, process: Process) -> Option<String> {

@@ -6,7 +6,6 @@ use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use auditor::verdict::Verdict;
 use serde_json::{Value, json};
 
@@ -14,6 +13,7 @@ use super::plan::FaultPlan;
 use super::recovery::{Inflicted, Recovery};
 use super::verdict::Wire;
 use crate::replay::summary::Summary;
+use crate::report::write_json;
 
 /// The result of a run.
 #[derive(Clone, Debug)]
@@ -127,9 +127,7 @@ impl ChaosReport {
 
     /// Writes the figures as JSON to a file.
     pub(super) fn write_json(&self, path: &Path) -> anyhow::Result<()> {
-        let text = serde_json::to_string_pretty(&self.to_json())? + "\n";
-        std::fs::write(path, text)
-            .with_context(|| format!("cannot write the report to {}", path.display()))
+        write_json(path, &self.to_json())
     }
 }
 

@@ -35,9 +35,14 @@ impl Connections {
     pub fn to(addresses: &[impl AsRef<str>], calls: usize) -> anyhow::Result<Self> {
         let endpoints = addresses.iter().map(|address| endpoint(address.as_ref()));
         let endpoints = endpoints.collect::<anyhow::Result<Vec<_>>>()?;
+        Self::among(&endpoints, calls)
+    }
+
+    /// Enough connections for this many concurrent calls, round robin over the endpoints.
+    pub fn among(endpoints: &[Endpoint], calls: usize) -> anyhow::Result<Self> {
         anyhow::ensure!(!endpoints.is_empty(), "no address is given");
         let connections = calls.div_ceil(STREAMS).max(endpoints.len());
-        Ok(Self::over(&endpoints, connections))
+        Ok(Self::over(endpoints, connections))
     }
 
     /// This many connections to one address, whatever the number of calls: for a server known to allow the streams.
@@ -74,12 +79,17 @@ fn endpoint(address: &str) -> anyhow::Result<Endpoint> {
         has_host,
         "{address:?} is no address; expected http://HOST:PORT"
     );
-    Ok(endpoint
+    Ok(tuned(endpoint))
+}
+
+/// An endpoint with the timeouts of this client.
+pub fn tuned(endpoint: Endpoint) -> Endpoint {
+    endpoint
         .connect_timeout(CONNECT_TIMEOUT)
         .tcp_nodelay(true)
         .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
         .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
-        .keep_alive_while_idle(true))
+        .keep_alive_while_idle(true)
 }
 
 #[cfg(test)]

@@ -18,6 +18,8 @@ type FakeAnswer<Q, A> = Box<dyn Fn(Q) -> A + Send + Sync>;
 /// The handlers of the fake service. A watch streams its entries and then ends.
 pub(crate) struct Fake {
     pub(crate) place: FakeAnswer<PlaceOrderRequest, Result<Order, Status>>,
+    pub(crate) get: FakeAnswer<GetOrderRequest, Result<Order, Status>>,
+    pub(crate) list: FakeAnswer<ListOrdersRequest, Result<ListOrdersResponse, Status>>,
     pub(crate) cancel: FakeAnswer<CancelOrderRequest, Result<Order, Status>>,
     pub(crate) watch: FakeAnswer<WatchOrderRequest, Vec<Result<OrderHistoryEntry, Status>>>,
 }
@@ -26,6 +28,8 @@ impl Default for Fake {
     fn default() -> Self {
         Self {
             place: Box::new(|_| Err(Status::unimplemented("place"))),
+            get: Box::new(|_| Err(Status::unimplemented("get"))),
+            list: Box::new(|_| Err(Status::unimplemented("list"))),
             cancel: Box::new(|_| Err(Status::unimplemented("cancel"))),
             watch: Box::new(|_| vec![Err(Status::unimplemented("watch"))]),
         }
@@ -78,16 +82,17 @@ impl OrderService for Fake {
 
     async fn get_order(
         &self,
-        _: Request<GetOrderRequest>,
+        request: Request<GetOrderRequest>,
     ) -> Result<Response<GetOrderResponse>, Status> {
-        Err(Status::unimplemented("get"))
+        let order = Some((self.get)(request.into_inner())?);
+        Ok(Response::new(GetOrderResponse { order }))
     }
 
     async fn list_orders(
         &self,
-        _: Request<ListOrdersRequest>,
+        request: Request<ListOrdersRequest>,
     ) -> Result<Response<ListOrdersResponse>, Status> {
-        Err(Status::unimplemented("list"))
+        (self.list)(request.into_inner()).map(Response::new)
     }
 
     type WatchOrderStream = Pin<Box<dyn Stream<Item = Result<WatchOrderResponse, Status>> + Send>>;

@@ -6,7 +6,7 @@ use tonic::{Code, IntoRequest, Status};
 use super::OrderClient;
 use crate::replay::journal::Journal;
 
-/// Places an order; a request with a deadline keeps it.
+/// Places an order. A request keeps its deadline and its metadata, here and below.
 ///
 /// # Errors
 /// The status that order-service answers.
@@ -31,11 +31,11 @@ pub async fn place(
 pub async fn cancel(
     client: &mut OrderClient,
     journal: &Journal,
-    order_id: &str,
+    request: impl IntoRequest<CancelOrderRequest>,
 ) -> Result<Order, Status> {
-    let call = journal.cancel(order_id)?;
-    let order_id = order_id.to_owned();
-    let response = client.cancel_order(CancelOrderRequest { order_id }).await;
+    let request = request.into_request();
+    let call = journal.cancel(&request.get_ref().order_id)?;
+    let response = client.cancel_order(request).await;
     let order = response.and_then(|response| the_order(response.into_inner().order));
     call.end(order.as_ref());
     order
@@ -48,11 +48,11 @@ pub async fn cancel(
 pub async fn get(
     client: &mut OrderClient,
     journal: &Journal,
-    order_id: &str,
+    request: impl IntoRequest<GetOrderRequest>,
 ) -> Result<Order, Status> {
-    let read = journal.read(order_id);
-    let order_id = order_id.to_owned();
-    let response = client.get_order(GetOrderRequest { order_id }).await;
+    let request = request.into_request();
+    let read = journal.read(&request.get_ref().order_id);
+    let response = client.get_order(request).await;
     let order = response.and_then(|response| the_order(response.into_inner().order));
     match &order {
         Ok(order) => read.got(Some(order)),

@@ -15,13 +15,16 @@ impl BearerToken {
     pub fn read(file: &Path) -> anyhow::Result<Self> {
         let text = std::fs::read_to_string(file)
             .with_context(|| format!("reading the token in {}", file.display()))?;
-        let value = format!("Bearer {}", text.trim()).parse();
-        let mut value: MetadataValue<Ascii> = value
-            .ok()
-            .filter(|_| !text.trim().is_empty())
-            .with_context(|| format!("{} has no token in it", file.display()))?;
+        Self::parse(&text).with_context(|| format!("{} has no token in it", file.display()))
+    }
+
+    /// The token in a text, if it is one.
+    pub fn parse(text: &str) -> Option<Self> {
+        let token = text.trim();
+        let value = format!("Bearer {token}").parse();
+        let mut value: MetadataValue<Ascii> = value.ok().filter(|_| !token.is_empty())?;
         value.set_sensitive(true);
-        Ok(Self(value))
+        Some(Self(value))
     }
 
     /// Adds the token to a request.

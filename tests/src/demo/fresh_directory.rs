@@ -85,7 +85,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("below").join("demo");
         prepare(&path).unwrap();
-        for name in ["order-service.db", "lock"] {
+        for name in ["orders.db", "lock"] {
             fs::write(path.join(name), "x").unwrap();
         }
         for name in ["logs", "run"] {
@@ -114,12 +114,12 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         prepare(home.path()).unwrap();
         let lock = File::create(home.path().join("lock")).unwrap();
-        fs::write(home.path().join("order-service.db"), "x").unwrap();
+        fs::write(home.path().join("orders.db"), "x").unwrap();
         lock.try_lock().unwrap();
 
         let refusal = prepare(home.path()).unwrap_err();
 
         assert!(refusal.to_string().contains("in use"));
-        assert_eq!(names(home.path()), ["lock", MARKER, "order-service.db"]);
+        assert_eq!(names(home.path()), ["lock", MARKER, "orders.db"]);
     }
 }

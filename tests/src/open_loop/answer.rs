@@ -70,6 +70,11 @@ impl CallOutcome {
 }
 
 impl ErrorCause {
+    /// Whether the request itself is at fault, such as an order of goods that are sold out: the service works.
+    pub fn is_about_the_request(&self) -> bool {
+        matches!(self.code, "INVALID_ARGUMENT" | "FAILED_PRECONDITION")
+    }
+
     fn of(status: &Status) -> Self {
         // Only this detail: at full load a refusal has to be cheap for the client as well.
         let info = status.get_details_error_info();

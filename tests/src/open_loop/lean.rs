@@ -14,9 +14,12 @@ use h2::RecvStream;
 use h2::client::SendRequest;
 use prost::Message;
 use prost::bytes::{BufMut, Bytes, BytesMut};
+use proto::orders::v1::{Order, PlaceOrderRequest, PlaceOrderResponse};
 use tokio::net::TcpStream;
 use tonic::Status;
 use tonic::codegen::http::{HeaderValue, Request, Uri};
+
+const PLACE_ORDER: &str = "/orders.v1.OrderService/PlaceOrder";
 
 /// gRPC message prefix: the compression flag and the length.
 const PREFIX: usize = 5;
@@ -54,6 +57,28 @@ impl LeanConnections {
             connections: Arc::new(connections),
             turn: Arc::default(),
         })
+    }
+
+    /// The same for PlaceOrder.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub async fn for_orders(
+        address: SocketAddr,
+        number: usize,
+        deadline: Duration,
+    ) -> Result<Self> {
+        Self::open(address, number, PLACE_ORDER, deadline).await
+    }
+
+    /// Places an order, over connections for orders.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub async fn place(&self, request: &PlaceOrderRequest) -> Result<Order, Status> {
+        let answer: PlaceOrderResponse = self.call(request).await?;
+        let order = answer.order;
+        order.ok_or_else(|| Status::data_loss("the answer has no order"))
     }
 
     /// Calls the method with a message.

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
+use super::rate_curve::{RateCurve, Stage};
+
 /// An offered load.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Load {
@@ -16,6 +18,14 @@ pub struct Load {
     pub length: Duration,
     /// Maximum calls in flight.
     pub outstanding: usize,
+}
+
+impl Load {
+    /// Its rate over the whole time, warm-up included.
+    pub(super) fn curve(&self) -> RateCurve {
+        let whole = self.warm_up + self.length;
+        RateCurve::new(vec![Stage::constant(self.per_second, whole)])
+    }
 }
 
 /// How calls are spread over time.

@@ -1,22 +1,13 @@
 //! Collects the results of all calls of a load.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 
 use tonic::Status;
 
-use super::answer::{CallOutcome, OrderAvailability};
+use super::answer::OrderAvailability;
 use super::load::Load;
 use super::measured::Measured;
-use crate::client::failure::CallFailure;
-
-/// When a call was due, when it was sent, and when it was answered.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Times {
-    pub(super) due: Instant,
-    pub(super) sent: Instant,
-    pub(super) answered: Instant,
-}
+use super::outcomes::Times;
 
 /// Counts and latencies, shared by all calls.
 #[derive(Debug)]
@@ -43,24 +34,9 @@ impl Recorder {
 
     /// A call has ended.
     pub(super) fn ended(&self, times: Times, answer: Result<OrderAvailability, Status>) {
-        let outcome = CallOutcome::of(&answer);
         let mut measured = self.lock();
         measured.lag.record(times.sent - times.due);
-        let latencies = match &outcome {
-            CallOutcome::Accepted(availability) => {
-                measured.accepted.entry(*availability).or_default()
-            }
-            CallOutcome::Refused(cause) => measured.refused.entry(cause.clone()).or_default(),
-            CallOutcome::Failed(cause) => measured.failed.entry(cause.clone()).or_default(),
-        };
-        latencies.corrected.record(times.answered - times.due);
-        latencies.uncorrected.record(times.answered - times.sent);
-        if let Err(status) = answer
-            && latencies.is_first()
-        {
-            let sample = CallFailure::from(status).to_string();
-            measured.samples.push(sample);
-        }
+        measured.outcomes.record(times, answer);
     }
 
     pub(super) fn measured(&self) -> Measured {

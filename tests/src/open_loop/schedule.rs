@@ -6,34 +6,33 @@
 
 use std::time::Duration;
 
-use super::load::{Arrivals, Load};
+use super::load::Arrivals;
+use super::rate_curve::RateCurve;
 
 /// A thousand wake-ups per second cost almost nothing, and the smallest measured bound is several milliseconds.
 pub const TICK: Duration = Duration::from_millis(1);
 
-/// The due time of each call of a load, counted from its start, including the warm-up, in order.
-pub fn due_times(load: &Load) -> impl Iterator<Item = Duration> + use<> {
-    let end = load.warm_up + load.length;
-    let (arrivals, per_second) = (load.arrivals, load.per_second);
+/// The due time of each call, counted from the start, in order.
+pub fn due_times(curve: RateCurve, arrivals: Arrivals) -> impl Iterator<Item = Duration> {
     let mut before = 0.0;
-    let seconds = (0_u64..).map(move |number| match arrivals {
+    let calls = (0_u64..).map(move |number| match arrivals {
         // From the number, not from the previous time: rounding errors would add up.
-        Arrivals::Constant => number as f64 / per_second,
+        Arrivals::Constant => number as f64,
         Arrivals::Poisson => {
-            before += gap(per_second);
+            before += gap();
             before
         }
     });
-    seconds
-        .map(Duration::from_secs_f64)
-        .take_while(move |due| *due < end)
+    calls
+        .map_while(move |calls| curve.time_of(calls))
         .map(at_its_tick)
 }
 
-/// Seconds between two calls, exponentially distributed.
-fn gap(per_second: f64) -> f64 {
+/// Exponentially distributed with the mean 1: as a number of calls on a curve it is the gap of a Poisson process, also
+/// where the rate changes.
+fn gap() -> f64 {
     // `random` is below 1, so the argument of the logarithm is positive.
-    -(1.0 - rand::random::<f64>()).ln() / per_second
+    -(1.0 - rand::random::<f64>()).ln()
 }
 
 fn at_its_tick(due: Duration) -> Duration {
@@ -43,21 +42,17 @@ fn at_its_tick(due: Duration) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use super::super::rate_curve::Stage;
     use super::*;
 
-    fn load(arrivals: Arrivals, per_second: f64, seconds: u64) -> Load {
-        Load {
-            arrivals,
-            per_second,
-            warm_up: Duration::from_secs(1),
-            length: Duration::from_secs(seconds - 1),
-            outstanding: 1,
-        }
+    fn due(arrivals: Arrivals, per_second: f64, seconds: u64) -> Vec<Duration> {
+        let stage = Stage::constant(per_second, Duration::from_secs(seconds));
+        due_times(RateCurve::new(vec![stage]), arrivals).collect()
     }
 
     #[test]
-    fn a_constant_rate_is_kept_to_the_end_and_warm_up_is_part_of_the_time() {
-        let due: Vec<_> = due_times(&load(Arrivals::Constant, 300.0, 10)).collect();
+    fn a_constant_rate_is_kept_to_the_end() {
+        let due = due(Arrivals::Constant, 300.0, 10);
 
         assert_eq!(due.len(), 3_000);
         assert_eq!(due[0], Duration::ZERO);
@@ -67,7 +62,7 @@ mod tests {
 
     #[test]
     fn a_call_between_two_ticks_is_due_at_the_later_one() {
-        let due: Vec<_> = due_times(&load(Arrivals::Constant, 3_000.0, 2)).collect();
+        let due = due(Arrivals::Constant, 3_000.0, 2);
 
         let millis: Vec<_> = due[..8].iter().map(Duration::as_micros).collect();
         assert_eq!(millis, [0, 1_000, 1_000, 1_000, 2_000, 2_000, 2_000, 3_000]);
@@ -75,7 +70,7 @@ mod tests {
 
     #[test]
     fn poisson_arrivals_keep_the_rate_on_average_and_come_in_clusters() {
-        let due: Vec<_> = due_times(&load(Arrivals::Poisson, 1_000.0, 100)).collect();
+        let due = due(Arrivals::Poisson, 1_000.0, 100);
 
         // 100,000 expected; the standard deviation is 316.
         assert!((98_000..102_000).contains(&due.len()), "{}", due.len());

@@ -1,4 +1,5 @@
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use tonic::Status;
@@ -107,7 +108,12 @@ async fn each_kind_of_outcome_has_its_own_latencies_and_one_sample() {
     assert_eq!(measured.all_accepted().count(), 75);
     assert_eq!(measured.all_failed().count(), 25);
     assert_eq!(measured.all_refused().count(), 0);
-    assert_eq!(measured.samples.len(), 1, "{:?}", measured.samples);
+    assert_eq!(
+        measured.outcomes.samples.len(),
+        1,
+        "{:?}",
+        measured.outcomes
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

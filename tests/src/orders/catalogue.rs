@@ -80,6 +80,12 @@ impl Entry {
     }
 }
 
+/// Whether every line is valid, of goods, and not bulk.
+pub(super) fn is_acceptable(invoice: &Invoice) -> bool {
+    let mut lines = invoice.lines.iter();
+    lines.all(|line| is_orderable(line) && is_goods(&line.sku) && line.quantity < BULK)
+}
+
 /// In the data set, the codes of goods begin with five digits.
 fn is_goods(sku: &str) -> bool {
     sku.len() >= 5 && sku.bytes().take(5).all(|byte| byte.is_ascii_digit())

@@ -13,6 +13,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
+use super::sample;
 use super::signal::Signal;
 use super::span;
 use super::state::{Manner, ReceiverState, lock};
@@ -98,11 +99,16 @@ fn signal_of(request: &Request<Incoming>) -> Result<Signal, StatusCode> {
 fn keep(signal: Signal, body: Bytes, state: &Mutex<ReceiverState>) -> Result<(), StatusCode> {
     let spans = match signal {
         Signal::Traces => span::decode(body.clone()).map_err(|_| StatusCode::BAD_REQUEST)?,
-        // Decoded lazily, on access.
+        // Decoded lazily, on access; of metrics all but the last values.
         Signal::Metrics | Signal::Logs => Vec::new(),
+    };
+    let samples = match signal {
+        Signal::Metrics => sample::decode(body.clone()).map_err(|_| StatusCode::BAD_REQUEST)?,
+        Signal::Traces | Signal::Logs => Vec::new(),
     };
     let mut state = lock(state);
     state.kept.add_spans(spans);
+    state.samples.add(samples);
     state.kept.add_body(signal, body);
     Ok(())
 }

@@ -4,6 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::kept::Kept;
+use super::sample::Samples;
 
 /// How the receiver answers.
 #[derive(Clone, Copy, Debug, Default)]
@@ -21,6 +22,7 @@ pub enum Manner {
 #[derive(Debug)]
 pub(super) struct ReceiverState {
     pub(super) kept: Kept,
+    pub(super) samples: Samples,
     pub(super) manner: Manner,
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use proto::orders::v1::{Order, PlaceOrderRequest};
+use proto::orders::v1::{CancelOrderRequest, Order, PlaceOrderRequest};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep_until};
 use tonic::Response;
@@ -135,9 +135,10 @@ impl ConfirmedOrder {
         let client = replay.calls.next();
         let answer = until_answered(deadline, || {
             let mut client = client.clone();
-            let (journal, order_id) = (&replay.journal, &self.order.order_id);
+            let order_id = self.order.order_id.clone();
+            let request = CancelOrderRequest { order_id };
             async move {
-                let order = recorded::cancel(&mut client, journal, order_id).await;
+                let order = recorded::cancel(&mut client, &replay.journal, request).await;
                 order.map(Response::new)
             }
         });

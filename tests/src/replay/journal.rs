@@ -148,6 +148,11 @@ impl Journal {
         }
     }
 
+    /// The error of the first failed write; from then on no call is made.
+    pub fn failure(&self) -> Option<&str> {
+        self.0.failure.get().map(String::as_str)
+    }
+
     fn invoke(&self, what: Asked) -> Result<Call, Unwritten> {
         let number = self.0.calls.fetch_add(1, Ordering::Relaxed);
         let at = self.now();

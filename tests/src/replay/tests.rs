@@ -104,6 +104,7 @@ impl Shaky {
                 Ok(Order::default())
             }),
             watch: Box::new(move |request| watch.watch(&request.order_id, request.after_version)),
+            ..Fake::default()
         };
         fake.serve().await
     }

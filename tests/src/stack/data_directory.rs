@@ -9,6 +9,9 @@ use std::path::{Path, PathBuf};
 
 use super::{Process, Service, StackError};
 
+/// Lines of a log in an error about its process.
+const LOG_TAIL_LINES: usize = 15;
+
 /// A data directory locked by this process until it is dropped.
 #[derive(Debug)]
 pub(super) struct DataDirectory {
@@ -86,6 +89,14 @@ impl Drop for DataDirectory {
     fn drop(&mut self) {
         let _ = self.lock.unlock();
     }
+}
+
+/// The last lines of a log; of one that cannot be read, none.
+pub(super) fn tail(log: &Path) -> String {
+    let text = fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(LOG_TAIL_LINES)..].join("\n")
 }
 
 /// Opens without truncating: the content belongs to the holder of the lock.

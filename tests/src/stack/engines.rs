@@ -7,6 +7,10 @@ use clap::ValueEnum;
 
 use super::StackError;
 
+/// The embedded broker holds every fetch for its full wait, even when records are available: a long wait would delay
+/// every event.
+const EMBEDDED_FETCH_WAIT: &str = "20ms";
+
 #[derive(Clone, Debug)]
 pub struct Engines {
     pub broker: BrokerEngine,
@@ -67,6 +71,25 @@ impl Engines {
     }
 }
 
+impl BrokerEngine {
+    /// The settings that the services need on this broker.
+    pub fn settings(&self) -> Vec<(String, String)> {
+        // A stack's broker is a single node. For another broker, the caller sets the numbers.
+        let single_node = [
+            ("KAFKA_TOPIC_REPLICATION", "1"),
+            ("KAFKA_TOPIC_MIN_INSYNC", "1"),
+        ];
+        let mut settings = match self {
+            Self::Embedded => vec![("KAFKA_FETCH_WAIT", EMBEDDED_FETCH_WAIT)],
+            Self::Apache => Vec::new(),
+            Self::External(_) => return Vec::new(),
+        };
+        settings.extend(single_node);
+        let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+        settings.into_iter().map(owned).collect()
+    }
+}
+
 impl FromStr for BrokerEngine {
     type Err = String;
 
@@ -86,6 +109,15 @@ impl fmt::Display for BrokerEngine {
             Self::Embedded => "embedded",
             Self::Apache => "apache",
             Self::External(address) => address,
+        })
+    }
+}
+
+impl fmt::Display for DatabaseEngine {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Sqlite => "SQLite",
+            Self::Postgres => "PostgreSQL",
         })
     }
 }

@@ -40,6 +40,9 @@ pub enum StackError {
     /// The program is not built.
     #[error("there is no {}: build it with `cargo build --workspace --bins` (with the same --release)", path.display())]
     NotBuilt { path: PathBuf },
+    /// A signal or a start for a process that the stack does not have, such as an external broker.
+    #[error("the stack has no process {process}")]
+    NoSuchProcess { process: Process },
     /// The operating system would not start the process.
     #[error("cannot start {process}")]
     Spawn { process: Process, source: io::Error },

@@ -7,16 +7,10 @@ use nix::sys::signal::Signal;
 use super::apache_kafka::{ApacheKafka, PASSWORD, USER};
 use super::database::StackPostgres;
 use super::process::Launch;
-use super::{
-    BrokerEngine, DataDirectory, Process, Service, StackAddresses, StackConfig, StackError, tls,
-};
+use super::{DataDirectory, Process, Service, StackAddresses, StackConfig, StackError, tls};
 
 /// SHUTDOWN_GRACE of a service; it is killed a little later.
 pub(super) const SHUTDOWN_GRACE_SECONDS: u64 = 20;
-
-/// The embedded broker holds every fetch for its full wait, even when records are available: a long wait would delay
-/// every event.
-const EMBEDDED_FETCH_WAIT: &str = "20ms";
 
 /// Stop signal of an ordinary program; a clean exit code is 0.
 const TERMINATE: (Signal, i32) = (Signal::SIGTERM, 0);
@@ -161,25 +155,11 @@ impl Launches<'_> {
                     .collect()
             }
         };
-        settings.extend(broker_settings(&self.config.engines.broker));
+        settings.extend(self.config.engines.broker.settings());
         settings.push(variable("KAFKA_TOPIC_PREFIX", &self.config.topic_prefix));
         settings.extend(self.config.broker_settings.iter().cloned());
         settings
     }
-}
-
-/// The settings that this broker needs.
-pub(super) fn broker_settings(broker: &BrokerEngine) -> Vec<(String, String)> {
-    let mut settings = Vec::new();
-    if *broker == BrokerEngine::Embedded {
-        settings.push(variable("KAFKA_FETCH_WAIT", EMBEDDED_FETCH_WAIT));
-    }
-    // The stack's own brokers are a single node. For another broker, the caller sets the numbers.
-    if !matches!(broker, BrokerEngine::External(_)) {
-        settings.push(variable("KAFKA_TOPIC_REPLICATION", 1));
-        settings.push(variable("KAFKA_TOPIC_MIN_INSYNC", 1));
-    }
-    settings
 }
 
 /// The TLS and SCRAM settings of a service.

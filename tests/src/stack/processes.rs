@@ -1,12 +1,11 @@
 //! Starts, kills, freezes and stops the processes of a running stack, singly or per service.
 
-use std::fs;
-use std::path::Path;
 use std::time::Duration;
 
 use futures::future::{join_all, try_join_all};
 use nix::sys::signal::Signal;
 
+use super::data_directory::tail;
 use super::launches::SHUTDOWN_GRACE_SECONDS;
 use super::supervisor::Supervised;
 use super::{Ending, Process, ProcessPhase, ProcessState, Service, Stack, StackError, readiness};
@@ -19,9 +18,6 @@ const SERVICE_STOP: Duration = Duration::from_secs(SHUTDOWN_GRACE_SECONDS + 5);
 
 /// The embedded broker waits up to 5 s for connections that clients keep open; the other servers need less.
 const SERVER_STOP: Duration = Duration::from_secs(8);
-
-/// Lines of the log in the error of a failed start.
-const LOG_TAIL_LINES: usize = 15;
 
 impl Stack {
     /// Every process, in stop order.
@@ -77,8 +73,11 @@ impl Stack {
     }
 
     /// Kills a process with SIGKILL; it is restarted as after any other death.
-    pub async fn kill(&self, process: Process) {
-        self.signal(process, Signal::SIGKILL).await;
+    ///
+    /// # Errors
+    /// When it is not part of the stack.
+    pub async fn kill(&self, process: Process) -> Result<(), StackError> {
+        self.signal(process, Signal::SIGKILL).await
     }
 
     /// Kills a process with SIGKILL and keeps it down. `None` when it was not running.
@@ -87,19 +86,29 @@ impl Stack {
     }
 
     /// Freezes a process with SIGSTOP: it keeps its connections and does nothing.
-    pub async fn pause(&self, process: Process) {
-        self.signal(process, Signal::SIGSTOP).await;
+    ///
+    /// # Errors
+    /// When it is not part of the stack.
+    pub async fn pause(&self, process: Process) -> Result<(), StackError> {
+        self.signal(process, Signal::SIGSTOP).await
     }
 
     /// Resumes a frozen process with SIGCONT.
-    pub async fn resume(&self, process: Process) {
-        self.signal(process, Signal::SIGCONT).await;
+    ///
+    /// # Errors
+    /// When it is not part of the stack.
+    pub async fn resume(&self, process: Process) -> Result<(), StackError> {
+        self.signal(process, Signal::SIGCONT).await
     }
 
-    async fn signal(&self, process: Process, signal: Signal) {
-        if let Some(supervised) = self.processes.get(&process) {
-            supervised.signal(signal).await;
-        }
+    async fn signal(&self, process: Process, signal: Signal) -> Result<(), StackError> {
+        self.supervised(process)?.signal(signal).await;
+        Ok(())
+    }
+
+    fn supervised(&self, process: Process) -> Result<&Supervised, StackError> {
+        let supervised = self.processes.get(&process);
+        supervised.ok_or(StackError::NoSuchProcess { process })
     }
 
     /// Starts the processes of a service that are down and returns when all are ready.
@@ -115,19 +124,16 @@ impl Stack {
     /// Starts a process that is down and returns when it is ready.
     ///
     /// # Errors
-    /// When it cannot be started, ends, or does not become ready in time.
+    /// When it is not part of the stack, cannot be started, ends, or does not become ready in time.
     pub async fn start_process(&self, process: Process) -> Result<(), StackError> {
         self.launch(process).await?;
-        match self.processes.get(&process) {
-            Some(supervised) => self.ready(process, supervised).await,
-            None => Ok(()),
-        }
+        self.ready(process, self.supervised(process)?).await
     }
 
     /// Starts a process that is down without waiting until it is ready.
     ///
     /// # Errors
-    /// When it cannot be started.
+    /// When it is not part of the stack, or cannot be started.
     pub async fn launch(&self, process: Process) -> Result<(), StackError> {
         self.launch_once_with(process, Vec::new()).await
     }
@@ -135,16 +141,13 @@ impl Stack {
     /// As [`Stack::launch`], with environment variables for this start only: a restart after a crash does not get them.
     ///
     /// # Errors
-    /// When it cannot be started.
+    /// When it is not part of the stack, or cannot be started.
     pub async fn launch_once_with(
         &self,
         process: Process,
         environment: Vec<(String, String)>,
     ) -> Result<(), StackError> {
-        let Some(supervised) = self.processes.get(&process) else {
-            return Ok(());
-        };
-        supervised
+        self.supervised(process)?
             .start(environment)
             .await
             .map_err(|source| StackError::Spawn { process, source })
@@ -203,11 +206,4 @@ impl Stack {
         };
         self.processes.get(&process)?.stop(grace).await
     }
-}
-
-fn tail(log: &Path) -> String {
-    let text = fs::read(log).unwrap_or_default();
-    let text = String::from_utf8_lossy(&text);
-    let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(LOG_TAIL_LINES)..].join("\n")
 }

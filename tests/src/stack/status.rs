@@ -1,9 +1,11 @@
 //! The status of a supervised process: current state, restarts, exit.
 
 use std::fmt;
+use std::path::Path;
 use std::process::ExitStatus;
 
 use super::Process;
+use super::data_directory::tail;
 
 /// The lifecycle state of a process.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -52,16 +54,31 @@ impl fmt::Display for Notice {
 }
 
 /// How a process ended after a stop request.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Ending {
     pub status: ExitStatus,
     /// Killed after the grace period.
     pub forced: bool,
     /// The exit code of a clean stop of this process.
-    pub(super) clean_code: i32,
+    clean_code: i32,
+    /// The last lines of its log, unless it is clean.
+    log: String,
 }
 
 impl Ending {
+    pub(super) fn new(status: ExitStatus, forced: bool, clean_code: i32, log_file: &Path) -> Self {
+        let mut ending = Self {
+            status,
+            forced,
+            clean_code,
+            log: String::new(),
+        };
+        if !ending.is_clean() {
+            ending.log = tail(log_file);
+        }
+        ending
+    }
+
     /// Whether it exited in time and with the exit code of a clean stop.
     pub fn is_clean(&self) -> bool {
         !self.forced && self.status.code() == Some(self.clean_code)
@@ -71,6 +88,10 @@ impl Ending {
 impl fmt::Display for Ending {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let how = if self.forced { "forced" } else { "in time" };
-        write!(formatter, "{how}, {}", self.status)
+        write!(formatter, "{how}, {}", self.status)?;
+        if self.log.is_empty() {
+            return Ok(());
+        }
+        write!(formatter, "; the end of its log:\n{}", self.log)
     }
 }

@@ -174,12 +174,29 @@ impl ProcessSupervisor {
         self.restart_at = None;
         self.early_deaths = 0;
         let ending = match self.child.take() {
-            Some(child) => end(child, grace, signal).await,
+            Some(child) => self.end(child, grace, signal).await,
             None => None,
         };
         self.state
             .send_modify(|state| state.phase = ProcessPhase::Down);
         ending
+    }
+
+    async fn end(
+        &self,
+        mut child: Child,
+        grace: Duration,
+        (signal, clean_code): (Signal, i32),
+    ) -> Option<Ending> {
+        send(&child, signal);
+        let ending =
+            |status, forced| Ending::new(status, forced, clean_code, &self.launch.log_file);
+        if let Ok(Ok(status)) = timeout(grace, child.wait()).await {
+            return Some(ending(status, false));
+        }
+        child.kill().await.ok()?;
+        let status = child.wait().await.ok()?;
+        Some(ending(status, true))
     }
 
     fn mourn(&mut self, status: ExitStatus) {
@@ -254,22 +271,6 @@ async fn due(at: Option<Instant>) {
         Some(at) => sleep_until(at).await,
         None => std::future::pending().await,
     }
-}
-
-async fn end(mut child: Child, grace: Duration, stop: (Signal, i32)) -> Option<Ending> {
-    let (signal, clean_code) = stop;
-    send(&child, signal);
-    let ending = |status, forced| Ending {
-        status,
-        forced,
-        clean_code,
-    };
-    if let Ok(Ok(status)) = timeout(grace, child.wait()).await {
-        return Some(ending(status, false));
-    }
-    child.kill().await.ok()?;
-    let status = child.wait().await.ok()?;
-    Some(ending(status, true))
 }
 
 /// Cannot hit another process: the pid is reserved until the child is reaped.

@@ -1,6 +1,8 @@
 //! `local-stack up`: starts the stack, prints how to use it, keeps it running until Ctrl-C.
 
+use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Result, bail, ensure};
 use clap::Args;
@@ -8,6 +10,8 @@ use tokio::sync::broadcast::error::RecvError;
 
 use super::interrupt::Interrupt;
 use super::{Notice, Service, Stack, StackAddresses, StackOptions};
+use crate::live::BoundPage;
+use crate::live::options::PageOptions;
 use crate::orders::{OrderBook, SAMPLE};
 use crate::waterfall::observation::Observation;
 use crate::waterfall::{self, text};
@@ -15,14 +19,17 @@ use crate::waterfall::{self, text};
 /// Default data directory: below the directory that `make` runs in.
 const DATA_DIRECTORY: &str = ".local/up";
 
-/// The stock lasts for this many replays of the sample.
-const ROUNDS: usize = 10;
+/// The stock lasts for this many replays of the sample: hours at the highest rate of the live page.
+const ROUNDS: usize = 1_000;
 
 /// Start the stack and keep it running until Ctrl-C.
 #[derive(Clone, Debug, Args)]
 pub struct UpArguments {
     #[command(flatten)]
     stack: StackOptions,
+
+    #[command(flatten)]
+    page: PageOptions,
 }
 
 /// Runs until Ctrl-C or SIGTERM, then stops everything in order.
@@ -31,6 +38,8 @@ pub struct UpArguments {
 /// When the stack does not start, when a process is given up, or when one had to be killed.
 pub async fn run(arguments: UpArguments) -> Result<()> {
     let interrupt = Interrupt::listen()?;
+    // First, so that a port that is taken changes nothing.
+    let page = BoundPage::bind(arguments.page.address()).await?;
     let book = OrderBook::open(Path::new(SAMPLE))?;
     let catalogue = book.catalogue(book.len() * ROUNDS).to_csv()?;
     let mut config = arguments
@@ -42,7 +51,10 @@ pub async fn run(arguments: UpArguments) -> Result<()> {
         stack = Stack::start(config) => stack?,
         () = interrupt.stop.cancelled() => bail!("interrupted while the stack was starting"),
     };
-    println!("{}", welcome(stack.addresses(), stack.data_dir()));
+    let stack = Arc::new(stack);
+    let address = page.address();
+    let page = page.serve(Arc::clone(&stack), observation.receiver())?;
+    println!("{}", welcome(address, stack.addresses(), stack.data_dir()));
 
     let given_up = tokio::select! {
         () = interrupt.stop.cancelled() => None,
@@ -52,8 +64,9 @@ pub async fn run(arguments: UpArguments) -> Result<()> {
     };
 
     println!("stopping; a second Ctrl-C kills all remaining processes");
+    page.stop().await;
     tokio::select! {
-        clean = stop(stack) => ensure!(clean, "not everything stopped cleanly"),
+        clean = stop(&stack) => ensure!(clean, "not everything stopped cleanly"),
         () = interrupt.kill.cancelled() => bail!("killed before everything had stopped"),
     }
     match given_up {
@@ -86,9 +99,9 @@ async fn first_given_up(stack: &Stack) -> Notice {
 }
 
 /// Whether every process stopped cleanly.
-async fn stop(stack: Stack) -> bool {
+async fn stop(stack: &Stack) -> bool {
     let mut clean = true;
-    for (process, ending) in stack.stop().await {
+    for (process, ending) in stack.stop_all().await {
         println!("{process} stopped: {ending}");
         clean &= ending.is_clean();
     }
@@ -96,13 +109,15 @@ async fn stop(stack: Stack) -> bool {
 }
 
 /// Addresses, and commands to copy.
-fn welcome(addresses: &StackAddresses, data_dir: &Path) -> String {
+fn welcome(page: SocketAddr, addresses: &StackAddresses, data_dir: &Path) -> String {
     let orderctl = orderctl();
     let orders = addresses.orders[0];
     let kafka = &addresses.kafka;
     let topic = proto::topics::ORDER_EVENTS;
     format!(
         "The stack is up; Ctrl-C stops it.
+
+  {:<20}http://{page}
 
 {}
 Try, in another terminal:
@@ -118,6 +133,7 @@ Try, in another terminal:
 python3 -c \"import confluent_kafka as k; c = k.Consumer({{'bootstrap.servers': '{kafka}', 'group.id': 'look', \
 'auto.offset.reset': 'earliest'}}); c.subscribe(['{topic}']); \
 [print(m.key(), m.headers(), m.value(), sep='\\n', end='\\n\\n') for m in iter(lambda: c.poll(10), None)]\"",
+        "live page",
         whereabouts(addresses, data_dir),
     )
 }

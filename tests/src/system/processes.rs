@@ -9,16 +9,29 @@ use super::{Process, Service, System, WAIT_LIMIT, eventually, run_to_end};
 use crate::stack::Ending;
 
 impl System {
+    /// The processes of a service.
+    ///
+    /// # Errors
+    /// When the system has none: a broker of the pool is not its own.
+    fn processes(&self, service: Service) -> Result<Vec<Process>> {
+        let processes = self.stack.processes(service);
+        ensure!(
+            !processes.is_empty(),
+            "the system has no {service} of its own; System::start_with_own_broker starts one with its broker"
+        );
+        Ok(processes)
+    }
+
     /// Kills every process of a service with SIGKILL and waits until the stack has restarted them and they are ready.
     ///
     /// # Errors
-    /// When one does not restart.
+    /// When the system has none, or one does not restart.
     pub async fn kill(&self, service: Service) -> Result<()> {
-        let processes = self.stack.processes(service);
+        let processes = self.processes(service)?;
         let restarts = |process: &Process| self.stack.state(*process).restarts;
         let before: Vec<u32> = processes.iter().map(restarts).collect();
         for process in &processes {
-            self.stack.kill(*process).await;
+            self.stack.kill(*process).await?;
         }
         for (process, before) in processes.iter().zip(before) {
             self.is_back(*process, before).await?;
@@ -32,13 +45,19 @@ impl System {
     /// When it does not restart.
     pub async fn kill_process(&self, process: Process) -> Result<()> {
         let before = self.stack.state(process).restarts;
-        self.stack.kill(process).await;
+        self.stack.kill(process).await?;
         self.is_back(process, before).await
     }
 
     /// Kills one process with SIGKILL and keeps it down.
-    pub async fn kill_for_good(&self, process: Process) {
-        self.stack.kill_for_good(process).await;
+    ///
+    /// # Errors
+    /// When it was not running.
+    pub async fn kill_for_good(&self, process: Process) -> Result<()> {
+        let ending = self.stack.kill_for_good(process).await;
+        ending
+            .map(drop)
+            .with_context(|| format!("{process} was not running"))
     }
 
     /// Runs a subcommand of a service of the pair with the settings of its replicas; fails if the subcommand fails.
@@ -114,8 +133,9 @@ impl System {
     /// Stops all processes of a service concurrently and keeps them down. Returns the worst of their endings.
     ///
     /// # Errors
-    /// When it was not running.
+    /// When the system has none, or none was running.
     pub async fn stop(&self, service: Service) -> Result<Ending> {
+        self.processes(service)?;
         let endings = self.stack.stop_service(service).await;
         let worst = endings
             .into_iter()
@@ -127,17 +147,18 @@ impl System {
     /// Starts the stopped replicas of a service and waits until they are ready.
     ///
     /// # Errors
-    /// When it does not become ready.
+    /// When the system has none, or one does not become ready.
     pub async fn restart(&self, service: Service) -> Result<()> {
+        self.processes(service)?;
         Ok(self.stack.start_service(service).await?)
     }
 
     /// The concatenated logs of the processes of a service.
     ///
     /// # Errors
-    /// When a log cannot be read.
+    /// When the system has none, or a log cannot be read.
     pub fn log(&self, service: Service) -> Result<String> {
-        let processes = self.stack.processes(service).into_iter();
+        let processes = self.processes(service)?.into_iter();
         let logs = processes.map(|process| self.log_of(process));
         Ok(logs.collect::<Result<Vec<_>>>()?.concat())
     }

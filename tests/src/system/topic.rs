@@ -15,6 +15,9 @@ use rdkafka::producer::future_producer::DeliveryFuture;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
+/// How long the broker holds a fetch that finds no record, and with it what else is asked on the connection.
+const FETCH_WAIT_MILLISECONDS: &str = "10";
+
 /// Timeout of one broker call.
 pub(super) const ANSWER: Duration = Duration::from_secs(10);
 
@@ -65,8 +68,13 @@ impl Topic {
         }
     }
 
-    /// The consumer group of a service.
-    pub(super) fn group(&self, service: Service) -> String {
+    /// The name at Kafka, with the prefix of the installation.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The consumer group of a service at Kafka.
+    pub fn group(&self, service: Service) -> String {
         format!("{}{service}", self.prefix)
     }
 
@@ -182,11 +190,12 @@ impl Topic {
     }
 
     /// Partitions are assigned manually and nothing is committed, so the group is never joined.
-    pub(super) fn consumer(&self, group: &str) -> Result<BaseConsumer> {
+    pub(crate) fn consumer(&self, group: &str) -> Result<BaseConsumer> {
         let consumer = ClientConfig::new()
             .set("bootstrap.servers", &self.brokers)
             .set("group.id", group)
             .set("enable.auto.commit", "false")
+            .set("fetch.wait.max.ms", FETCH_WAIT_MILLISECONDS)
             .create()?;
         Ok(consumer)
     }
@@ -219,7 +228,7 @@ impl Topic {
         Ok(records)
     }
 
-    pub(super) fn partitions(&self, consumer: &BaseConsumer) -> Result<Vec<i32>> {
+    pub(crate) fn partitions(&self, consumer: &BaseConsumer) -> Result<Vec<i32>> {
         let metadata = consumer.fetch_metadata(Some(&self.name), ANSWER)?;
         let topic = metadata.topics().first().context("no such topic")?;
         Ok(topic
@@ -278,7 +287,7 @@ impl Topic {
     }
 }
 
-fn record_of(message: &BorrowedMessage<'_>) -> TopicRecord {
+pub(crate) fn record_of(message: &BorrowedMessage<'_>) -> TopicRecord {
     TopicRecord {
         partition: message.partition(),
         offset: message.offset(),

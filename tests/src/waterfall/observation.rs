@@ -3,6 +3,7 @@
 //! With another receiver (`--otlp`) nothing is shown here.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::sleep;
@@ -12,8 +13,11 @@ use crate::otlp::Receiver;
 use crate::otlp::trace::Trace;
 use crate::stack::{Service, StackConfig};
 
-/// Export interval in milliseconds. The default of five seconds is too long for an interactive wait.
-const EXPORT_EVERY: &str = "500";
+/// Export intervals in milliseconds. The defaults of five seconds and a minute are too long for an interactive wait.
+const EXPORT_EVERY: [(&str, &str); 2] = [
+    ("OTEL_BSP_SCHEDULE_DELAY", "500"),
+    ("OTEL_METRIC_EXPORT_INTERVAL", "1000"),
+];
 
 /// A trace that has not grown for this long is complete: both services have exported since.
 const SETTLED: Duration = Duration::from_secs(2);
@@ -22,7 +26,7 @@ const SETTLED: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Observation {
     /// `None` if they go elsewhere.
-    receiver: Option<Receiver>,
+    receiver: Option<Arc<Receiver>>,
 }
 
 impl Observation {
@@ -34,19 +38,21 @@ impl Observation {
         if config.otlp.is_some() {
             return Ok(Self { receiver: None });
         }
-        let receiver = Receiver::start().await?;
+        let receiver = Arc::new(Receiver::start().await?);
         config.otlp = Some(receiver.url());
-        let often = |service| {
-            (
-                service,
-                "OTEL_BSP_SCHEDULE_DELAY".to_owned(),
-                EXPORT_EVERY.to_owned(),
-            )
-        };
-        config.environment.extend(Service::PAIR.map(often));
+        for service in Service::PAIR {
+            let often =
+                EXPORT_EVERY.map(|(name, every)| (service, name.to_owned(), every.to_owned()));
+            config.environment.extend(often);
+        }
         Ok(Self {
             receiver: Some(receiver),
         })
+    }
+
+    /// The receiver here, if there is one.
+    pub fn receiver(&self) -> Option<Arc<Receiver>> {
+        self.receiver.clone()
     }
 
     /// The trace of an order of median duration.

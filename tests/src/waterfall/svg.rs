@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::{WaterfallRow, length};
+use crate::page::text::escaped;
 
 /// In pixels, here and below.
 const WIDTH: usize = 1_200;
@@ -111,10 +112,4 @@ fn colour(service: &str) -> &'static str {
 
 fn milliseconds(time: Duration) -> String {
     format!("{:.1} ms", time.as_secs_f64() * 1_000.0)
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
 }

@@ -12,7 +12,7 @@ fn span(id: &str, parent: Option<&str>, name: &str, (start, end): (u64, u64)) ->
         parent: parent.map(ToOwned::to_owned),
         name: name.to_owned(),
         kind: SpanKind::Server,
-        service: "order-service".to_owned(),
+        service: "front-service".to_owned(),
         attributes: Attributes::new(),
         links: Vec::new(),
         failed: false,
@@ -33,7 +33,7 @@ fn trace() -> Trace {
     };
     let process = Span {
         kind: SpanKind::Consumer,
-        service: "processing-service".to_owned(),
+        service: "background-service".to_owned(),
         links: vec![link],
         failed: true,
         ..span("3", Some("1"), "process a & b", (1_040, 1_100))
@@ -49,10 +49,10 @@ fn a_span_is_indented_below_its_parent_with_a_bar_at_its_position_in_time() {
 
     let expected = "\
 span                                      from ms takes ms
-order server PlaceOrder                       0.0     30.0 ██████
-  order internal commit place                10.0     10.0   ██
-    order server INSERT orders               11.0      0.0   █
-  processing consumer process a & b ~ !      40.0     60.0         █████████████
+front server PlaceOrder                       0.0     30.0 ██████
+  front internal commit place                10.0     10.0   ██
+    front server INSERT orders               11.0      0.0   █
+  background consumer process a & b ~ !      40.0     60.0         █████████████
 ~ has links to other spans   ! failed
 ";
     assert_eq!(text, expected, "\n{text}");

@@ -1,4 +1,5 @@
-//! The changes that each component makes to the production overlay, as documented in `deploy/README.md`.
+//! The changes that each component makes to the production overlay, as documented in `deploy/README.md`: security and
+//! telemetry. Those for the kind of cluster are in `clusters`.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -24,13 +25,34 @@ const KEY_SET_GENERATOR: &str = "configMapGenerator:
     options: {disableNameSuffixHash: true}
 ";
 
+/// All components that can be on at the same time: auth-url is the other kind of auth, openshift another kind of cluster, and
+/// those of operators are of an overlay without servers elsewhere, see `staging_overlay`.
+pub(crate) const TOGETHER: [&str; 8] = [
+    "auth",
+    "autoscaling",
+    "external-secrets",
+    "gateway",
+    "ipv6",
+    "mtls",
+    "quotas",
+    "telemetry",
+];
+
 /// The production overlay with these components, in a copy of the whole tree.
 pub(crate) fn with_components(names: &[&str]) -> Manifests {
+    with_components_in("orders", names)
+}
+
+/// The same in another namespace, which is one line of the overlay.
+fn with_components_in(namespace: &str, names: &[&str]) -> Manifests {
     let copy = tempfile::tempdir().unwrap();
     copy_tree(&project().join("deploy/kubernetes"), copy.path());
     let overlay = copy.path().join(OVERLAY);
     let file = overlay.join("kustomization.yaml");
     let mut text = fs::read_to_string(&file).unwrap();
+    let line = |namespace| format!("\nnamespace: {namespace}\n");
+    assert!(text.contains(&line("orders")), "{text}");
+    text = text.replace(&line("orders"), &line(namespace));
     if names.contains(&"auth") {
         fs::write(overlay.join("jwks.json"), KEY_SET).unwrap();
         text = text.replacen("configMapGenerator:\n", KEY_SET_GENERATOR, 1);
@@ -57,19 +79,16 @@ fn copy_tree(from: &Path, to: &Path) {
 }
 
 #[test]
-fn every_component_has_a_test_in_this_file() {
+fn every_component_is_tested_together_with_the_others_or_with_its_own_kind() {
     let folder = project().join("deploy/kubernetes/components");
     let there: BTreeSet<_> = fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
 
-    assert_eq!(
-        there,
-        ["auth", "auth-url", "mtls", "telemetry"]
-            .map(str::to_owned)
-            .into()
-    );
+    let others = ["auth-url", "cloudnative-pg", "openshift", "strimzi"];
+    let tested = TOGETHER.into_iter().chain(others);
+    assert_eq!(there, tested.map(str::to_owned).collect());
 }
 
 #[test]
@@ -120,6 +139,26 @@ fn with_mtls_each_certificate_has_the_host_names_of_its_server() {
             assert_eq!(mount["readOnly"], true, "{service}");
         }
     }
+}
+
+#[test]
+fn in_another_namespace_every_object_and_every_host_name_follows() {
+    let manifests = with_components_in("shop", &["mtls", "telemetry"]);
+
+    for object in manifests.all().filter(|it| it.kind() != "Namespace") {
+        assert_eq!(object.text("/metadata/namespace"), "shop");
+    }
+    manifests.get("Namespace", "shop");
+    let certificate = manifests.get("Certificate", "order-service");
+    assert_eq!(
+        *certificate.at("/spec/dnsNames"),
+        json!([
+            "order-service",
+            "order-service.shop",
+            "order-service.shop.svc",
+            "order-service.shop.svc.cluster.local"
+        ])
+    );
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! `deploy/compose.yaml` with its anchors and merge keys resolved.
+//! The compose files with their anchors and merge keys resolved.
 
 use std::collections::BTreeMap;
 
@@ -8,20 +8,31 @@ use crate::launch::{Launch, service_of_image};
 use crate::manifests::{list, text};
 use crate::{SERVICES, read};
 
-const FILE: &str = "deploy/compose.yaml";
-
 #[derive(Clone, Debug)]
-pub(crate) struct Compose(Value);
+pub(crate) struct Compose {
+    file: &'static str,
+    content: Value,
+}
 
 impl Compose {
     pub(crate) fn read() -> Self {
-        Self(serde_saphyr::from_str(&read(FILE)).expect(FILE))
+        Self::of("deploy/compose.yaml")
+    }
+
+    /// The file on top of it, alone.
+    pub(crate) fn telemetry() -> Self {
+        Self::of("deploy/compose.telemetry.yaml")
+    }
+
+    fn of(file: &'static str) -> Self {
+        let content = serde_saphyr::from_str(&read(file)).expect(file);
+        Self { file, content }
     }
 
     pub(crate) fn at(&self, pointer: &str) -> &Value {
-        self.0
+        self.content
             .pointer(pointer)
-            .unwrap_or_else(|| panic!("{FILE} has no {pointer}"))
+            .unwrap_or_else(|| panic!("{} has no {pointer}", self.file))
     }
 
     /// Every container by name.
@@ -41,7 +52,7 @@ impl Compose {
         self.ours()
             .iter()
             .map(|(name, container)| Launch {
-                origin: format!("{FILE}: {name}"),
+                origin: format!("{}: {name}", self.file),
                 service: image(container),
                 arguments: list(container.get("command")).iter().map(text).collect(),
                 environment: serde_json::from_value(container["environment"].clone())

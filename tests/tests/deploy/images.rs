@@ -1,8 +1,13 @@
 //! Everything that the Dockerfile copies exists in the tree. The image is not built here.
 
+use serde_json::json;
+
 use crate::compose_file::Compose;
 use crate::manifests::Manifests;
 use crate::{SERVICES, project, read};
+
+/// The image of the load test.
+const LOAD: &str = "orders-load";
 
 /// The instructions, each on one line.
 fn instructions() -> Vec<String> {
@@ -60,13 +65,12 @@ fn every_copied_path_exists() {
                     .iter()
                     .any(|line| line.ends_with(&format!(" AS {stage}")))
             );
-            let built = paths
-                .split(' ')
-                .next()
-                .unwrap()
-                .strip_prefix("/out/")
-                .unwrap();
-            assert!(SERVICES.contains(&built), "{line}");
+            let copied = paths.split(' ').next().unwrap();
+            let built = match copied.strip_prefix("/out/") {
+                Some(program) => program == LOAD || SERVICES.contains(&program),
+                None => (stage, copied) == ("skeleton", "/src"),
+            };
+            assert!(built, "{line}");
         } else {
             let sources: Vec<&str> = arguments.split(' ').collect();
             for source in &sources[..sources.len() - 1] {
@@ -99,17 +103,71 @@ fn no_workspace_member_is_excluded_from_the_build_context() {
 }
 
 #[test]
-fn the_build_names_packages_and_features_that_exist() {
-    let build = instruction("RUN ");
+fn each_build_names_packages_and_features_that_exist() {
+    let runs: Vec<_> = stage("builder")
+        .into_iter()
+        .filter(|line| line.starts_with("RUN "))
+        .collect();
+    let [dependencies, programs] = &runs[..] else {
+        panic!("two builds: {runs:#?}");
+    };
     for service in SERVICES {
-        assert!(build.contains(&format!("--package {service}")), "{build}");
-        assert!(build.contains(&format!("{service}/kafka-tls")), "{build}");
+        let package = format!("--package {service}");
+        let feature = format!("{service}/kafka-tls");
+        assert!(programs.contains(&package), "{programs}");
+        assert!(programs.contains(&feature), "{programs}");
+        let manifest = read(&format!("{service}/Cargo.toml"));
+        assert!(manifest.contains("\nkafka-tls = "), "{service}");
+    }
+    // With other options the dependencies would be built twice.
+    let command = dependencies.strip_prefix("RUN ").unwrap();
+    assert!(
+        programs.contains(&format!(" && {command} && ")),
+        "{programs}"
+    );
+    assert!(
+        command.starts_with("cargo build --release --locked "),
+        "{command}"
+    );
+}
+
+#[test]
+fn the_dependencies_are_built_before_the_code_is_copied() {
+    let builder = stage("builder");
+    let position = |beginning: &str| {
+        let found = builder.iter().position(|line| line.starts_with(beginning));
+        found.unwrap_or_else(|| panic!("the builder has no {beginning}"))
+    };
+
+    let steps = [
+        "COPY --from=skeleton",
+        "RUN cargo build",
+        "COPY . .",
+        "ARG RELEASE",
+        "RUN find . -path ./target -prune",
+    ];
+    assert!(steps.map(position).is_sorted(), "{builder:#?}");
+}
+
+#[test]
+fn builder_and_runtime_are_of_the_same_debian_and_a_release_pins_both() {
+    let builder = instruction("ARG BUILDER=");
+    let runtime = instruction("ARG RUNTIME=");
+    let script = read("deploy/build.sh");
+
+    assert!(
+        builder.ends_with("-trixie") && runtime.contains("-debian13:"),
+        "{builder}, {runtime}"
+    );
+    assert_eq!(stage("toolchain")[0], "FROM ${BUILDER} AS toolchain");
+    assert_eq!(stage("runtime")[0], "FROM ${RUNTIME} AS runtime");
+    for name in ["BUILDER", "RUNTIME", "VERSION", "REVISION", "RELEASE"] {
+        instruction(&format!("ARG {name}="));
         assert!(
-            read(&format!("{service}/Cargo.toml")).contains("\nkafka-tls = "),
-            "{service}"
+            script.contains(&format!("--build-arg {name}=\"$")),
+            "{name}"
         );
     }
-    assert!(build.contains("--locked"), "{build}");
 }
 
 #[test]
@@ -134,22 +192,69 @@ fn an_image_runs_its_service_as_a_numbered_user_that_is_not_root() {
 }
 
 #[test]
-fn compose_builds_the_images_that_it_runs() {
-    for (name, container) in Compose::read().ours() {
+fn the_load_test_is_built_apart_from_the_services_and_runs_as_their_user() {
+    let build = stage("load-builder").join(" ");
+    let image = stage(LOAD);
+
+    let program = format!("/usr/local/bin/{LOAD}");
+    assert!(
+        build.contains("--package tests --bin orders-load"),
+        "{build}"
+    );
+    assert!(!instruction("RUN ").contains("--package tests"));
+    assert_eq!(image[0], format!("FROM runtime AS {LOAD}"));
+    assert!(image.contains(&format!("COPY --from=load-builder /out/{LOAD} {program}")));
+    assert_eq!(
+        *image.last().unwrap(),
+        format!("ENTRYPOINT [\"{program}\"]")
+    );
+}
+
+#[test]
+fn a_release_builds_and_signs_every_image() {
+    let script = read("deploy/build.sh");
+    let images = [SERVICES[0], SERVICES[1], LOAD].join(" ");
+
+    let each = format!("\nfor image in {images}; do\n");
+    assert!(script.contains(&each), "{each}");
+    // What the script prints for an image, and what the workflow takes of it.
+    assert!(script.contains("echo \"$image=$registry/$image@$digest\""));
+    assert!(read(".github/workflows/release.yaml").contains("sed -n 's/^[a-z-]*=//p' images.txt"));
+}
+
+#[test]
+fn compose_starts_the_load_only_by_its_name_and_restricted() {
+    let compose = Compose::read();
+    let load = compose.at("/services/orders-load");
+
+    assert_eq!(load["profiles"], json!(["load"]));
+    assert_eq!(load["build"]["target"], LOAD);
+    assert_eq!(load["read_only"], true);
+    assert_eq!(load["cap_drop"], json!(["ALL"]));
+}
+
+/// Two builds of one tag export it at the same time, and one of them fails.
+#[test]
+fn compose_builds_each_image_once_and_never_pulls_it() {
+    let containers = Compose::read().ours();
+    for service in SERVICES {
+        let image = format!("{service}:development");
+        let using = containers.iter().filter(|(_, it)| it["image"] == image);
+        let (building, others): (Vec<_>, Vec<_>) =
+            using.partition(|(_, it)| it["build"].is_object());
+
+        assert_eq!(building.len(), 1, "{service}");
+        let (name, container) = building[0];
+        assert_eq!(name, service);
         let build = &container["build"];
-        assert_eq!(build["context"], "..", "{name}");
-        assert!(
-            project()
-                .join(build["dockerfile"].as_str().unwrap())
-                .exists(),
-            "{name}"
-        );
-        let target = build["target"].as_str().unwrap();
-        assert_eq!(
-            container["image"],
-            format!("{target}:development"),
-            "{name}"
-        );
-        assert_eq!(stage(target)[0], format!("FROM runtime AS {target}"));
+        assert_eq!(build["context"], "..");
+        assert_eq!(build["target"], service);
+        assert_eq!(stage(service)[0], format!("FROM runtime AS {service}"));
+        let dockerfile = build["dockerfile"].as_str().unwrap();
+        assert!(project().join(dockerfile).exists(), "{dockerfile}");
+        assert_eq!(others.len(), 2, "the jobs of {service}");
+        for (name, job) in others {
+            assert_eq!(job["pull_policy"], "never", "{name}");
+        }
     }
 }

@@ -4,10 +4,10 @@
 //! Host names that exist only in a cluster and the paths of mounted files are replaced by stand-ins on this machine;
 //! nothing else is changed. Schemas and lints are checked by `deploy/validate.sh`.
 //!
-//! Reading order: `settings` and `readiness` (running the programs), `kubernetes`, `network`, `components`, `compose`,
-//! `images`, `observability` (checks of the files), `monitored` (the pair with the collector and Prometheus); then
-//! `manifests`, `secrets`, `compose_file`, `queries` and `promql` (parsing), `launch`, `program` and `stand_ins` (starting
-//! programs).
+//! Reading order: `settings` and `readiness` (running the programs); `kubernetes`, `rollout`, `apply_script`, `build_script`, `network`,
+//! `flows`, `dev_overlay`, `staging_overlay`, `components`, `clusters`, `load_job`, `compose`, `compose_telemetry`, `images`, `observability`,
+//! `dashboards` (checks of the files); `monitored` (the pair with the collector and Prometheus); then `manifests`, `secrets`,
+//! `compose_file`, `queries` and `promql` (parsing), `launch`, `program`, `stand_ins` and `stand_in_program` (starting programs).
 
 #![allow(
     clippy::unwrap_used,
@@ -19,12 +19,20 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+mod apply_script;
+mod build_script;
+mod clusters;
 mod components;
 mod compose;
 mod compose_file;
+mod compose_telemetry;
+mod dashboards;
+mod dev_overlay;
+mod flows;
 mod images;
 mod kubernetes;
 mod launch;
+mod load_job;
 mod manifests;
 mod monitored;
 mod network;
@@ -33,8 +41,11 @@ mod program;
 mod promql;
 mod queries;
 mod readiness;
+mod rollout;
 mod secrets;
 mod settings;
+mod staging_overlay;
+mod stand_in_program;
 mod stand_ins;
 
 /// The services; also the names of their programs and images.

@@ -81,14 +81,28 @@ impl Manifests {
         &PRODUCTION
     }
 
+    /// Of `overlays/dev`.
+    pub(crate) fn dev() -> Self {
+        Self::of(&project().join("deploy/kubernetes/overlays/dev"))
+    }
+
+    /// Of `overlays/staging`.
+    pub(crate) fn staging() -> Self {
+        Self::of(&project().join("deploy/kubernetes/overlays/staging"))
+    }
+
     /// Of a kustomization.
     pub(crate) fn of(kustomization: &Path) -> Self {
         Self::parse(&render(kustomization))
     }
 
-    fn parse(text: &str) -> Self {
+    pub(crate) fn parse(text: &str) -> Self {
         let documents: Vec<Value> = serde_saphyr::from_multiple(text).expect("YAML documents");
         Self(documents.into_iter().map(Object).collect())
+    }
+
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Object> {
+        self.0.iter()
     }
 
     pub(crate) fn of_kind(&self, kind: &str) -> impl Iterator<Item = &Object> {

@@ -108,6 +108,7 @@ async fn start_exporting_to(otlp: SocketAddr) -> Result<System> {
             (service, "OTEL_TRACES_SAMPLER_ARG", "1"),
             // Milliseconds; the default is a minute.
             (service, "OTEL_METRIC_EXPORT_INTERVAL", "250"),
+            (service, "PRUNE_INTERVAL", "1s"),
         ]);
     }
     let engines = Engines {

@@ -147,7 +147,7 @@ fn each_alert_has_a_severity_and_a_runbook_and_each_runbook_an_alert() {
         assert!(["page", "ticket"].contains(&severity.as_str()), "{name}");
         assert!(!text(&alert["annotations"]["summary"]).is_empty(), "{name}");
         let url = text(&alert["annotations"]["runbook_url"]);
-        assert!(url.ends_with(&format!("/docs/runbooks/{name}.md")), "{url}");
+        assert_eq!(url, format!("{{{{ $externalLabels.runbooks }}}}/{name}.md"));
         explained.insert(name);
     }
 
@@ -163,6 +163,17 @@ fn each_alert_has_a_severity_and_a_runbook_and_each_runbook_an_alert() {
             assert!(page.contains(&format!("\n## {part}\n")), "{part} in {page}");
         }
     }
+}
+
+#[test]
+fn the_address_of_the_runbooks_is_one_setting_and_no_label_of_an_alert() {
+    let path = project().join(FOLDER).join("prometheus/prometheus.yaml");
+    let content: Value = serde_saphyr::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+
+    let address = text(&content["global"]["external_labels"]["runbooks"]);
+    assert!(address.ends_with("/docs/runbooks"), "{address}");
+    let dropped = json!([{ "action": "labeldrop", "regex": "runbooks" }]);
+    assert_eq!(content["alerting"]["alert_relabel_configs"], dropped);
 }
 
 #[test]
@@ -188,22 +199,6 @@ fn each_alert_has_a_test_in_which_it_fires_and_one_in_which_it_does_not() {
 }
 
 #[test]
-fn dashboards_have_fixed_uids_and_each_panel_a_query() {
-    let mut names = BTreeSet::new();
-    for (file, dashboard) in dashboards() {
-        assert_eq!(dashboard["uid"], file, "links use this uid");
-        assert!(names.insert(text(&dashboard["title"])), "{file}");
-        for panel in list(dashboard.get("panels")) {
-            let asks = panel["type"] == "row" || !list(panel.get("targets")).is_empty();
-            assert!(asks, "{file}: {}", panel["title"]);
-        }
-        let variables = list(dashboard.pointer("/templating/list"));
-        let variables: Vec<_> = variables.iter().map(|it| text(&it["name"])).collect();
-        assert_eq!(variables, ["namespace", "service", "interval"], "{file}");
-    }
-}
-
-#[test]
 fn the_services_export_to_the_collector_and_may_connect_to_it() {
     let collector = Manifests::of(&project().join(FOLDER).join("kubernetes"));
     let launches = Manifests::production().launches();
@@ -218,6 +213,16 @@ fn the_services_export_to_the_collector_and_may_connect_to_it() {
     let policy = collector.get("NetworkPolicy", "services-to-otel-collector");
     let peers = policy.labels("/spec/ingress/0/from/0/podSelector/matchLabels");
     assert_eq!(Manifests::production().chosen(&peers).len(), 6);
+    // By a label of the overlay's namespace, not by its name: a copy in another namespace is admitted too.
+    let label = policy.labels("/spec/ingress/0/from/0/namespaceSelector/matchLabels");
+    let namespace = Manifests::production().of_kind("Namespace").next().unwrap();
+    let labels = namespace.labels("/metadata/labels");
+    assert!(!label.is_empty());
+    assert!(
+        label
+            .iter()
+            .all(|(name, value)| labels.get(name) == Some(value))
+    );
     let ports = list(policy.find("/spec/ingress/0/ports"));
     assert!(ports.contains(&json!({ "port": 4318 })), "{ports:?}");
     let chosen = collector.chosen(&policy.labels("/spec/podSelector/matchLabels"));
@@ -242,4 +247,25 @@ fn the_collector_has_the_validated_version_and_no_privileges() {
     for kind in ["Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding"] {
         assert_eq!(collector.of_kind(kind).count(), 0, "{kind}");
     }
+}
+
+#[test]
+fn the_prometheus_operator_gets_the_same_rules_and_scrapes_the_collector() {
+    let script = project().join(FOLDER).join("prometheus/operator.sh");
+    let printed = Command::new(script).output().unwrap();
+    let objects = Manifests::parse(&String::from_utf8(printed.stdout).unwrap());
+    let collector = Manifests::of(&project().join(FOLDER).join("kubernetes"));
+
+    let groups = objects
+        .of_kind("PrometheusRule")
+        .flat_map(|rule| list(rule.find("/spec/groups")));
+    let copied: Vec<_> = groups.flat_map(|group| list(group.get("rules"))).collect();
+    assert_eq!(copied, rules());
+    let monitor = objects.get("PodMonitor", "otel-collector");
+    let chosen = collector.chosen(&monitor.labels("/spec/selector/matchLabels"));
+    assert_eq!(chosen, ["Deployment otel-collector"]);
+    let port = monitor.at("/spec/podMetricsEndpoints/0/port");
+    let deployment = collector.get("Deployment", "otel-collector");
+    let ports = list(deployment.container("/ports"));
+    assert!(ports.iter().any(|it| it["name"] == *port), "{port}");
 }

@@ -88,6 +88,13 @@ fn of_rules() -> Vec<Query> {
 fn of_dashboards() -> Vec<Query> {
     let mut all = Vec::new();
     for (name, dashboard) in dashboards() {
+        for mark in list(dashboard.pointer("/annotations/list")) {
+            all.push(Query {
+                place: format!("{name}: {}", text(&mark["name"])),
+                expression: without_variables(&text(&mark["expr"])),
+                user: QueryUser::Panel(text(&mark["titleFormat"])),
+            });
+        }
         for panel in list(dashboard.get("panels")) {
             for target in list(panel.get("targets")) {
                 all.push(Query {

@@ -8,7 +8,7 @@ use futures::future::try_join_all;
 use tonic_health::pb::health_check_response::ServingStatus;
 
 use crate::SERVICES;
-use crate::components::with_components;
+use crate::components::{TOGETHER, with_components};
 use crate::compose_file::Compose;
 use crate::launch::Launch;
 use crate::manifests::Manifests;
@@ -36,8 +36,18 @@ async fn the_production_overlay_becomes_ready_once_its_jobs_have_run() -> Result
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_production_overlay_with_certificates_and_tokens_becomes_ready() -> Result<()> {
-    becomes_ready(&with_components(&["mtls", "auth"]).launches()).await
+async fn the_production_overlay_with_all_components_becomes_ready() -> Result<()> {
+    becomes_ready(&with_components(&TOGETHER).launches()).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_overlay_for_development_becomes_ready_once_its_jobs_have_run() -> Result<()> {
+    becomes_ready(&Manifests::dev().launches()).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_staging_overlay_becomes_ready_once_its_jobs_have_run() -> Result<()> {
+    becomes_ready(&Manifests::staging().launches()).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -45,7 +55,7 @@ async fn the_compose_file_becomes_ready_once_its_jobs_have_run() -> Result<()> {
     becomes_ready(&Compose::read().launches()).await
 }
 
-/// In the order of a single `kubectl apply`: the servers exist before their schema.
+/// In the worst order: the servers exist before their schema.
 async fn becomes_ready(launches: &[Launch]) -> Result<()> {
     let stand_ins = StandIns::start().await?;
     let services = SERVICES.map(async |service| {

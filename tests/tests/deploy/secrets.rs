@@ -7,13 +7,13 @@ use serde_json::Value;
 use crate::manifests::text;
 use crate::stand_ins::CERTIFICATE;
 
-/// The value of a key. The database passwords are those of `deploy/postgres.sql`.
+/// The value of a key. The database passwords are those of `deploy/postgres/postgres.sql`.
 pub(crate) fn value(name: &str, key: &str) -> String {
     match (name, key) {
         ("order-service-database", "password") => "order-development".to_owned(),
         ("processing-service-database", "password") => "processing-development".to_owned(),
         ("order-service-kafka" | "processing-service-kafka", "password") => "any".to_owned(),
-        ("postgres-ca" | "kafka-ca", "ca.crt") => CERTIFICATE.0.clone(),
+        ("postgres-ca" | "kafka-ca" | "kafka-cluster-ca-cert", "ca.crt") => CERTIFICATE.0.clone(),
         _ => panic!("unknown Secret in the manifests: {name}, {key}"),
     }
 }

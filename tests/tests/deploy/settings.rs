@@ -3,18 +3,19 @@
 use anyhow::Result;
 
 use crate::SERVICES;
-use crate::components::with_components;
+use crate::components::{TOGETHER, with_components};
 use crate::compose_file::Compose;
 use crate::launch::Launch;
 use crate::manifests::Manifests;
 use crate::program::Help;
 
-/// The launches of each deployment: Kubernetes without components, with each set of components, and compose.
-fn deployments() -> [Vec<Launch>; 4] {
+/// The launches of each deployment: Kubernetes without components, with each set of components, in development, and compose.
+fn deployments() -> [Vec<Launch>; 5] {
     [
         Manifests::production().launches(),
-        with_components(&["mtls", "auth"]).launches(),
-        with_components(&["auth-url"]).launches(),
+        Manifests::dev().launches(),
+        with_components(&TOGETHER).launches(),
+        with_components(&["auth-url", "openshift"]).launches(),
         Compose::read().launches(),
     ]
 }
@@ -32,6 +33,8 @@ async fn every_variable_of_the_manifests_is_a_setting_of_its_service() -> Result
         );
         for launch in launches.iter().filter(|launch| launch.service == service) {
             let names = launch.environment.keys();
+            // The component telemetry refers to fields of the pod in another variable.
+            let names = names.filter(|name| !name.starts_with("K8S_"));
             let names = names.filter(|name| !settings.contains(name.as_str()));
             unknown.extend(names.map(|name| format!("{launch}: {name}")));
         }

@@ -1,4 +1,4 @@
-//! Stand-ins for the cluster: a PostgreSQL server with TLS and the roles of `deploy/postgres.sql`, and files instead of
+//! Stand-ins for the cluster: a PostgreSQL server with TLS and the roles of `deploy/postgres/postgres.sql`, and files instead of
 //! mounts. There is no Kafka and no telemetry collector; the services run without them.
 
 use std::collections::BTreeMap;
@@ -149,7 +149,7 @@ fn enable_tls(cluster: &Cluster, data: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Runs `deploy/postgres.sql` in single-user mode, which reads one statement per line, before the first start.
+/// Runs `deploy/postgres/postgres.sql` in single-user mode, which reads one statement per line, before the first start.
 fn create_roles(cluster: &Cluster, data: &Path) -> Result<()> {
     let mut command = Command::new(cluster.program());
     command.arg("--single").arg("-D").arg(data).arg("postgres");
@@ -159,12 +159,12 @@ fn create_roles(cluster: &Cluster, data: &Path) -> Result<()> {
         .stderr(Stdio::piped())
         .spawn()?;
     let mut input = child.stdin.take().context("standard input")?;
-    input.write_all(read("deploy/postgres.sql").as_bytes())?;
+    input.write_all(read("deploy/postgres/postgres.sql").as_bytes())?;
     drop(input);
     let said = String::from_utf8(child.wait_with_output()?.stderr)?;
     ensure!(
         !said.contains("ERROR") && !said.contains("FATAL"),
-        "deploy/postgres.sql: {said}"
+        "deploy/postgres/postgres.sql: {said}"
     );
     Ok(())
 }

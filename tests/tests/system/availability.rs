@@ -74,13 +74,13 @@ async fn orders_are_accepted_unverified_while_processing_is_frozen_and_become_fi
     let system = System::start().await?;
     let frozen = system.stack().processes(Service::Processing);
     for process in &frozen {
-        system.stack().pause(*process).await;
+        system.stack().pause(*process).await?;
     }
 
     let orders = accepted_unverified(&system).await?;
 
     for process in frozen {
-        system.stack().resume(process).await;
+        system.stack().resume(process).await?;
     }
     system.all_become_final(&orders).await?;
     confirmed(&system).await?;

@@ -22,27 +22,29 @@ const CLIENTS: usize = 4;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_lost_or_doubled_when_order_service_is_killed() -> Result<()> {
-    survives_kills_of(&[Service::Orders]).await
+    survives_kills_of(System::start().await?, &[Service::Orders]).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_lost_or_doubled_when_processing_service_is_killed() -> Result<()> {
-    survives_kills_of(&[Service::Processing]).await
+    survives_kills_of(System::start().await?, &[Service::Processing]).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_lost_or_doubled_when_the_broker_is_killed() -> Result<()> {
-    survives_kills_of(&[Service::Broker]).await
+    let system = System::start_with_own_broker().await?;
+    survives_kills_of(system, &[Service::Broker]).await
 }
 
 /// The broker dies before it has detected the death of its consumers, and must not restore them as members.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_lost_or_doubled_when_everything_is_killed_in_turn() -> Result<()> {
-    survives_kills_of(&[Service::Orders, Service::Processing, Service::Broker]).await
+    let system = System::start_with_own_broker().await?;
+    let services = [Service::Orders, Service::Processing, Service::Broker];
+    survives_kills_of(system, &services).await
 }
 
-async fn survives_kills_of(services: &[Service]) -> Result<()> {
-    let system = System::start().await?;
+async fn survives_kills_of(system: System, services: &[Service]) -> Result<()> {
     let confirmed = AtomicUsize::new(0);
     let clients = (0..CLIENTS).map(|_| place_in_turn(&system, &confirmed));
     let kills_amid_the_run = async {

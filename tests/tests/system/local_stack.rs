@@ -14,6 +14,7 @@ use tests::stack::{
 };
 use tests::system::{Draft, Process, Service, System, WAIT_LIMIT, engines};
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::net::TcpStream;
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::timeout;
 
@@ -52,7 +53,7 @@ async fn a_port_in_use_is_named_and_nothing_is_started() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_run_continues_from_the_data_of_the_first() -> Result<()> {
-    let system = System::start().await?;
+    let system = System::start_with_own_broker().await?;
     let finished = system.place_order(&Draft::of("MUG", 1)).await?;
     system.watch_until_final(&finished.order_id).await?;
     system.stop(Service::Processing).await?;
@@ -124,6 +125,61 @@ async fn a_service_that_cannot_start_is_reported_with_its_log() -> Result<()> {
     Ok(())
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_of_the_pool_is_not_stopped_killed_or_frozen_without_an_error() -> Result<()> {
+    let Some(system) = System::start_on_production(&[]).await? else {
+        return Ok(());
+    };
+    let broker = Process::only(Service::Broker);
+
+    for refused in [
+        system.stop(Service::Broker).await.map(drop),
+        system.kill(Service::Broker).await,
+        system.restart(Service::Broker).await,
+        system.kill_process(broker).await,
+        system.kill_for_good(broker).await,
+        system.stack().pause(broker).await.map_err(Into::into),
+        system
+            .stack()
+            .start_process(broker)
+            .await
+            .map_err(Into::into),
+    ] {
+        refused.err().context("the broker is not its own")?;
+    }
+
+    system.finish().await
+}
+
+/// As when the test program ends in any way: then the operating system closes the pipe.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_without_the_pair_ends_with_its_input_and_leaves_no_files() -> Result<()> {
+    if engines()?.broker != BrokerEngine::Apache {
+        return Ok(());
+    }
+    let mut program = Command::new(programs_directory().join("local-stack"))
+        .arg("broker")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()?;
+    let output = program.stdout.take().context("a pipe")?;
+    let mut lines = BufReader::new(output).lines();
+    let address = timeout(WAIT_LIMIT, lines.next_line()).await??;
+    let address = address.context("its address")?;
+    let log = lines.next_line().await?.context("the file of its log")?;
+    assert!(std::fs::exists(&log)?, "{log}");
+    TcpStream::connect(&address).await?;
+
+    drop(program.stdin.take());
+
+    let status = timeout(WAIT_LIMIT, program.wait()).await??;
+    assert_eq!(status.code(), Some(0));
+    assert!(!std::fs::exists(&log)?, "{log}");
+    assert!(TcpStream::connect(&address).await.is_err());
+    Ok(())
+}
+
 /// A PostgreSQL server in it may run as another user than this process.
 fn home() -> Result<TempDir> {
     let may_be_entered = Permissions::from_mode(0o711);
@@ -171,7 +227,7 @@ impl Up {
         let mut child = Command::new(programs_directory().join("local-stack"))
             .args(["up", "--order-port=0", "--processing-port=0"])
             .args(engine_options()?)
-            .args(["--broker-port=0", "--data-dir"])
+            .args(["--broker-port=0", "--page-port=0", "--data-dir"])
             .arg(data_dir)
             .stdout(Stdio::piped())
             // Like a shell starting a program in the foreground.

@@ -1,5 +1,5 @@
-//! The guarantees of the pair, tested on real processes: each test has its own broker, database and services, on the
-//! engines in `TEST_ENGINES`.
+//! The guarantees of the pair, tested on real processes: each test has its own database and services and a broker to
+//! itself, on the engines in `TEST_ENGINES`.
 //!
 //! One binary for all of them, because linking takes longer than running.
 
@@ -24,12 +24,15 @@ mod hostile_connections;
 mod hostile_input;
 mod idempotency;
 mod installations;
+mod live_page;
+mod load_test;
 mod local_stack;
 mod locked_database;
 mod not_ready;
 mod one_trace;
 mod outages;
 mod poison;
+mod process_order;
 mod reading;
 mod rejection;
 mod replicas;

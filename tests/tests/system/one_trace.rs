@@ -38,7 +38,7 @@ async fn a_fulfilled_order_is_one_trace_from_the_clients_call_to_its_outcome() -
     the_call_asks_before_it_commits(&trace, &client)?;
     each_event_is_sent_and_handled(&observed, &trace, &order).await?;
     for step in ["reserve stock", "capture payment", "ship order"] {
-        is_a_step(&trace, step)?;
+        is_a_step(&observed, &trace, step)?;
     }
     for service in Service::PAIR {
         statements_are_part_of_the_trace(&trace, service)?;
@@ -61,7 +61,7 @@ async fn retries_stay_in_the_trace() -> Result<()> {
 
     let trace = observed.trace_of(&client, &order).await?;
     each_event_is_sent_and_handled(&observed, &trace, &order).await?;
-    let step = is_a_step(&trace, "capture payment")?;
+    let step = is_a_step(&observed, &trace, "capture payment")?;
     let asked = trace.named(SpanKind::Client, "capture payment_gateway");
     let attempts: Vec<_> = asked
         .iter()
@@ -92,7 +92,7 @@ async fn a_rejected_order_is_one_trace_too() -> Result<()> {
     );
     let trace = observed.trace_of(&client, &order).await?;
     each_event_is_sent_and_handled(&observed, &trace, &order).await?;
-    let step = is_a_step(&trace, "capture payment")?;
+    let step = is_a_step(&observed, &trace, "capture payment")?;
     assert_eq!(step.attribute("order.rejection.reason"), "PAYMENT_DECLINED");
     observed.system.finish().await
 }
@@ -109,7 +109,7 @@ async fn an_event_delivered_twice_is_twice_in_its_trace_and_applied_once() -> Re
     let records = topic.records_about(&order.order_id).await?;
     topic.publish_together(&records).await?;
 
-    let process = format!("process {}", topics::ORDER_EVENTS);
+    let process = observed.span("process", topics::ORDER_EVENTS);
     let twice = 2 * records.len();
     let trace = observed
         .has(&client, "both deliveries", |trace| {
@@ -145,12 +145,12 @@ async fn each_event_is_sent_and_handled(
         for record in &records {
             let decider = decider(trace, record)?;
             assert_eq!(decider.service, sender.name(), "{decider:?}");
-            decider_is_in_its_place(trace, topic, decider)?;
+            decider_is_in_its_place(observed, trace, topic, decider)?;
             for (kind, operation, service) in [
                 (SpanKind::Client, "send", sender),
                 (SpanKind::Consumer, "process", consumer),
             ] {
-                let name = format!("{operation} {topic}");
+                let name = observed.span(operation, topic);
                 let span = about(trace.named(kind, &name), record)?;
                 assert_eq!(span.service, service.name(), "{span:?}");
                 assert_eq!(span.parent.as_ref(), Some(&decider.span_id), "{span:?}");
@@ -173,17 +173,22 @@ fn decider<'a>(trace: &'a Trace, record: &TopicRecord) -> Result<&'a Span> {
 }
 
 /// An order is decided by the call; its outcome by the handler of an event.
-fn decider_is_in_its_place(trace: &Trace, topic: &str, decider: &Span) -> Result<()> {
-    let wholes = match topic {
-        topics::ORDER_EVENTS => trace.named(SpanKind::Server, PLACE_ORDER),
-        _ => trace.named(
+fn decider_is_in_its_place(
+    observed: &Observed,
+    trace: &Trace,
+    topic: &'static str,
+    decider: &Span,
+) -> Result<()> {
+    let (kind, whole) = match topic {
+        topics::ORDER_EVENTS => (SpanKind::Server, PLACE_ORDER.to_owned()),
+        _ => (
             SpanKind::Consumer,
-            &format!("process {}", topics::ORDER_EVENTS),
+            observed.span("process", topics::ORDER_EVENTS),
         ),
     };
-    let mut wholes = wholes.into_iter();
+    let mut wholes = trace.named(kind, &whole).into_iter();
     ensure!(
-        wholes.any(|whole| trace.is_within(decider, whole)),
+        wholes.any(|span| trace.is_within(decider, span)),
         "an event on {topic} was decided by {decider:?}"
     );
     Ok(())
@@ -227,11 +232,11 @@ fn the_call_asks_before_it_commits(trace: &Trace, client: &Caller) -> Result<()>
 }
 
 /// A step of processing-service, as a child of the event handler.
-fn is_a_step<'a>(trace: &'a Trace, name: &str) -> Result<&'a Span> {
+fn is_a_step<'a>(observed: &Observed, trace: &'a Trace, name: &str) -> Result<&'a Span> {
     let step = only(trace, (SpanKind::Internal, Service::Processing), name)?;
     let mut handled = TOPICS
         .iter()
-        .flat_map(|(topic, ..)| trace.named(SpanKind::Consumer, &format!("process {topic}")));
+        .flat_map(|(topic, ..)| trace.named(SpanKind::Consumer, &observed.span("process", topic)));
     ensure!(
         handled.any(|whole| trace.is_within(step, whole)),
         "{step:?}"

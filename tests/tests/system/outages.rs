@@ -6,12 +6,12 @@ use tests::system::{Draft, Service, System};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn orders_are_confirmed_while_the_broker_is_down_and_catch_up_later() -> Result<()> {
-    confirmed_while_down(Service::Broker).await
+    confirmed_while_down(System::start_with_own_broker().await?, Service::Broker).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn orders_are_confirmed_while_processing_is_down_and_catch_up_later() -> Result<()> {
-    confirmed_while_down(Service::Processing).await
+    confirmed_while_down(System::start().await?, Service::Processing).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -39,8 +39,7 @@ async fn outcomes_wait_until_order_service_is_back() -> Result<()> {
     system.finish().await
 }
 
-async fn confirmed_while_down(service: Service) -> Result<()> {
-    let system = System::start().await?;
+async fn confirmed_while_down(system: System, service: Service) -> Result<()> {
     system.stop(service).await?;
 
     let mut orders = Vec::new();

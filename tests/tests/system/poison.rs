@@ -3,7 +3,7 @@
 use anyhow::Result;
 use proto::orders::v1::OrderStatus;
 use proto::topics;
-use tests::system::{Draft, Service, System, TopicRecord, eventually};
+use tests::system::{Draft, Service, System, Topic, TopicRecord, eventually};
 
 /// The number of partitions that the stack creates.
 const PARTITIONS: i32 = 6;
@@ -68,9 +68,10 @@ async fn a_missing_dead_letter_topic_delays_only_undecodable_records() -> Result
 
 async fn set_aside(topic: &'static str, dead_letters: &'static str, group: Service) -> Result<()> {
     let system = System::start().await?;
+    let events = system.topic(topic);
     // One on every partition, so that every later record is behind one.
     for partition in 0..PARTITIONS {
-        system.topic(topic).publish(&poison(partition)).await?;
+        events.publish(&poison(partition)).await?;
     }
 
     let order = system.place_order(&Draft::of("MUG", 1)).await?;
@@ -86,7 +87,7 @@ async fn set_aside(topic: &'static str, dead_letters: &'static str, group: Servi
     })
     .await?;
     for letter in &letters {
-        keeps_record_and_provenance(letter, topic, group);
+        keeps_record_and_provenance(letter, &events, group);
     }
     assert!(
         system
@@ -109,15 +110,17 @@ fn poison(partition: i32) -> TopicRecord {
     }
 }
 
-fn keeps_record_and_provenance(letter: &TopicRecord, topic: &str, group: Service) {
+fn keeps_record_and_provenance(letter: &TopicRecord, events: &Topic, service: Service) {
     let key = String::from_utf8_lossy(letter.key.as_deref().unwrap_or_default());
     assert!(key.starts_with("no order "), "{key}");
     assert_eq!(letter.payload.as_deref(), Some(&[0xff; 32][..]));
     assert_eq!(letter.header("ce_type"), Some("com.example.nonsense"));
-    assert_eq!(letter.header("x-dlq-original-topic"), Some(topic));
+    let topic = letter.header("x-dlq-original-topic");
+    assert_eq!(topic, Some(events.name()));
     assert_eq!(letter.header("x-dlq-original-offset"), Some("0"));
-    assert_eq!(letter.header("x-dlq-consumer-group"), Some(group.name()));
-    assert_eq!(letter.header("x-dlq-service"), Some(group.name()));
+    let group = letter.header("x-dlq-consumer-group");
+    assert_eq!(group, Some(&*events.group(service)));
+    assert_eq!(letter.header("x-dlq-service"), Some(service.name()));
     assert_eq!(letter.header("x-dlq-error-class"), Some("rejected"));
     assert_eq!(letter.header("x-dlq-attempts"), Some("1"));
     let partition = letter.header("x-dlq-original-partition");

@@ -79,7 +79,7 @@ async fn taken_over_after_a_kill(service: Service) -> Result<()> {
     let (orders, (killed_at, at_risk)) = system
         .under_load(async {
             sleep(WARM_UP).await;
-            system.kill_for_good(victim).await;
+            system.kill_for_good(victim).await?;
             let killed_at = Instant::now();
             let at_risk = system.unpublished(service).await?;
             sleep(WARM_UP).await;
@@ -120,10 +120,10 @@ async fn survives_a_freeze_of(service: Service, frozen: Duration) -> Result<()> 
     let (orders, at_risk) = system
         .under_load(async {
             sleep(WARM_UP).await;
-            system.stack().pause(victim).await;
+            system.stack().pause(victim).await?;
             let at_risk = system.unpublished(service).await?;
             sleep(frozen).await;
-            system.stack().resume(victim).await;
+            system.stack().resume(victim).await?;
             sleep(WARM_UP).await;
             Ok(at_risk)
         })
@@ -178,7 +178,7 @@ async fn shake(system: &System, step: usize) -> Result<u64> {
         }
         1 => system.stack().launch(quiet).await?,
         _ => {
-            system.stack().kill(loud).await;
+            system.stack().kill(loud).await?;
             return system.unpublished(Service::Processing).await;
         }
     }

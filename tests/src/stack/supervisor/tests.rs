@@ -99,6 +99,23 @@ async fn a_process_that_ignores_the_stop_is_killed_and_stays_down() {
 }
 
 #[tokio::test]
+async fn an_unclean_stop_shows_the_end_of_the_log() {
+    let script =
+        "trap 'echo the reason; exit 1' TERM; echo ready > ready; while :; do sleep 0.1; done";
+    let fixture = supervise(script);
+    fixture.supervised.start(Vec::new()).await.expect("a child");
+    let ready = fixture.home.path().join("ready");
+    while !ready.exists() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+
+    let ending = fixture.supervised.stop(Duration::from_secs(20)).await;
+
+    let said = ending.expect("it was running").to_string();
+    assert!(said.ends_with("the reason"), "{said}");
+}
+
+#[tokio::test]
 async fn a_stop_during_the_pause_prevents_the_restart() {
     let fixture = supervise("exit 1");
     fixture.supervised.start(Vec::new()).await.expect("a child");

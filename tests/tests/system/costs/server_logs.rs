@@ -18,7 +18,7 @@ const WAL: &str = "SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::b
 const SHOWN: usize = 90;
 
 /// Asks a session that was idle whether its server still takes writes. How often depends on the time between two orders.
-const CHECK_OF_A_SESSION: &str = "SHOW transaction_read_only";
+const CHECK_OF_A_SESSION: &str = "DISCARD PLANS; SHOW transaction_read_only";
 
 /// Reads the counters of a system.
 #[derive(Debug)]

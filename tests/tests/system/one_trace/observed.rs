@@ -116,10 +116,10 @@ impl Observed {
             for record in &records {
                 client.decider(record)?;
             }
-            expected.push((SpanKind::Client, format!("send {topic}"), records.len()));
+            expected.push((SpanKind::Client, self.span("send", topic), records.len()));
             expected.push((
                 SpanKind::Consumer,
-                format!("process {topic}"),
+                self.span("process", topic),
                 records.len(),
             ));
         }
@@ -130,8 +130,13 @@ impl Observed {
         .await
     }
 
-    pub(super) async fn is_polled(&self, topic: &str, decider: &Span) -> Result<()> {
-        let name = format!("poll {topic}");
+    /// The name of the span of an operation on a topic.
+    pub(super) fn span(&self, operation: &str, topic: &'static str) -> String {
+        format!("{operation} {}", self.system.topic(topic).name())
+    }
+
+    pub(super) async fn is_polled(&self, topic: &'static str, decider: &Span) -> Result<()> {
+        let name = self.span("poll", topic);
         let look = async || {
             let polls = self.receiver.spans().into_iter();
             let mut polls = polls.filter(|span| span.name == name && span.kind == SpanKind::Client);
