@@ -13,10 +13,15 @@ const MORE: usize = 9;
 /// Enough for some on each of the new partitions.
 const ORDERS: usize = 60;
 
-const TOPICS: [&str; 2] = [topics::ORDER_EVENTS, topics::PROCESSING_EVENTS];
+/// Each topic with its producer. The other service consumes it.
+const PRODUCERS: [(&str, Service); 2] = [
+    (topics::ORDER_EVENTS, Service::Orders),
+    (topics::PROCESSING_EVENTS, Service::Processing),
+];
 
-/// Between orders: adding partitions moves keys to other partitions, so that later events of an order in progress might
-/// overtake earlier ones.
+/// As docs/operations.md says: no order is in progress, and the producer is restarted before the next one. A running
+/// producer would change over within a minute, at a moment that nobody can choose: an order that is in progress then
+/// has events on two partitions. The consumer runs on.
 #[tokio::test(flavor = "multi_thread")]
 async fn partitions_added_between_orders_are_used_and_read_from_their_first_record() -> Result<()> {
     let Some(system) = System::start_on_production(&[]).await? else {
@@ -24,23 +29,19 @@ async fn partitions_added_between_orders_are_used_and_read_from_their_first_reco
     };
     place(&system).await?;
 
-    for name in TOPICS {
-        system.topic(name).grow_to(MORE).await?;
-    }
-    let begun = Instant::now();
-    eventually("events are on a new partition of both topics", async || {
+    for (name, producer) in PRODUCERS {
+        let topic = system.topic(name);
+        topic.grow_to(MORE).await?;
+        system.stop(producer).await?;
+        system.restart(producer).await?;
+        let begun = Instant::now();
         place(&system).await?;
-        let mut used = 0;
-        for name in TOPICS {
-            let records = system.topic(name).records().await?;
-            used += usize::from(records.iter().any(|record| record.partition >= PARTITIONS));
-        }
-        Ok((used == TOPICS.len()).then_some(()))
-    })
-    .await?;
-    println!("new partitions are used after {:?}", begun.elapsed());
+        println!("{name}: the orders are final after {:?}", begun.elapsed());
 
-    place(&system).await?;
+        let records = topic.records().await?;
+        let added = records.iter().filter(|it| it.partition >= PARTITIONS);
+        assert_ne!(added.count(), 0, "no event is on a new partition of {name}");
+    }
     assert_eq!(system.stack().restarts(), 0);
     system.finish().await
 }
