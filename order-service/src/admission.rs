@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 pub struct BacklogLimits {
     /// Maximum events in the outbox.
     pub rows: u64,
-    /// Maximum age of the oldest event.
+    /// Maximum age of the oldest event whose key is not blocked.
     pub age: Duration,
 }
 
@@ -33,7 +33,7 @@ impl BacklogLimits {
         let age = settings.value(
             "BACKLOG_AGE",
             "15m",
-            "maximum age of the oldest event in the outbox; above it, PlaceOrder is refused with RESOURCE_EXHAUSTED until the event is published",
+            "maximum age of the oldest event in the outbox whose key is not blocked; above it, PlaceOrder is refused with RESOURCE_EXHAUSTED until the event is published",
         );
         settings.require(rows > 0, "BACKLOG_ROWS", "must be at least 1");
         let why = "must be at least 1s, the poll interval of the outbox";

@@ -29,5 +29,5 @@ pub mod relay;
 pub mod watch;
 
 pub use hand_over::{HandOver, InsertedRows};
-pub use outbox::{Backlog, Outbox, OutboxError, OutboxRecord, OutboxRow};
+pub use outbox::{BLOCKED_APART, Backlog, Outbox, OutboxError, OutboxRecord, OutboxRow};
 pub use shard::Shard;

@@ -59,9 +59,14 @@ impl OutboxRow {
 pub struct Backlog {
     /// Number of rows, counted up to the caller's limit.
     pub rows: u64,
-    /// Age of the oldest row; zero when there is none.
+    /// Age of the oldest row that waits for its turn; zero when there is none. The rows of up to [`BLOCKED_APART`] blocked
+    /// keys do not count: they say nothing about others.
     pub oldest: Duration,
 }
+
+/// Number of blocked keys whose rows do not count for [`Backlog::oldest`]. Those of more do: what refuses so many events
+/// will refuse others too.
+pub const BLOCKED_APART: u32 = 100;
 
 /// The relay's view of an outbox table.
 #[async_trait]
@@ -89,6 +94,12 @@ pub trait Outbox: Send + Sync + 'static {
     /// # Errors
     /// [`OutboxError`] when the database fails; the rows may be deleted or not.
     async fn delete(&self, acknowledged: &[i64]) -> Result<(), OutboxError>;
+
+    /// Notes that these rows block their keys, for [`Outbox::backlog`] of every replica. Rows that are noted keep their time.
+    ///
+    /// # Errors
+    /// [`OutboxError`] when the database fails; the relay notes the rows again with their next failed attempt.
+    async fn note_blocked(&self, rows: &[i64]) -> Result<(), OutboxError>;
 
     /// The backlog, counted up to `at_most` rows so that the query stays cheap during a long outage.
     ///

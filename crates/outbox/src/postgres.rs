@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use sqlx::PgConnection;
 
 use crate::hand_over::{InsertedRows, PendingRows, ReturnedRow};
-use crate::outbox::{Backlog, Outbox, OutboxError, OutboxRecord, OutboxRow};
+use crate::outbox::{BLOCKED_APART, Backlog, Outbox, OutboxError, OutboxRecord, OutboxRow};
 use crate::shard::Shard;
 use crate::statements::{OutboxStatements, StoredRow};
 use kafka::headers;
@@ -146,6 +146,16 @@ impl Outbox for PostgresOutbox {
         Ok(())
     }
 
+    async fn note_blocked(&self, rows: &[i64]) -> Result<(), OutboxError> {
+        let note = sqlx::query(
+            "UPDATE outbox SET blocked_at = now() WHERE seq = ANY($1) AND blocked_at IS NULL",
+        )
+        .bind(rows)
+        .execute(self.database.pool());
+        self.statements.note_blocked.run(bounded(note)).await?;
+        Ok(())
+    }
+
     async fn backlog(&self, at_most: u64) -> Result<Backlog, OutboxError> {
         // In the order of the index: a scan of the table would read the dead rows too, often a hundred times as many.
         // Both ends of the difference use the database's clock. The lowest position is the oldest row, except for commits
@@ -153,9 +163,12 @@ impl Outbox for PostgresOutbox {
         let backlog = sqlx::query_as(
             "SELECT (SELECT count(*) FROM (SELECT FROM outbox ORDER BY seq LIMIT $1) AS counted), \
                     coalesce(extract(epoch FROM now() - \
-                        (SELECT created_at FROM outbox ORDER BY seq LIMIT 1)), 0)::float8",
+                        (SELECT created_at FROM outbox \
+                         WHERE key <> ALL (ARRAY(SELECT key FROM outbox WHERE blocked_at IS NOT NULL ORDER BY key LIMIT $2)) \
+                         ORDER BY seq LIMIT 1)), 0)::float8",
         )
         .bind(signed(at_most))
+        .bind(i64::from(BLOCKED_APART))
         .fetch_one(self.database.pool());
         let (rows, oldest): (i64, f64) = self.statements.backlog.run(bounded(backlog)).await?;
         Ok(Backlog {

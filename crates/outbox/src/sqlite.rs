@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use sqlx::SqliteConnection;
 
 use crate::hand_over::{InsertedRows, PendingRows};
-use crate::outbox::{Backlog, Outbox, OutboxError, OutboxRecord, OutboxRow};
+use crate::outbox::{BLOCKED_APART, Backlog, Outbox, OutboxError, OutboxRecord, OutboxRow};
 use crate::shard::Shard;
 use crate::statements::{OutboxStatements, StoredRow};
 use kafka::headers;
@@ -106,12 +106,33 @@ impl Outbox for SqliteOutbox {
         self.statements.delete.run(delete).await
     }
 
+    async fn note_blocked(&self, rows: &[i64]) -> Result<(), OutboxError> {
+        let note = async {
+            let now = unix_millis(SystemTime::now());
+            let mut transaction = self.database.begin().await?;
+            for seq in rows {
+                sqlx::query(
+                    "UPDATE outbox SET blocked_at = ? WHERE seq = ? AND blocked_at IS NULL",
+                )
+                .bind(now)
+                .bind(seq)
+                .execute(&mut *transaction)
+                .await?;
+            }
+            Ok(transaction.commit().await?)
+        };
+        self.statements.note_blocked.run(note).await
+    }
+
     async fn backlog(&self, at_most: u64) -> Result<Backlog, OutboxError> {
         let backlog = sqlx::query_as(
             "SELECT (SELECT count(*) FROM (SELECT 1 FROM outbox LIMIT ?)), \
-                    (SELECT created_at FROM outbox ORDER BY seq LIMIT 1)",
+                    (SELECT created_at FROM outbox \
+                     WHERE key NOT IN (SELECT key FROM outbox WHERE blocked_at IS NOT NULL LIMIT ?) \
+                     ORDER BY seq LIMIT 1)",
         )
         .bind(signed(at_most))
+        .bind(BLOCKED_APART)
         .fetch_one(self.database.reader());
         let (rows, oldest): (i64, Option<i64>) = self.statements.backlog.run(backlog).await?;
         let waited = oldest.map_or(0, |created| unix_millis(SystemTime::now()) - created);

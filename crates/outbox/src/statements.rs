@@ -16,6 +16,7 @@ pub(crate) struct OutboxStatements {
     pub(crate) positions: Statement,
     pub(crate) read: Statement,
     pub(crate) delete: Statement,
+    pub(crate) note_blocked: Statement,
     pub(crate) backlog: Statement,
 }
 
@@ -26,6 +27,7 @@ impl OutboxStatements {
             positions: prepare("SELECT outbox positions"),
             read: prepare("SELECT outbox"),
             delete: prepare("DELETE outbox"),
+            note_blocked: prepare("UPDATE outbox"),
             backlog: prepare("SELECT outbox backlog"),
         }
     }

@@ -38,6 +38,8 @@ pub(super) struct Session<'a> {
     member: Uuid,
     producer: Producer,
     planner: Planner,
+    /// Rows that block their keys, to be noted in the table.
+    blocked: Vec<i64>,
 }
 
 impl<'a> Session<'a> {
@@ -55,6 +57,7 @@ impl<'a> Session<'a> {
             member,
             producer,
             planner: Planner::new(outbox.has_other_writers(), Instant::now()),
+            blocked: Vec::new(),
         }
     }
 
@@ -63,6 +66,7 @@ impl<'a> Session<'a> {
         loop {
             let blocked = self.planner.blocked_keys();
             self.producer.telemetry().show_blocked(blocked);
+            self.note_blocked().await;
             self.take_rows()?;
             match self.planner.next(Instant::now())? {
                 Action::Renew => self.renew().await?,
@@ -76,6 +80,17 @@ impl<'a> Session<'a> {
                 }
                 Action::Leave => return Ok(self.leases.leave(self.member).await?),
             }
+        }
+    }
+
+    /// Notes in the table which rows block their keys. One that was not noted is noted after its next attempt.
+    async fn note_blocked(&mut self) {
+        if self.blocked.is_empty() {
+            return;
+        }
+        let rows = std::mem::take(&mut self.blocked);
+        if let Err(error) = self.outbox.note_blocked(&rows).await {
+            tracing::warn!(error = %ErrorChain(&error), "blocked events not noted, retrying");
         }
     }
 
@@ -185,13 +200,18 @@ impl<'a> Session<'a> {
         self.producer.check()?;
         let error = ErrorChain(error);
         match self.planner.publish_failed(seq, Instant::now()) {
-            PublishFailure::KeyBlocked { is_new: true } => tracing::error!(
-                seq,
-                %error,
-                "event cannot be published, key blocked until its row is fixed or deleted"
-            ),
-            PublishFailure::KeyBlocked { is_new: false } => {
-                tracing::debug!(seq, %error, "publish failed again, key stays blocked");
+            PublishFailure::KeyBlocked { key, is_new } => {
+                self.blocked.push(seq);
+                if is_new {
+                    tracing::error!(
+                        seq,
+                        key,
+                        %error,
+                        "event cannot be published, key blocked until its row is fixed or deleted"
+                    );
+                } else {
+                    tracing::debug!(seq, key, %error, "publish failed again, key stays blocked");
+                }
             }
             PublishFailure::RetryScheduled => {
                 tracing::warn!(seq, %error, "publish failed, retrying");

@@ -53,6 +53,7 @@ pub(super) enum PublishFailure {
     RetryScheduled,
     /// The key is blocked from now on; its next retry begins with this event.
     KeyBlocked {
+        key: String,
         /// Whether this event blocks its key for the first time.
         is_new: bool,
     },
@@ -165,8 +166,9 @@ impl Window {
         let rows: Vec<i64> = queue.iter().map(|row| row.seq).collect();
         self.forget(&rows);
         let is_new = !self.blocked.has_blocked(seq);
-        self.blocked.block(seq, &head.row.record.key, now, MAX_ROWS);
-        PublishFailure::KeyBlocked { is_new }
+        let key = head.row.record.key.clone();
+        self.blocked.block(seq, &key, now, MAX_ROWS);
+        PublishFailure::KeyBlocked { key, is_new }
     }
 
     /// Unblocks the keys whose time is over; `true` if there were any. Then the caller must restart reading at the beginning

@@ -154,6 +154,11 @@ async fn assert_only_its_key_is_blocked(database: &Database, broker: &Broker) {
     })
     .await;
 
+    eventually("no event waits for its turn", async || {
+        outbox.backlog(u64::MAX).await.unwrap().oldest.is_zero()
+    })
+    .await;
+
     let published = first_occurrences(&broker.read(TOPIC));
     assert_eq!(published["key-0"], [0]);
     for key in 1..5 {

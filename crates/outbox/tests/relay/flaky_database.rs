@@ -46,6 +46,11 @@ impl Outbox for Flaky {
         self.outbox.delete(acknowledged).await
     }
 
+    async fn note_blocked(&self, rows: &[i64]) -> Result<(), OutboxError> {
+        self.fail()?;
+        self.outbox.note_blocked(rows).await
+    }
+
     async fn backlog(&self, at_most: u64) -> Result<Backlog, OutboxError> {
         self.outbox.backlog(at_most).await
     }

@@ -47,6 +47,10 @@ impl Outbox for Blindfold {
         self.outbox.delete(acknowledged).await
     }
 
+    async fn note_blocked(&self, rows: &[i64]) -> Result<(), OutboxError> {
+        self.outbox.note_blocked(rows).await
+    }
+
     async fn backlog(&self, at_most: u64) -> Result<Backlog, OutboxError> {
         self.outbox.backlog(at_most).await
     }

@@ -6,6 +6,7 @@
     reason = "a test may fail by panicking"
 )]
 
+mod blocked;
 mod broker;
 mod flaky_database;
 mod hand_over;

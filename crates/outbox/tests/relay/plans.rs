@@ -67,11 +67,11 @@ fn fresh() -> Vec<OutboxRecord> {
     (first..first + USED).map(|key| record(key, 0)).collect()
 }
 
-/// Rows that each statement reads: insert, scan, read, delete.
-async fn rows_read(database: &SharedDatabase) -> [i64; 4] {
+/// Rows that each statement reads: insert, scan, read, backlog, delete.
+async fn rows_read(database: &SharedDatabase) -> [i64; 5] {
     let outbox = database.outbox();
     let shards: Vec<Shard> = Shard::all().collect();
-    let mut marks = [0; 5];
+    let mut marks = [0; 6];
 
     marks[0] = read_so_far(database).await;
     database.write(&fresh()).await;
@@ -80,8 +80,10 @@ async fn rows_read(database: &SharedDatabase) -> [i64; 4] {
     marks[2] = read_so_far(database).await;
     outbox.read(&positions).await.unwrap();
     marks[3] = read_so_far(database).await;
-    outbox.delete(&positions).await.unwrap();
+    outbox.backlog(USED as u64).await.unwrap();
     marks[4] = read_so_far(database).await;
+    outbox.delete(&positions).await.unwrap();
+    marks[5] = read_so_far(database).await;
 
     std::array::from_fn(|statement| marks[statement + 1] - marks[statement])
 }

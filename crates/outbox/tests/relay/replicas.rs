@@ -198,6 +198,10 @@ async fn a_damaged_row_blocks_its_key_and_nothing_else() {
         outbox.backlog(u64::MAX).await.unwrap().rows == 2
     })
     .await;
+    eventually("no event waits for its turn", async || {
+        outbox.backlog(u64::MAX).await.unwrap().oldest.is_zero()
+    })
+    .await;
     let mut published = first_occurrences(&broker.read(TOPIC));
     assert_eq!(published.remove("key-0").unwrap(), [0]);
     assert_eq!(published.len(), 9);

@@ -186,6 +186,11 @@ fn events_that_failed_together_are_retried_apart_and_with_growing_waits() {
     assert!(now + RETRY_BACKOFF.cap >= window.next_retry().unwrap());
 }
 
+fn blocked(key: &str, is_new: bool) -> PublishFailure {
+    let key = key.to_owned();
+    PublishFailure::KeyBlocked { key, is_new }
+}
+
 /// Fails a row until its key is blocked.
 fn exhaust_attempts(window: &mut Window, seq: i64, now: Instant) -> PublishFailure {
     loop {
@@ -206,7 +211,7 @@ fn a_key_whose_event_exhausted_its_attempts_is_blocked_and_takes_no_room() {
 
     let failure = exhaust_attempts(&mut window, 1, now);
 
-    assert_eq!(failure, PublishFailure::KeyBlocked { is_new: true });
+    assert_eq!(failure, blocked("a", true));
     assert!(!window.holds(Shard::of("a")));
     assert!(!window.knows(1) && !window.knows(2) && window.knows(3));
     assert!(matches!(window.admit(row(4, "a")), WindowSlot::KeyBlocked));
@@ -226,7 +231,7 @@ fn a_blocked_key_is_retried_with_one_attempt_of_the_same_event() {
     assert_eq!(seq(window.take(row(1, "a"))), Some(1));
 
     let failure = window.publish_failed(1, later);
-    assert_eq!(failure, PublishFailure::KeyBlocked { is_new: false });
+    assert_eq!(failure, blocked("a", false));
 }
 
 #[test]

@@ -141,7 +141,7 @@ pub const OUTBOX_ROWS: Metric = gauge(
 pub const OUTBOX_OLDEST_AGE: Metric = gauge(
     "outbox.oldest.age",
     "s",
-    "Age of the oldest unacknowledged event",
+    "Age of the oldest unacknowledged event whose key is not blocked",
 );
 
 pub const OUTBOX_BLOCKED_KEYS: Metric = gauge(
