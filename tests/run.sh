@@ -33,7 +33,10 @@ if ! is_missing browser; then
     export TEST_BROWSER=required
 fi
 
-test_workspace() { "$cargo" test --workspace --locked --features "$features" "$@"; }
+test_workspace() {
+    "$cargo" --config "target.'cfg(all())'.runner = ['$PWD/tests/run-one.sh']" \
+        test --workspace --locked --features "$features" "$@"
+}
 if [ $# -gt 0 ]; then
     "$cargo" test --locked "$@"
     exit

@@ -13,18 +13,26 @@ targets=("${@:2}")
 target_directory="${CARGO_TARGET_DIR:-target}"
 found="$target_directory/fuzz"
 
-# Instrumented crates have their own names in the build output: nothing else is rebuilt.
+# Instrumented crates have their own names in the build output. FUZZ_BUILD selects packages and features: those of another
+# build, and the dependencies of that build are not compiled again.
+read -ra selection <<<"${FUZZ_BUILD:---package fuzz}"
 RUSTC_WORKSPACE_WRAPPER="$PWD/tests/fuzz/instrument.sh" \
-    "${CARGO:-cargo}" build --locked --package fuzz --bin fuzz
+    "${CARGO:-cargo}" build --locked "${selection[@]}" --bin fuzz
 
-for target in "${targets[@]}"; do
+fuzz() {
+    local target="$1" runs
     mkdir -p "$found/$target"
     # Limits per input: 5 s, and 1 GiB for the whole process. Settings and requests are no longer than 64 KiB here.
     FUZZ_TARGET="$target" "$target_directory/debug/fuzz" \
         -max_total_time="$seconds" -timeout=5 -rss_limit_mb=1024 -max_len=65536 \
         -artifact_prefix="$found/$target-" -print_final_stats=1 \
         "$found/$target" "tests/fuzz/corpus/$target" >"$found/$target.log" 2>&1 ||
-        { tail -40 "$found/$target.log" >&2; exit 1; }
+        { tail -40 "$found/$target.log" >&2; return 1; }
     runs="$(sed -n 's/^stat::number_of_executed_units: *//p' "$found/$target.log")"
     echo "fuzz $target: $runs inputs in $seconds s, nothing found"
-done
+}
+export -f fuzz
+export found target_directory seconds
+
+# One at a time for each core.
+printf '%s\n' "${targets[@]}" | xargs --max-procs="$(nproc)" --max-args=1 bash -c 'fuzz "$1"' fuzz
