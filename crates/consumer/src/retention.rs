@@ -22,6 +22,7 @@ impl ConsumerRetention {
     /// Reads `INBOX_RETENTION` and `AUDIT_RETENTION`; `redelivered_for` is how long the consumed topic can deliver a
     /// record again.
     pub fn read(settings: &mut Settings<'_>, redelivered_for: Duration) -> Self {
+        settings.renamed("RETRY_AUDIT_RETENTION", "AUDIT_RETENTION");
         Self {
             inbox: read_retention(
                 settings,
