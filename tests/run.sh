@@ -45,8 +45,8 @@ fi
 # Run once, because a second run would be the same. No engine takes part: processes that end at their command line or
 # settings, and bytes, connections and fields that order-service refuses before it uses the database. Or the test chooses
 # its engines: a locked file of SQLite, a locked table of PostgreSQL. The tour of the live page knows the names of single
-# replicas. All other tests depend on TEST_ENGINES, or may, and
-# run on both sets; so does a test that is not named here.
+# replicas. What a receiver of telemetry does to the exporter has nothing to do with engines. All other tests depend on
+# TEST_ENGINES, or may, and run on both sets; so does a test that is not named here.
 engine_independent=(
     cascade::no_call_outlives_its_deadline_while_a_foreign_writer_locks_the_orders_file
     cascade::no_call_outlives_its_deadline_while_the_table_of_the_orders_is_locked
@@ -58,6 +58,11 @@ engine_independent=(
     shutdown::a_wrong_configuration_ends_the_start_and_names_every_mistake
     shutdown::an_unknown_argument_is_refused
     shutdown::help_names_every_setting
+    telemetry::a_receiver_that_is_down_changes_nothing
+    telemetry::a_receiver_that_is_slow_changes_nothing
+    telemetry::a_receiver_that_never_answers_changes_nothing
+    telemetry::the_last_spans_before_a_stop_are_exported_even_with_one_worker_thread
+    telemetry::the_queue_bounds_the_spans_kept_for_a_silent_receiver
 )
 
 test_workspace

@@ -66,7 +66,9 @@ impl Tour<'_> {
         self.reload().await?;
         self.lost_connection().await?;
         self.looks().await?;
-        self.all_final().await
+        let told = self.all_final().await?;
+        self.restarted_stack().await?;
+        Ok(told)
     }
 
     async fn resize(&self, (width, height): (u32, u32), is_dark: bool) -> Result<()> {
@@ -355,6 +357,27 @@ impl Tour<'_> {
             .until("#connection", |text| text == "Connected")
             .await?;
         Ok(())
+    }
+
+    /// The open page goes on with the stack of another start, on the same data: its counts begin anew, its order is there.
+    async fn restarted_stack(&self) -> Result<()> {
+        self.site.close_page().await?;
+        self.browser
+            .until("#connection", |text| text.starts_with("Connection lost"))
+            .await?;
+        self.site.restart_stack().await?;
+        self.site.open_page().await?;
+        self.browser
+            .until("#connection", |text| text == "Connected")
+            .await?;
+        self.until_number("accepted", |count| count == 0.0).await?;
+        self.browser.reload().await?;
+        self.browser
+            .until("#order-about", |text| text.starts_with("Order "))
+            .await?;
+        self.place("Confirmed after").await?;
+        self.until_number("accepted", |count| count == 1.0).await?;
+        self.until_open(|open| open == 0).await
     }
 
     /// Accessible and without overflow on both widths, light and dark; with UPDATE_IMAGES=1, the pictures of the README.

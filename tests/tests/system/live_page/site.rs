@@ -35,7 +35,9 @@ const ORDERS: usize = 20_000;
 
 #[derive(Debug)]
 pub(super) struct Site {
-    stack: Arc<Stack>,
+    config: StackConfig,
+    /// There is none while it is started again.
+    stack: Mutex<Option<Arc<Stack>>>,
     observation: Observation,
     address: SocketAddr,
     page: Mutex<Option<LivePage>>,
@@ -53,17 +55,23 @@ impl Site {
             ..StackConfig::on_free_ports(home.path(), CatalogueSource::Text(catalogue))
         };
         let observation = Observation::of(&mut config).await?;
-        let stack = Arc::new(Stack::start(config).await?);
+        let stack = Arc::new(Stack::start(config.clone()).await?);
         let bound = BoundPage::bind(([127, 0, 0, 1], 0).into()).await?;
         let address = bound.address();
         let page = bound.serve(Arc::clone(&stack), observation.receiver())?;
         Ok(Self {
-            stack,
+            config,
+            stack: Mutex::new(Some(stack)),
             observation,
             address,
             page: Mutex::new(Some(page)),
             _home: home,
         })
+    }
+
+    async fn stack(&self) -> Result<Arc<Stack>> {
+        let stack = self.stack.lock().await;
+        stack.clone().context("it is being started again")
     }
 
     pub(super) fn url(&self) -> String {
@@ -88,7 +96,8 @@ impl Site {
 
     /// What order-service says.
     pub(super) async fn history(&self, order_id: &str) -> Result<Vec<OrderHistoryEntry>> {
-        let client = OrderClient::new(connect(&self.stack.addresses().order_urls()[0])?);
+        let addresses = self.stack().await?.addresses().clone();
+        let client = OrderClient::new(connect(&addresses.order_urls()[0])?);
         let mut entries = Vec::new();
         let watch = Watch::new(client, order_id, 0);
         let deadline = Instant::now() + WAIT_LIMIT;
@@ -106,8 +115,21 @@ impl Site {
 
     pub(super) async fn open_page(&self) -> Result<()> {
         let bound = BoundPage::bind(self.address).await?;
-        let page = bound.serve(Arc::clone(&self.stack), self.observation.receiver())?;
+        let page = bound.serve(self.stack().await?, self.observation.receiver())?;
         *self.page.lock().await = Some(page);
+        Ok(())
+    }
+
+    /// Stops everything, and starts it on the same data. The page must be closed.
+    pub(super) async fn restart_stack(&self) -> Result<()> {
+        let stack = self.stack.lock().await.take();
+        let stack = stack.and_then(Arc::into_inner);
+        let stack = stack.context("the page still uses it")?;
+        for (process, ending) in stack.stop().await {
+            ensure!(ending.is_clean(), "{process}: {ending}");
+        }
+        let stack = Stack::start(self.config.clone()).await?;
+        *self.stack.lock().await = Some(Arc::new(stack));
         Ok(())
     }
 
@@ -130,17 +152,17 @@ impl Site {
     /// The databases have what the page has told, and the auditor finds no violation.
     pub(super) async fn audit(self, told: &Value) -> Result<()> {
         self.close_page().await?;
+        let stack = self.stack().await?;
         let limits = Limits {
             // The page published an event again and a record that is no event, on purpose; processes were killed.
             wire_duplicates: None,
             set_aside: None,
             ..Limits::default()
         };
-        let verdict =
-            audit::of_the_stopped(&self.stack, None, limits, Duration::from_secs(60)).await?;
-        let mut orders = self.stack.databases().orders.reader().await?;
+        let verdict = audit::of_the_stopped(&stack, None, limits, Duration::from_secs(60)).await?;
+        let mut orders = stack.databases().orders.reader().await?;
         let in_database = orders.number("SELECT count(*) FROM orders").await?;
-        self.stack.stop_all().await;
+        stack.stop_all().await;
         ensure!(verdict.is_ok(), "{verdict}");
         // An order whose confirmation was cut off by a fault exists all the same, so the page may know fewer.
         let accepted = told["accepted"].as_i64().context("a count")?;
