@@ -11,6 +11,7 @@ use url::Url;
 use uuid::Uuid;
 
 use crate::groups::Groups;
+use crate::remembering_storage::RememberingStorage;
 
 /// Consumer offsets and topics are stored under these two: a change would orphan every existing file.
 pub(crate) const CLUSTER_ID: &str = "local";
@@ -27,7 +28,7 @@ pub(crate) async fn run(listen: SocketAddr, advertised: SocketAddr, database: &P
     );
     ensure_free(listen)?;
     let stop_wanted = StopSignals::listen()?;
-    let storage = open_storage(database, advertised).await?;
+    let storage = RememberingStorage::new(open_storage(database, advertised).await?);
     let groups = Groups::with_storage(storage.clone())?;
     let broker = Broker::new(
         NODE_ID,

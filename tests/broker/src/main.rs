@@ -12,6 +12,7 @@
 
 mod broker;
 mod groups;
+mod remembering_storage;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
