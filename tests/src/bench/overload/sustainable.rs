@@ -52,38 +52,59 @@ mod tests {
     use tonic_types::{ErrorDetails, StatusExt as _};
 
     use super::*;
-    use crate::open_loop::answer::OrderAvailability::NotChecked;
-    use crate::open_loop::{self, Arrivals, Load};
+    use std::time::Instant;
 
-    /// Every tenth call is refused, and each answer is delayed by `delay`.
-    async fn measured(refuses: bool, delay: Duration) -> Measured {
-        let load = Load {
-            arrivals: Arrivals::Constant,
-            per_second: 100.0,
-            warm_up: Duration::ZERO,
-            length: Duration::from_millis(200),
-            outstanding: 100,
+    use crate::open_loop::answer::OrderAvailability::NotChecked;
+    use crate::open_loop::outcomes::{Outcomes, Spread, Times};
+    use crate::open_loop::{Arrivals, Load};
+
+    /// Every tenth call is refused, and each answer takes `latency`.
+    fn measured(refuses: bool, latency: Duration) -> Measured {
+        let due = Instant::now();
+        let times = Times {
+            due,
+            sent: due,
+            answered: due + latency,
         };
-        let measured = open_loop::run(load, move |number| async move {
-            tokio::time::sleep(delay).await;
-            if refuses && number % 10 == 9 {
-                let details = ErrorDetails::with_error_info("OVERLOADED", "order-service", []);
-                let code = Code::ResourceExhausted;
-                return Err(Status::with_error_details(code, "no", details));
-            }
-            Ok(NotChecked)
-        });
-        measured.await.unwrap()
+        let mut outcomes = Outcomes::default();
+        for number in 0..20 {
+            let refused = refuses && number % 10 == 9;
+            let details = ErrorDetails::with_error_info("OVERLOADED", "order-service", []);
+            let refusal = Status::with_error_details(Code::ResourceExhausted, "no", details);
+            outcomes.record(
+                times,
+                if refused {
+                    Err(refusal)
+                } else {
+                    Ok(NotChecked)
+                },
+            );
+        }
+        Measured {
+            load: Load {
+                arrivals: Arrivals::Constant,
+                per_second: 100.0,
+                warm_up: Duration::ZERO,
+                length: Duration::from_millis(200),
+                outstanding: 100,
+            },
+            offered: 20,
+            dropped: 0,
+            outcomes,
+            lag: Spread::default(),
+        }
     }
 
-    #[tokio::test]
-    async fn a_load_is_sustained_until_p99_exceeds_its_bound_or_calls_are_refused() {
+    #[test]
+    fn a_load_is_sustained_until_p99_exceeds_its_bound_or_calls_are_refused() {
         let (soon, late) = (Duration::ZERO, Duration::from_millis(300));
         let bound = Duration::from_millis(250);
 
-        let refused = strain(&measured(true, soon).await, bound);
-        let slow = strain(&measured(false, late).await, bound);
+        let sustained = strain(&measured(false, soon), bound);
+        let refused = strain(&measured(true, soon), bound);
+        let slow = strain(&measured(false, late), bound);
 
+        assert_eq!(sustained, None);
         assert_eq!(refused.as_deref(), Some("2 calls were refused"));
         assert!(slow.is_some_and(|why| why.starts_with("p99 was 30")));
     }
