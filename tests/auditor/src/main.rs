@@ -1,5 +1,6 @@
 //! `auditor dump` writes the topics of a broker into files; `auditor check` audits files and databases, and nothing else.
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -86,7 +87,7 @@ async fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("auditor: {error:#}");
+            _ = writeln!(std::io::stderr(), "auditor: {error:#}");
             ExitCode::from(NO_VERDICT)
         }
     }

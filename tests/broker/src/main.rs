@@ -14,6 +14,7 @@ mod broker;
 mod groups;
 mod remembering_storage;
 
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -63,7 +64,7 @@ async fn main() -> ExitCode {
     match broker::run(listen, advertise.unwrap_or(listen), &database).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("embedded-broker: {error:#}");
+            _ = writeln!(std::io::stderr(), "embedded-broker: {error:#}");
             ExitCode::FAILURE
         }
     }

@@ -1,5 +1,6 @@
 //! The figures of the pair beside their targets: see [`tests::bench`].
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -10,7 +11,7 @@ async fn main() -> ExitCode {
     match bench::run(BenchArguments::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("bench: {error:#}");
+            _ = writeln!(std::io::stderr(), "bench: {error:#}");
             ExitCode::FAILURE
         }
     }

@@ -1,5 +1,6 @@
 //! Fault injection under load, followed by an audit: see [`tests::chaos`].
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -10,7 +11,7 @@ async fn main() -> ExitCode {
     match chaos::run(ChaosArguments::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("chaos: {error:#}");
+            _ = writeln!(std::io::stderr(), "chaos: {error:#}");
             ExitCode::FAILURE
         }
     }

@@ -1,5 +1,6 @@
 //! The same orders synchronously, asynchronously and both, through the same disturbances: see [`tests::compare`].
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -10,7 +11,7 @@ async fn main() -> ExitCode {
     match compare::run(CompareArguments::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("compare: {error:#}");
+            _ = writeln!(std::io::stderr(), "compare: {error:#}");
             ExitCode::FAILURE
         }
     }

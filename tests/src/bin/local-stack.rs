@@ -1,6 +1,7 @@
 //! The whole system on one machine, with one command: `up` keeps it running, `demo` replays real orders through it,
 //! `broker` runs only an Apache Kafka, for the system tests.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -34,7 +35,7 @@ async fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("local-stack: {error:#}");
+            _ = writeln!(std::io::stderr(), "local-stack: {error:#}");
             ExitCode::FAILURE
         }
     }

@@ -1,5 +1,6 @@
 //! A command-line client: places, shows, lists, watches and cancels orders, and reads the topics of both services.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -12,7 +13,11 @@ async fn main() -> ExitCode {
     match orderctl::run(arguments).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{}", orderctl::errors::text(&error, &address, json));
+            _ = writeln!(
+                std::io::stderr(),
+                "{}",
+                orderctl::errors::text(&error, &address, json)
+            );
             orderctl::errors::exit_code(&error)
         }
     }
