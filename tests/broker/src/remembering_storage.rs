@@ -88,9 +88,19 @@ impl Known {
         }
     }
 
-    /// To be called after every write, also after one that failed, and before its outcome is known to the client.
-    fn forget(&self) {
-        let mut reads = self.reads();
+    /// To be held during a write.
+    fn write(&self) -> Write {
+        Write(self.clone())
+    }
+}
+
+/// A write that is under way. What was read before its end is forgotten then, before the client knows the outcome: also
+/// if it failed, or if its request was dropped, since it may have taken effect.
+struct Write(Known);
+
+impl Drop for Write {
+    fn drop(&mut self) {
+        let mut reads = self.0.reads();
         *reads = Reads {
             era: reads.era + 1,
             ..Reads::default()
@@ -101,39 +111,34 @@ impl Known {
 #[async_trait]
 impl<S: Storage> Storage for RememberingStorage<S> {
     async fn register_broker(&self, broker_registration: BrokerRegistrationRequest) -> Result<()> {
-        let written = self.inner.register_broker(broker_registration).await;
-        self.known.forget();
-        written
+        let _write = self.known.write();
+        self.inner.register_broker(broker_registration).await
     }
 
     async fn create_topic(&self, topic: CreatableTopic, validate_only: bool) -> Result<Uuid> {
-        let written = self.inner.create_topic(topic, validate_only).await;
-        self.known.forget();
-        written
+        let _write = self.known.write();
+        self.inner.create_topic(topic, validate_only).await
     }
 
     async fn incremental_alter_resource(
         &self,
         resource: AlterConfigsResource,
     ) -> Result<AlterConfigsResourceResponse> {
-        let written = self.inner.incremental_alter_resource(resource).await;
-        self.known.forget();
-        written
+        let _write = self.known.write();
+        self.inner.incremental_alter_resource(resource).await
     }
 
     async fn delete_records(
         &self,
         topics: &[DeleteRecordsTopic],
     ) -> Result<Vec<DeleteRecordsTopicResult>> {
-        let written = self.inner.delete_records(topics).await;
-        self.known.forget();
-        written
+        let _write = self.known.write();
+        self.inner.delete_records(topics).await
     }
 
     async fn delete_topic(&self, topic: &TopicId) -> Result<ErrorCode> {
-        let written = self.inner.delete_topic(topic).await;
-        self.known.forget();
-        written
+        let _write = self.known.write();
+        self.inner.delete_topic(topic).await
     }
 
     async fn brokers(&self) -> Result<Vec<DescribeClusterBroker>> {
@@ -146,9 +151,8 @@ impl<S: Storage> Storage for RememberingStorage<S> {
         topition: &Topition,
         batch: deflated::Batch,
     ) -> Result<i64> {
-        let written = self.inner.produce(transaction_id, topition, batch).await;
-        self.known.forget();
-        written
+        let _write = self.known.write();
+        self.inner.produce(transaction_id, topition, batch).await
     }
 
     async fn fetch(
@@ -339,9 +343,8 @@ impl<S: Storage> Storage for RememberingStorage<S> {
         &self,
         partitions: TxnAddPartitionsRequest,
     ) -> Result<TxnAddPartitionsResponse> {
-        let written = self.inner.txn_add_partitions(partitions).await;
-        self.known.forget();
-        written
+        let _write = self.known.write();
+        self.inner.txn_add_partitions(partitions).await
     }
 
     async fn txn_offset_commit(
@@ -358,18 +361,15 @@ impl<S: Storage> Storage for RememberingStorage<S> {
         producer_epoch: i16,
         committed: bool,
     ) -> Result<ErrorCode> {
-        let written = self
-            .inner
+        let _write = self.known.write();
+        self.inner
             .txn_end(transaction_id, producer_id, producer_epoch, committed)
-            .await;
-        self.known.forget();
-        written
+            .await
     }
 
     async fn maintain(&self, now: SystemTime) -> Result<()> {
-        let written = self.inner.maintain(now).await;
-        self.known.forget();
-        written
+        let _write = self.known.write();
+        self.inner.maintain(now).await
     }
 
     async fn cluster_id(&self) -> Result<String> {
@@ -386,5 +386,31 @@ impl<S: Storage> Storage for RememberingStorage<S> {
 
     async fn ping(&self) -> Result<()> {
         self.inner.ping().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_write_ends_all_that_was_read_before_its_end() {
+        let (known, topition) = (Known::default(), Topition::new("events", 0));
+        let remember = |era| {
+            let stage = OffsetStage::default();
+            known.remember(era, |reads| reads.stages.insert(topition.clone(), stage));
+        };
+        let (_, before) = known.stage(&topition);
+        remember(before);
+        assert!(known.ends_at_or_below(&topition, 0));
+
+        drop(known.write());
+
+        assert!(!known.ends_at_or_below(&topition, 0));
+        remember(before);
+        assert!(
+            !known.ends_at_or_below(&topition, 0),
+            "read before the write"
+        );
     }
 }
