@@ -105,7 +105,7 @@ impl Stack {
         let directory = DataDirectory::open(&config.data_dir)?;
         process::end_in_flight(&directory).await?;
         let mut ports = Ports::new()?;
-        let addresses = config.choose_addresses(&mut ports)?;
+        let addresses = config.choose_addresses(&mut ports).await?;
         let stack = Self::prepare(config, directory, (addresses, ports)).await?;
         match stack.bring_up().await {
             Ok(()) => Ok(stack),

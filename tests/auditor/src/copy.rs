@@ -46,6 +46,7 @@ pub(super) async fn make(url: &str, file: &Path) -> Result<()> {
     for table in tables(&mut source).await? {
         table.create(&mut target).await?;
         table.copy(&mut source, &mut target).await?;
+        table.index(&mut target).await?;
     }
     target.close().await?;
     Ok(())
@@ -98,18 +99,26 @@ impl Column {
 }
 
 impl CopiedTable {
-    /// Columns have no type, so each value keeps its own. The rules look rows up by order: hence the indexes.
+    /// Columns have no type, so each value keeps its own.
     async fn create(&self, target: &mut SqliteConnection) -> Result<()> {
-        let name = &self.name;
         let columns: Vec<&str> = self.columns.iter().map(|column| &*column.name).collect();
-        let mut sql = format!("CREATE TABLE {name} ({});", columns.join(", "));
-        for key in ["order_id", "entity_id"] {
-            if columns.contains(&key) {
-                sql += &format!("CREATE INDEX {name}_by_{key} ON {name} ({key});");
-            }
-        }
+        let sql = format!("CREATE TABLE {} ({})", self.name, columns.join(", "));
         // Safe: the names come from the services' own migrations.
         sqlx::raw_sql(AssertSqlSafe(sql)).execute(target).await?;
+        Ok(())
+    }
+
+    /// The rules look rows up by order. Sorting all rows at once is faster than inserting each into an index.
+    async fn index(&self, target: &mut SqliteConnection) -> Result<()> {
+        let name = &self.name;
+        for key in ["order_id", "entity_id"] {
+            if self.columns.iter().any(|column| column.name == key) {
+                let sql = format!("CREATE INDEX {name}_by_{key} ON {name} ({key})");
+                sqlx::raw_sql(AssertSqlSafe(sql))
+                    .execute(&mut *target)
+                    .await?;
+            }
+        }
         Ok(())
     }
 

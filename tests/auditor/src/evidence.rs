@@ -24,12 +24,12 @@ use crate::owner;
 /// The tables in `temp`.
 const TABLES: &str = include_str!("evidence/tables.sql");
 
-/// Indexes and derived tables, created after loading.
 /// Memory for pages, in KiB and up to that: with SQLite's 2 MiB, the random keys of a million orders are read from files again
 /// and again.
 const CACHES: &str = "
     PRAGMA main.cache_size = -131072; PRAGMA processing.cache_size = -131072; PRAGMA temp.cache_size = -524288";
 
+/// Indexes and derived tables, created after loading.
 const DERIVED: &str = include_str!("evidence/derived.sql");
 
 #[derive(Debug)]

@@ -106,25 +106,31 @@ impl StackConfig {
     }
 
     /// Picks or checks the ports; fails when one is taken.
-    pub(super) fn choose_addresses(&self, ports: &mut Ports) -> Result<StackAddresses, StackError> {
+    pub(super) async fn choose_addresses(
+        &self,
+        ports: &mut Ports,
+    ) -> Result<StackAddresses, StackError> {
         let is_apache = self.engines.broker == BrokerEngine::Apache;
+        let orders = self.choose_for_replicas(ports, Service::Orders, self.order_port);
+        let orders = orders.await?;
+        let processing = self.choose_for_replicas(ports, Service::Processing, self.processing_port);
         let mut addresses = StackAddresses {
-            orders: self.choose_for_replicas(ports, Service::Orders, self.order_port)?,
-            processing: self.choose_for_replicas(
-                ports,
-                Service::Processing,
-                self.processing_port,
-            )?,
+            orders,
+            processing: processing.await?,
             kafka: match &self.engines.broker {
                 BrokerEngine::External(address) => address.clone(),
-                _ => ports.choose(Service::Broker, self.broker_port)?.to_string(),
+                _ => {
+                    let broker = ports.choose(Service::Broker, self.broker_port);
+                    broker.await?.to_string()
+                }
             },
             kafka_controller: is_apache.then(|| ports.pick()).transpose()?,
             kafka_secured: self.kafka_is_secured.then(|| ports.pick()).transpose()?,
             database: match self.engines.database {
                 DatabaseEngine::Sqlite => None,
                 DatabaseEngine::Postgres => {
-                    Some(ports.choose(Service::Database, self.database_port)?)
+                    let database = ports.choose(Service::Database, self.database_port);
+                    Some(database.await?)
                 }
             },
             standby: None,
@@ -160,13 +166,13 @@ impl StackConfig {
         })
     }
 
-    fn choose_for_replicas(
+    async fn choose_for_replicas(
         &self,
         ports: &mut Ports,
         service: Service,
         first_port: u16,
     ) -> Result<Vec<SocketAddr>, StackError> {
-        let first = ports.choose(service, first_port)?;
+        let first = ports.choose(service, first_port).await?;
         let others = (1..self.engines.replicas).map(|_| ports.pick());
         std::iter::once(Ok(first)).chain(others).collect()
     }

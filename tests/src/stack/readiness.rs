@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use tokio::net::{TcpStream, ToSocketAddrs};
 use tokio::time::{sleep, timeout};
 use tonic::transport::Endpoint;
 use tonic_health::pb::HealthCheckRequest;
@@ -70,7 +71,7 @@ pub(super) async fn database(postgres: &StackPostgres, process: Process) {
     }
 }
 
-async fn accepts_connections(address: &str) -> bool {
-    let connection = tokio::net::TcpStream::connect(address);
+pub(super) async fn accepts_connections(address: impl ToSocketAddrs) -> bool {
+    let connection = TcpStream::connect(address);
     matches!(timeout(QUESTION, connection).await, Ok(Ok(_)))
 }
