@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use outbox::lease::Leases;
 use outbox::lease::postgres::PostgresLeases;
 use outbox::postgres::insert;
 use outbox::relay::Relay;
@@ -92,8 +93,24 @@ impl SharedDatabase {
         outbox: Arc<dyn Outbox>,
         hand_over: HandOver,
     ) -> Running {
-        let leases = PostgresLeases::new(Arc::new(open(&self.url)));
-        let relay = Relay::new(&broker.config(), outbox, Arc::new(leases), hand_over);
+        self.run(broker, outbox, Arc::new(self.leases()), hand_over)
+    }
+
+    /// A relay with these leases.
+    pub fn start_relay_holding(&self, broker: &Broker, leases: Arc<dyn Leases>) -> Running {
+        let database = Database::Postgres(Arc::new(open(&self.url)));
+        let outbox = outbox::database::outbox(&database);
+        self.run(broker, outbox, leases, HandOver::default())
+    }
+
+    fn run(
+        &self,
+        broker: &Broker,
+        outbox: Arc<dyn Outbox>,
+        leases: Arc<dyn Leases>,
+        hand_over: HandOver,
+    ) -> Running {
+        let relay = Relay::new(&broker.config(), outbox, leases, hand_over);
         let stop = CancellationToken::new();
         Running::new(stop.clone(), tokio::spawn(relay.run(stop)))
     }

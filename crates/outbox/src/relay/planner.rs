@@ -258,11 +258,15 @@ impl Planner {
     }
 
     fn begin_scan(&mut self, now: Instant) -> Option<()> {
-        if self.window.is_full() || now < self.scan.due() {
+        if now < self.scan.due() {
             return None;
         }
+        // First: blocked keys alone may fill the window, and nothing else would make room in it.
         if self.window.lift_blocks(now) {
             self.scan.restart(now);
+        }
+        if self.window.is_full() {
+            return None;
         }
         self.scan.begin(now);
         Some(())

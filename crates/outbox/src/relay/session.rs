@@ -70,7 +70,7 @@ impl<'a> Session<'a> {
             self.take_rows()?;
             match self.planner.next(Instant::now())? {
                 Action::Renew => self.renew().await?,
-                Action::Release(shards) => self.release(&shards).await?,
+                Action::Release(shards) => self.release(&shards).await,
                 Action::Send(row) => self.send(&row)?,
                 Action::Scan(query) => self.scan(&query).await?,
                 Action::Read(positions) => self.read(&positions).await?,
@@ -143,10 +143,12 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    async fn release(&mut self, shards: &[Shard]) -> Result<(), SessionError> {
-        self.leases.release(self.member, shards).await?;
+    /// After a failure the next renewal returns the shards, still surplus, and they are released again.
+    async fn release(&mut self, shards: &[Shard]) {
+        if let Err(error) = self.leases.release(self.member, shards).await {
+            tracing::debug!(error = %ErrorChain(&error), "lease release failed, retrying");
+        }
         self.planner.released(shards);
-        Ok(())
     }
 
     async fn scan(&mut self, query: &PositionQuery) -> Result<(), SessionError> {

@@ -174,33 +174,64 @@ fn after_a_block_is_lifted_the_table_is_read_from_its_first_row() {
     assert_eq!(sent(&mut planner, now), Some(1));
 }
 
-#[test]
-fn a_scan_that_found_the_window_full_is_continued_and_takes_no_handed_over_row_before() {
-    let mut now = Instant::now();
-    let mut planner = planner(false, now);
+/// Reads rows of as many keys until the window is full; returns the last of them.
+fn fill_the_window(planner: &mut Planner, now: &mut Instant) -> i64 {
     let mut read = 0;
     while !planner.window.is_full() {
-        match next_but_sends(&mut planner, &mut now) {
+        match next_but_sends(planner, now) {
             Action::Scan(query) => {
                 let page = query.after + 1..=query.after + i64::from(SCAN_LIMIT);
-                planner.positions(&page.collect::<Vec<_>>(), now);
+                planner.positions(&page.collect::<Vec<_>>(), *now);
             }
             Action::Read(wanted) => {
                 read = *wanted.last().unwrap();
                 let rows = wanted.iter().map(|seq| row(*seq, &seq.to_string()));
-                planner.rows(rows.collect(), now);
+                planner.rows(rows.collect(), *now);
             }
             action => panic!("{action:?}"),
         }
         assert!(!planner.takes_rows());
     }
+    while sent(planner, *now).is_some() {}
+    read
+}
 
-    while sent(&mut planner, now).is_some() {}
+#[test]
+fn a_scan_that_found_the_window_full_is_continued_and_takes_no_handed_over_row_before() {
+    let mut now = Instant::now();
+    let mut planner = planner(false, now);
+    let read = fill_the_window(&mut planner, &mut now);
+
     planner.acknowledged(1, now);
 
     assert_eq!(next_scan(&mut planner, &mut now), read);
     planner.positions(&[], now);
     assert!(planner.takes_rows());
+}
+
+#[test]
+fn keys_are_retried_also_when_so_many_are_blocked_that_no_other_row_has_room() {
+    let mut now = Instant::now();
+    let mut planner = planner(false, now);
+    let read = fill_the_window(&mut planner, &mut now);
+    for seq in 1..=read {
+        while planner.publish_failed(seq, now) == PublishFailure::RetryScheduled {}
+    }
+    assert_eq!(planner.blocked_keys(), planner.window.rows());
+    assert!(planner.window.is_full());
+
+    let mut scanned = None;
+    let retried_by = now + RETRY_AFTER + Duration::from_secs(2);
+    while now < retried_by && scanned.is_none() {
+        match planner.next(now).unwrap() {
+            Action::Renew => renew(&mut planner, now),
+            Action::Rest { until, .. } => now = until,
+            Action::Scan(query) => scanned = Some(query.after),
+            action => panic!("{action:?}"),
+        }
+    }
+
+    assert_eq!(scanned, Some(0));
 }
 
 #[test]

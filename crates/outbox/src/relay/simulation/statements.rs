@@ -106,8 +106,9 @@ impl Simulation {
             DatabaseAnswer::Failed(DatabaseRequest::Delete(rows)) => {
                 planner.delete_failed(rows, now)
             }
-            DatabaseAnswer::Failed(DatabaseRequest::Release(_) | DatabaseRequest::Leave) => false,
-            DatabaseAnswer::Released(shards) => {
+            DatabaseAnswer::Failed(DatabaseRequest::Leave) => false,
+            DatabaseAnswer::Failed(DatabaseRequest::Release(shards))
+            | DatabaseAnswer::Released(shards) => {
                 planner.released(&shards);
                 true
             }
