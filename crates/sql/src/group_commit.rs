@@ -7,8 +7,8 @@
 //! A batch consists of the commands that queued while every writer was committing. There is no timer: an idle writer commits at once,
 //! and under load all queued callers share one fsync. If one command fails the batch, the commands are retried one at a
 //! time, so that the others succeed; commands must therefore be idempotent. If the database is unavailable
-//! ([`crate::error::ErrorClass::Unavailable`]), the batch fails as a whole: single retries would multiply the wait by the number of
-//! commands.
+//! ([`crate::error::ErrorClass::Unavailable`]), the batch fails as a whole, or what is left of it: single retries would multiply the
+//! wait by the number of commands.
 //!
 //! A caller that drops its future (deadline passed, client disconnected) cancels a command that is still queued. A command
 //! whose commit has started is committed.

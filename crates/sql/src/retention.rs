@@ -36,6 +36,9 @@ const MIN_PAUSE: Duration = Duration::from_millis(20);
 /// An id whose time is later than this after now is no UUIDv7. Clocks differ by less.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(24 * 3_600);
 
+/// Unix milliseconds.
+const DATABASE_CLOCK: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint";
+
 /// A larger batch would hold the writer of SQLite noticeably.
 const MAX_BATCH: u32 = 10_000;
 
@@ -254,8 +257,15 @@ impl Pruner {
     }
 
     async fn round(&self) {
+        let now = match bounded(self.clock(SystemTime::now())).await {
+            Ok(now) => now,
+            Err(error) => {
+                tracing::warn!(error = %ErrorChain(&error), "pruning failed");
+                return;
+            }
+        };
         for table in &self.tables {
-            let pruned = self.prune_table(table, SystemTime::now()).await;
+            let pruned = self.prune_table(table, now).await;
             match pruned {
                 Ok(0) => {}
                 Ok(rows) => tracing::debug!(table = table.rule.table, rows, "expired rows pruned"),
@@ -265,6 +275,19 @@ impl Pruner {
                 }
             }
         }
+    }
+
+    /// `here`, the clock of this replica, or the clock of the database if that is behind: a replica whose clock is wrong by
+    /// years must not delete what the others keep. A SQLite file has no clock of its own.
+    async fn clock(&self, here: SystemTime) -> Result<SystemTime, sqlx::Error> {
+        let Database::Postgres(server) = &self.database else {
+            return Ok(here);
+        };
+        let there: i64 = sqlx::query_scalar(DATABASE_CLOCK)
+            .fetch_one(server.pool())
+            .await?;
+        let there = Duration::from_millis(u64::try_from(there).unwrap_or(0));
+        Ok(here.min(SystemTime::UNIX_EPOCH + there))
     }
 
     /// Deletes the rows that have expired at `now`, of all tables; returns their number by table.
@@ -350,4 +373,36 @@ impl Pruner {
 fn age_at(oldest: Option<i64>, now: SystemTime) -> Duration {
     let age = oldest.map_or(0, |oldest| unix_millis(now).saturating_sub(oldest));
     Duration::from_millis(u64::try_from(age).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::postgres::Postgres;
+    use crate::url::DatabaseUrl;
+    use service::config::FromSetting;
+
+    const DAY: Duration = Duration::from_secs(24 * 3_600);
+
+    #[tokio::test]
+    async fn a_replica_whose_clock_is_ahead_prunes_by_the_clock_of_the_database() {
+        let server = postgres_server::shared();
+        server.create_database("two_clocks").unwrap();
+        let url = DatabaseUrl::from_setting(&server.url("two_clocks")).unwrap();
+        let database = Database::Postgres(Arc::new(Postgres::new(&url, 1).unwrap()));
+        let config = PruneConfig {
+            interval: DAY,
+            batch: 100,
+        };
+        let pruner = Pruner::new(&database, Vec::new(), config);
+        let now = SystemTime::now();
+
+        let ahead = pruner.clock(now + DAY * 3_650).await.unwrap();
+        let behind = pruner.clock(now - DAY).await.unwrap();
+
+        assert!(ahead < now + DAY, "{ahead:?}");
+        assert_eq!(behind, now - DAY);
+    }
 }

@@ -12,7 +12,7 @@ use crate::error::ErrorClass;
 mod metrics;
 mod spans;
 
-/// Doubles numbers, fails on 13, is down on 500, panics on 666, and waits for a permit before each commit.
+/// Doubles numbers, fails on 13, is down on 500 and on 501 alone, panics on 666, and waits for a permit before each commit.
 struct Doubler {
     gate: Arc<Semaphore>,
     batches: Arc<Mutex<Vec<usize>>>,
@@ -33,7 +33,7 @@ impl Committer for Doubler {
         let within = Context::current().span().span_context().clone();
         self.within.lock().unwrap().push(within);
         assert!(!batch.contains(&666), "told to panic");
-        if batch.contains(&500) {
+        if batch.contains(&500) || batch == [501] {
             return Err("away");
         }
         if batch.contains(&13) {
@@ -135,6 +135,20 @@ async fn a_batch_is_not_retried_one_by_one_while_the_database_is_down() {
     assert!(matches!(replies[1], Err(SubmitError::BatchFailed)));
     assert!(matches!(replies[2], Err(SubmitError::BatchFailed)));
     assert_eq!(*writer.batches.lock().unwrap(), [3]);
+}
+
+#[tokio::test]
+async fn single_retries_end_when_the_database_goes_down_meanwhile() {
+    let writer = writer(10);
+
+    let replies = submit_together(&writer, &[1, 13, 501, 3, 4]).await;
+
+    assert!(matches!(replies[0], Ok(2)));
+    assert!(matches!(replies[1], Err(SubmitError::Failed("unlucky"))));
+    assert!(matches!(replies[2], Err(SubmitError::Failed("away"))));
+    assert!(matches!(replies[3], Err(SubmitError::BatchFailed)));
+    assert!(matches!(replies[4], Err(SubmitError::BatchFailed)));
+    assert_eq!(*writer.batches.lock().unwrap(), [5, 1, 1, 1]);
 }
 
 #[tokio::test]

@@ -105,15 +105,19 @@ fn leave_unanswered<R, E>(commands: usize) -> Vec<Result<R, SubmitError<E>>> {
     (0..commands).map(|_| Err(SubmitError::Stopped)).collect()
 }
 
+/// Until the database is unavailable: each command after that would wait for it as long.
 async fn commit_one_by_one<C: Committer>(committer: &C, commands: &[C::Command]) -> Vec<Answer<C>> {
     let mut answers = Vec::with_capacity(commands.len());
     for command in commands {
         let reply = committer.commit(std::slice::from_ref(command)).await;
-        let reply = reply.map(|mut replies| replies.pop());
-        answers.push(match reply {
+        answers.push(match reply.map(|mut replies| replies.pop()) {
             Ok(Some(reply)) => Ok(reply),
             // No reply violates the contract of `Committer`; the caller still gets an answer.
             Ok(None) => Err(SubmitError::Stopped),
+            Err(error) if error.class() == ErrorClass::Unavailable => {
+                answers.extend(fail_batch(error, commands.len() - answers.len()));
+                break;
+            }
             Err(error) => Err(SubmitError::Failed(error)),
         });
     }
