@@ -65,6 +65,9 @@ struct OldOrdersArguments {
     /// Random request ids (UUIDv4), for the old orders and the new ones, instead of UUIDv7.
     #[arg(long)]
     random_request_ids: bool,
+    /// SQL for both databases before the filling, to see what an index or a setting costs.
+    #[arg(long)]
+    sql: Option<String>,
     /// Only `sqlite` or only `postgres`.
     #[arg(long)]
     engine: Option<String>,
@@ -339,6 +342,10 @@ async fn compare(engine: &str, urls: [String; 2], arguments: &OldOrdersArguments
     let mut empty = Contender::open(format!("{engine}, empty"), empty, random).await;
     let name = format!("{engine}, {} old orders", arguments.orders);
     let mut full = Contender::open(name, full, random).await;
+    if let Some(sql) = &arguments.sql {
+        empty.execute(sql.clone()).await;
+        full.execute(sql.clone()).await;
+    }
     let begun = Instant::now();
     full.fill(arguments.orders, OLDEST, YOUNGEST).await;
     println!("{}: filled in {:.0?}", full.name, begun.elapsed());

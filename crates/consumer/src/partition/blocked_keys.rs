@@ -1,7 +1,8 @@
 //! The blocked keys of a partition: keys with events in the retry store, as one partition session knows them.
 //!
-//! A superset of the database: only this session adds events of the partition, while sweepers and operators remove rows
-//! without notice. So a key that is not in here is handled without a query, and a key that is costs one query per event
+//! A superset of the database, but for what a former owner of the partition adds late (harmless, see
+//! [`crate::retry_store::database`]): sweepers and operators only remove rows, without notice. So a key that is not in here
+//! is handled without a query, and a key that is costs one query per event
 //! ([`crate::retry_store::RetryStore::store_behind`]), until the query finds it free.
 
 use std::collections::HashSet;
