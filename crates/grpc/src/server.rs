@@ -171,7 +171,7 @@ impl GrpcServer {
         let load_shed = LoadShedLayer::new(self.service, self.config.concurrency, methods.clone());
         let deadlines = DeadlineLayer {
             service: self.service,
-            unary_limit: self.config.call_limit,
+            limit: self.config.call_limit,
             methods: methods.clone(),
         };
         let stream_end = StreamEndLayer {

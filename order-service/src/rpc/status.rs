@@ -125,7 +125,7 @@ impl RpcError {
         }
     }
 
-    /// Set if the call was shed, that is refused before any work was done for it.
+    /// Set if the call was shed: refused for load, with nothing stored.
     pub fn shed_reason(&self) -> Option<ShedReason> {
         match self {
             Self::TooManyStreams => Some(ShedReason::Concurrency),

@@ -72,6 +72,8 @@ struct KeysState {
     trusted: Option<Arc<TrustedKeys>>,
     /// Time of the last read, successful or not.
     read_at: Option<Instant>,
+    /// Whether the last read got no key set, valid or not.
+    is_unreachable: bool,
 }
 
 /// Keys with the tokens that they have verified: new keys start with an empty cache.
@@ -110,13 +112,18 @@ impl Keys {
     pub(super) async fn renew(&self) -> Renewal {
         let mut state = self.state.subscribe();
         let is_recent = |at: Instant| at.elapsed() < self.schedule.min_interval;
-        if state.borrow_and_update().read_at.is_some_and(is_recent) {
-            return Renewal::Recent;
-        }
-        self.wanted.notify_one();
-        match timeout(RENEW_TIMEOUT, state.changed()).await {
-            Ok(_) => Renewal::Done,
-            Err(_) => Renewal::Slow,
+        let outcome = if state.borrow_and_update().read_at.is_some_and(is_recent) {
+            Renewal::Recent
+        } else {
+            self.wanted.notify_one();
+            match timeout(RENEW_TIMEOUT, state.changed()).await {
+                Ok(_) => Renewal::Done,
+                Err(_) => return Renewal::Failed,
+            }
+        };
+        match state.borrow().is_unreachable {
+            true => Renewal::Failed,
+            false => outcome,
         }
     }
 
@@ -128,6 +135,7 @@ impl Keys {
         let outcome = self.newer().await;
         self.state.send_modify(|state| {
             state.read_at = Some(Instant::now());
+            state.is_unreachable = matches!(outcome, Err(KeysError::Read(_)));
             if let Ok(Some(trusted)) = &outcome {
                 state.trusted = Some(Arc::clone(trusted));
             }
@@ -190,10 +198,10 @@ impl Keys {
 /// Outcome of a requested read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Renewal {
-    /// The source was read, successfully or not.
+    /// The source was read.
     Done,
-    /// The last read was too recent.
+    /// The last read was too recent, and was answered.
     Recent,
-    /// The source did not answer in time.
-    Slow,
+    /// The source did not answer, or not in time.
+    Failed,
 }

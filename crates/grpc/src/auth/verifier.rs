@@ -99,7 +99,7 @@ impl Verifier {
             Err(TokenError::UnknownKey) => match self.keys.renew().await {
                 Renewal::Done => self.verify_with_current_keys(token),
                 Renewal::Recent => Err(TokenError::UnknownKey),
-                Renewal::Slow => Err(TokenError::IssuerUnreachable),
+                Renewal::Failed => Err(TokenError::IssuerUnreachable),
             },
             judged => judged,
         }

@@ -55,7 +55,7 @@ fn read_call_limit(settings: &mut Settings<'_>) -> Duration {
     let limit: Duration = settings.value(
         NAME,
         "15s",
-        "limit of a unary call, also if its client sends a later deadline or none",
+        "limit of a unary call, and of the opening of a stream, also if its client sends a later deadline or none",
     );
     if limit.is_zero() {
         settings.reject(NAME, "must be more than 0");

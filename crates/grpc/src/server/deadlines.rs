@@ -5,6 +5,9 @@
 //! own limit ────▶           └─▶ at the deadline call and response body end with DEADLINE_EXCEEDED
 //! ```
 //!
+//! The own limit bounds the wait for the response's head, of a stream too: its request may never be complete. An open stream
+//! has the client's deadline only.
+//!
 //! tonic's own timeout answers CANCELLED and does not cover bodies. This layer lies inside it and ends slightly
 //! earlier: both count from the moment at which the call was received.
 //!
@@ -36,14 +39,22 @@ const RESPONSE_RESERVE: Duration = Duration::from_millis(2);
 pub(super) struct DeadlineLayer {
     /// Domain of the errors.
     pub(super) service: &'static str,
-    /// Limit of a unary call, whatever its client allows.
-    pub(super) unary_limit: Duration,
-    /// Streams are not limited by `unary_limit`: only the client's deadline applies.
+    /// Limit of a unary call, and of the opening of a stream, whatever the client allows.
+    pub(super) limit: Duration,
     pub(super) methods: Methods,
 }
 
+/// The deadlines of one call.
+#[derive(Clone, Copy, Debug)]
+struct CallDeadlines {
+    /// Until its response begins.
+    head: Deadline,
+    /// Until its response ends.
+    end: Deadline,
+}
+
 impl DeadlineLayer {
-    fn deadline(&self, request: &Request<Body>) -> Result<Deadline, MalformedTimeout> {
+    fn deadlines(&self, request: &Request<Body>) -> Result<CallDeadlines, MalformedTimeout> {
         let received_at = request.extensions().get::<ReceivedAt>();
         let received_at = received_at.map_or_else(Instant::now, |received| received.0);
         let after = |limit| Deadline::after(received_at, limit);
@@ -51,26 +62,28 @@ impl DeadlineLayer {
             Some(timeout) => after(parse_timeout(timeout)?).less(RESPONSE_RESERVE),
             None => Deadline::NEVER,
         };
-        if self.methods.kind(request.uri().path()) == Some(MethodKind::Streaming) {
-            return Ok(client);
-        }
-        Ok(client.earlier(after(self.unary_limit)))
+        let head = client.earlier(after(self.limit));
+        let end = match self.methods.kind(request.uri().path()) {
+            Some(MethodKind::Streaming) => client,
+            _ => head,
+        };
+        Ok(CallDeadlines { head, end })
     }
 }
 
 impl Middleware for DeadlineLayer {
     async fn handle<S: Inner>(self, mut request: Request<Body>, next: Next<S>) -> Response<Body> {
-        let deadline = match self.deadline(&request) {
-            Ok(deadline) => deadline,
+        let deadlines = match self.deadlines(&request) {
+            Ok(deadlines) => deadlines,
             Err(MalformedTimeout) => {
                 return CallRejection::MalformedTimeout
                     .status(self.service)
                     .into_http();
             }
         };
-        request.extensions_mut().insert(deadline);
-        match deadline.bound(next.run(request)).await {
-            Ok(response) => response.map(|body| bounded(body, deadline, self.service)),
+        request.extensions_mut().insert(deadlines.end);
+        match deadlines.head.bound(next.run(request)).await {
+            Ok(response) => response.map(|body| bounded(body, deadlines.end, self.service)),
             Err(_) => CallRejection::DeadlineExceeded
                 .status(self.service)
                 .into_http(),
@@ -106,23 +119,27 @@ mod tests {
     use super::*;
     use crate::middleware::MiddlewareLayer;
 
+    const LIMIT: Duration = Duration::from_secs(15);
+
+    fn layer() -> MiddlewareLayer<DeadlineLayer> {
+        MiddlewareLayer(DeadlineLayer {
+            service: "test",
+            limit: LIMIT,
+            methods: Methods::of(&[tonic_health::pb::FILE_DESCRIPTOR_SET]).unwrap(),
+        })
+    }
+
+    async fn hang(_: Request<Body>) -> Result<Response<Body>, Infallible> {
+        std::future::pending().await
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_deadline_counts_from_when_the_call_was_received_not_from_when_it_was_polled() {
-        let layer = MiddlewareLayer(DeadlineLayer {
-            service: "test",
-            unary_limit: Duration::from_secs(15),
-            methods: Methods::of(&[]).unwrap(),
-        });
-        let hanging = service_fn(
-            async |_: Request<Body>| -> Result<Response<Body>, Infallible> {
-                std::future::pending().await
-            },
-        );
         let request = Request::builder().header(GRPC_TIMEOUT, "100m");
         let received_at = Instant::now();
 
-        let call = layer
-            .layer(hanging)
+        let call = layer()
+            .layer(service_fn(hang))
             .call(request.body(Body::empty()).unwrap());
         tokio::time::advance(Duration::from_millis(50)).await;
         let response = call.await.unwrap();
@@ -132,5 +149,19 @@ mod tests {
             Duration::from_millis(100) - RESPONSE_RESERVE
         );
         assert_eq!(response.headers()["grpc-status"], "4");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_opening_of_a_stream_ends_at_the_limit_of_a_call() {
+        let request = Request::builder().uri("/grpc.health.v1.Health/Watch");
+        let received_at = Instant::now();
+
+        let call = layer()
+            .layer(service_fn(hang))
+            .call(request.body(Body::empty()).unwrap());
+        let response = tokio::time::timeout(LIMIT * 2, call).await;
+
+        assert_eq!(received_at.elapsed(), LIMIT);
+        assert_eq!(response.unwrap().unwrap().headers()["grpc-status"], "4");
     }
 }

@@ -114,6 +114,10 @@ impl ActiveCall {
 
 impl Drop for ActiveCall {
     fn drop(&mut self) {
+        // A call that is dropped before its status is known was cancelled, or its handler panics.
+        if std::thread::panicking() && self.record.code == Code::Cancelled {
+            self.record.code = Code::Internal;
+        }
         self.active.fetch_sub(1, Ordering::Relaxed);
     }
 }

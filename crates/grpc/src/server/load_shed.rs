@@ -5,7 +5,8 @@
 //!
 //! A unary call holds a permit until it is answered. A stream holds one until it is open, and a stream permit as long
 //! as it stays open: streams are mostly idle and must not use up the call permits. A health check needs no permit:
-//! without an answer an orchestrator would restart a busy process.
+//! without an answer an orchestrator would restart a busy process. Health streams have permits of their own: they need no
+//! token, so a stranger could use up those of the API.
 //!
 //! Own code: tonic's limit is per connection, and tower's `GlobalConcurrencyLimit` releases its permit when the
 //! response begins, so it cannot bound open streams.
@@ -26,10 +27,14 @@ use crate::status::CallRejection;
 
 /// Exempt from the limit.
 const HEALTH_CHECK: &str = "/grpc.health.v1.Health/Check";
+const HEALTH_WATCH: &str = "/grpc.health.v1.Health/Watch";
 
 /// Open streams of all kinds over all connections. An open stream costs a few KiB: tens of MiB in all. Services may set
 /// lower limits for their own streams.
-const OPEN_STREAMS: usize = 16_384;
+pub const OPEN_STREAMS: usize = 16_384;
+
+/// Open health streams: a client that checks its connections has one on each.
+const HEALTH_STREAMS: usize = 4_096;
 
 #[derive(Clone, Debug)]
 pub(super) struct LoadShedLayer {
@@ -37,6 +42,7 @@ pub(super) struct LoadShedLayer {
     methods: Methods,
     in_flight: Arc<Semaphore>,
     open_streams: Arc<Semaphore>,
+    health_streams: Arc<Semaphore>,
     shed: ShedCalls,
 }
 
@@ -47,15 +53,21 @@ impl LoadShedLayer {
             methods,
             in_flight: Arc::new(Semaphore::new(limit)),
             open_streams: Arc::new(Semaphore::new(OPEN_STREAMS)),
+            health_streams: Arc::new(Semaphore::new(HEALTH_STREAMS)),
             shed: ShedCalls::default(),
         }
     }
 
     fn try_acquire(&self, path: &str) -> Option<CallPermits> {
-        if path == HEALTH_CHECK {
-            return Some(CallPermits::default());
-        }
         let take = |permits: &Arc<Semaphore>| Arc::clone(permits).try_acquire_owned().ok();
+        match path {
+            HEALTH_CHECK => return Some(CallPermits::default()),
+            HEALTH_WATCH => {
+                let stream = Some(take(&self.health_streams)?);
+                return Some(CallPermits { call: None, stream });
+            }
+            _ => {}
+        }
         let stream = match self.methods.kind(path) {
             Some(MethodKind::Streaming) => Some(take(&self.open_streams)?),
             _ => None,
@@ -132,7 +144,11 @@ mod tests {
     use super::*;
 
     fn layer(limit: usize) -> LoadShedLayer {
-        let methods = Methods::of(&[tonic_health::pb::FILE_DESCRIPTOR_SET]).unwrap();
+        let sets = [
+            tonic_health::pb::FILE_DESCRIPTOR_SET,
+            tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
+        ];
+        let methods = Methods::of(&sets).unwrap();
         LoadShedLayer::new("some-service", limit, methods)
     }
 
@@ -148,11 +164,13 @@ mod tests {
         assert!(layer.try_acquire("/some.Service/Method").is_some());
     }
 
+    const STREAM: &str = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
+
     #[test]
     fn open_streams_take_no_call_permits_and_are_bounded() {
         let layer = layer(1);
         let open = |layer: &LoadShedLayer| {
-            let permits = layer.try_acquire("/grpc.health.v1.Health/Watch")?;
+            let permits = layer.try_acquire(STREAM)?;
             drop(permits.call);
             permits.stream
         };
@@ -163,5 +181,18 @@ mod tests {
         assert!(layer.try_acquire("/some.Service/Method").is_some());
         drop(streams);
         assert!(open(&layer).is_some());
+    }
+
+    #[test]
+    fn health_streams_are_bounded_and_take_no_permit_of_other_calls() {
+        let layer = layer(1);
+        let mut health = Vec::new();
+        while let Some(permits) = layer.try_acquire(HEALTH_WATCH) {
+            health.push(permits);
+        }
+
+        assert_eq!(health.len(), HEALTH_STREAMS);
+        assert!(layer.try_acquire(STREAM).is_some());
+        assert!(layer.try_acquire("/some.Service/Method").is_some());
     }
 }

@@ -204,6 +204,28 @@ async fn a_call_waits_with_a_timeout_for_a_silent_issuer() {
     assert_eq!(running.code(&token).await, Code::Ok);
 }
 
+/// The call reads the keys itself, or the last read is too recent to be repeated.
+#[tokio::test]
+async fn an_unknown_key_is_no_fault_of_the_caller_while_the_issuer_cannot_be_read() {
+    for failure in [IssuerAnswer::Status(503), IssuerAnswer::HangUp] {
+        for (interval, min_interval) in [(NEVER, Duration::ZERO), (AT_ONCE, NEVER)] {
+            let signer = Signer::es256("a");
+            let token = signer.sign(&claims("17850"));
+            let issuer = FaultyIssuer::start(IssuerAnswer::Keys(vec![signer.jwk()])).await;
+            let running =
+                RunningAuthentication::start(issuer.jwks(), schedule(interval, min_interval)).await;
+            running.becomes(&token, Code::Ok).await;
+
+            issuer.answer(failure.clone());
+
+            let unknown = Signer::es256("b").sign(&claims("17850"));
+            running.becomes(&unknown, Code::Unavailable).await;
+            assert_eq!(running.code(&unknown).await, Code::Unavailable);
+            assert_eq!(running.code(&token).await, Code::Ok);
+        }
+    }
+}
+
 #[tokio::test]
 async fn shutdown_ends_the_key_refresh() {
     let issuer = FaultyIssuer::start(IssuerAnswer::Silence).await;

@@ -49,10 +49,15 @@ pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8>
 
 /// Header fields of a health check.
 pub(crate) fn health_check() -> Vec<u8> {
+    call_of("/grpc.health.v1.Health/Check")
+}
+
+/// Header fields of a call of this path.
+pub(crate) fn call_of(path: &str) -> Vec<u8> {
     let fields = [
         (":method", "POST"),
         (":scheme", "http"),
-        (":path", "/grpc.health.v1.Health/Check"),
+        (":path", path),
         (":authority", "some.test"),
         ("content-type", "application/grpc"),
         ("te", "trailers"),

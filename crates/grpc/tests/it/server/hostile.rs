@@ -11,9 +11,10 @@ use tonic::body::Body;
 use crate::server::frames::{
     CONTINUATION, DATA, EMPTY_MESSAGE, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, GOAWAY, HEADERS,
     NO_ERROR, PING, PREFACE, PUSH_PROMISE, RST_STREAM, RawConnection, SETTINGS, WINDOW_UPDATE,
-    field, frame, health_check,
+    call_of, field, frame, health_check,
 };
-use crate::server::running_server::{RunningServer, ServerOptions};
+use crate::server::peer_service::PeerInfo;
+use crate::server::running_server::{CONCURRENCY, RunningServer, ServerOptions};
 
 /// Longer than any timeout of the server.
 const SOON: Duration = Duration::from_secs(15);
@@ -224,6 +225,26 @@ async fn floods_of_pings_and_settings_are_answered_and_delay_no_other_client() {
         }
     }
     assert_eq!(good.connections(), 1);
+}
+
+#[tokio::test]
+async fn health_streams_that_are_never_opened_take_no_place_of_other_calls() {
+    let server = RunningServer::start(ServerOptions::default()).await;
+    let mut connection = RawConnection::greet(server.address).await;
+    let watch = call_of("/grpc.health.v1.Health/Watch");
+    for stream in (1..).step_by(2).take(2 * CONCURRENCY) {
+        // Without the end of its request.
+        let head = frame(HEADERS, END_HEADERS, stream, &watch);
+        connection.send(&head).await.unwrap();
+    }
+    // Its answer says that the server has read what came before.
+    let ping = frame(PING, 0, 0, &[7; 8]);
+    connection.send(&ping).await.unwrap();
+    connection.receive_one(PING).await.unwrap();
+
+    let good = server.call_plain().await.unwrap();
+
+    assert_eq!(good.peer_info().await, PeerInfo::without_certificate());
 }
 
 #[tokio::test]

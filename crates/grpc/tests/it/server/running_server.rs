@@ -61,6 +61,9 @@ impl Default for ServerOptions<'_> {
     }
 }
 
+/// Calls in flight.
+pub(crate) const CONCURRENCY: usize = 1_000;
+
 impl RunningServer {
     pub(crate) async fn start(options: ServerOptions<'_>) -> Self {
         let directory = tempfile::tempdir().unwrap();
@@ -73,7 +76,7 @@ impl RunningServer {
         let mut config = GrpcConfig {
             listen: "127.0.0.1:0".parse().unwrap(),
             call_limit: options.call_limit,
-            concurrency: 1_000,
+            concurrency: CONCURRENCY,
             has_reflection: true,
             connections: options.connections,
             connection_age: ConnectionAge::new(options.age),

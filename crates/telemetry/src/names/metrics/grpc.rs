@@ -45,7 +45,7 @@ pub const GRPC_SERVER_CALLS_ACTIVE: Metric = gauge(
 pub const GRPC_SERVER_CALLS_SHED: Metric = counter(
     "grpc.server.calls.shed",
     "{call}",
-    "Calls rejected by load shedding, before their handler",
+    "Calls rejected by load shedding, before anything was stored",
 )
 .with(&[always(attr::SHED_REASON)]);
 
