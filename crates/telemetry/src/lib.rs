@@ -10,7 +10,8 @@
 //! and [`Telemetry::start`] sets each of them once. Without it, spans and metrics are no-ops. Passing them by value would
 //! add a parameter to every function that emits telemetry.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, mpsc};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use opentelemetry::trace::TracerProvider as _;
@@ -131,19 +132,47 @@ impl Telemetry {
     /// Blocks for up to five seconds, so call it outside of a runtime. The exporters have their own threads and do not
     /// need one.
     pub fn shutdown(self) {
+        let Self {
+            tracer,
+            metrics,
+            logger,
+            lines,
+        } = self;
         let deadline = Instant::now() + FLUSH;
-        let left = || deadline.saturating_duration_since(Instant::now());
         // An unreachable receiver does not fail a shutdown, and there is nowhere left to report it.
-        let _ = self.tracer.shutdown_with_timeout(left());
-        if let Some(metrics) = self.metrics {
-            let _ = metrics.shutdown_with_timeout(left());
+        let mut flushes: Vec<FinalFlush> =
+            vec![Box::new(move || drop(tracer.shutdown_with_timeout(FLUSH)))];
+        if let Some(metrics) = metrics {
+            flushes.push(Box::new(move || drop(metrics.shutdown())));
         }
-        if let Some(logger) = self.logger {
-            let _ = logger.shutdown_with_timeout(left());
+        if let Some(logger) = logger {
+            flushes.push(Box::new(move || drop(logger.shutdown_with_timeout(FLUSH))));
         }
+        flush_at_once(flushes, deadline);
         let (min, max) = LAST_LINES;
-        self.lines.flush(left().clamp(min, max));
+        let left = deadline.saturating_duration_since(Instant::now());
+        lines.flush(left.clamp(min, max));
     }
+}
+
+type FinalFlush = Box<dyn FnOnce() + Send>;
+
+/// Runs all flushes at once, so that a receiver that takes no metrics costs the logs nothing. Returns when all have ended or
+/// at the deadline: the SDK's shutdown of metrics takes no timeout.
+fn flush_at_once(flushes: Vec<FinalFlush>, deadline: Instant) {
+    let (done, ended) = mpsc::channel();
+    for flush in flushes {
+        let done = done.clone();
+        // A process that may start no thread ends without this flush.
+        let _ = thread::Builder::new().spawn(move || {
+            flush();
+            drop(done);
+        });
+    }
+    drop(done);
+    let left = deadline.saturating_duration_since(Instant::now());
+    // Ends when the last sender is gone; nothing is sent.
+    let _: Result<(), _> = ended.recv_timeout(left);
 }
 
 /// Logs to stdout and, if there is one, to the receiver.
@@ -192,3 +221,26 @@ pub fn tracer_provider(ratio: SamplingRatio) -> TracerProviderBuilder {
 
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flush_that_hangs_holds_up_neither_the_others_nor_the_end() {
+        const HANG: Duration = Duration::from_secs(60);
+        let (_open, never) = mpsc::channel::<()>();
+        let (flushed, seen) = mpsc::channel();
+        let hanging = move || {
+            let _ = never.recv_timeout(HANG);
+        };
+        let good = move || flushed.send(()).expect("the test");
+        let begun = Instant::now();
+
+        let flushes: Vec<FinalFlush> = vec![Box::new(hanging), Box::new(good)];
+        flush_at_once(flushes, begun + Duration::from_millis(100));
+        seen.recv().expect("the second flush");
+
+        assert!(begun.elapsed() < HANG / 2);
+    }
+}

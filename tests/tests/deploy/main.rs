@@ -51,7 +51,7 @@ mod stand_ins;
 /// The services; also the names of their programs and images.
 const SERVICES: [&str; 2] = ["order-service", "processing-service"];
 
-/// Time of a stop beyond SHUTDOWN_GRACE: three flushes of telemetry, see docs/configuration.md.
+/// Time of a stop beyond SHUTDOWN_GRACE: the flush of telemetry, see docs/configuration.md.
 const TELEMETRY_FLUSH: Duration = Duration::from_secs(9);
 
 fn project() -> PathBuf {
