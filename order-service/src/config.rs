@@ -7,6 +7,7 @@ use grpc::auth::AuthConfig;
 use grpc::client::{Address, Addresses};
 use grpc::rate_limit::CustomerRateLimitConfig;
 use grpc::server::GrpcConfig;
+use grpc::server::load_shed::OPEN_STREAMS;
 use grpc::tls::{ClientTlsFiles, ClientTlsSettings};
 use kafka::KafkaConfig;
 use kafka::topics::TopicsConfig;
@@ -220,9 +221,12 @@ fn read_watch_streams(settings: &mut Settings<'_>) -> usize {
         "4096",
         "maximum open WatchOrder streams; more are refused with RESOURCE_EXHAUSTED",
     );
-    // Tokio's semaphore panics above this limit.
-    let is_valid = streams <= tokio::sync::Semaphore::MAX_PERMITS;
-    settings.require(is_valid, "WATCH_STREAMS", "must be below 2^61");
+    let is_valid = streams <= OPEN_STREAMS;
+    settings.require(
+        is_valid,
+        "WATCH_STREAMS",
+        "must be at most 16384, as many as a server opens",
+    );
     streams
 }
 
@@ -265,7 +269,7 @@ mod tests {
             ("AVAILABILITY_CHECK", "sometimes"),
             ("AVAILABILITY_TIMEOUT", "6s"),
             ("AVAILABILITY_MAX_AGE", "61s"),
-            ("WATCH_STREAMS", "18446744073709551615"),
+            ("WATCH_STREAMS", "16385"),
         ])
         .unwrap_err();
 

@@ -84,10 +84,7 @@ impl Classified for CheckFailed {
 }
 
 fn blames_request(code: Code) -> bool {
-    matches!(
-        code,
-        Code::InvalidArgument | Code::Unimplemented | Code::OutOfRange
-    )
+    matches!(code, Code::InvalidArgument | Code::OutOfRange)
 }
 
 /// Makes the calls.

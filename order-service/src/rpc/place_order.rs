@@ -42,12 +42,16 @@ pub(super) async fn place_order(
     };
     let request_id = request.request_id;
     let command = new_command(&request, availability);
-    let new = reply_order(&command.order);
+    let order_id = command.order.id;
+    let new = conversion::order_message(&command.order);
 
     let placed = service.writers.place.submit(command).await;
 
     let order = match placed? {
-        Placed::New => new,
+        Placed::New => {
+            describe(order_id, availability);
+            new
+        }
         Placed::Duplicate(saved) => reply_order(&saved),
         Placed::Conflict => return Err(RpcError::RequestIdReused(request_id)),
     };
@@ -70,16 +74,19 @@ async fn saved_or(
     }
 }
 
-/// Sets the order's attributes on the span of the call and converts the order for the reply.
 fn reply_order(order: &Order) -> messages::Order {
+    describe(order.id, order.availability);
+    conversion::order_message(order)
+}
+
+/// Sets the attributes of the accepted order on the span of the call.
+fn describe(order_id: OrderId, availability: Availability) {
     span::describe_current(|| {
-        let availability = names::availability(order.availability);
         [
-            attributes::ORDER_ID.of(order.id.to_string()),
-            attributes::ORDER_AVAILABILITY.of(availability),
+            attributes::ORDER_ID.of(order_id.to_string()),
+            attributes::ORDER_AVAILABILITY.of(names::availability(availability)),
         ]
     });
-    conversion::order_message(order)
 }
 
 fn confirm(order: messages::Order) -> Result<PlaceOrderResponse, RpcError> {

@@ -107,6 +107,21 @@ async fn the_check_leaves_the_commit_its_time() {
     assert_eq!(stock.asked(), 1);
 }
 
+/// No limit of the client's own is shorter than the setting.
+#[tokio::test]
+async fn a_response_is_waited_for_as_long_as_the_timeout_is_set() {
+    let stock = Stock::that_says(Says::Later).await;
+    let mut service = service_asking(&stock, &[("AVAILABILITY_TIMEOUT", "5s")]).await;
+
+    let answer = async {
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
+        stock.say(Says::Available);
+    };
+    let (placed, ()) = tokio::join!(service.place(request("17850")), answer);
+
+    assert_eq!(placed.unwrap().availability(), Availability::Confirmed);
+}
+
 #[tokio::test]
 async fn a_short_deadline_skips_the_check_so_that_it_cannot_open_the_breaker() {
     let stock = Stock::that_says(Says::Nothing).await;
