@@ -66,6 +66,9 @@ const LOOK: Backoff = Backoff {
 const MAX_CONNECTIONS: usize = 256;
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// After a connection that could not be accepted.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
 static SALES: Migrator = sqlx::migrate!("./migrations");
 const TABLES: Migrations = &[
     MIGRATIONS,
@@ -180,7 +183,11 @@ async fn serve(config: Config, table: Arc<Sqlite>) -> Result<(), ExitError> {
             .acquire_owned()
             .await
             .map_err(ExitError::failed)?;
-        let (connection, _) = listener.accept().await?;
+        let Ok((connection, _)) = listener.accept().await else {
+            // The connection is gone, or file descriptors lack for a moment.
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            continue;
+        };
         let answer = answer(connection, Arc::clone(&table));
         tokio::spawn(async move {
             answer.await;
