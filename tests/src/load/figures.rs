@@ -231,6 +231,27 @@ impl LoadFigures {
     }
 }
 
+impl OrderOutcomes {
+    /// Orders whose watch has ended, with an outcome or without.
+    pub(super) fn watched(&self) -> u64 {
+        self.times.count() + self.without_outcome()
+    }
+
+    pub(super) fn without_outcome(&self) -> u64 {
+        self.unfinished + self.failed
+    }
+
+    /// The time to outcome that this share of the watched orders did not exceed, in milliseconds. An order without an
+    /// outcome is slower than any other: `None` when there are too many of them, or nothing was watched.
+    pub(super) fn quantile(&self, quantile: f64) -> Option<f64> {
+        let known = self.times.count() as f64;
+        let rank = (quantile * self.watched() as f64).ceil().max(1.0);
+        // The histogram rounds up to the next rank. Half a rank below, a rounding error cannot lead to the one after it.
+        let share = (rank - 0.5) / known;
+        (rank <= known).then(|| millis(self.times.quantile(share)))
+    }
+}
+
 impl LoadWindow {
     #[expect(clippy::expect_used, reason = "the precision is a constant")]
     fn new() -> Self {

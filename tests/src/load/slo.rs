@@ -54,6 +54,8 @@ pub(super) struct SloResult {
     pub(super) measured: Option<f64>,
     pub(super) holds: bool,
     unit: &'static str,
+    /// Why there is no value, if there is none.
+    missing: String,
 }
 
 impl Objectives {
@@ -75,6 +77,7 @@ impl SloTerm {
             measured,
             holds,
             unit: self.metric.unit(),
+            missing: self.metric.missing(figures),
         }
     }
 }
@@ -82,12 +85,25 @@ impl SloTerm {
 impl Metric {
     fn of(self, figures: &LoadFigures) -> Option<f64> {
         match self {
-            Self::Latency(Timed::Outcome, quantile) => at(&figures.order_outcomes.times, quantile),
+            Self::Latency(Timed::Outcome, quantile) => figures.order_outcomes.quantile(quantile),
             Self::Latency(Timed::Operation(operation), quantile) => {
                 at(&figures.latencies(operation).corrected, quantile)
             }
             Self::Errors => figures.error_share(),
             Self::Accepted => Some(figures.per_second(figures.latencies(Operation::Place).count())),
+        }
+    }
+
+    /// Why there is no value, if there is none.
+    fn missing(self, figures: &LoadFigures) -> String {
+        let outcomes = &figures.order_outcomes;
+        match self {
+            Self::Latency(Timed::Outcome, _) if outcomes.watched() > 0 => format!(
+                "too many orders have no outcome: {} of {} watched",
+                outcomes.without_outcome(),
+                outcomes.watched()
+            ),
+            _ => "nothing measured".to_owned(),
         }
     }
 
@@ -203,7 +219,12 @@ impl SloResult {
 impl fmt::Display for SloResult {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verdict = if self.holds { "holds" } else { "BROKEN" };
-        let Self { term, unit, .. } = self;
+        let Self {
+            term,
+            unit,
+            missing,
+            ..
+        } = self;
         match self.measured {
             Some(value) if unit.is_empty() => write!(
                 formatter,
@@ -211,13 +232,15 @@ impl fmt::Display for SloResult {
                 value * 100.0
             ),
             Some(value) => write!(formatter, "{term}: {verdict}, measured {value:.1}{unit}"),
-            None => write!(formatter, "{term}: {verdict}, nothing measured"),
+            None => write!(formatter, "{term}: {verdict}, {missing}"),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use tonic::Status;
 
     use super::*;
@@ -253,6 +276,28 @@ mod tests {
         assert_eq!(
             results("outcome.p99<5s", &figures),
             [("outcome.p99<5s".to_owned(), false)]
+        );
+    }
+
+    #[test]
+    fn an_order_without_an_outcome_is_slower_than_every_limit() {
+        let mut figures = figures(100, 1);
+        for _ in 0..60 {
+            let time = Duration::from_millis(20);
+            figures.order_outcomes.times.record(time);
+        }
+        figures.order_outcomes.unfinished = 40;
+        let objectives: Objectives = "outcome.p50<5s,outcome.p99<5s".parse().unwrap();
+
+        let results = objectives.results(&figures);
+
+        let said: Vec<_> = results.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            said,
+            [
+                "outcome.p50<5s: holds, measured 20.0 ms",
+                "outcome.p99<5s: BROKEN, too many orders have no outcome: 40 of 100 watched",
+            ]
         );
     }
 

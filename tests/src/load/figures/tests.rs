@@ -74,6 +74,23 @@ fn a_long_run_has_a_bounded_number_of_windows() {
 }
 
 #[test]
+fn an_order_without_an_outcome_is_slower_than_any_other() {
+    let mut outcomes = OrderOutcomes {
+        unfinished: 30,
+        failed: 10,
+        ..OrderOutcomes::default()
+    };
+    for _ in 0..60 {
+        outcomes.times.record(Duration::from_millis(20));
+    }
+
+    let quantiles = [0.5, 0.6, 0.61, 1.0].map(|share| outcomes.quantile(share).map(f64::round));
+
+    assert_eq!(quantiles, [Some(20.0), Some(20.0), None, None]);
+    assert_eq!(OrderOutcomes::default().quantile(0.5), None);
+}
+
+#[test]
 fn orders_that_the_shop_cannot_accept_are_no_errors() {
     use tonic::Code;
     use tonic_types::{ErrorDetails, StatusExt as _};
