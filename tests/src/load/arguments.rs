@@ -22,7 +22,7 @@ const LENGTH: Duration = Duration::from_secs(30);
 /// Of one step of `--find-knee`.
 const STEP_LENGTH: Duration = Duration::from_secs(5);
 
-/// With a count and no duration, the count ends the run.
+/// With a count and no duration, the count ends a run whose rate is the same all the time.
 const WEEK: Duration = Duration::from_secs(7 * 86_400);
 
 const RATE: f64 = 100.0;
@@ -101,7 +101,8 @@ pub(super) struct LoadArguments {
     #[arg(long, value_name = "TIME", default_value = "3s", value_parser = duration)]
     warm_up: Duration,
 
-    /// End after this many counted calls.
+    /// End after this many counted calls. Without --duration a constant schedule and --callers have no other end; any
+    /// other schedule also ends after its length.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
 
@@ -209,8 +210,9 @@ impl RunArguments {
         );
         let usual = match load.count {
             _ if load.find_knee => STEP_LENGTH,
-            Some(_) => WEEK,
-            None => LENGTH,
+            Some(_) if load.callers.is_some() || schedule.is_constant() => WEEK,
+            // Stretched over a week, a rate that changes would not change before the count is reached.
+            _ => LENGTH,
         };
         let length = load.duration.unwrap_or(usual);
         ensure!(!length.is_zero(), "a run needs a duration");

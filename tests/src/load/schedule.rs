@@ -48,6 +48,10 @@ impl Schedule {
         }
     }
 
+    pub(super) fn is_constant(&self) -> bool {
+        matches!(self.shape, ScheduleShape::Constant(_))
+    }
+
     /// Whether it says how long it takes, so that no duration can be given beside it.
     pub(super) fn has_its_own_length(&self) -> bool {
         matches!(self.shape, ScheduleShape::Stages(_))

@@ -51,12 +51,36 @@ fn a_file_of_stages_excludes_a_duration() {
 fn a_count_without_a_duration_runs_until_it_is_reached() {
     let plan = |options| parse(options).unwrap().run.plan().unwrap();
 
-    assert_eq!(plan("--count 5").length, WEEK);
+    for options in [
+        "--count 5",
+        "--count 5 --callers 2",
+        "--count 5 --schedule constant:5/s",
+    ] {
+        assert_eq!(plan(options).length, WEEK, "{options}");
+    }
     assert_eq!(
         plan("--count 5 --duration 2s").length,
         Duration::from_secs(2)
     );
     assert_eq!(plan("").length, LENGTH);
+}
+
+#[test]
+fn a_count_does_not_stretch_a_schedule_whose_rate_changes() {
+    for schedule in [
+        "ramp:10/s..500/s",
+        "step:10/s..500/s/5",
+        "spike:100/s..500/s",
+    ] {
+        let plan = parse(&format!("--count 5 --schedule {schedule}"))
+            .unwrap()
+            .run
+            .plan()
+            .unwrap();
+
+        assert_eq!(plan.measured_length(), LENGTH, "{schedule}");
+        assert_eq!(plan.count, Some(5));
+    }
 }
 
 #[test]
