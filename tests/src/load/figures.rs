@@ -15,7 +15,11 @@ use crate::open_loop::outcomes::{Latencies, Outcomes, Spread, Times, millis};
 const SLOWEST: usize = 10;
 
 /// Windows of a run at most: a longer run has longer windows, so that memory and report stay small.
-const WINDOWS: u32 = 600;
+const MOST_WINDOWS: u32 = 1_200;
+
+/// It doubles whenever there would be more windows. The planned length of a run does not say how long one is right: a count
+/// may end the run far earlier.
+const FIRST_WINDOW_LENGTH: Duration = Duration::from_secs(1);
 
 /// The tool kept up while 99 of 100 calls were begun this soon after they were due. On shared cores the scheduler may
 /// delay it by some milliseconds.
@@ -102,7 +106,7 @@ impl LoadFigures {
             dropped: 0,
             operations: BTreeMap::new(),
             lag: Spread::default(),
-            window_length: (length / WINDOWS).max(Duration::from_secs(1)),
+            window_length: FIRST_WINDOW_LENGTH,
             windows: Vec::new(),
             order_outcomes: OrderOutcomes::default(),
             slowest: Vec::new(),
@@ -176,11 +180,26 @@ impl LoadFigures {
     }
 
     fn window(&mut self, at: Duration) -> &mut LoadWindow {
+        while at >= self.window_length * MOST_WINDOWS {
+            self.merge_windows();
+        }
         let number = (at.as_secs_f64() / self.window_length.as_secs_f64()) as usize;
         if self.windows.len() <= number {
             self.windows.resize_with(number + 1, LoadWindow::new);
         }
         &mut self.windows[number]
+    }
+
+    /// Makes one window of every two.
+    fn merge_windows(&mut self) {
+        let mut windows = std::mem::take(&mut self.windows).into_iter();
+        while let Some(mut window) = windows.next() {
+            if let Some(next) = windows.next() {
+                window.add(&next);
+            }
+            self.windows.push(window);
+        }
+        self.window_length *= 2;
     }
 
     /// The latencies of accepted calls.
@@ -265,6 +284,17 @@ impl LoadWindow {
             // Grows with the values: a window of fast answers is small.
             confirm: Histogram::new(2).expect("two digits are valid"),
         }
+    }
+
+    fn add(&mut self, next: &Self) {
+        self.offered += next.offered;
+        self.accepted += next.accepted;
+        self.declined += next.declined;
+        self.refused += next.refused;
+        self.failed += next.failed;
+        self.dropped += next.dropped;
+        // As for `record`: fails only when the histogram can grow no further.
+        let _ = self.confirm.add(&next.confirm);
     }
 
     /// Milliseconds; `None` without a confirmation.

@@ -14,10 +14,14 @@ pub(in crate::load) fn figures(orders: u64, millis: u64) -> LoadFigures {
 impl LoadFigures {
     /// One order in the first window.
     pub(in crate::load) fn record_place(&mut self, millis: u64, answer: Result<(), Status>) {
+        self.record_place_at(Duration::ZERO, millis, answer);
+    }
+
+    fn record_place_at(&mut self, at: Duration, millis: u64, answer: Result<(), Status>) {
         let due = Instant::now();
         let call = EndedCall {
             operation: Operation::Place,
-            at: Duration::ZERO,
+            at,
             begun: due,
             times: Times {
                 due,
@@ -26,7 +30,7 @@ impl LoadFigures {
             },
             trace: TraceContext::sampled_at(1.0),
         };
-        self.offered(Duration::ZERO);
+        self.offered(at);
         self.ended(&call, answer.map(|()| OrderAvailability::Confirmed));
     }
 }
@@ -70,7 +74,50 @@ fn a_long_run_has_a_bounded_number_of_windows() {
 
     figures.offered(day - Duration::from_secs(1));
 
-    assert_eq!(figures.windows.len(), WINDOWS as usize);
+    assert_eq!(figures.window_length, Duration::from_secs(128));
+    assert_eq!(figures.windows.len(), 86_400 / 128);
+}
+
+#[test]
+fn a_run_that_its_count_will_end_has_windows_of_a_second() {
+    let week = Duration::from_secs(7 * 86_400);
+    let mut figures = LoadFigures::new(week);
+
+    figures.offered(Duration::from_millis(4_300));
+
+    assert_eq!(figures.window_length, Duration::from_secs(1));
+    assert_eq!(figures.windows.len(), 5);
+}
+
+#[test]
+fn windows_that_are_merged_keep_what_they_counted() {
+    let mut figures = LoadFigures::new(Duration::from_secs(3_600));
+    let second = Duration::from_secs;
+    figures.record_place_at(second(0), 10, Ok(()));
+    figures.record_place_at(second(1), 20, Ok(()));
+    figures.record_place_at(second(1), 1, Err(Status::unavailable("broken pipe")));
+    figures.record_place_at(second(2), 30, Ok(()));
+    figures.dropped(second(3));
+
+    figures.offered(second(1_200));
+
+    let counts: Vec<_> = figures.windows[..3]
+        .iter()
+        .map(|window| {
+            [
+                window.offered,
+                window.accepted,
+                window.failed,
+                window.dropped,
+                window.confirm.len(),
+            ]
+        })
+        .collect();
+    assert_eq!(counts, [[3, 2, 1, 0, 2], [1, 1, 0, 1, 1], [0; 5]]);
+    assert_eq!(figures.windows.len(), 601);
+    assert_eq!(figures.windows[600].offered, 1);
+    let slowest = figures.windows[0].quantile(1.0);
+    assert_eq!(slowest.map(f64::round), Some(20.0));
 }
 
 #[test]
