@@ -142,7 +142,7 @@ pub(super) struct LoadArguments {
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
     pub(super) outcome_timeout: Duration,
 
-    /// End early when the target has not answered for this long; 0s: never.
+    /// End early when calls have failed for this long without an answer between; 0s: never.
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
     patience: Duration,
 

@@ -28,7 +28,7 @@ pub(super) struct LoadPlan {
     pub(super) watch_share: f64,
     /// Share of calls whose trace is sampled.
     pub(super) sampling: f64,
-    /// The run ends when the target has not answered for so long; `None`: it never does.
+    /// The run ends when calls have failed for so long without an answer between; `None`: it never does.
     pub(super) patience: Option<Duration>,
 }
 

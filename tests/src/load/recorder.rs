@@ -21,10 +21,17 @@ pub(super) struct Recorder {
 #[derive(Debug)]
 struct RecorderState {
     figures: LoadFigures,
-    /// The last answer of the service, accepted or refused.
-    heard: Instant,
-    /// The text of a failure since then.
-    silence: Option<String>,
+    /// `None` after an answer of the service, accepted or refused, until a call fails.
+    silence: Option<Silence>,
+}
+
+/// Failed calls without an answer between them.
+#[derive(Debug)]
+struct Silence {
+    first: Instant,
+    last: Instant,
+    /// The text of the last one.
+    failure: String,
 }
 
 impl Recorder {
@@ -33,7 +40,6 @@ impl Recorder {
         Self {
             state: Mutex::new(RecorderState {
                 figures: LoadFigures::new(length),
-                heard: Instant::now(),
                 silence: None,
             }),
         }
@@ -104,10 +110,12 @@ impl Recorder {
     }
 
     /// How long the service has not answered although calls were made, and the last failure.
+    ///
+    /// From the first failed call to the last: before and after them nobody may have called.
     pub(super) fn silence(&self) -> Option<(Duration, String)> {
         let state = self.lock();
-        let failure = state.silence.clone()?;
-        Some((state.heard.elapsed(), failure))
+        let silence = state.silence.as_ref()?;
+        Some((silence.last - silence.first, silence.failure.clone()))
     }
 
     /// The figures so far, for a run that has taken this long.
@@ -132,13 +140,57 @@ impl Recorder {
 impl RecorderState {
     fn hear(&mut self, outcome: &CallOutcome, failure: Option<String>) {
         match outcome {
-            CallOutcome::Accepted(_) | CallOutcome::Refused(_) => {
-                self.heard = Instant::now();
-                self.silence = None;
-            }
+            CallOutcome::Accepted(_) | CallOutcome::Refused(_) => self.silence = None,
             CallOutcome::Failed(cause) => {
-                self.silence = failure.map(|text| format!("{cause}: {text}"));
+                let last = Instant::now();
+                let first = self.silence.as_ref().map_or(last, |silence| silence.first);
+                self.silence = failure.map(|text| Silence {
+                    first,
+                    last,
+                    failure: format!("{cause}: {text}"),
+                });
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread::sleep;
+
+    use super::*;
+
+    const PAUSE: Duration = Duration::from_millis(20);
+
+    fn fail(recorder: &Recorder) {
+        recorder.warmed(&Err(Status::unavailable("broken pipe")));
+    }
+
+    #[test]
+    fn a_single_failed_call_is_no_silence_however_long_no_call_is_made_around_it() {
+        let recorder = Recorder::new(Duration::from_secs(10));
+        recorder.warmed(&Ok(OrderAvailability::Confirmed));
+
+        sleep(PAUSE);
+        fail(&recorder);
+        sleep(PAUSE);
+
+        let (silence, failure) = recorder.silence().unwrap();
+        assert_eq!(silence, Duration::ZERO);
+        assert!(failure.ends_with("broken pipe"), "{failure}");
+    }
+
+    #[test]
+    fn a_silence_lasts_from_the_first_failed_call_to_the_last_and_ends_with_an_answer() {
+        let recorder = Recorder::new(Duration::from_secs(10));
+
+        fail(&recorder);
+        sleep(PAUSE);
+        fail(&recorder);
+        let silence = recorder.silence().map(|(silence, _)| silence);
+        recorder.warmed(&Ok(OrderAvailability::Confirmed));
+
+        assert!(silence >= Some(PAUSE), "{silence:?}");
+        assert_eq!(recorder.silence(), None);
     }
 }
