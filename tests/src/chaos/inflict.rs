@@ -8,7 +8,7 @@ use super::plan::FaultStep;
 use crate::audit::deletion::delete_records;
 use crate::proxy::{self, Proxy};
 use crate::replay::Trouble;
-use crate::stack::{Process, Service, Stack};
+use crate::stack::{Ending, Process, Service, Stack};
 use crate::system::run_to_end;
 
 /// Failing payments per thousand orders: in normal operation, and while that is the fault.
@@ -38,8 +38,8 @@ impl Saboteur<'_> {
         self.trouble.set(TROUBLE);
     }
 
-    /// Begins a fault. Returns an unexpected event, if there was one.
-    pub(super) async fn begin(&self, step: &FaultStep) -> Result<Option<String>> {
+    /// Begins a fault. Returns unexpected events, one sentence each.
+    pub(super) async fn begin(&self, step: &FaultStep) -> Result<Vec<String>> {
         match step.fault {
             ChaosFault::Kill(service) => self.kill(service, step).await?,
             ChaosFault::KillAll(service) => {
@@ -53,17 +53,11 @@ impl Saboteur<'_> {
             }
             ChaosFault::FailOver => self.stack.fail_over().await?,
             ChaosFault::Line(server, fault) => self.proxy(server)?.set(fault),
-            ChaosFault::DeleteRecords => {
-                for process in self.stack.processes(Service::Processing) {
-                    // As for `stop`.
-                    self.stack.until_ready(process).await;
-                }
-                self.stack.stop_service(Service::Processing).await;
-            }
+            ChaosFault::DeleteRecords => return Ok(self.stop_all(Service::Processing).await),
             ChaosFault::Payments => self.trouble.set(MUCH_TROUBLE),
             ChaosFault::Echo(..) | ChaosFault::Foreign => {}
         }
-        Ok(None)
+        Ok(Vec::new())
     }
 
     /// Reverts the fault; recovery takes additional time.
@@ -107,11 +101,19 @@ impl Saboteur<'_> {
         Ok(self.stack.kill(self.process(service, step)?).await?)
     }
 
-    async fn stop(&self, process: Process) -> Option<String> {
+    async fn stop(&self, process: Process) -> Vec<String> {
         // A process that has not installed its signal handlers yet would be killed by the first signal.
         self.stack.until_ready(process).await;
-        let ending = self.stack.stop_process(process).await?;
-        (!ending.is_clean()).then(|| format!("{process} did not stop cleanly: {ending}"))
+        let ending = self.stack.stop_process(process).await;
+        unclean(ending.map(|ending| (process, ending))).collect()
+    }
+
+    async fn stop_all(&self, service: Service) -> Vec<String> {
+        for process in self.stack.processes(service) {
+            // As for `stop`.
+            self.stack.until_ready(process).await;
+        }
+        unclean(self.stack.stop_service(service).await).collect()
     }
 
     fn process(&self, service: Service, step: &FaultStep) -> Result<Process> {
@@ -129,5 +131,45 @@ impl Saboteur<'_> {
             _ => proxies.kafka.as_ref(),
         };
         proxy.with_context(|| format!("there is no proxy before the {server}"))
+    }
+}
+
+/// The processes that did not stop cleanly, one sentence each.
+pub(super) fn unclean(
+    endings: impl IntoIterator<Item = (Process, Ending)>,
+) -> impl Iterator<Item = String> {
+    let unclean = endings.into_iter().filter(|(_, ending)| !ending.is_clean());
+    unclean.map(|(process, ending)| format!("{process} did not stop cleanly: {ending}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt as _;
+    use std::path::Path;
+    use std::process::ExitStatus;
+
+    use super::*;
+
+    #[test]
+    fn each_replica_that_does_not_stop_cleanly_is_a_problem() {
+        let ending = |exit_code: i32, is_forced| {
+            let status = ExitStatus::from_raw(exit_code << 8);
+            Ending::new(status, is_forced, 0, Path::new("/dev/null"))
+        };
+        let endings = [ending(0, false), ending(1, false), ending(0, true)];
+        let replicas = (1..).map(|number| Process {
+            service: Service::Processing,
+            replica: Some(number),
+        });
+
+        let problems: Vec<_> = unclean(replicas.zip(endings)).collect();
+
+        assert_eq!(
+            problems,
+            [
+                "processing-service-2 did not stop cleanly: in time, exit status: 1",
+                "processing-service-3 did not stop cleanly: forced, exit status: 0",
+            ]
+        );
     }
 }

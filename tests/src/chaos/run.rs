@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::arguments::ChaosArguments;
 use super::course::{FaultRunner, FaultsOutcome};
 use super::display::ChaosDisplay;
-use super::inflict::Saboteur;
+use super::inflict::{Saboteur, unclean};
 use super::plan::FaultPlan;
 use super::report::ChaosReport;
 use super::verdict;
@@ -231,11 +231,4 @@ impl Run<'_> {
             }
         }
     }
-}
-
-fn unclean(
-    endings: Vec<(crate::stack::Process, crate::stack::Ending)>,
-) -> impl Iterator<Item = String> {
-    let unclean = endings.into_iter().filter(|(_, ending)| !ending.is_clean());
-    unclean.map(|(process, ending)| format!("{process} did not stop cleanly: {ending}"))
 }

@@ -66,7 +66,7 @@ pub struct Ending {
 }
 
 impl Ending {
-    pub(super) fn new(status: ExitStatus, forced: bool, clean_code: i32, log_file: &Path) -> Self {
+    pub(crate) fn new(status: ExitStatus, forced: bool, clean_code: i32, log_file: &Path) -> Self {
         let mut ending = Self {
             status,
             forced,
