@@ -4,10 +4,12 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::project;
+use crate::manifests::{list, text};
 use crate::stand_in_program::StandInProgram;
+use crate::{project, read};
 
 const DOCKER: &str = r#"#!/bin/sh
 printf '%s\n' "$*" >>"$CALLS"
@@ -27,7 +29,7 @@ impl Checkout {
     fn new() -> Self {
         let checkout = Self(TempDir::new().unwrap());
         fs::create_dir(checkout.path().join("deploy")).unwrap();
-        for file in ["deploy/build.sh", "deploy/Dockerfile"] {
+        for file in ["deploy/build.sh", "deploy/Dockerfile", "Makefile"] {
             fs::copy(project().join(file), checkout.path().join(file)).unwrap();
         }
         let identity = ["-c", "user.name=test", "-c", "user.email=test@localhost"];
@@ -105,4 +107,30 @@ fn a_checkout_with_changes_is_not_released() {
         said.contains("changes that the revision does not name"),
         "{said}"
     );
+}
+
+/// The step of the workflow as a runner runs it: a file that it leaves in the checkout would refuse every release.
+#[test]
+fn the_workflow_builds_a_release_and_keeps_the_list_outside_the_checkout() {
+    let workflow: Value = serde_saphyr::from_str(&read(".github/workflows/release.yaml")).unwrap();
+    let steps = list(workflow.pointer("/jobs/images/steps"));
+    let step = steps.iter().find(|step| step["name"] == "Build and push");
+    let script = text(&step.unwrap()["run"]);
+    let checkout = Checkout::new();
+    let temporary = TempDir::new().unwrap();
+
+    let (_, output) = StandInProgram::new("docker", DOCKER).run(
+        Command::new("bash")
+            .arg("-ec")
+            .arg(script)
+            .current_dir(checkout.path())
+            .env("RUNNER_TEMP", temporary.path())
+            .env("REGISTRY", "registry.example.com/orders")
+            .env("TAG", "v1.2.0"),
+    );
+
+    assert!(output.status.success(), "{output:?}");
+    let images = fs::read_to_string(temporary.path().join("images.txt")).unwrap();
+    let digests = images.lines().filter(|line| line.contains("@sha256:c0de"));
+    assert_eq!(digests.count(), 3, "{images}");
 }
