@@ -93,19 +93,24 @@ brought() {
     if [[ " ${*:3} " = *" external-secrets "* ]]; then
         kubectl --namespace "$1" get externalsecrets --output jsonpath='{range .items[*]}secret/{.metadata.name}{"\n"}{end}'
     else
-        printf 'secret/%s\n' {order-service,processing-service}-{database,kafka} {postgres,kafka}-ca
+        printf 'secret/%s\n' {order-service,processing-service}-{database,kafka}
+        [ "$2" = staging ] || printf 'secret/%s\n' {postgres,kafka}-ca
     fi
     kubectl --namespace "$1" get certificates --output jsonpath='{range .items[*]}secret/{.spec.secretName}{"\n"}{end}'
 }
 
-# No kubelet looks for what pods refer to. Prints the ConfigMaps and Secrets that nobody brings. Arguments as of `copy`.
+# No kubelet looks for what pods refer to, and no KEDA for what it authenticates with. Prints the ConfigMaps and Secrets that nobody
+# brings. Arguments as of `copy`.
 missing() {
-    kubectl --namespace "$1" get pods --output jsonpath='
-        {range .items[*].spec.volumes[*]}configmap/{.configMap.name}{"\n"}secret/{.secret.secretName}{"\n"}{end}
-        {range .items[*].spec.volumes[*].projected.sources[*]}secret/{.secret.name}{"\n"}{end}
-        {range .items[*].spec.containers[*].envFrom[*]}configmap/{.configMapRef.name}{"\n"}{end}
-        {range .items[*].spec.containers[*].env[*]}secret/{.valueFrom.secretKeyRef.name}{"\n"}{end}' |
-        sed -n 's/^ *\(.*[^/ ]\)$/\1/p' | sort -u >"$work/$1.referred"
+    {
+        kubectl --namespace "$1" get pods --output jsonpath='
+            {range .items[*].spec.volumes[*]}configmap/{.configMap.name}{"\n"}secret/{.secret.secretName}{"\n"}{end}
+            {range .items[*].spec.volumes[*].projected.sources[*]}secret/{.secret.name}{"\n"}{end}
+            {range .items[*].spec.containers[*].envFrom[*]}configmap/{.configMapRef.name}{"\n"}{end}
+            {range .items[*].spec.containers[*].env[*]}secret/{.valueFrom.secretKeyRef.name}{"\n"}{end}' &&
+            kubectl --namespace "$1" get triggerauthentications --output \
+                jsonpath='{range .items[*].spec.secretTargetRef[*]}secret/{.name}{"\n"}{end}'
+    } | sed -n 's/^ *\(.*[^/ ]\)$/\1/p' | sort -u >"$work/$1.referred" || return 1
     [ -s "$work/$1.referred" ] || echo "any reference of a pod"
     { brought "$@"; kubectl --namespace "$1" get configmaps,secrets --output name; } | sort -u |
         comm -23 "$work/$1.referred" -
@@ -119,7 +124,7 @@ applies_twice() {
         { cat "$work/$1.log"; failed "apply.sh of ${*:2}"; }
     certified_names_have_the_namespace "$1" || failed "the names in the certificate of ${*:2}"
     lacks="$(missing "$@")"
-    [ -z "$lacks" ] || failed "pods of ${*:2} refer to what nobody brings: ${lacks//$'\n'/ }"
+    [ -z "$lacks" ] || failed "objects of ${*:2} refer to what nobody brings: ${lacks//$'\n'/ }"
     ! grep --ignore-case warning "$work/$1.log" || failed "a warning of the API server for ${*:2}"
     kubectl diff --server-side --kustomize "$overlay" || failed "something is left to do after ${*:2} was applied"
     echo "checked: overlay ${*:2}"

@@ -97,6 +97,19 @@ fn processing_service_is_scaled_by_the_lag_of_its_group_up_to_its_partitions() {
 }
 
 #[test]
+fn keda_trusts_the_brokers_by_a_secret_of_the_pods() {
+    for components in [&["autoscaling"][..], &["autoscaling", "strimzi"]] {
+        let manifests = with_components(components);
+        let server = manifests.get("Deployment", "processing-service");
+        let authentication = manifests.get("TriggerAuthentication", "processing-service-kafka");
+
+        let secret = authentication.text("/spec/secretTargetRef/0/name");
+        let of_pods = referred_to(server.at(""));
+        assert!(of_pods.contains(secret), "{components:?}: {secret}");
+    }
+}
+
+#[test]
 fn the_quota_has_room_for_the_pair_at_its_largest() {
     let manifests = with_components(&["autoscaling", "quotas"]);
     let quota = manifests.get("ResourceQuota", "orders");
