@@ -100,8 +100,10 @@ wait_for_jobs() {
 
 # Arguments: the kind, and the selector.
 wait_for_rollouts() {
-    local workload
-    for workload in $(k get "$1" --selector "$part_of,$2" --output name); do
+    local workloads workload
+    # Assigned first: in the list of the loop a failed kubectl would be no workload, and the rollout finished.
+    workloads="$(k get "$1" --selector "$part_of,$2" --output name)" || return 1
+    for workload in $workloads; do
         if ! k rollout status "$workload" --timeout "${timeout}s"; then
             new_warnings
             k get pods --selector "$part_of,$2"

@@ -63,8 +63,8 @@ git ls-files | grep -i -E "$old" && failed "old names of files are left"
 
 # In what is applied, `orders` may only be the noun: in comments of the collector's configuration, and in its attributes.
 for kustomization in deploy/kubernetes/overlays/*/ deploy/kubernetes/load deploy/gitops/flux/*/ deploy/observability/kubernetes; do
-    kubectl kustomize "$kustomization" |
-        grep -n -i -w -E 'orders?|order_[a-z]+' |
+    rendered="$(kubectl kustomize "$kustomization")"
+    grep -n -i -w -E 'orders?|order_[a-z]+' <<<"$rendered" |
         grep -v -E '^[0-9]+: *#|order\.[a-z.]+,|order-development|\.order\.events\.' &&
         failed "old names are left in $kustomization"
 done

@@ -81,7 +81,7 @@ deployed() {
 # With the component mtls. Argument: the namespace.
 certified_names_have_the_namespace() {
     local names
-    names="$(kubectl --namespace "$1" get certificates order-service --ignore-not-found --output jsonpath='{.spec.dnsNames}')"
+    names="$(kubectl --namespace "$1" get certificates order-service --ignore-not-found --output jsonpath='{.spec.dnsNames}')" || return 1
     [ -z "$names" ] || [[ "$names" = *"\"order-service.$1\""* ]]
 }
 
@@ -177,11 +177,12 @@ diff_needs_only_the_namespace() {
 
 # Whatever jobs need and an operator has not made ready. Argument: the namespace.
 a_broker_that_is_not_ready_stops_the_jobs() {
-    local overlay said
+    local overlay said begun
     overlay="$(copy "$1" staging)"
     said="$(deploy/apply.sh "$overlay" --timeout=5 2>&1)" && failed "apply.sh ended with 0 although Kafka is not ready"
     grep --quiet "timed out waiting for the condition on kafkas/kafka" <<<"$said" || { echo "$said"; failed "Kafka is not named"; }
-    [ -z "$(kubectl --namespace "$1" get jobs,deployments --output name)" ] || failed "a job or a server without Kafka"
+    begun="$(kubectl --namespace "$1" get jobs,deployments --output name)"
+    [ -z "$begun" ] || failed "a job or a server without Kafka"
     echo "checked: a broker that is not ready stops the jobs"
 }
 
@@ -220,7 +221,7 @@ a_failed_job_changes_no_server() {
 }
 
 a_release_keeps_every_replica_ready() {
-    local next watcher before
+    local next watcher before after
     before="$(deployed plain)"
     next="$(next_release "$work/plain/kubernetes/overlays/production" plain </dev/null)"
     (while sleep 0.3; do
@@ -229,7 +230,8 @@ a_release_keeps_every_replica_ready() {
     watcher=$!
     deploy/apply.sh "$next" --timeout=180 >"$work/next.log" 2>&1 || { cat "$work/next.log"; failed "the next release"; }
     kill "$watcher"
-    [ "$(deployed plain)" != "$before" ] || failed "the next release has not changed the Deployments"
+    after="$(deployed plain)"
+    [ "$after" != "$before" ] || failed "the next release has not changed the Deployments"
     [ "$(sort -n "$work/available" | head -1)" = 3 ] || failed "fewer replicas during the rollout: $(sort -n "$work/available" | uniq -c)"
     echo "checked: a release keeps every replica ready"
     kubectl --namespace plain rollout undo deployment/order-service >/dev/null
@@ -251,21 +253,22 @@ a_foreign_change_is_found_before_anything_is_changed() {
 }
 
 objects_of_client_side_apply_are_taken_over() {
-    local overlay
+    local overlay probes
     overlay="$(copy clientside production)"
     sed "s/^  name: .*/  name: clientside/" "$overlay/namespace.yaml" | kubectl apply --filename - >/dev/null
     kubectl apply --kustomize "$overlay" >/dev/null
     printf '\ncomponents:\n  - ../../components/mtls\n' >>"$overlay/kustomization.yaml"
     deploy/apply.sh "$overlay" --timeout=180 >"$work/clientside.log" 2>&1 ||
         { cat "$work/clientside.log"; failed "objects of a client-side apply"; }
-    [ -z "$(kubectl --namespace clientside get deployments --output jsonpath='{.items[*].spec.template.spec.containers[*].readinessProbe.grpc}')" ] ||
-        failed "a probe of the client-side apply is left"
+    probes="$(kubectl --namespace clientside get deployments --output jsonpath='{.items[*].spec.template.spec.containers[*].readinessProbe.grpc}')"
+    [ -z "$probes" ] || failed "a probe of the client-side apply is left"
     echo "checked: from client-side apply to mtls"
 }
 
 a_drain_takes_one_replica_at_a_time() {
-    local pod refused=0
-    for pod in $(kubectl --namespace plain get pods --selector "$servers,app.kubernetes.io/name=order-service" --output name); do
+    local pods pod refused=0
+    pods="$(kubectl --namespace plain get pods --selector "$servers,app.kubernetes.io/name=order-service" --output name)"
+    for pod in $pods; do
         kubectl create --raw "/api/v1/namespaces/plain/pods/${pod#pod/}/eviction" --filename - >/dev/null 2>&1 <<JSON ||
 {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"namespace": "plain", "name": "${pod#pod/}"}}
 JSON
@@ -281,7 +284,7 @@ objects() {
 }
 
 flux_applies_both_phases() {
-    local overlay twice recreated said
+    local overlay first second twice recreated said
     overlay="$(copy flux production)"
     local gitops="${overlay%/kubernetes/*}/gitops/flux"
     kubectl create namespace flux-system >/dev/null
@@ -292,7 +295,9 @@ flux_applies_both_phases() {
     kubectl --namespace flux rollout status deployment/order-service --timeout=120s >/dev/null
     kubectl --namespace flux rollout status deployment/processing-service --timeout=120s >/dev/null
     # Two owners of one object would remove it from each other.
-    twice="$(comm -12 <(objects "$gitops/jobs") <(objects "$gitops/servers"))"
+    first="$(objects "$gitops/jobs")"
+    second="$(objects "$gitops/servers")"
+    twice="$(comm -12 <(echo "$first") <(echo "$second"))"
     [ -z "$twice" ] || failed "in both phases: ${twice//$'\n'/ }"
     # The next release. Flux recreates an object that it cannot change only if the annotation says so.
     echo LOG_FILTER=debug >>"$overlay/settings.env"

@@ -31,7 +31,11 @@ struct Run {
 impl Run {
     /// With these states of the jobs, in a cluster that accepts the objects or refuses them.
     fn with(jobs: &str, accepted: bool) -> Self {
-        let (calls, output) = StandInProgram::new("kubectl", KUBECTL).run(
+        Self::of(KUBECTL, jobs, accepted)
+    }
+
+    fn of(kubectl: &str, jobs: &str, accepted: bool) -> Self {
+        let (calls, output) = StandInProgram::new("kubectl", kubectl).run(
             Command::new(project().join("deploy/apply.sh"))
                 .arg(project().join("deploy/kubernetes/overlays/production"))
                 .args(["--timeout=0", "--context=test"])
@@ -130,4 +134,15 @@ fn nothing_but_the_namespace_is_applied_if_the_server_refuses_an_object() {
         "{:#?}",
         run.calls
     );
+}
+
+#[test]
+fn a_rollout_that_cannot_be_looked_at_is_not_finished() {
+    let kubectl = KUBECTL.replace("echo deployment.apps/order-service", "exit 1");
+
+    let run = Run::of(&kubectl, COMPLETE, true);
+
+    assert_eq!(run.output.status.code(), Some(1), "{:?}", run.output);
+    assert!(run.position(&APPLY_SERVERS).is_some(), "{:#?}", run.calls);
+    assert!(run.said().contains("rollout undo"), "{}", run.said());
 }
