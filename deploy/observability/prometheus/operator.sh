@@ -3,7 +3,8 @@
 #
 #     deploy/observability/prometheus/operator.sh | kubectl apply --server-side --namespace observability --filename -
 #
-# The Prometheus must select both (`podMonitorSelector`, `ruleSelector` and their namespaces), and have the external label `runbooks`.
+# The Prometheus must select both (`podMonitorSelector`, `ruleSelector` and their namespaces), have the external label `runbooks`, and
+# keep data for longer than the 30 days of the objectives (`retention: 31d`; the default is 24h).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 

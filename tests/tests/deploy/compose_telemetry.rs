@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use crate::compose_file::Compose;
 use crate::manifests::{list, text};
-use crate::queries::FOLDER;
+use crate::promql::windows_of;
+use crate::queries::{FOLDER, queries};
 use crate::{SERVICES, project, read};
 
 /// Host and port of an address.
@@ -102,6 +103,24 @@ fn prometheus_scrapes_the_collector_and_grafana_asks_containers() {
         compose.at(&format!("/services/{host}/image"));
         if host == "tempo" {
             assert_eq!(tempo["server"]["http_listen_port"].to_string(), port);
+        }
+    }
+}
+
+#[test]
+fn prometheus_keeps_more_than_the_longest_window_of_a_query() {
+    let compose = Compose::telemetry();
+    let command = list(Some(compose.at("/services/prometheus/command")));
+    let options: Vec<_> = command.iter().map(text).collect();
+    let kept = options
+        .iter()
+        .find_map(|option| option.strip_prefix("--storage.tsdb.retention.time="))
+        .expect("the default is 15 days");
+    let kept = windows_of(&format!("x[{kept}]"))[0];
+
+    for query in queries() {
+        for window in windows_of(&query.expression) {
+            assert!(window < kept, "{}: {window:?}", query.place);
         }
     }
 }
