@@ -70,6 +70,14 @@ fn nothing_else_is_reached_and_nothing_reaches_the_job() {
 }
 
 #[test]
+fn the_job_asks_the_same_dns_as_the_pods_of_the_pair() {
+    let here = LOAD.get("NetworkPolicy", "to-dns");
+    let there = Manifests::production().get("NetworkPolicy", "to-dns");
+
+    assert_eq!(here.at("/spec/egress"), there.at("/spec/egress"));
+}
+
+#[test]
 fn order_service_admits_the_job() {
     let admits = Manifests::production().get("NetworkPolicy", "clients-to-order-service");
     let labels = |selector: &str| -> BTreeMap<String, String> {
