@@ -1,7 +1,7 @@
 //! `make bench`: what the pair does on this machine, beside the targets of the design.
 //!
 //! ```text
-//! confirmations, in rounds ─▶ Apache Kafka + PostgreSQL ─▶ rounds of: end-to-end, relay, drain, latency, start ─▶ audit ─▶ table
+//! confirmations, in rounds ─▶ Apache Kafka + PostgreSQL ─▶ rounds of: end-to-end, relay, drain, latency, start ─▶ table ─▶ audit
 //!                             `--grow PARAMETER,…`: for each value of a parameter a stack, end-to-end, audit ─▶ table
 //! ```
 //!
@@ -10,7 +10,7 @@
 //! quote ratios. Client, servers and services share the machine.
 //!
 //! Every order placed on the stack is in the journal, and a run ends with the audit of all of them: a system that is fast
-//! and loses an order has no figures.
+//! and loses an order has no figures. The table is printed before it, `--json` written after it.
 //!
 //! Reading order: `rows` (every figure, and its target), `figures`; `pair` and `customers` (the system under measurement and
 //! its clients), `usage` (CPU and WAL), `progress` (how fast a backlog shrinks); then one file per measurement:
@@ -97,9 +97,14 @@ async fn measure_all(arguments: &BenchArguments) -> Result<()> {
         fresh_directory::prepare(&arguments.data_dir)?;
         let pair = Pair::start(&arguments.data_dir, PairSettings::default()).await?;
         let measured = measure_rounds(&pair, arguments, &sizes, &mut figures).await;
+        if measured.is_ok() {
+            // Before the audit, which takes as long as the rounds and ends the run with an error if it is red.
+            println!("\n{}", table::of(&figures));
+        }
         pair.finish(measured).await?;
+    } else {
+        println!("\n{}", table::of(&figures));
     }
-    println!("\n{}", table::of(&figures));
     if let Some(path) = &arguments.json {
         write_json(path, &figures.to_json())?;
     }

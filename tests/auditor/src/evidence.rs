@@ -25,9 +25,10 @@ use crate::owner;
 const TABLES: &str = include_str!("evidence/tables.sql");
 
 /// Memory for pages, in KiB and up to that: with SQLite's 2 MiB, the random keys of a million orders are read from files again
-/// and again.
+/// and again. What is loaded is not changed again, so it needs no journal.
 const CACHES: &str = "
-    PRAGMA main.cache_size = -131072; PRAGMA processing.cache_size = -131072; PRAGMA temp.cache_size = -524288";
+    PRAGMA main.cache_size = -131072; PRAGMA processing.cache_size = -131072; PRAGMA temp.cache_size = -524288;
+    PRAGMA temp.journal_mode = OFF";
 
 /// Indexes and derived tables, created after loading.
 const DERIVED: &str = include_str!("evidence/derived.sql");
