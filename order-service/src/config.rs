@@ -109,7 +109,8 @@ impl FromSetting for AvailabilityPolicy {
     }
 }
 
-/// PlaceOrder waits for the check and then for the commit; this bounds the first.
+/// PlaceOrder waits for the check and then for the commit; this bounds the first. The service config of the contract has the
+/// same timeout for CheckAvailability: a shorter one there would cut off what is set here.
 const MAX_AVAILABILITY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Beyond it, CONFIRMED would say little about the stock.
