@@ -173,23 +173,25 @@ impl Caller {
     }
 }
 
-/// Retryable: UNAVAILABLE, and a call that was never sent, which every gRPC client retries (gRFC A6, transparent
+/// Retryable: UNAVAILABLE, and a call that no method has seen, which every gRPC client retries (gRFC A6, transparent
 /// retries).
 fn may_be_sent_again(status: &Status) -> bool {
-    status.code() == Code::Unavailable || was_never_sent(status)
+    status.code() == Code::Unavailable || was_not_processed(status)
 }
 
-/// A call that waits for its turn on a closing connection is cancelled by hyper, which tonic reports as CANCELLED.
-fn was_never_sent(status: &Status) -> bool {
-    let mut source = status.source();
-    while let Some(error) = source {
-        if error
+/// A call that meets a closing connection. While it waits for its turn, hyper cancels it: CANCELLED in tonic. When the
+/// GOAWAY arrives between its turn and its first frame, or names an earlier stream as the last, h2 fails it with that
+/// GOAWAY: INTERNAL in tonic. No server has processed it (RFC 9113, section 6.8).
+fn was_not_processed(status: &Status) -> bool {
+    let mut causes = std::iter::successors(status.source(), |error| (*error).source());
+    causes.any(|cause| {
+        let is_cancelled = cause
             .downcast_ref::<hyper::Error>()
-            .is_some_and(hyper::Error::is_canceled)
-        {
-            return true;
-        }
-        source = error.source();
-    }
-    false
+            .is_some_and(hyper::Error::is_canceled);
+        is_cancelled || cause.downcast_ref().is_some_and(is_graceful_goaway)
+    })
+}
+
+fn is_graceful_goaway(error: &h2::Error) -> bool {
+    error.is_go_away() && error.is_remote() && error.reason() == Some(h2::Reason::NO_ERROR)
 }

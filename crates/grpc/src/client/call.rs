@@ -1,11 +1,11 @@
 //! One call with its attempts: each on a different replica if possible, none beyond the deadline.
 //!
-//! A request that was never sent is sent once more at once, without counting as an attempt (transparent retry, gRFC
+//! A request that no method has seen is sent once more at once, without counting as an attempt (transparent retry, gRFC
 //! A6). A call whose response has begun is never retried. If the backoff would exceed the deadline, the last response
 //! is returned instead.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http::request::Parts;
@@ -16,7 +16,7 @@ use tonic::{Code, Status};
 use tower::ServiceExt;
 
 use super::endpoints::{Endpoints, PickedEndpoint};
-use super::message::{connection_status, replay_body, whole_answer};
+use super::message::{connection_status, is_unprocessed, replay_body, whole_answer};
 use super::pool::{AttemptVerdict, Peer};
 use super::retry::{CallAttempts, Pushback, RetryBudget};
 use super::service_config::MethodPolicy;
@@ -49,15 +49,15 @@ struct AttemptOutcome {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum AttemptProgress {
-    /// No server can have seen the request.
-    NotSent,
-    /// A server may have seen the request.
+    /// No method can have seen the request: it was not sent, or the server says that it did not process it.
+    Unseen,
+    /// A method may have seen the request.
     Sent,
     /// The response has begun: no retry.
     Committed,
 }
 
-use AttemptProgress::{Committed, NotSent, Sent};
+use AttemptProgress::{Committed, Sent, Unseen};
 
 impl OutgoingCall<'_> {
     /// Makes the call; the response is complete.
@@ -71,8 +71,8 @@ impl OutgoingCall<'_> {
                 attempts.committed(answer.code);
                 return (answer.response, answer.code);
             }
-            let is_unsent = answer.progress == NotSent && answer.peer.is_some();
-            if is_unsent && std::mem::take(&mut may_resend) && !self.deadline.has_passed() {
+            let is_unseen = answer.progress == Unseen && answer.peer.is_some();
+            if is_unseen && std::mem::take(&mut may_resend) && !self.deadline.has_passed() {
                 avoid = answer.peer;
                 continue;
             }
@@ -92,19 +92,16 @@ impl OutgoingCall<'_> {
     async fn attempt(&self, previous: u32, avoid: Option<&Peer>) -> AttemptOutcome {
         let endpoint = match self.deadline.bound(self.endpoints.pick(avoid)).await {
             Ok(Some(endpoint)) => endpoint,
-            Ok(None) => return self.rejected(CallRejection::DependencyUnavailable, NotSent),
-            Err(_) => return self.rejected(CallRejection::DeadlineExceeded, NotSent),
+            Ok(None) => return self.rejected(CallRejection::DependencyUnavailable, Unseen),
+            Err(_) => return self.rejected(CallRejection::DeadlineExceeded, Unseen),
         };
         let (body, was_sent) = replay_body(self.message.clone());
         let request = self.request(body, previous);
-        let sent = self.deadline.bound(send(&endpoint, request)).await;
+        let sent = self.deadline.bound(send(&endpoint, request, &was_sent));
+        let sent = sent.await;
         let is_connected = !matches!(sent, Ok((_, Err(_))));
         let mut answer = match sent {
-            Ok((true, outcome)) => self.outcome(outcome, Committed),
-            Ok((false, outcome)) if outcome.is_ok() || was_sent.load(Ordering::Acquire) => {
-                self.outcome(outcome, Sent)
-            }
-            Ok((false, outcome)) => self.outcome(outcome, NotSent),
+            Ok((progress, outcome)) => self.outcome(outcome, progress),
             Err(_) => self.rejected(CallRejection::DeadlineExceeded, Sent),
         };
         answer.peer = Some(endpoint.report(verdict(answer.code), is_connected));
@@ -160,15 +157,21 @@ impl AttemptOutcome {
     }
 }
 
-/// Sends the request and reads the whole response; the flag tells whether the response was committed by its headers.
-/// Headers that contain the status are the whole response, and a retry may follow.
+/// Sends the request and reads the whole response, which its headers commit. Headers that contain the status are the
+/// whole response, and a retry may follow.
 async fn send(
     endpoint: &PickedEndpoint,
     request: http::Request<Body>,
-) -> (bool, Result<(Response<Body>, Code), Status>) {
+    was_sent: &AtomicBool,
+) -> (AttemptProgress, Result<(Response<Body>, Code), Status>) {
     match endpoint.channel.clone().oneshot(request).await {
-        Ok(response) => (is_answer_begun(&response), whole_answer(response).await),
-        Err(error) => (false, Err(connection_status(error.into()))),
+        Ok(response) if is_answer_begun(&response) => (Committed, whole_answer(response).await),
+        Ok(response) => (Sent, whole_answer(response).await),
+        Err(error) => {
+            let was_seen = was_sent.load(Ordering::Acquire) && !is_unprocessed(&error);
+            let progress = if was_seen { Sent } else { Unseen };
+            (progress, Err(connection_status(error.into())))
+        }
     }
 }
 

@@ -57,17 +57,33 @@ pub(super) fn code_of_http(status: http::StatusCode) -> Code {
 /// The status of a failed connection. Errors unknown to tonic are UNAVAILABLE, as in other clients. The message names
 /// addresses and causes, and stays in this process.
 pub(super) fn connection_status(error: StdError) -> Status {
-    let mut causes = std::iter::successors(Some(&*error as &(dyn Error + 'static)), |error| {
-        (*error).source()
-    });
-    if causes.any(|cause| cause.is::<tonic::TimeoutExpired>()) {
+    if causes(&*error).any(|cause| cause.is::<tonic::TimeoutExpired>()) {
         return Status::deadline_exceeded("no answer in time");
     }
+    let is_unprocessed = is_unprocessed(&*error);
     let status = Status::from_error(error);
     match status.code() {
         Code::Unknown | Code::Cancelled => Status::unavailable(status.message()),
+        _ if is_unprocessed => Status::unavailable(status.message()),
         _ => status,
     }
+}
+
+/// Whether the server says that no method has begun: it refused the stream, or its GOAWAY is not for errors and names an
+/// earlier stream as the last (RFC 9113, section 8.7).
+pub(super) fn is_unprocessed(error: &(dyn Error + 'static)) -> bool {
+    causes(error)
+        .filter_map(|cause| cause.downcast_ref::<h2::Error>())
+        .filter(|error| error.is_remote())
+        .any(|error| match error.reason() {
+            Some(h2::Reason::REFUSED_STREAM) => error.is_reset(),
+            Some(h2::Reason::NO_ERROR) => error.is_go_away(),
+            _ => false,
+        })
+}
+
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |error| (*error).source())
 }
 
 /// A body that sends the request, and the flag of whether the connection has taken it. Until then no method can have begun.

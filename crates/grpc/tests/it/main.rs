@@ -7,6 +7,7 @@
 )]
 
 mod eventually;
+mod frames;
 mod recording;
 
 mod client;

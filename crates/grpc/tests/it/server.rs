@@ -1,7 +1,6 @@
 //! The server over real connections, with TLS and without.
 
 mod certificates;
-mod frames;
 mod peer_service;
 mod running_server;
 

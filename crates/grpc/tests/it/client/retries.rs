@@ -1,11 +1,14 @@
 //! Retries by gRFC A6.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use tokio::net::{TcpListener, TcpStream};
 use tonic::Code;
 
 use crate::client::scripted_server::{ScriptedAnswer, ScriptedServer};
 use crate::client::setup::{LENIENT, PLAIN, RETRYING, TestClient, closed_port};
+use crate::frames::{DATA, GOAWAY, NO_ERROR, REFUSED_STREAM, RST_STREAM, RawConnection, frame};
 
 fn previous_attempts(server: &ScriptedServer) -> Vec<Option<String>> {
     let calls = server.calls();
@@ -129,4 +132,62 @@ async fn an_unsent_call_is_sent_to_another_replica_without_a_policy() {
     client.call().await.unwrap();
 
     assert_eq!(previous_attempts(&server), [None, None]);
+}
+
+/// The answer to the stream of this number.
+type Refusal = fn(u32) -> Vec<u8>;
+
+/// The stream is after the last one that is processed.
+fn goaway(_: u32) -> Vec<u8> {
+    let payload = [0_u32.to_be_bytes(), NO_ERROR.to_be_bytes()].concat();
+    frame(GOAWAY, 0, 0, &payload)
+}
+
+fn refused_stream(stream: u32) -> Vec<u8> {
+    frame(RST_STREAM, 0, stream, &REFUSED_STREAM.to_be_bytes())
+}
+
+/// A server that refuses every stream once it has received a whole request.
+async fn refusing_server(refusal: Refusal) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((tcp, _)) = listener.accept().await {
+            tokio::spawn(refuse(tcp, refusal));
+        }
+    });
+    address
+}
+
+async fn refuse(tcp: TcpStream, refusal: Refusal) {
+    let mut connection = RawConnection::accept(tcp).await;
+    while let Some(request) = connection.receive_one(DATA).await {
+        connection.send(&refusal(request.stream)).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_the_server_has_not_processed_is_sent_to_another_replica_without_a_policy() {
+    for refusal in [goaway as Refusal, refused_stream] {
+        let refusing = refusing_server(refusal).await;
+        let server = ScriptedServer::start(|_| ScriptedAnswer::Answer).await;
+        let client = TestClient::new(PLAIN, LENIENT, &[refusing, server.address]);
+
+        // One of the two calls begins at the server that refuses.
+        client.call().await.unwrap();
+        client.call().await.unwrap();
+
+        assert_eq!(previous_attempts(&server), [None, None]);
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_no_server_has_processed_is_unavailable() {
+    for refusal in [goaway as Refusal, refused_stream] {
+        let client = TestClient::new(PLAIN, LENIENT, &[refusing_server(refusal).await]);
+
+        let status = client.call().await.unwrap_err();
+
+        assert_eq!(status.code(), Code::Unavailable, "{status}");
+    }
 }

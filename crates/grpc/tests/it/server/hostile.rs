@@ -8,7 +8,7 @@ use http::{Request, StatusCode};
 use tokio::time::timeout;
 use tonic::body::Body;
 
-use crate::server::frames::{
+use crate::frames::{
     CONTINUATION, DATA, EMPTY_MESSAGE, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, GOAWAY, HEADERS,
     NO_ERROR, PING, PREFACE, PUSH_PROMISE, RST_STREAM, RawConnection, SETTINGS, WINDOW_UPDATE,
     call_of, field, frame, health_check,

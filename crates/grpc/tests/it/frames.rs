@@ -25,6 +25,7 @@ pub(crate) const END_STREAM: u8 = 1;
 
 /// Error codes (section 7).
 pub(crate) const NO_ERROR: u32 = 0;
+pub(crate) const REFUSED_STREAM: u32 = 7;
 pub(crate) const ENHANCE_YOUR_CALM: u32 = 11;
 
 /// Length of a frame header.
@@ -98,12 +99,22 @@ impl RawConnection {
         connection
     }
 
-    /// Fails when the server has closed the connection.
+    /// The server's half of a connection: reads the preface and sends settings.
+    pub(crate) async fn accept(mut tcp: TcpStream) -> Self {
+        let mut preface = [0; PREFACE.len()];
+        tcp.read_exact(&mut preface).await.unwrap();
+        assert_eq!(preface, PREFACE);
+        let mut connection = Self(tcp);
+        connection.send(&frame(SETTINGS, 0, 0, &[])).await.unwrap();
+        connection
+    }
+
+    /// Fails when the other side has closed the connection.
     pub(crate) async fn send(&mut self, bytes: &[u8]) -> std::io::Result<()> {
         self.0.write_all(bytes).await
     }
 
-    /// The next frame; `None` when the server has closed the connection.
+    /// The next frame; `None` when the other side has closed the connection.
     pub(crate) async fn receive(&mut self) -> Option<Frame> {
         let mut head = [0; HEAD];
         self.0.read_exact(&mut head).await.ok()?;
@@ -117,7 +128,7 @@ impl RawConnection {
         })
     }
 
-    /// The next frame of this type; `None` when the server has closed the connection without one.
+    /// The next frame of this type; `None` when the other side has closed the connection without one.
     pub(crate) async fn receive_one(&mut self, kind: u8) -> Option<Frame> {
         loop {
             let frame = self.receive().await?;
