@@ -85,7 +85,7 @@ async fn the_servers_own_limit_ends_a_call_that_brings_no_deadline_or_a_later_on
 
 #[tokio::test]
 async fn a_stream_ends_with_deadline_exceeded_when_its_clients_deadline_passes() {
-    let mut service = Service::start_with(&[("GRPC_CALL_LIMIT", "50ms")]).await;
+    let mut service = Service::start_with(&[("GRPC_CALL_LIMIT", "1s")]).await;
     let order_id = service.place(request("17850")).await.unwrap().order_id;
     let mut client = bare::client(service.address);
     let watch = WatchOrderRequest {
@@ -94,7 +94,7 @@ async fn a_stream_ends_with_deadline_exceeded_when_its_clients_deadline_passes()
     };
     let begun = Instant::now();
 
-    let watching = client.watch_order(with_timeout(watch, "300m"));
+    let watching = client.watch_order(with_timeout(watch, "3S"));
     let mut events = watching.await.unwrap().into_inner();
     let placed = events.next().await.unwrap().unwrap();
     let ended = timeout(WAIT_LIMIT, events.next()).await.unwrap();
@@ -104,7 +104,7 @@ async fn a_stream_ends_with_deadline_exceeded_when_its_clients_deadline_passes()
     assert_eq!(status.code(), Code::DeadlineExceeded);
     assert_eq!(reason(&status), "DEADLINE_EXCEEDED");
     // The limit of unary calls is not the stream's.
-    assert!(begun.elapsed() > Duration::from_millis(250));
+    assert!(begun.elapsed() > Duration::from_millis(2_900));
 }
 
 #[tokio::test]

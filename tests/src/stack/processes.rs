@@ -16,8 +16,9 @@ const READY_WITHIN: Duration = Duration::from_secs(60);
 /// Time beyond the shutdown grace of a service before it is killed.
 const SERVICE_STOP: Duration = Duration::from_secs(SHUTDOWN_GRACE_SECONDS + 5);
 
-/// The embedded broker waits up to 5 s for connections that clients keep open; the other servers need less.
-const SERVER_STOP: Duration = Duration::from_secs(8);
+/// The embedded broker waits up to 5 s for connections that clients keep open; the last checkpoint of PostgreSQL and the
+/// logs of Kafka take a busy machine as long.
+const SERVER_STOP: Duration = Duration::from_secs(30);
 
 impl Stack {
     /// Every process, in stop order.

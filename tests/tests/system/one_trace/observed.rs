@@ -5,7 +5,7 @@ use proto::orders::v1::{Order, WatchOrderRequest};
 use tests::otlp::Receiver;
 use tests::otlp::span::{Span, SpanKind};
 use tests::otlp::trace::Trace;
-use tests::system::{Draft, System, TopicRecord, eventually};
+use tests::system::{Draft, Service, System, TopicRecord, eventually};
 use tonic::Request;
 use uuid::Uuid;
 
@@ -59,7 +59,10 @@ impl Observed {
     pub(super) async fn start() -> Result<Self> {
         let receiver = Receiver::start().await?;
         let url = receiver.url();
-        let system = System::start_with(&exporting_to(&url, &[])).await?;
+        let mut settings = exporting_to(&url, &[]);
+        // The first query opens its connection; it shall be answered also on a busy machine.
+        settings.push((Service::Orders, "AVAILABILITY_TIMEOUT", "2s"));
+        let system = System::start_with(&settings).await?;
         Ok(Self { system, receiver })
     }
 
