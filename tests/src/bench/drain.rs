@@ -21,8 +21,8 @@ use super::arguments::Sizes;
 use super::customers::{Customers, place};
 use super::end_to_end::unchecked;
 use super::figures::Figures;
-use super::pair::{OPEN_ORDERS, Pair, Setting};
-use super::progress::{rate, until_none};
+use super::pair::{OPEN_ORDERS, Pair, Setting, WITHOUT_OUTCOME};
+use super::progress::{rate, rate_of_way, until_none};
 use crate::stack::Service;
 
 const CALLERS: usize = 256;
@@ -70,11 +70,8 @@ pub(super) async fn measure(pair: &Pair, sizes: &Sizes, figures: &mut Figures) -
     place(&accepting(pair).await?, CALLERS, sizes.backlog).await?;
     until_none(&mut orders, OUTBOX).await?;
     pair.launch(Service::Processing, &[]).await?;
-    add(
-        figures,
-        "backlog_per_s",
-        rate(&mut orders, OPEN_ORDERS, 0).await?,
-    );
+    let whole = rate_of_way(&mut orders, WITHOUT_OUTCOME, OPEN_ORDERS).await?;
+    add(figures, "backlog_per_s", Some(whole));
     pair.stop_both().await
 }
 

@@ -7,7 +7,7 @@ mod report;
 
 use std::path::Path;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use clap::ValueEnum;
 
 use self::report::Growth;
@@ -15,8 +15,8 @@ use self::report::Growth;
 use super::arguments::{BenchArguments, Sizes};
 use super::customers::{Watchers, place, place_watched};
 use super::end_to_end::{self, EndToEnd, Workload, unchecked};
-use super::pair::{OPEN_ORDERS, Pair, PairSettings};
-use super::progress::{rate, until_none};
+use super::pair::{OPEN_ORDERS, Pair, PairSettings, WITHOUT_OUTCOME};
+use super::progress::{rate_of_way, until_none};
 use super::table::number;
 use super::usage::{CostPerOrder, Usage};
 use crate::demo::fresh_directory;
@@ -235,8 +235,7 @@ async fn drain_watched(pair: &Pair, watched: u64, sizes: &Sizes) -> Result<GrowR
 
     pair.launch(Service::Processing, &[]).await?;
     let before = Usage::of(pair).await?;
-    let per_second = rate(&mut database, OPEN_ORDERS, 0).await?;
-    let per_second = per_second.context("the orders were final between two counts")?;
+    let per_second = rate_of_way(&mut database, WITHOUT_OUTCOME, OPEN_ORDERS).await?;
     watchers.until_all_are_final().await?;
     let cost = Usage::of(pair).await?.since(&before, orders);
     pair.stop_both().await?;

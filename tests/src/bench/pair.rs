@@ -24,6 +24,9 @@ const JOURNAL: &str = "journal.jsonl";
 /// Orders that are not final.
 pub(super) const OPEN_ORDERS: &str = "SELECT count(*) FROM open_orders";
 
+/// Orders that no outcome has reached yet.
+pub(super) const WITHOUT_OUTCOME: &str = "SELECT count(*) FROM orders WHERE version = 1";
+
 /// Maximum time from the last order until the audit may begin.
 const SETTLE: Duration = Duration::from_secs(600);
 

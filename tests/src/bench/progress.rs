@@ -23,6 +23,34 @@ struct Left {
     at: Instant,
 }
 
+/// The rate of a way with several stages: rows per second until the count of `left` is 0, from the first progress at the
+/// first stage on, the count of `untouched`. Many orders are on their way at once, so the first one ends late.
+pub(super) async fn rate_of_way(
+    connection: &mut PgConnection,
+    untouched: &'static str,
+    left: &'static str,
+) -> Result<f64> {
+    let all = count(connection, left, 0).await?.rows;
+    let start = until_progress(connection, untouched).await?;
+    until_none(connection, left).await?;
+    Ok(all as f64 / start.elapsed().as_secs_f64())
+}
+
+async fn until_progress(connection: &mut PgConnection, left: &'static str) -> Result<Instant> {
+    let begin = count(connection, left, 0).await?;
+    loop {
+        let now = count(connection, left, 0).await?;
+        if now.rows < begin.rows {
+            return Ok(now.at);
+        }
+        ensure!(
+            begin.at.elapsed() < STUCK,
+            "{} rows are left and nothing happens: {left}",
+            now.rows
+        );
+    }
+}
+
 /// Waits until a query, the count of what is left, returns 0.
 pub(super) async fn until_none(connection: &mut PgConnection, left: &'static str) -> Result<()> {
     rate(connection, left, 0).await.map(drop)
