@@ -97,8 +97,8 @@ impl OutgoingCall<'_> {
         };
         let (body, was_sent) = replay_body(self.message.clone());
         let request = self.request(body, previous);
-        let sent = self.deadline.bound(send(&endpoint, request, &was_sent));
-        let sent = sent.await;
+        let sending = send(&endpoint, request, &was_sent);
+        let sent = self.deadline.bound(sending).await;
         let is_connected = !matches!(sent, Ok((_, Err(_))));
         let mut answer = match sent {
             Ok((progress, outcome)) => self.outcome(outcome, progress),

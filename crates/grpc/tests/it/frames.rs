@@ -25,6 +25,7 @@ pub(crate) const END_STREAM: u8 = 1;
 
 /// Error codes (section 7).
 pub(crate) const NO_ERROR: u32 = 0;
+pub(crate) const INTERNAL_ERROR: u32 = 2;
 pub(crate) const REFUSED_STREAM: u32 = 7;
 pub(crate) const ENHANCE_YOUR_CALM: u32 = 11;
 

@@ -8,7 +8,9 @@ use tonic::Code;
 
 use crate::client::scripted_server::{ScriptedAnswer, ScriptedServer};
 use crate::client::setup::{LENIENT, PLAIN, RETRYING, TestClient, closed_port};
-use crate::frames::{DATA, GOAWAY, NO_ERROR, REFUSED_STREAM, RST_STREAM, RawConnection, frame};
+use crate::frames::{
+    DATA, GOAWAY, INTERNAL_ERROR, NO_ERROR, REFUSED_STREAM, RST_STREAM, RawConnection, frame,
+};
 
 fn previous_attempts(server: &ScriptedServer) -> Vec<Option<String>> {
     let calls = server.calls();
@@ -147,6 +149,10 @@ fn refused_stream(stream: u32) -> Vec<u8> {
     frame(RST_STREAM, 0, stream, &REFUSED_STREAM.to_be_bytes())
 }
 
+fn failed_stream(stream: u32) -> Vec<u8> {
+    frame(RST_STREAM, 0, stream, &INTERNAL_ERROR.to_be_bytes())
+}
+
 /// A server that refuses every stream once it has received a whole request.
 async fn refusing_server(refusal: Refusal) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -190,4 +196,19 @@ async fn a_call_that_no_server_has_processed_is_unavailable() {
 
         assert_eq!(status.code(), Code::Unavailable, "{status}");
     }
+}
+
+#[tokio::test]
+async fn a_call_that_the_server_may_have_processed_is_not_sent_again() {
+    let failing = refusing_server(failed_stream).await;
+    let server = ScriptedServer::start(|_| ScriptedAnswer::Answer).await;
+    let client = TestClient::new(PLAIN, LENIENT, &[failing, server.address]);
+
+    let answers = [client.call().await, client.call().await];
+
+    // One of the two calls begins at the server that fails.
+    let mut failures = answers.into_iter().filter_map(Result::err);
+    assert_eq!(failures.next().unwrap().code(), Code::Internal);
+    assert!(failures.next().is_none());
+    assert_eq!(server.count(), 1);
 }
